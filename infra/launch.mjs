@@ -1,0 +1,111 @@
+#!/usr/bin/env node
+// Runs Bun with the arguments it is given, after fetching whatever is missing. It needs Node 20 or Bun, and nothing else:
+//   node infra/launch.mjs src/main.ts serve
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const required = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.bun.replace('>=', '');
+const toolsDir = join(root, 'node_modules', '.tools');
+const stampFile = join(root, 'node_modules', '.atlas-installed');
+const exe = process.platform === 'win32' ? 'bun.exe' : 'bun';
+
+function stop(what, why, remedy) {
+  process.stderr.write(`\n${what}\n  why:  ${why}\n  do:   ${remedy}\n`);
+  process.exit(1);
+}
+
+function isNewEnough(bun) {
+  const found = spawnSync(bun, ['--version'], { encoding: 'utf8' });
+  if (found.status !== 0) return false;
+  const [a, b] = [found.stdout, required].map((version) =>
+    version
+      .trim()
+      .split('.')
+      .map((part) => Number.parseInt(part, 10)),
+  );
+  return a[0] !== b[0] ? a[0] > b[0] : a[1] !== b[1] ? a[1] > b[1] : a[2] >= b[2];
+}
+
+function fetchedBuns() {
+  const scope = join(toolsDir, 'node_modules', '@oven');
+  return existsSync(scope) ? readdirSync(scope).map((name) => join(scope, name, 'bin', exe)) : [];
+}
+
+function findBun() {
+  const here = process.versions.bun ? [process.execPath] : [];
+  return [...here, ...fetchedBuns(), exe].find(isNewEnough);
+}
+
+function run(command, args, cwd) {
+  // Windows finds npm only as npm.cmd, which needs a shell.
+  const options = {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  };
+  return spawnSync(command, args, options);
+}
+
+function fetchBun() {
+  process.stderr.write(`Atlas: fetching Bun ${required} …\n`);
+  mkdirSync(toolsDir, { recursive: true });
+  writeFileSync(join(toolsDir, 'package.json'), '{"private":true}\n');
+  const args = [
+    'install',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    '--include=optional',
+    `bun@${required}`,
+  ];
+  const npm = run('npm', args, toolsDir);
+  const bun = fetchedBuns().find(isNewEnough);
+  if (bun) return bun;
+  return stop(
+    `Bun ${required} could not be fetched.`,
+    npm.stderr?.trim() || String(npm.error ?? 'npm put no runnable Bun in place'),
+    `Install Bun ${required} or newer by hand, then run the command again.`,
+  );
+}
+
+function installDependencies(bun) {
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'bun.lock')))
+    .update(readFileSync(join(root, 'package.json')))
+    .digest('hex');
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return;
+  process.stderr.write('Atlas: installing the locked dependencies …\n');
+  const result = run(bun, ['install', '--frozen-lockfile'], root);
+  if (result.status !== 0) {
+    stop(
+      'The dependencies could not be installed.',
+      result.stderr?.trim() || String(result.error),
+      'Check that the npm registry can be reached, then run the command again.',
+    );
+  }
+  writeFileSync(stampFile, wanted);
+}
+
+const bun = findBun() ?? fetchBun();
+installDependencies(bun);
+const given = process.argv.slice(2);
+const child = spawn(bun, given.length > 0 ? given : [join(root, 'src', 'main.ts')], {
+  cwd: root,
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    PATH: `${dirname(bun)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`,
+  },
+});
+// A terminal sends Ctrl+C to the whole group, so the child has it already; what comes by kill is passed on.
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+process.on('SIGINT', () => {});
+child.on('error', (error) => stop('Bun could not be started.', error.message, 'Run the command again.'));
+child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));

@@ -1,0 +1,115 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+
+/** PostgreSQL 15 of Debian's packages: the real server that tests and benchmarks use where there is no Docker. */
+export const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
+const READY_TIMEOUT_MS = 30_000;
+const run = promisify(execFile);
+
+/** A server started here. `stop` ends it by its process id. */
+export interface NativePostgres {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+export function isPostgresInstalled(): boolean {
+  return existsSync(join(POSTGRES_BIN, 'postgres'));
+}
+
+/** Installs the package where it is missing. Needs Debian and root; throws with what to do otherwise. */
+export async function installPostgres(onProgress: (text: string) => void = () => {}): Promise<void> {
+  if (isPostgresInstalled()) return;
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    throw new Error(
+      'PostgreSQL 15 is not installed.\n  why:  installing it needs Debian and root\n  do:   install the package postgresql-15 by hand, or use compose',
+    );
+  }
+  onProgress('installing postgresql-15');
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await run('apt-get', ['update', '-q'], { env });
+  await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'postgresql-15'], {
+    env,
+    maxBuffer: 64 << 20,
+  });
+}
+
+/** Makes a new cluster in an empty folder and starts it on a free port of the loopback interface. */
+export async function startNativePostgres(folder: string, connectionsMax = 220): Promise<NativePostgres> {
+  const data = join(folder, 'data');
+  const ids: { uid?: number; gid?: number } =
+    process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
+  await mkdir(folder, { recursive: true });
+  if (ids.uid !== undefined) await chown(folder, ids.uid, ids.gid!);
+  await run(
+    join(POSTGRES_BIN, 'initdb'),
+    ['-D', data, '-U', 'atlas', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
+    { ...ids, cwd: folder },
+  );
+  const port = await freePort();
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    `max_connections=${connectionsMax}`,
+    'shared_buffers=128MB',
+    'max_wal_size=1GB',
+    'log_min_messages=warning',
+  ];
+  const child = spawn(
+    join(POSTGRES_BIN, 'postgres'),
+    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+    { ...ids, cwd: folder, stdio: 'ignore' },
+  );
+  const exited = new Promise<void>((done) => child.once('exit', () => done()));
+  const admin = `postgres://atlas@127.0.0.1:${port}/postgres`;
+  await waitUntilReady(admin, exited);
+  const url = `postgres://atlas@127.0.0.1:${port}/atlas`;
+  const stop = async () => {
+    child.kill('SIGINT');
+    await exited;
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { url, port, pid: child.pid!, stop };
+}
+
+async function waitUntilReady(admin: string, exited: Promise<void>): Promise<void> {
+  let alive = true;
+  void exited.then(() => {
+    alive = false;
+  });
+  const untilMs = performance.now() + READY_TIMEOUT_MS;
+  while (alive && performance.now() < untilMs) {
+    const sql = postgres(admin, { max: 1, connect_timeout: 2, onnotice: () => {} });
+    try {
+      await sql`CREATE DATABASE atlas`;
+      return;
+    } catch {
+      await Bun.sleep(30);
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  }
+  throw new Error(
+    'PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   start it by hand to see its log',
+  );
+}
+
+async function idOf(flag: '-u' | '-g'): Promise<number> {
+  return Number((await run('id', [flag, 'postgres'])).stdout);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => done(port));
+    });
+  });
+}

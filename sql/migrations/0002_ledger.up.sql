@@ -1,0 +1,214 @@
+-- Amounts and sums are whole minor units, and never larger than what a JSON number holds exactly (2^53−1).
+CREATE TABLE accounts (
+  id             uuid PRIMARY KEY,
+  ledger         text NOT NULL CHECK (ledger ~ '^[A-Z]{3}$'),
+  name           text,
+  kind           text,
+  allow_negative boolean NOT NULL,
+  metadata       jsonb NOT NULL,
+  debits_posted  bigint NOT NULL DEFAULT 0 CHECK (debits_posted BETWEEN 0 AND 9007199254740991),
+  credits_posted bigint NOT NULL DEFAULT 0 CHECK (credits_posted BETWEEN 0 AND 9007199254740991),
+  -- Counts the transfers of the account, taken under its row lock: contiguous, so a gap means that something is missing.
+  version        bigint NOT NULL DEFAULT 0,
+  created_at     timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT balance_not_negative CHECK (allow_negative OR credits_posted >= debits_posted)
+) WITH (fillfactor = 70);
+CREATE INDEX accounts_by_age ON accounts (created_at, id);
+
+CREATE TABLE transfers (
+  id                uuid PRIMARY KEY,
+  debit_account_id  uuid NOT NULL,
+  debit_version     bigint NOT NULL,
+  credit_account_id uuid NOT NULL,
+  credit_version    bigint NOT NULL,
+  ledger            text NOT NULL,
+  amount            bigint NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
+  reference         text,
+  metadata          jsonb NOT NULL,
+  created_at        timestamptz NOT NULL,
+  CHECK (debit_account_id <> credit_account_id)
+);
+-- Also the order in which an account lists its transfers.
+CREATE UNIQUE INDEX transfers_by_debit ON transfers (debit_account_id, debit_version);
+CREATE UNIQUE INDEX transfers_by_credit ON transfers (credit_account_id, credit_version);
+
+-- A transfer is a fact. What happened is corrected by another transfer, never by a change.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% rows are immutable', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER transfers_immutable BEFORE UPDATE OR DELETE ON transfers
+  FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER accounts_permanent BEFORE DELETE ON accounts
+  FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- What a request with this key led to: one outcome and one transfer id for each of its items.
+CREATE TABLE idempotency_keys (
+  owner        text NOT NULL,
+  key          text NOT NULL,
+  fingerprint  bytea NOT NULL,
+  outcomes     text[] NOT NULL,
+  transfer_ids uuid[] NOT NULL,
+  created_at   timestamptz NOT NULL,
+  PRIMARY KEY (owner, key)
+);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys USING brin (created_at);
+
+-- One row for each transfer, written with it. A row without a position has not been sent on yet.
+CREATE TABLE outbox (
+  transfer_id       uuid PRIMARY KEY,
+  debit_account_id  uuid NOT NULL,
+  debit_version     bigint NOT NULL,
+  credit_account_id uuid NOT NULL,
+  credit_version    bigint NOT NULL,
+  position          bigint
+);
+CREATE UNIQUE INDEX outbox_by_position ON outbox (position) WHERE position IS NOT NULL;
+
+-- Posts a batch of requests and answers what became of each item. Refusals are outcomes, never exceptions.
+-- Requests come with their items next to each other, and no key twice.
+CREATE FUNCTION post_transfers(
+  p_owner text[], p_key text[], p_fingerprint bytea[], p_atomic boolean[],
+  p_request int[], p_id uuid[], p_debit uuid[], p_credit uuid[], p_amount bigint[], p_reference text[], p_metadata jsonb[],
+  OUT posted_at timestamptz,
+  -- By request: fresh, replayed, or reused (the key belongs to another request).
+  OUT states text[],
+  -- By item: posted, exists, rolled_back, or the code of a refusal.
+  OUT outcomes text[],
+  OUT transfer_ids uuid[],
+  OUT ledgers text[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+  sum_max CONSTANT bigint := 9007199254740991;
+  n int := cardinality(p_id);
+  -- By account, numbered in the order of their ids.
+  a_id uuid[]; a_ledger text[]; a_negative boolean[]; a_debits bigint[]; a_credits bigint[]; a_version bigint[];
+  -- By item: the numbers of its accounts, the number of its id, whether it exists with the same content.
+  i_debit int[]; i_credit int[]; i_same boolean[];
+  i_debit_version bigint[]; i_credit_version bigint[];
+  stored_outcomes jsonb; has_duplicates boolean;
+  d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
+BEGIN
+  -- One batch at a time in the whole database: two at once were measured to be slower than one, and so no two batches
+  -- can wait for each other. The row locks below guard the money against everything else.
+  PERFORM pg_advisory_xact_lock(5703951129318914);
+  posted_at := clock_timestamp();
+
+  SELECT array_agg(CASE WHEN k.owner IS NULL THEN 'fresh' WHEN k.fingerprint = r.fingerprint THEN 'replayed' ELSE 'reused' END ORDER BY r.no),
+         jsonb_object_agg(r.no, jsonb_build_object('outcomes', k.outcomes, 'ids', k.transfer_ids)) FILTER (WHERE k.owner IS NOT NULL)
+    INTO states, stored_outcomes
+    FROM unnest(p_owner, p_key, p_fingerprint) WITH ORDINALITY r(owner, key, fingerprint, no)
+    LEFT JOIN idempotency_keys k ON k.owner = r.owner AND k.key = r.key;
+
+  SELECT array_agg(l.id), array_agg(l.ledger), array_agg(l.allow_negative),
+         array_agg(l.debits_posted), array_agg(l.credits_posted), array_agg(l.version)
+    INTO a_id, a_ledger, a_negative, a_debits, a_credits, a_version
+    FROM (SELECT * FROM accounts WHERE id = ANY (p_debit || p_credit) ORDER BY id FOR NO KEY UPDATE) l;
+
+  SELECT array_agg(da.no ORDER BY x.no), array_agg(ca.no ORDER BY x.no),
+         array_agg(CASE WHEN t.id IS NOT NULL THEN t.debit_account_id = x.debit AND t.credit_account_id = x.credit
+           AND t.amount = x.amount AND t.reference IS NOT DISTINCT FROM x.reference AND t.metadata = x.metadata END ORDER BY x.no),
+         count(DISTINCT x.id) < count(*)
+    INTO i_debit, i_credit, i_same, has_duplicates
+    FROM unnest(p_id, p_debit, p_credit, p_amount, p_reference, p_metadata) WITH ORDINALITY x(id, debit, credit, amount, reference, metadata, no)
+    LEFT JOIN unnest(a_id) WITH ORDINALITY da(id, no) ON da.id = x.debit
+    LEFT JOIN unnest(a_id) WITH ORDINALITY ca(id, no) ON ca.id = x.credit
+    LEFT JOIN transfers t ON t.id = x.id;
+
+  outcomes := array_fill(NULL::text, ARRAY[n]);
+  ledgers := outcomes;
+  transfer_ids := p_id;
+  i_debit_version := array_fill(NULL::bigint, ARRAY[n]);
+  i_credit_version := i_debit_version;
+
+  FOR i IN 1..n LOOP
+    IF states[p_request[i]] = 'fresh' THEN
+      d := i_debit[i]; c := i_credit[i]; amount := p_amount[i];
+      IF i_same[i] IS NULL AND has_duplicates THEN
+        -- An id can come twice in one batch; the first item that was posted under it counts as existing.
+        SELECT p_debit[j] = p_debit[i] AND p_credit[j] = p_credit[i] AND p_amount[j] = amount
+           AND p_reference[j] IS NOT DISTINCT FROM p_reference[i] AND p_metadata[j] = p_metadata[i]
+          INTO i_same[i] FROM generate_series(1, i - 1) j WHERE p_id[j] = p_id[i] AND outcomes[j] = 'posted' LIMIT 1;
+      END IF;
+      IF i_same[i] IS NOT NULL THEN
+        outcome := CASE WHEN i_same[i] THEN 'exists' ELSE 'transfer_id_taken' END;
+      ELSIF p_debit[i] = p_credit[i] THEN
+        outcome := 'same_account';
+      ELSIF d IS NULL OR c IS NULL THEN
+        outcome := 'unknown_account';
+      ELSIF a_ledger[d] <> a_ledger[c] THEN
+        outcome := 'different_ledgers';
+      ELSIF NOT a_negative[d] AND a_credits[d] - a_debits[d] < amount THEN
+        outcome := 'insufficient_funds';
+      ELSIF a_debits[d] > sum_max - amount OR a_credits[c] > sum_max - amount THEN
+        outcome := 'balance_overflow';
+      ELSE
+        outcome := 'posted';
+        a_debits[d] := a_debits[d] + amount;
+        a_credits[c] := a_credits[c] + amount;
+        a_version[d] := a_version[d] + 1;
+        a_version[c] := a_version[c] + 1;
+        i_debit_version[i] := a_version[d];
+        i_credit_version[i] := a_version[c];
+        ledgers[i] := a_ledger[d];
+      END IF;
+      outcomes[i] := outcome;
+      IF p_atomic[p_request[i]] THEN
+        IF i = 1 OR p_request[i - 1] <> p_request[i] THEN
+          group_first := i; group_refused := false;
+        END IF;
+        group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
+        IF group_refused AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
+          FOR j IN REVERSE i..group_first LOOP
+            IF outcomes[j] IN ('posted', 'exists') THEN
+              IF outcomes[j] = 'posted' THEN
+                d := i_debit[j]; c := i_credit[j];
+                a_debits[d] := a_debits[d] - p_amount[j];
+                a_credits[c] := a_credits[c] - p_amount[j];
+                a_version[d] := a_version[d] - 1;
+                a_version[c] := a_version[c] - 1;
+              END IF;
+              outcomes[j] := 'rolled_back';
+            END IF;
+          END LOOP;
+        END IF;
+      END IF;
+    END IF;
+  END LOOP;
+
+  INSERT INTO transfers (id, debit_account_id, debit_version, credit_account_id, credit_version, ledger, amount, reference, metadata, created_at)
+    SELECT x.id, x.debit, x.debit_version, x.credit, x.credit_version, x.ledger, x.amount, x.reference, x.metadata, posted_at
+      FROM unnest(p_id, p_debit, i_debit_version, p_credit, i_credit_version, ledgers, p_amount, p_reference, p_metadata, outcomes)
+        x(id, debit, debit_version, credit, credit_version, ledger, amount, reference, metadata, outcome)
+     WHERE x.outcome = 'posted' ORDER BY x.id;
+
+  INSERT INTO outbox (transfer_id, debit_account_id, debit_version, credit_account_id, credit_version)
+    SELECT x.id, x.debit, x.debit_version, x.credit, x.credit_version
+      FROM unnest(p_id, p_debit, i_debit_version, p_credit, i_credit_version, outcomes)
+        x(id, debit, debit_version, credit, credit_version, outcome)
+     WHERE x.outcome = 'posted' ORDER BY x.id;
+
+  UPDATE accounts a
+     SET debits_posted = l.debits, credits_posted = l.credits, version = l.version
+    FROM unnest(a_id, a_debits, a_credits, a_version) l(id, debits, credits, version)
+   WHERE a.id = l.id AND a.version <> l.version;
+
+  INSERT INTO idempotency_keys (owner, key, fingerprint, outcomes, transfer_ids, created_at)
+    SELECT r.owner, r.key, r.fingerprint, x.outcomes, x.ids, posted_at
+      FROM unnest(p_owner, p_key, p_fingerprint, states) WITH ORDINALITY r(owner, key, fingerprint, state, no)
+      JOIN (SELECT u.request, array_agg(u.outcome ORDER BY u.no) AS outcomes, array_agg(u.id ORDER BY u.no) AS ids
+              FROM unnest(p_request, outcomes, p_id) WITH ORDINALITY u(request, outcome, id, no) GROUP BY u.request) x
+        ON x.request = r.no
+     WHERE r.state = 'fresh' ORDER BY r.owner, r.key;
+
+  -- Items of a replayed request take what was stored under its key.
+  IF stored_outcomes IS NOT NULL THEN
+    FOR i IN 1..n LOOP
+      IF states[p_request[i]] = 'replayed' THEN
+        IF i = 1 OR p_request[i - 1] <> p_request[i] THEN group_first := i; END IF;
+        outcomes[i] := stored_outcomes -> p_request[i]::text -> 'outcomes' ->> (i - group_first);
+        transfer_ids[i] := (stored_outcomes -> p_request[i]::text -> 'ids' ->> (i - group_first))::uuid;
+      END IF;
+    END LOOP;
+  END IF;
+END $$;

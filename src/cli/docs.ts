@@ -1,0 +1,26 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { openApiDocument } from '../http/openapi-document.ts';
+import { withApp } from './session.ts';
+import { envExample, replaceSettingsTable } from './settings-text.ts';
+
+/** Where the generated texts live, in the repository. */
+export const GENERATED = {
+  openApi: 'docs/api/openapi.json',
+  envExample: '.env.example',
+  readme: 'README.md',
+} as const;
+
+export function addDocsCommand(program: Command): void {
+  program
+    .command('docs')
+    .description('write docs/api/openapi.json, .env.example and the settings of the README anew')
+    .action(async () => {
+      writeFileSync(GENERATED.envExample, envExample());
+      writeFileSync(GENERATED.readme, replaceSettingsTable(readFileSync(GENERATED.readme, 'utf8')));
+      await withApp(async ({ app }) =>
+        writeFileSync(GENERATED.openApi, `${JSON.stringify(openApiDocument(app), null, 2)}\n`),
+      );
+      console.log(Object.values(GENERATED).join('\n'));
+    });
+}

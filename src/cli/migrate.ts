@@ -1,0 +1,92 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import {
+  appliedMigrations,
+  MIGRATIONS_DIR,
+  migrateDown,
+  migrateUp,
+  readMigrations,
+} from '../adapters/migrations.ts';
+import { seed } from './seed.ts';
+import { withDeps } from './session.ts';
+
+export function addMigrateCommand(program: Command): void {
+  const migrate = program.command('migrate').description('bring the database schema up to date, or back');
+
+  migrate
+    .command('up', { isDefault: true })
+    .description('apply what is missing')
+    .action(() =>
+      withDeps(async ({ sql }) => {
+        const applied = await migrateUp(sql, await readMigrations());
+        console.log(
+          applied.length === 0
+            ? 'Up to date.'
+            : applied.map(({ number, name }) => `up    ${number} ${name}`).join('\n'),
+        );
+      }),
+    );
+
+  migrate
+    .command('down')
+    .description('take the newest migration back')
+    .action(() =>
+      withDeps(async ({ sql, config }) => {
+        refuseInProduction(config.ENVIRONMENT, 'taken back');
+        const undone = await migrateDown(sql, await readMigrations());
+        console.log(
+          undone.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to take back.',
+        );
+      }),
+    );
+
+  migrate
+    .command('reset')
+    .description('drop everything, migrate and seed; not in production')
+    .action(() =>
+      withDeps(async (deps) => {
+        refuseInProduction(deps.config.ENVIRONMENT, 'reset');
+        const migrations = await readMigrations();
+        await migrateDown(deps.sql, migrations, migrations.length);
+        await migrateUp(deps.sql, migrations);
+        await seed(deps);
+        console.log('The database is as new. API keys are gone too: npm run atlas -- key create --name NAME');
+      }),
+    );
+
+  migrate
+    .command('status')
+    .description('show what is applied')
+    .action(() =>
+      withDeps(async ({ sql }) => {
+        const applied = await appliedMigrations(sql);
+        for (const { number, name } of await readMigrations())
+          console.log(`${number <= applied ? 'applied' : 'missing'}  ${number} ${name}`);
+      }),
+    );
+
+  migrate
+    .command('new')
+    .description('create the files of a new migration')
+    .argument('<name>', 'in small letters, such as add_webhooks')
+    .action(async (name: string) => {
+      if (!/^[a-z0-9_]+$/.test(name))
+        throw new Error(
+          `The name ${JSON.stringify(name)} cannot be used.\n  why:  it becomes part of a file name\n  do:   use small letters, digits and _`,
+        );
+      const number = String((await readMigrations()).length + 1).padStart(4, '0');
+      for (const way of ['up', 'down']) {
+        const file = join(MIGRATIONS_DIR, `${number}_${name}.${way}.sql`);
+        await writeFile(file, '', { flag: 'wx' });
+        console.log(file);
+      }
+    });
+}
+
+function refuseInProduction(environment: string, what: string): void {
+  if (environment === 'production')
+    throw new Error(
+      `A production database is not ${what} from here.\n  why:  ENVIRONMENT is production, and this deletes data\n  do:   restore a backup, or write a new migration`,
+    );
+}

@@ -1,0 +1,23 @@
+/** Prints an error for a person and ends the command. What Atlas foresaw is told as it is, without a stack. */
+export function fail(error: unknown): never {
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`\n${text}\n`);
+  if (process.env.LOG_LEVEL === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+}
+
+/** A table with aligned columns and no lines. Numbers stay on the right. */
+export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map(String));
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const lines = cells.map((row, r) =>
+    row
+      .map((cell, column) => {
+        const right = r > 0 && typeof rows[r - 1]![column] === 'number';
+        return right ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+  return lines.join('\n');
+}

@@ -1,0 +1,43 @@
+import type { Command } from 'commander';
+import { createApp, type Deps } from '../app.ts';
+import { withDeps } from './session.ts';
+
+/** The accounts of the tour in the README. Fixed ids make the seed safe to repeat. */
+export const DEMO_ACCOUNTS = {
+  bank: '00000000-0000-7000-8000-000000000001',
+  alice: '00000000-0000-7000-8000-00000000000a',
+  bob: '00000000-0000-7000-8000-00000000000b',
+} as const;
+const OPENING_MINOR = 100_000;
+
+/** Makes the demo accounts and gives two of them 1,000.00 EUR each. Doing it again changes nothing. */
+export async function seed(deps: Deps): Promise<void> {
+  const { accounts, transfers } = createApp(deps);
+  const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
+  await accounts.open(DEMO_ACCOUNTS.bank, { ...content, name: 'Demo bank', allowNegative: true });
+  await accounts.open(DEMO_ACCOUNTS.alice, { ...content, name: 'Alice', allowNegative: false });
+  await accounts.open(DEMO_ACCOUNTS.bob, { ...content, name: 'Bob', allowNegative: false });
+  const opening = [DEMO_ACCOUNTS.alice, DEMO_ACCOUNTS.bob].map((creditAccountId) => ({
+    debitAccountId: DEMO_ACCOUNTS.bank,
+    creditAccountId,
+    amount: OPENING_MINOR,
+    reference: 'opening balance',
+  }));
+  await transfers.postBatch({ owner: 'seed', key: 'opening-balances', path: 'seed' }, opening, true);
+}
+
+export function addSeedCommand(program: Command): void {
+  program
+    .command('seed')
+    .description('make the demo accounts; safe to repeat')
+    .action(() =>
+      withDeps(async (deps) => {
+        await seed(deps);
+        console.log(
+          Object.entries(DEMO_ACCOUNTS)
+            .map(([name, id]) => `${name.padEnd(6)} ${id}`)
+            .join('\n'),
+        );
+      }),
+    );
+}

@@ -1,0 +1,261 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+type SettingMeta = {
+  readonly section: string;
+  readonly description: string;
+  /** Never shown in full. */
+  readonly secret?: true;
+  /** The value has no effect until the part of Atlas that reads it exists. */
+  readonly unused?: true;
+};
+
+const integer = (min: number, max: number) =>
+  z.coerce
+    .number<string>()
+    .int()
+    .min(min)
+    .max(max)
+    .meta({ allowed: `a whole number from ${min} to ${max}` });
+const decimal = (min: number, max: number) =>
+  z.coerce
+    .number<string>()
+    .min(min)
+    .max(max)
+    .meta({ allowed: `a number from ${min} to ${max}` });
+const flag = () => z.stringbool().meta({ allowed: 'true or false' });
+const url = (...schemes: string[]) => {
+  const allowed = `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
+  const fits = (text: string) =>
+    schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text);
+  return z
+    .string()
+    .refine(fits, { error: `must be ${allowed}` })
+    .meta({ allowed });
+};
+const list = (allowed: string) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean),
+    )
+    .meta({ allowed });
+const meta = (section: string, description: string, extra: Pick<SettingMeta, 'secret' | 'unused'> = {}) => ({
+  section,
+  description,
+  ...extra,
+});
+const later = { unused: true } as const;
+
+/** The one schema of all settings. `.env.example`, `atlas config`, `--help` and the table of the README come from it. */
+export const settingsSchema = z.object({
+  ENVIRONMENT: z
+    .enum(['development', 'test', 'staging', 'production'])
+    .default('development')
+    .meta(meta('Service', 'Where this runs. Production logs JSON, sends HSTS and makes no demo data.')),
+  API_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .meta(meta('Service', 'Address to listen on. 0.0.0.0 for every interface.')),
+  API_PORT: integer(0, 65_535).default(8000).meta(meta('Service', 'Port to listen on. 0 takes a free one.')),
+  API_WORKERS: integer(1, 64)
+    .default(1)
+    .meta(meta('Service', 'Worker processes. Only one is started yet.', later)),
+  HTTP_TIMEOUT: decimal(0.1, 240)
+    .default(30)
+    .meta(meta('Service', 'Seconds after which a request is answered 504. Callers may ask for less.')),
+  CORS_ALLOWED_ORIGINS: list('origins such as https://app.example.com, comma-separated')
+    .default([])
+    .meta(meta('Service', 'Origins whose pages may read answers, comma-separated. Empty: none.')),
+  DOCS_ENABLED: flag().default(true).meta(meta('Service', 'Serve /docs, /redoc and /openapi.json.')),
+  ATLAS_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('.atlas')
+    .meta(meta('Service', 'Folder of everything that the embedded parts keep.')),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+    .default('info')
+    .meta(meta('Logs', 'The least severe level that is logged. debug logs every request.')),
+  LOG_FORMAT: z
+    .enum(['auto', 'json', 'pretty'])
+    .default('auto')
+    .meta(meta('Logs', 'auto is pretty in development and JSON elsewhere.')),
+  DATABASE_URL: url('postgres', 'postgresql')
+    .optional()
+    .meta(
+      meta('PostgreSQL', 'Where PostgreSQL is. Unset: an embedded one under ATLAS_DATA_DIR.', {
+        secret: true,
+      }),
+    ),
+  DATABASE_REPLICA_URL: url('postgres', 'postgresql')
+    .optional()
+    .meta(meta('PostgreSQL', 'A replica to read from.', { secret: true, ...later })),
+  DATABASE_POOL_SIZE: integer(1, 1000)
+    .default(100)
+    .meta(meta('PostgreSQL', 'Connections of this host that may stay open.')),
+  DATABASE_MAX_OVERFLOW: integer(0, 1000)
+    .default(50)
+    .meta(meta('PostgreSQL', 'Connections above the pool size while it is busy.')),
+  DATABASE_TIMEOUT: decimal(0.1, 600)
+    .default(10)
+    .meta(meta('PostgreSQL', 'Seconds that one statement may take, and that connecting may take.')),
+  REDIS_URL: url('redis', 'rediss')
+    .optional()
+    .meta(
+      meta('Redis', 'Where Redis is. Unset: limits and caches of this process only.', {
+        secret: true,
+        ...later,
+      }),
+    ),
+  REDIS_MAX_CONNECTIONS: integer(1, 1000)
+    .default(50)
+    .meta(meta('Redis', 'Connections of this host to Redis.', later)),
+  REDIS_TIMEOUT: decimal(0.01, 60)
+    .default(5)
+    .meta(meta('Redis', 'Seconds that one command may take.', later)),
+  KAFKA_BROKERS: list('host:port pairs, comma-separated')
+    .default([])
+    .meta(meta('Kafka', 'Brokers as host:port, comma-separated. Empty: the outbox is the event log.', later)),
+  S3_ENDPOINT: url('http', 'https')
+    .optional()
+    .meta(meta('S3', 'Where the object store is. Unset: files under ATLAS_DATA_DIR.', later)),
+  S3_BUCKET: z
+    .string()
+    .min(3)
+    .max(63)
+    .optional()
+    .meta(meta('S3', 'Bucket for objects.', later)),
+  S3_ACCESS_KEY_ID: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(meta('S3', 'Access key.', later)),
+  S3_SECRET_ACCESS_KEY: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(meta('S3', 'Secret of the access key.', { secret: true, ...later })),
+  RETRY_MAX_ATTEMPTS: integer(1, 20)
+    .default(3)
+    .meta(meta('Resilience', 'Tries of a call, the first one included.', later)),
+  RETRY_MULTIPLIER: decimal(1, 10)
+    .default(2)
+    .meta(meta('Resilience', 'Factor between two waits.', later)),
+  RETRY_MIN_WAIT: decimal(0, 3600)
+    .default(1)
+    .meta(meta('Resilience', 'Seconds before the second try of background work.', later)),
+  RETRY_MAX_WAIT: decimal(0, 3600)
+    .default(10)
+    .meta(meta('Resilience', 'Seconds that a wait never exceeds.', later)),
+  RETRY_JITTER: flag()
+    .default(true)
+    .meta(meta('Resilience', 'Draw each wait at random up to its length.', later)),
+  CIRCUIT_BREAKER_FAILURE_THRESHOLD: integer(1, 1000)
+    .default(5)
+    .meta(meta('Resilience', 'Failures in a row that open a breaker.', later)),
+  CIRCUIT_BREAKER_RECOVERY_TIMEOUT: decimal(1, 3600)
+    .default(60)
+    .meta(
+      meta('Resilience', 'Seconds after which an open breaker lets a call through at the latest.', later),
+    ),
+  LOAD_SHEDDING_MAX_CONCURRENT: integer(1, 1_000_000)
+    .default(1000)
+    .meta(meta('Resilience', 'Requests in flight above which Atlas answers 429.')),
+  PROMETHEUS_ENABLED: flag().default(true).meta(meta('Observability', 'Serve /metrics.')),
+  OTEL_ENABLED: flag()
+    .default(false)
+    .meta(meta('Observability', 'Export traces.', later)),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https')
+    .optional()
+    .meta(meta('Observability', 'Where traces are sent.', later)),
+  OTEL_TRACES_SAMPLER_ARG: decimal(0, 1)
+    .default(1)
+    .meta(meta('Observability', 'Share of traces that are kept.', later)),
+});
+
+/** All settings, typed, under their own names. */
+export type Config = z.output<typeof settingsSchema>;
+export type SettingName = keyof Config;
+export type SettingSource = 'default' | '.env' | 'environment';
+
+/** What a setting is and may be, for everything that is generated from the schema. */
+export interface SettingDescription extends Readonly<SettingMeta> {
+  readonly name: SettingName;
+  /** As text, the way it is written in `.env`; empty where unset. */
+  readonly defaultText: string;
+  readonly allowed: string;
+}
+
+/** A start that cannot go on: what failed, why, and what to do, for a person to read. */
+export class ConfigError extends Error {}
+
+/** Reads the environment and `.env`; the environment wins. An empty value counts as unset. Throws {@link ConfigError}. */
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  envFile = '.env',
+): { config: Config; sources: Record<SettingName, SettingSource> } {
+  const fromFile = existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
+  const given: Record<string, string> = {};
+  const sources = {} as Record<SettingName, SettingSource>;
+  for (const name of settingNames) {
+    const fromEnvironment = environment[name];
+    const value = fromEnvironment || fromFile[name];
+    sources[name] = fromEnvironment ? 'environment' : value ? '.env' : 'default';
+    if (value) given[name] = value;
+  }
+  const parsed = settingsSchema.safeParse(given);
+  if (parsed.success) return { config: parsed.data, sources };
+  throw new ConfigError(explain(parsed.error, given, sources));
+}
+
+function explain(
+  error: z.ZodError,
+  given: Record<string, string>,
+  sources: Record<SettingName, SettingSource>,
+): string {
+  const blocks = error.issues.map((issue) => {
+    const name = issue.path[0] as SettingName;
+    const { allowed, secret } = describeSettings().find((setting) => setting.name === name)!;
+    const value = secret ? maskSecret(given[name] ?? '') : JSON.stringify(given[name]);
+    return `  ${name}=${value} (from ${sources[name] === '.env' ? '.env' : 'the environment'})\n    why:  ${issue.message}\n    do:   use ${allowed}`;
+  });
+  return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
+}
+
+/** Hides the password of a URL, and everything of any other secret. */
+export function maskSecret(value: string): string {
+  if (!URL.canParse(value)) return '********';
+  const parsed = new URL(value);
+  if (parsed.password) parsed.password = '********';
+  return parsed.search === '' ? parsed.href : `${parsed.href.slice(0, -parsed.search.length)}?********`;
+}
+
+/** The settings in the order of the schema. */
+export function describeSettings(): SettingDescription[] {
+  return settingNames.map((name) => {
+    const schema = settingsSchema.shape[name];
+    const description = schema.meta() as SettingMeta;
+    const fallback = schema instanceof z.ZodDefault ? schema.def.defaultValue : '';
+    const inner =
+      schema instanceof z.ZodDefault || schema instanceof z.ZodOptional ? schema.def.innerType : schema;
+    return {
+      name,
+      ...description,
+      defaultText: String(fallback),
+      allowed: describeAllowed(inner as z.ZodType),
+    };
+  });
+}
+
+function describeAllowed(schema: z.ZodType): string {
+  if (schema instanceof z.ZodEnum) return schema.options.join(', ');
+  return (schema.meta() as { allowed?: string } | undefined)?.allowed ?? 'text';
+}
+
+const settingNames = Object.keys(settingsSchema.shape) as SettingName[];

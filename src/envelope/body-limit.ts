@@ -1,0 +1,82 @@
+import type { Middleware } from './exchange.ts';
+import { isDeeperThan } from './json-depth.ts';
+
+/** The errors that the layer throws, made by whoever composes the pipeline. */
+export interface BodyLimitOptions {
+  readonly jsonDepthMax: number;
+  readonly tooLarge: (limitBytes: number) => Error;
+  readonly tooDeep: (depthMax: number) => Error;
+  readonly notUtf8: () => Error;
+  readonly broken: (cause: unknown) => Error;
+}
+
+/**
+ * Reads a body up to the limit of its route and no further, and for JSON checks its encoding and depth before anything
+ * parses it. What comes after gets a request whose body is at hand.
+ */
+export function bodyLimit(options: BodyLimitOptions): Middleware {
+  // With `ignoreBOM` a byte order mark stays in the text and is refused as malformed JSON (RFC 8259, section 8.1).
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+  function decode(bytes: Uint8Array): string {
+    let text: string;
+    try {
+      text = decoder.decode(bytes);
+    } catch {
+      throw options.notUtf8();
+    }
+    if (isDeeperThan(text, options.jsonDepthMax)) throw options.tooDeep(options.jsonDepthMax);
+    return text;
+  }
+
+  return (next) => (request, exchange) => {
+    const { method } = request;
+    if (method === 'GET' || method === 'HEAD') return next(request, exchange);
+    const declared = Number(request.headers.get('content-length') ?? Number.NaN);
+    const limitBytes = exchange.route.bodyLimitBytes;
+    if (declared > limitBytes) throw options.tooLarge(limitBytes);
+    if (declared === 0) return next(request, exchange);
+    const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();
+    return read.then(
+      (bytes) => {
+        if (bytes === null) throw options.tooLarge(limitBytes);
+        return next(withBody(request, isJson(request) ? decode(bytes) : bytes), exchange);
+      },
+      (error: unknown) => {
+        throw options.broken(error);
+      },
+    );
+  };
+}
+
+function isJson(request: Request): boolean {
+  return request.headers.get('content-type')?.includes('json') ?? false;
+}
+
+function withBody(request: Request, body: string | Uint8Array): Request {
+  return new Request(request.url, {
+    method: request.method,
+    headers: request.headers,
+    body: body as BodyInit,
+    signal: null,
+  });
+}
+
+/** Null when the body is larger than the limit: leaving the loop cancels the rest of the stream. */
+async function readBounded(request: Request, limitBytes: number): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (request.body === null) return new Uint8Array();
+  for await (const chunk of request.body) {
+    length += chunk.byteLength;
+    if (length > limitBytes) return null;
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,88 @@
+/** One deadline in the wheel. Treat it as opaque: give it back to `cancel`. */
+export interface Alarm {
+  slot: number;
+  position: number;
+  readonly fire: () => void;
+}
+
+const IDLE_TICKS_MAX = 100;
+
+/**
+ * Many deadlines on one timer (the hashed timing wheel of Varghese and Lauck, with a slot for each tick of the range).
+ * An alarm goes off up to one tick late, never early. Setting and cancelling cost no search and leave nothing behind.
+ */
+export class DeadlineWheel {
+  readonly #tickMs: number;
+  readonly #slots: Alarm[][];
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #cursor = 0;
+  #cursorMs = 0;
+  #waiting = 0;
+  #idleTicks = 0;
+
+  constructor(tickMs = 10, rangeMs = 600_000) {
+    this.#tickMs = tickMs;
+    this.#slots = Array.from({ length: Math.ceil(rangeMs / tickMs) + 2 }, () => []);
+  }
+
+  /** How many alarms wait to go off. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Calls `fire` once the monotonic clock has passed `atMs`. Times beyond the range go off at its end. */
+  set(atMs: number, fire: () => void): Alarm {
+    if (this.#timer === null) this.#start();
+    const ticks = Math.ceil((atMs - this.#cursorMs) / this.#tickMs);
+    const ahead = Math.min(Math.max(ticks, 1), this.#slots.length - 1);
+    const slot = (this.#cursor + ahead) % this.#slots.length;
+    const alarms = this.#slots[slot]!;
+    const alarm: Alarm = { slot, position: alarms.length, fire };
+    alarms.push(alarm);
+    this.#waiting++;
+    return alarm;
+  }
+
+  /** Takes an alarm out. Does nothing when it has gone off already. */
+  cancel(alarm: Alarm): void {
+    if (alarm.slot < 0) return;
+    const alarms = this.#slots[alarm.slot]!;
+    const last = alarms.pop()!;
+    if (last !== alarm) {
+      alarms[alarm.position] = last;
+      last.position = alarm.position;
+    }
+    alarm.slot = -1;
+    this.#waiting--;
+  }
+
+  #start(): void {
+    this.#cursorMs = performance.now();
+    this.#idleTicks = 0;
+    this.#timer = setInterval(() => this.#turn(), this.#tickMs);
+    this.#timer.unref?.();
+  }
+
+  #turn(): void {
+    const nowMs = performance.now();
+    while (this.#cursorMs + this.#tickMs <= nowMs) {
+      this.#cursor = (this.#cursor + 1) % this.#slots.length;
+      this.#cursorMs += this.#tickMs;
+      this.#fireAll(this.#slots[this.#cursor]!);
+    }
+    this.#idleTicks = this.#waiting === 0 ? this.#idleTicks + 1 : 0;
+    if (this.#idleTicks > IDLE_TICKS_MAX && this.#timer !== null) {
+      clearInterval(this.#timer);
+      this.#timer = null;
+    }
+  }
+
+  #fireAll(due: Alarm[]): void {
+    while (due.length > 0) {
+      const alarm = due.pop()!;
+      alarm.slot = -1;
+      this.#waiting--;
+      alarm.fire();
+    }
+  }
+}

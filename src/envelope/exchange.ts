@@ -1,0 +1,89 @@
+/** How much a request matters when not all can be served (the SLO tiers of the product). */
+export type Tier = 'critical' | 'default' | 'non-critical';
+
+/** What is known of a route before it is entered. */
+export interface MatchedRoute {
+  /** Position in the preallocated arrays of figures. */
+  readonly index: number;
+  readonly method: string;
+  /** The OpenAPI pattern, never the raw path. `unmatched` where no route fits. */
+  readonly pattern: string;
+  readonly tier: Tier;
+  /** The scope that a key needs, or null where no key is asked for. */
+  readonly scope: string | null;
+  /** False for health, metrics and docs: they answer when everything else is refused. */
+  readonly sheddable: boolean;
+  readonly timeoutMs: number;
+  readonly bodyLimitBytes: number;
+  /** Whether answers of this route can be large enough to be worth compressing. */
+  readonly compressible: boolean;
+}
+
+/** Who asks. `owner` scopes idempotency keys; it is the owner of the API key, not the key. */
+export interface Principal {
+  readonly owner: string;
+  readonly keyId: string;
+  readonly scopes: readonly string[];
+}
+
+/** Why a request was given up: its deadline passed, or the caller went away. */
+export class AbortReason extends Error {
+  readonly kind: 'deadline' | 'disconnect';
+  constructor(kind: 'deadline' | 'disconnect') {
+    super(kind === 'deadline' ? 'the deadline of the request passed' : 'the caller closed the connection');
+    this.name = 'AbortError';
+    this.kind = kind;
+  }
+}
+
+/**
+ * All that is known of one request on its way, in one object of one shape. It is the env of Hono, so handlers reach it
+ * as `c.env`. Times are milliseconds of the monotonic clock.
+ */
+export class Exchange {
+  requestId = '';
+  /** The `traceparent` header of the caller if it was well formed (W3C Trace Context), else an empty string. */
+  traceparent = '';
+  route: MatchedRoute;
+  principal: Principal | null = null;
+  readonly startMs: number;
+  deadlineMs = Number.POSITIVE_INFINITY;
+  readonly #request: Request;
+  #controller: AbortController | null = null;
+  #abortReason: AbortReason | null = null;
+
+  constructor(request: Request, route: MatchedRoute, startMs: number) {
+    this.#request = request;
+    this.route = route;
+    this.startMs = startMs;
+  }
+
+  /** Aborts at the deadline or when the caller goes away. Made when first asked for: most requests never need it. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== null) this.#controller.abort(this.#abortReason);
+      else if (this.#request.signal.aborted) this.abort(new AbortReason('disconnect'));
+      else {
+        const disconnected = () => this.abort(new AbortReason('disconnect'));
+        this.#request.signal.addEventListener('abort', disconnected, { once: true });
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: AbortReason): void {
+    if (this.#abortReason !== null) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+/** A fetch handler that is told about the exchange. Answers synchronously where it can. */
+export type FetchHandler = (request: Request, exchange: Exchange) => Response | Promise<Response>;
+
+/** One layer of the pipeline, composed once at start-up (the onion of Koa and Hono, over web standards only). */
+export type Middleware = (next: FetchHandler) => FetchHandler;
+
+/** Turns whatever was thrown into a response of its own (RFC 9457). Handed in: the pipeline knows no error of the app. */
+export type ToProblem = (error: unknown, exchange: Exchange) => Response;

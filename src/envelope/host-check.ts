@@ -1,0 +1,15 @@
+import type { Middleware } from './exchange.ts';
+
+const HOST = /^(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
+
+/**
+ * Refuses a `Host` that is missing, repeated or holds more than a name and a port. Two Host headers reach a handler
+ * joined by a comma, and a path in the Host would shift the path of the URL (RFC 9112, section 3.2).
+ */
+export function hostCheck(invalid: () => Error): Middleware {
+  return (next) => (request, exchange) => {
+    const host = request.headers.get('host');
+    if (host === null || !HOST.test(host)) throw invalid();
+    return next(request, exchange);
+  };
+}

@@ -1,0 +1,28 @@
+import type { Exchange, Middleware } from './exchange.ts';
+import type { RedFigures } from './red-figures.ts';
+
+/** Told of every answer, after it was counted. Meant for logs of requests, which are off by default. */
+export type Observe = (exchange: Exchange, status: number, durationMs: number) => void;
+
+/** Counts every answer by route and status, with how long it took. Sees what the layers inside it answered. */
+export function metrics(figures: RedFigures, observe: Observe | null): Middleware {
+  function record(exchange: Exchange, status: number): void {
+    const durationMs = performance.now() - exchange.startMs;
+    figures.inFlight--;
+    figures.record(exchange.route.index, status, durationMs);
+    if (observe !== null) observe(exchange, status, durationMs);
+  }
+
+  return (next) => (request, exchange) => {
+    figures.inFlight++;
+    const response = next(request, exchange);
+    if (response instanceof Promise) {
+      return response.then((settled) => {
+        record(exchange, settled.status);
+        return settled;
+      });
+    }
+    record(exchange, response.status);
+    return response;
+  };
+}

@@ -1,0 +1,77 @@
+import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import type { Account, AccountContent } from './domain.ts';
+
+/** Where a list of accounts goes on: after this one, by age and id. */
+export interface AccountPosition {
+  readonly createdAt: string;
+  readonly id: string;
+}
+
+/** Accounts in PostgreSQL. */
+export interface AccountRepository {
+  /** Inserts the account; when the id is there already, answers the one that is, with `created` false. */
+  create(
+    id: string,
+    content: AccountContent,
+    signal?: AbortSignal,
+  ): Promise<{ account: Account; created: boolean; same: boolean }>;
+  find(id: string, signal?: AbortSignal): Promise<Account | null>;
+  list(
+    after: AccountPosition | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+}
+
+type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: string };
+
+export function createAccountRepository(sql: Sql): AccountRepository {
+  // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
+  const columns = sql`id, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version, created_at,
+    to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_micros`;
+
+  return {
+    async create(id, { ledger, name, kind, allowNegative, metadata }, signal) {
+      const [inserted] = await runQuery(
+        sql<AccountRow[]>`
+          INSERT INTO accounts (id, ledger, name, kind, allow_negative, metadata)
+          VALUES (${id}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
+          ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
+        signal,
+      );
+      if (inserted) return { account: toAccount(inserted), created: true, same: true };
+      const [found] = await runQuery(
+        sql<(AccountRow & { same: boolean })[]>`
+          SELECT ${columns}, ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text AND kind IS NOT DISTINCT FROM ${kind}::text
+            AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
+          FROM accounts WHERE id = ${id}`,
+        signal,
+      );
+      return { account: toAccount(found!), created: false, same: found!.same };
+    },
+    async find(id, signal) {
+      const [row] = await runQuery(
+        sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ${id}`,
+        signal,
+      );
+      return row ? toAccount(row) : null;
+    },
+    async list(after, limit, signal) {
+      const rows = await runQuery(
+        sql<AccountRow[]>`
+          SELECT ${columns} FROM accounts
+          ${after ? sql`WHERE (created_at, id) > (${after.createdAt}::text::timestamptz, ${after.id}::uuid)` : sql``}
+          ORDER BY created_at, id LIMIT ${limit + 1}`,
+        signal,
+      );
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      const next = rows.length > limit && last ? { createdAt: last.createdMicros, id: last.id } : null;
+      return { accounts: page.map(toAccount), next };
+    },
+  };
+}
+
+function toAccount({ createdMicros: _, ...row }: AccountRow): Account {
+  return { ...row, createdAt: row.createdAt.toISOString() };
+}

@@ -1,0 +1,25 @@
+export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
+
+/** One thing that Atlas needs from outside, as it was found just now. */
+export interface DependencyHealth {
+  readonly name: string;
+  /** Whether it is part of this installation or reached over the network. */
+  readonly mode: 'embedded' | 'connected';
+  readonly status: HealthStatus;
+  readonly latencyMs: number;
+  readonly error?: string;
+}
+
+/** Something to probe. A required one makes Atlas unhealthy when it fails, another only degraded. */
+export interface Probe {
+  readonly name: string;
+  readonly mode: 'embedded' | 'connected';
+  readonly required: boolean;
+  readonly ping: (signal: AbortSignal) => Promise<number>;
+}
+
+/** The worst of a set of dependencies, where only a required one can make the whole unhealthy. */
+export function aggregate(dependencies: readonly (DependencyHealth & { required: boolean })[]): HealthStatus {
+  if (dependencies.some(({ status, required }) => status === 'unhealthy' && required)) return 'unhealthy';
+  return dependencies.every(({ status }) => status === 'healthy') ? 'healthy' : 'degraded';
+}

@@ -1,0 +1,84 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+/** Every scope there is, with what it allows. */
+export const SCOPES = {
+  'ping:read': 'Call GET /v1/ping.',
+  'accounts:read': 'Read accounts.',
+  'accounts:write': 'Open accounts.',
+  'transfers:read': 'Read transfers.',
+  'transfers:write': 'Post transfers.',
+  'ledger:admin': 'Verify the ledger.',
+} as const;
+export type Scope = keyof typeof SCOPES;
+export const ALL_SCOPES = Object.keys(SCOPES) as Scope[];
+
+/** An API key as it is stored: never its secret. */
+export interface ApiKey {
+  readonly id: string;
+  readonly owner: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+  readonly lastUsedAt: Date | null;
+}
+
+const PREFIX = 'atlas_live_';
+const ID_LENGTH = 16;
+const SECRET_LENGTH = 43;
+const CHECKSUM_LENGTH = 6;
+const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const TOKEN = new RegExp(
+  `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
+);
+
+/** The parts of a token whose checksum is right. */
+export interface TokenParts {
+  /** The public id: it names the key before anything was verified. */
+  readonly id: string;
+  readonly secret: string;
+}
+
+/**
+ * Makes a token: `atlas_live_`, public id, `_`, 256 random bits, CRC-32 of all before it. A scanner finds leaked tokens by
+ * prefix and checksum without asking anybody (the format of GitHub's tokens).
+ */
+export function makeToken(): { token: string; id: string; secretHash: Buffer } {
+  const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
+  const secret = encode62(randomBytes(32), SECRET_LENGTH);
+  const body = `${PREFIX}${id}_${secret}`;
+  return { token: body + checksumOf(body), id, secretHash: hashSecret(secret) };
+}
+
+/** Splits a token, or answers null for what is no token of Atlas. */
+export function parseToken(token: string): TokenParts | null {
+  const parts = TOKEN.exec(token);
+  if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[3]) return null;
+  return { id: parts[1]!, secret: parts[2]! };
+}
+
+/** 256 random bits need no slow hash: there is nothing to guess. */
+export function hashSecret(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+/** Compares in constant time. */
+export function isSecret(secret: string, secretHash: Uint8Array): boolean {
+  return timingSafeEqual(hashSecret(secret), secretHash);
+}
+
+function checksumOf(text: string): string {
+  return encode62(Buffer.from(crc32(text).toString(16).padStart(8, '0'), 'hex'), CHECKSUM_LENGTH);
+}
+
+function encode62(bytes: Buffer, length: number): string {
+  let rest = BigInt(`0x${bytes.toString('hex')}`);
+  let text = '';
+  while (rest > 0n) {
+    text = ALPHABET[Number(rest % 62n)] + text;
+    rest /= 62n;
+  }
+  return text.padStart(length, '0');
+}

@@ -1,0 +1,96 @@
+import type { Principal } from '../../envelope/exchange.ts';
+import { type ApiKey, isSecret, makeToken, parseToken, type Scope } from './domain.ts';
+import type { KeyRepository } from './repository.ts';
+
+// A revoked key is dead within 5 s: entries are asked for again after 2 s of use and never used after 4.
+const REFRESH_MS = 2000;
+const EXPIRE_MS = 4000;
+const CACHE_ENTRIES_MAX = 10_000;
+const LIST_LIMIT = 1000;
+
+/** What a key is made from. */
+export interface NewKey {
+  readonly owner: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt: Date | null;
+}
+
+/** The verbs of API keys. */
+export interface KeyService {
+  /** Makes a key and answers its token, which is told this once and stored nowhere. */
+  create(key: NewKey): Promise<{ id: string; token: string }>;
+  list(): Promise<ApiKey[]>;
+  revoke(id: string): Promise<boolean>;
+  isEmpty(): Promise<boolean>;
+  /** Who holds the token, or null. Answers at once for a token that was verified in the last seconds. */
+  verify(token: string): Principal | null | Promise<Principal | null>;
+  /** Writes down which keys were used since the last time. */
+  flushLastUsed(): Promise<void>;
+}
+
+interface Entry {
+  readonly principal: Principal | null;
+  readonly checkedMs: number;
+  refreshing: boolean;
+}
+
+export function createKeyService(repository: KeyRepository): KeyService {
+  const cache = new Map<string, Entry>();
+  const pending = new Map<string, Promise<Principal | null>>();
+  let used = new Set<string>();
+
+  /** Asks the database, once at a time for each token however many wait. */
+  function lookUp(token: string): Promise<Principal | null> {
+    const running = pending.get(token);
+    if (running) return running;
+    const checkedMs = performance.now();
+    const asked = ask(token)
+      .then((principal) => {
+        if (cache.size >= CACHE_ENTRIES_MAX && !cache.has(token)) cache.delete(cache.keys().next().value!);
+        cache.set(token, { principal, checkedMs, refreshing: false });
+        return principal;
+      })
+      .finally(() => pending.delete(token));
+    pending.set(token, asked);
+    return asked;
+  }
+
+  async function ask(token: string): Promise<Principal | null> {
+    const parts = parseToken(token);
+    if (parts === null) return null;
+    const key = await repository.findUsable(parts.id);
+    if (key === null || !isSecret(parts.secret, key.secretHash)) return null;
+    used.add(key.id);
+    return { owner: key.owner, keyId: key.id, scopes: key.scopes };
+  }
+
+  return {
+    async create({ owner, name, scopes, expiresAt }) {
+      const { token, id, secretHash } = makeToken();
+      await repository.insert({ id, owner, name, scopes, expiresAt, secretHash });
+      return { id, token };
+    },
+    list: () => repository.list(LIST_LIMIT),
+    revoke: (id) => repository.revoke(id),
+    isEmpty: () => repository.isEmpty(),
+    verify(token) {
+      const entry = cache.get(token);
+      if (entry === undefined) return parseToken(token) === null ? null : lookUp(token);
+      const ageMs = performance.now() - entry.checkedMs;
+      if (ageMs > EXPIRE_MS) return lookUp(token);
+      if (ageMs > REFRESH_MS && !entry.refreshing) {
+        entry.refreshing = true;
+        // When it fails the entry simply expires, and the next request hears of the failure.
+        lookUp(token).catch(() => {});
+      }
+      return entry.principal;
+    },
+    async flushLastUsed() {
+      if (used.size === 0) return;
+      const ids = [...used];
+      used = new Set();
+      await repository.touch(ids);
+    },
+  };
+}

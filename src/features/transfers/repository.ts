@@ -1,0 +1,162 @@
+import { countQuery, runQuery, type Sql } from '../../adapters/postgres.ts';
+import {
+  type ItemResult,
+  type Outcome,
+  type PostRequest,
+  type PostResult,
+  sortMembers,
+  type Transfer,
+  type TransferOrder,
+} from './domain.ts';
+
+/** A page of an account's transfers, newest first, with the version to go on before. */
+export interface TransferPage {
+  readonly transfers: readonly Transfer[];
+  readonly nextVersion: number | null;
+}
+
+/** Transfers in PostgreSQL. */
+export interface TransferRepository {
+  /** Posts requests in one transaction, in order. Throws what the driver throws. */
+  post(requests: readonly PostRequest[]): Promise<PostResult[]>;
+  find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
+  listByAccount(
+    accountId: string,
+    beforeVersion: number | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<TransferPage>;
+  /** Deletes idempotency records older than `days`, a bounded number at a time, and tells how many went. */
+  forgetKeys(days: number): Promise<number>;
+}
+
+interface PostedRow {
+  postedAt: Date;
+  states: ('fresh' | 'replayed' | 'reused')[];
+  outcomes: (Outcome | null)[];
+  transferIds: string[];
+  ledgers: (string | null)[];
+}
+
+type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
+
+const FORGET_ROWS_MAX = 5000;
+
+export function createTransferRepository(sql: Sql): TransferRepository {
+  const columns = sql`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
+
+  async function findMany(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, Transfer>> {
+    if (ids.length === 0) return new Map();
+    const rows = await runQuery(
+      sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`,
+      signal,
+    );
+    return new Map(rows.map((row) => [row.id, toTransfer(row)]));
+  }
+
+  async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
+    const items = requests.flatMap((request) => request.orders);
+    const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
+    const [row] = await countQuery(sql<[PostedRow]>`
+      SELECT * FROM post_transfers(
+        ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
+        ${quotedArrayOf(requests.map((request) => request.key))}::text[],
+        ${arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`))}::bytea[],
+        ${arrayOf(requests.map((request) => request.atomic))}::boolean[],
+        ${arrayOf(requestNumbers)}::int[],
+        ${arrayOf(items.map((item) => item.id))}::uuid[],
+        ${arrayOf(items.map((item) => item.debitAccountId))}::uuid[],
+        ${arrayOf(items.map((item) => item.creditAccountId))}::uuid[],
+        ${arrayOf(items.map((item) => item.amount))}::bigint[],
+        ${quotedArrayOf(items.map((item) => item.reference))}::text[],
+        ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`);
+    return toResults(requests, row);
+  }
+
+  async function toResults(requests: readonly PostRequest[], row: PostedRow): Promise<PostResult[]> {
+    const { states, outcomes, transferIds, ledgers } = row;
+    const createdAt = row.postedAt.toISOString();
+    // A transfer that was there before, by replay or under its id, is told as it was stored.
+    const isOld = (state: string, outcome: Outcome | null) =>
+      outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
+    const oldIds: string[] = [];
+    let i = 0;
+    requests.forEach((request, r) => {
+      for (let n = 0; n < request.orders.length; n++, i++)
+        if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
+    });
+    const old = await findMany(oldIds);
+    i = 0;
+    return requests.map((request, r): PostResult => {
+      const state = states[r]!;
+      const items = request.orders.map((order): ItemResult => {
+        const outcome = outcomes[i]!;
+        const id = transferIds[i]!;
+        const ledger = ledgers[i++];
+        if (isOld(state, outcome)) return { outcome, id, transfer: old.get(id) ?? null };
+        if (outcome !== 'posted') return { outcome, id, transfer: null };
+        return { outcome, id, transfer: transferOf(order, ledger!, createdAt) };
+      });
+      return state === 'reused' ? { state } : { state, items };
+    });
+  }
+
+  return {
+    post,
+    async find(id, signal) {
+      return (await findMany([id], signal)).get(id) ?? null;
+    },
+    async listByAccount(accountId, beforeVersion, limit, signal) {
+      // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
+      const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;
+      const rows = await runQuery(
+        sql<(TransferRow & { version: number })[]>`
+          SELECT ${columns}, version FROM (
+            (SELECT *, debit_version AS version FROM transfers
+              WHERE debit_account_id = ${accountId} AND debit_version < ${before} ORDER BY debit_version DESC LIMIT ${limit + 1})
+            UNION ALL
+            (SELECT *, credit_version AS version FROM transfers
+              WHERE credit_account_id = ${accountId} AND credit_version < ${before} ORDER BY credit_version DESC LIMIT ${limit + 1})
+          ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
+        signal,
+      );
+      const page = rows.slice(0, limit);
+      return {
+        transfers: page.map(toTransfer),
+        nextVersion: rows.length > limit ? page.at(-1)!.version : null,
+      };
+    },
+    async forgetKeys(days) {
+      const gone = await runQuery(sql`
+        DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days}) LIMIT ${FORGET_ROWS_MAX}))`);
+      return gone.count;
+    },
+  };
+}
+
+function toTransfer(row: TransferRow): Transfer {
+  return transferOf(row, row.ledger, row.createdAt.toISOString());
+}
+
+function transferOf(order: TransferOrder, ledger: string, createdAt: string): Transfer {
+  return {
+    id: order.id,
+    debitAccountId: order.debitAccountId,
+    creditAccountId: order.creditAccountId,
+    ledger,
+    amount: order.amount,
+    reference: order.reference,
+    metadata: sortMembers(order.metadata),
+    createdAt,
+  };
+}
+
+// Array literals are written here because the driver's own way calls a serialiser for each element of each column.
+function arrayOf(values: readonly (string | number | boolean)[]): string {
+  return `{${values.join(',')}}`;
+}
+
+function quotedArrayOf(values: readonly (string | null)[]): string {
+  return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`;
+}

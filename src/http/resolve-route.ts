@@ -1,0 +1,61 @@
+import { RegExpRouter } from 'hono/router/reg-exp-router';
+import { SmartRouter } from 'hono/router/smart-router';
+import { TrieRouter } from 'hono/router/trie-router';
+import { getPath } from 'hono/utils/url';
+import type { MatchedRoute } from '../envelope/exchange.ts';
+import { JSON_BODY_LIMIT_BYTES, type RouteFacts } from './route.ts';
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'OTHER'] as const;
+
+/** The routes of an app, compiled for matching. */
+export interface ResolvedRoutes {
+  /** Every route, then one for each method of requests that no route fits. */
+  readonly all: readonly MatchedRoute[];
+  readonly resolve: (request: Request) => MatchedRoute;
+  /** The methods that a path knows, for 405. Empty where the path is unknown. */
+  readonly allowedMethods: (request: Request) => string[];
+}
+
+/**
+ * Compiles the list of routes into a matcher for use before routing. It asks the same routers as Hono and reads the path
+ * in the same way, so that both see the same route; whole paths without parameters are looked up in a map.
+ */
+export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): ResolvedRoutes {
+  const known = facts.map((fact, index): MatchedRoute => ({ ...fact, index, timeoutMs }));
+  const unmatched = METHODS.map(
+    (method, i): MatchedRoute => ({
+      index: known.length + i,
+      method,
+      pattern: 'unmatched',
+      tier: 'default',
+      scope: null,
+      sheddable: true,
+      timeoutMs,
+      bodyLimitBytes: JSON_BODY_LIMIT_BYTES,
+      compressible: false,
+    }),
+  );
+  const fixed = new Map<string, MatchedRoute>();
+  const router = new SmartRouter<MatchedRoute>({ routers: [new RegExpRouter(), new TrieRouter()] });
+  for (const route of known) {
+    router.add(route.method, route.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), route);
+    if (!route.pattern.includes('{')) fixed.set(`${route.method} ${route.pattern}`, route);
+  }
+  const match = (method: string, path: string): MatchedRoute | undefined =>
+    fixed.get(`${method} ${path}`) ?? router.match(method, path)[0][0]?.[0];
+
+  return {
+    all: [...known, ...unmatched],
+    resolve: (request) => {
+      const method = request.method === 'HEAD' ? 'GET' : request.method;
+      const found = match(method, getPath(request));
+      if (found) return found;
+      return unmatched.find((route) => route.method === request.method) ?? unmatched.at(-1)!;
+    },
+    allowedMethods: (request) => {
+      const path = getPath(request);
+      const methods = METHODS.filter((method) => match(method, path) !== undefined);
+      return methods.includes('GET') ? ['GET', 'HEAD', ...methods.slice(1)] : methods;
+    },
+  };
+}

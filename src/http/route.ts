@@ -1,0 +1,203 @@
+import { createRoute, type OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { Exchange, MatchedRoute, Tier } from '../envelope/exchange.ts';
+import { AtlasError, type InputError } from '../errors.ts';
+import { readJson } from './json-body.ts';
+import { PROBLEM_KINDS, PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
+
+/** The Hono app of Atlas: its env is the exchange. */
+export type Atlas = OpenAPIHono<{ Bindings: Exchange }>;
+export type AtlasContext = Context<{ Bindings: Exchange }>;
+
+type Shape = z.ZodType | undefined;
+type Output<S extends Shape> = S extends z.ZodType ? z.output<S> : undefined;
+
+/** A route as its feature declares it. Everything about it stands here: OpenAPI, tier, scope, limits. */
+export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Shape, B extends Shape> {
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tag: string;
+  readonly tier: Tier;
+  /** The scope a key needs, or null for a route that asks for no key. */
+  readonly scope: string | null;
+  /** False only for health, metrics and docs. */
+  readonly sheddable?: boolean;
+  readonly compressible?: boolean;
+  readonly bodyLimitBytes?: number;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly headers?: H;
+  readonly body?: B;
+  readonly responses: RouteConfig['responses'];
+  /** Statuses of refusals that this route can answer beside those that every such route can. */
+  readonly refusals?: readonly number[];
+}
+
+/** The validated input of a request. */
+export interface Input<P, Q, H, B> {
+  readonly c: AtlasContext;
+  readonly exchange: Exchange;
+  readonly params: P;
+  readonly query: Q;
+  readonly headers: H;
+  readonly body: B;
+}
+
+/** What `resolveRoute` and the metrics are compiled from. */
+export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'>;
+
+export const JSON_BODY_LIMIT_BYTES = 1_048_576;
+
+/** Collects the routes of an app while the features mount them. */
+export class RouteTable {
+  readonly app: Atlas;
+  readonly facts: RouteFacts[] = [];
+
+  constructor(app: Atlas) {
+    this.app = app;
+  }
+
+  /**
+   * Mounts a route: documents it, and registers one handler that checks the principal, validates all input and calls
+   * `handle`. Validation is one step, not a chain of middleware, because a chain costs a promise a link.
+   */
+  mount<
+    P extends Shape = undefined,
+    Q extends Shape = undefined,
+    H extends Shape = undefined,
+    B extends Shape = undefined,
+  >(
+    route: RouteDefinition<P, Q, H, B>,
+    handle: (input: Input<Output<P>, Output<Q>, Output<H>, Output<B>>) => Response | Promise<Response>,
+  ): void {
+    const { method, path, tier, scope } = route;
+    this.app.openAPIRegistry.registerPath(createRoute(document(route)));
+    this.facts.push({
+      method: method.toUpperCase(),
+      pattern: path,
+      tier,
+      scope,
+      sheddable: route.sheddable ?? true,
+      bodyLimitBytes: route.bodyLimitBytes ?? JSON_BODY_LIMIT_BYTES,
+      compressible: route.compressible ?? false,
+    });
+    const enter = (c: AtlasContext) => {
+      // The pipeline has authenticated by the route it resolved; this asks again by the route that Hono matched.
+      if (scope !== null) requireScope(c.env, scope);
+      const input = {
+        c,
+        exchange: c.env,
+        params: check(route.params, () => c.req.param(), '/path'),
+        query: check(route.query, () => queryOf(c.req.url), '/query'),
+        headers: check(route.headers, () => headersOf(route.headers, c), '/headers'),
+        body: undefined,
+      };
+      if (route.body === undefined) {
+        return handle(input as unknown as Input<Output<P>, Output<Q>, Output<H>, Output<B>>);
+      }
+      return readJson(c.req.raw).then((json) => {
+        const body = check(route.body, () => json, '');
+        return handle({ ...input, body } as unknown as Input<Output<P>, Output<Q>, Output<H>, Output<B>>);
+      });
+    };
+    this.app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), enter);
+  }
+}
+
+function requireScope({ principal }: Exchange, scope: string): void {
+  if (principal === null) throw new AtlasError('unauthenticated', 'This route needs an API key.');
+  if (!principal.scopes.includes(scope))
+    throw new AtlasError('forbidden', `This route needs the scope ${scope}.`);
+}
+
+function queryOf(url: string): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
+    const seen = values[name];
+    values[name] = seen === undefined ? value : [seen, value].flat();
+  }
+  return { ...values };
+}
+
+function headersOf(schema: Shape, c: AtlasContext): Record<string, string | undefined> {
+  const names = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return Object.fromEntries(names.map((name) => [name, c.req.header(name)]));
+}
+
+/** Validates, or throws `invalid_request` with a pointer to each mistake. */
+function check<S extends Shape>(schema: S, read: () => unknown, at: string): Output<S> {
+  if (schema === undefined) return undefined as Output<S>;
+  const result = schema.safeParse(read());
+  if (result.success) return result.data as Output<S>;
+  throw new AtlasError('invalid_request', 'The request does not fit its schema; see errors.', {
+    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
+  });
+}
+
+function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
+  const pointer = `${at}${issue.path.map((step) => `/${escapePointer(String(step))}`).join('')}`;
+  if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
+  return issue.keys
+    .slice(0, 20)
+    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is not known here' }));
+}
+
+function escapePointer(step: string): string {
+  return step.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function document<P extends Shape, Q extends Shape, H extends Shape, B extends Shape>(
+  route: RouteDefinition<P, Q, H, B>,
+): RouteConfig {
+  const { params, query, headers, body } = route;
+  const refused = new Set(route.refusals);
+  if (route.scope !== null) for (const status of [401, 403, 503]) refused.add(status);
+  if (route.sheddable !== false) for (const status of [429, 500, 504]) refused.add(status);
+  // Every request can bring a malformed Host, and any request with a body can be broken in these ways.
+  refused.add(400);
+  if (body) for (const status of [413, 415]) refused.add(status);
+  const problems = [...refused].sort().map((status) => [status, problemOf(status)] as const);
+  return {
+    method: route.method,
+    path: route.path,
+    operationId: route.operationId,
+    summary: route.summary,
+    ...(route.description && { description: route.description }),
+    tags: [route.tag],
+    security: route.scope === null ? [] : [{ apiKey: [route.scope] }],
+    'x-slo-tier': route.tier,
+    request: {
+      ...(params && { params: params as never }),
+      ...(query && { query: query as never }),
+      ...(headers && { headers: headers as never }),
+      ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
+    },
+    responses: { ...Object.fromEntries(problems), ...route.responses },
+  };
+}
+
+function problemOf(status: number) {
+  const titles = Object.values(PROBLEM_KINDS)
+    .filter((kind) => kind.status === status)
+    .map((kind) => kind.title);
+  const retry = {
+    'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const, minimum: 0 } },
+  };
+  return {
+    description: titles.join('; or: '),
+    ...([409, 429, 503].includes(status) && { headers: retry }),
+    content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema } },
+  };
+}
+
+/** The documented success of a route that answers JSON. */
+export function jsonOf(description: string, schema: z.ZodType, headers?: Record<string, object>) {
+  return {
+    description,
+    content: { 'application/json': { schema } },
+    ...(headers && { headers: headers as never }),
+  };
+}

@@ -1,0 +1,78 @@
+import { z } from '@hono/zod-openapi';
+import { AMOUNT_MINOR_MAX } from '../utils/money.ts';
+
+// Any UUID, also of versions that do not exist yet; stored and told in lower case.
+const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL cannot store NUL.
+const NO_NUL = /^[^\u0000]*$/;
+
+/** An id: any UUID, in lower case afterwards. */
+export const UuidSchema = z
+  .string()
+  .regex(UUID, 'must be a UUID such as 0198c0de-0000-7000-8000-000000000001')
+  .toLowerCase()
+  .openapi({ format: 'uuid', example: '0198c0de-0000-7000-8000-000000000001' });
+
+/** Text for people, bounded. */
+export const textSchema = (lengthMax: number) =>
+  z
+    .string()
+    .min(1, 'must not be empty')
+    .max(lengthMax, `must have at most ${lengthMax} characters`)
+    .regex(NO_NUL, 'must not hold NUL');
+
+/** An amount of money in minor units of its ledger. */
+export const AmountSchema = z
+  .int('must be a whole number of minor units')
+  .min(1, 'must be at least 1')
+  .max(AMOUNT_MINOR_MAX, `must be at most ${AMOUNT_MINOR_MAX} (2^53−1)`)
+  .openapi({ example: 1250, description: 'Whole minor units, such as cents.' });
+
+export const LedgerSchema = z
+  .string()
+  .regex(/^[A-Z]{3}$/, 'must be a currency code of three capital letters, such as EUR')
+  .openapi({ example: 'EUR', description: 'The currency of the ledger (ISO 4217).' });
+
+const METADATA_ENTRIES_MAX = 50;
+
+/** Up to 50 short texts of the caller, kept as they came. */
+export const MetadataSchema = z
+  .record(
+    z.string().min(1).max(40).regex(NO_NUL, 'must not hold NUL'),
+    z.string().max(500, 'must have at most 500 characters').regex(NO_NUL, 'must not hold NUL'),
+  )
+  .refine(
+    (entries) => Object.keys(entries).length <= METADATA_ENTRIES_MAX,
+    `must have at most ${METADATA_ENTRIES_MAX} entries`,
+  )
+  .openapi({ maxProperties: METADATA_ENTRIES_MAX, example: { order: '4711' } });
+
+export const TimestampSchema = z
+  .string()
+  .openapi({ format: 'date-time', example: '2026-01-31T12:00:00.000Z' });
+
+const LIMIT_DEFAULT = 50;
+const LIMIT_MAX = 200;
+
+/** The parameters of every list. */
+export const PageQuerySchema = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,2}$/, `must be a whole number from 1 to ${LIMIT_MAX}`)
+    .transform(Number)
+    .pipe(z.number().max(LIMIT_MAX, `must be a whole number from 1 to ${LIMIT_MAX}`))
+    .default(LIMIT_DEFAULT)
+    .openapi({
+      param: {
+        name: 'limit',
+        in: 'query',
+        schema: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
+      },
+    }),
+  cursor: z
+    .string()
+    .max(200)
+    .regex(/^[A-Za-z0-9_-]+$/, 'must be a cursor that a list answered')
+    .optional()
+    .openapi({ description: 'Where the page before ended, as its Link header or `nextCursor` told.' }),
+});

@@ -1,0 +1,194 @@
+import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
+import { queryFigures } from '../adapters/postgres.ts';
+import type { RedFigures } from '../envelope/red-figures.ts';
+import type { SheddingFigures } from '../shedding/permits.ts';
+import { BUCKETS_MS } from '../utils/buckets.ts';
+
+/** Counts of the group commit, as the ledger keeps them. */
+export interface LedgerFigures {
+  readonly batches: number;
+  readonly items: number;
+  readonly waitingItems: number;
+  readonly retries: number;
+  readonly refused: number;
+}
+
+interface Sample {
+  readonly labels: Record<string, string | number>;
+  readonly value: number;
+  readonly metricName?: string;
+}
+
+/** Creates the registry that `/metrics` prints. Figures are read when they are asked for, never pushed. */
+export function createMetrics(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: 'atlas_process_' });
+  return registry;
+}
+
+/** Registers a counter or gauge whose samples are computed at scrape time. */
+export function registerFigures(
+  registry: Registry,
+  type: 'counter' | 'gauge' | 'histogram',
+  name: string,
+  help: string,
+  read: () => Sample[],
+): void {
+  // prom-client asks a metric only for its name and `get()`, so figures kept elsewhere need no second copy.
+  const metric = {
+    name,
+    help,
+    type,
+    aggregator: 'sum',
+    get: async () => ({ name, help, type, aggregator: 'sum', values: read() }),
+  };
+  registry.registerMetric(metric as unknown as Gauge);
+}
+
+/** The promised HTTP metrics, read from the figures of the envelope. */
+export function registerHttpMetrics(registry: Registry, figures: RedFigures): void {
+  const samples = (label: 'status' | 'status_code' | null, from: number, to: number): Sample[] => {
+    const found: Sample[] = [];
+    figures.forEachStatus(({ method, pattern }, status, count) => {
+      if (status < from || status > to) return;
+      const labels = { method, endpoint: pattern };
+      found.push({ labels: label === null ? labels : { ...labels, [label]: status }, value: count });
+    });
+    return label === null ? sumByLabels(found) : found;
+  };
+  const prefix = 'atlas_api_http';
+  registerFigures(registry, 'counter', `${prefix}_requests_total`, 'Requests answered', () =>
+    samples('status', 100, 599),
+  );
+  registerFigures(registry, 'counter', `${prefix}_errors_total`, 'Requests answered with an error', () =>
+    samples('status_code', 400, 599),
+  );
+  registerFigures(registry, 'counter', `${prefix}_4xx_errors_total`, 'Requests refused', () =>
+    samples(null, 400, 499),
+  );
+  registerFigures(registry, 'counter', `${prefix}_5xx_errors_total`, 'Requests failed', () =>
+    samples(null, 500, 599),
+  );
+  registerFigures(registry, 'gauge', `${prefix}_requests_in_flight`, 'Requests not answered yet', () => [
+    { labels: {}, value: figures.inFlight },
+  ]);
+  const duration = `${prefix}_request_duration_seconds`;
+  registerFigures(registry, 'histogram', duration, 'Time to answer', () =>
+    durationSamples(duration, figures),
+  );
+}
+
+function sumByLabels(samples: Sample[]): Sample[] {
+  const sums = new Map<string, Sample>();
+  for (const { labels, value } of samples) {
+    const id = JSON.stringify(labels);
+    sums.set(id, { labels, value: value + (sums.get(id)?.value ?? 0) });
+  }
+  return [...sums.values()];
+}
+
+function durationSamples(name: string, figures: RedFigures): Sample[] {
+  return figures.routes.flatMap((route) => {
+    const { buckets, sumMs } = figures.durations(route);
+    return histogramSamples(name, { method: route.method, endpoint: route.pattern }, buckets, sumMs);
+  });
+}
+
+/** Counts per bucket as the cumulative samples that Prometheus wants; nothing for a histogram without observations. */
+function histogramSamples(
+  name: string,
+  labels: Record<string, string>,
+  buckets: ArrayLike<number>,
+  sumMs: number,
+): Sample[] {
+  let count = 0;
+  const cumulative = Array.from(buckets, (inBucket, i) => {
+    count += inBucket;
+    const le = i < BUCKETS_MS.length ? BUCKETS_MS[i]! / 1000 : '+Inf';
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: count };
+  });
+  if (count === 0) return [];
+  return [
+    ...cumulative,
+    { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
+    { metricName: `${name}_count`, labels, value: count },
+  ];
+}
+
+/** What load shedding decided. */
+export function registerSheddingMetrics(registry: Registry, read: () => SheddingFigures): void {
+  const one = (value: number, labels: Record<string, string> = {}) => ({ labels, value });
+  registerFigures(registry, 'gauge', 'atlas_shedding_in_flight', 'Permits in use', () => [
+    one(read().inFlight),
+  ]);
+  registerFigures(registry, 'gauge', 'atlas_shedding_in_flight_max', 'Permits there are', () => [
+    one(read().inFlightMax),
+  ]);
+  registerFigures(registry, 'counter', 'atlas_shedding_decisions_total', 'Decisions by outcome', () => [
+    one(read().admitted, { decision: 'admitted' }),
+    one(read().refused, { decision: 'refused' }),
+  ]);
+}
+
+/** What the group commit of transfers does. */
+export function registerLedgerMetrics(registry: Registry, read: () => LedgerFigures): void {
+  const one = (pick: (figures: LedgerFigures) => number) => () => [{ labels: {}, value: pick(read()) }];
+  const prefix = 'atlas_ledger';
+  registerFigures(
+    registry,
+    'counter',
+    `${prefix}_batches_total`,
+    'Transactions that posted transfers',
+    one((f) => f.batches),
+  );
+  registerFigures(
+    registry,
+    'counter',
+    `${prefix}_items_total`,
+    'Transfers in those transactions',
+    one((f) => f.items),
+  );
+  registerFigures(
+    registry,
+    'gauge',
+    `${prefix}_waiting_items`,
+    'Transfers that wait for a batch',
+    one((f) => f.waitingItems),
+  );
+  registerFigures(
+    registry,
+    'counter',
+    `${prefix}_batch_retries_total`,
+    'Batches run again after a lost connection',
+    one((f) => f.retries),
+  );
+  registerFigures(
+    registry,
+    'counter',
+    `${prefix}_queue_refusals_total`,
+    'Requests refused because too many waited',
+    one((f) => f.refused),
+  );
+}
+
+/** What this process asks of PostgreSQL. */
+export function registerDatabaseMetrics(registry: Registry, connectionsMax: number): void {
+  const prefix = 'atlas_database';
+  const name = `${prefix}_query_duration_seconds`;
+  registerFigures(registry, 'gauge', `${prefix}_connections_max`, 'Connections that may be open', () => [
+    { labels: {}, value: connectionsMax },
+  ]);
+  registerFigures(
+    registry,
+    'gauge',
+    `${prefix}_queries_in_flight`,
+    'Queries that are not answered yet',
+    () => [{ labels: {}, value: queryFigures.inFlight }],
+  );
+  registerFigures(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
+    { labels: {}, value: queryFigures.errors },
+  ]);
+  registerFigures(registry, 'histogram', name, 'Time to answer a query', () =>
+    histogramSamples(name, {}, queryFigures.buckets, queryFigures.sumMs),
+  );
+}

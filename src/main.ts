@@ -1,0 +1,30 @@
+#!/usr/bin/env bun
+import { Command } from 'commander';
+import { addConfigCommand } from './cli/config.ts';
+import { addDocsCommand } from './cli/docs.ts';
+import { addDoctorCommand } from './cli/doctor.ts';
+import { addKeyCommand } from './cli/key.ts';
+import { addMigrateCommand } from './cli/migrate.ts';
+import { fail } from './cli/output.ts';
+import { addSeedCommand } from './cli/seed.ts';
+import { addServeCommand } from './cli/serve.ts';
+import { describeSettings } from './config.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('atlas')
+  .description('A data-intensive application platform that keeps its promises under overload and failure.')
+  .version(VERSION)
+  .addHelpText('after', () => {
+    const settings = describeSettings().map(({ name, description }) => `  ${name.padEnd(34)} ${description}`);
+    return `\nSettings (environment or .env; \`atlas config\` shows their values):\n${settings.join('\n')}`;
+  });
+
+addServeCommand(program);
+addMigrateCommand(program);
+addSeedCommand(program);
+addDoctorCommand(program);
+addConfigCommand(program);
+addKeyCommand(program);
+addDocsCommand(program);
+
+await program.parseAsync().catch(fail);

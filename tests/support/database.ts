@@ -1,0 +1,69 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isPostgresInstalled, startNativePostgres } from '../../infra/native-postgres.ts';
+import { startEmbeddedPostgres } from '../../src/adapters/embedded/postgres-server.ts';
+import { migrateUp, readMigrations } from '../../src/adapters/migrations.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+
+/** The two PostgreSQL that Atlas runs on: the embedded one, and the one that Debian ships. */
+export type Engine = 'embedded' | 'native';
+
+interface TestServer {
+  readonly url: string;
+  readonly admin: Sql;
+  stop(): Promise<void>;
+}
+
+const servers = new Map<Engine, Promise<TestServer>>();
+let databases = 0;
+
+/** The engines that are here. With ATLAS_REQUIRE_SERVICES=1 a missing one fails the test that asks. */
+export function availableEngines(): Engine[] {
+  if (isPostgresInstalled()) return ['embedded', 'native'];
+  if (process.env.ATLAS_REQUIRE_SERVICES === '1')
+    throw new Error('PostgreSQL 15 is required: run `npm run services -- install`.');
+  console.warn(
+    'PostgreSQL 15 is not installed: its tests are left out. `npm run services -- install` installs it.',
+  );
+  return ['embedded'];
+}
+
+/** A migrated database of its own, on a server that all tests of this process share. */
+export async function freshDatabase(engine: Engine = 'embedded'): Promise<string> {
+  if (!servers.has(engine)) servers.set(engine, startServer(engine));
+  const { url, admin } = await servers.get(engine)!;
+  const name = `test_${process.pid}_${++databases}`;
+  await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE atlas`);
+  return Object.assign(new URL(url), { pathname: `/${name}` }).href;
+}
+
+async function startServer(engine: Engine): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'atlas-test-'));
+  await chmod(folder, 0o755);
+  const server =
+    engine === 'native'
+      ? await startNativePostgres(folder)
+      : await startEmbeddedPostgres(folder, { connectionsMax: 200, preferredPort: 0 });
+  // The database `atlas` becomes the template: migrated once, then copied in milliseconds.
+  const template = openPostgres({ url: server.url, connectionsMax: 2, timeoutSeconds: 10 });
+  await migrateUp(template, await readMigrations());
+  await template.end();
+  const admin = openPostgres({
+    url: Object.assign(new URL(server.url), { pathname: '/postgres' }).href,
+    connectionsMax: 1,
+    timeoutSeconds: 30,
+  });
+  const stop = async () => {
+    await admin.end({ timeout: 1 });
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  return { url: server.url, admin, stop };
+}
+
+/** Ends every server that {@link freshDatabase} started. */
+export async function stopTestServers(): Promise<void> {
+  for (const server of servers.values()) await (await server).stop();
+  servers.clear();
+}

@@ -1,0 +1,71 @@
+import { type App, createApp, type Deps, openDeps } from '../../src/app.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { ALL_SCOPES, type Scope } from '../../src/features/keys/domain.ts';
+import { createLogger } from '../../src/instrumentation/logger.ts';
+import { type Engine, freshDatabase } from './database.ts';
+
+/** The whole Atlas over a database of its own, called without a socket. */
+export interface TestApp extends App {
+  readonly deps: Deps;
+  /** Lines that were logged so far. */
+  readonly logs: string[];
+  /** Makes an API key; all scopes where none are named. */
+  key(scopes?: readonly Scope[], owner?: string): Promise<string>;
+  /** Sends a request with a key of all scopes, unless the headers say otherwise. `json` becomes the body. */
+  call(
+    method: string,
+    path: string,
+    options?: { json?: unknown; body?: BodyInit; headers?: Record<string, string> },
+  ): Promise<Response>;
+  close(): Promise<void>;
+}
+
+/** Builds the app as production does. Settings can be given as in the environment. */
+export async function startTestApp(
+  environment: Record<string, string> = {},
+  engine: Engine = 'embedded',
+): Promise<TestApp> {
+  const url = await freshDatabase(engine);
+  const { config } = loadConfig(
+    {
+      ENVIRONMENT: 'test',
+      DATABASE_URL: url,
+      DATABASE_POOL_SIZE: '5',
+      DATABASE_MAX_OVERFLOW: '1',
+      ...environment,
+    },
+    '/dev/null',
+  );
+  return startTestAppWith(config);
+}
+
+async function startTestAppWith(config: Config): Promise<TestApp> {
+  const logs: string[] = [];
+  const deps = await openDeps(config, createLogger(config, { write: (line) => void logs.push(line) }));
+  const app = createApp(deps);
+  const key = async (scopes: readonly Scope[] = ALL_SCOPES, owner = 'owner') =>
+    (await app.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
+  const defaultKey = await key();
+  return {
+    ...app,
+    deps,
+    logs,
+    key,
+    async call(method, path, { json, body, headers = {} } = {}) {
+      const sent = json === undefined ? body : JSON.stringify(json);
+      return app.fetch(
+        new Request(`http://atlas.test${path}`, {
+          method,
+          headers: {
+            Host: 'atlas.test',
+            Authorization: `Bearer ${defaultKey}`,
+            ...(json !== undefined && { 'Content-Type': 'application/json' }),
+            ...headers,
+          },
+          ...(sent !== undefined && { body: sent }),
+        }),
+      );
+    },
+    close: () => deps.close(),
+  };
+}
