@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { createApp } from '../app.ts';
 import { openApiDocument } from '../http/openapi-document.ts';
-import { withApp } from './session.ts';
+import { withDeps } from './session.ts';
 import { envExample, replaceSettingsTable } from './settings-text.ts';
 
 /** Where the generated texts live, in the repository. */
@@ -18,9 +19,10 @@ export function addDocsCommand(program: Command): void {
     .action(async () => {
       writeFileSync(GENERATED.envExample, envExample());
       writeFileSync(GENERATED.readme, replaceSettingsTable(readFileSync(GENERATED.readme, 'utf8')));
-      await withApp(async ({ app }) =>
-        writeFileSync(GENERATED.openApi, `${JSON.stringify(openApiDocument(app), null, 2)}\n`),
-      );
+      await withDeps(async (deps) => {
+        const { app } = createApp(deps);
+        writeFileSync(GENERATED.openApi, `${JSON.stringify(openApiDocument(app), null, 2)}\n`);
+      });
       console.log(Object.values(GENERATED).join('\n'));
     });
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ALL_SCOPES, SCOPES, type Scope } from '../features/keys/domain.ts';
 import { table } from './output.ts';
-import { withApp } from './session.ts';
+import { withServices } from './session.ts';
 
 interface CreateOptions {
   readonly owner: string;
@@ -29,7 +29,7 @@ export function addKeyCommand(program: Command): void {
     .addOption(new Option('--expires-days <days>', 'when it ends').argParser(parseDays))
     .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
     .action(({ owner, name, scopes: wanted, expiresDays }: CreateOptions) =>
-      withApp(async ({ keys }) => {
+      withServices(async ({ keys }) => {
         const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
         const { token } = await keys.create({ owner, name, scopes: wanted, expiresAt });
         process.stderr.write('Keep this key: it is shown once and cannot be read again.\n');
@@ -41,7 +41,7 @@ export function addKeyCommand(program: Command): void {
     .command('list')
     .description('list all keys, without their secrets')
     .action(() =>
-      withApp(async ({ keys }) => {
+      withServices(async ({ keys }) => {
         const day = (date: Date | null) => date?.toISOString().slice(0, 16).replace('T', ' ') ?? '–';
         const rows = (await keys.list()).map((found) => [
           found.id,
@@ -68,7 +68,7 @@ export function addKeyCommand(program: Command): void {
     .description('end a key; it is refused within 5 s')
     .argument('<id>', 'the id that `atlas key list` shows')
     .action((id: string) =>
-      withApp(async ({ keys }) => {
+      withServices(async ({ keys }) => {
         if (!(await keys.revoke(id)))
           throw new Error(
             `No key was revoked.\n  why:  there is no active key ${id}\n  do:   look the id up with: atlas key list`,

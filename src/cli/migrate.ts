@@ -8,6 +8,7 @@ import {
   migrateUp,
   readMigrations,
 } from '../adapters/migrations.ts';
+import { createServices } from '../services.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
 
@@ -50,7 +51,7 @@ export function addMigrateCommand(program: Command): void {
         const migrations = await readMigrations();
         await migrateDown(deps.sql, migrations, migrations.length);
         await migrateUp(deps.sql, migrations);
-        await seed(deps);
+        await seed(createServices(deps));
         console.log('The database is as new. API keys are gone too: npm run atlas -- key create --name NAME');
       }),
     );

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { createApp, type Deps } from '../app.ts';
-import { withDeps } from './session.ts';
+import type { Services } from '../services.ts';
+import { withServices } from './session.ts';
 
 /** The accounts of the tour in the README. Fixed ids make the seed safe to repeat. */
 export const DEMO_ACCOUNTS = {
@@ -11,8 +11,7 @@ export const DEMO_ACCOUNTS = {
 const OPENING_MINOR = 100_000;
 
 /** Makes the demo accounts and gives two of them 1,000.00 EUR each. Doing it again changes nothing. */
-export async function seed(deps: Deps): Promise<void> {
-  const { accounts, transfers } = createApp(deps);
+export async function seed({ accounts, transfers }: Pick<Services, 'accounts' | 'transfers'>): Promise<void> {
   const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
   await accounts.open(DEMO_ACCOUNTS.bank, { ...content, name: 'Demo bank', allowNegative: true });
   await accounts.open(DEMO_ACCOUNTS.alice, { ...content, name: 'Alice', allowNegative: false });
@@ -31,8 +30,8 @@ export function addSeedCommand(program: Command): void {
     .command('seed')
     .description('make the demo accounts; safe to repeat')
     .action(() =>
-      withDeps(async (deps) => {
-        await seed(deps);
+      withServices(async (services) => {
+        await seed(services);
         console.log(
           Object.entries(DEMO_ACCOUNTS)
             .map(([name, id]) => `${name.padEnd(6)} ${id}`)

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { migrateUp, readMigrations } from '../adapters/migrations.ts';
-import { type App, createApp, type Deps, openDeps } from '../app.ts';
+import { type App, createApp } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { type Deps, openDeps } from '../deps.ts';
 import { ALL_SCOPES } from '../features/keys/domain.ts';
 import { createLogger } from '../instrumentation/logger.ts';
 import { VERSION } from '../version.ts';
@@ -22,18 +23,28 @@ async function serve(): Promise<void> {
   const { config } = loadConfig();
   const logger = createLogger(config);
   const deps = await openDeps(config, logger, (text) => process.stderr.write(`Atlas: ${text} …\n`));
-  const applied = await migrateUp(deps.sql, await readMigrations());
-  const app = createApp(deps);
-  const isDemo = config.ENVIRONMENT !== 'production';
-  if (isDemo && applied.some(({ number }) => number === 1)) await seed(deps);
-  const token = await makeFirstKey(app, config);
-  const server = listen(app, config);
-  const timers = startJobs(app, deps);
-  announce(config, deps, server.port!, token);
+  try {
+    const applied = await migrateUp(deps.sql, await readMigrations());
+    const app = createApp(deps);
+    const isNew = applied.some(({ number }) => number === 1);
+    if (isNew && config.ENVIRONMENT !== 'production') await seed(app);
+    const server = listen(app, config);
+    const token = await makeFirstKey(app, config);
+    const timers = startJobs(app, deps);
+    announce(config, deps, server.port!, token);
+    stopOnSignal(app, deps, server, timers);
+  } catch (error) {
+    await deps.close();
+    throw error;
+  }
+}
 
+/** Finishes what is in flight, writes down what is only in memory, and ends what was started. */
+function stopOnSignal(app: App, deps: Deps, server: Bun.Server<unknown>, timers: Timer[]): void {
+  const { lifecycle, logger } = deps;
   const stop = async (signal: string) => {
-    if (deps.lifecycle.draining) return;
-    deps.lifecycle.draining = true;
+    if (lifecycle.draining) return;
+    lifecycle.draining = true;
     logger.info({ signal }, 'finishing what is in flight');
     await server.stop();
     for (const timer of timers) clearInterval(timer);

@@ -1,13 +1,13 @@
-import { createApp, type Deps, openDeps } from '../app.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { type Deps, openDeps } from '../deps.ts';
 import { createLogger } from '../instrumentation/logger.ts';
+import { createServices, type Services } from '../services.ts';
 
 /** Runs a command on opened dependencies and closes them afterwards, whatever happens. */
 export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
   const { config } = loadConfig();
-  const deps = await openDeps(config, createLogger(config), (text) =>
-    process.stderr.write(`Atlas: ${text} …\n`),
-  );
+  const progress = (text: string) => process.stderr.write(`Atlas: ${text} …\n`);
+  const deps = await openDeps(config, createLogger(config), progress);
   try {
     return await work(deps, config);
   } finally {
@@ -15,7 +15,7 @@ export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<
   }
 }
 
-/** Like {@link withDeps}, with the services of the app. */
-export function withApp<T>(work: (app: ReturnType<typeof createApp>, deps: Deps) => Promise<T>): Promise<T> {
-  return withDeps((deps) => work(createApp(deps), deps));
+/** Like {@link withDeps}, with the services of every feature. */
+export function withServices<T>(work: (services: Services) => Promise<T>): Promise<T> {
+  return withDeps((deps) => work(createServices(deps)));
 }

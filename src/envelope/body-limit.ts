@@ -1,4 +1,4 @@
-import type { Middleware } from './exchange.ts';
+import type { Exchange, Middleware } from './exchange.ts';
 import { isDeeperThan } from './json-depth.ts';
 
 /** The errors that the layer throws, made by whoever composes the pipeline. */
@@ -37,7 +37,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     if (declared > limitBytes) throw options.tooLarge(limitBytes);
     if (declared === 0) return next(request, exchange);
     const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();
-    return read.then(
+    return untilAborted(read, exchange).then(
       (bytes) => {
         if (bytes === null) throw options.tooLarge(limitBytes);
         return next(withBody(request, isJson(request) ? decode(bytes) : bytes), exchange);
@@ -47,6 +47,20 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
       },
     );
   };
+}
+
+/** Stops waiting at the deadline: a caller that sends a byte a second must not hold its permit for longer. */
+function untilAborted<T>(read: Promise<T>, exchange: Exchange): Promise<T> {
+  return new Promise((resolve, reject) => {
+    exchange.onAbort = reject;
+    const done =
+      <V>(settle: (value: V) => void) =>
+      (value: V) => {
+        exchange.onAbort = null;
+        settle(value);
+      };
+    read.then(done(resolve), done(reject));
+  });
 }
 
 function isJson(request: Request): boolean {

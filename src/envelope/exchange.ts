@@ -51,6 +51,7 @@ export class Exchange {
   readonly #request: Request;
   #controller: AbortController | null = null;
   #abortReason: AbortReason | null = null;
+  #onAbort: ((reason: AbortReason) => void) | null = null;
 
   constructor(request: Request, route: MatchedRoute, startMs: number) {
     this.#request = request;
@@ -72,10 +73,17 @@ export class Exchange {
     return this.#controller.signal;
   }
 
+  /** Calls the listener when the exchange is given up. One at a time: it belongs to whatever is being awaited now. */
+  set onAbort(listener: ((reason: AbortReason) => void) | null) {
+    this.#onAbort = listener;
+    if (this.#abortReason !== null) listener?.(this.#abortReason);
+  }
+
   abort(reason: AbortReason): void {
     if (this.#abortReason !== null) return;
     this.#abortReason = reason;
     this.#controller?.abort(reason);
+    this.#onAbort?.(reason);
   }
 }
 

@@ -1,29 +1,16 @@
-import type { z } from 'zod';
-import { AtlasError } from '../errors.ts';
+import { z } from '@hono/zod-openapi';
 import type { AtlasContext } from './route.ts';
 
-/** An opaque cursor of the position after which a list goes on (keyset pagination). */
-export function encodeCursor(position: unknown): string {
-  return Buffer.from(JSON.stringify(position)).toString('base64url');
-}
+/**
+ * An opaque cursor of the position after which a list goes on (keyset pagination). `form` must fit only texts that `parse`
+ * can read: then the document says exactly which cursors are accepted, and every other one is refused as bad input.
+ */
+export const cursorSchema = <T>(form: RegExp, parse: (cursor: string) => T) =>
+  z.string().regex(form, 'must be a cursor that this list answered').transform(parse);
 
-/** The position in a cursor, or null for the first page. Throws `invalid_request` for a cursor that no list made. */
-export function decodeCursor<T>(cursor: string | undefined, schema: z.ZodType<T>): T | null {
-  if (cursor === undefined) return null;
-  const position = schema.safeParse(parseOrNull(Buffer.from(cursor, 'base64url').toString()));
-  if (position.success) return position.data;
-  const detail = 'must be a cursor that this list answered';
-  throw new AtlasError('invalid_request', 'The cursor is not valid.', {
-    errors: [{ pointer: '/query/cursor', detail }],
-  });
-}
-
-function parseOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+/** A whole number of a cursor, in hexadecimal digits of a fixed width. */
+export function toHex(value: number | bigint, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
 }
 
 /** Points to the next page with a `Link` header (RFC 8288), by the path and query that were asked. */

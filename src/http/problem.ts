@@ -213,17 +213,22 @@ export const ProblemSchema = z
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** Told of every error that Atlas did not foresee, before the caller gets its 500. */
-export type ReportUnexpected = (error: unknown, exchange: Exchange) => void;
+/** Told of errors that an operator should hear of, before the caller gets an answer. */
+export interface ErrorReports {
+  /** Something that Atlas did not foresee: a 500. */
+  readonly unexpected: (error: unknown, exchange: Exchange) => void;
+  /** A dependency that does not answer: a 503. Comes with every request while that lasts. */
+  readonly unavailable: (error: AtlasError) => void;
+}
 
 /** Makes the one function that turns any error into a response; the pipeline and Hono share it. */
-export function createToProblem(report: ReportUnexpected): (error: unknown, exchange: Exchange) => Response {
+export function createToProblem(reports: ErrorReports): (error: unknown, exchange: Exchange) => Response {
   return (error, exchange) => {
     if (error instanceof AtlasError) {
-      if (error.code === 'dependency_unavailable') report(error, exchange);
+      if (error.code === 'dependency_unavailable') reports.unavailable(error);
       return problemResponse(error, exchange);
     }
-    report(error, exchange);
+    reports.unexpected(error, exchange);
     return problemResponse(
       new AtlasError('internal', 'The error was logged under the request id.'),
       exchange,

@@ -34,18 +34,23 @@ export const LedgerSchema = z
   .openapi({ example: 'EUR', description: 'The currency of the ledger (ISO 4217).' });
 
 const METADATA_ENTRIES_MAX = 50;
+const METADATA_NAME_LENGTH_MAX = 40;
 
 /** Up to 50 short texts of the caller, kept as they came. */
 export const MetadataSchema = z
   .record(
-    z.string().min(1).max(40).regex(NO_NUL, 'must not hold NUL'),
+    z.string().min(1).max(METADATA_NAME_LENGTH_MAX).regex(NO_NUL, 'must not hold NUL'),
     z.string().max(500, 'must have at most 500 characters').regex(NO_NUL, 'must not hold NUL'),
   )
   .refine(
     (entries) => Object.keys(entries).length <= METADATA_ENTRIES_MAX,
     `must have at most ${METADATA_ENTRIES_MAX} entries`,
   )
-  .openapi({ maxProperties: METADATA_ENTRIES_MAX, example: { order: '4711' } });
+  .openapi({
+    maxProperties: METADATA_ENTRIES_MAX,
+    propertyNames: { minLength: 1, maxLength: METADATA_NAME_LENGTH_MAX, pattern: NO_NUL.source },
+    example: { order: '4711' },
+  } as object);
 
 export const TimestampSchema = z
   .string()
@@ -54,25 +59,23 @@ export const TimestampSchema = z
 const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 200;
 
-/** The parameters of every list. */
-export const PageQuerySchema = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,2}$/, `must be a whole number from 1 to ${LIMIT_MAX}`)
-    .transform(Number)
-    .pipe(z.number().max(LIMIT_MAX, `must be a whole number from 1 to ${LIMIT_MAX}`))
-    .default(LIMIT_DEFAULT)
-    .openapi({
-      param: {
-        name: 'limit',
-        in: 'query',
-        schema: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
-      },
-    }),
-  cursor: z
-    .string()
-    .max(200)
-    .regex(/^[A-Za-z0-9_-]+$/, 'must be a cursor that a list answered')
-    .optional()
-    .openapi({ description: 'Where the page before ended, as its Link header or `nextCursor` told.' }),
-});
+/** The parameters of a list, with the schema of its cursors. */
+export const pageQuerySchema = <T extends z.ZodType>(cursor: T) =>
+  z.strictObject({
+    limit: z
+      .string()
+      .regex(/^[1-9]\d{0,2}$/, `must be a whole number from 1 to ${LIMIT_MAX}`)
+      .transform(Number)
+      .pipe(z.number().max(LIMIT_MAX, `must be a whole number from 1 to ${LIMIT_MAX}`))
+      .default(LIMIT_DEFAULT)
+      .openapi({
+        param: {
+          name: 'limit',
+          in: 'query',
+          schema: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
+        },
+      }),
+    cursor: cursor
+      .optional()
+      .openapi({ description: 'Where the page before ended, as its Link header or `nextCursor` told.' }),
+  });

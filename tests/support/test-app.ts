@@ -1,5 +1,6 @@
-import { type App, createApp, type Deps, openDeps } from '../../src/app.ts';
+import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import { type Deps, openDeps } from '../../src/deps.ts';
 import { ALL_SCOPES, type Scope } from '../../src/features/keys/domain.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type Engine, freshDatabase } from './database.ts';

@@ -3,7 +3,8 @@ import type { Account, AccountContent } from './domain.ts';
 
 /** Where a list of accounts goes on: after this one, by age and id. */
 export interface AccountPosition {
-  readonly createdAt: string;
+  /** Microseconds since 1970. */
+  readonly createdMicros: bigint;
   readonly id: string;
 }
 
@@ -23,12 +24,12 @@ export interface AccountRepository {
   ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
 }
 
-type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: string };
+type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
 export function createAccountRepository(sql: Sql): AccountRepository {
   // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
   const columns = sql`id, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version, created_at,
-    to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_micros`;
+    (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 
   return {
     async create(id, { ledger, name, kind, allowNegative, metadata }, signal) {
@@ -47,7 +48,8 @@ export function createAccountRepository(sql: Sql): AccountRepository {
           FROM accounts WHERE id = ${id}`,
         signal,
       );
-      return { account: toAccount(found!), created: false, same: found!.same };
+      const { same, ...row } = found!;
+      return { account: toAccount(row), created: false, same };
     },
     async find(id, signal) {
       const [row] = await runQuery(
@@ -60,13 +62,14 @@ export function createAccountRepository(sql: Sql): AccountRepository {
       const rows = await runQuery(
         sql<AccountRow[]>`
           SELECT ${columns} FROM accounts
-          ${after ? sql`WHERE (created_at, id) > (${after.createdAt}::text::timestamptz, ${after.id}::uuid)` : sql``}
+          ${after ? sql`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond', ${after.id}::uuid)` : sql``}
           ORDER BY created_at, id LIMIT ${limit + 1}`,
         signal,
       );
       const page = rows.slice(0, limit);
       const last = page.at(-1);
-      const next = rows.length > limit && last ? { createdAt: last.createdMicros, id: last.id } : null;
+      const next =
+        rows.length > limit && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
       return { accounts: page.map(toAccount), next };
     },
   };

@@ -1,14 +1,21 @@
 import { z } from '@hono/zod-openapi';
-import { decodeCursor, encodeCursor, linkNext } from '../../http/cursor.ts';
+import { cursorSchema, linkNext, toHex } from '../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
-import { PageQuerySchema, UuidSchema } from '../../http/schemas.ts';
+import { pageQuerySchema, UuidSchema } from '../../http/schemas.ts';
 import { type Account, balanceOf } from './domain.ts';
+import type { AccountPosition } from './repository.ts';
 import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts';
 import type { AccountService } from './service.ts';
 
 const tag = 'Accounts';
 const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
-const PageCursorSchema = z.strictObject({ createdAt: z.iso.datetime(), id: UuidSchema });
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(
+  /^a[0-9a-f]{46}$/,
+  (text): AccountPosition => ({ createdMicros: BigInt(`0x${text.slice(1, 15)}`), id: text.slice(15) }),
+);
+const toCursor = ({ createdMicros, id }: AccountPosition) =>
+  `a${toHex(createdMicros, 14)}${id.replaceAll('-', '')}`;
 
 /** `/v1/accounts`. */
 export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
@@ -48,14 +55,17 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       tag,
       tier: 'default',
       scope: 'accounts:read',
-      query: PageQuerySchema,
+      query: pageQuerySchema(CursorSchema),
       compressible: true,
       responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
     },
     async ({ c, exchange, query }) => {
-      const after = decodeCursor(query.cursor, PageCursorSchema);
-      const { accounts: page, next } = await accounts.list(after, query.limit, exchange.signal);
-      const nextCursor = next === null ? null : encodeCursor(next);
+      const { accounts: page, next } = await accounts.list(
+        query.cursor ?? null,
+        query.limit,
+        exchange.signal,
+      );
+      const nextCursor = next === null ? null : toCursor(next);
       linkNext(c, nextCursor);
       return c.json({ accounts: page.map(toResource), nextCursor }, 200);
     },

@@ -4,15 +4,14 @@ import { TimestampSchema } from '../../http/schemas.ts';
 import type { HealthService } from './service.ts';
 
 const StatusSchema = z.enum(['healthy', 'degraded', 'unhealthy']);
-const HealthSchema = z
-  .strictObject({
-    status: StatusSchema,
-    version: z.string(),
-    environment: z.string(),
-    uptimeSeconds: z.number(),
-    timestamp: TimestampSchema,
-  })
-  .openapi('HealthResponse');
+const ABOUT = {
+  status: StatusSchema,
+  version: z.string(),
+  environment: z.string(),
+  uptimeSeconds: z.number(),
+  timestamp: TimestampSchema,
+};
+const HealthSchema = z.strictObject(ABOUT).openapi('HealthResponse');
 const DependencySchema = z
   .strictObject({
     name: z.string(),
@@ -22,9 +21,10 @@ const DependencySchema = z
     error: z.string().optional(),
   })
   .openapi('DependencyHealth');
-const DeepHealthSchema = HealthSchema.extend({ dependencies: z.array(DependencySchema) }).openapi(
-  'DeepHealthResponse',
-);
+// Not an extension: `allOf` of two schemas that each refuse unknown members refuses everything.
+const DeepHealthSchema = z
+  .strictObject({ ...ABOUT, dependencies: z.array(DependencySchema) })
+  .openapi('DeepHealthResponse');
 const ReadinessSchema = z
   .strictObject({ ready: z.boolean(), reasons: z.array(z.string()) })
   .openapi('ReadinessResponse');

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { decodeCursor, encodeCursor, linkNext } from '../../http/cursor.ts';
+import { cursorSchema, linkNext, toHex } from '../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
-import { PageQuerySchema, UuidSchema } from '../../http/schemas.ts';
+import { pageQuerySchema, UuidSchema } from '../../http/schemas.ts';
 import type { AccountService } from '../accounts/service.ts';
 import { type ItemResult, REFUSAL_DETAILS, type Refusal } from './domain.ts';
 import {
@@ -22,7 +22,8 @@ const REPLAYED = {
   },
 };
 const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
-const PageCursorSchema = z.strictObject({ v: z.int().positive() });
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 
 /** `/v1/transfers`, and the transfers of an account. */
 export function mountTransfers(
@@ -120,17 +121,21 @@ export function mountTransfers(
       tier: 'default',
       scope: 'transfers:read',
       params: z.object({ id: UuidSchema }),
-      query: PageQuerySchema,
+      query: pageQuerySchema(CursorSchema),
       refusals: [404],
       compressible: true,
       responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
     },
     async ({ c, exchange, params, query }) => {
-      const before = decodeCursor(query.cursor, PageCursorSchema);
-      const page = await transfers.listByAccount(params.id, before?.v ?? null, query.limit, exchange.signal);
+      const page = await transfers.listByAccount(
+        params.id,
+        query.cursor ?? null,
+        query.limit,
+        exchange.signal,
+      );
       // Only an empty page needs to ask whether there is such an account at all.
       if (page.transfers.length === 0) await accounts.find(params.id, exchange.signal);
-      const nextCursor = page.nextVersion === null ? null : encodeCursor({ v: page.nextVersion });
+      const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
       linkNext(c, nextCursor);
       return c.json({ transfers: page.transfers, nextCursor }, 200);
     },

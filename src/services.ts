@@ -1,0 +1,57 @@
+import { appliedMigrations, readMigrations } from './adapters/migrations.ts';
+import { isConnectionLoss, mapDatabaseError, pingPostgres } from './adapters/postgres.ts';
+import type { Deps } from './deps.ts';
+import { createAccountRepository } from './features/accounts/repository.ts';
+import { createAccountService } from './features/accounts/service.ts';
+import { createHealthService } from './features/health/service.ts';
+import { createKeyRepository } from './features/keys/repository.ts';
+import { createKeyService } from './features/keys/service.ts';
+import { createLedgerRepository } from './features/ledger/repository.ts';
+import { createLedgerService } from './features/ledger/service.ts';
+import { GroupCommit } from './features/transfers/group-commit.ts';
+import { createTransferRepository } from './features/transfers/repository.ts';
+import { createTransferService } from './features/transfers/service.ts';
+
+const BATCH_ITEMS_MAX = 1000;
+const WAITING_ITEMS_MAX = 4096;
+const IDEMPOTENCY_DAYS = 30;
+
+export type Services = ReturnType<typeof createServices>;
+
+/** Builds the services of every feature over opened dependencies: what the routes and the commands call. */
+export function createServices({ sql, databaseMode, lifecycle }: Deps) {
+  const transferRepository = createTransferRepository(sql);
+  const groupCommit = new GroupCommit({
+    post: transferRepository.post,
+    mayHaveCommitted: isConnectionLoss,
+    mapError: mapDatabaseError,
+    batchItemsMax: BATCH_ITEMS_MAX,
+    waitingItemsMax: WAITING_ITEMS_MAX,
+  });
+  const keys = createKeyService(createKeyRepository(sql));
+  const postgresProbe = {
+    name: 'postgresql',
+    mode: databaseMode,
+    required: true,
+    ping: (signal: AbortSignal) => pingPostgres(sql, signal),
+  };
+  const isMigrated = async () => (await appliedMigrations(sql)) >= (await readMigrations()).length;
+
+  return {
+    keys,
+    accounts: createAccountService(createAccountRepository(sql)),
+    transfers: createTransferService(transferRepository, groupCommit),
+    ledger: createLedgerService(createLedgerRepository(sql)),
+    health: createHealthService([postgresProbe], lifecycle, isMigrated),
+    groupCommit,
+    /** What a server does beside answering. */
+    jobs: [
+      { name: 'write when keys were last used', everyMs: 30_000, run: keys.flushLastUsed },
+      {
+        name: 'forget old idempotency keys',
+        everyMs: 3_600_000,
+        run: () => transferRepository.forgetKeys(IDEMPOTENCY_DAYS),
+      },
+    ],
+  };
+}
