@@ -5,7 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -101,11 +101,17 @@ const child = spawn(bun, given.length > 0 ? given : [join(root, 'src', 'main.ts'
   stdio: 'inherit',
   env: {
     ...process.env,
-    PATH: `${dirname(bun)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`,
+    // A Bun that was found by its name alone is on the path already.
+    PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
   },
 });
 // A terminal sends Ctrl+C to the whole group, so the child has it already; what comes by kill is passed on.
 for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 process.on('SIGINT', () => {});
+// The shell that npm puts in between passes no signal on: when it is gone, whoever ended npm meant Atlas.
+if (process.env.npm_lifecycle_event) {
+  const parent = process.ppid;
+  setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref();
+}
 child.on('error', (error) => stop('Bun could not be started.', error.message, 'Run the command again.'));
 child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { installPackages } from './debian.ts';
 
 /** PostgreSQL 15 of Debian's packages: the real server that tests and benchmarks use where there is no Docker. */
 export const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
@@ -16,6 +17,8 @@ export interface NativePostgres {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
+  /** Settles when the server has ended, for whatever reason. */
+  readonly exited: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -26,22 +29,16 @@ export function isPostgresInstalled(): boolean {
 /** Installs the package where it is missing. Needs Debian and root; throws with what to do otherwise. */
 export async function installPostgres(onProgress: (text: string) => void = () => {}): Promise<void> {
   if (isPostgresInstalled()) return;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    throw new Error(
-      'PostgreSQL 15 is not installed.\n  why:  installing it needs Debian and root\n  do:   install the package postgresql-15 by hand, or use compose',
-    );
-  }
   onProgress('installing postgresql-15');
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-q'], { env });
-  await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'postgresql-15'], {
-    env,
-    maxBuffer: 64 << 20,
-  });
+  await installPackages('postgresql-15');
 }
 
-/** Makes a new cluster in an empty folder and starts it on a free port of the loopback interface. */
-export async function startNativePostgres(folder: string, connectionsMax = 220): Promise<NativePostgres> {
+/** Makes a new cluster in an empty folder and starts it on the loopback interface, on a free port unless one is given. */
+export async function startNativePostgres(
+  folder: string,
+  connectionsMax = 220,
+  fixedPort?: number,
+): Promise<NativePostgres> {
   const data = join(folder, 'data');
   const ids: { uid?: number; gid?: number } =
     process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
@@ -52,7 +49,7 @@ export async function startNativePostgres(folder: string, connectionsMax = 220):
     ['-D', data, '-U', 'atlas', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
     { ...ids, cwd: folder },
   );
-  const port = await freePort();
+  const port = fixedPort ?? (await freePort());
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -75,7 +72,7 @@ export async function startNativePostgres(folder: string, connectionsMax = 220):
     await exited;
     await rm(folder, { recursive: true, force: true });
   };
-  return { url, port, pid: child.pid!, stop };
+  return { url, port, pid: child.pid!, exited, stop };
 }
 
 async function waitUntilReady(admin: string, exited: Promise<void>): Promise<void> {
@@ -96,7 +93,7 @@ async function waitUntilReady(admin: string, exited: Promise<void>): Promise<voi
     }
   }
   throw new Error(
-    'PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   start it by hand to see its log',
+    `PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   see whether something else uses its port (${new URL(admin).port})`,
   );
 }
 

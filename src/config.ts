@@ -65,7 +65,7 @@ export const settingsSchema = z.object({
   API_PORT: integer(0, 65_535).default(8000).meta(meta('Service', 'Port to listen on. 0 takes a free one.')),
   API_WORKERS: integer(1, 64)
     .default(1)
-    .meta(meta('Service', 'Worker processes. Only one is started yet.', later)),
+    .meta(meta('Service', 'Worker processes; only one is started.', later)),
   HTTP_TIMEOUT: decimal(0.1, 240)
     .default(30)
     .meta(meta('Service', 'Seconds after which a request is answered 504. Callers may ask for less.')),

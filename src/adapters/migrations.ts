@@ -42,14 +42,15 @@ export async function appliedMigrations(sql: Sql): Promise<number> {
 }
 
 /**
- * Applies what is missing, each migration in a transaction of its own, one process at a time in the whole cluster. Throws
- * when an applied migration has another text than the file: history is corrected by a new migration.
+ * Applies what is missing, each migration in a transaction of its own, one process at a time in the whole cluster.
+ * Throws when an applied migration has another text than the file: history is corrected by a new migration.
  */
 export async function migrateUp(sql: Sql, migrations: readonly Migration[]): Promise<Migration[]> {
   return locked(sql, async (connection) => {
     await connection`
       CREATE TABLE IF NOT EXISTS schema_migrations (
-        number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
+        number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now())`;
     const applied = await connection<
       { number: number; checksum: string }[]
     >`SELECT number, checksum FROM schema_migrations ORDER BY number`;

@@ -25,7 +25,8 @@ export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOp
     max: connectionsMax,
     idle_timeout: 60,
     connect_timeout: timeoutSeconds,
-    transform: postgres.camel,
+    // Columns only: the driver's whole `camel` would rename the members of JSON values too, and metadata is the caller's.
+    transform: { column: { from: postgres.toCamel } },
     onnotice: () => {},
     connection: {
       application_name: 'atlas',

@@ -5,12 +5,15 @@ import { type Config, loadConfig } from '../config.ts';
 import { type Deps, openDeps } from '../deps.ts';
 import { ALL_SCOPES } from '../features/keys/domain.ts';
 import { createLogger } from '../instrumentation/logger.ts';
+import { settle } from '../utils/settle.ts';
 import { VERSION } from '../version.ts';
 import { DEMO_ACCOUNTS, seed } from './seed.ts';
 
 // Bun cuts a silent connection after its idle timeout, so that must come after the deadline; 255 s is its maximum.
 const IDLE_MARGIN_SECONDS = 10;
 const IDLE_MAX_SECONDS = 255;
+// Long enough for a request that was sent before the signal to be read.
+const DRAIN_MS = 300;
 
 export function addServeCommand(program: Command): void {
   program
@@ -28,7 +31,7 @@ async function serve(): Promise<void> {
     const app = createApp(deps);
     const isNew = applied.some(({ number }) => number === 1);
     if (isNew && config.ENVIRONMENT !== 'production') await seed(app);
-    const server = listen(app, config);
+    const server = listen(app, deps);
     const token = await makeFirstKey(app, config);
     const timers = startJobs(app, deps);
     announce(config, deps, server.port!, token);
@@ -46,6 +49,9 @@ function stopOnSignal(app: App, deps: Deps, server: Bun.Server<unknown>, timers:
     if (lifecycle.draining) return;
     lifecycle.draining = true;
     logger.info({ signal }, 'finishing what is in flight');
+    // Stopping cuts connections that look idle, also one whose next request is on its way. So each is first closed in
+    // order, by the answer to its next request, while new ones are still served.
+    await Bun.sleep(DRAIN_MS);
     await server.stop();
     for (const timer of timers) clearInterval(timer);
     await app.keys.flushLastUsed().catch(() => {});
@@ -56,13 +62,17 @@ function stopOnSignal(app: App, deps: Deps, server: Bun.Server<unknown>, timers:
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal));
 }
 
-function listen(app: App, config: Config) {
+function listen({ fetch }: App, { config, lifecycle }: Deps) {
+  const close = (response: Response) => {
+    response.headers.set('connection', 'close');
+    return response;
+  };
   try {
     return Bun.serve({
       hostname: config.API_HOST,
       port: config.API_PORT,
       idleTimeout: Math.min(IDLE_MAX_SECONDS, Math.ceil(config.HTTP_TIMEOUT) + IDLE_MARGIN_SECONDS),
-      fetch: app.fetch,
+      fetch: (request) => (lifecycle.draining ? settle(fetch(request), close) : fetch(request)),
     });
   } catch (error) {
     throw new Error(

@@ -1,3 +1,5 @@
+import { callerTimeoutMs } from './caller-timeout.ts';
+
 /** How much a request matters when not all can be served (the SLO tiers of the product). */
 export type Tier = 'critical' | 'default' | 'non-critical';
 
@@ -36,19 +38,20 @@ export class AbortReason extends Error {
   }
 }
 
+// Version 00 has exactly these four fields; an all-zero trace or parent id is invalid (W3C Trace Context, section 3.2).
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 /**
  * All that is known of one request on its way, in one object of one shape. It is the env of Hono, so handlers reach it
  * as `c.env`. Times are milliseconds of the monotonic clock.
  */
 export class Exchange {
   requestId = '';
-  /** The `traceparent` header of the caller if it was well formed (W3C Trace Context), else an empty string. */
-  traceparent = '';
   route: MatchedRoute;
   principal: Principal | null = null;
   readonly startMs: number;
-  deadlineMs = Number.POSITIVE_INFINITY;
   readonly #request: Request;
+  #deadlineMs = Number.NaN;
   #controller: AbortController | null = null;
   #abortReason: AbortReason | null = null;
   #onAbort: ((reason: AbortReason) => void) | null = null;
@@ -57,6 +60,21 @@ export class Exchange {
     this.#request = request;
     this.route = route;
     this.startMs = startMs;
+  }
+
+  /** The `traceparent` header of the caller if it is well formed (W3C Trace Context), else an empty string. */
+  get traceparent(): string {
+    const given = this.#request.headers.get('traceparent');
+    return given !== null && TRACEPARENT.test(given) ? given : '';
+  }
+
+  /** The smaller of what the route allows and what the caller will wait. Read when asked for: most never ask. */
+  get deadlineMs(): number {
+    if (Number.isNaN(this.#deadlineMs)) {
+      const timeoutMs = Math.min(this.route.timeoutMs, callerTimeoutMs(this.#request.headers));
+      this.#deadlineMs = this.startMs + timeoutMs;
+    }
+    return this.#deadlineMs;
   }
 
   /** Aborts at the deadline or when the caller goes away. Made when first asked for: most requests never need it. */
@@ -93,5 +111,5 @@ export type FetchHandler = (request: Request, exchange: Exchange) => Response | 
 /** One layer of the pipeline, composed once at start-up (the onion of Koa and Hono, over web standards only). */
 export type Middleware = (next: FetchHandler) => FetchHandler;
 
-/** Turns whatever was thrown into a response of its own (RFC 9457). Handed in: the pipeline knows no error of the app. */
+/** Turns whatever was thrown into a response (RFC 9457). Handed in: the pipeline knows no error of the app. */
 export type ToProblem = (error: unknown, exchange: Exchange) => Response;

@@ -13,14 +13,25 @@ export function metrics(figures: RedFigures, observe: Observe | null): Middlewar
     if (observe !== null) observe(exchange, status, durationMs);
   }
 
+  // Only reached when the layers inside have no answer at all. Without it the gauge would drift upwards for ever.
+  function giveUp(error: unknown): never {
+    figures.inFlight--;
+    throw error;
+  }
+
   return (next) => (request, exchange) => {
     figures.inFlight++;
-    const response = next(request, exchange);
+    let response: Response | Promise<Response>;
+    try {
+      response = next(request, exchange);
+    } catch (error) {
+      giveUp(error);
+    }
     if (response instanceof Promise) {
       return response.then((settled) => {
         record(exchange, settled.status);
         return settled;
-      });
+      }, giveUp);
     }
     record(exchange, response.status);
     return response;

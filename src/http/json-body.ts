@@ -3,8 +3,8 @@ import { AtlasError } from '../errors.ts';
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
 
 /**
- * Reads a JSON body that the envelope has bounded in size and depth. Refuses what JSON.parse lets through and PostgreSQL
- * or JavaScript would change or trip over: NUL, lone surrogates and a member named `__proto__`.
+ * Reads a JSON body that the envelope has bounded in size and depth. Refuses what JSON.parse lets through and
+ * PostgreSQL or JavaScript would change or trip over: NUL, lone surrogates and a member named `__proto__`.
  */
 export async function readJson(request: Request): Promise<unknown> {
   const type = request.headers.get('content-type');
@@ -39,7 +39,7 @@ function refuseUnsafe(value: unknown, pointer: string): void {
     for (const [name, member] of Object.entries(value)) {
       if (name === '__proto__') throw unsafe(pointer, 'has a member named __proto__');
       refuseUnsafe(name, pointer);
-      refuseUnsafe(member, `${pointer}/${name}`);
+      refuseUnsafe(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
     }
   }
 }

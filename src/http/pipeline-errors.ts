@@ -15,7 +15,8 @@ export const pipelineErrors = {
     new AtlasError('body_too_large', `The body may have at most ${limitBytes} bytes here.`),
   bodyTooDeep: (depthMax: number) =>
     new AtlasError('body_too_deep', `JSON may be nested ${depthMax} levels deep.`),
-  bodyNotUtf8: () => new AtlasError('malformed_json', 'The body is not valid UTF-8.'),
+  bodyNotUtf8: () =>
+    new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
   // Jitter keeps the refused from coming back all at once (AWS Builders' Library, timeouts and retries).

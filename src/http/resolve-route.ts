@@ -17,8 +17,9 @@ export interface ResolvedRoutes {
 }
 
 /**
- * Compiles the list of routes into a matcher for use before routing. It asks the same routers as Hono and reads the path
- * in the same way, so that both see the same route; whole paths without parameters are looked up in a map.
+ * Compiles the list of routes into a matcher for use before routing. It asks the same routers as Hono and reads the
+ * path in the same way, so that both see the same route; whole paths without parameters are looked up in a map, and no
+ * template matches them for another method.
  */
 export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): ResolvedRoutes {
   const known = facts.map((fact, index): MatchedRoute => ({ ...fact, index, timeoutMs }));
@@ -35,14 +36,18 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       compressible: false,
     }),
   );
-  const fixed = new Map<string, MatchedRoute>();
+  // By path, then by method: a key of both would have to be joined for every request.
+  const fixed = new Map<string, Map<string, MatchedRoute>>();
   const router = new SmartRouter<MatchedRoute>({ routers: [new RegExpRouter(), new TrieRouter()] });
   for (const route of known) {
     router.add(route.method, route.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), route);
-    if (!route.pattern.includes('{')) fixed.set(`${route.method} ${route.pattern}`, route);
+    if (route.pattern.includes('{')) continue;
+    fixed.set(route.pattern, (fixed.get(route.pattern) ?? new Map()).set(route.method, route));
   }
-  const match = (method: string, path: string): MatchedRoute | undefined =>
-    fixed.get(`${method} ${path}`) ?? router.match(method, path)[0][0]?.[0];
+  const match = (method: string, path: string): MatchedRoute | undefined => {
+    const methods = fixed.get(path);
+    return methods === undefined ? router.match(method, path)[0][0]?.[0] : methods.get(method);
+  };
 
   return {
     all: [...known, ...unmatched],

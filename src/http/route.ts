@@ -85,6 +85,8 @@ export class RouteTable {
       compressible: route.compressible ?? false,
     });
     const enter = (c: AtlasContext) => {
+      // In OpenAPI a concrete path wins over a template for every method, so GET /v1/transfers/batch names no transfer.
+      if (c.env.route.pattern !== path) return c.notFound();
       // The pipeline has authenticated by the route it resolved; this asks again by the route that Hono matched.
       if (scope !== null) requireScope(c.env, scope);
       const input = {

@@ -5,6 +5,9 @@ import { ALL_SCOPES, type Scope } from '../../src/features/keys/domain.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type Engine, freshDatabase } from './database.ts';
 
+/** For hooks that may be the first to start a database: 5 s, which Bun gives a hook, can be short on a busy machine. */
+export const START_TIMEOUT_MS = 60_000;
+
 /** The whole Atlas over a database of its own, called without a socket. */
 export interface TestApp extends App {
   readonly deps: Deps;

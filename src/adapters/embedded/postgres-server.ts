@@ -1,10 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, link, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { findRunning, removeStalePidFile } from './pid-file.ts';
 
 /** Where the binaries of the platform's package are. */
 interface Binaries {
@@ -34,16 +35,18 @@ const USER = 'atlas';
 const run = promisify(execFile);
 
 /**
- * Starts a real PostgreSQL from the binaries of the npm package, or joins the one that already runs on this folder: after
- * a `kill -9` of Atlas the server lives on, and the next start takes it over. Throws an Error that says what to do.
+ * Starts a real PostgreSQL from the binaries of the npm package, or joins the one that already runs on this folder:
+ * after a `kill -9` of Atlas the server lives on, and the next start takes it over. Throws an Error that says what to do.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
   options: { connectionsMax: number; preferredPort: number; onProgress?: (text: string) => void },
 ): Promise<EmbeddedPostgres> {
-  const home = resolve(dataDir, 'postgres');
+  const folder = resolve(dataDir, 'postgres');
+  await mkdir(folder, { recursive: true });
+  // One name for the folder, whatever links lead to it: a running server is recognised by it.
+  const home = await realpath(folder);
   const cluster = join(home, '18');
-  await mkdir(home, { recursive: true });
   const password = await readOrMakePassword(join(home, 'password'));
   let running = await findRunning(cluster);
   if (running === null) {
@@ -53,19 +56,41 @@ export async function startEmbeddedPostgres(
       options.onProgress?.('creating the embedded PostgreSQL');
       await initialise(cluster, binaries, identity, password);
     }
+    await removeStalePidFile(cluster);
     running = await launch(cluster, binaries, identity, options.connectionsMax, options.preferredPort);
   }
   const { pid, port } = running;
   const url = `postgres://${USER}:${password}@127.0.0.1:${port}/atlas`;
   await ensureDatabase(url);
-  return { url, port, stop: () => stopUnlessShared(url, pid, cluster) };
+  const presence = await holdPresence(url);
+  return {
+    url,
+    port,
+    stop: async () => {
+      await presence.end({ timeout: 1 });
+      await stopUnlessShared(url, pid, cluster);
+    },
+  };
+}
+
+/** One connection for as long as the server is in use: a pool closes its idle ones, and would then count as gone. */
+async function holdPresence(url: string): Promise<postgres.Sql> {
+  // To another database than `atlas`, which nobody could drop or copy while it is connected to.
+  const maintenance = Object.assign(new URL(url), { pathname: '/postgres' }).href;
+  const sql = postgres(maintenance, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {} });
+  await sql`SET application_name = 'atlas presence'`;
+  return sql;
 }
 
 async function readOrMakePassword(file: string): Promise<string> {
-  try {
-    await writeFile(file, randomBytes(24).toString('hex'), { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  if (!(await exists(file))) {
+    // Linked into place when whole, because another process may start at the same time and read it.
+    const draft = `${file}.${randomBytes(4).toString('hex')}`;
+    await writeFile(draft, randomBytes(24).toString('hex'), { mode: 0o600 });
+    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await rm(draft);
   }
   return (await readFile(file, 'utf8')).trim();
 }
@@ -116,16 +141,15 @@ function commandFor(identity: Identity | null, binary: string, args: readonly st
   return { command: 'setpriv', args: [...as, ...caps, binary, ...args], ids: {} };
 }
 
-/** Makes the cluster under another name and renames it when whole, so that a crash leaves nothing half made. */
+/** Makes the cluster under a name of its own and renames it when whole: no crash and no other start can halve it. */
 async function initialise(
   cluster: string,
   binaries: Binaries,
   identity: Identity | null,
   password: string,
 ): Promise<void> {
-  const draft = `${cluster}.new`;
-  const passwordFile = `${cluster}.password`;
-  await rm(draft, { recursive: true, force: true });
+  const draft = `${cluster}.${randomBytes(4).toString('hex')}.new`;
+  const passwordFile = `${draft}.password`;
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (identity) await chown(passwordFile, identity.uid, identity.gid);
   try {
@@ -139,13 +163,14 @@ async function initialise(
     await run(command, args, { ...ids, cwd: dirname(cluster), env: { ...process.env, LC_ALL: 'C' } });
     await rename(draft, cluster);
   } catch (error) {
+    if (await exists(join(cluster, 'PG_VERSION'))) return;
     const { stderr } = error as { stderr?: string };
     throw new Error(
       `The embedded PostgreSQL could not be created.\n  why:  ${(stderr || String(error)).trim()}\n  do:   set DATABASE_URL, or ATLAS_DATA_DIR to a folder that the user postgres can reach`,
       { cause: error },
     );
   } finally {
-    await rm(passwordFile, { force: true });
+    for (const path of [passwordFile, draft]) await rm(path, { recursive: true, force: true });
   }
 }
 
@@ -202,28 +227,6 @@ async function launch(
   throw new Error(
     `The embedded PostgreSQL did not start.\n  why:  ${reason || 'it wrote no log'}\n  do:   read ${logFile}, or set DATABASE_URL`,
   );
-}
-
-/** The server that runs on the folder, from its pid file; null when there is none or it is not ready. */
-async function findRunning(cluster: string): Promise<{ pid: number; port: number } | null> {
-  const file = join(cluster, 'postmaster.pid');
-  const lines = await readFile(file, 'utf8').then(
-    (text) => text.split('\n'),
-    () => null,
-  );
-  if (lines === null) return null;
-  const pid = Number(lines[0]);
-  if (!(await isPostgres(pid))) {
-    // After a reboot the number may belong to any process, and PostgreSQL would then refuse to start.
-    await rm(file, { force: true });
-    return null;
-  }
-  return lines[7]?.trim() === 'ready' ? { pid, port: Number(lines[3]) } : null;
-}
-
-async function isPostgres(pid: number): Promise<boolean> {
-  const { stdout } = await run('ps', ['-o', 'args=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
-  return stdout.includes('postgres');
 }
 
 async function ensureDatabase(url: string): Promise<void> {

@@ -28,8 +28,8 @@ type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros:
 
 export function createAccountRepository(sql: Sql): AccountRepository {
   // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
-  const columns = sql`id, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version, created_at,
-    (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+  const columns = sql`id, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version,
+    created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 
   return {
     async create(id, { ledger, name, kind, allowNegative, metadata }, signal) {
@@ -43,7 +43,8 @@ export function createAccountRepository(sql: Sql): AccountRepository {
       if (inserted) return { account: toAccount(inserted), created: true, same: true };
       const [found] = await runQuery(
         sql<(AccountRow & { same: boolean })[]>`
-          SELECT ${columns}, ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text AND kind IS NOT DISTINCT FROM ${kind}::text
+          SELECT ${columns}, ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text
+            AND kind IS NOT DISTINCT FROM ${kind}::text
             AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
           FROM accounts WHERE id = ${id}`,
         signal,

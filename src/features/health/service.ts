@@ -29,7 +29,8 @@ export function createHealthService(
   }: Probe): Promise<DependencyHealth & { required: boolean }> {
     const startMs = performance.now();
     try {
-      const latencyMs = Math.round((await ping(AbortSignal.timeout(PROBE_TIMEOUT_MS))) * 100) / 100;
+      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+      const latencyMs = Math.round((await orAbort(ping(signal), signal)) * 100) / 100;
       return { name, mode, required, status: latencyMs > SLOW_MS ? 'degraded' : 'healthy', latencyMs };
     } catch {
       // What exactly went wrong is for the log: this page may be open to everybody.
@@ -57,4 +58,12 @@ export function createHealthService(
       return { ready: reasons.length === 0, reasons };
     },
   };
+}
+
+/** Rejects at the abort, whatever the work does: what has fallen silent cannot even be told to cancel. */
+function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
 }

@@ -3,6 +3,7 @@ import { AtlasError } from '../../errors.ts';
 import type { KeyService } from './service.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
+const USUAL = 'Bearer ';
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 
 /** Verifies the API key of requests to routes that name a scope, and refuses those without one (RFC 6750). */
@@ -10,14 +11,20 @@ export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
   return (next) => (request, exchange) => {
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
-    const header = request.headers.get('authorization');
-    const token = header === null ? undefined : BEARER.exec(header)?.[1];
+    const token = bearerToken(request.headers.get('authorization'));
     if (token === undefined) throw unauthenticated('Send Authorization: Bearer followed by an API key.');
     const principal = keys.verify(token);
     if (principal instanceof Promise)
       return principal.then((found) => enter(found, scope, next, request, exchange));
     return enter(principal, scope, next, request, exchange);
   };
+}
+
+function bearerToken(header: string | null): string | undefined {
+  if (header === null) return undefined;
+  // Nearly everybody writes it this way, and a slice costs a fifth of the expression.
+  const isUsual = header.startsWith(USUAL) && header.lastIndexOf(' ') === USUAL.length - 1;
+  return isUsual ? header.slice(USUAL.length) : BEARER.exec(header)?.[1];
 }
 
 function enter(

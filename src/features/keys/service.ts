@@ -35,8 +35,15 @@ interface Entry {
   refreshing: boolean;
 }
 
+function remember(entries: Map<string, Entry>, token: string, entry: Entry): void {
+  if (entries.size >= CACHE_ENTRIES_MAX) entries.delete(entries.keys().next().value!);
+  entries.set(token, entry);
+}
+
 export function createKeyService(repository: KeyRepository): KeyService {
   const cache = new Map<string, Entry>();
+  // Apart from the keys that are good, so that made-up ones cannot push those out.
+  const refused = new Map<string, Entry>();
   const pending = new Map<string, Promise<Principal | null>>();
   let used = new Set<string>();
 
@@ -47,8 +54,9 @@ export function createKeyService(repository: KeyRepository): KeyService {
     const checkedMs = performance.now();
     const asked = ask(token)
       .then((principal) => {
-        if (cache.size >= CACHE_ENTRIES_MAX && !cache.has(token)) cache.delete(cache.keys().next().value!);
-        cache.set(token, { principal, checkedMs, refreshing: false });
+        cache.delete(token);
+        refused.delete(token);
+        remember(principal === null ? refused : cache, token, { principal, checkedMs, refreshing: false });
         return principal;
       })
       .finally(() => pending.delete(token));
@@ -75,7 +83,7 @@ export function createKeyService(repository: KeyRepository): KeyService {
     revoke: (id) => repository.revoke(id),
     isEmpty: () => repository.isEmpty(),
     verify(token) {
-      const entry = cache.get(token);
+      const entry = cache.get(token) ?? refused.get(token);
       if (entry === undefined) return parseToken(token) === null ? null : lookUp(token);
       const ageMs = performance.now() - entry.checkedMs;
       if (ageMs > EXPIRE_MS) return lookUp(token);

@@ -28,15 +28,17 @@ export function createLedgerRepository(sql: Sql): LedgerRepository {
             SELECT credit_account_id, 0, amount, credit_version FROM transfers
           ), recomputed AS (
             SELECT account_id, sum(debit) AS debits, sum(credit) AS credits, count(*) AS entries,
-                   min(version) AS first, max(version) AS last
+                   count(DISTINCT version) AS versions, min(version) AS first, max(version) AS last
               FROM sides GROUP BY account_id
           ), compared AS (
             SELECT a.id, a.allow_negative, a.version, a.debits_posted, a.credits_posted, r.account_id,
-                   coalesce(r.debits, 0) AS debits, coalesce(r.credits, 0) AS credits, coalesce(r.entries, 0) AS entries,
+                   coalesce(r.debits, 0) AS debits, coalesce(r.credits, 0) AS credits,
+                   coalesce(r.entries, 0) AS entries, coalesce(r.versions, 0) AS versions,
                    coalesce(r.first, 1) AS first, coalesce(r.last, 0) AS last
               FROM accounts a FULL JOIN recomputed r ON r.account_id = a.id
           ), ledgers AS (
-            SELECT ledger, count(*) AS accounts, sum(debits_posted) AS debits, sum(credits_posted) AS credits FROM accounts GROUP BY ledger
+            SELECT ledger, count(*) AS accounts, sum(debits_posted) AS debits, sum(credits_posted) AS credits
+              FROM accounts GROUP BY ledger
           ), found (kind, at, expected, found) AS (
             SELECT 'ledger_unbalanced', ledger, 'debits = credits', format('%s and %s', debits, credits)
               FROM ledgers WHERE debits <> credits
@@ -44,11 +46,14 @@ export function createLedgerRepository(sql: Sql): LedgerRepository {
             SELECT 'account_missing', account_id::text, 'an account', format('%s transfers of no account', entries)
               FROM compared WHERE id IS NULL
             UNION ALL
-            SELECT 'sums_differ', id::text, format('debits %s, credits %s', debits, credits), format('debits %s, credits %s', debits_posted, credits_posted)
+            SELECT 'sums_differ', id::text, format('debits %s, credits %s', debits, credits),
+                   format('debits %s, credits %s', debits_posted, credits_posted)
               FROM compared WHERE debits <> debits_posted OR credits <> credits_posted
             UNION ALL
-            SELECT 'version_gap', id::text, format('versions 1 to %s', entries), format('%s to %s, account at %s', first, last, version)
-              FROM compared WHERE id IS NOT NULL AND (version <> entries OR first <> 1 OR last <> entries)
+            SELECT 'version_gap', id::text, format('versions 1 to %s', entries),
+                   format('%s from %s to %s, account at %s', versions, first, last, version)
+              FROM compared
+              WHERE id IS NOT NULL AND (version <> entries OR versions <> entries OR first <> 1 OR last <> entries)
             UNION ALL
             SELECT 'balance_negative', id::text, 'a balance of at least 0', (credits_posted - debits_posted)::text
               FROM compared WHERE NOT allow_negative AND credits_posted < debits_posted
@@ -58,8 +63,10 @@ export function createLedgerRepository(sql: Sql): LedgerRepository {
           )
           SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
                  coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,
-                   'debitsPosted', debits::text, 'creditsPosted', credits::text) ORDER BY ledger) FROM ledgers), '[]') AS ledgers,
-                 coalesce((SELECT json_agg(f) FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
+                   'debitsPosted', debits::text, 'creditsPosted', credits::text) ORDER BY ledger)
+                   FROM ledgers), '[]') AS ledgers,
+                 coalesce((SELECT json_agg(f)
+                   FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
         signal,
       );
       return row;

@@ -66,7 +66,7 @@ export function deriveTransferId(owner: string, key: string, index: number): str
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** SHA-256 in hex of what makes two requests the same. The orders are canonical: one order of members, sorted metadata. */
+/** SHA-256 in hex of what makes two requests the same. Orders are canonical: one order of members, sorted metadata. */
 export function fingerprintOf(path: string, atomic: boolean, orders: readonly TransferOrder[]): string {
   return createHash('sha256')
     .update(`POST\0${path}\0${atomic}\0${JSON.stringify(orders)}`)

@@ -56,17 +56,21 @@ export function createTransferRepository(sql: Sql): TransferRepository {
 
   async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
     const items = requests.flatMap((request) => request.orders);
+    const accounts = numberAccounts(items);
     const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
     const [row] = await countQuery(sql<[PostedRow]>`
-      SELECT * FROM post_transfers(
+      SELECT posted_at, to_json(states) AS states, to_json(outcomes) AS outcomes,
+             to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
+      FROM post_transfers(
         ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
         ${quotedArrayOf(requests.map((request) => request.key))}::text[],
         ${arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`))}::bytea[],
         ${arrayOf(requests.map((request) => request.atomic))}::boolean[],
+        ${arrayOf([...accounts.keys()])}::uuid[],
         ${arrayOf(requestNumbers)}::int[],
         ${arrayOf(items.map((item) => item.id))}::uuid[],
-        ${arrayOf(items.map((item) => item.debitAccountId))}::uuid[],
-        ${arrayOf(items.map((item) => item.creditAccountId))}::uuid[],
+        ${arrayOf(items.map((item) => accounts.get(item.debitAccountId)!))}::int[],
+        ${arrayOf(items.map((item) => accounts.get(item.creditAccountId)!))}::int[],
         ${arrayOf(items.map((item) => item.amount))}::bigint[],
         ${quotedArrayOf(items.map((item) => item.reference))}::text[],
         ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`);
@@ -113,10 +117,12 @@ export function createTransferRepository(sql: Sql): TransferRepository {
         sql<(TransferRow & { version: number })[]>`
           SELECT ${columns}, version FROM (
             (SELECT *, debit_version AS version FROM transfers
-              WHERE debit_account_id = ${accountId} AND debit_version < ${before} ORDER BY debit_version DESC LIMIT ${limit + 1})
+              WHERE debit_account_id = ${accountId} AND debit_version < ${before}
+              ORDER BY debit_version DESC LIMIT ${limit + 1})
             UNION ALL
             (SELECT *, credit_version AS version FROM transfers
-              WHERE credit_account_id = ${accountId} AND credit_version < ${before} ORDER BY credit_version DESC LIMIT ${limit + 1})
+              WHERE credit_account_id = ${accountId} AND credit_version < ${before}
+              ORDER BY credit_version DESC LIMIT ${limit + 1})
           ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
         signal,
       );
@@ -129,7 +135,8 @@ export function createTransferRepository(sql: Sql): TransferRepository {
     async forgetKeys(days) {
       const gone = await runQuery(sql`
         DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-          SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days}) LIMIT ${FORGET_ROWS_MAX}))`);
+          SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days})
+          LIMIT ${FORGET_ROWS_MAX}))`);
       return gone.count;
     },
   };
@@ -152,7 +159,14 @@ function transferOf(order: TransferOrder, ledger: string, createdAt: string): Tr
   };
 }
 
-// Array literals are written here because the driver's own way calls a serialiser for each element of each column.
+/** Each account once, in the order of the ids (which is the order of locking), with its number from 1. */
+function numberAccounts(orders: readonly TransferOrder[]): Map<string, number> {
+  const ids = new Set<string>();
+  for (const { debitAccountId, creditAccountId } of orders) ids.add(debitAccountId).add(creditAccountId);
+  return new Map([...ids].sort().map((id, i) => [id, i + 1]));
+}
+
+// Arrays go as literals and come as JSON: the driver would call a function for each element of each column.
 function arrayOf(values: readonly (string | number | boolean)[]): string {
   return `{${values.join(',')}}`;
 }

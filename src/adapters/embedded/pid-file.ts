@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+/** A server that runs on a cluster and takes connections. */
+export interface RunningServer {
+  readonly pid: number;
+  readonly port: number;
+}
+
+const run = promisify(execFile);
+
+/** The server that runs on the cluster, or null when there is none or it is not ready yet. Changes nothing. */
+export async function findRunning(cluster: string): Promise<RunningServer | null> {
+  const [pid, , , port, , , , state] = await readPidFile(cluster);
+  if (state?.trim() !== 'ready' || !(await isServerOf(cluster, Number(pid)))) return null;
+  return { pid: Number(pid), port: Number(port) };
+}
+
+/**
+ * Removes the pid file of a dead server whose number belongs to another process now: PostgreSQL would refuse to start.
+ * Where nothing has the number it stays, because from it PostgreSQL sees whether orphans of the old server still work.
+ */
+export async function removeStalePidFile(cluster: string): Promise<void> {
+  const [pid] = await readPidFile(cluster);
+  if (Number(pid) > 0 && isTaken(Number(pid)) && !(await isServerOf(cluster, Number(pid))))
+    await rm(join(cluster, 'postmaster.pid'), { force: true });
+}
+
+async function readPidFile(cluster: string): Promise<string[]> {
+  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '');
+  return text.split('\n');
+}
+
+function isTaken(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function isServerOf(cluster: string, pid: number): Promise<boolean> {
+  return (await commandLineOf(pid)).includes(` -D ${cluster} `);
+}
+
+/** With what a process was started; empty for one that does not exist or is a zombie. Not every Linux has `ps`. */
+async function commandLineOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') {
+    const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return text.replaceAll('\0', ' ');
+  }
+  const { stdout } = await run('ps', ['-ww', '-o', 'args=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+  return stdout;
+}

@@ -1,0 +1,141 @@
+import type { Plan } from './plan.ts';
+import { residentMebibytes } from './support/cpu.ts';
+import type { BenchDatabase } from './support/database.ts';
+import { type Load, load, SERVER_CORE } from './support/oha.ts';
+import { inRepository, type Server, startServer } from './support/processes.ts';
+import { progress } from './support/progress.ts';
+import { alignedTable, count, decimal, median, percent } from './support/statistics.ts';
+
+// A round counts only if the server was the bottleneck and its client was not.
+const SERVER_SHARE_MIN = 0.95;
+const CLIENT_SHARE_MAX = 0.9;
+const WARM_UP_SECONDS = 2;
+const PING_PATH = '/v1/ping';
+
+const VARIANTS = {
+  raw: { label: 'raw Bun.serve', script: ['servers/raw.ts'], keyed: false },
+  bare: { label: 'Hono, bare', script: ['servers/hono-bare.ts'], keyed: false },
+  usual: { label: 'Hono, usual middleware', script: ['servers/hono-usual.ts'], keyed: false },
+  envelope: { label: 'Atlas envelope, Hono', script: ['servers/envelope.ts', 'open'], keyed: false },
+  keyed: { label: 'the same, key checked', script: ['servers/envelope.ts'], keyed: true },
+  atlas: { label: 'atlas serve, key checked', script: ['../../src/main.ts', 'serve'], keyed: true },
+} as const;
+
+type Variant = keyof typeof VARIANTS;
+const variants = Object.keys(VARIANTS) as Variant[];
+
+/** One variant over all rounds. `counts` tells of each round whether it may be compared. */
+export interface EnvelopeVariant {
+  readonly label: string;
+  readonly rounds: readonly (Load & { readonly counts: boolean })[];
+  readonly requestsPerSecond: number;
+  readonly residentMebibytes: number;
+}
+
+/** Requests a second on one core, and the ratios of the targets: medians over the rounds in which both sides count. */
+export interface EnvelopeResult {
+  readonly variants: Readonly<Record<Variant, EnvelopeVariant>>;
+  readonly envelopeToBare: number;
+  readonly envelopeToUsual: number;
+  readonly keyedToEnvelope: number;
+}
+
+/** Measures all variants in turns, each a process of its own on one core, with oha on the other. */
+export async function benchEnvelope(
+  plan: Plan,
+  oha: string,
+  database: BenchDatabase,
+): Promise<EnvelopeResult> {
+  const servers = {} as Record<Variant, Server>;
+  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0' };
+  for (const variant of variants) {
+    const [script, ...args] = VARIANTS[variant].script;
+    const command = [process.execPath, inRepository(`tests/bench/${script}`), ...args];
+    servers[variant] = await startServer(command, { core: SERVER_CORE, env });
+  }
+  const measure = (variant: Variant, seconds: number) => {
+    const { url, pid } = servers[variant];
+    const headers = VARIANTS[variant].keyed ? [`Authorization: Bearer ${database.apiKey}`] : [];
+    return load(oha, url + PING_PATH, pid, seconds, headers);
+  };
+  for (const variant of variants) {
+    progress(`envelope: warming up ${VARIANTS[variant].label}`);
+    await measure(variant, WARM_UP_SECONDS);
+  }
+  const rounds = Object.fromEntries(variants.map((variant) => [variant, []])) as unknown as Record<
+    Variant,
+    (Load & { counts: boolean })[]
+  >;
+  for (let round = 0; round < plan.envelopeRounds; round++) {
+    // Each round begins with another variant, so that none always runs after the same one.
+    for (const variant of [
+      ...variants.slice(round % variants.length),
+      ...variants.slice(0, round % variants.length),
+    ]) {
+      const seen = await measure(variant, plan.envelopeSeconds);
+      const counts = seen.serverShare >= SERVER_SHARE_MIN && seen.clientShare < CLIENT_SHARE_MAX;
+      rounds[variant][round] = { ...seen, counts };
+      const { label } = VARIANTS[variant];
+      const cores = `server core ${percent(seen.serverShare)}, client core ${percent(seen.clientShare)}`;
+      progress(
+        `envelope: round ${round + 1}/${plan.envelopeRounds}  ${label.padEnd(24)} ${count(seen.requestsPerSecond).padStart(8)}/s  ${cores}${counts ? '' : '  (does not count)'}`,
+      );
+    }
+  }
+  const results = {} as Record<Variant, EnvelopeVariant>;
+  for (const variant of variants) {
+    results[variant] = {
+      label: VARIANTS[variant].label,
+      rounds: rounds[variant],
+      requestsPerSecond: median(rounds[variant].map((round) => round.requestsPerSecond)),
+      residentMebibytes: residentMebibytes(servers[variant].pid),
+    };
+    await servers[variant].stop();
+  }
+  return {
+    variants: results,
+    envelopeToBare: ratio(results.envelope, results.bare),
+    envelopeToUsual: ratio(results.envelope, results.usual),
+    keyedToEnvelope: ratio(results.keyed, results.envelope),
+  };
+}
+
+/** The median of the ratios of each round. NaN unless both count in more than half of the rounds. */
+function ratio(upper: EnvelopeVariant, lower: EnvelopeVariant): number {
+  const ratios = upper.rounds.flatMap((round, i) => {
+    const other = lower.rounds[i]!;
+    return round.counts && other.counts ? [round.requestsPerSecond / other.requestsPerSecond] : [];
+  });
+  return ratios.length > upper.rounds.length / 2 ? median(ratios) : Number.NaN;
+}
+
+/** The result as a table for people. */
+export function envelopeTable({ variants: results }: EnvelopeResult): string {
+  const rows = variants.map((variant) => {
+    const { label, rounds, requestsPerSecond, residentMebibytes: resident } = results[variant];
+    const rates = rounds.map((round) => round.requestsPerSecond);
+    return [
+      label,
+      count(requestsPerSecond),
+      `${count(Math.min(...rates))}–${count(Math.max(...rates))}`,
+      decimal(ratio(results[variant], results.bare)),
+      decimal(ratio(results[variant], results.usual)),
+      percent(median(rounds.map((round) => round.serverShare))),
+      percent(median(rounds.map((round) => round.clientShare))),
+      `${rounds.filter((round) => round.counts).length}/${rounds.length}`,
+      `${count(resident)} MiB`,
+    ];
+  });
+  const head = [
+    'GET /v1/ping',
+    'requests/s',
+    'range',
+    '÷ bare',
+    '÷ usual',
+    'server core',
+    'client core',
+    'counted',
+    'RSS',
+  ];
+  return alignedTable(head, rows);
+}

@@ -1,0 +1,20 @@
+import { createApp } from '../../../src/app.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { openDeps } from '../../../src/deps.ts';
+import { createEnvelope } from '../../../src/envelope/envelope.ts';
+import { createLogger } from '../../../src/instrumentation/logger.ts';
+import { listen } from './listen.ts';
+import { PING_PATH, pingApp } from './ping-app.ts';
+
+// Every layer of production in its order, in front of the bare Hono of the other variants. With the argument `open` the
+// route asks for no key, as the routes of health do; without it the key is checked against PostgreSQL and its cache.
+const { config } = loadConfig();
+const { layers, resolved } = createApp(await openDeps(config, createLogger(config)));
+const bare = pingApp();
+const ping = resolved.resolve(new Request(`http://127.0.0.1${PING_PATH}`));
+const route = process.argv[2] === 'open' ? { ...ping, scope: null } : ping;
+const resolve = (request: Request) => {
+  const found = resolved.resolve(request);
+  return found === ping ? route : found;
+};
+listen(createEnvelope(layers, (request, exchange) => bare.fetch(request, exchange), resolve));

@@ -1,0 +1,91 @@
+import { createServer } from 'node:net';
+import type { Plan } from './plan.ts';
+import { freshFolder } from './support/folders.ts';
+import { inRepository, start, startServer } from './support/processes.ts';
+import { progress } from './support/progress.ts';
+import { alignedTable, decimal, median } from './support/statistics.ts';
+
+const ASK_EVERY_MS = 5;
+
+/** Seconds from the command to the first answer of `GET /health/ready`. */
+export interface StartResult {
+  readonly firstSeconds: readonly number[];
+  readonly laterSeconds: readonly number[];
+  readonly first: number;
+  readonly later: number;
+}
+
+/** Measures what `npm start` runs: with an empty data folder, and again with what the first start left there. */
+export async function benchStart(plan: Plan): Promise<StartResult> {
+  // Whatever is missing is installed before the clock runs: this is about starting.
+  await start([...launcher(), '--version']).output;
+  const firstSeconds: number[] = [];
+  const laterSeconds: number[] = [];
+  let folder = '';
+  for (let i = 0; i < plan.firstStarts; i++) {
+    folder = freshFolder();
+    firstSeconds.push(await secondsToAnswer(folder));
+    progress(`start: first ${i + 1}/${plan.firstStarts}  ${decimal(firstSeconds[i]!)} s`);
+  }
+  for (let i = 0; i < plan.laterStarts; i++) {
+    laterSeconds.push(await secondsToAnswer(folder));
+    progress(`start: later ${i + 1}/${plan.laterStarts}  ${decimal(laterSeconds[i]!)} s`);
+  }
+  return { firstSeconds, laterSeconds, first: median(firstSeconds), later: median(laterSeconds) };
+}
+
+function launcher(): string[] {
+  return [Bun.which('node') ?? process.execPath, inRepository('infra/launch.mjs')];
+}
+
+async function secondsToAnswer(dataDir: string): Promise<number> {
+  const port = await freePort();
+  const env = { ATLAS_DATA_DIR: dataDir, API_PORT: String(port), ENVIRONMENT: 'development' };
+  const startedMs = performance.now();
+  const starting = startServer([...launcher(), 'src/main.ts', 'serve'], { env });
+  const answeredMs = firstAnswerMs(`http://127.0.0.1:${port}/health/ready`);
+  // A server that ends before it answers rejects here, and nobody waits for its answer.
+  const server = await Promise.race([starting, answeredMs.then(() => starting)]);
+  const seconds = ((await answeredMs) - startedMs) / 1000;
+  const isEmbedded = /PostgreSQL +embedded/.test(server.announcement);
+  await server.stop();
+  if (isEmbedded) return seconds;
+  throw new Error(
+    'The start cannot be measured.\n  why:  Atlas did not start its embedded PostgreSQL\n  do:   take DATABASE_URL out of .env for the benchmark',
+  );
+}
+
+async function firstAnswerMs(url: string): Promise<number> {
+  for (;;) {
+    const isReady = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (isReady) return performance.now();
+    await Bun.sleep(ASK_EVERY_MS);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => done(port));
+    });
+  });
+}
+
+/** The result as a table for people. */
+export function startTable({ first, later, firstSeconds, laterSeconds }: StartResult): string {
+  const row = (label: string, middle: number, all: readonly number[]) => [
+    label,
+    decimal(middle),
+    `${decimal(Math.min(...all))}–${decimal(Math.max(...all))}`,
+    String(all.length),
+  ];
+  return alignedTable(
+    ['start', 'seconds', 'range', 'starts'],
+    [row('first, empty data folder', first, firstSeconds), row('later', later, laterSeconds)],
+  );
+}

@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+// The kernel counts CPU time in ticks of 1/100 s for programs, whatever its own clock does (proc(5), USER_HZ).
+const TICKS_PER_SECOND = 100;
+
+/** A process that is gone has used 0 s: the caller compares two readings of processes that live through both. */
+function statOf(pid: number | string): { parent: number; cpuSeconds: number } {
+  try {
+    // The name stands in parentheses and may hold anything, so fields are counted from the last one.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return {
+      parent: Number(fields[1]),
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND,
+    };
+  } catch {
+    return { parent: -1, cpuSeconds: 0 };
+  }
+}
+
+/** CPU time that a process has used since its start, all threads, user and system. */
+export function cpuSeconds(pid: number): number {
+  return statOf(pid).cpuSeconds;
+}
+
+/** The same for a process and its direct children, as PostgreSQL has one for each connection. */
+export function familyCpuSeconds(pid: number): number {
+  let sum = cpuSeconds(pid);
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const { parent, cpuSeconds: used } = statOf(name);
+    if (parent === pid) sum += used;
+  }
+  return sum;
+}
+
+/** Memory that is resident now, in MiB. */
+export function residentMebibytes(pid: number): number {
+  const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kibibytes) / 1024;
+}
+
+const EDGE_MS = 300;
+
+/**
+ * Measures which part of a core each reading used in the middle of a run, leaving out its first and last moments, when
+ * connections are made and closed. 1 is one core, all the time.
+ */
+export async function shareOfCore<N extends string>(
+  runMs: number,
+  readings: Readonly<Record<N, () => number>>,
+): Promise<Record<N, number>> {
+  const names = Object.keys(readings) as N[];
+  await Bun.sleep(EDGE_MS);
+  const before = names.map((name) => readings[name]());
+  const startMs = performance.now();
+  await Bun.sleep(runMs - 2 * EDGE_MS);
+  const seconds = (performance.now() - startMs) / 1000;
+  const shares = names.map((name, i) => [name, (readings[name]() - before[i]!) / seconds]);
+  return Object.fromEntries(shares) as Record<N, number>;
+}

@@ -1,0 +1,58 @@
+import { installPostgres, startNativePostgres } from '../../../infra/native-postgres.ts';
+import { migrateUp, readMigrations } from '../../../src/adapters/migrations.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres.ts';
+import { ALL_SCOPES } from '../../../src/features/keys/domain.ts';
+import { createKeyRepository } from '../../../src/features/keys/repository.ts';
+import { createKeyService } from '../../../src/features/keys/service.ts';
+import { createLedgerRepository } from '../../../src/features/ledger/repository.ts';
+import { undoAtEnd } from './clean-up.ts';
+import { freshFolder } from './folders.ts';
+import { progress } from './progress.ts';
+
+const TIMEOUT_SECONDS = 120;
+const DISCREPANCIES_MAX = 5;
+
+/** The PostgreSQL 15 of a benchmark, migrated, with an API key that may do everything. */
+export interface BenchDatabase {
+  readonly url: string;
+  /** Of the process whose children serve the connections. */
+  readonly pid: number;
+  readonly version: string;
+  readonly apiKey: string;
+  readonly sql: Sql;
+}
+
+/** Starts a new cluster in a folder of its own; it ends and vanishes with the benchmark. */
+export async function startDatabase(): Promise<BenchDatabase> {
+  progress('starting PostgreSQL 15');
+  await installPostgres(progress);
+  const server = await startNativePostgres(freshFolder());
+  const sql = openPostgres({ url: server.url, connectionsMax: 2, timeoutSeconds: TIMEOUT_SECONDS });
+  undoAtEnd(async () => {
+    await sql.end({ timeout: 1 });
+    await server.stop();
+  });
+  await migrateUp(sql, await readMigrations());
+  const keys = createKeyService(createKeyRepository(sql));
+  const { token } = await keys.create({ owner: 'bench', name: 'bench', scopes: ALL_SCOPES, expiresAt: null });
+  const [row] = await sql<[{ version: string }]>`SELECT current_setting('server_version') AS version`;
+  return { url: server.url, pid: server.pid, version: row.version, apiKey: token, sql };
+}
+
+/** Puts back the same beginning for each measurement: accounts without a transfer, tidy tables, nothing left to flush. */
+export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
+  await sql`TRUNCATE accounts, transfers, outbox, idempotency_keys`;
+  await sql`
+    INSERT INTO accounts (id, ledger, allow_negative, metadata)
+    SELECT md5('a' || n)::uuid, 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;
+  await sql`VACUUM (ANALYZE) accounts`;
+  await sql`CHECKPOINT`;
+}
+
+/** How many transfers were posted. Throws when the ledger does not agree with itself. */
+export async function verifyLedger(sql: Sql): Promise<number> {
+  const { transfers, discrepancies } = await createLedgerRepository(sql).verify(DISCREPANCIES_MAX);
+  if (discrepancies.length > 0)
+    throw new Error(`The ledger does not agree with itself: ${JSON.stringify(discrepancies)}`);
+  return transfers;
+}

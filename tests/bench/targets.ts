@@ -1,0 +1,72 @@
+import type { EnvelopeResult } from './envelope.ts';
+import type { StartResult } from './start.ts';
+import { alignedTable, decimal } from './support/statistics.ts';
+import type { TransfersResult } from './transfers.ts';
+
+/** What was measured in a run; a part that was left out is missing. */
+export interface Results {
+  readonly envelope?: EnvelopeResult;
+  readonly transfers?: TransfersResult;
+  readonly start?: StartResult;
+}
+
+/** One target with its verdict. `open` where too few rounds counted. */
+export interface Target {
+  readonly name: string;
+  readonly target: string;
+  readonly measured: string;
+  readonly verdict: 'met' | 'missed' | 'open';
+}
+
+const HOT_ACCOUNTS = 5;
+
+/** Compares what was measured with what was promised. Targets of parts that were left out are left out too. */
+export function judge({ envelope, transfers, start }: Results): Target[] {
+  const found: Target[] = [];
+  if (envelope) {
+    found.push(
+      atLeast('envelope ÷ bare Hono', envelope.envelopeToBare, 0.92),
+      atLeast('envelope ÷ Hono with its usual middleware', envelope.envelopeToUsual, 2.1),
+      atLeast('envelope with a key checked ÷ without', envelope.keyedToEnvelope, 0.9),
+    );
+  }
+  if (transfers) {
+    const ratio = (callers: number, isHot: boolean) =>
+      transfers.series.find(({ way, accounts }) => way === callers && (accounts === HOT_ACCOUNTS) === isHot)!
+        .toSimple;
+    found.push(
+      atLeast('transfers ÷ pgbench (simple), 64 callers', ratio(64, false), 2),
+      atLeast('transfers ÷ pgbench (simple), 512 callers', ratio(512, false), 3),
+      atLeast('the same on five hot accounts, 64 callers', ratio(64, true), 8),
+      atLeast('the same on five hot accounts, 512 callers', ratio(512, true), 12),
+    );
+  }
+  if (envelope || transfers) {
+    const resident = [envelope?.variants.atlas.residentMebibytes, transfers?.residentMebibytes];
+    const most = Math.max(...resident.filter((value) => value !== undefined));
+    found.push(atMost('memory of one worker after the benchmark', most, 160, 'MiB', 0));
+  }
+  if (start) {
+    found.push(
+      atMost('first start to first answer, empty data folder', start.first, 8, 's', 2),
+      atMost('later starts to first answer', start.later, 2, 's', 2),
+    );
+  }
+  return found;
+}
+
+function atLeast(name: string, value: number, bound: number): Target {
+  const verdict = Number.isNaN(value) ? 'open' : value >= bound ? 'met' : 'missed';
+  return { name, target: `≥ ${bound}`, measured: decimal(value), verdict };
+}
+
+function atMost(name: string, value: number, bound: number, unit: string, digits: number): Target {
+  const verdict = Number.isNaN(value) ? 'open' : value <= bound ? 'met' : 'missed';
+  return { name, target: `≤ ${bound} ${unit}`, measured: `${decimal(value, digits)} ${unit}`, verdict };
+}
+
+/** The verdicts as a table for people. */
+export function targetsTable(targets: readonly Target[]): string {
+  const rows = targets.map(({ name, target, measured, verdict }) => [name, target, measured, verdict]);
+  return alignedTable(['target', 'promised', 'measured', 'verdict'], rows);
+}

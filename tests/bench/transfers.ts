@@ -1,0 +1,215 @@
+import { POSTGRES_BIN } from '../../infra/native-postgres.ts';
+import type { ClientOrder, ClientReport } from './load/client.ts';
+import type { Plan } from './plan.ts';
+import { cpuSeconds, familyCpuSeconds, residentMebibytes, shareOfCore } from './support/cpu.ts';
+import { type BenchDatabase, resetLedger, verifyLedger } from './support/database.ts';
+import { inRepository, type Server, start, startServer } from './support/processes.ts';
+import { progress } from './support/progress.ts';
+import { alignedTable, count, decimal, median } from './support/statistics.ts';
+
+const ACCOUNTS = { many: 10_000, hot: 5 } as const;
+const CALLERS = [16, 64, 512] as const;
+const PGBENCH_CLIENTS = 16;
+const WARM_UP_SECONDS = 1;
+const FIRST_WARM_UP_SECONDS = 3;
+
+type Spread = keyof typeof ACCOUNTS;
+type Way = 'simple' | 'prepared' | (typeof CALLERS)[number];
+const WAYS: readonly Way[] = ['simple', ...CALLERS, 'prepared'];
+
+/** One measurement. Shares are of one core; there are as many as the machine has. */
+interface Measured {
+  readonly perSecond: number;
+  readonly medianMs: number | null;
+  readonly p99Ms: number | null;
+  readonly atlasShare: number | null;
+  readonly clientShare: number;
+  readonly postgresShare: number;
+}
+
+/** One way of posting over all rounds. */
+export interface TransferSeries {
+  readonly accounts: number;
+  /** The protocol of pgbench, or how many callers Atlas had. */
+  readonly way: Way;
+  readonly rounds: readonly Measured[];
+  readonly perSecond: number;
+  /** Medians of the ratios of each round. */
+  readonly toSimple: number;
+  readonly toPrepared: number;
+}
+
+/** All ways of posting, and the memory of the one worker afterwards. */
+export interface TransfersResult {
+  readonly series: readonly TransferSeries[];
+  readonly residentMebibytes: number;
+}
+
+/** Measures transfers over HTTP and in pgbench in turns, on one PostgreSQL that always begins in the same state. */
+export async function benchTransfers(plan: Plan, database: BenchDatabase): Promise<TransfersResult> {
+  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0' };
+  const atlas = await startServer([process.execPath, inRepository('src/main.ts'), 'serve'], { env });
+  progress('transfers: warming up');
+  await resetLedger(database.sql, ACCOUNTS.many);
+  await runAtlas(database, atlas, CALLERS[1], ACCOUNTS.many, FIRST_WARM_UP_SECONDS);
+
+  const measured = new Map<string, Measured[]>();
+  for (let round = 0; round < plan.transferRounds; round++) {
+    for (const spread of Object.keys(ACCOUNTS) as Spread[]) {
+      for (const way of round % 2 === 0 ? WAYS : [...WAYS].reverse()) {
+        const accounts = ACCOUNTS[spread];
+        await resetLedger(database.sql, accounts);
+        const seen =
+          typeof way === 'number'
+            ? await runAtlas(database, atlas, way, accounts, plan.transferSeconds)
+            : await runPgbench(database, way, accounts, plan.transferSeconds);
+        const name = seriesName(accounts, way);
+        measured.set(name, [...(measured.get(name) ?? []), seen]);
+        progress(
+          `transfers: round ${round + 1}/${plan.transferRounds}  ${name.padEnd(36)} ${count(seen.perSecond).padStart(7)}/s`,
+        );
+      }
+    }
+  }
+  const resident = residentMebibytes(atlas.pid);
+  await atlas.stop();
+  const series = Object.values(ACCOUNTS).flatMap((accounts) =>
+    WAYS.map((way): TransferSeries => {
+      const of = (other: Way) => measured.get(seriesName(accounts, other))!.map(({ perSecond }) => perSecond);
+      const rates = of(way);
+      const ratioTo = (other: Way) => median(of(other).map((rate, i) => rates[i]! / rate));
+      return {
+        accounts,
+        way,
+        rounds: measured.get(seriesName(accounts, way))!,
+        perSecond: median(rates),
+        toSimple: ratioTo('simple'),
+        toPrepared: ratioTo('prepared'),
+      };
+    }),
+  );
+  return { series, residentMebibytes: resident };
+}
+
+function seriesName(accounts: number, way: Way): string {
+  const what =
+    typeof way === 'number' ? `Atlas, ${way} callers` : `pgbench -M ${way}, ${PGBENCH_CLIENTS} clients`;
+  return `${accounts === ACCOUNTS.hot ? 'five hot' : '10,000'}: ${what}`;
+}
+
+let runs = 0;
+
+/** Throws unless every answer was a 201, the database holds as many transfers, and the ledger agrees with itself. */
+async function runAtlas(
+  database: BenchDatabase,
+  atlas: Server,
+  callers: number,
+  accounts: number,
+  seconds: number,
+): Promise<Measured> {
+  const run = `run${++runs}`;
+  const { apiKey } = database;
+  const order: ClientOrder = {
+    url: atlas.url,
+    apiKey,
+    run,
+    callers,
+    accounts,
+    seconds,
+    warmUpSeconds: WARM_UP_SECONDS,
+  };
+  const client = start([process.execPath, inRepository('tests/bench/load/client.ts'), JSON.stringify(order)]);
+  const shares = shareOfCore((WARM_UP_SECONDS + seconds) * 1000, {
+    atlas: () => cpuSeconds(atlas.pid),
+    client: () => cpuSeconds(client.pid),
+    postgres: () => familyCpuSeconds(database.pid),
+  });
+  const [share, text] = await Promise.all([shares, client.output]);
+  const { created, createdPerSecond, others, medianMs, p99Ms } = JSON.parse(text) as ClientReport;
+  if (Object.keys(others).length > 0)
+    throw new Error(`Atlas answered ${JSON.stringify(others)} where only 201 was expected.`);
+  const posted = await verifyLedger(database.sql);
+  if (posted !== created)
+    throw new Error(`Atlas answered ${created} times 201, and the database holds ${posted} transfers.`);
+  return {
+    perSecond: createdPerSecond,
+    medianMs,
+    p99Ms,
+    atlasShare: share.atlas,
+    clientShare: share.client,
+    postgresShare: share.postgres,
+  };
+}
+
+async function runPgbench(
+  database: BenchDatabase,
+  protocol: 'simple' | 'prepared',
+  accounts: number,
+  seconds: number,
+): Promise<Measured> {
+  const script = inRepository('tests/bench/load/transfer.pgbench.sql');
+  const options = ['-n', '-M', protocol, '-c', String(PGBENCH_CLIENTS), '-j', '2', '-T', String(seconds)];
+  const pgbench = start([
+    `${POSTGRES_BIN}/pgbench`,
+    ...options,
+    '-D',
+    `naccounts=${accounts}`,
+    '-f',
+    script,
+    database.url,
+  ]);
+  const shares = shareOfCore(seconds * 1000, {
+    client: () => cpuSeconds(pgbench.pid),
+    postgres: () => familyCpuSeconds(database.pid),
+  });
+  const [share, text] = await Promise.all([shares, pgbench.output]);
+  const perSecond = Number(/^tps = ([\d.]+)/m.exec(text)?.[1]);
+  const processed = Number(/actually processed: (\d+)/.exec(text)?.[1]);
+  const posted = await verifyLedger(database.sql);
+  if (posted !== processed)
+    throw new Error(
+      `pgbench tells of ${processed} transactions, and the database holds ${posted} transfers.\n${text}`,
+    );
+  return {
+    perSecond,
+    medianMs: null,
+    p99Ms: null,
+    atlasShare: null,
+    clientShare: share.client,
+    postgresShare: share.postgres,
+  };
+}
+
+/** The result as a table for people. */
+export function transfersTable({ series }: TransfersResult): string {
+  const rows = series.map(({ accounts, way, rounds, perSecond, toSimple, toPrepared }) => {
+    const rates = rounds.map((round) => round.perSecond);
+    const middle = (read: (round: Measured) => number | null) =>
+      decimal(median(rounds.map((round) => read(round) ?? Number.NaN)));
+    return [
+      seriesName(accounts, way),
+      count(perSecond),
+      `${count(Math.min(...rates))}–${count(Math.max(...rates))}`,
+      decimal(toSimple),
+      decimal(toPrepared),
+      middle((round) => round.medianMs),
+      middle((round) => round.p99Ms),
+      middle((round) => round.atlasShare),
+      middle((round) => round.clientShare),
+      middle((round) => round.postgresShare),
+    ];
+  });
+  const head = [
+    'accounts',
+    'transfers/s',
+    'range',
+    '÷ simple',
+    '÷ prepared',
+    'P50 ms',
+    'P99 ms',
+    'Atlas',
+    'client',
+    'PostgreSQL',
+  ];
+  return alignedTable(head, rows);
+}

@@ -1,0 +1,42 @@
+import { expect } from 'bun:test';
+import type { ErrorCode } from '../../src/errors.ts';
+import { ProblemSchema } from '../../src/http/problem.ts';
+import type { TestApp } from '../support/test-app.ts';
+
+/** A parsed problem of an answer. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly requestId: string;
+  readonly errors?: readonly { pointer: string; detail: string; code?: string }[];
+}
+
+/**
+ * Checks all that Atlas promises of a refusal: status, media type, a `type` that Atlas itself explains, the request id
+ * in both places, and the pointers of `errors` where they are given. Answers the problem.
+ */
+export async function expectProblem(
+  atlas: TestApp,
+  response: Response,
+  status: number,
+  code: ErrorCode,
+  pointers?: readonly string[],
+): Promise<Problem> {
+  const problem = (await response.json()) as Problem;
+  expect({ status: response.status, type: problem.type }).toEqual({ status, type: `/problems/${code}` });
+  expect(response.headers.get('content-type')).toBe('application/problem+json');
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  expect(ProblemSchema.parse(problem).status).toBe(status);
+  expect(problem.requestId).not.toBe('');
+  expect(problem.requestId).toBe(response.headers.get('x-request-id')!);
+  // One place can be wrong in two ways, and is then named twice.
+  if (pointers) expect([...new Set(problem.errors?.map((error) => error.pointer))]).toEqual([...pointers]);
+  const page = await atlas.fetch(
+    new Request(new URL(problem.type, 'http://atlas.test'), { headers: { Host: 'atlas.test' } }),
+  );
+  expect(page.status).toBe(200);
+  expect(await page.text()).toContain(code);
+  return problem;
+}

@@ -1,0 +1,39 @@
+import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+
+/** A lock on a table that makes every query on it wait: the way to a database that is slow for as long as a test wants. */
+export interface TableLock {
+  /** Ends when this many other statements wait for the lock. */
+  waiters(count: number): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Locks a table from a connection of its own. */
+export async function lockTable(databaseUrl: string, table: string): Promise<TableLock> {
+  const sql = openPostgres({ url: databaseUrl, connectionsMax: 2, timeoutSeconds: 30 });
+  const unlock = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holding = sql.begin(async (transaction) => {
+    await transaction.unsafe(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    locked.resolve();
+    await unlock.promise;
+  });
+  await Promise.race([locked.promise, holding]);
+  return {
+    waiters: (count) => untilWaiting(sql, count),
+    release: async () => {
+      unlock.resolve();
+      await holding;
+      await sql.end();
+    },
+  };
+}
+
+async function untilWaiting(sql: Sql, count: number): Promise<void> {
+  for (;;) {
+    const [row] = await sql<[{ waiting: number }]>`
+      SELECT count(*) AS waiting FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    if (row.waiting >= count) return;
+    await Bun.sleep(5);
+  }
+}

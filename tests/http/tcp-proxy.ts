@@ -1,0 +1,68 @@
+import type { Socket } from 'bun';
+
+/** A way to PostgreSQL that a test can cut or clog. */
+export interface Proxy {
+  readonly url: string;
+  /** Lets nothing through any more, in either direction, while all connections stay open. */
+  silence(): void;
+  /** Closes every connection and refuses new ones. */
+  stop(): void;
+}
+
+interface Side {
+  peer: Socket<Side> | null;
+  waiting: Buffer[];
+}
+
+/** Listens on a free port of the loopback interface and passes everything on to the database of the URL. */
+export function proxyTo(databaseUrl: string): Proxy {
+  const target = new URL(databaseUrl);
+  const sockets = new Set<Socket<Side>>();
+  let silent = false;
+  const close = (socket: Socket<Side>) => {
+    sockets.delete(socket);
+    socket.data.peer?.end();
+  };
+  const data = (socket: Socket<Side>, chunk: Buffer) => {
+    if (silent) return;
+    if (socket.data.peer === null) socket.data.waiting.push(Buffer.from(chunk));
+    else socket.data.peer.write(chunk);
+  };
+  const outer = Bun.listen<Side>({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open(socket) {
+        socket.data = { peer: null, waiting: [] };
+        sockets.add(socket);
+        void Bun.connect<Side>({
+          hostname: target.hostname,
+          port: Number(target.port),
+          data: { peer: socket, waiting: [] },
+          socket: {
+            open(upstream) {
+              sockets.add(upstream);
+              socket.data.peer = upstream;
+              for (const chunk of socket.data.waiting.splice(0)) upstream.write(chunk);
+            },
+            data,
+            close,
+          },
+        });
+      },
+      data,
+      close,
+    },
+  });
+  const url = Object.assign(new URL(databaseUrl), { port: String(outer.port) }).href;
+  return {
+    url,
+    silence: () => {
+      silent = true;
+    },
+    stop: () => {
+      outer.stop(true);
+      for (const socket of sockets) socket.end();
+    },
+  };
+}

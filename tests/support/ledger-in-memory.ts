@@ -1,0 +1,108 @@
+import { AtlasError } from '../../src/errors.ts';
+import type { PostRequest, PostResult } from '../../src/features/transfers/domain.ts';
+import { GroupCommit } from '../../src/features/transfers/group-commit.ts';
+
+/** A transaction that a test holds open: `commit` ends it well, `fail` ends it with an error. */
+export interface OpenBatch {
+  readonly keys: string[];
+  /** Applies the batch and answers it. */
+  commit(): void;
+  /** Fails the batch. With `applied` it had taken effect before, as after a lost COMMIT. */
+  fail(error: unknown, applied?: boolean): void;
+}
+
+/**
+ * What the ledger does with a batch, in memory: applies each key once and replays it afterwards. Batches wait in `open`
+ * until the test ends them; with `auto` they are committed at once, after `before` had its say.
+ */
+export class LedgerInMemory {
+  readonly batches: string[][] = [];
+  /** The keys that took effect. */
+  readonly applied = new Set<string>();
+  readonly open: OpenBatch[] = [];
+  auto = false;
+  before: (keys: string[]) => void = () => {};
+  #opened = Promise.withResolvers<OpenBatch>();
+
+  readonly post = (requests: readonly PostRequest[]): Promise<PostResult[]> => {
+    const keys = requests.map(({ key }) => key);
+    this.batches.push(keys);
+    const { promise, resolve, reject } = Promise.withResolvers<PostResult[]>();
+    const batch: OpenBatch = {
+      keys,
+      commit: () => resolve(this.#apply(requests)),
+      fail: (error, applied = false) => {
+        if (applied) this.#apply(requests);
+        reject(error);
+      },
+    };
+    if (this.auto) {
+      try {
+        this.before(keys);
+        batch.commit();
+      } catch (error) {
+        batch.fail(error);
+      }
+    } else {
+      this.open.push(batch);
+      this.#opened.resolve(batch);
+    }
+    return promise;
+  };
+
+  /** The next batch that is not ended yet, as soon as there is one. */
+  async next(): Promise<OpenBatch> {
+    while (this.open.length === 0) {
+      await this.#opened.promise;
+      this.#opened = Promise.withResolvers<OpenBatch>();
+    }
+    return this.open.shift()!;
+  }
+
+  #apply(requests: readonly PostRequest[]): PostResult[] {
+    return requests.map(({ key, orders }) => {
+      const state = this.applied.has(key) ? 'replayed' : 'fresh';
+      this.applied.add(key);
+      const items = orders.map(({ id }) => ({ outcome: 'posted' as const, id, transfer: null }));
+      return { state, items };
+    });
+  }
+}
+
+/** A request with so many transfers, whose ids begin with its key. */
+export function requestOf(key: string, items = 1, owner = 'owner'): PostRequest {
+  const orders = Array.from({ length: items }, (_, i) => ({
+    id: `${key}/${i}`,
+    debitAccountId: 'a',
+    creditAccountId: 'b',
+    amount: 1,
+    reference: null,
+    metadata: {},
+  }));
+  return { owner, key, fingerprint: key, atomic: false, orders };
+}
+
+/** A connection that went away in the middle of a transaction. */
+export class ConnectionLoss extends Error {}
+
+/** A group commit over a ledger in memory, with bounds that a test can reach. */
+export function groupCommitOver(
+  ledger: LedgerInMemory,
+  bounds: { readonly batch?: number; readonly waiting?: number } = {},
+): GroupCommit {
+  return new GroupCommit({
+    post: ledger.post,
+    mayHaveCommitted: (error) => error instanceof ConnectionLoss,
+    mapError: (error) =>
+      error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'away') : error,
+    batchItemsMax: bounds.batch ?? 10,
+    waitingItemsMax: bounds.waiting ?? 20,
+  });
+}
+
+/** What became of a request, without an error that nobody catches. */
+export const outcomeOf = (submitted: Promise<unknown>): Promise<string> =>
+  submitted.then(
+    () => 'posted',
+    (error: Error) => error.message,
+  );

@@ -1,0 +1,231 @@
+import { describe, expect, test } from 'bun:test';
+import { basename, dirname, join, normalize } from 'node:path';
+import { envExample, replaceSettingsTable } from '../src/cli/settings-text.ts';
+import {
+  codeOf,
+  exists,
+  filesOf,
+  type Import,
+  importsOf,
+  isFolder,
+  reachableFrom,
+  textOf,
+} from './support/source-tree.ts';
+
+const SOURCE = filesOf('src/**/*.ts');
+const SCRIPTS = filesOf('src/**/*.{js,mjs}', 'infra/**/*.{ts,js,mjs}');
+const CODE = [...SOURCE, ...SCRIPTS, ...filesOf('tests/**/*.ts')];
+const DOCUMENTS = filesOf('*.md', 'docs/**/*.md').filter((path) => path !== 'CHANGELOG.md');
+
+const imports = SOURCE.flatMap(importsOf);
+const tell = ({ from, specifier }: Import) => `${from} imports ${specifier}`;
+/** `src/envelope/cors.ts` belongs to `envelope`, `src/errors.ts` to `errors`. */
+const layerOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '');
+const isRouter = (path: string) => path.endsWith('/router.ts');
+const featureOf = (path: string) => /^src\/features\/([^/]+)\//.exec(path)?.[1];
+
+/** What each layer may import, and what it may import types of. Everything else is an arrow that is not drawn. */
+const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?: string }>> = {
+  utils: { values: '' },
+  errors: { values: '' },
+  version: { values: '' },
+  config: { values: '' },
+  envelope: { values: 'utils', types: 'shedding' },
+  shedding: { values: 'utils', types: 'envelope' },
+  resilience: { values: 'utils errors' },
+  adapters: { values: 'resilience utils errors' },
+  instrumentation: { values: 'adapters utils', types: 'envelope shedding config errors' },
+  http: { values: 'utils errors version', types: 'envelope' },
+  features: { values: 'http adapters resilience utils errors', types: 'envelope instrumentation' },
+  services: { values: 'features adapters resilience', types: 'deps' },
+  deps: { values: 'adapters', types: 'config features instrumentation' },
+  app: {
+    values: 'services features http envelope shedding instrumentation adapters version',
+    types: 'deps config',
+  },
+  cluster: { values: 'app deps services adapters instrumentation config version utils errors' },
+  cli: {
+    values: 'cluster app deps services features adapters http instrumentation config version utils errors',
+  },
+  main: { values: 'cli config version' },
+};
+
+describe('the arrows of the house', () => {
+  test('lead from main over cli, app and features to adapters, and never back', () => {
+    const wrong = imports.filter(({ from, target, typeOnly }) => {
+      if (target === null || !target.startsWith('src/')) return false;
+      const [here, there] = [layerOf(from), layerOf(target)];
+      const { values, types = '' } = ARROWS[here] ?? { values: '' };
+      return here !== there && !`${values} ${typeOnly ? types : ''}`.split(' ').includes(there);
+    });
+    expect(wrong.map(tell)).toEqual([]);
+  });
+
+  test('are drawn for every layer there is', () => {
+    expect([...new Set(SOURCE.map(layerOf))].filter((layer) => ARROWS[layer] === undefined)).toEqual([]);
+  });
+
+  test('lead out of src only to package.json', () => {
+    const outside = imports.filter(({ target }) => target !== null && !target.startsWith('src/'));
+    expect(outside.map(({ target }) => target)).toEqual(['package.json']);
+  });
+
+  test('let only repositories and workers of a feature reach its adapters', () => {
+    const wrong = imports.filter(
+      ({ from, target }) =>
+        featureOf(from) !== undefined &&
+        target?.startsWith('src/adapters/') &&
+        !/\/(?:repository|worker)\.ts$/.test(from),
+    );
+    expect(wrong.map(tell)).toEqual([]);
+    expect(imports.some(({ from, target }) => isRouter(from) && target?.startsWith('src/adapters/'))).toBe(
+      false,
+    );
+  });
+
+  test('let domain.ts know only utils, errors and what Node brings', () => {
+    const wrong = imports.filter(
+      ({ from, specifier, target }) =>
+        basename(from) === 'domain.ts' &&
+        !specifier.startsWith('node:') &&
+        !/^src\/(?:utils\/|errors\.ts$)/.test(target ?? ''),
+    );
+    expect(wrong.map(tell)).toEqual([]);
+  });
+
+  test('let a feature use the service of another one and nothing else of it', () => {
+    const wrong = imports.filter(({ from, target }) => {
+      const [here, there] = [featureOf(from), featureOf(target ?? '')];
+      return here && there && here !== there && basename(target!) !== 'service.ts';
+    });
+    expect(wrong.map(tell)).toEqual([]);
+  });
+
+  test('let one page alone construct repositories', () => {
+    const constructing = imports.filter(
+      ({ target, typeOnly }) => !typeOnly && target?.endsWith('/repository.ts'),
+    );
+    expect([...new Set(constructing.map(({ from }) => from))]).toEqual(['src/services.ts']);
+  });
+});
+
+describe('the envelope', () => {
+  const ENVELOPE = filesOf('src/envelope/*.ts');
+
+  test('needs no package and no runtime: web standards only', () => {
+    const foreign = imports.filter(({ from, target }) => layerOf(from) === 'envelope' && target === null);
+    expect(foreign.map(tell)).toEqual([]);
+    const globals = /\b(?:Bun|process|Buffer|setImmediate|require|__dirname)\b|import\.meta/;
+    expect(ENVELOPE.filter((path) => globals.test(codeOf(path)))).toEqual([]);
+  });
+
+  test('has a unit test for each of its files', () => {
+    const tests = ENVELOPE.map((path) => path.replace('src/', 'tests/unit/').replace('.ts', '.test.ts'));
+    expect(tests.filter((path) => !exists(path))).toEqual([]);
+  });
+});
+
+describe('every file', () => {
+  test('is reached from an entry point', () => {
+    const named = ['package.json', '.ci/run', ...filesOf('tests/**/*.ts')].map(textOf).join('\n');
+    const entries = SCRIPTS.filter((path) => path.startsWith('infra/') && named.includes(path));
+    const inBrowser = SCRIPTS.filter((path) => {
+      const served = textOf('src/features/documentation/router.ts').includes(`'${basename(path)}'`);
+      return served && dirname(path) === 'src/features/documentation';
+    });
+    // A file of src that only tests import is not part of the product.
+    const product = reachableFrom(['src/main.ts', ...inBrowser]);
+    const tools = reachableFrom([...entries, ...filesOf('tests/**/*.ts')]);
+    const lost = [...SOURCE, ...SCRIPTS].filter(
+      (path) => !product.has(path) && !(path.startsWith('infra/') && tools.has(path)),
+    );
+    expect(lost).toEqual([]);
+  });
+
+  test('is named after what it holds: no barrels, no drawers', () => {
+    const drawers = /(?:^|\/)(?:index|helpers?|misc|common|shared|util|[\w-]*manager)\.\w+$/i;
+    expect(CODE.filter((path) => drawers.test(path))).toEqual([]);
+    expect(CODE.filter((path) => /^export (?:type )?(?:\*|\{[^}]*\}) from/m.test(textOf(path)))).toEqual([]);
+  });
+
+  test('has at most 300 lines', () => {
+    const files = [...CODE, ...filesOf('sql/**/*.sql', '.ci/*')];
+    const long = files.map((path) => [path, textOf(path).trimEnd().split('\n').length] as const);
+    expect(long.filter(([, lines]) => lines > 300)).toEqual([]);
+  });
+
+  test('has lines of at most 120 characters in src, texts that cannot be broken aside', () => {
+    const literal = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/\^.*\$\/\w*/g;
+    const long = SOURCE.flatMap((path) =>
+      textOf(path)
+        .split('\n')
+        .map((line, i) => ({ at: `${path}:${i + 1}`, length: [...line.replaceAll(literal, '')].length })),
+    );
+    expect(long.filter(({ length }) => length > 120)).toEqual([]);
+  });
+
+  test('is finished', () => {
+    // Spelled so that this line does not find itself.
+    const unfinished = /\b(?:TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b/;
+    const files = [...CODE, ...DOCUMENTS, ...filesOf('sql/**/*.sql', '.ci/*')];
+    expect(files.filter((path) => unfinished.test(textOf(path)))).toEqual([]);
+  });
+});
+
+test('migrations come in pairs, up and down, numbered without a gap', () => {
+  const files = filesOf('sql/migrations/*').map((path) => basename(path));
+  const ups = files.filter((file) => file.endsWith('.up.sql'));
+  expect(ups.length).toBeGreaterThan(0);
+  expect(files).toEqual(ups.flatMap((up) => [up.replace('.up.', '.down.'), up]));
+  expect(ups.map((up) => Number(up.slice(0, 4)))).toEqual(ups.map((_, i) => i + 1));
+});
+
+describe('the documents', () => {
+  const PATH = /^(?:src|tests|sql|infra|docs|\.ci)\/[\w./*-]*/;
+  const FILE_NAME = /^[\w-][\w.-]*\.(?:ts|mjs|sql|md|toml|lock)$/;
+  const everyFile = filesOf('*', '{src,tests,sql,infra,docs,.ci}/**/*');
+
+  function isThere(path: string): boolean {
+    const plain = path.replace(/[./]+$/, '');
+    if (path.includes('*')) return filesOf(path).length > 0;
+    return exists(plain) || isFolder(plain);
+  }
+
+  test.each(DOCUMENTS)('%s names only paths that exist', (document) => {
+    const text = textOf(document);
+    const words = text.split(/[\s`'"()[\]<>|,;]+/).map((word) => PATH.exec(word)?.[0]);
+    const missing = words.filter((path) => path !== undefined && !isThere(path));
+    const quoted = [...text.matchAll(/`([^`\n]+)`/g)].map(([, inside]) => inside!);
+    const strangers = quoted.filter(
+      (name) => FILE_NAME.test(name) && !everyFile.some((path) => basename(path) === name),
+    );
+    expect([...missing, ...strangers]).toEqual([]);
+  });
+
+  test.each(DOCUMENTS)('%s links only to files that exist', (document) => {
+    const targets = [...textOf(document).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
+    const local = targets.filter((target) => !/^(?:[a-z]+:|#)/.test(target));
+    const missing = local.filter((target) => {
+      return !exists(normalize(join(dirname(document), target.replace(/#.*$/, ''))));
+    });
+    expect(missing).toEqual([]);
+  });
+
+  test('hold the settings as the schema has them', () => {
+    expect(textOf('.env.example')).toBe(envExample());
+    expect(textOf('README.md')).toBe(replaceSettingsTable(textOf('README.md')));
+  });
+
+  test('list every script, and every script runs a file that exists', () => {
+    const scripts: Record<string, string> = JSON.parse(textOf('package.json')).scripts;
+    const readme = textOf('README.md');
+    const unlisted = Object.keys(scripts).filter(
+      (name) => !readme.includes(`\`${name}\``) && !readme.includes(`\`npm ${name}\``),
+    );
+    expect(unlisted).toEqual([]);
+    const files = Object.values(scripts).flatMap(
+      (script) => script.match(/\b(?:src|infra|tests)\/[\w./-]+/g) ?? [],
+    );
+    expect(files.filter((path) => !exists(path))).toEqual([]);
+  });
+});

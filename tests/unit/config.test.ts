@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError, describeSettings, loadConfig, maskSecret } from '../../src/config.ts';
+
+const NO_FILE = 'no such file';
+const load = (environment: Record<string, string | undefined>) => loadConfig(environment, NO_FILE);
+
+function refusalOf(environment: Record<string, string>): string {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error('The settings were not refused.');
+}
+
+/** Reads settings with a `.env` of the test, in a folder that is gone afterwards. */
+function loadWithFile(text: string, environment: Record<string, string> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-config-'));
+  try {
+    writeFileSync(join(folder, '.env'), text);
+    return loadConfig(environment, join(folder, '.env'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('settings', () => {
+  test('have the defaults of the product where nothing is given', () => {
+    const { config, sources } = load({});
+    expect(config).toMatchObject({
+      ENVIRONMENT: 'development',
+      API_HOST: '127.0.0.1',
+      API_PORT: 8000,
+      HTTP_TIMEOUT: 30,
+      CORS_ALLOWED_ORIGINS: [],
+      DATABASE_POOL_SIZE: 100,
+    });
+    expect(config.DATABASE_URL).toBeUndefined();
+    expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
+  });
+
+  test('are read as what they are: numbers, switches, lists', () => {
+    const { config } = load({
+      API_PORT: '0',
+      HTTP_TIMEOUT: '0.5',
+      DOCS_ENABLED: 'false',
+      CORS_ALLOWED_ORIGINS: 'https://a.example, https://b.example ,',
+      DATABASE_URL: 'postgresql://user@host/db',
+    });
+    expect(config).toMatchObject({
+      API_PORT: 0,
+      HTTP_TIMEOUT: 0.5,
+      DOCS_ENABLED: false,
+      CORS_ALLOWED_ORIGINS: ['https://a.example', 'https://b.example'],
+      DATABASE_URL: 'postgresql://user@host/db',
+    });
+  });
+
+  test('that are empty count as not given', () => {
+    const { config, sources } = load({ API_PORT: '', DATABASE_URL: '', LOG_LEVEL: undefined });
+    expect(config.API_PORT).toBe(8000);
+    expect(config.DATABASE_URL).toBeUndefined();
+    expect(sources.API_PORT).toBe('default');
+  });
+
+  test('come from the environment before they come from .env, and say so', () => {
+    const { config, sources } = loadWithFile('API_PORT=9000\nLOG_LEVEL="warn"\n# HTTP_TIMEOUT=1\n', {
+      API_PORT: '9001',
+    });
+    expect([config.API_PORT, config.LOG_LEVEL, config.HTTP_TIMEOUT]).toEqual([9001, 'warn', 30]);
+    expect([sources.API_PORT, sources.LOG_LEVEL, sources.HTTP_TIMEOUT]).toEqual([
+      'environment',
+      '.env',
+      'default',
+    ]);
+  });
+
+  test('leave alone what belongs to others in the environment', () => {
+    expect(load({ PATH: '/bin', UNKNOWN: 'x' }).config).not.toHaveProperty('UNKNOWN');
+  });
+});
+
+describe('a bad value', () => {
+  test.each([
+    ['API_PORT', '65536'],
+    ['API_PORT', '8000.5'],
+    ['API_PORT', 'http'],
+    ['API_PORT', '-1'],
+    ['HTTP_TIMEOUT', '0'],
+    ['HTTP_TIMEOUT', '241'],
+    ['HTTP_TIMEOUT', 'NaN'],
+    ['HTTP_TIMEOUT', 'Infinity'],
+    ['DOCS_ENABLED', 'maybe'],
+    ['ENVIRONMENT', 'prod'],
+    ['LOG_LEVEL', 'verbose'],
+    ['LOAD_SHEDDING_MAX_CONCURRENT', '0'],
+  ] as const)('stops the start: %s=%s', (name, value) => {
+    const message = refusalOf({ [name]: value });
+    expect(message).toContain(`${name}=${JSON.stringify(value)} (from the environment)`);
+    expect(message).toContain('why:');
+    const { allowed } = describeSettings().find((setting) => setting.name === name)!;
+    expect(message).toContain(`do:   use ${allowed}`);
+  });
+
+  test('is told together with every other one', () => {
+    const message = refusalOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
+    expect(message.match(/why:/g)).toHaveLength(3);
+  });
+
+  test('of a secret is told without the secret', () => {
+    const message = refusalOf({ DATABASE_URL: 'mysql://user:hunter2@host/db' });
+    expect(message).toContain('DATABASE_URL=mysql://user:********@host/db');
+    expect(message).not.toContain('hunter2');
+    expect(refusalOf({ DATABASE_URL: 'hunter2' })).not.toContain('hunter2');
+  });
+
+  test('in .env is looked for there', () => {
+    expect(() => loadWithFile('API_PORT=x')).toThrow('API_PORT="x" (from .env)');
+  });
+});
+
+describe('a masked value', () => {
+  test.each([
+    ['postgres://user:hunter2@host:5432/db', 'postgres://user:********@host:5432/db'],
+    ['postgres://user@host/db', 'postgres://user@host/db'],
+    ['postgres://user@host/db?password=hunter2', 'postgres://user@host/db?********'],
+    ['hunter2', '********'],
+    ['', '********'],
+  ])('of %p is %p', (value, masked) => {
+    expect(maskSecret(value)).toBe(masked);
+  });
+});
+
+describe('the description of the settings', () => {
+  test('has each once, with a sentence, a section and what is allowed', () => {
+    const settings = describeSettings();
+    expect(new Set(settings.map(({ name }) => name)).size).toBe(settings.length);
+    for (const { name, description, section, allowed } of settings) {
+      expect(name).toMatch(/^[A-Z][A-Z0-9_]+$/);
+      expect(description).toMatch(/^\S.*\.$/);
+      expect(section).not.toBe('');
+      expect(allowed).not.toBe('');
+    }
+  });
+
+  test('marks everything as secret that could hold a password', () => {
+    const named = /_KEY$|SECRET|PASSWORD|TOKEN|^(?:DATABASE|DATABASE_REPLICA|REDIS)_URL$/;
+    for (const { name, secret } of describeSettings())
+      if (named.test(name)) expect([name, secret]).toEqual([name, true]);
+  });
+
+  test('has defaults that are themselves allowed', () => {
+    const defaults = describeSettings().map(({ name, defaultText }) => [name, defaultText]);
+    expect(load(Object.fromEntries(defaults)).config).toEqual(load({}).config);
+  });
+});

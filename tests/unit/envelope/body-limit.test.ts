@@ -1,0 +1,174 @@
+import { describe, expect, test } from 'bun:test';
+import { bodyLimit } from '../../../src/envelope/body-limit.ts';
+import { AbortReason } from '../../../src/envelope/exchange.ts';
+import { exchangeOf, now } from '../../support/exchange.ts';
+
+const LIMIT = 64;
+const limit = bodyLimit({
+  jsonDepthMax: 3,
+  tooLarge: (bytes) => new Error(`over ${bytes} bytes`),
+  tooDeep: (depth) => new Error(`over ${depth} levels`),
+  notUtf8: () => new Error('not UTF-8'),
+  broken: (cause) => new Error('broken', { cause }),
+});
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+const declared = (length: number) => ({ ...JSON_TYPE, 'Content-Length': String(length) });
+
+/** Passes a request through the layer to a handler that answers what it reads. */
+async function send(body: BodyInit | null, headers: Record<string, string> = JSON_TYPE): Promise<string> {
+  const { request, exchange } = exchangeOf({ method: 'POST', headers, body }, { bodyLimitBytes: LIMIT });
+  const response = await limit(async (inner) => new Response(await inner.text()))(request, exchange);
+  return response.text();
+}
+
+/** A body in pieces whose source tells how many were asked for and whether it was cancelled. */
+function piecesOf(pieceBytes: number, count: number) {
+  const seen = { pulled: 0, cancelled: false };
+  const stream = new ReadableStream(
+    {
+      pull(controller) {
+        if (seen.pulled++ < count) controller.enqueue(new Uint8Array(pieceBytes).fill(32));
+        else controller.close();
+      },
+      cancel() {
+        seen.cancelled = true;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { stream, seen };
+}
+
+describe('the size', () => {
+  test('may be the limit, declared or not', async () => {
+    const text = `"${'x'.repeat(LIMIT - 2)}"`;
+    expect(await send(text, declared(LIMIT))).toBe(text);
+    expect(await send(text)).toBe(text);
+  });
+
+  test('is refused by its declaration, before anything was read', () => {
+    const { stream, seen } = piecesOf(16, 1000);
+    const init = { method: 'POST', headers: declared(LIMIT + 1), body: stream };
+    const { request, exchange } = exchangeOf(init, { bodyLimitBytes: LIMIT });
+    expect(() => limit(() => new Response())(request, exchange)).toThrow('over 64 bytes');
+    expect(seen.pulled).toBe(0);
+  });
+
+  test('is refused at the limit where it was not declared, and the rest is not read', async () => {
+    const { stream, seen } = piecesOf(16, 1000);
+    await expect(send(stream)).rejects.toThrow('over 64 bytes');
+    expect(seen.pulled).toBeLessThan(10);
+    expect(seen.cancelled).toBe(true);
+  });
+
+  test.each([
+    ['less than it is', '5'],
+    ['a negative number', '-5'],
+  ])('is refused where it was declared as %s', async (_, length) => {
+    const { stream } = piecesOf(16, 100);
+    await expect(send(stream, { ...JSON_TYPE, 'Content-Length': length })).rejects.toThrow('over 64 bytes');
+  });
+});
+
+describe('JSON', () => {
+  test('is read whatever the case of its content type, and with a suffix', async () => {
+    const deep = '[[[[]]]]';
+    for (const type of ['application/json', 'Application/JSON', 'application/problem+json; charset=utf-8']) {
+      await expect(send(deep, { 'Content-Type': type })).rejects.toThrow('over 3 levels');
+    }
+    expect(await send(deep, { 'Content-Type': 'text/plain' })).toBe(deep);
+  });
+
+  test('may be as deep as the limit', async () => {
+    expect(await send('[[[]]]')).toBe('[[[]]]');
+  });
+
+  test('must be UTF-8', async () => {
+    await expect(send(new Uint8Array([34, 0xff, 34]))).rejects.toThrow('not UTF-8');
+    // Half of a surrogate pair in UTF-8 (CESU), and an overlong slash.
+    await expect(send(new Uint8Array([34, 0xed, 0xa0, 0x80, 34]))).rejects.toThrow('not UTF-8');
+    await expect(send(new Uint8Array([34, 0xc0, 0xaf, 34]))).rejects.toThrow('not UTF-8');
+  });
+
+  test('must not begin with a byte order mark', async () => {
+    await expect(send('\uFEFF{}')).rejects.toThrow('not UTF-8');
+  });
+});
+
+test('other bodies pass byte by byte', async () => {
+  const bytes = Uint8Array.from({ length: LIMIT }, (_, i) => 255 - i);
+  const headers = { 'Content-Type': 'application/octet-stream' };
+  const init = { method: 'PUT', headers, body: bytes };
+  const { request, exchange } = exchangeOf(init, { bodyLimitBytes: LIMIT });
+  const response = await limit(async (inner) => new Response(await inner.bytes()))(request, exchange);
+  expect(await response.bytes()).toEqual(bytes);
+});
+
+describe('the layer', () => {
+  test.each(['GET', 'HEAD'])('answers %s at once, without a look at a body', (method) => {
+    const { request, exchange } = exchangeOf({ method, headers: { 'Content-Length': '999' } });
+    const answer = new Response('ok');
+    expect(now(limit(() => answer)(request, exchange))).toBe(answer);
+  });
+
+  test.each([
+    ['declares none', { 'Content-Length': '0' }],
+    ['has none', {}],
+  ])('answers a request at once that %s', (_, headers: Record<string, string>) => {
+    const { request, exchange } = exchangeOf({ method: 'POST', headers });
+    let body: unknown = 'unseen';
+    const answered = limit((inner) => {
+      body = inner.body;
+      return new Response('ok');
+    })(request, exchange);
+    expect(now(answered).status).toBe(200);
+    expect(body).toBeNull();
+  });
+
+  test('hands on method, address and headers of the request', async () => {
+    const init = { method: 'PATCH', headers: { ...JSON_TYPE, 'If-Match': '"1"' }, body: '{}' };
+    const { request, exchange } = exchangeOf({ ...init, url: 'http://atlas.test/things?a=b' });
+    let seen: Request | undefined;
+    await limit((inner) => {
+      seen = inner;
+      return new Response();
+    })(request, exchange);
+    expect(seen).toMatchObject({ method: 'PATCH', url: 'http://atlas.test/things?a=b' });
+    expect(seen!.headers.get('if-match')).toBe('"1"');
+  });
+
+  test('lets errors of the handler through as they are', async () => {
+    const { request, exchange } = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: '{}' });
+    const throwing = limit(() => {
+      throw new Error('thrown');
+    })(request, exchange);
+    await expect(Promise.resolve(throwing)).rejects.toThrow('thrown');
+    const again = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: '{}' });
+    const rejecting = limit(() => Promise.reject(new Error('rejected')))(again.request, again.exchange);
+    await expect(Promise.resolve(rejecting)).rejects.toThrow('rejected');
+  });
+
+  test('tells a body that ends in the middle from one that is too large', async () => {
+    const torn = new ReadableStream({
+      start: (controller) => {
+        controller.enqueue(new Uint8Array(3));
+        controller.error(new Error('connection reset'));
+      },
+    });
+    await expect(send(torn)).rejects.toThrow('broken');
+  });
+
+  test('stops waiting for a slow body when the exchange is given up', async () => {
+    const silent = new ReadableStream({ pull: () => new Promise(() => {}) });
+    const { request, exchange } = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: silent });
+    let reached = false;
+    const answered = limit(() => {
+      reached = true;
+      return new Response();
+    })(request, exchange);
+    const reason = new AbortReason('deadline');
+    exchange.abort(reason);
+    await expect(Promise.resolve(answered)).rejects.toMatchObject({ message: 'broken', cause: reason });
+    expect(reached).toBe(false);
+  });
+});

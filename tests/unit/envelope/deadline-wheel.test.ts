@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, describe, expect, jest, spyOn, test } from 'bun:test';
+import fc from 'fast-check';
+import { type Alarm, DeadlineWheel } from '../../../src/envelope/deadline-wheel.ts';
+
+// The wheel turns on a clock of ours: no test waits, and every one sees the same ticks.
+let nowMs = 0;
+let clock: ReturnType<typeof spyOn<Performance, 'now'>>;
+beforeEach(() => {
+  nowMs = 1000;
+  jest.useFakeTimers();
+  clock = spyOn(performance, 'now').mockImplementation(() => nowMs);
+});
+afterEach(() => {
+  clock.mockRestore();
+  jest.useRealTimers();
+});
+
+function pass(milliseconds: number, stepMs = 10): void {
+  for (let passed = 0; passed < milliseconds; passed += stepMs) {
+    nowMs += stepMs;
+    jest.advanceTimersByTime(stepMs);
+  }
+}
+
+describe('a deadline wheel', () => {
+  test('never goes off early, and at most one tick late', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 30 }), (delays) => {
+        const wheel = new DeadlineWheel(10, 500);
+        const startMs = nowMs;
+        const late: number[] = [];
+        for (const delay of delays) wheel.set(startMs + delay, () => late.push(nowMs - (startMs + delay)));
+        pass(500);
+        expect(late).toHaveLength(delays.length);
+        // An alarm for now goes off with the next tick.
+        expect(late.every((ms) => ms >= 0 && ms <= 10)).toBe(true);
+        expect(wheel.waiting).toBe(0);
+      }),
+      { numRuns: 50, seed: 1 },
+    );
+  });
+
+  test('fires what was set and not cancelled, and nothing twice', () => {
+    const operation = fc.record({ delay: fc.integer({ min: 0, max: 300 }), cancelled: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+        const wheel = new DeadlineWheel(10, 200);
+        const fired = operations.map(() => 0);
+        const alarms: Alarm[] = operations.map(({ delay }, i) =>
+          wheel.set(nowMs + delay, () => {
+            fired[i]!++;
+          }),
+        );
+        for (const [i, { cancelled }] of operations.entries()) if (cancelled) wheel.cancel(alarms[i]!);
+        expect(wheel.waiting).toBe(operations.filter(({ cancelled }) => !cancelled).length);
+        pass(500);
+        expect(fired).toEqual(operations.map(({ cancelled }) => (cancelled ? 0 : 1)));
+      }),
+      { numRuns: 50, seed: 2 },
+    );
+  });
+
+  test('does nothing when an alarm is cancelled twice, or after it went off', () => {
+    const wheel = new DeadlineWheel(10, 100);
+    const [first, second] = [wheel.set(nowMs + 20, () => {}), wheel.set(nowMs + 20, () => {})];
+    wheel.cancel(first);
+    wheel.cancel(first);
+    expect(wheel.waiting).toBe(1);
+    pass(50);
+    wheel.cancel(second);
+    expect(wheel.waiting).toBe(0);
+  });
+
+  test('catches up when the loop stood still', () => {
+    const wheel = new DeadlineWheel(10, 1000);
+    const fired: string[] = [];
+    wheel.set(nowMs + 30, () => fired.push('30'));
+    wheel.set(nowMs + 300, () => fired.push('300'));
+    wheel.set(nowMs + 900, () => fired.push('900'));
+    nowMs += 400;
+    jest.advanceTimersByTime(10);
+    expect(fired).toEqual(['30', '300']);
+  });
+
+  test('takes alarms that an alarm sets, without turning on the spot', () => {
+    const wheel = new DeadlineWheel(10, 100);
+    let turns = 0;
+    const again = () => {
+      turns++;
+      if (turns < 5) wheel.set(nowMs, again);
+    };
+    wheel.set(nowMs, again);
+    pass(10);
+    expect(turns).toBe(1);
+    pass(100);
+    expect(turns).toBe(5);
+  });
+
+  test('stops its timer when nothing has waited for a while, and starts it again', () => {
+    const wheel = new DeadlineWheel(10, 100);
+    wheel.cancel(wheel.set(nowMs + 50, () => {}));
+    expect(jest.getTimerCount()).toBe(1);
+    pass(2000);
+    expect(jest.getTimerCount()).toBe(0);
+    let fired = false;
+    nowMs += 100_000;
+    wheel.set(nowMs + 20, () => {
+      fired = true;
+    });
+    pass(30);
+    expect(fired).toBe(true);
+  });
+
+  test('fires what lies beyond its range at the end of the range', () => {
+    const wheel = new DeadlineWheel(10, 100);
+    let fired = false;
+    wheel.set(nowMs + 1_000_000, () => {
+      fired = true;
+    });
+    pass(90);
+    expect(fired).toBe(false);
+    pass(40);
+    expect(fired).toBe(true);
+  });
+});

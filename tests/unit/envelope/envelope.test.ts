@@ -1,0 +1,153 @@
+import { describe, expect, test } from 'bun:test';
+import { deadline } from '../../../src/envelope/deadline.ts';
+import { DeadlineWheel } from '../../../src/envelope/deadline-wheel.ts';
+import { createEnvelope } from '../../../src/envelope/envelope.ts';
+import { errors } from '../../../src/envelope/errors.ts';
+import type { Exchange, FetchHandler, Middleware } from '../../../src/envelope/exchange.ts';
+import { loadShedding } from '../../../src/envelope/load-shedding.ts';
+import { metrics } from '../../../src/envelope/metrics.ts';
+import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import { requestId } from '../../../src/envelope/request-id.ts';
+import { securityHeaders } from '../../../src/envelope/security-headers.ts';
+import { Permits } from '../../../src/shedding/permits.ts';
+import { now, pendingResponse, plainProblem, routeOf } from '../../support/exchange.ts';
+
+const request = () => new Request('http://atlas.test/things', { headers: { 'X-Request-ID': 'mine' } });
+
+/** The layers in the order of the house, one permit wide, over a handler of the test. */
+function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
+  const route = routeOf({ timeoutMs });
+  const figures = new RedFigures([route]);
+  const permits = new Permits(1, () => new Error('full'));
+  const layers = [
+    requestId(),
+    securityHeaders(false),
+    metrics(figures, null),
+    deadline({
+      wheel: new DeadlineWheel(1),
+      toProblem: plainProblem,
+      exceeded: () => new Error('too late'),
+    }),
+    errors(plainProblem),
+    loadShedding(permits, plainProblem),
+  ];
+  const counted: number[] = [];
+  const statuses = () => {
+    counted.length = 0;
+    figures.forEachStatus((_, status, count) => counted.push(status, count));
+    return counted;
+  };
+  return { fetch: createEnvelope(layers, handler, () => route), figures, permits, statuses };
+}
+
+describe('the composition', () => {
+  test('runs the first layer outermost, and each layer once', () => {
+    const order: string[] = [];
+    const named =
+      (name: string): Middleware =>
+      (next) =>
+      (inner, exchange) => {
+        order.push(`${name} in`);
+        const response = next(inner, exchange);
+        order.push(`${name} out`);
+        return response;
+      };
+    const fetch = createEnvelope(
+      [named('a'), named('b')],
+      () => {
+        order.push('handler');
+        return new Response();
+      },
+      () => routeOf(),
+    );
+    fetch(request());
+    expect(order).toEqual(['a in', 'b in', 'handler', 'b out', 'a out']);
+  });
+
+  test('composes layers at start-up, not for each request', () => {
+    let composed = 0;
+    const layer: Middleware = (next) => {
+      composed++;
+      return next;
+    };
+    const fetch = createEnvelope(
+      [layer],
+      () => new Response(),
+      () => routeOf(),
+    );
+    fetch(request());
+    fetch(request());
+    expect(composed).toBe(1);
+  });
+
+  test('is a plain fetch handler without any layer', () => {
+    const answer = new Response();
+    const fetch = createEnvelope(
+      [],
+      () => answer,
+      () => routeOf(),
+    );
+    expect(fetch(request())).toBe(answer);
+  });
+
+  test('gives each request an exchange of its own, with its route', () => {
+    const seen: Exchange[] = [];
+    const route = routeOf({ pattern: '/mine' });
+    const fetch = createEnvelope(
+      [],
+      (_, exchange) => {
+        seen.push(exchange);
+        return new Response();
+      },
+      () => route,
+    );
+    fetch(request());
+    fetch(request());
+    expect(seen[0]).not.toBe(seen[1]);
+    expect(seen.map((exchange) => exchange.route)).toEqual([route, route]);
+  });
+});
+
+describe('the whole pipeline', () => {
+  test('answers a synchronous handler without a single promise', () => {
+    const { fetch, statuses, permits } = pipelineOver(() => new Response('ok'));
+    const response = now(fetch(request()));
+    expect(response.headers.get('x-request-id')).toBe('mine');
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(statuses()).toEqual([200, 1]);
+    expect(permits.figures().inFlight).toBe(0);
+  });
+
+  test('counts and names what an asynchronous handler answers', async () => {
+    const { fetch, statuses } = pipelineOver(async () => new Response(null, { status: 201 }));
+    expect((await fetch(request())).headers.get('x-request-id')).toBe('mine');
+    expect(statuses()).toEqual([201, 1]);
+  });
+
+  test('counts, names and protects what comes of a handler that throws, and gives its permit back', () => {
+    const { fetch, statuses, permits, figures } = pipelineOver(() => {
+      throw new Error('thrown');
+    });
+    const response = now(fetch(request()));
+    expect(response.status).toBe(500);
+    expect(response.headers.get('x-request-id')).toBe('mine');
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(statuses()).toEqual([500, 1]);
+    expect([permits.figures().inFlight, figures.inFlight]).toEqual([0, 0]);
+  });
+
+  test('answers at the deadline but holds the permit until the handler has noticed', async () => {
+    const { promise, resolve } = pendingResponse();
+    const { fetch, statuses, permits } = pipelineOver(() => promise, 3);
+    const response = await fetch(request());
+    expect(await response.text()).toBe('too late');
+    expect(response.headers.get('x-request-id')).toBe('mine');
+    expect(permits.figures().inFlight).toBe(1);
+    expect(await now(fetch(request())).text()).toBe('full');
+    resolve(new Response('too late to matter'));
+    await promise;
+    await Promise.resolve();
+    expect(permits.figures().inFlight).toBe(0);
+    expect(statuses()).toEqual([500, 2]);
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'bun:test';
+import { AbortReason } from '../../../src/envelope/exchange.ts';
+import { hostCheck } from '../../../src/envelope/host-check.ts';
+import { exchangeOf, now } from '../../support/exchange.ts';
+
+const layer = hostCheck(() => new Error('bad host'));
+
+describe('a host', () => {
+  test.each([
+    'localhost',
+    'atlas.example.com',
+    'atlas.example.com:8000',
+    '127.0.0.1:8000',
+    '[::1]',
+    '[::ffff:127.0.0.1]:8000',
+    'api_1:80',
+  ])('passes: %s', (host) => {
+    const { request, exchange } = exchangeOf({ headers: { Host: host } });
+    const answer = new Response('ok');
+    expect(now(layer(() => answer)(request, exchange))).toBe(answer);
+  });
+
+  test.each([
+    ['is empty', ''],
+    ['came twice', 'good.example.com, evil.example.com'],
+    ['holds a path', 'good.example.com/admin?'],
+    ['holds a user', 'user@good.example.com'],
+    ['holds a space', 'good.example.com evil'],
+    ['has no name', ':8000'],
+    ['has a port that is none', 'good.example.com:80a'],
+    ['has a port too long', 'good.example.com:123456'],
+    ['has an open bracket', '[::1'],
+    ['holds a fragment', 'good.example.com#'],
+    ['holds a backslash', 'good.example.com\\admin'],
+  ])('is refused when it %s, and the handler is not reached', (_, host) => {
+    const { request, exchange } = exchangeOf({ headers: { Host: host } });
+    let reached = false;
+    const guarded = layer(() => {
+      reached = true;
+      return new Response('ok');
+    });
+    expect(() => guarded(request, exchange)).toThrow('bad host');
+    expect(reached).toBe(false);
+  });
+
+  test('is refused when it is missing', () => {
+    const { request, exchange } = exchangeOf();
+    expect(() => layer(() => new Response('ok'))(request, exchange)).toThrow('bad host');
+  });
+});
+
+describe('the layer', () => {
+  const init = { headers: { Host: 'atlas.test' } };
+
+  test('passes an answer that comes later, and errors, as they are', async () => {
+    const { request, exchange } = exchangeOf(init);
+    const answer = new Response('ok');
+    expect(await layer(async () => answer)(request, exchange)).toBe(answer);
+    const rejecting = layer(() => Promise.reject(new Error('rejected')))(request, exchange);
+    await expect(Promise.resolve(rejecting)).rejects.toThrow('rejected');
+    const throwing = layer(() => {
+      throw new Error('thrown');
+    });
+    expect(() => throwing(request, exchange)).toThrow('thrown');
+  });
+
+  test('checks the host of a request that was given up just the same', () => {
+    const { request, exchange } = exchangeOf({ headers: { Host: 'a/b' } });
+    exchange.abort(new AbortReason('disconnect'));
+    expect(() => layer(() => new Response('ok'))(request, exchange)).toThrow('bad host');
+  });
+});

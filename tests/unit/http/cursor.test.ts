@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { Hono } from 'hono';
+import { cursorSchema, linkNext, toHex } from '../../../src/http/cursor.ts';
+import type { AtlasContext } from '../../../src/http/route.ts';
+
+const schema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
+
+describe('a cursor', () => {
+  test('comes back as the position it was made from', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), (position) => {
+        expect(schema.parse(`v${toHex(position, 12)}`)).toBe(position);
+      }),
+      { numRuns: 200, seed: 7 },
+    );
+  });
+
+  test.each([
+    ['is empty', ''],
+    ['is of another list', 'a000000000001'],
+    ['is too short', 'v00000000001'],
+    ['is too long', 'v0000000000001'],
+    ['is in capitals', 'vABCDEFABCDEF'],
+    ['goes on after a line', 'v000000000001\n'],
+  ])('is refused when it %s', (_, text) => {
+    expect(schema.safeParse(text).success).toBe(false);
+  });
+
+  test('never reaches the parser when its form is wrong', () => {
+    let parsed = 0;
+    const counting = cursorSchema(/^x$/, () => ++parsed);
+    counting.safeParse('y');
+    expect(parsed).toBe(0);
+  });
+});
+
+test('hexadecimal digits keep their width, for numbers and for large ones', () => {
+  expect(toHex(0, 4)).toBe('0000');
+  expect(toHex(255, 4)).toBe('00ff');
+  expect(toHex(2n ** 52n, 14)).toBe('10000000000000');
+});
+
+describe('the link to the next page', () => {
+  async function linkFor(url: string, cursor: string | null): Promise<string | null> {
+    const app = new Hono().get('*', (c) => {
+      linkNext(c as unknown as AtlasContext, cursor);
+      return c.body(null);
+    });
+    return (await app.request(url)).headers.get('link');
+  }
+
+  test('keeps the path and the query that were asked, and only the newest cursor', async () => {
+    expect(await linkFor('http://atlas.test/v1/accounts?limit=2&cursor=old', 'new')).toBe(
+      '</v1/accounts?limit=2&cursor=new>; rel="next"',
+    );
+  });
+
+  test('names no host, for behind a proxy it would be the wrong one', async () => {
+    expect(await linkFor('http://atlas.test/v1/accounts', 'new')).toBe(
+      '</v1/accounts?cursor=new>; rel="next"',
+    );
+  });
+
+  test('is not there on the last page', async () => {
+    expect(await linkFor('http://atlas.test/v1/accounts', null)).toBeNull();
+  });
+});

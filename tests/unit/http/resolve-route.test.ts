@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'bun:test';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import fc from 'fast-check';
+import { Hono } from 'hono';
+import { createApp } from '../../../src/app.ts';
+import { loadConfig } from '../../../src/config.ts';
+import { openDeps } from '../../../src/deps.ts';
+import { Exchange } from '../../../src/envelope/exchange.ts';
+import { compileRoutes } from '../../../src/http/resolve-route.ts';
+import { RouteTable } from '../../../src/http/route.ts';
+import { createLogger } from '../../../src/instrumentation/logger.ts';
+
+// The real list of routes. Nothing is opened: the pool connects with its first query, and there is none.
+const environment = { ENVIRONMENT: 'test', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' };
+const { config } = loadConfig(environment, 'no such file');
+const { routes } = createApp(await openDeps(config, createLogger(config, { write: () => {} })));
+const { resolve, allowedMethods, all } = compileRoutes(routes, 30_000);
+
+const nameOf = (route: { method: string; pattern: string }) => `${route.method} ${route.pattern}`;
+const answerOf = (name: string) => () => new Response(null, { headers: { 'x-route': name } });
+
+/** The same routes behind the real mounting, with handlers that only say who they are. */
+const mounted = new OpenAPIHono<{ Bindings: Exchange }>();
+const table = new RouteTable(mounted);
+/** The same routes in a Hono that knows nothing of Atlas. */
+const bare = new Hono();
+for (const fact of routes) {
+  const description = { operationId: nameOf(fact), summary: '', tag: '', tier: fact.tier, responses: {} };
+  table.mount(
+    { method: fact.method.toLowerCase() as 'get', path: fact.pattern, scope: null, ...description },
+    answerOf(nameOf(fact)),
+  );
+  bare.on(fact.method, fact.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), answerOf(nameOf(fact)));
+}
+
+/** A request as it comes from a socket. A real `Request` would tidy the path up before anybody sees it. */
+const rawRequest = (method: string, path: string) =>
+  ({ method, url: `http://atlas.test${path}`, headers: new Headers() }) as Request;
+
+const METHODS = ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PURGE', 'get'];
+const method = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('GET', 'POST') },
+  { weight: 1, arbitrary: fc.constantFrom(...METHODS) },
+);
+const encoded = (text: string) => text.replaceAll(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+const realSegments = [...new Set(routes.flatMap(({ pattern }) => pattern.split('/').slice(1)))];
+const realSegment = fc.constantFrom(...realSegments);
+const segment = fc.oneof(
+  { weight: 6, arbitrary: realSegment },
+  { weight: 1, arbitrary: realSegment.map(encoded) },
+  { weight: 1, arbitrary: realSegment.map((text) => encoded(text.slice(0, 1)) + text.slice(1)) },
+  { weight: 1, arbitrary: realSegment.map((text) => encodeURIComponent(encoded(text))) },
+  { weight: 1, arbitrary: realSegment.map((text) => text.toUpperCase()) },
+  { weight: 1, arbitrary: fc.uuid() },
+  { weight: 1, arbitrary: fc.webFragments() },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      '',
+      '.',
+      '..',
+      '%2e%2e',
+      '%2F',
+      '%00',
+      '%',
+      '%zz',
+      '%ff',
+      '*',
+      ':id',
+      ';',
+      'é',
+    ),
+  },
+);
+const tail = fc.constantFrom('', '', '', '/', '//', '?', '?a=/v1/ping', '/?x', '#/v1/ping', '%3Fa', '%2F');
+const realPath = fc.constantFrom(...routes.map(({ pattern }) => pattern.split('/').slice(1)));
+const path = fc
+  .tuple(
+    fc.oneof(
+      fc.array(segment, { maxLength: 5 }),
+      realPath,
+      // A real path with one of its segments changed.
+      fc
+        .tuple(realPath, fc.nat(3), segment)
+        .map(([parts, at, other]) => parts.with(at % parts.length, other)),
+    ),
+    tail,
+  )
+  .map(([parts, end]) => `/${parts.join('/')}${end}`);
+
+describe('the route that is resolved before routing', () => {
+  test('is the route whose handler answers, for any path and method', async () => {
+    let found = 0;
+    await fc.assert(
+      fc.asyncProperty(method, path, async (asked, at) => {
+        const request = rawRequest(asked, at);
+        const route = resolve(request);
+        const response = await mounted.fetch(request, new Exchange(request, route, 0));
+        const expected = route.pattern === 'unmatched' ? null : nameOf(route);
+        expect(response.headers.get('x-route')).toBe(expected);
+        if (expected !== null) found++;
+      }),
+      { numRuns: 3000, seed: 4 },
+    );
+    // The paths are near enough to the real ones that many are found, and many are not.
+    expect(found).toBeGreaterThan(300);
+    expect(found).toBeLessThan(2700);
+  });
+
+  test('is what a bare Hono matches; only a concrete path hides templates from its other methods', async () => {
+    await fc.assert(
+      fc.asyncProperty(method, path, async (asked, at) => {
+        const request = rawRequest(asked, at);
+        const route = resolve(request);
+        const matched = (await bare.fetch(request)).headers.get('x-route');
+        if (route.pattern !== 'unmatched') expect(matched).toBe(nameOf(route));
+        else if (matched !== null) {
+          const [concrete] = decodeURI(at).split(/[?#]/);
+          expect(routes.some(({ pattern }) => pattern === concrete)).toBe(true);
+        }
+      }),
+      { numRuns: 3000, seed: 5 },
+    );
+  });
+
+  test.each([
+    ['GET', '/v1/accounts', '/v1/accounts'],
+    ['GET', '/v1/%61ccounts', '/v1/accounts'],
+    ['HEAD', '/v1/accounts', '/v1/accounts'],
+    ['GET', '/v1/accounts?limit=1', '/v1/accounts'],
+    ['GET', '/v1/accounts/%2e%2e', '/v1/accounts/{id}'],
+    ['POST', '/v1/transfers/batch', '/v1/transfers/batch'],
+    ['GET', '/v1/transfers/batch', 'unmatched'],
+    ['GET', '/v1/accounts/', 'unmatched'],
+    ['GET', '//v1/accounts', 'unmatched'],
+    ['GET', '/V1/accounts', 'unmatched'],
+    ['DELETE', '/v1/accounts', 'unmatched'],
+    ['get', '/v1/accounts', 'unmatched'],
+  ])('of %s %s is %s', (method, at, pattern) => {
+    expect(resolve(rawRequest(method, at)).pattern).toBe(pattern);
+  });
+
+  test('stands at its own place in the list, so that figures are counted at the right one', () => {
+    expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i));
+    for (const route of all) expect(all[route.index]).toBe(route);
+  });
+
+  test('names the method even where no route fits, from a closed list', () => {
+    expect(resolve(rawRequest('TRACE', '/nowhere'))).toMatchObject({ method: 'TRACE', sheddable: true });
+    expect(resolve(rawRequest('PURGE', '/nowhere')).method).toBe('OTHER');
+  });
+});
+
+describe('the methods that a path allows', () => {
+  test.each([
+    ['/v1/accounts', ['GET', 'HEAD', 'POST']],
+    ['/v1/%61ccounts', ['GET', 'HEAD', 'POST']],
+    ['/v1/transfers', ['POST']],
+    ['/v1/transfers/batch', ['POST']],
+    ['/v1/transfers/0198c0de-0000-7000-8000-000000000001', ['GET', 'HEAD']],
+    ['/nowhere', []],
+  ])('%s are %p', (at, methods) => {
+    expect(allowedMethods(rawRequest('DELETE', at))).toEqual(methods);
+  });
+});

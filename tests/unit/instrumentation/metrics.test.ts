@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'bun:test';
+import { Registry } from 'prom-client';
+import { queryFigures } from '../../../src/adapters/postgres.ts';
+import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import {
+  createMetrics,
+  registerDatabaseMetrics,
+  registerHttpMetrics,
+  registerLedgerMetrics,
+  registerSheddingMetrics,
+} from '../../../src/instrumentation/metrics.ts';
+import { routeOf } from '../../support/exchange.ts';
+
+/** The lines of a scrape whose metric begins with the name, without help and type. */
+function linesOf(text: string, name: string): string[] {
+  return text.split('\n').filter((line) => line.startsWith(name));
+}
+
+describe('the HTTP metrics', () => {
+  const routes = [
+    routeOf({ index: 0, method: 'GET', pattern: '/v1/accounts/{id}' }),
+    routeOf({ index: 1, method: 'POST', pattern: 'unmatched' }),
+  ];
+  const figures = new RedFigures(routes);
+  figures.record(0, 200, 3);
+  figures.record(0, 200, 7);
+  figures.record(0, 404, 7);
+  figures.record(0, 422, 20_000);
+  figures.record(1, 503, 1);
+  figures.inFlight = 2;
+  const registry = new Registry();
+  registerHttpMetrics(registry, figures);
+  const get = 'method="GET",endpoint="/v1/accounts/{id}"';
+  const post = 'method="POST",endpoint="unmatched"';
+
+  test.each([
+    [
+      'atlas_api_http_requests_total',
+      [
+        `{${get},status="200"} 2`,
+        `{${get},status="404"} 1`,
+        `{${get},status="422"} 1`,
+        `{${post},status="503"} 1`,
+      ],
+    ],
+    [
+      'atlas_api_http_errors_total',
+      [`{${get},status_code="404"} 1`, `{${get},status_code="422"} 1`, `{${post},status_code="503"} 1`],
+    ],
+    ['atlas_api_http_4xx_errors_total', [`{${get}} 2`]],
+    ['atlas_api_http_5xx_errors_total', [`{${post}} 1`]],
+    ['atlas_api_http_requests_in_flight', [' 2']],
+  ])('tell %s of known figures', async (name, expected) => {
+    const text = await registry.metrics();
+    expect(linesOf(text, name)).toEqual(expected.map((line) => `${name}${line}`));
+    expect(text).toContain(`# TYPE ${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}`);
+  });
+
+  test('tell durations in seconds, cumulative, with everything slower under +Inf', async () => {
+    const name = 'atlas_api_http_request_duration_seconds';
+    const text = await registry.metrics();
+    expect(text).toContain(`# TYPE ${name} histogram`);
+    const buckets = linesOf(text, `${name}_bucket{${get}`).map((line) =>
+      /le="(.+)"} (.+)/.exec(line)!.slice(1),
+    );
+    expect(buckets).toEqual([
+      ['0.005', '1'],
+      ['0.01', '3'],
+      ...['0.025', '0.05', '0.1', '0.25', '0.5', '1', '2.5', '5', '10'].map((bound) => [bound, '3']),
+      ['+Inf', '4'],
+    ]);
+    expect(linesOf(text, `${name}_sum{${get}`)).toEqual([`${name}_sum{${get}} 20.017`]);
+    expect(linesOf(text, `${name}_count{${get}`)).toEqual([`${name}_count{${get}} 4`]);
+  });
+
+  test('are read at each scrape', async () => {
+    const live = new RedFigures(routes);
+    const own = new Registry();
+    registerHttpMetrics(own, live);
+    expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toEqual([]);
+    live.record(0, 200, 1);
+    expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toHaveLength(1);
+  });
+});
+
+test('the metrics of load shedding tell permits and decisions', async () => {
+  const registry = new Registry();
+  registerSheddingMetrics(registry, () => ({ inFlight: 3, inFlightMax: 10, admitted: 40, refused: 5 }));
+  expect(linesOf(await registry.metrics(), 'atlas_shedding')).toEqual([
+    'atlas_shedding_in_flight 3',
+    'atlas_shedding_in_flight_max 10',
+    'atlas_shedding_decisions_total{decision="admitted"} 40',
+    'atlas_shedding_decisions_total{decision="refused"} 5',
+  ]);
+});
+
+test('the metrics of the ledger tell batches and what waits', async () => {
+  const registry = new Registry();
+  registerLedgerMetrics(registry, () => ({ batches: 2, items: 30, waitingItems: 4, retries: 1, refused: 6 }));
+  expect(linesOf(await registry.metrics(), 'atlas_ledger')).toEqual([
+    'atlas_ledger_batches_total 2',
+    'atlas_ledger_items_total 30',
+    'atlas_ledger_waiting_items 4',
+    'atlas_ledger_batch_retries_total 1',
+    'atlas_ledger_queue_refusals_total 6',
+  ]);
+});
+
+test('the metrics of the database tell what is allowed and what failed', async () => {
+  const registry = new Registry();
+  registerDatabaseMetrics(registry, 150);
+  const lines = linesOf(await registry.metrics(), 'atlas_database');
+  expect(lines).toContain('atlas_database_connections_max 150');
+  // Other tests of this process may have asked the database.
+  expect(lines).toContain(`atlas_database_errors_total ${queryFigures.errors}`);
+  expect(lines).toContain(`atlas_database_queries_in_flight ${queryFigures.inFlight}`);
+});
+
+test('the process tells of itself, without a walk over the whole heap at each scrape', async () => {
+  const text = await createMetrics().metrics();
+  expect(text).toMatch(/^atlas_process_\w*resident_memory_bytes \d/m);
+  expect(text).not.toContain('heap_space');
+});

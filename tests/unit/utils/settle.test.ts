@@ -1,0 +1,30 @@
+import { expect, test } from 'bun:test';
+import { settle } from '../../../src/utils/settle.ts';
+
+test('a value that is there now is used now, without a promise', () => {
+  expect(settle(1, (value) => value + 1)).toBe(2);
+});
+
+test('a value that comes later is used when it comes', async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const settled = settle(promise, (value) => value + 1);
+  expect(settled).toBeInstanceOf(Promise);
+  resolve(1);
+  expect(await settled).toBe(2);
+});
+
+test('what is thrown or rejected passes', async () => {
+  const throwing = (): never => {
+    throw new Error('thrown');
+  };
+  expect(() => settle(1, throwing)).toThrow('thrown');
+  await expect(Promise.resolve(settle(Promise.resolve(1), throwing))).rejects.toThrow('thrown');
+  let used = false;
+  const use = () => {
+    used = true;
+  };
+  await expect(Promise.resolve(settle(Promise.reject(new Error('rejected')), use))).rejects.toThrow(
+    'rejected',
+  );
+  expect(used).toBe(false);
+});
