@@ -2,8 +2,8 @@ import { z } from '@hono/zod-openapi';
 import type { AtlasContext } from './route.ts';
 
 /**
- * An opaque cursor of the position after which a list goes on (keyset pagination). `form` must fit only texts that `parse`
- * can read: then the document says exactly which cursors are accepted, and every other one is refused as bad input.
+ * An opaque cursor of the position after which a list goes on (keyset pagination). `form` must fit only texts that
+ * `parse` can read: then the document says exactly which cursors are accepted, and any other is refused as bad input.
  */
 export const cursorSchema = <T>(form: RegExp, parse: (cursor: string) => T) =>
   z.string().regex(form, 'must be a cursor that this list answered').transform(parse);

@@ -60,10 +60,13 @@ export function createAccountRepository(sql: Sql): AccountRepository {
       return row ? toAccount(row) : null;
     },
     async list(after, limit, signal) {
+      const younger =
+        after &&
+        sql`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
+            ${after.id}::uuid)`;
       const rows = await runQuery(
         sql<AccountRow[]>`
-          SELECT ${columns} FROM accounts
-          ${after ? sql`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond', ${after.id}::uuid)` : sql``}
+          SELECT ${columns} FROM accounts ${younger ?? sql``}
           ORDER BY created_at, id LIMIT ${limit + 1}`,
         signal,
       );

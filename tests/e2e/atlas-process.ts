@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const ROOT = dirname(dirname(import.meta.dir));
+const MAIN = join(ROOT, 'src', 'main.ts');
+const ANNOUNCED = /serves on (http:\S+)\n[\s\S]*\n\n$/;
+const DEADLINE_MS = 30_000;
+
+/** A command that ran to its end. */
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `atlas serve` in a process of its own. */
+export interface AtlasProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** The key that the start printed, or null when it printed none. */
+  readonly key: string | null;
+  /** Everything it has written so far, to both outputs. */
+  output(): string;
+  /** Ends it with the signal and waits for its end. */
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<Finished>;
+}
+
+/** Settings for a start in a folder: a free port, a small pool, and nothing of the environment of the tester. */
+function environmentOf(folder: string, settings: Record<string, string>): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    HOME: folder,
+    ATLAS_DATA_DIR: join(folder, 'data'),
+    API_PORT: '0',
+    DATABASE_POOL_SIZE: '10',
+    DATABASE_MAX_OVERFLOW: '0',
+    ...settings,
+  };
+}
+
+/** An empty folder for a start, which the user that PostgreSQL runs as can pass. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'atlas-e2e-'));
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** Ends whatever still runs on the folder, and removes it. */
+export async function removeFolder(folder: string): Promise<void> {
+  await killPostgres(folder);
+  // The last of a killed server may still be writing.
+  await rm(folder, { recursive: true, force: true, maxRetries: 10 });
+}
+
+/** Runs `atlas` with the arguments to its end. */
+export function runAtlas(
+  folder: string,
+  args: readonly string[],
+  settings: Record<string, string> = {},
+): Promise<Finished> {
+  const child = launch(folder, args, settings);
+  return finish(child);
+}
+
+/** Starts `atlas serve` and waits until it has said where it serves. Throws with its output when it ends before. */
+export async function startAtlas(
+  folder: string,
+  settings: Record<string, string> = {},
+): Promise<AtlasProcess> {
+  const child = launch(folder, ['serve'], settings);
+  let output = '';
+  const finished = finish(child);
+  const url = await new Promise<string>((resolve, reject) => {
+    const read = (chunk: string) => {
+      output += chunk;
+      const announced = ANNOUNCED.exec(output);
+      if (announced) resolve(announced[1]!);
+    };
+    child.stdout!.on('data', read);
+    child.stderr!.on('data', (chunk: string) => {
+      output += chunk;
+    });
+    void finished.then(({ code }) => reject(new Error(`atlas serve ended with ${code}:\n${output}`)));
+  });
+  return {
+    url,
+    pid: child.pid!,
+    key: /^ {2}(atlas_live_\w+)$/m.exec(output)?.[1] ?? null,
+    output: () => output,
+    end(signal) {
+      child.kill(signal);
+      return finished;
+    },
+  };
+}
+
+function launch(folder: string, args: readonly string[], settings: Record<string, string>): ChildProcess {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    env: environmentOf(folder, settings),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.setEncoding('utf8');
+  child.stderr.setEncoding('utf8');
+  return child;
+}
+
+async function finish(child: ChildProcess): Promise<Finished> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout!.on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr!.on('data', (chunk: string) => {
+    stderr += chunk;
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    // After `close` nothing more can come; after `exit` the last of the output may still be on its way.
+    child.on('close', resolve);
+  });
+  return { code, stdout, stderr };
+}
+
+/** The process id of the embedded PostgreSQL on the folder, or null when none runs. */
+export async function postgresPid(folder: string): Promise<number | null> {
+  const file = join(folder, 'data', 'postgres', '18', 'postmaster.pid');
+  const pid = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0]);
+  return pid > 0 && isAlive(pid) ? pid : null;
+}
+
+/** Ends the embedded PostgreSQL with -9 and waits until it is gone. */
+export async function killPostgres(folder: string): Promise<void> {
+  const pid = await postgresPid(folder);
+  if (pid === null) return;
+  process.kill(pid, 'SIGKILL');
+  await until(() => !isAlive(pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits for a condition that nothing announces. Throws when it does not come true in time. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + DEADLINE_MS;
+  while (!(await condition())) {
+    if (performance.now() > untilMs) throw new Error(`This did not come true: ${condition}`);
+    await Bun.sleep(5);
+  }
+}
+
+/** A port of the loopback interface that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/**
+ * Whether the tests that need a tool can run. A missing tool is told in one visible line, and fails the file where
+ * ATLAS_REQUIRE_SERVICES=1 says that nothing may be left out.
+ */
+export function isHere(tool: string, path: string | null): path is string {
+  if (path !== null) return true;
+  const text = `${tool} is not installed. \`npm run services -- install\` installs what tests need.`;
+  if (process.env.ATLAS_REQUIRE_SERVICES === '1') throw new Error(text);
+  console.warn(`${text} Its tests are left out.`);
+  return false;
+}
