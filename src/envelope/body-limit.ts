@@ -54,7 +54,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
 /** Stops waiting at the deadline: a caller that sends a byte a second must not hold its permit for longer. */
 function untilAborted<T>(read: Promise<T>, exchange: Exchange): Promise<T> {
   return new Promise((resolve, reject) => {
-    exchange.onAbort = reject;
+    exchange.onAbort = () => reject(exchange.abortReason);
     const done =
       <V>(settle: (value: V) => void) =>
       (value: V) => {

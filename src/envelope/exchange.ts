@@ -1,3 +1,4 @@
+import type { Abortable } from '../utils/abortable.ts';
 import { callerTimeoutMs } from './caller-timeout.ts';
 
 /** How much a request matters when not all can be served (the SLO tiers of the product). */
@@ -45,7 +46,7 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
  * All that is known of one request on its way, in one object of one shape. It is the env of Hono, so handlers reach it
  * as `c.env`. Times are milliseconds of the monotonic clock.
  */
-export class Exchange {
+export class Exchange implements Abortable {
   requestId = '';
   route: MatchedRoute;
   principal: Principal | null = null;
@@ -54,7 +55,7 @@ export class Exchange {
   #deadlineMs = Number.NaN;
   #controller: AbortController | null = null;
   #abortReason: AbortReason | null = null;
-  #onAbort: ((reason: AbortReason) => void) | null = null;
+  #onAbort: (() => void) | null = null;
 
   constructor(request: Request, route: MatchedRoute, startMs: number) {
     this.#request = request;
@@ -91,17 +92,21 @@ export class Exchange {
     return this.#controller.signal;
   }
 
-  /** Calls the listener when the exchange is given up. One at a time: it belongs to whatever is being awaited now. */
-  set onAbort(listener: ((reason: AbortReason) => void) | null) {
+  get abortReason(): AbortReason | null {
+    if (this.#abortReason === null && this.#request.signal.aborted) this.abort(new AbortReason('disconnect'));
+    return this.#abortReason;
+  }
+
+  set onAbort(listener: (() => void) | null) {
     this.#onAbort = listener;
-    if (this.#abortReason !== null) listener?.(this.#abortReason);
+    if (this.#abortReason !== null) listener?.();
   }
 
   abort(reason: AbortReason): void {
     if (this.#abortReason !== null) return;
     this.#abortReason = reason;
     this.#controller?.abort(reason);
-    this.#onAbort?.(reason);
+    this.#onAbort?.();
   }
 }
 

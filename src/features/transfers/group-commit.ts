@@ -1,4 +1,5 @@
 import { AtlasError } from '../../errors.ts';
+import type { Abortable } from '../../utils/abortable.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 
 /** What a group commit is made of. */
@@ -17,8 +18,7 @@ interface Waiting {
   readonly request: PostRequest;
   readonly resolve: (result: PostResult) => void;
   readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly leave: () => void;
+  readonly caller: Abortable | undefined;
 }
 
 const ATTEMPTS_MAX = 3;
@@ -64,10 +64,10 @@ export class GroupCommit {
   }
 
   /**
-   * Posts a request with others. Throws `queue_full`, `idempotency_key_in_progress`, or `deadline_exceeded` if the signal
-   * aborted before the batch was sealed; after that the result comes, whatever the signal does.
+   * Posts a request with others. Throws `queue_full`, `idempotency_key_in_progress`, or `deadline_exceeded` if the
+   * caller gave up before the batch was sealed; after that the result comes, whatever the caller does.
    */
-  submit(request: PostRequest, signal?: AbortSignal): Promise<PostResult> {
+  submit(request: PostRequest, caller?: Abortable): Promise<PostResult> {
     const running = `${request.owner}\0${request.key}`;
     if (this.#running.has(running)) {
       const detail = 'The first request with this key is still running.';
@@ -78,18 +78,17 @@ export class GroupCommit {
       const detail = `${this.#waitingItems} transfers wait to be posted already.`;
       throw new AtlasError('queue_full', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
-    if (signal?.aborted) throw abortError(signal);
+    if (caller?.abortReason) throw abortError(caller);
     this.#running.add(running);
     return new Promise((resolve, reject) => {
-      const leave = () => this.#leave(entry);
       const settled =
         <T>(settle: (value: T) => void) =>
         (value: T) => {
           this.#running.delete(running);
           settle(value);
         };
-      const entry: Waiting = { request, resolve: settled(resolve), reject: settled(reject), signal, leave };
-      signal?.addEventListener('abort', leave, { once: true });
+      const entry: Waiting = { request, resolve: settled(resolve), reject: settled(reject), caller };
+      if (caller) caller.onAbort = () => this.#leave(entry);
       this.#waiting.push(entry);
       this.#waitingItems += request.orders.length;
       if (!this.#busy) this.#start();
@@ -101,7 +100,7 @@ export class GroupCommit {
     if (at < 0) return;
     this.#waiting.splice(at, 1);
     this.#waitingItems -= entry.request.orders.length;
-    entry.reject(abortError(entry.signal!));
+    entry.reject(abortError(entry.caller!));
   }
 
   #start(): void {
@@ -111,8 +110,16 @@ export class GroupCommit {
   }
 
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#run(this.#seal());
+    while (this.#waiting.length > 0) {
+      this.#dropGone();
+      if (this.#waiting.length > 0) await this.#run(this.#seal());
+    }
     this.#busy = false;
+  }
+
+  /** A lost connection tells nobody by itself, so those callers are looked for before each batch. */
+  #dropGone(): void {
+    for (const entry of this.#waiting.filter(({ caller }) => caller?.abortReason)) this.#leave(entry);
   }
 
   /** Takes what fits into one batch, in order of arrival. At least one request, which is never larger than a batch. */
@@ -127,7 +134,7 @@ export class GroupCommit {
     const batch = this.#waiting.slice(0, taken);
     this.#waiting = this.#waiting.slice(taken);
     this.#waitingItems -= items;
-    for (const { signal, leave } of batch) signal?.removeEventListener('abort', leave);
+    for (const { caller } of batch) if (caller) caller.onAbort = null;
     this.#batches++;
     this.#items += items;
     return batch;
@@ -172,9 +179,8 @@ export class GroupCommit {
   }
 }
 
-function abortError(signal: AbortSignal): AtlasError {
-  const disconnected = (signal.reason as { kind?: string } | undefined)?.kind === 'disconnect';
-  return disconnected
+function abortError(caller: Abortable): AtlasError {
+  return caller.abortReason?.kind === 'disconnect'
     ? new AtlasError('request_aborted', 'The caller closed the connection before the transfer was posted.')
     : new AtlasError(
         'deadline_exceeded',

@@ -60,7 +60,7 @@ export function mountTransfers(
         key: headers['Idempotency-Key'],
         path: '/v1/transfers',
       };
-      const { result, replayed } = await transfers.post(identity, body, exchange.signal);
+      const { result, replayed } = await transfers.post(identity, body, exchange);
       if (replayed) c.header('Idempotency-Replayed', 'true');
       return c.json(result.transfer, result.existed ? 200 : 201);
     },
@@ -88,7 +88,7 @@ export function mountTransfers(
         identity,
         body.transfers,
         body.atomic ?? false,
-        exchange.signal,
+        exchange,
       );
       if (replayed) c.header('Idempotency-Replayed', 'true');
       return c.json({ results: result.map(toItem) }, 200);

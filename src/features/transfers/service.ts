@@ -1,4 +1,5 @@
 import { AtlasError, type InputError } from '../../errors.ts';
+import type { Abortable } from '../../utils/abortable.ts';
 import {
   deriveTransferId,
   fingerprintOf,
@@ -41,14 +42,14 @@ export interface TransferService {
   post(
     identity: RequestIdentity,
     transfer: NewTransfer,
-    signal?: AbortSignal,
+    caller?: Abortable,
   ): Promise<Posted<{ transfer: Transfer; existed: boolean }>>;
   /** Posts up to 1,000 in order. Refusals are results; with `atomic` a refusal of one is thrown as `batch_refused`. */
   postBatch(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
     atomic: boolean,
-    signal?: AbortSignal,
+    caller?: Abortable,
   ): Promise<Posted<readonly ItemResult[]>>;
   find(id: string, signal?: AbortSignal): Promise<Transfer>;
   listByAccount(
@@ -67,12 +68,12 @@ export function createTransferService(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
     atomic: boolean,
-    signal?: AbortSignal,
+    caller?: Abortable,
   ) {
     const { owner, key, path } = identity;
     const orders = transfers.map((transfer, i) => toOrder(transfer, owner, key, i));
     const fingerprint = fingerprintOf(path, atomic, orders);
-    const result = await groupCommit.submit({ owner, key, fingerprint, atomic, orders }, signal);
+    const result = await groupCommit.submit({ owner, key, fingerprint, atomic, orders }, caller);
     if (result.state === 'reused') {
       throw new AtlasError(
         'idempotency_key_reused',
@@ -83,8 +84,8 @@ export function createTransferService(
   }
 
   return {
-    async post(identity, transfer, signal) {
-      const { items, replayed } = await submit(identity, [transfer], false, signal);
+    async post(identity, transfer, caller) {
+      const { items, replayed } = await submit(identity, [transfer], false, caller);
       const { outcome, transfer: posted } = items[0]!;
       if (posted === null) {
         const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined;
@@ -92,8 +93,8 @@ export function createTransferService(
       }
       return { result: { transfer: posted, existed: outcome === 'exists' }, replayed };
     },
-    async postBatch(identity, transfers, atomic, signal) {
-      const { items, replayed } = await submit(identity, transfers, atomic, signal);
+    async postBatch(identity, transfers, atomic, caller) {
+      const { items, replayed } = await submit(identity, transfers, atomic, caller);
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
     },

@@ -86,8 +86,8 @@ describe('the traceparent of an exchange', () => {
 describe('the listener of an exchange', () => {
   test('is called once, with the reason', () => {
     const { exchange } = exchangeOf();
-    const heard: AbortReason[] = [];
-    exchange.onAbort = (reason) => heard.push(reason);
+    const heard: (AbortReason | null)[] = [];
+    exchange.onAbort = () => void heard.push(exchange.abortReason);
     const reason = new AbortReason('deadline');
     exchange.abort(reason);
     exchange.abort(new AbortReason('disconnect'));
@@ -98,8 +98,8 @@ describe('the listener of an exchange', () => {
     const { exchange } = exchangeOf();
     exchange.abort(new AbortReason('deadline'));
     let kind = '';
-    exchange.onAbort = (reason) => {
-      kind = reason.kind;
+    exchange.onAbort = () => {
+      kind = exchange.abortReason!.kind;
     };
     expect(kind).toBe('deadline');
   });

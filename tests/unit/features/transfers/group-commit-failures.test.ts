@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from 'bun:test';
 import fc from 'fast-check';
 import { AbortReason } from '../../../../src/envelope/exchange.ts';
+import { exchangeOf } from '../../../support/exchange.ts';
 import {
   ConnectionLoss,
   groupCommitOver,
@@ -103,8 +104,8 @@ test('every request hears what became of it, whatever comes, leaves and fails', 
       let settledCount = 0;
       const outcomes = steps.map(async ({ items, abort, pause }, i) => {
         if (pause) await Promise.resolve();
-        const caller = new AbortController();
-        const posted = commit.submit(requestOf(`k${i}`, items), caller.signal);
+        const { exchange: caller } = exchangeOf();
+        const posted = commit.submit(requestOf(`k${i}`, items), caller);
         if (abort) queueMicrotask(() => caller.abort(new AbortReason('deadline')));
         const outcome = await outcomeOf(posted);
         settledCount++;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { AbortReason } from '../../../../src/envelope/exchange.ts';
+import { exchangeOf } from '../../../support/exchange.ts';
 import { groupCommitOver, LedgerInMemory, outcomeOf, requestOf } from '../../../support/ledger-in-memory.ts';
 import { refusalOf } from '../../../support/refusal.ts';
 
@@ -121,8 +122,8 @@ describe('an aborted request', () => {
     const commit = groupCommitOver(ledger);
     const first = commit.submit(requestOf('a'));
     const inFlight = await ledger.next();
-    const caller = new AbortController();
-    const leaving = commit.submit(requestOf('b', 3), caller.signal);
+    const { exchange: caller } = exchangeOf();
+    const leaving = commit.submit(requestOf('b', 3), caller);
     const staying = commit.submit(requestOf('c'));
     caller.abort(new AbortReason(kind));
     await expect(leaving).rejects.toMatchObject({ code });
@@ -134,11 +135,26 @@ describe('an aborted request', () => {
     expect(ledger.applied.has('b')).toBe(false);
   });
 
+  test('leaves before its batch when its connection was lost, which nobody told', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    const inFlight = await ledger.next();
+    const connection = new AbortController();
+    const leaving = commit.submit(requestOf('b'), exchangeOf({ signal: connection.signal }).exchange);
+    const refused = outcomeOf(leaving);
+    connection.abort();
+    inFlight.commit();
+    expect(await refused).toContain('closed the connection');
+    await first;
+    expect(ledger.batches).toEqual([['a']]);
+  });
+
   test('can come back with its key at once', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
-    const caller = new AbortController();
-    const leaving = commit.submit(requestOf('a'), caller.signal);
+    const { exchange: caller } = exchangeOf();
+    const leaving = commit.submit(requestOf('a'), caller);
     caller.abort(deadline);
     const back = commit.submit(requestOf('a'));
     await expect(leaving).rejects.toMatchObject({ code: 'deadline_exceeded' });
@@ -147,11 +163,11 @@ describe('an aborted request', () => {
     expect(ledger.batches).toEqual([['a']]);
   });
 
-  test('stays once its batch is sealed: the result comes, whatever the signal does', async () => {
+  test('stays once its batch is sealed: the result comes, whatever the caller does', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
-    const caller = new AbortController();
-    const posted = commit.submit(requestOf('a'), caller.signal);
+    const { exchange: caller } = exchangeOf();
+    const posted = commit.submit(requestOf('a'), caller);
     const batch = await ledger.next();
     caller.abort(deadline);
     expect(refusalOf(() => commit.submit(requestOf('a'))).code).toBe('idempotency_key_in_progress');
@@ -163,7 +179,8 @@ describe('an aborted request', () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     const commit = groupCommitOver(ledger);
-    const aborted = AbortSignal.abort(deadline);
+    const { exchange: aborted } = exchangeOf();
+    aborted.abort(deadline);
     expect(refusalOf(() => commit.submit(requestOf('a'), aborted)).code).toBe('deadline_exceeded');
     expect(await commit.submit(requestOf('a'))).toMatchObject({ state: 'fresh' });
   });
@@ -171,8 +188,8 @@ describe('an aborted request', () => {
   test('leaves an empty queue behind that works on', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
-    const caller = new AbortController();
-    const leaving = outcomeOf(commit.submit(requestOf('a'), caller.signal));
+    const { exchange: caller } = exchangeOf();
+    const leaving = outcomeOf(commit.submit(requestOf('a'), caller));
     caller.abort(deadline);
     await leaving;
     await Bun.sleep(0);
