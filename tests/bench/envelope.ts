@@ -32,12 +32,12 @@ export interface EnvelopeVariant {
   readonly residentMebibytes: number;
 }
 
-/** Requests a second on one core, and the ratios of the targets: medians over the rounds in which both sides count. */
+/** Requests a second on one core, and the comparisons of the targets. */
 export interface EnvelopeResult {
   readonly variants: Readonly<Record<Variant, EnvelopeVariant>>;
-  readonly envelopeToBare: number;
-  readonly envelopeToUsual: number;
-  readonly keyedToEnvelope: number;
+  readonly envelopeToBare: Comparison;
+  readonly envelopeToUsual: Comparison;
+  readonly keyedToEnvelope: Comparison;
 }
 
 /** Measures all variants in turns, each a process of its own on one core, with oha on the other. */
@@ -94,19 +94,33 @@ export async function benchEnvelope(
   }
   return {
     variants: results,
-    envelopeToBare: ratio(results.envelope, results.bare),
-    envelopeToUsual: ratio(results.envelope, results.usual),
-    keyedToEnvelope: ratio(results.keyed, results.envelope),
+    envelopeToBare: compare(results.envelope, results.bare),
+    envelopeToUsual: compare(results.envelope, results.usual),
+    keyedToEnvelope: compare(results.keyed, results.envelope),
   };
 }
 
-/** The median of the ratios of each round. NaN unless both count in more than half of the rounds. */
-function ratio(upper: EnvelopeVariant, lower: EnvelopeVariant): number {
-  const ratios = upper.rounds.flatMap((round, i) => {
-    const other = lower.rounds[i]!;
-    return round.counts && other.counts ? [round.requestsPerSecond / other.requestsPerSecond] : [];
-  });
-  return ratios.length > upper.rounds.length / 2 ? median(ratios) : Number.NaN;
+/** One variant against another, as the median over the rounds. */
+export interface Comparison {
+  /** Of requests a second; NaN unless both count in more than half of the rounds. */
+  readonly byRate: number;
+  /** Of requests for a second of the server's processor: also true when the client was the slower side. */
+  readonly byCpu: number;
+}
+
+function compare(upper: EnvelopeVariant, lower: EnvelopeVariant): Comparison {
+  const pairs = upper.rounds.map((round, i) => [round, lower.rounds[i]!] as const);
+  const counted = pairs.filter(([a, b]) => a.counts && b.counts);
+  const byRate = median(counted.map(([a, b]) => a.requestsPerSecond / b.requestsPerSecond));
+  return {
+    byRate: counted.length > pairs.length / 2 ? byRate : Number.NaN,
+    byCpu: median(pairs.map(([a, b]) => cpuMicros(b) / cpuMicros(a))),
+  };
+}
+
+/** Microseconds of the server's core for one request. */
+function cpuMicros({ serverShare, requestsPerSecond }: Load): number {
+  return (serverShare / requestsPerSecond) * 1e6;
 }
 
 /** The result as a table for people. */
@@ -118,8 +132,11 @@ export function envelopeTable({ variants: results }: EnvelopeResult): string {
       label,
       count(requestsPerSecond),
       `${count(Math.min(...rates))}–${count(Math.max(...rates))}`,
-      decimal(ratio(results[variant], results.bare)),
-      decimal(ratio(results[variant], results.usual)),
+      decimal(compare(results[variant], results.bare).byRate),
+      decimal(compare(results[variant], results.usual).byRate),
+      decimal(median(rounds.map(cpuMicros))),
+      decimal(compare(results[variant], results.bare).byCpu),
+      decimal(compare(results[variant], results.usual).byCpu),
       percent(median(rounds.map((round) => round.serverShare))),
       percent(median(rounds.map((round) => round.clientShare))),
       `${rounds.filter((round) => round.counts).length}/${rounds.length}`,
@@ -130,6 +147,9 @@ export function envelopeTable({ variants: results }: EnvelopeResult): string {
     'GET /v1/ping',
     'requests/s',
     'range',
+    '÷ bare',
+    '÷ usual',
+    'CPU µs',
     '÷ bare',
     '÷ usual',
     'server core',

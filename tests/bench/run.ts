@@ -20,7 +20,8 @@ const USAGE = `Measures Atlas beside what it is compared with, all in one run, i
   --quick   short rounds, to try the benchmark itself
   --only    one part; left out, all of them (about seven minutes)`;
 const ENVELOPE_NOTE = `Server on core 0, oha with 64 connections on core 1. A round counts if the server's core was ≥ 95 % busy and the client's
-< 90 %; ratios are medians over the rounds in which both sides count, if those are more than half of them.`;
+< 90 %; the first ratios are medians over the rounds in which both sides count, if those are more than half of them. The last
+two compare the time of the server's core for a request, which also tells when oha was the slower side.`;
 const TRANSFERS_NOTE = `Atlas, its client and PostgreSQL share all cores, as pgbench and PostgreSQL do; nothing is pinned. The last three columns are
 cores used. Each measurement begins with empty tables; after each, the ledger was verified and as many transfers were counted
 as there were answers of 201. oha cannot send another Idempotency-Key with each request, so tests/bench/load/client.ts does.`;
