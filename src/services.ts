@@ -1,5 +1,5 @@
 import { appliedMigrations, readMigrations } from './adapters/migrations.ts';
-import { isConnectionLoss, mapDatabaseError, pingPostgres } from './adapters/postgres.ts';
+import { isTransient, mapDatabaseError, pingPostgres } from './adapters/postgres.ts';
 import type { Deps } from './deps.ts';
 import { createAccountRepository } from './features/accounts/repository.ts';
 import { createAccountService } from './features/accounts/service.ts';
@@ -23,7 +23,7 @@ export function createServices({ sql, databaseMode, lifecycle }: Deps) {
   const transferRepository = createTransferRepository(sql);
   const groupCommit = new GroupCommit({
     post: transferRepository.post,
-    mayHaveCommitted: isConnectionLoss,
+    isTransient,
     mapError: mapDatabaseError,
     batchItemsMax: BATCH_ITEMS_MAX,
     waitingItemsMax: WAITING_ITEMS_MAX,

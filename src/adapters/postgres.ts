@@ -16,6 +16,8 @@ export interface PostgresOptions {
 // Classes 08 (connection) and 57P (operator intervention), and what the driver calls a connection it lost.
 const UNREACHABLE =
   /^(?:08...|57P0[1-5]|53300|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_(?:CLOSED|ENDED|DESTROYED))$/;
+// A serialization failure and a deadlock: PostgreSQL rolled this transaction back so that another could go on.
+const CONFLICT = /^40(?:001|P01)$/;
 const QUERY_CANCELED = '57014';
 const RETRY_AFTER_SECONDS = 1;
 
@@ -47,6 +49,11 @@ export function databaseErrorCode(error: unknown): string {
 /** Whether the statement may or may not have taken effect, because the connection went away. */
 export function isConnectionLoss(error: unknown): boolean {
   return UNREACHABLE.test(databaseErrorCode(error));
+}
+
+/** Whether the same transaction may succeed when it is run again: it lost its connection, or to another transaction. */
+export function isTransient(error: unknown): boolean {
+  return isConnectionLoss(error) || CONFLICT.test(databaseErrorCode(error));
 }
 
 /** Maps what a caller should know of a database error; everything else is rethrown as it is. */

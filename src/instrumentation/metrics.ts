@@ -165,7 +165,7 @@ export function registerLedgerMetrics(registry: Registry, read: () => LedgerFigu
     registry,
     'counter',
     `${prefix}_batch_retries_total`,
-    'Batches run again after a lost connection',
+    'Batches run again after a transient failure',
     one((f) => f.retries),
   );
   registerFigures(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { isConnectionLoss, mapDatabaseError, openPostgres } from '../../src/adapters/postgres.ts';
+import { isTransient, mapDatabaseError, openPostgres } from '../../src/adapters/postgres.ts';
 import { fingerprintOf, type PostRequest } from '../../src/features/transfers/domain.ts';
 import { GroupCommit } from '../../src/features/transfers/group-commit.ts';
 import { createTransferRepository } from '../../src/features/transfers/repository.ts';
@@ -13,7 +13,7 @@ function openWorker(url: string, batchItemsMax = 1000) {
   const sql = openPostgres({ url, connectionsMax: 3, timeoutSeconds: 20 });
   const groupCommit = new GroupCommit({
     post: createTransferRepository(sql).post,
-    mayHaveCommitted: isConnectionLoss,
+    isTransient,
     mapError: mapDatabaseError,
     batchItemsMax,
     waitingItemsMax: 4096,

@@ -92,7 +92,7 @@ export function groupCommitOver(
 ): GroupCommit {
   return new GroupCommit({
     post: ledger.post,
-    mayHaveCommitted: (error) => error instanceof ConnectionLoss,
+    isTransient: (error) => error instanceof ConnectionLoss,
     mapError: (error) =>
       error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'away') : error,
     batchItemsMax: bounds.batch ?? 10,

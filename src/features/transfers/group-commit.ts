@@ -6,8 +6,8 @@ import type { PostRequest, PostResult } from './domain.ts';
 export interface GroupCommitOptions {
   /** Runs requests in one transaction and answers in their order. */
   readonly post: (requests: readonly PostRequest[]) => Promise<PostResult[]>;
-  /** Whether the transaction may have committed although it failed. Then the same batch is run again. */
-  readonly mayHaveCommitted: (error: unknown) => boolean;
+  /** Whether the same batch should be run again: it was the victim of another transaction, or may have committed. */
+  readonly isTransient: (error: unknown) => boolean;
   /** What a caller is told of an error of the database. */
   readonly mapError: (error: unknown) => unknown;
   readonly batchItemsMax: number;
@@ -149,7 +149,7 @@ export class GroupCommit {
     }
   }
 
-  /** Runs the batch again after a lost connection: its keys make that safe. What it had committed counts as fresh. */
+  /** Runs the batch again after a transient failure: its keys make that safe. What it had committed counts as fresh. */
   async #postWithRetry(requests: PostRequest[]): Promise<PostResult[]> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -159,7 +159,7 @@ export class GroupCommit {
           result.state === 'replayed' ? { ...result, state: 'fresh' } : result,
         );
       } catch (error) {
-        if (attempt === ATTEMPTS_MAX || !this.#options.mayHaveCommitted(error)) throw error;
+        if (attempt === ATTEMPTS_MAX || !this.#options.isTransient(error)) throw error;
         this.#retries++;
         await Bun.sleep(Math.random() * FIRST_WAIT_MS * 2 ** (attempt - 1));
       }
