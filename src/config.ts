@@ -51,6 +51,14 @@ const meta = (section: string, description: string, extra: Pick<SettingMeta, 'se
 });
 const later = { unused: true } as const;
 
+const origins = () => {
+  const allowed = 'origins such as https://app.example.com, comma-separated, without a path';
+  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+  return list(allowed)
+    .refine((items) => items.every(isOrigin), { error: `must be ${allowed}` })
+    .meta({ allowed });
+};
+
 /** The one schema of all settings. `.env.example`, `atlas config`, `--help` and the table of the README come from it. */
 export const settingsSchema = z.object({
   ENVIRONMENT: z
@@ -69,7 +77,7 @@ export const settingsSchema = z.object({
   HTTP_TIMEOUT: decimal(0.1, 240)
     .default(30)
     .meta(meta('Service', 'Seconds after which a request is answered 504. Callers may ask for less.')),
-  CORS_ALLOWED_ORIGINS: list('origins such as https://app.example.com, comma-separated')
+  CORS_ALLOWED_ORIGINS: origins()
     .default([])
     .meta(meta('Service', 'Origins whose pages may read answers, comma-separated. Empty: none.')),
   DOCS_ENABLED: flag().default(true).meta(meta('Service', 'Serve /docs, /redoc and /openapi.json.')),

@@ -89,7 +89,9 @@ DECLARE
   a_id uuid[]; a_ledger text[]; a_negative boolean[]; a_debits bigint[]; a_credits bigint[]; a_version bigint[];
   -- By item: whether its id exists with the same content, and the versions it gave to its accounts.
   i_same boolean[]; i_debit_version bigint[]; i_credit_version bigint[];
-  stored_outcomes jsonb; has_duplicates boolean; same boolean;
+  -- Where an id comes twice: by item the first item with its id, and by that one the item that was posted.
+  i_first int[]; posted_by int[];
+  stored_outcomes jsonb; has_duplicates boolean; j int;
   d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
 BEGIN
   -- One batch at a time in the whole database: two at once were measured to be slower than one, and so no two batches
@@ -128,6 +130,11 @@ BEGIN
       LEFT JOIN transfers t ON t.id = x.id;
   END IF;
   SELECT count(DISTINCT id) < n INTO has_duplicates FROM unnest(p_id) id;
+  IF has_duplicates THEN
+    SELECT array_agg(w.first ORDER BY w.no) INTO i_first
+      FROM (SELECT no, min(no) OVER (PARTITION BY id) AS first FROM unnest(p_id) WITH ORDINALITY u(id, no)) w;
+    posted_by := array_fill(NULL::int, ARRAY[n]);
+  END IF;
 
   outcomes := array_fill(NULL::text, ARRAY[n]);
   ledgers := outcomes;
@@ -138,13 +145,11 @@ BEGIN
   FOR i IN 1..n LOOP
     IF states[p_request[i]] = 'fresh' THEN
       d := p_debit[i]; c := p_credit[i]; amount := p_amount[i];
-      IF i_same[i] IS NULL AND has_duplicates THEN
-        -- An id can come twice in one batch; the first item that was posted under it counts as existing.
-        SELECT p_debit[j] = p_debit[i] AND p_credit[j] = p_credit[i] AND p_amount[j] = amount
-           AND p_reference[j] IS NOT DISTINCT FROM p_reference[i] AND p_metadata[j] = p_metadata[i]
-          INTO same FROM generate_series(1, i - 1) j WHERE p_id[j] = p_id[i] AND outcomes[j] = 'posted' LIMIT 1;
-        -- INTO cannot name an element of an array.
-        i_same[i] := same;
+      IF has_duplicates AND i_same[i] IS NULL AND posted_by[i_first[i]] IS NOT NULL THEN
+        -- An id can come twice in one batch; the item that was posted under it counts as existing.
+        j := posted_by[i_first[i]];
+        i_same[i] := p_debit[j] = d AND p_credit[j] = c AND p_amount[j] = amount
+          AND p_reference[j] IS NOT DISTINCT FROM p_reference[i] AND p_metadata[j] = p_metadata[i];
       END IF;
       IF i_same[i] IS NOT NULL THEN
         outcome := CASE WHEN i_same[i] THEN 'exists' ELSE 'transfer_id_taken' END;
@@ -167,6 +172,7 @@ BEGIN
         i_debit_version[i] := a_version[d];
         i_credit_version[i] := a_version[c];
         ledgers[i] := a_ledger[d];
+        IF has_duplicates THEN posted_by[i_first[i]] := i; END IF;
       END IF;
       outcomes[i] := outcome;
       IF p_atomic[p_request[i]] THEN
@@ -178,6 +184,7 @@ BEGIN
           FOR j IN REVERSE i..group_first LOOP
             IF outcomes[j] IN ('posted', 'exists') THEN
               IF outcomes[j] = 'posted' THEN
+                IF has_duplicates THEN posted_by[i_first[j]] := NULL; END IF;
                 d := p_debit[j]; c := p_credit[j];
                 a_debits[d] := a_debits[d] - p_amount[j];
                 a_credits[c] := a_credits[c] - p_amount[j];

@@ -20,6 +20,9 @@ const UNREACHABLE =
 const CONFLICT = /^40(?:001|P01)$/;
 const QUERY_CANCELED = '57014';
 const RETRY_AFTER_SECONDS = 1;
+const RECONNECT_SECONDS_MAX = 0.25;
+// No resources left (class 53), and a server that was made read-only by a fail-over.
+const UNWRITABLE = /^(?:53...|25006)$/;
 
 /** Opens a pool. Connections are made when first needed, so this never fails; names become camelCase at this border. */
 export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOptions): Sql {
@@ -27,6 +30,8 @@ export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOp
     max: connectionsMax,
     idle_timeout: 60,
     connect_timeout: timeoutSeconds,
+    // The driver's own waits grow to 20 s for the whole pool, and callers would sit through them.
+    backoff: () => Math.random() * RECONNECT_SECONDS_MAX,
     // Columns only: the driver's whole `camel` would rename the members of JSON values too, and metadata is the caller's.
     transform: { column: { from: postgres.toCamel } },
     onnotice: () => {},
@@ -56,12 +61,32 @@ export function isTransient(error: unknown): boolean {
   return isConnectionLoss(error) || CONFLICT.test(databaseErrorCode(error));
 }
 
+/** Rejects like a lost connection when the server stays silent: nobody can tell whether the work was done. */
+export async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: Timer | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    const lost = Object.assign(new Error('PostgreSQL has fallen silent'), { code: 'CONNECTION_CLOSED' });
+    timer = setTimeout(() => reject(lost), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Maps what a caller should know of a database error; everything else is rethrown as it is. */
 export function mapDatabaseError(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted)
     return new AtlasError('deadline_exceeded', 'The deadline passed during a query.', { cause: error });
   if (isConnectionLoss(error)) {
     return new AtlasError('dependency_unavailable', 'PostgreSQL cannot be reached.', {
+      cause: error,
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    });
+  }
+  if (UNWRITABLE.test(databaseErrorCode(error)) || CONFLICT.test(databaseErrorCode(error))) {
+    return new AtlasError('dependency_unavailable', 'PostgreSQL cannot take this now.', {
       cause: error,
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     });
@@ -104,11 +129,22 @@ export async function runQuery<T extends readonly postgres.MaybeRow[]>(
   query: postgres.PendingQuery<T>,
   signal?: AbortSignal,
 ): Promise<T & { readonly count: number }> {
-  const cancel = () => query.cancel();
+  let giveUp: (reason: unknown) => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  const cancel = () => {
+    query.cancel();
+    // A server that has fallen silent hears no cancel either, so this does not wait for one.
+    giveUp(signal!.reason);
+  };
   signal?.addEventListener('abort', cancel, { once: true });
   try {
     signal?.throwIfAborted();
-    return (await countQuery(query)) as unknown as T & { readonly count: number };
+    const answer = countQuery(query);
+    return (await (signal ? Promise.race([answer, aborted]) : answer)) as unknown as T & {
+      readonly count: number;
+    };
   } catch (error) {
     throw mapDatabaseError(error, signal);
   } finally {

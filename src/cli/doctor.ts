@@ -53,6 +53,7 @@ export function addDoctorCommand(program: Command): void {
           found.push(
             'PostgreSQL may lose acknowledged transfers: synchronous_commit or fsync is off. Turn both on.',
           );
+        if (found.length > 0) process.exitCode = 1;
         return found;
       });
       for (const { name, unused } of describeSettings()) {

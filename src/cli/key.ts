@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ALL_SCOPES, SCOPES, type Scope } from '../features/keys/domain.ts';
+import { ALL_SCOPES, parseToken, SCOPES, type Scope } from '../features/keys/domain.ts';
 import { table } from './output.ts';
 import { withServices } from './session.ts';
 
@@ -66,12 +66,14 @@ export function addKeyCommand(program: Command): void {
   key
     .command('revoke')
     .description('end a key; it is refused within 5 s')
-    .argument('<id>', 'the id that `atlas key list` shows')
-    .action((id: string) =>
+    .argument('<key>', 'the key itself, or the id that `key list` shows')
+    .action((given: string) =>
       withServices(async ({ keys }) => {
+        // Whoever found a leaked key has only the key. Its id is in it; its secret is not printed again.
+        const id = parseToken(given)?.id ?? given;
         if (!(await keys.revoke(id)))
           throw new Error(
-            `No key was revoked.\n  why:  there is no active key ${id}\n  do:   look the id up with: atlas key list`,
+            `No key was revoked.\n  why:  there is no active key ${id}\n  do:   look the id up with: npm run -s atlas -- key list`,
           );
         console.log(`${id} is revoked.`);
       }),
@@ -88,7 +90,7 @@ function parseScopes(text: string): Scope[] {
 
 function parseDays(text: string): number {
   const days = Number(text);
-  if (!(days > 0 && days <= 3650))
+  if (!(Number.isInteger(days) && days >= 1 && days <= 3650))
     throw new InvalidArgumentError('It must be a number of days from 1 to 3650.');
   return days;
 }

@@ -31,10 +31,16 @@ export function addMigrateCommand(program: Command): void {
 
   migrate
     .command('down')
-    .description('take the newest migration back')
-    .action(() =>
+    .description('take the newest migration back, with all data that its tables hold; not in production')
+    .option('--yes', 'really delete that data')
+    .action(({ yes }: { yes?: boolean }) =>
       withDeps(async ({ sql, config }) => {
         refuseInProduction(config.ENVIRONMENT, 'taken back');
+        if (!yes) {
+          throw new Error(
+            'Nothing was taken back.\n  why:  it deletes what the tables of the migration hold, such as all accounts\n  do:   add --yes (npm run migrate:down -- --yes) when you mean it',
+          );
+        }
         const undone = await migrateDown(sql, await readMigrations());
         console.log(
           undone.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to take back.',
@@ -52,7 +58,9 @@ export function addMigrateCommand(program: Command): void {
         await migrateDown(deps.sql, migrations, migrations.length);
         await migrateUp(deps.sql, migrations);
         await seed(createServices(deps));
-        console.log('The database is as new. API keys are gone too: npm run atlas -- key create --name NAME');
+        console.log(
+          'The database is as new. API keys are gone too: npm run -s atlas -- key create --name NAME',
+        );
       }),
     );
 
@@ -85,7 +93,7 @@ export function addMigrateCommand(program: Command): void {
     });
 }
 
-function refuseInProduction(environment: string, what: string): void {
+export function refuseInProduction(environment: string, what: string): void {
   if (environment === 'production')
     throw new Error(
       `A production database is not ${what} from here.\n  why:  ENVIRONMENT is production, and this deletes data\n  do:   restore a backup, or write a new migration`,

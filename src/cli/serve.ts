@@ -27,15 +27,17 @@ async function serve(): Promise<void> {
   const logger = createLogger(config);
   const deps = await openDeps(config, logger, (text) => process.stderr.write(`Atlas: ${text} …\n`));
   try {
-    const applied = await migrateUp(deps.sql, await readMigrations());
+    await migrateUp(deps.sql, await readMigrations());
     const app = createApp(deps);
-    const isNew = applied.some(({ number }) => number === 1);
-    if (isNew && config.ENVIRONMENT !== 'production') await seed(app);
+    const { accounts } = await app.accounts.list(null, 1);
+    if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(app);
     const server = listen(app, deps);
     const token = await makeFirstKey(app, config);
     const timers = startJobs(app, deps);
     announce(config, deps, server.port!, token);
     stopOnSignal(app, deps, server, timers);
+    // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
+    process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
   } catch (error) {
     await deps.close();
     throw error;
@@ -44,7 +46,7 @@ async function serve(): Promise<void> {
 
 /** Finishes what is in flight, writes down what is only in memory, and ends what was started. */
 function stopOnSignal(app: App, deps: Deps, server: Bun.Server<unknown>, timers: Timer[]): void {
-  const { lifecycle, logger } = deps;
+  const { config, lifecycle, logger } = deps;
   const stop = async (signal: string) => {
     if (lifecycle.draining) return;
     lifecycle.draining = true;
@@ -52,10 +54,11 @@ function stopOnSignal(app: App, deps: Deps, server: Bun.Server<unknown>, timers:
     // Stopping cuts connections that look idle, also one whose next request is on its way. So each is first closed in
     // order, by the answer to its next request, while new ones are still served.
     await Bun.sleep(DRAIN_MS);
-    await server.stop();
+    const graceMs = (config.HTTP_TIMEOUT + config.DATABASE_TIMEOUT) * 1000;
+    await Promise.race([server.stop(), Bun.sleep(graceMs)]);
     for (const timer of timers) clearInterval(timer);
     await app.keys.flushLastUsed().catch(() => {});
-    await deps.close();
+    await deps.close().catch((err: unknown) => logger.warn({ err }, 'not everything could be closed'));
     logger.info('stopped');
     process.exit(0);
   };

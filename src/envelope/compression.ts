@@ -9,6 +9,8 @@ const FORMATS = { zstd: 'zstd', gzip: 'gzip', br: 'brotli' } as const;
 const COMPRESSIBLE =
   /^(?:text\/(?!event-stream)|application\/(?:[\w.-]+\+)?(?:json|javascript|xml)|image\/svg)/;
 const WORTHWHILE_BYTES = 1024;
+// The platform knows brotli only at its slowest: a megabyte would keep a core busy for a second.
+const BROTLI_BYTES_MAX = 65_536;
 
 /** The best encoding that both sides have (RFC 9110, section 12.5.3), or null for none. */
 export function negotiateEncoding(acceptEncoding: string | null): Encoding | null {
@@ -53,7 +55,8 @@ function isCompressible({ headers, status }: Response): boolean {
 async function compress(response: Response, encoding: Encoding): Promise<Response> {
   const bytes = await response.arrayBuffer();
   const { headers, status } = response;
-  if (bytes.byteLength < WORTHWHILE_BYTES) return new Response(bytes, { status, headers });
+  const isTooSlow = encoding === 'br' && bytes.byteLength > BROTLI_BYTES_MAX;
+  if (bytes.byteLength < WORTHWHILE_BYTES || isTooSlow) return new Response(bytes, { status, headers });
   // The platform knows zstd and brotli, its type declarations do not yet.
   const format = FORMATS[encoding] as CompressionFormat;
   const squeezed = await new Response(

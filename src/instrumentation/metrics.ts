@@ -144,14 +144,14 @@ export function registerLedgerMetrics(registry: Registry, read: () => LedgerFigu
     registry,
     'counter',
     `${prefix}_batches_total`,
-    'Transactions that posted transfers',
+    'Batches of transfers that were sealed',
     one((f) => f.batches),
   );
   registerFigures(
     registry,
     'counter',
     `${prefix}_items_total`,
-    'Transfers in those transactions',
+    'Transfers in those batches, refused ones included',
     one((f) => f.items),
   );
   registerFigures(

@@ -43,7 +43,7 @@ test(
   async () => {
     expect(await succeed(['migrate', 'up'])).toMatch(/^up +1 keys$/m);
     expect(await succeed(['migrate', 'up'])).toBe('Up to date.\n');
-    expect(await succeed(['migrate', 'down'])).toMatch(/^down +\d+ \w+$/m);
+    expect(await succeed(['migrate', 'down', '--yes'])).toMatch(/^down +\d+ \w+$/m);
     expect(await succeed(['migrate', 'status'])).toMatch(/^missing +\d+ \w+$/m);
     expect(await succeed(['doctor'])).toContain('The database is behind.');
     await succeed(['migrate', 'up']);

@@ -1,4 +1,5 @@
 import type { Principal } from '../../envelope/exchange.ts';
+import { AtlasError } from '../../errors.ts';
 import { type ApiKey, isSecret, makeToken, parseToken, type Scope } from './domain.ts';
 import type { KeyRepository } from './repository.ts';
 
@@ -54,6 +55,12 @@ export function createKeyService(repository: KeyRepository): KeyService {
     const checkedMs = performance.now();
     const asked = ask(token)
       .then((principal) => {
+        // What the database said so long ago may be about a key that was revoked since.
+        if (performance.now() - checkedMs > EXPIRE_MS) {
+          throw new AtlasError('dependency_unavailable', 'PostgreSQL took too long to verify the key.', {
+            retryAfterSeconds: 1,
+          });
+        }
         cache.delete(token);
         refused.delete(token);
         remember(principal === null ? refused : cache, token, { principal, checkedMs, refreshing: false });

@@ -10,6 +10,7 @@ export interface GroupCommitOptions {
   readonly isTransient: (error: unknown) => boolean;
   /** What a caller is told of an error of the database. */
   readonly mapError: (error: unknown) => unknown;
+  /** Items after which a batch takes no further request. One request with more is a batch of its own. */
   readonly batchItemsMax: number;
   readonly waitingItemsMax: number;
 }
@@ -119,7 +120,8 @@ export class GroupCommit {
 
   /** A lost connection tells nobody by itself, so those callers are looked for before each batch. */
   #dropGone(): void {
-    for (const entry of this.#waiting.filter(({ caller }) => caller?.abortReason)) this.#leave(entry);
+    // Over a copy: asking for the reason makes an entry leave the queue.
+    for (const entry of [...this.#waiting]) if (entry.caller?.abortReason) this.#leave(entry);
   }
 
   /** Takes what fits into one batch, in order of arrival. At least one request, which is never larger than a batch. */

@@ -26,7 +26,7 @@ export interface TransferRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<TransferPage>;
-  /** Deletes idempotency records older than `days`, a bounded number at a time, and tells how many went. */
+  /** Deletes the idempotency records older than `days`, in bounded steps, and tells how many went. */
   forgetKeys(days: number): Promise<number>;
 }
 
@@ -45,14 +45,8 @@ const FORGET_ROWS_MAX = 5000;
 export function createTransferRepository(sql: Sql): TransferRepository {
   const columns = sql`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
 
-  async function findMany(ids: readonly string[], signal?: AbortSignal): Promise<Map<string, Transfer>> {
-    if (ids.length === 0) return new Map();
-    const rows = await runQuery(
-      sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`,
-      signal,
-    );
-    return new Map(rows.map((row) => [row.id, toTransfer(row)]));
-  }
+  const selectMany = (ids: readonly string[]) =>
+    sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`;
 
   async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
     const items = requests.flatMap((request) => request.orders);
@@ -89,7 +83,9 @@ export function createTransferRepository(sql: Sql): TransferRepository {
       for (let n = 0; n < request.orders.length; n++, i++)
         if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
     });
-    const old = await findMany(oldIds);
+    // Throws what the driver throws, like the posting itself: the batch is then run again, and its keys make that safe.
+    const oldRows = oldIds.length === 0 ? [] : await countQuery(selectMany(oldIds));
+    const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
     i = 0;
     return requests.map((request, r): PostResult => {
       const state = states[r]!;
@@ -108,7 +104,8 @@ export function createTransferRepository(sql: Sql): TransferRepository {
   return {
     post,
     async find(id, signal) {
-      return (await findMany([id], signal)).get(id) ?? null;
+      const [row] = await runQuery(selectMany([id]), signal);
+      return row ? toTransfer(row) : null;
     },
     async listByAccount(accountId, beforeVersion, limit, signal) {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
@@ -133,11 +130,15 @@ export function createTransferRepository(sql: Sql): TransferRepository {
       };
     },
     async forgetKeys(days) {
-      const gone = await runQuery(sql`
-        DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-          SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days})
-          LIMIT ${FORGET_ROWS_MAX}))`);
-      return gone.count;
+      let forgotten = 0;
+      // In steps, so that no statement holds many locks or runs into its timeout; a step that is not full was the last.
+      for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; forgotten += count) {
+        ({ count } = await runQuery(sql`
+          DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days})
+            LIMIT ${FORGET_ROWS_MAX}))`));
+      }
+      return forgotten;
     },
   };
 }

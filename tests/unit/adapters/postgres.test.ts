@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { isConnectionLoss, isTransient, mapDatabaseError } from '../../../src/adapters/postgres.ts';
+import { inTime, isConnectionLoss, isTransient, mapDatabaseError } from '../../../src/adapters/postgres.ts';
 
 const failure = (code: string) => Object.assign(new Error('as the driver throws it'), { code });
 
@@ -21,7 +21,23 @@ describe('a failed transaction', () => {
   });
 });
 
+describe('work with a time limit', () => {
+  test('counts as a lost connection when the server stays silent', async () => {
+    const silent = inTime(new Promise(() => {}), 5).catch((error: unknown) => error);
+    expect(isConnectionLoss(await silent)).toBe(true);
+  });
+
+  test('passes on what came in time, and why it failed', async () => {
+    expect(await inTime(Promise.resolve(7), 1000)).toBe(7);
+    await expect(inTime(Promise.reject(failure('23505')), 1000)).rejects.toMatchObject({ code: '23505' });
+  });
+});
+
 describe('what a caller is told', () => {
+  test.each(['53100', '25006', '40001'])('of a server that cannot write is 503 (%s)', (code) => {
+    expect(mapDatabaseError(failure(code))).toMatchObject({ code: 'dependency_unavailable' });
+  });
+
   test('of a lost connection is 503 with a time to wait', () => {
     expect(mapDatabaseError(failure('ECONNREFUSED'))).toMatchObject({
       code: 'dependency_unavailable',
