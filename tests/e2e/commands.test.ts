@@ -43,9 +43,12 @@ test(
   async () => {
     expect(await succeed(['migrate', 'up'])).toMatch(/^up +1 keys$/m);
     expect(await succeed(['migrate', 'up'])).toBe('Up to date.\n');
+    const unsure = await runAtlas(folder, ['migrate', 'down'], {});
+    expect(unsure).toMatchObject({ code: 1, stderr: expect.stringContaining('add --yes') });
     expect(await succeed(['migrate', 'down', '--yes'])).toMatch(/^down +\d+ \w+$/m);
     expect(await succeed(['migrate', 'status'])).toMatch(/^missing +\d+ \w+$/m);
-    expect(await succeed(['doctor'])).toContain('The database is behind.');
+    const behind = await runAtlas(folder, ['doctor'], {});
+    expect(behind).toMatchObject({ code: 1, stdout: expect.stringContaining('The database is behind.') });
     await succeed(['migrate', 'up']);
     expect(await succeed(['migrate', 'status'])).not.toContain('missing');
   },
