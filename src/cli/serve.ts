@@ -34,10 +34,11 @@ async function serve(): Promise<void> {
     const server = listen(app, deps);
     const token = await makeFirstKey(app, config);
     const timers = startJobs(app, deps);
-    announce(config, deps, server.port!, token);
     stopOnSignal(app, deps, server, timers);
     // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
     process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
+    // Last, because whoever reads it may send a signal at once.
+    announce(config, deps, server.port!, token);
   } catch (error) {
     await deps.close();
     throw error;
