@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { freePort } from '../../infra/native-postgres.ts';
 import type { Plan } from './plan.ts';
 import { freshFolder } from './support/folders.ts';
 import { inRepository, start, startServer } from './support/processes.ts';
@@ -64,16 +64,6 @@ async function firstAnswerMs(url: string): Promise<number> {
     if (isReady) return performance.now();
     await Bun.sleep(ASK_EVERY_MS);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
 }
 
 /** The result as a table for people. */
