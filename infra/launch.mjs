@@ -96,22 +96,61 @@ function installDependencies(bun) {
 const bun = findBun() ?? fetchBun();
 installDependencies(bun);
 const given = process.argv.slice(2);
-const child = spawn(bun, given.length > 0 ? given : [join(root, 'src', 'main.ts')], {
-  cwd: root,
-  stdio: 'inherit',
-  env: {
-    ...process.env,
-    // A Bun that was found by its name alone is on the path already.
-    PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
-  },
-});
-// A terminal sends Ctrl+C to the whole group, so the child has it already; what comes by kill is passed on.
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-process.on('SIGINT', () => {});
-// The shell that npm puts in between passes no signal on: when it is gone, whoever ended npm meant Atlas.
+const args = given.length > 0 ? given : [join(root, 'src', 'main.ts')];
+const env = {
+  ...process.env,
+  // A Bun that was found by its name alone is on the path already.
+  PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
+};
+// A server is started anew when it died; any other command is over then.
+const serves = /main\.ts$/.test(args.at(-1)) || args.includes('serve');
+const RESTARTS_MAX = 5;
+const RESTARTS_WINDOW_MS = 60_000;
+const RESTART_DELAY_MS = 100;
+let restartsMs = [];
+let ordered = false;
+let child = start();
+
+function start() {
+  const started = spawn(bun, args, { cwd: root, stdio: 'inherit', env });
+  started.on('error', (error) => stop('Bun could not be started.', error.message, 'Run the command again.'));
+  started.on('exit', ended);
+  return started;
+}
+
+// The server ends by a signal that nobody here passed on when it was killed or has crashed.
+function ended(code, signal) {
+  const restarts = restartsMs.filter((ms) => ms > performance.now() - RESTARTS_WINDOW_MS);
+  if (!serves || ordered || signal === null || restarts.length >= RESTARTS_MAX)
+    process.exit(code ?? 128 + (constants.signals[signal] ?? 0));
+  restartsMs = [...restarts, performance.now()];
+  process.stderr.write(`Atlas: ended by ${signal}, starting it anew …\n`);
+  setTimeout(
+    () => {
+      child = start();
+    },
+    RESTART_DELAY_MS * 2 ** restarts.length,
+  );
+}
+
+function order(signal) {
+  ordered = true;
+  // Between two lives there is nobody to pass it on to.
+  if (child.exitCode !== null || child.signalCode !== null) process.exit(128 + constants.signals[signal]);
+  // A terminal sends Ctrl+C to the whole group, so the child has it already; what comes by kill is passed on.
+  if (signal !== 'SIGINT') child.kill(signal);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => order(signal));
+process.on('SIGHUP', () => child.kill('SIGHUP'));
+// The shell that npm puts in between passes no signal on: when it is gone, whoever ended npm meant Atlas. It is told
+// once, because a second order means not to finish what is in flight.
 if (process.env.npm_lifecycle_event) {
   const parent = process.ppid;
-  setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref();
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    order('SIGTERM');
+  }, 500);
+  watch.unref();
 }
-child.on('error', (error) => stop('Bun could not be started.', error.message, 'Run the command again.'));
-child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));

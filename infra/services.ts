@@ -1,18 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installPostgres, isPostgresInstalled, startNativePostgres } from './native-postgres.ts';
+import { findRedis, installRedis, startNativeRedis } from './native-redis.ts';
 import { findChromium, findSchemathesis, installChromium, installSchemathesis } from './test-tools.ts';
+import { findToxiproxy, installToxiproxy } from './toxiproxy.ts';
 
-const PORT = 5433;
+const POSTGRES_PORT = 5433;
+const REDIS_PORT = 6379;
 const USAGE = `The real services that tests and benchmarks use, for machines without Docker (Debian, root).
 
-  npm run services -- install   install PostgreSQL 15, Chromium and schemathesis where they are missing
-  npm run services -- start     run PostgreSQL 15 on port ${PORT} with an empty database until Ctrl+C
+  npm run services -- install   install PostgreSQL 15, Redis, toxiproxy, Chromium and schemathesis where they are missing
+  npm run services -- start     run PostgreSQL 15 on port ${POSTGRES_PORT} and Redis on port ${REDIS_PORT}, both empty, until Ctrl+C
 `;
 
 const parts = [
   { name: 'PostgreSQL 15', isThere: isPostgresInstalled, install: () => installPostgres() },
+  { name: 'Redis', isThere: () => findRedis() !== null, install: installRedis },
+  { name: 'toxiproxy', isThere: () => findToxiproxy() !== null, install: installToxiproxy },
   { name: 'Chromium', isThere: () => findChromium() !== null, install: installChromium },
   { name: 'schemathesis', isThere: () => findSchemathesis() !== null, install: installSchemathesis },
 ];
@@ -30,18 +35,30 @@ async function install(): Promise<void> {
   }
 }
 
-/** Data of a service started by hand is for trying things out, so it goes when the service ends. */
+/** Data of a service started by hand is for trying things out, so it goes when the services end. */
 async function start(): Promise<void> {
   await installPostgres((text) => console.log(`${text} …`));
+  await installRedis();
   const folder = await mkdtemp(join(tmpdir(), 'atlas-services-'));
+  // PostgreSQL runs as a user of its own, who must be able to pass.
+  await chmod(folder, 0o755);
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done());
   });
   try {
-    const server = await startNativePostgres(folder, undefined, PORT);
-    console.log(`PostgreSQL 15 runs. Its data goes when it ends (Ctrl+C).\n\n  DATABASE_URL=${server.url}\n`);
-    await Promise.race([ended, server.exited]);
-    await server.stop();
+    const redisFolder = join(folder, 'redis');
+    await mkdir(redisFolder);
+    const redis = await startNativeRedis(redisFolder, REDIS_PORT);
+    try {
+      const postgres = await startNativePostgres(join(folder, 'postgres'), undefined, POSTGRES_PORT);
+      console.log(
+        `PostgreSQL 15 and Redis run. Their data goes when they end (Ctrl+C).\n\n  DATABASE_URL=${postgres.url}\n  REDIS_URL=${redis.url}\n`,
+      );
+      await Promise.race([ended, postgres.exited, redis.exited]);
+      await postgres.stop();
+    } finally {
+      await redis.end('SIGTERM');
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
