@@ -9,7 +9,7 @@ import { createEnvelope } from './envelope/envelope.ts';
 import { errors } from './envelope/errors.ts';
 import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
-import { loadShedding } from './envelope/load-shedding.ts';
+import { type Admission, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
 import { RedFigures } from './envelope/red-figures.ts';
 import { requestId } from './envelope/request-id.ts';
@@ -17,7 +17,7 @@ import { securityHeaders } from './envelope/security-headers.ts';
 import { mountAccounts } from './features/accounts/router.ts';
 import { mountDocumentation } from './features/documentation/router.ts';
 import { mountHealth } from './features/health/router.ts';
-import { authentication } from './features/keys/authentication.ts';
+import { authentication, publicIdOf } from './features/keys/authentication.ts';
 import { mountLedger } from './features/ledger/router.ts';
 import { mountMetrics } from './features/metrics/router.ts';
 import { mountPing } from './features/ping/router.ts';
@@ -25,40 +25,50 @@ import { mountProblems } from './features/problems/router.ts';
 import { mountTransfers } from './features/transfers/router.ts';
 import { notFound } from './http/not-found.ts';
 import { openApiDocument } from './http/openapi-document.ts';
-import { pipelineErrors } from './http/pipeline-errors.ts';
+import { pipelineErrors, refusals } from './http/pipeline-errors.ts';
 import { createToProblem } from './http/problem.ts';
 import { compileRoutes } from './http/resolve-route.ts';
 import { RouteTable } from './http/route.ts';
+import { eventLoopDelayMs } from './instrumentation/event-loop.ts';
 import {
   createMetrics,
   registerDatabaseMetrics,
   registerHttpMetrics,
   registerLedgerMetrics,
-  registerSheddingMetrics,
 } from './instrumentation/metrics.ts';
 import { errorLog, requestLog } from './instrumentation/request-log.ts';
+import { registerSheddingMetrics } from './instrumentation/shedding-metrics.ts';
 import { createServices, type Services } from './services.ts';
-import { Permits } from './shedding/permits.ts';
+import { AdmissionControl } from './shedding/admission.ts';
+import { LoopLimit } from './shedding/loop-limit.ts';
 import { VERSION } from './version.ts';
 
 const JSON_DEPTH_MAX = 32;
+// What waits for the ledger makes its next batch larger, and half of what a payment may take is left for that.
+const LEDGER_QUEUE_MS = 50;
 
-/** Builds every part once, mounts every route, and puts the envelope in front. Production and tests call it alike. */
-export function createApp(deps: Deps) {
+/**
+ * Builds every part once, mounts every route, and puts the envelope in front. Production and tests call it alike;
+ * benchmarks add routes of their own.
+ */
+export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = () => {}) {
   const { config, logger } = deps;
   const services = createServices(deps);
   const registry = createMetrics();
   const app = new OpenAPIHono<{ Bindings: Exchange }>();
   const routes = new RouteTable(app);
 
-  mountHealth(routes, services.health, { version: VERSION, environment: config.ENVIRONMENT });
-  if (config.PROMETHEUS_ENABLED) mountMetrics(routes, registry);
+  mountHealth(routes, services.health, { version: VERSION, environment: config.ENVIRONMENT }, () =>
+    deps.permits.figures(),
+  );
+  if (config.PROMETHEUS_ENABLED) mountMetrics(routes, registry, deps.scrapeCluster);
   if (config.DOCS_ENABLED) mountDocumentation(routes, () => openApiDocument(app));
   mountProblems(routes);
   mountPing(routes);
   mountAccounts(routes, services.accounts);
   mountTransfers(routes, services.transfers, services.accounts);
   mountLedger(routes, services.ledger);
+  mountMore(routes);
 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
   const toProblem = createToProblem(errorLog(logger));
@@ -66,15 +76,27 @@ export function createApp(deps: Deps) {
   app.notFound(notFound(resolved, toProblem));
 
   const figures = new RedFigures(resolved.all);
-  const permits = new Permits(config.LOAD_SHEDDING_MAX_CONCURRENT, pipelineErrors.overloaded);
+  const admission = new AdmissionControl({
+    permits: deps.permits,
+    routes: resolved.all,
+    queueMs: { ledger: LEDGER_QUEUE_MS },
+    loop: new LoopLimit(eventLoopDelayMs()),
+    keyIdOf: publicIdOf,
+    refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
+    nowMs: () => performance.now(),
+  });
   registerHttpMetrics(registry, figures);
-  registerSheddingMetrics(registry, () => permits.figures());
+  registerSheddingMetrics(
+    registry,
+    () => admission.figures(),
+    () => deps.permits.figures(),
+  );
   registerLedgerMetrics(registry, () => services.groupCommit.figures());
   registerDatabaseMetrics(registry, deps.connectionsMax);
 
-  const layers = pipeline(deps, services, toProblem, figures, permits);
+  const layers = pipeline(deps, services, toProblem, figures, admission);
   const fetch = createEnvelope(layers, (request, exchange) => app.fetch(request, exchange), resolved.resolve);
-  return { ...services, app, fetch, layers, routes: routes.facts, resolved };
+  return { ...services, app, fetch, layers, routes: routes.facts, resolved, registry, admission };
 }
 
 export type App = ReturnType<typeof createApp>;
@@ -85,7 +107,7 @@ function pipeline(
   { keys }: Services,
   toProblem: ToProblem,
   figures: RedFigures,
-  permits: Permits,
+  admission: Admission,
 ): Middleware[] {
   return [
     requestId(),
@@ -98,7 +120,7 @@ function pipeline(
     errors(toProblem),
     compression(),
     hostCheck(pipelineErrors.invalidHost),
-    loadShedding(permits, toProblem),
+    loadShedding(admission, toProblem),
     authentication(keys),
     bodyLimit({
       jsonDepthMax: JSON_DEPTH_MAX,

@@ -59,7 +59,9 @@ const origins = () => {
     .meta({ allowed });
 };
 
-/** The one schema of all settings. `.env.example`, `atlas config`, `--help` and the table of the README come from it. */
+/**
+ * The one schema of all settings. `.env.example`, `atlas config`, `--help` and the table of the README come from it.
+ */
 export const settingsSchema = z.object({
   ENVIRONMENT: z
     .enum(['development', 'test', 'staging', 'production'])
@@ -72,8 +74,8 @@ export const settingsSchema = z.object({
     .meta(meta('Service', 'Address to listen on. 0.0.0.0 for every interface.')),
   API_PORT: integer(0, 65_535).default(8000).meta(meta('Service', 'Port to listen on. 0 takes a free one.')),
   API_WORKERS: integer(1, 64)
-    .default(1)
-    .meta(meta('Service', 'Worker processes; only one is started.', later)),
+    .optional()
+    .meta(meta('Service', 'Worker processes that share the port (Linux). Unset: one for each core.')),
   HTTP_TIMEOUT: decimal(0.1, 240)
     .default(30)
     .meta(meta('Service', 'Seconds after which a request is answered 504. Callers may ask for less.')),
@@ -116,17 +118,20 @@ export const settingsSchema = z.object({
   REDIS_URL: url('redis', 'rediss')
     .optional()
     .meta(
-      meta('Redis', 'Where Redis is. Unset: limits and caches of this process only.', {
-        secret: true,
-        ...later,
-      }),
+      meta('Redis', 'Where Redis is. Unset: each worker has a fixed share of the limits.', { secret: true }),
     ),
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, { error: 'must be 1 to 64 letters, digits or any of . _ -' })
+    .default('atlas')
+    .meta({
+      ...meta('Redis', 'Begins the name of every key, so that deployments can share one Redis.'),
+      allowed: '1 to 64 letters, digits or any of . _ -',
+    }),
   REDIS_MAX_CONNECTIONS: integer(1, 1000)
     .default(50)
-    .meta(meta('Redis', 'Connections of this host to Redis.', later)),
-  REDIS_TIMEOUT: decimal(0.01, 60)
-    .default(5)
-    .meta(meta('Redis', 'Seconds that one command may take.', later)),
+    .meta(meta('Redis', 'Connections of this host to Redis, divided among its workers.', later)),
+  REDIS_TIMEOUT: decimal(0.01, 60).default(5).meta(meta('Redis', 'Seconds that one command may take.')),
   KAFKA_BROKERS: list('host:port pairs, comma-separated')
     .default([])
     .meta(meta('Kafka', 'Brokers as host:port, comma-separated. Empty: the outbox is the event log.', later)),
@@ -174,7 +179,7 @@ export const settingsSchema = z.object({
     ),
   LOAD_SHEDDING_MAX_CONCURRENT: integer(1, 1_000_000)
     .default(1000)
-    .meta(meta('Resilience', 'Requests in flight above which Atlas answers 429.')),
+    .meta(meta('Resilience', 'Requests in flight over all workers and hosts above which Atlas answers 429.')),
   PROMETHEUS_ENABLED: flag().default(true).meta(meta('Observability', 'Serve /metrics.')),
   OTEL_ENABLED: flag()
     .default(false)
@@ -203,7 +208,9 @@ export interface SettingDescription extends Readonly<SettingMeta> {
 /** A start that cannot go on: what failed, why, and what to do, for a person to read. */
 export class ConfigError extends Error {}
 
-/** Reads the environment and `.env`; the environment wins. An empty value counts as unset. Throws {@link ConfigError}. */
+/**
+ * Reads the environment and `.env`; the environment wins. An empty value counts as unset. Throws {@link ConfigError}.
+ */
 export function loadConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   envFile = '.env',

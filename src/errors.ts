@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'request_aborted'
   | 'dependency_unavailable'
   | 'deadline_exceeded'
+  | 'deadline_too_short'
   | 'internal';
 
 /** What may travel with an error to the caller. Nothing else of an error does. */

@@ -1,5 +1,6 @@
 import { appliedMigrations, readMigrations } from './adapters/migrations.ts';
 import { inTime, isTransient, mapDatabaseError, pingPostgres } from './adapters/postgres.ts';
+import { pingRedis } from './adapters/redis.ts';
 import type { Deps } from './deps.ts';
 import { createAccountRepository } from './features/accounts/repository.ts';
 import { createAccountService } from './features/accounts/service.ts';
@@ -22,11 +23,12 @@ const SILENCE_MS = 1000;
 export type Services = ReturnType<typeof createServices>;
 
 /** Builds the services of every feature over opened dependencies: what the routes and the commands call. */
-export function createServices({ config, sql, databaseMode, lifecycle }: Deps) {
+export function createServices({ config, sql, redis, databaseMode, lifecycle }: Deps) {
   const transferRepository = createTransferRepository(sql);
   const groupCommit = new GroupCommit({
     post: (requests) =>
       inTime(transferRepository.post(requests), config.DATABASE_TIMEOUT * 1000 + SILENCE_MS),
+    waitedMs: transferRepository.waitedMs,
     isTransient,
     mapError: mapDatabaseError,
     batchItemsMax: BATCH_ITEMS_MAX,
@@ -39,6 +41,13 @@ export function createServices({ config, sql, databaseMode, lifecycle }: Deps) {
     required: true,
     ping: (signal: AbortSignal) => pingPostgres(sql, signal),
   };
+  const redisProbe = redis && {
+    name: 'redis',
+    mode: 'connected' as const,
+    // Without it the workers keep to their parts of the cap, and everything is served.
+    required: false,
+    ping: () => pingRedis(redis),
+  };
   const isMigrated = async () => (await appliedMigrations(sql)) >= (await readMigrations()).length;
 
   return {
@@ -46,13 +55,23 @@ export function createServices({ config, sql, databaseMode, lifecycle }: Deps) {
     accounts: createAccountService(createAccountRepository(sql)),
     transfers: createTransferService(transferRepository, groupCommit),
     ledger: createLedgerService(createLedgerRepository(sql)),
-    health: createHealthService([postgresProbe], lifecycle, isMigrated),
+    health: createHealthService(
+      redisProbe ? [postgresProbe, redisProbe] : [postgresProbe],
+      lifecycle,
+      isMigrated,
+    ),
     groupCommit,
-    /** What a server does beside answering. */
+    /** What a server does beside answering: each worker for what it has in memory, or one of them for the host. */
     jobs: [
-      { name: 'write when keys were last used', everyMs: 30_000, run: keys.flushLastUsed },
+      {
+        name: 'write when keys were last used',
+        by: 'each' as const,
+        everyMs: 30_000,
+        run: keys.flushLastUsed,
+      },
       {
         name: 'forget old idempotency keys',
+        by: 'one' as const,
         everyMs: 3_600_000,
         run: () => transferRepository.forgetKeys(IDEMPOTENCY_DAYS),
       },

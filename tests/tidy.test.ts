@@ -35,10 +35,10 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   resilience: { values: 'utils errors' },
   adapters: { values: 'resilience utils errors' },
   instrumentation: { values: 'adapters utils', types: 'envelope shedding config errors' },
-  http: { values: 'utils errors version', types: 'envelope' },
+  http: { values: 'utils errors version', types: 'envelope shedding' },
   features: { values: 'http adapters resilience utils errors', types: 'envelope instrumentation' },
   services: { values: 'features adapters resilience', types: 'deps' },
-  deps: { values: 'adapters', types: 'config features instrumentation' },
+  deps: { values: 'adapters shedding', types: 'config features instrumentation' },
   app: {
     values: 'services features http envelope shedding instrumentation adapters version',
     types: 'deps config',

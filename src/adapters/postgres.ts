@@ -28,11 +28,14 @@ const UNWRITABLE = /^(?:53...|25006)$/;
 export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOptions): Sql {
   return postgres(url, {
     max: connectionsMax,
+    // As few as the driver can on one connection: the cancel of a query that waits there ends the one that runs.
+    ...{ max_pipeline: 1 },
     idle_timeout: 60,
     connect_timeout: timeoutSeconds,
     // The driver's own waits grow to 20 s for the whole pool, and callers would sit through them.
     backoff: () => Math.random() * RECONNECT_SECONDS_MAX,
-    // Columns only: the driver's whole `camel` would rename the members of JSON values too, and metadata is the caller's.
+    // Columns only: the driver's whole `camel` would rename the members of JSON values too, and metadata is the
+    // caller's.
     transform: { column: { from: postgres.toCamel } },
     onnotice: () => {},
     connection: {

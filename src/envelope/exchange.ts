@@ -16,6 +16,8 @@ export interface MatchedRoute {
   readonly scope: string | null;
   /** False for health, metrics and docs: they answer when everything else is refused. */
   readonly sheddable: boolean;
+  /** What the route may have to wait in line for, such as `database`, or null where it only computes. */
+  readonly resource: string | null;
   readonly timeoutMs: number;
   readonly bodyLimitBytes: number;
   /** Whether answers of this route can be large enough to be worth compressing. */

@@ -2,8 +2,9 @@ import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 
 /** Decides who may enter. `admit` answers null when the request may, else the error that refuses it. */
 export interface Admission {
-  admit(exchange: Exchange): Error | null;
-  release(exchange: Exchange): void;
+  admit(request: Request, exchange: Exchange): Error | null;
+  /** `status` is what the handler answered, or 0 where it threw. */
+  release(exchange: Exchange, status: number): void;
 }
 
 /**
@@ -13,16 +14,30 @@ export interface Admission {
 export function loadShedding(admission: Admission, toProblem: ToProblem): Middleware {
   return (next) => (request, exchange) => {
     if (!exchange.route.sheddable) return next(request, exchange);
-    const refusal = admission.admit(exchange);
+    const refusal = admission.admit(request, exchange);
     if (refusal !== null) return toProblem(refusal, exchange);
+    let response: Response | Promise<Response>;
     try {
-      const response = next(request, exchange);
-      if (response instanceof Promise) return response.finally(() => admission.release(exchange));
-      admission.release(exchange);
-      return response;
+      response = next(request, exchange);
     } catch (error) {
-      admission.release(exchange);
+      admission.release(exchange, 0);
       throw error;
     }
+    if (response instanceof Promise) return settled(response, exchange);
+    admission.release(exchange, response.status);
+    return response;
   };
+
+  function settled(pending: Promise<Response>, exchange: Exchange): Promise<Response> {
+    return pending.then(
+      (response) => {
+        admission.release(exchange, response.status);
+        return response;
+      },
+      (error) => {
+        admission.release(exchange, 0);
+        throw error;
+      },
+    );
+  }
 }

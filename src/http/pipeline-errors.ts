@@ -1,4 +1,5 @@
 import { AtlasError } from '../errors.ts';
+import type { Refusal } from '../shedding/admission.ts';
 
 const JITTER_SECONDS = 3;
 
@@ -19,13 +20,42 @@ export const pipelineErrors = {
     new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
-  // Jitter keeps the refused from coming back all at once (AWS Builders' Library, timeouts and retries).
-  overloaded: () => {
-    const retryAfterSeconds = 1 + Math.floor(Math.random() * JITTER_SECONDS);
-    const headers = { 'RateLimit-Policy': '"shed";q=1', RateLimit: `"shed";r=0;t=${retryAfterSeconds}` };
-    return new AtlasError('overloaded', 'As many requests are in flight as Atlas serves at once.', {
-      retryAfterSeconds,
-      headers,
-    });
-  },
 } as const;
+
+const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
+  permits: 'As many requests are in flight as Atlas serves at once.',
+  resource: 'What this request needs is busy; it would have to wait too long.',
+  loop: 'This worker has more to compute than it can.',
+  priority: 'Atlas serves more important requests first at this moment.',
+};
+
+/**
+ * Makes the errors that refuse requests. They are made once and used again, because a refusal must cost less than what
+ * it saves: an error takes longer to build than a decision. `q` of the policy is the cap of the cluster.
+ */
+export function refusals(cap: number): (reason: Refusal) => AtlasError {
+  const hopeless = new AtlasError(
+    'deadline_too_short',
+    'The time left is shorter than half of the answers here take; nothing was done.',
+  );
+  const made = new Map(
+    Object.entries(SHED_DETAILS).map(([reason, detail]) => [
+      reason,
+      Array.from({ length: JITTER_SECONDS }, (_, i) => shed(detail, i + 1, cap)),
+    ]),
+  );
+  return (reason) => {
+    if (reason === 'deadline') return hopeless;
+    // Jitter keeps the refused from coming back all at once (AWS Builders' Library, timeouts and retries).
+    return made.get(reason)![Math.floor(Math.random() * JITTER_SECONDS)]!;
+  };
+}
+
+/** RateLimit fields as in draft-ietf-httpapi-ratelimit-headers. */
+function shed(detail: string, retryAfterSeconds: number, cap: number): AtlasError {
+  const headers = {
+    'RateLimit-Policy': `"shed";q=${cap}`,
+    RateLimit: `"shed";r=0;t=${retryAfterSeconds}`,
+  };
+  return new AtlasError('overloaded', detail, { retryAfterSeconds, headers });
+}

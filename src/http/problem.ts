@@ -160,8 +160,8 @@ export const PROBLEM_KINDS: Readonly<Record<ErrorCode, ProblemKind>> = {
   overloaded: kind(
     429,
     'Atlas is full',
-    'As many requests are in flight as Atlas serves at once. This is not a quota of your key.',
-    'Wait for the seconds of Retry-After and try again; the same Idempotency-Key makes that safe.',
+    'More is asked for than Atlas, or what this route needs, can serve in time; `detail` says which. This is not a quota of your key.',
+    'Wait for the seconds of Retry-After and try again; the same Idempotency-Key makes that safe. What can wait may say so: Priority: u=7.',
   ),
   queue_full: kind(
     429,
@@ -186,6 +186,12 @@ export const PROBLEM_KINDS: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The deadline passed',
     'The answer was not ready in the time that the caller or the route allows.',
     'The request may still take effect. Send it again with the same Idempotency-Key to learn the result.',
+  ),
+  deadline_too_short: kind(
+    504,
+    'The deadline cannot be met',
+    'The time that the caller allows is shorter than what half of the answers of this route take now.',
+    'Nothing was done. Allow more time, or try again later.',
   ),
   internal: kind(
     500,

@@ -31,6 +31,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       tier: 'default',
       scope: null,
       sheddable: true,
+      resource: null,
       timeoutMs,
       bodyLimitBytes: JSON_BODY_LIMIT_BYTES,
       compressible: false,

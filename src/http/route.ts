@@ -25,6 +25,8 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly scope: string | null;
   /** False only for health, metrics and docs. */
   readonly sheddable?: boolean;
+  /** What requests of this route may have to wait in line for; each such resource has a limit of its own. */
+  readonly resource?: 'database' | 'ledger';
   readonly compressible?: boolean;
   readonly bodyLimitBytes?: number;
   readonly params?: P;
@@ -81,6 +83,7 @@ export class RouteTable {
       tier,
       scope,
       sheddable: route.sheddable ?? true,
+      resource: route.resource ?? null,
       bodyLimitBytes: route.bodyLimitBytes ?? JSON_BODY_LIMIT_BYTES,
       compressible: route.compressible ?? false,
     });

@@ -1,7 +1,6 @@
 import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
 import { queryFigures } from '../adapters/postgres.ts';
 import type { RedFigures } from '../envelope/red-figures.ts';
-import type { SheddingFigures } from '../shedding/permits.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 
 /** Counts of the group commit, as the ledger keeps them. */
@@ -13,7 +12,8 @@ export interface LedgerFigures {
   readonly refused: number;
 }
 
-interface Sample {
+/** One sample of a metric. `metricName` is for the parts of a histogram. */
+export interface Sample {
   readonly labels: Record<string, string | number>;
   readonly value: number;
   readonly metricName?: string;
@@ -32,6 +32,9 @@ export function createMetrics(): Registry {
   return registry;
 }
 
+/** How samples of several workers become one. Sums are for what adds up, such as requests; a cap does not. */
+export type Aggregator = 'sum' | 'average' | 'min' | 'max' | 'first';
+
 /** Registers a counter or gauge whose samples are computed at scrape time. */
 export function registerFigures(
   registry: Registry,
@@ -39,14 +42,15 @@ export function registerFigures(
   name: string,
   help: string,
   read: () => Sample[],
+  aggregator: Aggregator = 'sum',
 ): void {
   // prom-client asks a metric only for its name and `get()`, so figures kept elsewhere need no second copy.
   const metric = {
     name,
     help,
     type,
-    aggregator: 'sum',
-    get: async () => ({ name, help, type, aggregator: 'sum', values: read() }),
+    aggregator,
+    get: async () => ({ name, help, type, aggregator, values: read() }),
   };
   registry.registerMetric(metric as unknown as Gauge);
 }
@@ -119,21 +123,6 @@ function histogramSamples(
     { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
     { metricName: `${name}_count`, labels, value: count },
   ];
-}
-
-/** What load shedding decided. */
-export function registerSheddingMetrics(registry: Registry, read: () => SheddingFigures): void {
-  const one = (value: number, labels: Record<string, string> = {}) => ({ labels, value });
-  registerFigures(registry, 'gauge', 'atlas_shedding_in_flight', 'Permits in use', () => [
-    one(read().inFlight),
-  ]);
-  registerFigures(registry, 'gauge', 'atlas_shedding_in_flight_max', 'Permits there are', () => [
-    one(read().inFlightMax),
-  ]);
-  registerFigures(registry, 'counter', 'atlas_shedding_decisions_total', 'Decisions by outcome', () => [
-    one(read().admitted, { decision: 'admitted' }),
-    one(read().refused, { decision: 'refused' }),
-  ]);
 }
 
 /** What the group commit of transfers does. */

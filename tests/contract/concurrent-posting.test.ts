@@ -11,8 +11,10 @@ const REQUESTS = 400;
 /** A worker of its own: a pool, and a group commit over it. */
 function openWorker(url: string, batchItemsMax = 1000) {
   const sql = openPostgres({ url, connectionsMax: 3, timeoutSeconds: 20 });
+  const { post, waitedMs } = createTransferRepository(sql);
   const groupCommit = new GroupCommit({
-    post: createTransferRepository(sql).post,
+    post,
+    waitedMs,
     isTransient,
     mapError: mapDatabaseError,
     batchItemsMax,

@@ -37,6 +37,8 @@ test('/health/deep tells of each dependency how it does', async () => {
     dependencies: [
       { name: 'postgresql', mode: 'connected', status: 'healthy', latencyMs: expect.any(Number) },
     ],
+    // Without Redis, limits are a fixed share.
+    loadShedding: { mode: 'static', cap: 1000, limit: 1000, workers: 1 },
   });
 });
 

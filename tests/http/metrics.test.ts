@@ -140,9 +140,13 @@ test('load shedding, the ledger and the database tell of themselves', () =>
     const samples = await scrape(atlas);
     const one = (name: string, labels = {}) => find(samples, name, labels).map(({ value }) => value);
     expect(one('atlas_shedding_in_flight')).toEqual([0]);
-    expect(one('atlas_shedding_in_flight_max')).toEqual([1000]);
-    expect(one('atlas_shedding_decisions_total', { decision: 'admitted' })).toEqual([3]);
-    expect(one('atlas_shedding_decisions_total', { decision: 'refused' })).toEqual([0]);
+    expect(one('atlas_shedding_permits_limit')).toEqual([1000]);
+    expect(one('atlas_shedding_permits_cap')).toEqual([1000]);
+    expect(one('atlas_shedding_mode', { mode: 'static' })).toEqual([1]);
+    const admitted = (tier: string) => one('atlas_shedding_decisions_total', { decision: 'admitted', tier });
+    expect([admitted('critical'), admitted('default'), admitted('non-critical')]).toEqual([[1], [2], [0]]);
+    expect(one('atlas_shedding_decisions_total', { decision: 'refused' }).every((n) => n === 0)).toBe(true);
+    expect(one('atlas_shedding_resource_engaged', { resource: 'ledger' })).toEqual([0]);
     expect(one('atlas_ledger_batches_total')).toEqual([1]);
     expect(one('atlas_ledger_items_total')).toEqual([1]);
     expect(one('atlas_ledger_waiting_items')).toEqual([0]);

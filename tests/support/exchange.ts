@@ -9,6 +9,7 @@ export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
     tier: 'default',
     scope: null,
     sheddable: true,
+    resource: null,
     timeoutMs: 30_000,
     bodyLimitBytes: 1024,
     compressible: false,

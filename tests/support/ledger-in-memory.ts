@@ -92,6 +92,7 @@ export function groupCommitOver(
 ): GroupCommit {
   return new GroupCommit({
     post: ledger.post,
+    waitedMs: () => 0,
     isTransient: (error) => error instanceof ConnectionLoss,
     mapError: (error) =>
       error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'away') : error,

@@ -21,9 +21,19 @@ const DependencySchema = z
     error: z.string().optional(),
   })
   .openapi('DependencyHealth');
+const LimitsSchema = z
+  .strictObject({
+    mode: z.enum(['static', 'joining', 'learning', 'fresh', 'stale', 'floor']).openapi({
+      description: 'Where the limit of this worker comes from; `static` is a fixed share, without Redis',
+    }),
+    cap: z.int().openapi({ description: 'Requests in flight that the whole cluster may have' }),
+    limit: z.int().openapi({ description: 'How many of them this worker may have now' }),
+    workers: z.int().openapi({ description: 'Workers that share the cap' }),
+  })
+  .openapi('LoadShedding');
 // Not an extension: `allOf` of two schemas that each refuse unknown members refuses everything.
 const DeepHealthSchema = z
-  .strictObject({ ...ABOUT, dependencies: z.array(DependencySchema) })
+  .strictObject({ ...ABOUT, dependencies: z.array(DependencySchema), loadShedding: LimitsSchema })
   .openapi('DeepHealthResponse');
 const ReadinessSchema = z
   .strictObject({ ready: z.boolean(), reasons: z.array(z.string()) })
@@ -36,8 +46,13 @@ export interface About {
   readonly environment: string;
 }
 
-/** `/health` and its kin. They need no key and are never shed. */
-export function mountHealth(routes: RouteTable, health: HealthService, about: About): void {
+/** `/health` and its kin. They need no key and are never shed. `limits` answers how load shedding stands. */
+export function mountHealth(
+  routes: RouteTable,
+  health: HealthService,
+  about: About,
+  limits: () => z.infer<typeof LimitsSchema>,
+): void {
   const open = { method: 'get', tag: 'Health', tier: 'critical', scope: null, sheddable: false } as const;
   const self = (status: z.infer<typeof StatusSchema>) => ({
     status,
@@ -70,7 +85,9 @@ export function mountHealth(routes: RouteTable, health: HealthService, about: Ab
     },
     async ({ c }) => {
       const { status, dependencies } = await health.deep();
-      return c.json({ ...self(status), dependencies }, status === 'unhealthy' ? 503 : 200);
+      const { mode, cap, limit, workers } = limits();
+      const loadShedding = { mode, cap, limit, workers };
+      return c.json({ ...self(status), dependencies, loadShedding }, status === 'unhealthy' ? 503 : 200);
     },
   );
 

@@ -1,5 +1,6 @@
 import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelope/exchange.ts';
 import { AtlasError } from '../../errors.ts';
+import { publicPart } from './domain.ts';
 import type { KeyService } from './service.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -18,6 +19,14 @@ export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
       return principal.then((found) => enter(found, scope, next, request, exchange));
     return enter(principal, scope, next, request, exchange);
   };
+}
+
+/**
+ * The public id in the token that a request brings, or null. It is not verified: good to tell callers apart, no more.
+ */
+export function publicIdOf(request: Request): string | null {
+  const token = bearerToken(request.headers.get('authorization'));
+  return token === undefined ? null : publicPart(token);
 }
 
 function bearerToken(header: string | null): string | undefined {

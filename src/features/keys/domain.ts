@@ -42,8 +42,8 @@ export interface TokenParts {
 }
 
 /**
- * Makes a token: `atlas_live_`, public id, `_`, 256 random bits, CRC-32 of all before it. A scanner finds leaked tokens by
- * prefix and checksum without asking anybody (the format of GitHub's tokens).
+ * Makes a token: `atlas_live_`, public id, `_`, 256 random bits, CRC-32 of all before it. A scanner finds leaked
+ * tokens by prefix and checksum without asking anybody (the format of GitHub's tokens).
  */
 export function makeToken(): { token: string; id: string; secretHash: Buffer } {
   const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
@@ -57,6 +57,12 @@ export function parseToken(token: string): TokenParts | null {
   const parts = TOKEN.exec(token);
   if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[3]) return null;
   return { id: parts[1]!, secret: parts[2]! };
+}
+
+/** The public id as it stands in a token, without a look at the rest; null where it cannot be one. */
+export function publicPart(token: string): string | null {
+  const end = PREFIX.length + ID_LENGTH;
+  return token.startsWith(PREFIX) && token[end] === '_' ? token.slice(PREFIX.length, end) : null;
 }
 
 /** 256 random bits need no slow hash: there is nothing to guess. */

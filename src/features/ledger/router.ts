@@ -48,6 +48,7 @@ export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
         'Recomputes every balance from the transfers, in one snapshot. Reads everything, so call it rarely.',
       tag: 'Ledger',
       tier: 'non-critical',
+      resource: 'database',
       scope: 'ledger:admin',
       compressible: true,
       responses: { 200: jsonOf('What was found', VerificationSchema) },

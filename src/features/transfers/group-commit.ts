@@ -6,6 +6,8 @@ import type { PostRequest, PostResult } from './domain.ts';
 export interface GroupCommitOptions {
   /** Runs requests in one transaction and answers in their order. */
   readonly post: (requests: readonly PostRequest[]) => Promise<PostResult[]>;
+  /** Milliseconds that the last batch stood in line behind those of other processes. */
+  readonly waitedMs: () => number;
   /** Whether the same batch should be run again: it was the victim of another transaction, or may have committed. */
   readonly isTransient: (error: unknown) => boolean;
   /** What a caller is told of an error of the database. */
@@ -25,6 +27,11 @@ interface Waiting {
 const ATTEMPTS_MAX = 3;
 const FIRST_WAIT_MS = 100;
 const RETRY_AFTER_SECONDS = 1;
+// Of the time until its turn, a batch stays open for three quarters and stands in line for the last one.
+const OPEN_PER_WAIT = 3;
+const OPEN_MS_MAX = 25;
+const WAIT_MS_MIN = 0.5;
+const SMOOTHING = 0.3;
 
 /** Counts since the start, for the metrics. */
 export interface GroupCommitFigures {
@@ -45,6 +52,7 @@ export class GroupCommit {
   #waiting: Waiting[] = [];
   #waitingItems = 0;
   #busy = false;
+  #lineMs = 0;
   #batches = 0;
   #items = 0;
   #retries = 0;
@@ -112,10 +120,21 @@ export class GroupCommit {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
+      await this.#stayOpen();
       this.#dropGone();
       if (this.#waiting.length > 0) await this.#run(this.#seal());
     }
     this.#busy = false;
+  }
+
+  /**
+   * Batches of several workers run one after the other in the database. While others are first, sealing gains nothing
+   * and makes the batch smaller, so it takes requests until its turn is near.
+   */
+  async #stayOpen(): Promise<void> {
+    this.#lineMs += (this.#options.waitedMs() - this.#lineMs) * SMOOTHING;
+    if (this.#lineMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
+    await Bun.sleep(Math.min(OPEN_MS_MAX, this.#lineMs * OPEN_PER_WAIT));
   }
 
   /** A lost connection tells nobody by itself, so those callers are looked for before each batch. */

@@ -26,12 +26,15 @@ export interface TransferRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<TransferPage>;
+  /** Milliseconds that the last batch stood in line behind those of other workers. */
+  waitedMs(): number;
   /** Deletes the idempotency records older than `days`, in bounded steps, and tells how many went. */
   forgetKeys(days: number): Promise<number>;
 }
 
 interface PostedRow {
   postedAt: Date;
+  waitedMs: number;
   states: ('fresh' | 'replayed' | 'reused')[];
   outcomes: (Outcome | null)[];
   transferIds: string[];
@@ -48,12 +51,15 @@ export function createTransferRepository(sql: Sql): TransferRepository {
   const selectMany = (ids: readonly string[]) =>
     sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`;
 
+  let waitedMs = 0;
+
   async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
     const items = requests.flatMap((request) => request.orders);
     const accounts = numberAccounts(items);
     const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
     const [row] = await countQuery(sql<[PostedRow]>`
-      SELECT posted_at, to_json(states) AS states, to_json(outcomes) AS outcomes,
+      SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
+             to_json(states) AS states, to_json(outcomes) AS outcomes,
              to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
       FROM post_transfers(
         ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
@@ -68,6 +74,7 @@ export function createTransferRepository(sql: Sql): TransferRepository {
         ${arrayOf(items.map((item) => item.amount))}::bigint[],
         ${quotedArrayOf(items.map((item) => item.reference))}::text[],
         ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`);
+    waitedMs = row.waitedMs;
     return toResults(requests, row);
   }
 
@@ -103,6 +110,7 @@ export function createTransferRepository(sql: Sql): TransferRepository {
 
   return {
     post,
+    waitedMs: () => waitedMs,
     async find(id, signal) {
       const [row] = await runQuery(selectMany([id]), signal);
       return row ? toTransfer(row) : null;

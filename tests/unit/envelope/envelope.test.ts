@@ -9,7 +9,9 @@ import { metrics } from '../../../src/envelope/metrics.ts';
 import { RedFigures } from '../../../src/envelope/red-figures.ts';
 import { requestId } from '../../../src/envelope/request-id.ts';
 import { securityHeaders } from '../../../src/envelope/security-headers.ts';
-import { Permits } from '../../../src/shedding/permits.ts';
+import { AdmissionControl } from '../../../src/shedding/admission.ts';
+import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
+import { StaticShare } from '../../../src/shedding/static-share.ts';
 import { now, pendingResponse, plainProblem, routeOf } from '../../support/exchange.ts';
 
 const request = () => new Request('http://atlas.test/things', { headers: { 'X-Request-ID': 'mine' } });
@@ -18,7 +20,14 @@ const request = () => new Request('http://atlas.test/things', { headers: { 'X-Re
 function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
   const route = routeOf({ timeoutMs });
   const figures = new RedFigures([route]);
-  const permits = new Permits(1, () => new Error('full'));
+  const admission = new AdmissionControl({
+    permits: new StaticShare(1, 1, 1),
+    routes: [route],
+    loop: new LoopLimit(() => 0),
+    keyIdOf: () => null,
+    refuse: () => new Error('full'),
+    nowMs: () => performance.now(),
+  });
   const layers = [
     requestId(),
     securityHeaders(false),
@@ -29,7 +38,7 @@ function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
       exceeded: () => new Error('too late'),
     }),
     errors(plainProblem),
-    loadShedding(permits, plainProblem),
+    loadShedding(admission, plainProblem),
   ];
   const counted: number[] = [];
   const statuses = () => {
@@ -37,7 +46,7 @@ function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
     figures.forEachStatus((_, status, count) => counted.push(status, count));
     return counted;
   };
-  return { fetch: createEnvelope(layers, handler, () => route), figures, permits, statuses };
+  return { fetch: createEnvelope(layers, handler, () => route), figures, admission, statuses };
 }
 
 describe('the composition', () => {
@@ -110,12 +119,12 @@ describe('the composition', () => {
 
 describe('the whole pipeline', () => {
   test('answers a synchronous handler without a single promise', () => {
-    const { fetch, statuses, permits } = pipelineOver(() => new Response('ok'));
+    const { fetch, statuses, admission } = pipelineOver(() => new Response('ok'));
     const response = now(fetch(request()));
     expect(response.headers.get('x-request-id')).toBe('mine');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(statuses()).toEqual([200, 1]);
-    expect(permits.figures().inFlight).toBe(0);
+    expect(admission.figures().inFlight).toBe(0);
   });
 
   test('counts and names what an asynchronous handler answers', async () => {
@@ -125,7 +134,7 @@ describe('the whole pipeline', () => {
   });
 
   test('counts, names and protects what comes of a handler that throws, and gives its permit back', () => {
-    const { fetch, statuses, permits, figures } = pipelineOver(() => {
+    const { fetch, statuses, admission, figures } = pipelineOver(() => {
       throw new Error('thrown');
     });
     const response = now(fetch(request()));
@@ -133,21 +142,21 @@ describe('the whole pipeline', () => {
     expect(response.headers.get('x-request-id')).toBe('mine');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(statuses()).toEqual([500, 1]);
-    expect([permits.figures().inFlight, figures.inFlight]).toEqual([0, 0]);
+    expect([admission.figures().inFlight, figures.inFlight]).toEqual([0, 0]);
   });
 
   test('answers at the deadline but holds the permit until the handler has noticed', async () => {
     const { promise, resolve } = pendingResponse();
-    const { fetch, statuses, permits } = pipelineOver(() => promise, 3);
+    const { fetch, statuses, admission } = pipelineOver(() => promise, 3);
     const response = await fetch(request());
     expect(await response.text()).toBe('too late');
     expect(response.headers.get('x-request-id')).toBe('mine');
-    expect(permits.figures().inFlight).toBe(1);
+    expect(admission.figures().inFlight).toBe(1);
     expect(await now(fetch(request())).text()).toBe('full');
     resolve(new Response('too late to matter'));
     await promise;
     await Promise.resolve();
-    expect(permits.figures().inFlight).toBe(0);
+    expect(admission.figures().inFlight).toBe(0);
     expect(statuses()).toEqual([500, 2]);
   });
 });

@@ -10,7 +10,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
   return {
     inside,
     released,
-    admit(exchange) {
+    admit(_request, exchange) {
       if (inside.length >= permits) return new Error('full');
       inside.push(exchange);
       return null;

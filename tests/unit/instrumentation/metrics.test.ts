@@ -7,7 +7,6 @@ import {
   registerDatabaseMetrics,
   registerHttpMetrics,
   registerLedgerMetrics,
-  registerSheddingMetrics,
 } from '../../../src/instrumentation/metrics.ts';
 import { routeOf } from '../../support/exchange.ts';
 
@@ -81,17 +80,6 @@ describe('the HTTP metrics', () => {
     live.record(0, 200, 1);
     expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toHaveLength(1);
   });
-});
-
-test('the metrics of load shedding tell permits and decisions', async () => {
-  const registry = new Registry();
-  registerSheddingMetrics(registry, () => ({ inFlight: 3, inFlightMax: 10, admitted: 40, refused: 5 }));
-  expect(linesOf(await registry.metrics(), 'atlas_shedding')).toEqual([
-    'atlas_shedding_in_flight 3',
-    'atlas_shedding_in_flight_max 10',
-    'atlas_shedding_decisions_total{decision="admitted"} 40',
-    'atlas_shedding_decisions_total{decision="refused"} 5',
-  ]);
 });
 
 test('the metrics of the ledger tell batches and what waits', async () => {

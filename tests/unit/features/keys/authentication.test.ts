@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { AbortReason, type Principal } from '../../../../src/envelope/exchange.ts';
 import { AtlasError } from '../../../../src/errors.ts';
-import { authentication } from '../../../../src/features/keys/authentication.ts';
+import { authentication, publicIdOf } from '../../../../src/features/keys/authentication.ts';
+import { makeToken } from '../../../../src/features/keys/domain.ts';
 import { exchangeOf, now } from '../../../support/exchange.ts';
 import { refusalOf } from '../../../support/refusal.ts';
 
@@ -110,4 +111,27 @@ test('errors of the handler pass', async () => {
   expect(() => throwing(request, exchange)).toThrow('thrown');
   const rejecting = authentication(keysOf(true))(() => Promise.reject(new Error('rejected')));
   await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
+});
+
+describe('the public id that a request brings', () => {
+  const { token, id } = makeToken();
+
+  test.each([`Bearer ${token}`, `bearer   ${token} `])('is read from the header %#', (authorization) => {
+    expect(publicIdOf(asking(authorization).request)).toBe(id);
+  });
+
+  test('is not verified: it only tells callers apart', () => {
+    expect(publicIdOf(asking(`Bearer ${token.slice(0, -1)}!`).request)).toBe(id);
+  });
+
+  test.each(['Basic dXNlcjpwYXNz', 'Bearer good', 'Bearer', `Bearer ${token} extra`])(
+    'is null with the header %#',
+    (authorization) => {
+      expect(publicIdOf(asking(authorization).request)).toBeNull();
+    },
+  );
+
+  test('is null without a header', () => {
+    expect(publicIdOf(exchangeOf().request)).toBeNull();
+  });
 });

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { hashSecret, isSecret, makeToken, parseToken } from '../../../../src/features/keys/domain.ts';
+import {
+  hashSecret,
+  isSecret,
+  makeToken,
+  parseToken,
+  publicPart,
+} from '../../../../src/features/keys/domain.ts';
 
 const FORM = /^atlas_live_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}[0-9A-Za-z]{6}$/;
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -71,6 +77,35 @@ describe('a token', () => {
     let checksum = '';
     for (; crc > 0; crc = Math.floor(crc / 62)) checksum = ALPHABET[crc % 62] + checksum;
     expect(token.slice(-6)).toBe(checksum.padStart(6, '0'));
+  });
+});
+
+describe('the public part of a token', () => {
+  test('is the id of its key', () => {
+    const { token, id } = makeToken();
+    expect(publicPart(token)).toBe(id);
+  });
+
+  test('is read without a look at the rest, and never holds anything of the secret', () => {
+    const { token, id } = makeToken();
+    expect(publicPart(`${token.slice(0, 28)}anything`)).toBe(id);
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const part = publicPart(`atlas_live_${text}`);
+        expect(part === null || part.length === 16).toBe(true);
+      }),
+      { numRuns: 300, seed: 13 },
+    );
+  });
+
+  test.each([
+    '',
+    'atlas_live_',
+    'atlas_live_0123456789abcdef',
+    'atlas_live_0123456789abcde_',
+    'other_live_0123456789abcdef_',
+  ])('is null of %j', (token) => {
+    expect(publicPart(token)).toBeNull();
   });
 });
 

@@ -1,0 +1,273 @@
+import { TIERS } from './priority.ts';
+
+/** What completed on a resource since the last update. */
+export interface Completions {
+  /** All that gave its place back, failures included. */
+  readonly ended: number;
+  /** Those whose time tells something; the sums are over them. */
+  readonly count: number;
+  readonly durationMsSum: number;
+  /** What the same requests would have taken without a queue: the sum of the baselines of their routes. */
+  readonly baselineMsSum: number;
+}
+
+// Wait in a queue that is worth having, so that the bottleneck never idles: of the most important tier, in full.
+const QUEUE_MS_MIN = 10;
+const QUEUE_SHARE = 0.8;
+// A tier may make callers wait for that much of it, so that the more important ones find room above the others.
+const QUEUE_OF_RANK = [0.25, 0.5, 1] as const;
+const FLOOR_OF_RANK = [4, 6, 8] as const;
+// A burst is welcome if the resource can take it in an eyeblink. What it can take is known after its first standing
+// queue; until then the permits are the only limit.
+const IDLE_MAX = 2;
+const BURST_MIN = 64;
+const BURST_SECONDS = 0.08;
+const BURST_GROWTH = 3;
+const STANDING_MIN = 8;
+const BURST_OF_CRITICAL = 1.5;
+const CRITICAL_FALL = 0.6;
+// An answer that takes so much longer than usual has waited for something.
+const LATE = 1.1;
+const CALM_UPDATES = 20;
+const CALM_LOST = 3;
+const PROBE_GROWTH = 1.1;
+const SLOW_MS_MAX = 1000;
+const SLOWNESS_MAX = 10;
+const SLOWNESS_KEPT = 0.999;
+// Figures follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
+// After some answers' time at the lowest limits, it is tried out whether more in flight make answers slower.
+// Where that is the queue it costs callers time, so it is tried less and less often.
+const PINNED_WAITS = 3;
+const PINNED_WAITS_GROWTH = 4;
+const PINNED_WAITS_MAX = 192;
+const PINNED_PROBE = 2;
+const SMOOTHING = 0.4;
+const SMOOTHING_MS = 100;
+
+/**
+ * A limit on the requests in flight at one resource that may be a bottleneck. While nothing stands in line it is out of
+ * the way: a multiple of what was in use. A standing queue (the least in flight over an interval, as in CoDel, RFC
+ * 8289) engages it; then it is rate × (baseline + a short wait), the bandwidth-delay product of BBR, for each tier its
+ * own.
+ *
+ * A slower resource looks like a queue. So when fewer in flight do not make answers faster, the slowness is taken as
+ * given for a while, instead of refusing ever more: the failure of limits that trust their baseline.
+ */
+export class AdaptiveLimit {
+  readonly name: string;
+  readonly #queueMs: number;
+  /** Requests that use the resource now. */
+  inFlight = 0;
+  #leastInFlight = 0;
+  #mostInFlight = 0;
+  #refused = 0;
+  readonly #limits = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  #isEngaged = false;
+  #calmUpdates = 0;
+  #standingMs = 0;
+  #peak = 0;
+  #burst = Number.POSITIVE_INFINITY;
+  #ratePerSecond = 0;
+  /** Completions per second while something stood in line: what the resource can take. 0 before that was seen. */
+  #capacityPerSecond = 0;
+  #latencyMs = 0;
+  #baselineMs = 0;
+  #slowness = 1;
+  #pinnedMs = 0;
+  #pinnedWaits = PINNED_WAITS;
+  #probe: { readonly inFlight: number; readonly latencyMs: number; leftMs: number } | null = null;
+  #reference: { inFlight: number; latencyMs: number; fellMs: number } | null = null;
+
+  /** `queueMs`: a wait in line that is worth having here, at least, for the most important callers. */
+  constructor(name: string, queueMs = QUEUE_MS_MIN) {
+    this.name = name;
+    this.#queueMs = queueMs;
+  }
+
+  /** Whether a request of this rank fits. Counts the refusal where it does not. */
+  admits(rank: number): boolean {
+    if (this.inFlight < this.#limits[rank]!) return true;
+    this.#refused++;
+    return false;
+  }
+
+  enter(): void {
+    if (++this.inFlight > this.#mostInFlight) this.#mostInFlight = this.inFlight;
+  }
+
+  leave(): void {
+    if (--this.inFlight < this.#leastInFlight) this.#leastInFlight = this.inFlight;
+  }
+
+  /** The most that used the resource at once since the last update. */
+  get mostInFlight(): number {
+    return this.#mostInFlight;
+  }
+
+  /** True while something stands in line at the resource, and requests are refused for it. */
+  get isEngaged(): boolean {
+    return this.#isEngaged;
+  }
+
+  /** The limit of the most important tier: what may be in flight at all. */
+  get limit(): number {
+    return Math.floor(this.#limits[TIERS.length - 1]!);
+  }
+
+  /** Moves the limit by what was seen since the last update, some tens of milliseconds ago. */
+  update(elapsedMs: number, { ended, count, durationMsSum, baselineMsSum }: Completions): void {
+    const refused = this.#refused;
+    const standing = this.#leastInFlight;
+    const most = this.#mostInFlight;
+    this.#refused = 0;
+    this.#leastInFlight = this.inFlight;
+    this.#mostInFlight = this.inFlight;
+    const weight = 1 - Math.exp(-elapsedMs / Math.max(SMOOTHING_MS, this.#latencyMs));
+    this.#ratePerSecond += ((ended * 1000) / elapsedMs - this.#ratePerSecond) * weight;
+    if (count > 0) {
+      this.#latencyMs = smooth(this.#latencyMs, durationMsSum / count);
+      this.#baselineMs = smooth(this.#baselineMs, baselineMsSum / count);
+    }
+    if (this.#latencyMs < this.#slowness * this.#baselineMs)
+      this.#slowness = Math.max(1, this.#latencyMs / this.#baselineMs);
+    if (this.#isEngaged) this.#steer(elapsedMs, standing, refused);
+    else {
+      // Where nothing is answered at all, no answer can tell that it was late.
+      const isLate = count === 0 || durationMsSum > this.#slowness * baselineMsSum * LATE;
+      this.#watch(elapsedMs, isLate ? standing : 0, most, refused);
+    }
+  }
+
+  #watch(elapsedMs: number, standing: number, most: number, refused: number): void {
+    const isKnown = this.#baselineMs > 0;
+    const waits = isKnown && standing >= STANDING_MIN && this.#predictedMs(standing) > this.#targetMs(2);
+    this.#standingMs = waits ? this.#standingMs + elapsedMs : 0;
+    // Requests that came a moment ago are not late yet, however many they are.
+    if (this.#standingMs > this.#baselineMs + elapsedMs / 2) {
+      this.#engage();
+      return;
+    }
+    const isFast = this.#predictedMs(most) < this.#targetMs(2);
+    if (isFast) this.#peak = Math.max(most, this.#peak * 0.99);
+    const isIdle = (this.#ratePerSecond * this.#baselineMs) / 1000 < IDLE_MAX;
+    // Nobody can say yet that an idle resource could not take it all at once.
+    if (this.#capacityPerSecond === 0 && isIdle) this.#burst = Number.POSITIVE_INFINITY;
+    const usual = Math.max(BURST_MIN, this.#capacityPerSecond * BURST_SECONDS, this.#peak * BURST_GROWTH);
+    if (!isIdle && this.#burst === Number.POSITIVE_INFINITY) this.#burst = usual;
+    else this.#burst = Math.max(usual, refused > 0 && isFast ? this.#burst * 2 : this.#burst * 0.95);
+    this.#limits[0] = this.#burst;
+    this.#limits[1] = this.#burst;
+    this.#limits[2] = this.#burst * BURST_OF_CRITICAL;
+  }
+
+  #engage(): void {
+    this.#isEngaged = true;
+    this.#calmUpdates = 0;
+    this.#reference = null;
+    this.#probe = null;
+    this.#pinnedMs = 0;
+    this.#pinnedWaits = PINNED_WAITS;
+    this.#capacityPerSecond = this.#ratePerSecond;
+    for (const rank of this.#limits.keys())
+      this.#limits[rank] = Math.min(this.#limits[rank]!, this.inFlight * 1.25);
+    for (const rank of QUEUE_OF_RANK.keys()) this.#setLimit(rank, 1);
+  }
+
+  #steer(elapsedMs: number, standing: number, refused: number): void {
+    this.#learnSlowness(elapsedMs);
+    const waits = this.#latencyMs > this.#targetMs(2);
+    // At some moment, fewer were there than the resource works on at once: those who come have no line to stand in.
+    const isFree = !waits && this.#predictedMs(standing) < this.#slowness * this.#baselineMs;
+    this.#capacityPerSecond = Math.max(this.#capacityPerSecond, this.#ratePerSecond);
+    this.#calmUpdates =
+      isFree || (refused === 0 && !waits)
+        ? this.#calmUpdates + 1
+        : Math.max(0, this.#calmUpdates - CALM_LOST);
+    if (isFree) this.#probe = null;
+    else if (this.#isProbing(elapsedMs, refused)) return;
+    if (isFree && refused > 0) for (const rank of this.#limits.keys()) this.#limits[rank]! *= PROBE_GROWTH;
+    else if (refused > 0 || waits) for (const rank of QUEUE_OF_RANK.keys()) this.#setLimit(rank, 0.5);
+    if (this.#calmUpdates < CALM_UPDATES) return;
+    this.#isEngaged = false;
+    this.#standingMs = 0;
+    this.#burst = Math.max(...this.#limits);
+  }
+
+  #setLimit(rank: number, weight: number): void {
+    const before = this.#limits[rank]!;
+    const wanted = (this.#ratePerSecond * this.#targetMs(rank)) / 1000;
+    const next = before + (wanted - before) * weight;
+    // The most important callers are let down gently: what stands in line drains by refusing the others.
+    const least = rank === TIERS.length - 1 ? before * CRITICAL_FALL : 0;
+    this.#limits[rank] = Math.max(FLOOR_OF_RANK[rank]!, least, next);
+  }
+
+  /** Fewer in flight and no faster: then it is not the queue. Looked at when what was admitted since has completed. */
+  #learnSlowness(elapsedMs: number): void {
+    const inFlight = (this.#ratePerSecond * this.#latencyMs) / 1000;
+    this.#slowness = 1 + (this.#slowness - 1) * SLOWNESS_KEPT;
+    const reference = this.#reference;
+    if (reference === null || inFlight > reference.inFlight * 1.3) {
+      this.#reference = { inFlight, latencyMs: this.#latencyMs, fellMs: 0 };
+      return;
+    }
+    if (inFlight > reference.inFlight * 0.75) return;
+    reference.fellMs += elapsedMs;
+    if (reference.fellMs < reference.latencyMs * 1.5 + 2 * elapsedMs) return;
+    const faster = Math.log(reference.latencyMs / this.#latencyMs);
+    const fewer = Math.log(reference.inFlight / Math.max(inFlight, 0.1));
+    if (faster < fewer / 2) this.#acceptSlowness(reference.inFlight);
+    this.#reference = { inFlight, latencyMs: this.#latencyMs, fellMs: 0 };
+  }
+
+  /** More in flight and no slower: then it is not the queue either. Tried only where the limits can fall no further. */
+  #isProbing(elapsedMs: number, refused: number): boolean {
+    const inFlight = (this.#ratePerSecond * this.#latencyMs) / 1000;
+    const waitMs = SMOOTHING_MS + Math.min(this.#latencyMs, SLOW_MS_MAX);
+    const probe = this.#probe;
+    if (probe === null) {
+      const isPinned = refused > 0 && this.#limits[1]! <= FLOOR_OF_RANK[1] && this.#isSlow();
+      this.#pinnedMs = isPinned ? this.#pinnedMs + elapsedMs : 0;
+      if (this.#pinnedMs < this.#pinnedWaits * waitMs) return false;
+      this.#pinnedMs = 0;
+      this.#probe = { inFlight, latencyMs: this.#latencyMs, leftMs: 2 * waitMs };
+      for (const rank of this.#limits.keys()) this.#limits[rank]! *= PINNED_PROBE;
+      return true;
+    }
+    probe.leftMs -= elapsedMs;
+    if (probe.leftMs > 0) return true;
+    this.#probe = null;
+    const slower = Math.log(this.#latencyMs / probe.latencyMs);
+    const more = Math.log(inFlight / probe.inFlight);
+    if (more > 0.25 && slower < more / 2) this.#acceptSlowness(inFlight);
+    else this.#pinnedWaits = Math.min(PINNED_WAITS_MAX, this.#pinnedWaits * PINNED_WAITS_GROWTH);
+    return false;
+  }
+
+  #isSlow(): boolean {
+    return this.#latencyMs > this.#slowness * this.#baselineMs * LATE;
+  }
+
+  /** Takes the time of answers as given, and goes back to where it was before so many were refused for nothing. */
+  #acceptSlowness(inFlight: number): void {
+    if (!this.#isSlow()) return;
+    const slownessMax = Math.max(SLOWNESS_MAX, SLOW_MS_MAX / this.#baselineMs);
+    this.#slowness = Math.min(slownessMax, this.#latencyMs / this.#baselineMs);
+    for (const rank of this.#limits.keys()) this.#limits[rank] = Math.max(this.#limits[rank]!, inFlight);
+  }
+
+  /** How long an answer should take at most, for a rank. */
+  #targetMs(rank: number): number {
+    const usualMs = this.#slowness * this.#baselineMs;
+    return usualMs + Math.max(this.#queueMs, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
+  }
+
+  /** How long those in flight take to get through (Little's law). */
+  #predictedMs(inFlight: number): number {
+    return (inFlight * 1000) / Math.max(this.#ratePerSecond, 0.001);
+  }
+}
+
+function smooth(before: number, now: number): number {
+  return before === 0 ? now : before + (now - before) * SMOOTHING;
+}

@@ -1,0 +1,72 @@
+import { LEVELS } from './priority.ts';
+
+// What stays above the cutoff must still ask for more than there is, or permits would lie idle.
+const MARGIN = 1.25;
+const SMOOTHING = 0.2;
+// No cutoff without this many arrivals in a second: a handful says nothing of who asks.
+const ARRIVALS_MIN = 20;
+
+/**
+ * Finds the level below which requests are refused at once while permits run short: the highest one above which still
+ * more is asked for than can be served (the histogram of priorities of Cinnamon, Uber 2023). Arrivals are counted
+ * whether they are admitted or not, so refusing changes nothing about the next answer.
+ */
+export class Cutoff {
+  readonly #arrivals = new Float64Array(LEVELS);
+  readonly #perSecond = new Float64Array(LEVELS);
+  #admitted = 0;
+  #servedPerSecond = 0;
+  #level = 0;
+
+  /** The level of this worker alone; 0 refuses nobody. */
+  get level(): number {
+    return this.#level;
+  }
+
+  get arrivalsPerSecond(): number {
+    return this.#perSecond.reduce((sum, count) => sum + count, 0);
+  }
+
+  arrived(level: number): void {
+    this.#arrivals[level]!++;
+  }
+
+  admitted(): void {
+    this.#admitted++;
+  }
+
+  /** Refuses nobody and forgets who came: what was seen in one shortage says nothing of the next. */
+  rest(): void {
+    if (this.#level === 0 && this.#servedPerSecond === 0) return;
+    this.#level = 0;
+    this.#admitted = 0;
+    this.#servedPerSecond = 0;
+    this.#arrivals.fill(0);
+    this.#perSecond.fill(0);
+  }
+
+  /** Moves the level. `short`: requests were refused for want of permits since the last call. */
+  update(elapsedSeconds: number, short: boolean): void {
+    for (let level = 0; level < LEVELS; level++) {
+      this.#perSecond[level] = smooth(this.#perSecond[level]!, this.#arrivals[level]! / elapsedSeconds);
+    }
+    this.#servedPerSecond = smooth(this.#servedPerSecond, this.#admitted / elapsedSeconds);
+    this.#arrivals.fill(0);
+    this.#admitted = 0;
+    this.#level = short || this.#level > 0 ? this.#find() : 0;
+  }
+
+  #find(): number {
+    if (this.arrivalsPerSecond < ARRIVALS_MIN) return 0;
+    let above = 0;
+    for (let level = LEVELS - 1; level > 0; level--) {
+      above += this.#perSecond[level]!;
+      if (above >= this.#servedPerSecond * MARGIN) return level;
+    }
+    return 0;
+  }
+}
+
+function smooth(before: number, now: number): number {
+  return before + (now - before) * SMOOTHING;
+}

@@ -1,0 +1,196 @@
+-- The account of the cluster's permits: one hash, one script, run for every beat. Times are milliseconds.
+-- KEYS[1]  the hash: field `account` holds the state of all, every other field is one worker; values are JSON arrays.
+-- ARGV     now (empty: the clock of Redis; contract tests alone set it), run id of the server, verb, worker id, and for
+--          a beat: seq, claim, wanted, inFlight, cap, cutoff, arrivals, standing, workers, epoch, version
+-- Answers  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff}, or {0}
+--          for a beat that is not newer than the last one. All numbers are whole.
+local TTL, RETENTION, SWEEP, WORKERS_MAX = 900, 600000, 86400000, 512
+local STEP_MAX, STEP_DOUBTFUL = 150, 50
+local JOINING, MEMBER, EXITED = 1, 2, 3
+-- Places in the array of a worker, and in that of the account.
+local SEQ, EXPIRES, LEASE, WANTED, INFLIGHT, CAP, CUTOFF, ARRIVALS, ACK, STANDING, SINCE, FRESH =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local RUN_ID, TIME, CLOCK, EPOCH, LEARNING_UNTIL, WORKERS, FRESH_WORKERS, VERSION, SWEEP_AT, NAMELESS =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local run_id, verb, id = ARGV[2], ARGV[3], ARGV[4]
+
+local account, workers, known = nil, {}, 0
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if fields[i] == 'account' then
+    account = cjson.decode(fields[i + 1])
+  else
+    workers[fields[i]] = cjson.decode(fields[i + 1])
+    known = known + 1
+  end
+end
+
+local mine = workers[id]
+local seq = verb == 'beat' and tonumber(ARGV[5]) or 0
+if mine and (mine[STANDING] == EXITED or (verb == 'beat' and seq <= mine[SEQ])) then
+  return { 0 }
+end
+if not mine and known >= WORKERS_MAX then return { 0 } end
+
+local changed = {}
+local is_new = not account
+if is_new then account = { run_id, now, 0, 0, 0, 0, 0, 0, SWEEP, 0 } end
+local gap = now - account[TIME]
+if is_new or account[RUN_ID] ~= run_id or gap < 0 or gap > TTL then
+  -- Who holds what may be forgotten or out of date: for one TTL, which ends every lease that nobody confirms, claims
+  -- are taken as they come and nothing else is granted. The number of workers is kept: too high is safe.
+  account[RUN_ID] = run_id
+  account[EPOCH] = math.max(account[EPOCH] + 1, now)
+  account[LEARNING_UNTIL] = account[CLOCK] + TTL
+  account[FRESH_WORKERS] = 0
+  for name, worker in pairs(workers) do
+    if worker[STANDING] ~= EXITED then
+      worker[EXPIRES], worker[LEASE] = math.min(worker[EXPIRES], account[CLOCK]), 0
+      -- An acknowledgement of -1 marks a worker that has not been heard in this epoch.
+      worker[ACK], worker[FRESH] = -1, 0
+      changed[name] = true
+    end
+  end
+else
+  -- A clock of its own. Beats come more often than STEP_MAX, so a wider gap may be a jump of the server's clock, which
+  -- must not end a lease before its worker does: 200 ms early at most. After a silence, leases last a little longer.
+  account[CLOCK] = account[CLOCK] + (gap > STEP_MAX and STEP_DOUBTFUL or gap)
+end
+account[TIME] = now
+local clock = account[CLOCK]
+
+-- The names of silent workers are forgotten after RETENTION; their number is not until one or two SWEEPs later.
+local named = 0
+for name, worker in pairs(workers) do
+  if name ~= id and clock - worker[EXPIRES] > RETENTION then
+    account[FRESH_WORKERS] = account[FRESH_WORKERS] - worker[FRESH]
+    workers[name], changed[name] = nil, nil
+    redis.call('HDEL', KEYS[1], name)
+  elseif worker[STANDING] ~= EXITED then
+    named = named + 1
+  end
+end
+if clock >= account[SWEEP_AT] then
+  local nameless = math.max(0, account[WORKERS] - named)
+  local forgotten = math.min(nameless, account[NAMELESS])
+  account[WORKERS] = account[WORKERS] - forgotten
+  account[NAMELESS] = nameless - forgotten
+  account[SWEEP_AT] = clock + SWEEP
+end
+
+local function save()
+  local arguments = { 'account', cjson.encode(account) }
+  for name in pairs(changed) do
+    arguments[#arguments + 1] = name
+    arguments[#arguments + 1] = cjson.encode(workers[name])
+  end
+  redis.call('HSET', KEYS[1], unpack(arguments))
+  redis.call('PEXPIRE', KEYS[1], 2 * SWEEP)
+end
+
+if verb == 'exit' then
+  if mine then
+    account[WORKERS] = account[WORKERS] - 1
+    account[FRESH_WORKERS] = account[FRESH_WORKERS] - mine[FRESH]
+  end
+  -- What is left is a mark, so that a beat that was delayed does not raise the dead.
+  workers[id] = { 0, clock, 0, 0, 0, 0, 0, 0, 0, EXITED, 0, 0 }
+  changed[id] = true
+  save()
+  return { 1 }
+end
+
+local claim, wanted, in_flight, cap = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local standing, knows = tonumber(ARGV[12]), tonumber(ARGV[13])
+local was_away = not mine or mine[ACK] < 0 or clock >= mine[EXPIRES]
+if not mine or mine[ACK] < 0 then
+  local fresh = 0
+  if not mine then named = named + 1 end
+  if not mine and standing == 0 then
+    fresh = 1
+    account[FRESH_WORKERS] = account[FRESH_WORKERS] + 1
+    account[WORKERS] = account[WORKERS] + 1
+  elseif tonumber(ARGV[14]) ~= account[EPOCH] then
+    -- It was counted before the account lost its memory, and so were those it knew of; who came since adds to them.
+    local base = math.max(account[WORKERS] - account[FRESH_WORKERS], knows)
+    account[WORKERS] = base + account[FRESH_WORKERS]
+  end
+  account[WORKERS] = math.max(account[WORKERS], named)
+  account[VERSION] = account[VERSION] + 1
+  mine = { 0, 0, 0, 0, 0, 0, 0, 0, 0, standing == MEMBER and MEMBER or JOINING, account[VERSION], fresh }
+  workers[id] = mine
+end
+mine[SEQ], mine[EXPIRES], mine[LEASE], mine[WANTED] = seq, clock + TTL, claim, wanted
+mine[INFLIGHT], mine[CAP], mine[CUTOFF], mine[ARRIVALS] = in_flight, cap, tonumber(ARGV[10]), tonumber(ARGV[11])
+mine[ACK] = tonumber(ARGV[14]) == account[EPOCH] and tonumber(ARGV[15]) or 0
+
+local learning = clock < account[LEARNING_UNTIL]
+if mine[STANDING] == JOINING and not learning then
+  -- It may hold something once every live member has heard of it and so divides the cap by one more.
+  local is_known = true
+  for name, worker in pairs(workers) do
+    if worker[STANDING] == MEMBER and clock < worker[EXPIRES] and worker[ACK] < mine[SINCE] then is_known = false end
+  end
+  if is_known then mine[STANDING] = MEMBER end
+end
+
+local held, in_flight_all, wanted_all, arrivals, weighted, members = 0, 0, 0, 0, 0, {}
+for name, worker in pairs(workers) do
+  if worker[STANDING] ~= EXITED and clock < worker[EXPIRES] then
+    held = held + worker[LEASE]
+    in_flight_all = in_flight_all + worker[INFLIGHT]
+    wanted_all = wanted_all + worker[WANTED]
+    arrivals = arrivals + worker[ARRIVALS]
+    weighted = weighted + worker[CUTOFF] * worker[ARRIVALS]
+    cap = math.min(cap, worker[CAP])
+    if worker[STANDING] == MEMBER then members[#members + 1] = worker end
+  end
+end
+
+-- Max-min fair: who wants least is served first, with at most an equal part of what is left for all who follow.
+local function fair_share()
+  table.sort(members, function(a, b)
+    if a[WANTED] ~= b[WANTED] then return a[WANTED] < b[WANTED] end
+    return a[SINCE] < b[SINCE]
+  end)
+  local left, share, place = cap, 0, 0
+  for i, worker in ipairs(members) do
+    local part = math.min(worker[WANTED], math.floor(left / (#members - i + 1)))
+    left = left - part
+    if worker == mine then share, place = part, i end
+  end
+  -- What nobody wants is split evenly, so that an idle worker can serve should Redis go away.
+  local evenly = math.floor(left / #members)
+  local rest = left - evenly * #members
+  return share + evenly + (place <= rest and 1 or 0)
+end
+
+local others, lease = held - claim, 0
+local fitting = held > cap and math.floor(claim * cap / held) or claim
+if learning then
+  lease = fitting
+elseif mine[STANDING] == MEMBER then
+  local target = fair_share()
+  if claim < target then
+    lease = claim + math.min(target - claim, math.max(0, cap - held))
+  else
+    lease = target
+  end
+  -- Who comes back finds its permits lent to others, and takes no new one before they have given them back.
+  if held > cap then lease = math.min(lease, was_away and math.max(0, cap - others) or fitting) end
+end
+-- A lower lease is on record only when the worker has said that it went down.
+mine[LEASE] = math.max(claim, lease)
+changed[id] = true
+save()
+return {
+  1, lease, mine[STANDING], learning and 1 or 0, account[WORKERS], account[EPOCH], account[VERSION], cap,
+  others + mine[LEASE], in_flight_all, wanted_all, wanted_all > cap and 1 or 0,
+  arrivals > 0 and math.floor(weighted / arrivals) or 0,
+}

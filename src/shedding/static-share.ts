@@ -1,0 +1,52 @@
+import type { PermitDemand, PermitFigures, PermitSource } from './permit-source.ts';
+
+/** A fixed share of the cap: what a worker has where no Redis is configured. */
+export class StaticShare implements PermitSource {
+  readonly #cap: number;
+  readonly #workers: number;
+  #share: number;
+  #demand: (() => PermitDemand) | null = null;
+
+  constructor(cap: number, workers: number, share: number) {
+    this.#cap = cap;
+    this.#workers = workers;
+    this.#share = share;
+  }
+
+  limitAt(_nowMs: number): number {
+    return this.#share;
+  }
+
+  cutoffAt(_nowMs: number): null {
+    return null;
+  }
+
+  runShort(): void {}
+
+  observe(read: () => PermitDemand): void {
+    this.#demand = read;
+  }
+
+  setShare(permits: number): void {
+    this.#share = permits;
+  }
+
+  figures(): PermitFigures {
+    return {
+      mode: 'static',
+      cap: this.#cap,
+      limit: this.#share,
+      workers: this.#workers,
+      clusterHeld: this.#share,
+      clusterInFlight: this.#demand?.().inFlight ?? 0,
+      beats: 0,
+      beatFailures: 0,
+      beatMsSum: 0,
+      commands: 0,
+    };
+  }
+
+  async reportExit(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}

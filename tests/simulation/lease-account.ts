@@ -1,0 +1,249 @@
+import type { Beat, BeatReply, Standing } from '../../src/shedding/lease-protocol.ts';
+
+const TTL = 900;
+const STEP_MAX = 150;
+const STEP_DOUBTFUL = 50;
+const RETENTION = 600_000;
+const SWEEP = 86_400_000;
+const WORKERS_MAX = 512;
+const [JOINING, MEMBER, EXITED] = [1, 2, 3];
+
+/** What is stored of one worker, in the order of the array that the script stores. */
+interface Entry {
+  seq: number;
+  expires: number;
+  lease: number;
+  wanted: number;
+  inFlight: number;
+  cap: number;
+  cutoff: number;
+  arrivals: number;
+  ack: number;
+  standing: number;
+  since: number;
+  fresh: number;
+}
+
+/** Mistakes that the simulation plants to see that it finds them. */
+export interface AccountBugs {
+  /** Grants at once after it has forgotten who holds what. */
+  readonly noLearning?: boolean;
+  /** Counts only workers whose lease is running. */
+  readonly forgetsByExpiry?: boolean;
+  /** Lets a newcomer hold permits before the others have heard of it. */
+  readonly admitsAtOnce?: boolean;
+  /** Grants what a worker was told to give up before it has said that it did. */
+  readonly grantsUnreturned?: boolean;
+}
+
+/**
+ * What `lease-account.lua` does, line by line, for the simulation; a contract test holds the two together. Immutable
+ * state would cost too much here: copies for a fail-over are made by `clone`.
+ */
+export class LeaseAccount {
+  readonly #bugs: AccountBugs;
+  #isNew = true;
+  #runId = '';
+  #time = 0;
+  #clock = 0;
+  #epoch = 0;
+  #learningUntil = 0;
+  #workers = 0;
+  #fresh = 0;
+  #version = 0;
+  #sweepAt = SWEEP;
+  #nameless = 0;
+  #entries = new Map<string, Entry>();
+
+  constructor(bugs: AccountBugs = {}) {
+    this.#bugs = bugs;
+  }
+
+  clone(): LeaseAccount {
+    const copy = new LeaseAccount(this.#bugs);
+    copy.#isNew = this.#isNew;
+    copy.#runId = this.#runId;
+    copy.#time = this.#time;
+    copy.#clock = this.#clock;
+    copy.#epoch = this.#epoch;
+    copy.#learningUntil = this.#learningUntil;
+    copy.#workers = this.#workers;
+    copy.#fresh = this.#fresh;
+    copy.#version = this.#version;
+    copy.#sweepAt = this.#sweepAt;
+    copy.#nameless = this.#nameless;
+    copy.#entries = new Map([...this.#entries].map(([id, entry]) => [id, { ...entry }]));
+    return copy;
+  }
+
+  /** The fields of the hash as Redis holds them. */
+  stored(): Record<string, unknown[]> {
+    const workers = [...this.#entries].map(([id, entry]) => [id, Object.values(entry)]);
+    const account = [this.#runId, this.#time, this.#clock, this.#epoch, this.#learningUntil];
+    const counts = [this.#workers, this.#fresh, this.#version, this.#sweepAt, this.#nameless];
+    return Object.fromEntries(this.#isNew ? [] : [['account', [...account, ...counts]], ...workers]);
+  }
+
+  get isLearning(): boolean {
+    return this.#clock < this.#learningUntil && !this.#bugs.noLearning;
+  }
+
+  /** Permits on record of all whose lease is running. */
+  get held(): number {
+    let held = 0;
+    for (const entry of this.#entries.values()) if (this.#isLive(entry)) held += entry.lease;
+    return held;
+  }
+
+  /** Whether this worker's lease is on record and running. */
+  counts(id: string): boolean {
+    const entry = this.#entries.get(id);
+    return entry !== undefined && this.#isLive(entry);
+  }
+
+  #isLive(entry: Entry): boolean {
+    return entry.standing !== EXITED && this.#clock < entry.expires;
+  }
+
+  exit(nowMs: number, runId: string, id: string): boolean {
+    const mine = this.#entries.get(id);
+    if (mine ? mine.standing === EXITED : this.#entries.size >= WORKERS_MAX) return false;
+    this.#tick(nowMs, runId, id);
+    if (mine) {
+      this.#workers--;
+      this.#fresh -= mine.fresh;
+    }
+    this.#entries.set(id, entryOf({ expires: this.#clock, standing: EXITED! }));
+    return true;
+  }
+
+  beat(nowMs: number, runId: string, beat: Beat): BeatReply | null {
+    const { workerId, seq, claim, inFlight, standing, epoch } = beat;
+    let mine = this.#entries.get(workerId);
+    if (mine && (mine.standing === EXITED || seq <= mine.seq)) return null;
+    if (!mine && this.#entries.size >= WORKERS_MAX) return null;
+    let named = this.#tick(nowMs, runId, workerId);
+    const wasAway = !mine || mine.ack < 0 || this.#clock >= mine.expires;
+    if (!mine || mine.ack < 0) {
+      let fresh = 0;
+      if (!mine) named++;
+      if (!mine && standing === 0) {
+        fresh = 1;
+        this.#fresh++;
+        this.#workers++;
+      } else if (epoch !== this.#epoch) {
+        this.#workers = Math.max(this.#workers - this.#fresh, beat.workers) + this.#fresh;
+      }
+      this.#workers = Math.max(this.#workers, named);
+      this.#version++;
+      mine = entryOf({ standing: standing === MEMBER ? MEMBER : JOINING!, since: this.#version, fresh });
+      this.#entries.set(workerId, mine);
+    }
+    mine.seq = seq;
+    mine.expires = this.#clock + TTL;
+    mine.lease = claim;
+    mine.wanted = Math.ceil(beat.wanted);
+    mine.inFlight = inFlight;
+    mine.cap = beat.cap;
+    mine.cutoff = Math.floor(beat.cutoff);
+    mine.arrivals = Math.ceil(beat.arrivals);
+    mine.ack = epoch === this.#epoch ? beat.version : 0;
+
+    const live = [...this.#entries.values()].filter((entry) => this.#isLive(entry));
+    const isLearning = this.isLearning;
+    if (mine.standing === JOINING && (!isLearning || this.#bugs.admitsAtOnce)) {
+      const { since } = mine;
+      const isKnown = live.every((entry) => entry.standing !== MEMBER || entry.ack >= since);
+      if (isKnown || this.#bugs.admitsAtOnce) mine.standing = MEMBER!;
+    }
+    const sum = (figure: (entry: Entry) => number) => live.reduce((all, entry) => all + figure(entry), 0);
+    const cap = Math.min(...live.map((entry) => entry.cap));
+    const wanted = sum((entry) => entry.wanted);
+    const arrivals = sum((entry) => entry.arrivals);
+    const held = sum((entry) => entry.lease);
+    const others = held - claim;
+    const fitting = held > cap ? Math.floor((claim * cap) / held) : claim;
+    let lease = 0;
+    if (isLearning) lease = fitting;
+    else if (mine.standing === MEMBER) {
+      const target = fairShare(
+        live.filter((entry) => entry.standing === MEMBER),
+        mine,
+        cap,
+      );
+      lease = claim < target ? claim + Math.min(target - claim, Math.max(0, cap - held)) : target;
+      if (held > cap) lease = Math.min(lease, wasAway ? Math.max(0, cap - others) : fitting);
+    }
+    mine.lease = this.#bugs.grantsUnreturned ? lease : Math.max(claim, lease);
+    if (this.#bugs.forgetsByExpiry) this.#workers = live.length;
+    return {
+      lease,
+      standing: mine.standing as Standing,
+      isLearning,
+      workers: this.#workers,
+      epoch: this.#epoch,
+      version: this.#version,
+      cap,
+      held: others + mine.lease,
+      inFlight: sum((entry) => entry.inFlight),
+      wanted,
+      isShort: wanted > cap,
+      cutoff: arrivals > 0 ? Math.floor(sum((entry) => entry.cutoff * entry.arrivals) / arrivals) : 0,
+    };
+  }
+
+  /** Moves the clock, notices lost memory, forgets names. Answers how many workers it knows by name. */
+  #tick(nowMs: number, runId: string, id: string): number {
+    const gap = nowMs - this.#time;
+    if (this.#isNew || this.#runId !== runId || gap < 0 || gap > TTL) {
+      this.#isNew = false;
+      this.#runId = runId;
+      this.#epoch = Math.max(this.#epoch + 1, nowMs);
+      this.#learningUntil = this.#clock + TTL;
+      this.#fresh = 0;
+      for (const entry of this.#entries.values()) {
+        if (entry.standing === EXITED) continue;
+        entry.expires = Math.min(entry.expires, this.#clock);
+        entry.lease = 0;
+        entry.ack = -1;
+        entry.fresh = 0;
+      }
+    } else this.#clock += gap > STEP_MAX ? STEP_DOUBTFUL : gap;
+    this.#time = nowMs;
+    let named = 0;
+    for (const [name, entry] of this.#entries) {
+      if (name !== id && this.#clock - entry.expires > RETENTION) {
+        this.#fresh -= entry.fresh;
+        this.#entries.delete(name);
+      } else if (entry.standing !== EXITED) named++;
+    }
+    if (this.#clock >= this.#sweepAt) {
+      const nameless = Math.max(0, this.#workers - named);
+      const forgotten = Math.min(nameless, this.#nameless);
+      this.#workers -= forgotten;
+      this.#nameless = nameless - forgotten;
+      this.#sweepAt = this.#clock + SWEEP;
+    }
+    return named;
+  }
+}
+
+function entryOf(figures: Partial<Entry>): Entry {
+  const none = { seq: 0, expires: 0, lease: 0, wanted: 0, inFlight: 0, cap: 0, cutoff: 0, arrivals: 0 };
+  return { ...none, ack: 0, standing: 0, since: 0, fresh: 0, ...figures };
+}
+
+/** Max-min fair share of one worker: who wants least is served first; what nobody wants is split evenly. */
+function fairShare(members: Entry[], mine: Entry, cap: number): number {
+  members.sort((a, b) => a.wanted - b.wanted || a.since - b.since);
+  let left = cap;
+  let share = 0;
+  let place = 0;
+  members.forEach((entry, i) => {
+    const part = Math.min(entry.wanted, Math.floor(left / (members.length - i)));
+    left -= part;
+    if (entry === mine) [share, place] = [part, i];
+  });
+  const evenly = Math.floor(left / members.length);
+  return share + evenly + (place < left - evenly * members.length ? 1 : 0);
+}

@@ -1,0 +1,141 @@
+import type { LeaseHolder } from '../../src/shedding/lease-holder.ts';
+import type { BeatReply } from '../../src/shedding/lease-protocol.ts';
+import type { AccountBugs } from './lease-account.ts';
+import type { Holder } from './simulated-worker.ts';
+
+/** A mistake in the protocol, on one side of it. */
+export interface PlantedBug {
+  readonly account?: AccountBugs;
+  readonly riseAfterMs?: number;
+  readonly holder?: (real: LeaseHolder, cap: number) => Holder;
+}
+
+/** Passes everything on to the real holder; a bug replaces some of it. */
+function plain(real: LeaseHolder): Holder {
+  return {
+    limitAt: (nowMs) => real.limitAt(nowMs),
+    runShort: () => real.runShort(),
+    dueAtMs: () => real.dueAtMs(),
+    nextBeat: (nowMs, demand) => real.nextBeat(nowMs, demand),
+    answered: (seq, reply, nowMs) => real.answered(seq, reply, nowMs),
+    failed: (seq, nowMs) => real.failed(seq, nowMs),
+    leave: () => real.leave(),
+  };
+}
+
+function raisesBeforeGrant(real: LeaseHolder): Holder {
+  let extra = 0;
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => real.limitAt(nowMs) + extra,
+    nextBeat: (nowMs, demand) => {
+      const beat = real.nextBeat(nowMs, demand);
+      // Takes what it is about to ask for.
+      if (beat) extra = Math.min(2, Math.max(0, demand.wanted - beat.claim));
+      return beat;
+    },
+  };
+}
+
+function tellsBeforeGivingUp(real: LeaseHolder): Holder {
+  let kept = 0;
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => Math.max(real.limitAt(nowMs), kept),
+    nextBeat: (nowMs, demand) => {
+      const before = real.limitAt(nowMs);
+      const beat = real.nextBeat(nowMs, demand);
+      if (beat) kept = real.modeAt(nowMs) === 'floor' ? 0 : before;
+      return beat;
+    },
+    answered: (seq, reply, nowMs) => {
+      kept = 0;
+      return real.answered(seq, reply, nowMs);
+    },
+    failed: (seq, nowMs) => {
+      kept = 0;
+      return real.failed(seq, nowMs);
+    },
+  };
+}
+
+function acceptsLateReplies(real: LeaseHolder): Holder {
+  let revived = 0;
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => Math.max(real.limitAt(nowMs), real.modeAt(nowMs) === 'floor' ? 0 : revived),
+    answered: (seq, reply, nowMs) => {
+      const counts = real.answered(seq, reply, nowMs);
+      revived = counts ? 0 : (reply?.lease ?? 0);
+      return counts;
+    },
+  };
+}
+
+function ignoresExpiry(real: LeaseHolder): Holder {
+  let lease: number | null = null;
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => lease ?? real.limitAt(nowMs),
+    nextBeat: (nowMs, demand) => {
+      const beat = real.nextBeat(nowMs, demand);
+      return beat && { ...beat, claim: Math.max(lease ?? beat.claim, demand.inFlight) };
+    },
+    answered: (seq, reply, nowMs) => {
+      const counts = real.answered(seq, reply, nowMs);
+      if (counts) lease = reply!.lease;
+      return counts;
+    },
+  };
+}
+
+function expiryFromTheReply(real: LeaseHolder): Holder {
+  // Counts from the answer's arrival, which may be long after the account began to count.
+  let [heldUntilMs, lease] = [0, 0];
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => (nowMs < heldUntilMs ? lease : real.limitAt(nowMs)),
+    answered: (seq: number, reply: BeatReply | null, nowMs: number) => {
+      const counts = real.answered(seq, reply, nowMs);
+      if (counts) [heldUntilMs, lease] = [nowMs + 1200, reply!.lease];
+      return counts;
+    },
+  };
+}
+
+function floorIsCap(real: LeaseHolder, cap: number): Holder {
+  return {
+    ...plain(real),
+    limitAt: (nowMs) => {
+      const limit = real.limitAt(nowMs);
+      return real.modeAt(nowMs) === 'floor' ? cap : limit;
+    },
+  };
+}
+
+function claimsLessThanInFlight(real: LeaseHolder): Holder {
+  return {
+    ...plain(real),
+    nextBeat: (nowMs, demand) => {
+      const limit = real.limitAt(nowMs);
+      const beat = real.nextBeat(nowMs, demand);
+      return beat && { ...beat, claim: Math.min(beat.claim, limit) };
+    },
+  };
+}
+
+/** Mistakes that are easily made in this protocol, each of which the simulation must find. */
+export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
+  'a worker takes permits before they are granted': { holder: raisesBeforeGrant },
+  'a worker tells that it gave permits up before it has': { holder: tellsBeforeGivingUp },
+  'a worker accepts late replies': { holder: acceptsLateReplies },
+  'a worker ignores that its lease ended': { holder: ignoresExpiry },
+  'a worker counts its lease from the reply, and too long': { holder: expiryFromTheReply },
+  'a worker claims less than it has in flight': { holder: claimsLessThanInFlight },
+  'the floor is the whole cap': { holder: floorIsCap },
+  'the floor is taken at once': { riseAfterMs: 0 },
+  'a restarted Redis grants without learning': { account: { noLearning: true } },
+  'a worker that fell silent does not count any more': { account: { forgetsByExpiry: true } },
+  'a newcomer holds permits before the others know of it': { account: { admitsAtOnce: true } },
+  'permits are lent before they were given back': { account: { grantsUnreturned: true } },
+};

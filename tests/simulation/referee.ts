@@ -1,0 +1,148 @@
+import { type BeatReply, STANDING, VALID_MS } from '../../src/shedding/lease-protocol.ts';
+import type { SimulatedRedis } from './simulated-redis.ts';
+import type { SimulatedWorker } from './simulated-worker.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** What a seed showed to be broken. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** Checks by what they were made under: everybody reached Redis, everybody was cut off, or some were. */
+export interface Checks {
+  i1: number;
+  i2: number;
+  i3: number;
+}
+
+/**
+ * Watches the invariants I1 to I3 from outside, knowing all. It checks Σ in flight ≤ cap + what is excused, after every
+ * admission and whenever an excuse ends.
+ *
+ * A worker has lapsed when no beat was answered that it sent in the last VALID_MS. It is excused from the moment the
+ * account serves another beat while it has lapsed, outside of learning: only then can its permits be lent to others; or
+ * when it is paused beyond its lease. So
+ * nobody is excused when all reach Redis (I1) or when Redis is gone for all (I2). The excuse is worth
+ * max(floor, in flight), by a floor that the referee works out from what the worker was told and from who is alive,
+ * and it ends when the worker has a lease again and the account's sum of leases fits the cap: its overhang has drained.
+ * A worker that was never admitted is excused for what it has in flight, up to the floor it falls back to.
+ *
+ * When everybody has lapsed for longer than any request takes, all excuses end, and Σ in flight ≤ max(cap, Σ floors).
+ * Floors add up to more than the cap only when a worker was away while another one joined.
+ */
+export class Referee {
+  readonly #clock: VirtualClock;
+  readonly #redis: SimulatedRedis;
+  readonly #cap: number;
+  readonly #fallbackWorkers: number;
+  readonly #longestWorkMs: number;
+  readonly #workers: Set<SimulatedWorker>;
+  readonly #excused = new Map<SimulatedWorker, number>();
+  readonly checks: Checks = { i1: 0, i2: 0, i3: 0 };
+  readonly #admitted = new Set<SimulatedWorker>();
+  /** When the account last served a beat that may have granted permits. */
+  #grantedMs = Number.NEGATIVE_INFINITY;
+  /** What floors add up to above the cap, until the account has all leases within it again. */
+  #overhang = 0;
+  wasExcused = false;
+
+  constructor(
+    clock: VirtualClock,
+    redis: SimulatedRedis,
+    workers: Set<SimulatedWorker>,
+    limits: { readonly cap: number; readonly fallbackWorkers: number; readonly longestWorkMs: number },
+  ) {
+    this.#clock = clock;
+    this.#redis = redis;
+    this.#workers = workers;
+    this.#cap = limits.cap;
+    this.#fallbackWorkers = limits.fallbackWorkers;
+    this.#longestWorkMs = limits.longestWorkMs;
+  }
+
+  /** The account has answered a beat: whoever has lapsed is excused now, and an excuse may have ended. */
+  counted(sender: SimulatedWorker, reply: BeatReply | null): void {
+    const { account } = this.#redis;
+    if (reply?.standing === STANDING.member && !this.#admitted.has(sender)) {
+      // A newcomer that may hold permits must be reckoned with by everybody who has a lease.
+      this.#admitted.add(sender);
+      for (const worker of this.#workers) if (account.counts(worker.id)) worker.known |= sender.bit;
+    }
+    if (account.isLearning) return;
+    this.#grantedMs = this.#clock.nowMs;
+    const fits = account.held <= this.#cap;
+    if (fits) this.#overhang = 0;
+    for (const worker of this.#workers) {
+      if (!worker.isMember) {
+        const usable = worker.isLapsed ? Number.POSITIVE_INFINITY : worker.reply!.lease;
+        const allowance = Math.min(this.#floor(worker), Math.max(worker.inFlight, usable));
+        if (allowance > 0) this.#excuse(worker, allowance);
+      } else if (worker.isLapsed) {
+        this.#excuse(worker, Math.max(worker.inFlight, this.#floor(worker)));
+        this.wasExcused = true;
+      } else if (fits && account.counts(worker.id)) this.#excused.delete(worker);
+    }
+    this.check();
+  }
+
+  #excuse(worker: SimulatedWorker, allowance: number): void {
+    this.#excused.set(worker, Math.max(allowance, this.#excused.get(worker) ?? 0));
+  }
+
+  /** Throws a Violation when more is in flight than the invariants allow. */
+  check(): void {
+    let inFlight = 0;
+    let isNobodyServed = true;
+    let areAllQuiet = this.#clock.nowMs > this.#grantedMs + VALID_MS;
+    for (const worker of this.#workers) {
+      inFlight += worker.inFlight;
+      isNobodyServed &&= worker.isLapsed;
+      const sinceMs = Math.max(worker.validUntilMs, worker.releasedMs);
+      // What it has in flight cannot end, while others may go up to their floor.
+      if (worker.isPaused && worker.isLapsed && worker.isMember)
+        this.#excuse(worker, Math.max(worker.inFlight, this.#floor(worker)));
+      areAllQuiet &&= !worker.isPaused && this.#clock.nowMs > sinceMs + this.#longestWorkMs;
+    }
+    if (areAllQuiet) {
+      this.#excused.clear();
+      this.#overhang = Math.max(0, this.#sumOfFloors() - this.#cap);
+    }
+    this.checks[this.#excused.size > 0 ? 'i3' : isNobodyServed ? 'i2' : 'i1']++;
+    if (inFlight <= this.#cap) return;
+    const allowed = this.#cap + this.#overhang + this.#allowance();
+    if (inFlight <= allowed) return;
+    const each = [...this.#workers].map(
+      (worker) =>
+        `${worker.id}: ${worker.inFlight} in flight${worker.isLapsed ? ', lapsed' : ''}${
+          this.#excused.has(worker) ? `, excused for ${this.#excused.get(worker)}` : ''
+        }, told ${worker.reply?.lease} of ${worker.reply?.workers}`,
+    );
+    throw new Violation(
+      `${inFlight} in flight, allowed ${allowed} at ${this.#clock.nowMs.toFixed(1)} ms (${each.join('; ')})`,
+    );
+  }
+
+  #sumOfFloors(): number {
+    let floors = 0;
+    for (const worker of this.#workers) if (worker.isMember) floors += this.#floor(worker);
+    return floors;
+  }
+
+  #allowance(): number {
+    let allowance = 0;
+    for (const worker of this.#workers) {
+      const ofStranger = worker.isMember ? 0 : Math.min(worker.inFlight, this.#floor(worker));
+      allowance += Math.max(this.#excused.get(worker) ?? 0, ofStranger);
+    }
+    return allowance;
+  }
+
+  /** What a worker may use without a lease: by what it was told, and by who lives of those it must know of. */
+  #floor(worker: SimulatedWorker): number {
+    const told = worker.reply?.workers ?? 0;
+    if (!worker.isMember) return Math.floor(this.#cap / this.#fallbackWorkers);
+    let alive = 0;
+    for (const other of this.#workers) if ((other.bit & worker.known) !== 0) alive++;
+    return Math.floor(this.#cap / Math.max(told, alive, 1));
+  }
+}

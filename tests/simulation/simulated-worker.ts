@@ -1,0 +1,264 @@
+import type { LeaseHolder } from '../../src/shedding/lease-holder.ts';
+import { type BeatReply, REPLY_TIMEOUT_MS, STANDING, VALID_MS } from '../../src/shedding/lease-protocol.ts';
+import type { Cut, Network } from './network.ts';
+import type { Random } from './random.ts';
+import type { SimulatedRedis } from './simulated-redis.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** The part of the real holder that a worker drives; a planted bug stands in front of it. */
+export type Holder = Pick<
+  LeaseHolder,
+  'limitAt' | 'runShort' | 'dueAtMs' | 'nextBeat' | 'answered' | 'failed' | 'leave'
+>;
+
+/** What a worker lives in. */
+export interface Surroundings {
+  readonly clock: VirtualClock;
+  readonly random: Random;
+  readonly redis: SimulatedRedis;
+  readonly network: Network;
+  /** Told after each admission, and after each beat that the account took. */
+  readonly admitted: (worker: SimulatedWorker) => void;
+  readonly counted: (worker: SimulatedWorker, reply: BeatReply | null) => void;
+}
+
+const WAITING_MAX = 50;
+const WINDOW_MS = 50;
+/** A caller that was refused tries again after so long. */
+const RETRY_MS = 4;
+
+/** One life of a worker process: the real protocol code, requests, and a network of its own. */
+export class SimulatedWorker {
+  readonly id: string;
+  readonly #around: Surroundings;
+  readonly #holder: Holder;
+  /** Each process has its own zero of the monotonic clock. */
+  readonly #bootMs: number;
+  inFlight = 0;
+  inFlightMax = 0;
+  #refused = 0;
+  #refusedBefore = 0;
+  #windowMs = 0;
+  #arrivalMs = Number.POSITIVE_INFINITY;
+  #meanArrivalMs = Number.POSITIVE_INFINITY;
+  #callers = 0;
+  #retries = 0;
+  meanWorkMs = 100;
+  longestWorkMs = 600;
+  #outstanding = 0;
+  #wakeMs = Number.POSITIVE_INFINITY;
+  #waiting: (() => void)[] | null = null;
+  isAlive = true;
+  cut: Cut = 'none';
+
+  // What the referee knows of this worker, from what was delivered to it, whatever the holder makes of it.
+  validUntilMs = Number.NEGATIVE_INFINITY;
+  /** Workers it must reckon with, as bits: those that the account knew of when it answered. */
+  readonly bit: number;
+  known: number;
+  reply: BeatReply | null = null;
+  releasedMs = 0;
+  beats = 0;
+
+  constructor(id: string, bit: number, around: Surroundings, makeHolder: (startMs: number) => Holder) {
+    this.id = id;
+    this.bit = bit;
+    this.known = bit;
+    this.#around = around;
+    this.#bootMs = around.random.whole(0, 100_000) - around.clock.nowMs;
+    this.#holder = makeHolder(this.#monotonicMs);
+    this.#planWake();
+  }
+
+  get isPaused(): boolean {
+    return this.#waiting !== null;
+  }
+
+  get isLapsed(): boolean {
+    return this.#around.clock.nowMs >= this.validUntilMs;
+  }
+
+  get isMember(): boolean {
+    return this.reply?.standing === STANDING.member;
+  }
+
+  get #monotonicMs(): number {
+    return this.#around.clock.nowMs + this.#bootMs;
+  }
+
+  /** Stops the process, as SIGSTOP does, or a machine that stalls. */
+  pause(): void {
+    this.#waiting ??= [];
+  }
+
+  /** Goes on: everything that came in meanwhile happens now, in any order. */
+  resume(): void {
+    const waiting = this.#waiting;
+    if (!waiting || !this.isAlive) return;
+    this.#waiting = null;
+    this.releasedMs = this.#around.clock.nowMs;
+    for (let i = waiting.length - 1; i > 0; i--) {
+      const j = this.#around.random.whole(0, i);
+      [waiting[i], waiting[j]] = [waiting[j]!, waiting[i]!];
+    }
+    for (const run of waiting) this.#run(run);
+  }
+
+  kill(): void {
+    this.isAlive = false;
+    this.inFlight = 0;
+  }
+
+  /** Ends in order: gives back what is not in use, and says good-bye when the last request has ended. */
+  leave(): void {
+    this.#run(() => {
+      this.#holder.leave();
+      this.load(0);
+      this.#planWake();
+    });
+    const sayGoodBye = () => {
+      if (!this.isAlive) return;
+      if (this.inFlight > 0 || this.isPaused) {
+        this.#around.clock.after(20, sayGoodBye);
+        return;
+      }
+      this.kill();
+      this.#sendToRedis(() => this.#around.redis.exit(this.id));
+    };
+    this.#around.clock.after(20, sayGoodBye);
+  }
+
+  /** Sets how many requests come per second. */
+  load(perSecond: number): void {
+    this.#meanArrivalMs = perSecond > 0 ? 1000 / perSecond : Number.POSITIVE_INFINITY;
+    this.#planArrival();
+  }
+
+  /** Sets how many callers there are, each of which has one request after the other and tries again when refused. */
+  call(callers: number): void {
+    this.#callers = callers;
+    const retries = ++this.#retries;
+    const retry = () => {
+      if (this.#retries !== retries || !this.isAlive) return;
+      if (!this.isPaused) for (let i = this.#callers - this.inFlight; i > 0 && this.#arrive(); i--);
+      this.#around.clock.after(RETRY_MS, retry);
+    };
+    retry();
+  }
+
+  #planArrival(): void {
+    const { clock, random } = this.#around;
+    const atMs = clock.nowMs + random.exponential(this.#meanArrivalMs);
+    this.#arrivalMs = atMs;
+    if (!Number.isFinite(atMs)) return;
+    clock.at(atMs, () => {
+      if (this.#arrivalMs !== atMs || !this.isAlive) return;
+      this.#planArrival();
+      if ((this.#waiting?.length ?? 0) < WAITING_MAX) this.#run(() => this.#arrive());
+    });
+  }
+
+  /** Tells whether the request was admitted. */
+  #arrive(): boolean {
+    const { clock, random, admitted } = this.#around;
+    this.#turnWindow();
+    if (this.inFlight >= this.#holder.limitAt(this.#monotonicMs)) {
+      this.#refused++;
+      this.#holder.runShort();
+      this.#planWake();
+      return false;
+    }
+    this.inFlight++;
+    this.inFlightMax = Math.max(this.inFlightMax, this.inFlight);
+    admitted(this);
+    const workMs = Math.min(this.longestWorkMs, random.exponential(this.meanWorkMs));
+    clock.after(workMs, () => this.#run(() => this.#end()));
+    return true;
+  }
+
+  #end(): void {
+    this.inFlight--;
+    // Of many callers that try again and again, one comes right now.
+    if (this.#callers > this.inFlight) this.#arrive();
+  }
+
+  #turnWindow(): void {
+    const nowMs = this.#around.clock.nowMs;
+    if (nowMs < this.#windowMs + WINDOW_MS) return;
+    this.#refusedBefore = nowMs < this.#windowMs + 2 * WINDOW_MS ? this.#refused : 0;
+    this.#refused = 0;
+    this.#windowMs = nowMs;
+  }
+
+  #demand() {
+    this.#turnWindow();
+    const refused = this.#refused + this.#refusedBefore;
+    const wanted = this.#callers > 0 ? Math.max(this.#callers, this.inFlight) : this.inFlight + refused;
+    return { inFlight: this.inFlight, wanted, cutoff: 0, arrivals: refused };
+  }
+
+  /** Does what the process would do now: nothing when it is dead, later when it stands still. */
+  #run(work: () => void): void {
+    if (!this.isAlive) return;
+    if (this.#waiting) this.#waiting.push(work);
+    else work();
+  }
+
+  #planWake(): void {
+    const dueMs = this.#holder.dueAtMs() - this.#bootMs;
+    // A little later than due, as timers are; so rounding cannot make it early.
+    const atMs = Math.max(this.#around.clock.nowMs, dueMs) + 0.01;
+    if (!Number.isFinite(atMs) || atMs >= this.#wakeMs) return;
+    this.#wakeMs = atMs;
+    this.#around.clock.at(atMs, () => this.#run(() => this.#wake(atMs)));
+  }
+
+  #wake(plannedMs: number): void {
+    if (plannedMs === this.#wakeMs) this.#wakeMs = Number.POSITIVE_INFINITY;
+    const { clock, redis, counted } = this.#around;
+    const beat = this.#holder.nextBeat(this.#monotonicMs, this.#demand());
+    if (beat !== null) {
+      this.beats++;
+      this.#outstanding = beat.seq;
+      const sentMs = clock.nowMs;
+      this.#sendToRedis(() => {
+        const reply = redis.beat(beat, this.known);
+        const { known } = redis;
+        counted(this, reply);
+        this.#around.network.carry(this.cut === 'both' || this.cut === 'replies', () =>
+          this.#run(() => this.#answered(beat.seq, reply, sentMs, known)),
+        );
+      });
+      clock.after(REPLY_TIMEOUT_MS, () => this.#run(() => this.#failed(beat.seq)));
+    }
+    this.#planWake();
+  }
+
+  /** Sends a command on the connection there is now: a server that comes after this one does not get it. */
+  #sendToRedis(execute: () => void): void {
+    const { redis, network } = this.#around;
+    const { runId } = redis;
+    network.carry(this.cut === 'both' || this.cut === 'requests', () => {
+      if (redis.isUp && redis.runId === runId) execute();
+    });
+  }
+
+  #answered(seq: number, reply: BeatReply | null, sentMs: number, known: number): void {
+    if (this.#outstanding === seq) {
+      this.#outstanding = 0;
+      if (reply !== null && this.#around.clock.nowMs < sentMs + VALID_MS) {
+        this.validUntilMs = sentMs + VALID_MS;
+        this.known |= known;
+        this.reply = reply;
+      }
+    }
+    if (!this.#holder.answered(seq, reply, this.#monotonicMs)) this.#holder.failed(seq, this.#monotonicMs);
+    this.#planWake();
+  }
+
+  #failed(seq: number): void {
+    if (this.#outstanding === seq) this.#outstanding = 0;
+    this.#holder.failed(seq, this.#monotonicMs);
+    this.#planWake();
+  }
+}

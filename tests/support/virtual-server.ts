@@ -1,0 +1,186 @@
+import { Exchange, type MatchedRoute, type Tier } from '../../src/envelope/exchange.ts';
+import { AdmissionControl } from '../../src/shedding/admission.ts';
+import { LoopLimit } from '../../src/shedding/loop-limit.ts';
+import type { PermitSource } from '../../src/shedding/permit-source.ts';
+import { StaticShare } from '../../src/shedding/static-share.ts';
+import { routeOf } from './exchange.ts';
+
+/** A request that the virtual server answered or refused. Times are virtual milliseconds. */
+export interface Served {
+  readonly tier: Tier;
+  readonly atMs: number;
+  /** How long the answer took, or null where it was refused. */
+  readonly tookMs: number | null;
+}
+
+/** Requests per second of each tier between two moments. */
+export interface Phase {
+  readonly untilMs: number;
+  readonly perSecond: Partial<Record<Tier, number>>;
+}
+
+/** The bottleneck: how long a request takes when `inFlight` are there and it is `nowMs`; `slots` work at once. */
+export interface Bottleneck {
+  readonly slots: number;
+  readonly serviceMs: (nowMs: number, inFlight: number, tier: Tier, random: () => number) => number;
+  /** What is answered, by how long it took to make; 200 where it is not given, 0 for a handler that threw. */
+  readonly statusOf?: (serviceMs: number) => number;
+}
+
+/** Requests per second of all tiers, mixed as in the benchmark: 10 % critical, 60 % default, 30 % non-critical. */
+export function mixed(perSecond: number): Record<Tier, number> {
+  return { critical: 0.1 * perSecond, default: 0.6 * perSecond, 'non-critical': 0.3 * perSecond };
+}
+
+interface Event {
+  readonly atMs: number;
+  readonly run: () => void;
+}
+
+/** Random numbers that are the same in every run (mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/**
+ * Real admission in front of a made-up bottleneck, on a virtual clock: open-loop load (Poisson arrivals), so that what
+ * would take a minute takes a moment and is the same each time.
+ */
+export function serveVirtually(options: {
+  readonly phases: readonly Phase[];
+  readonly bottleneck: Bottleneck;
+  readonly permits?: PermitSource;
+  readonly seed?: number;
+  readonly onUpdate?: (nowMs: number, admission: AdmissionControl) => void;
+}): Served[] {
+  const { phases, bottleneck, permits = new StaticShare(1000, 1, 1000), seed = 1 } = options;
+  const random = randomOf(seed);
+  const tiers: readonly Tier[] = ['critical', 'default', 'non-critical'];
+  const routes: readonly MatchedRoute[] = tiers.map((tier, index) =>
+    routeOf({ index, tier, resource: 'database' }),
+  );
+  let nowMs = 0;
+  const admission = new AdmissionControl({
+    permits,
+    routes,
+    loop: new LoopLimit(() => 0),
+    keyIdOf: () => `key-${Math.floor(random() * 100)}`,
+    refuse: (reason) => new Error(reason),
+    nowMs: () => nowMs,
+  });
+  const events = new Events();
+  const served: Served[] = [];
+  const waiting: (() => void)[] = [];
+  let working = 0;
+  let inFlight = 0;
+  const request = new Request('http://atlas.test/things');
+
+  const work = (tier: Tier, done: (status: number) => void) => {
+    working++;
+    const serviceMs = bottleneck.serviceMs(nowMs, inFlight, tier, random) * (0.9 + 0.2 * random());
+    events.add(nowMs + serviceMs, () => {
+      working--;
+      done(bottleneck.statusOf?.(serviceMs) ?? 200);
+      waiting.shift()?.();
+    });
+  };
+  const arrive = (route: MatchedRoute) => {
+    const exchange = new Exchange(request, route, nowMs);
+    if (admission.admit(request, exchange) !== null) {
+      served.push({ tier: route.tier, atMs: nowMs, tookMs: null });
+      return;
+    }
+    inFlight++;
+    const done = (status: number) => {
+      inFlight--;
+      admission.release(exchange, status);
+      served.push({ tier: route.tier, atMs: exchange.startMs, tookMs: nowMs - exchange.startMs });
+    };
+    if (working < bottleneck.slots) work(route.tier, done);
+    else waiting.push(() => work(route.tier, done));
+  };
+  for (const route of routes) {
+    let atMs = 0;
+    for (const { untilMs, perSecond } of phases) {
+      const rate = perSecond[route.tier] ?? 0;
+      while (rate > 0) {
+        atMs += (-Math.log(1 - random()) * 1000) / rate;
+        if (atMs > untilMs) break;
+        events.add(atMs, () => arrive(route));
+      }
+      atMs = untilMs;
+    }
+  }
+  let shownMs = 0;
+  for (let event = events.next(); event !== null; event = events.next()) {
+    nowMs = event.atMs;
+    event.run();
+    if (options.onUpdate && nowMs >= shownMs) {
+      options.onUpdate(nowMs, admission);
+      shownMs = nowMs + 50;
+    }
+  }
+  return served;
+}
+
+/** Events in the order of their time (a binary heap). */
+class Events {
+  readonly #heap: Event[] = [];
+
+  add(atMs: number, run: () => void): void {
+    const heap = this.#heap;
+    let at = heap.push({ atMs, run }) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent]!.atMs <= heap[at]!.atMs) break;
+      [heap[parent], heap[at]] = [heap[at]!, heap[parent]!];
+      at = parent;
+    }
+  }
+
+  next(): Event | null {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop();
+    if (first === undefined || last === undefined) return null;
+    if (heap.length === 0) return first;
+    heap[0] = last;
+    for (let at = 0; ; ) {
+      const left = 2 * at + 1;
+      const right = left + 1;
+      let least = at;
+      if (left < heap.length && heap[left]!.atMs < heap[least]!.atMs) least = left;
+      if (right < heap.length && heap[right]!.atMs < heap[least]!.atMs) least = right;
+      if (least === at) return first;
+      [heap[least], heap[at]] = [heap[at]!, heap[least]!];
+      at = least;
+    }
+  }
+}
+
+/** Figures of what was served in a span of virtual time. */
+export function summary(served: readonly Served[], fromMs: number, toMs: number, withinMs = 200) {
+  const span = served.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
+  const took = span.flatMap(({ tookMs }) => tookMs ?? []).sort((a, b) => a - b);
+  const good = took.filter((ms) => ms <= withinMs).length;
+  const success = (tier: Tier) => {
+    const all = span.filter((request) => request.tier === tier);
+    return all.length === 0
+      ? 1
+      : all.filter(({ tookMs }) => tookMs !== null && tookMs <= withinMs).length / all.length;
+  };
+  return {
+    goodPerSecond: (good * 1000) / (toMs - fromMs),
+    p50Ms: took[Math.floor(took.length * 0.5)] ?? 0,
+    p99Ms: took[Math.floor(took.length * 0.99)] ?? 0,
+    critical: success('critical'),
+    default: success('default'),
+    nonCritical: success('non-critical'),
+  };
+}

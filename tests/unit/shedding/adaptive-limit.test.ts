@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'bun:test';
+import { AdaptiveLimit } from '../../../src/shedding/adaptive-limit.ts';
+
+const [NON_CRITICAL, DEFAULT, CRITICAL] = [0, 1, 2];
+const UPDATE_MS = 50;
+
+/** What completes in 50 ms at a thousand per second, when each takes so long and usually took 20 ms. */
+const completing = (durationMs: number, count = 50) => ({
+  ended: count,
+  count,
+  durationMsSum: count * durationMs,
+  baselineMsSum: count * 20,
+});
+const NOTHING = { ended: 0, count: 0, durationMsSum: 0, baselineMsSum: 0 };
+
+/** A resource with so many in flight that answered a thousand per second in 20 ms each so far. */
+function busy(inFlight: number): AdaptiveLimit {
+  const limit = new AdaptiveLimit('database');
+  for (let i = 0; i < inFlight; i++) limit.enter();
+  for (let i = 0; i < 20; i++) limit.update(UPDATE_MS, completing(20));
+  return limit;
+}
+
+/** The same, after a queue has stood in front of it for half a second: 200 in flight, so 200 ms for each. */
+function queued(): AdaptiveLimit {
+  const limit = busy(20);
+  for (let i = 0; i < 180; i++) limit.enter();
+  for (let i = 0; i < 10; i++) limit.update(UPDATE_MS, completing(200));
+  return limit;
+}
+
+describe('a limit on a resource', () => {
+  test('is out of the way before anything is known', () => {
+    const limit = new AdaptiveLimit('database');
+    for (let i = 0; i < 10_000; i++) {
+      expect(limit.admits(NON_CRITICAL)).toBe(true);
+      limit.enter();
+    }
+    expect(limit.limit).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('is a multiple of what is in use while nobody stands in line', () => {
+    const limit = busy(20);
+    expect(limit.isEngaged).toBe(false);
+    expect(limit.limit).toBeGreaterThan(60);
+  });
+
+  test('engages when a queue stands, and then admits what the resource answers after a short wait', () => {
+    const limit = queued();
+    expect(limit.isEngaged).toBe(true);
+    // A thousand per second × (20 ms + 16 ms of wait) for the critical.
+    expect(limit.limit).toBeWithin(30, 50);
+    expect([NON_CRITICAL, DEFAULT, CRITICAL].map((rank) => limit.admits(rank))).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  test('leaves room for the important above what the others may fill', () => {
+    const limit = queued();
+    while (limit.inFlight > 0) limit.leave();
+    const filled = [NON_CRITICAL, DEFAULT, CRITICAL].map((rank) => {
+      while (limit.admits(rank)) limit.enter();
+      return limit.inFlight;
+    });
+    expect(filled).toEqual(filled.toSorted((a, b) => a - b));
+    expect(new Set(filled).size).toBe(3);
+  });
+
+  test('does not engage for a burst that is gone before the next look', () => {
+    const limit = busy(20);
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 180; i++) limit.enter();
+      for (let i = 0; i < 180; i++) limit.leave();
+      limit.update(UPDATE_MS, completing(60));
+    }
+    expect(limit.isEngaged).toBe(false);
+  });
+
+  test('does not engage for many in flight whose answers are not late', () => {
+    const limit = busy(20);
+    for (let i = 0; i < 180; i++) limit.enter();
+    for (let i = 0; i < 20; i++) limit.update(UPDATE_MS, completing(20));
+    expect(limit.isEngaged).toBe(false);
+  });
+
+  test('engages when nothing is answered any more, and lets a few try', () => {
+    const limit = busy(60);
+    for (let i = 0; i < 40; i++) {
+      limit.update(UPDATE_MS, NOTHING);
+      limit.admits(CRITICAL);
+    }
+    expect(limit.isEngaged).toBe(true);
+    expect(limit.limit).toBeLessThanOrEqual(20);
+    while (limit.inFlight > 0) limit.leave();
+    for (const rank of [NON_CRITICAL, DEFAULT, CRITICAL]) expect(limit.admits(rank)).toBe(true);
+  });
+
+  test('is out of the way again a while after nobody stands in line', () => {
+    const limit = queued();
+    while (limit.inFlight > 5) limit.leave();
+    for (let i = 0; i < 60; i++) limit.update(UPDATE_MS, completing(20, 10));
+    expect(limit.isEngaged).toBe(false);
+    expect(limit.limit).toBeGreaterThan(60);
+  });
+
+  test('grows while it refuses although nobody stands in line', () => {
+    const limit = queued();
+    while (limit.inFlight > 5) limit.leave();
+    limit.update(UPDATE_MS, completing(20));
+    for (let i = 0; i < 5; i++) limit.update(UPDATE_MS, completing(20));
+    const before = limit.limit;
+    while (limit.admits(NON_CRITICAL)) limit.enter();
+    while (limit.inFlight > 5) limit.leave();
+    limit.update(UPDATE_MS, completing(20));
+    expect(limit.limit).toBeGreaterThan(before);
+  });
+
+  test('counts who comes and goes', () => {
+    const limit = new AdaptiveLimit('database');
+    limit.enter();
+    limit.enter();
+    limit.leave();
+    expect([limit.name, limit.inFlight, limit.mostInFlight]).toEqual(['database', 1, 2]);
+    limit.update(UPDATE_MS, NOTHING);
+    expect(limit.mostInFlight).toBe(1);
+  });
+});

@@ -1,0 +1,31 @@
+import { expect, test } from 'bun:test';
+import { StaticShare } from '../../../src/shedding/static-share.ts';
+
+test('a static share is what the supervisor set last, whatever the time', () => {
+  const share = new StaticShare(100, 4, 25);
+  expect(share.limitAt(0)).toBe(25);
+  share.setShare(33);
+  share.runShort();
+  expect([share.limitAt(0), share.limitAt(1e9)]).toEqual([33, 33]);
+});
+
+test('a static share knows no cutoff but that of its own worker', () => {
+  expect(new StaticShare(100, 1, 100).cutoffAt(0)).toBeNull();
+});
+
+test('its figures tell of a worker that asks nobody', () => {
+  const share = new StaticShare(100, 4, 25);
+  share.observe(() => ({ inFlight: 7, wanted: 12, cutoff: 0, arrivals: 50 }));
+  expect(share.figures()).toEqual({
+    mode: 'static',
+    cap: 100,
+    limit: 25,
+    workers: 4,
+    clusterHeld: 25,
+    clusterInFlight: 7,
+    beats: 0,
+    beatFailures: 0,
+    beatMsSum: 0,
+    commands: 0,
+  });
+});
