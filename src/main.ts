@@ -8,6 +8,8 @@ import { addMigrateCommand } from './cli/migrate.ts';
 import { fail } from './cli/output.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
+import { addStatusCommand } from './cli/status.ts';
+import { addWorkerCommand } from './cli/worker.ts';
 import { describeSettings } from './config.ts';
 import { VERSION } from './version.ts';
 
@@ -20,6 +22,8 @@ const program = new Command('atlas')
   });
 
 addServeCommand(program);
+addStatusCommand(program);
+addWorkerCommand(program);
 addMigrateCommand(program);
 addSeedCommand(program);
 addDoctorCommand(program);

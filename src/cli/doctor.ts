@@ -1,9 +1,19 @@
 import type { Command } from 'commander';
 import { appliedMigrations, readMigrations } from '../adapters/migrations.ts';
 import { pingPostgres } from '../adapters/postgres.ts';
-import { describeSettings, loadConfig, maskSecret } from '../config.ts';
+import { openRedis, pingRedis, untilReady } from '../adapters/redis.ts';
+import { migratesRequests } from '../cluster/migrate-requests.ts';
+import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
+import { type Deps, workersOf } from '../deps.ts';
 import { table } from './output.ts';
 import { withDeps } from './session.ts';
+
+/** A part of Atlas as the report shows it, what is wrong with it, and what could be better. */
+interface Finding {
+  readonly row: readonly [part: string, mode: string, where: string, guarantee: string];
+  readonly problems?: readonly string[];
+  readonly notes?: readonly string[];
+}
 
 export function addDoctorCommand(program: Command): void {
   program
@@ -11,59 +21,99 @@ export function addDoctorCommand(program: Command): void {
     .description('show the mode of each part, what it guarantees, and what is wrong')
     .action(async () => {
       const { config, sources } = loadConfig();
-      const problems = await withDeps(async ({ sql, databaseMode, databaseUrl }) => {
-        const latencyMs = await pingPostgres(sql);
-        const [server] =
-          await sql`SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS durable, current_setting('fsync') AS fsync`;
-        const applied = await appliedMigrations(sql);
-        const known = (await readMigrations()).length;
-        const note =
-          databaseMode === 'embedded'
-            ? 'one host: no replica, no failover; backups are yours'
-            : 'as your server gives';
-        console.log(
-          table(
-            ['part', 'mode', 'where', 'guarantee'],
-            [
-              [
-                'PostgreSQL',
-                databaseMode,
-                `${maskSecret(databaseUrl)} (${server!.version}, ${latencyMs.toFixed(1)} ms)`,
-                note,
-              ],
-              [
-                'limits',
-                'this process',
-                `${config.LOAD_SHEDDING_MAX_CONCURRENT} in flight`,
-                'each process counts for itself',
-              ],
-              ['events', 'outbox', 'table outbox', 'written with every transfer, not sent on yet'],
-              [
-                'migrations',
-                `${applied} of ${known}`,
-                'sql/migrations',
-                applied >= known ? 'up to date' : 'behind',
-              ],
-            ],
-          ),
-        );
-        const found: string[] = [];
-        if (applied < known) found.push('The database is behind. Run: npm run migrate');
-        if (server!.durable === 'off' || server!.fsync === 'off')
-          found.push(
-            'PostgreSQL may lose acknowledged transfers: synchronous_commit or fsync is off. Turn both on.',
-          );
-        if (found.length > 0) process.exitCode = 1;
-        return found;
-      });
-      for (const { name, unused } of describeSettings()) {
-        if (unused && sources[name] !== 'default')
-          problems.push(`${name} is set, but this version does not use it yet.`);
-      }
+      const findings: Finding[] = await withDeps(async (deps) => [
+        await examinePostgres(deps),
+        await examineMigrations(deps),
+        await examineLimits(config),
+        examineWorkers(config),
+        { row: ['events', 'outbox', 'table outbox', 'written with every transfer, not sent on yet'] },
+      ]);
       console.log(
-        problems.length === 0
-          ? '\nNothing is wrong.'
-          : `\n${problems.map((problem) => `! ${problem}`).join('\n')}`,
+        table(
+          ['part', 'mode', 'where', 'guarantee'],
+          findings.map(({ row }) => row),
+        ),
       );
+      const problems = findings.flatMap((finding) => finding.problems ?? []);
+      const notes = [...findings.flatMap((finding) => finding.notes ?? []), ...unusedSettings(sources)];
+      if (problems.length > 0) process.exitCode = 1;
+      const lines = problems.length > 0 ? problems.map((problem) => `! ${problem}`) : ['Nothing is wrong.'];
+      console.log(`\n${[...lines, ...notes.map((note) => `- ${note}`)].join('\n')}`);
     });
+}
+
+async function examinePostgres({ sql, databaseMode, databaseUrl }: Deps): Promise<Finding> {
+  const latencyMs = await pingPostgres(sql);
+  const [server] =
+    await sql`SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS durable, current_setting('fsync') AS fsync`;
+  const where = `${maskSecret(databaseUrl)} (${server!.version}, ${latencyMs.toFixed(1)} ms)`;
+  const guarantee =
+    databaseMode === 'embedded'
+      ? 'one host: no replica, no failover; backups are yours'
+      : 'as your server gives';
+  const loses = server!.durable === 'off' || server!.fsync === 'off';
+  return {
+    row: ['PostgreSQL', databaseMode, where, guarantee],
+    ...(loses && {
+      problems: [
+        'PostgreSQL may lose acknowledged transfers: synchronous_commit or fsync is off. Turn both on.',
+      ],
+    }),
+  };
+}
+
+async function examineMigrations({ sql }: Deps): Promise<Finding> {
+  const applied = await appliedMigrations(sql);
+  const known = (await readMigrations()).length;
+  const isBehind = applied < known;
+  return {
+    row: ['migrations', `${applied} of ${known}`, 'sql/migrations', isBehind ? 'behind' : 'up to date'],
+    ...(isBehind && { problems: ['The database is behind. Run: npm run migrate'] }),
+  };
+}
+
+async function examineLimits(config: Config): Promise<Finding> {
+  const cap = `${config.LOAD_SHEDDING_MAX_CONCURRENT} in flight`;
+  if (config.REDIS_URL === undefined) {
+    const guarantee = 'one host; each worker has a fixed share, whatever the others need';
+    return { row: ['limits', 'static shares', `${cap}, ${workersOf(config)} workers`, guarantee] };
+  }
+  const where = `${cap}, ${maskSecret(config.REDIS_URL)}`;
+  const timeoutMs = config.REDIS_TIMEOUT * 1000;
+  const redis = openRedis({ url: config.REDIS_URL, timeoutMs });
+  try {
+    await untilReady(redis, timeoutMs);
+    const latencyMs = await pingRedis(redis);
+    const guarantee = 'the cap holds over all workers and hosts with this prefix';
+    return {
+      row: ['limits', 'shared over Redis', `${where} (${latencyMs.toFixed(1)} ms)`, guarantee],
+    };
+  } catch (error) {
+    return {
+      row: ['limits', 'cut off', where, 'each worker keeps to its part of the cap by itself'],
+      problems: [`Redis does not answer (${(error as Error).message}). Check REDIS_URL, or unset it.`],
+    };
+  } finally {
+    redis.disconnect();
+  }
+}
+
+function examineWorkers(config: Config): Finding {
+  const workers = workersOf(config);
+  const isResetting = migratesRequests() === false;
+  const guarantee = isResetting ? 'replacing one may reset a connection' : 'replacing one loses no request';
+  return {
+    row: ['workers', `${workers} processes`, `port ${config.API_PORT}`, guarantee],
+    ...(isResetting && {
+      notes: [
+        'A worker that is replaced resets connections that wait for it. To avoid that: sysctl -w net.ipv4.tcp_migrate_req=1',
+      ],
+    }),
+  };
+}
+
+function unusedSettings(sources: Readonly<Record<string, SettingSource>>): string[] {
+  return describeSettings()
+    .filter(({ name, unused }) => unused && sources[name] !== 'default')
+    .map(({ name }) => `${name} is set, but this version does not use it yet.`);
 }

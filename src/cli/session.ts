@@ -6,8 +6,8 @@ import { createServices, type Services } from '../services.ts';
 /** Runs a command on opened dependencies and closes them afterwards, whatever happens. */
 export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
   const { config } = loadConfig();
-  const progress = (text: string) => process.stderr.write(`Atlas: ${text} …\n`);
-  const deps = await openDeps(config, createLogger(config), progress);
+  const onProgress = (text: string) => void process.stderr.write(`Atlas: ${text} …\n`);
+  const deps = await openDeps(config, createLogger(config), { onProgress });
   try {
     return await work(deps, config);
   } finally {

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { ClusterStatus } from '../../src/cluster/status-socket.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const MAIN = join(ROOT, 'src', 'main.ts');
@@ -24,6 +25,9 @@ export interface AtlasProcess {
   readonly key: string | null;
   /** Everything it has written so far, to both outputs. */
   output(): string;
+  /** What `atlas status --json` prints, read from the same socket, as that is faster than a process. */
+  status(): Promise<ClusterStatus>;
+  signal(signal: 'SIGHUP'): void;
   /** Ends it with the signal and waits for its end. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<Finished>;
 }
@@ -90,11 +94,19 @@ export async function startAtlas(
     pid: child.pid!,
     key: /^ {2}(atlas_live_\w+)$/m.exec(output)?.[1] ?? null,
     output: () => output,
+    status: () => readStatus(folder, url),
+    signal: (signal) => void child.kill(signal),
     end(signal) {
       child.kill(signal);
       return finished;
     },
   };
+}
+
+/** What the supervisor of the server at the URL answers to `atlas status`. */
+export async function readStatus(folder: string, url: string): Promise<ClusterStatus> {
+  const unix = join(folder, 'data', `serve-${new URL(url).port}.sock`);
+  return (await (await fetch('http://atlas/', { unix })).json()) as ClusterStatus;
 }
 
 function launch(folder: string, args: readonly string[], settings: Record<string, string>): ChildProcess {
@@ -140,7 +152,8 @@ export async function killPostgres(folder: string): Promise<void> {
   await until(() => !isAlive(pid));
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process has the number. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -44,6 +44,7 @@ test(
     const { port } = new URL(atlas.url);
     expect(atlas.output()).toContain(`docs         http://127.0.0.1:${port}/docs`);
     expect(atlas.output()).toContain('PostgreSQL   embedded');
+    expect(atlas.output()).toMatch(/workers {6}\d+/);
     expect(atlas.output()).toMatch(/limits {7}\d+ requests in flight/);
     expect(atlas.output().match(/shown this once/g)).toHaveLength(1);
     expect((await fetch(`${atlas.url}/docs`)).status).toBe(200);
@@ -131,7 +132,7 @@ test(
 test(
   'SIGTERM under load lets every request finish that was sent, stops PostgreSQL and ends with 0',
   async () => {
-    const atlas = await serve();
+    const atlas = await serve({ API_WORKERS: '2' });
     const client = createClient(atlas.url, atlas.key!);
     let answered = 0;
     let signalledMs = Number.POSITIVE_INFINITY;

@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { askStatus, type ClusterStatus } from '../cluster/status-socket.ts';
+import { loadConfig } from '../config.ts';
+import { table } from './output.ts';
+
+const REDRAW_MS = 1000;
+const CLEAR = '\x1b[H\x1b[2J';
+const HEAD = [
+  'slot',
+  'pid',
+  'state',
+  'up',
+  'restarts',
+  'in flight',
+  'limit',
+  'mode',
+  'adaptive',
+  'cutoff',
+  'loop delay',
+  'memory',
+];
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('show the workers of the Atlas that runs here, anew each second in a terminal')
+    .option('--once', 'show them once')
+    .option('--json', 'print everything as JSON, once')
+    .action(async ({ once, json }: { once?: boolean; json?: boolean }) => {
+      const { config } = loadConfig();
+      const ask = () => askStatus(config.ATLAS_DATA_DIR, config.API_PORT);
+      if (json) return console.log(JSON.stringify(await ask(), null, 2));
+      if (once || !process.stdout.isTTY) return console.log(statusText(await ask()));
+      for (;;) {
+        process.stdout.write(`${CLEAR}${statusText(await ask())}\n`);
+        await Bun.sleep(REDRAW_MS);
+      }
+    });
+}
+
+/** The status as a heading and a table with one line for each worker. */
+export function statusText({ pid, port, uptimeSeconds, cap, slots }: ClusterStatus): string {
+  const rows = slots.map(({ slot, state, uptimeSeconds: up, restarts, worker }) => [
+    slot,
+    worker?.pid ?? '–',
+    state,
+    duration(up),
+    restarts,
+    worker?.inFlight ?? '–',
+    worker?.limit ?? '–',
+    worker?.mode ?? '–',
+    worker?.adaptiveLimit ?? '–',
+    worker?.cutoff ?? '–',
+    worker ? `${worker.loopDelayMs.toFixed(1)} ms` : '–',
+    worker ? `${Math.round(worker.rssBytes / 1_048_576)} MB` : '–',
+  ]);
+  const inFlight = slots.reduce((sum, { worker }) => sum + (worker?.inFlight ?? 0), 0);
+  const heading = `Atlas on port ${port}, supervisor ${pid}, up ${duration(uptimeSeconds)}, ${inFlight} of ${cap} in flight`;
+  return `${heading}\n\n${table(HEAD, rows)}`;
+}
+
+function duration(seconds: number): string {
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

@@ -1,0 +1,35 @@
+const DELAY_MIN_MS = 100;
+const DELAY_MAX_MS = 10_000;
+const STEADY_MS = 60_000;
+const DEATHS_MAX = 10;
+const DEATHS_WINDOW_MS = 60_000;
+
+/** How long one slot waits before its next worker: not at all at first, then 100 ms, doubled up to 10 s. */
+export class RestartPolicy {
+  #deaths = 0;
+
+  /** The wait after a life of this length. A life of 60 s shows that the worker can live, and starts over. */
+  delayMs(lifeMs: number): number {
+    if (lifeMs >= STEADY_MS) this.#deaths = 0;
+    const delayMs = this.#deaths === 0 ? 0 : Math.min(DELAY_MAX_MS, DELAY_MIN_MS * 2 ** (this.#deaths - 1));
+    this.#deaths++;
+    return delayMs;
+  }
+}
+
+/** Tells when starting workers has become pointless: more than 10 ended in 60 s and none of them was ever ready. */
+export class CrashLoop {
+  readonly #deathsMs: number[] = [];
+
+  /** Notes that a worker is ready: what died before says nothing more. */
+  ready(): void {
+    this.#deathsMs.length = 0;
+  }
+
+  /** Notes a death, and answers whether that was one too many. */
+  died(nowMs: number): boolean {
+    this.#deathsMs.push(nowMs);
+    while (this.#deathsMs[0]! < nowMs - DEATHS_WINDOW_MS) this.#deathsMs.shift();
+    return this.#deathsMs.length > DEATHS_MAX;
+  }
+}

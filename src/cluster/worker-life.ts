@@ -1,0 +1,116 @@
+import {
+  type FromSupervisor,
+  type FromWorker,
+  HEARTBEAT_MS,
+  WORKER_ENVIRONMENT,
+  type WorkerStatus,
+} from './messages.ts';
+
+/** Where a worker is in its life. */
+export type LifeState = 'starting' | 'ready' | 'draining' | 'gone';
+
+/** How a worker process is started. */
+export interface WorkerCommand {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a life tells the supervisor. */
+export interface LifeEvents {
+  onMessage(life: WorkerLife, message: FromWorker): void;
+  onExit(life: WorkerLife): void;
+}
+
+/** One process in a slot, from its start to its end. A slot has many lives, one after the other. */
+export class WorkerLife {
+  readonly slot: number;
+  readonly number: number;
+  readonly workerId: string;
+  readonly startedMs = performance.now();
+  /** Resolves to true when the worker listens, to false when it ended before. */
+  readonly ready: Promise<boolean>;
+  readonly exited: Promise<void>;
+  state: LifeState = 'starting';
+  status: WorkerStatus | null = null;
+  /** Why it was ended, where the supervisor did it. */
+  killedFor: 'silence' | 'overtime' | null = null;
+  readonly #process: Bun.Subprocess;
+  readonly #settleReady: (ready: boolean) => void;
+  #silenceMs = 0;
+
+  constructor(slot: number, life: number, workerId: string, start: WorkerCommand, events: LifeEvents) {
+    this.slot = slot;
+    this.number = life;
+    this.workerId = workerId;
+    const ready = Promise.withResolvers<boolean>();
+    this.ready = ready.promise;
+    this.#settleReady = ready.resolve;
+    this.#process = Bun.spawn([...start.command], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      serialization: 'json',
+      env: {
+        ...start.environment,
+        [WORKER_ENVIRONMENT.id]: workerId,
+        [WORKER_ENVIRONMENT.slot]: String(slot),
+        [WORKER_ENVIRONMENT.life]: String(life),
+      },
+      ipc: (message: FromWorker) => {
+        // What arrives after the end is of a life whose counts are already folded.
+        if (this.state === 'gone') return;
+        this.#silenceMs = 0;
+        if (message.kind === 'heartbeat') this.status = message.status;
+        if (message.kind === 'ready' && this.state === 'starting') {
+          this.state = 'ready';
+          this.#settleReady(true);
+        }
+        events.onMessage(this, message);
+      },
+    });
+    this.exited = this.#process.exited.then(() => {
+      this.state = 'gone';
+      this.#settleReady(false);
+      events.onExit(this);
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** How it ended, in words. */
+  get ending(): string {
+    const { signalCode, exitCode } = this.#process;
+    return this.killedFor ?? (signalCode ? `ended by ${signalCode}` : `ended with ${exitCode}`);
+  }
+
+  send(message: FromSupervisor): void {
+    if (this.state === 'gone' || this.#process.killed) return;
+    try {
+      this.#process.send(message);
+    } catch {
+      // The channel of a worker that has just died; its exit says the rest.
+    }
+  }
+
+  /** Asks it to finish what it has and end. */
+  drain(): void {
+    if (this.state === 'gone') return;
+    this.state = 'draining';
+    this.send({ kind: 'drain' });
+  }
+
+  kill(reason: 'silence' | 'overtime' | null = null): void {
+    if (this.state === 'gone') return;
+    this.killedFor = reason;
+    this.#process.kill('SIGKILL');
+  }
+
+  /**
+   * Adds the time since the last look to its silence, and answers whether that is too long. A look that came late adds
+   * only two heartbeats: then the supervisor itself had stopped, and what was said meanwhile is still to be read.
+   */
+  isSilent(sinceLastLookMs: number, silenceMaxMs: number): boolean {
+    this.#silenceMs += Math.min(sinceLastLookMs, 2 * HEARTBEAT_MS);
+    return this.#silenceMs > silenceMaxMs;
+  }
+}

@@ -1,0 +1,214 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type App, createApp } from '../app.ts';
+import type { Config } from '../config.ts';
+import { type Deps, openDeps } from '../deps.ts';
+import type { Logger } from '../instrumentation/logger.ts';
+import { type Listener, listen } from './listener.ts';
+import type { MetricSnapshot } from './merge-metrics.ts';
+import { FIGURES_MS, type FromSupervisor, HEARTBEAT_MS, type WorkerStatus } from './messages.ts';
+import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
+
+// Long enough for a request that was sent before the signal to be read.
+export const DRAIN_MS = 300;
+const ORPHAN_MS = 2000;
+const SHARE_WAIT_MS = 2000;
+const SHARE_LOOK_MS = 10;
+const LEAVE_WAIT_MS = 500;
+const CLOSE_MS = 2000;
+const LOOP_RESOLUTION_MS = 20;
+const NANOSECONDS = 1e6;
+
+/**
+ * One worker: serves the app until its supervisor has it drained, or is gone. A Ctrl+C in the terminal reaches the
+ * workers too, but while there is a supervisor only that decides when a worker ends.
+ */
+export async function runWorker(config: Config, logger: Logger, identity: WorkerIdentity): Promise<void> {
+  const channel = new SupervisorChannel();
+  const deps = await openDeps(config, logger, {
+    place: { ...identity, scrapeCluster: () => channel.scrape() },
+  });
+  const app = createApp(deps);
+  new Worker(app, deps, channel, identity);
+}
+
+class Worker {
+  readonly #app: App;
+  readonly #deps: Deps;
+  readonly #channel: SupervisorChannel;
+  readonly #identity: WorkerIdentity;
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  readonly #timers: Timer[];
+  readonly #leave = Promise.withResolvers<void>();
+  #listener: Listener | null = null;
+  #sharesApplied = 0;
+  #accepting = true;
+  #runsJobsOfHost = false;
+  #mode = '';
+  #ending: Promise<void> | null = null;
+  #figures: Promise<MetricSnapshot[]> = Promise.resolve([]);
+
+  constructor(app: App, deps: Deps, channel: SupervisorChannel, identity: WorkerIdentity) {
+    this.#app = app;
+    this.#deps = deps;
+    this.#channel = channel;
+    this.#identity = identity;
+    this.#loopDelay.enable();
+    // It holds nothing until it is told what.
+    deps.permits.setShare(0);
+    this.#timers = [
+      setInterval(() => this.#beat(), HEARTBEAT_MS),
+      setInterval(() => this.#channel.isBehind || void this.#tellFigures(null), FIGURES_MS),
+      ...this.#startJobs(),
+    ];
+    channel.onMessage = (message) => this.#obey(message);
+    channel.onLost = () => void this.#end(0, ORPHAN_MS);
+    const obeySignal = () => channel.isOpen || void this.#end(0, ORPHAN_MS);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, obeySignal);
+    // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
+    process.on('unhandledRejection', (err) => deps.logger.warn({ err }, 'a failure that nobody waited for'));
+    this.#beat();
+    void channel.send({ kind: 'booted' });
+    void this.#listenWithShare();
+  }
+
+  /** Listens as soon as there are permits to serve with, so that a new worker refuses nobody for want of them. */
+  async #listenWithShare(): Promise<void> {
+    const untilMs = performance.now() + SHARE_WAIT_MS;
+    while (this.#deps.permits.limitAt(performance.now()) <= 0 && performance.now() < untilMs)
+      await Bun.sleep(SHARE_LOOK_MS);
+    if (this.#ending) return;
+    this.#listener = listen(this.#app, this.#deps);
+    void this.#channel.send({ kind: 'ready' });
+  }
+
+  #obey(message: FromSupervisor): void {
+    if (message.kind === 'share') {
+      this.#deps.permits.setShare(message.permits ?? Number.POSITIVE_INFINITY);
+      this.#sharesApplied++;
+      // At once, because another worker may wait for what this one has given up.
+      this.#beat();
+    } else if (message.kind === 'jobs') this.#runsJobsOfHost = message.run;
+    else if (message.kind === 'collect') void this.#tellFigures(message.id);
+    else if (message.kind === 'exited') void this.#reportExit(message.workerId);
+    else if (message.kind === 'leave') this.#leave.resolve();
+    else if (message.kind === 'drain') void this.#end(DRAIN_MS, this.#graceMs);
+  }
+
+  /** Longer than any request can take that is in flight. */
+  get #graceMs(): number {
+    const { HTTP_TIMEOUT, DATABASE_TIMEOUT } = this.#deps.config;
+    return (HTTP_TIMEOUT + DATABASE_TIMEOUT) * 1000;
+  }
+
+  /** Tells how it stands. A supervisor that does not read hears it when it does: what it missed is out of date then. */
+  #beat(): void {
+    if (this.#channel.isBehind) return;
+    const status = this.#readStatus();
+    this.#tellMode(status.mode);
+    void this.#channel.send({
+      kind: 'heartbeat',
+      status,
+      sharesApplied: this.#sharesApplied,
+      accepting: this.#accepting,
+    });
+  }
+
+  /** Writes down when this worker is cut off from Redis, and when it is back. */
+  #tellMode(mode: string): void {
+    const { logger } = this.#deps;
+    if (mode === 'floor' && this.#mode !== 'floor')
+      logger.warn('Redis does not answer: this worker keeps to its part of the cap by itself');
+    if (mode === 'fresh' && this.#mode === 'floor') logger.info('Redis answers again: the cap is shared');
+    if (mode === 'floor' || mode === 'fresh') this.#mode = mode;
+  }
+
+  #readStatus(): WorkerStatus {
+    const { permits, lifecycle } = this.#deps;
+    const admission = this.#app.admission.figures();
+    const loopDelayMs = this.#loopDelay.max / NANOSECONDS;
+    this.#loopDelay.reset();
+    return {
+      pid: process.pid,
+      slot: this.#identity.slot,
+      life: this.#identity.life,
+      inFlight: admission.inFlight,
+      limit: permits.limitAt(performance.now()),
+      mode: permits.figures().mode,
+      adaptiveLimit: adaptiveLimitOf(admission),
+      cutoff: admission.cutoffLevel,
+      loopDelayMs: Math.round(loopDelayMs * 10) / 10,
+      rssBytes: process.memoryUsage.rss(),
+      draining: lifecycle.draining,
+    };
+  }
+
+  /** Reads and sends the metrics, one reading after the other, so that what is sent later was read later. */
+  async #tellFigures(id: number | null): Promise<void> {
+    const read = () => this.#app.registry.getMetricsAsJSON() as Promise<unknown> as Promise<MetricSnapshot[]>;
+    this.#figures = this.#figures.then(read, read);
+    await this.#channel.send({ kind: 'figures', id, figures: await this.#figures });
+  }
+
+  async #reportExit(workerId: string): Promise<void> {
+    try {
+      await this.#deps.permits.reportExit(workerId);
+      void this.#channel.send({ kind: 'exit-reported', workerId });
+    } catch (err) {
+      // The supervisor asks again.
+      this.#deps.logger.debug({ err, workerId }, 'the exit of a worker could not be reported');
+    }
+  }
+
+  #startJobs(): Timer[] {
+    const { logger } = this.#deps;
+    const failed = (job: string) => (err: unknown) => logger.warn({ err, job }, 'a background job failed');
+    return this.#app.jobs.map(({ name, by, everyMs, run }) =>
+      setInterval(() => {
+        if (by === 'each' || this.#runsJobsOfHost) void run().catch(failed(name));
+      }, everyMs),
+    );
+  }
+
+  /** Ends once, by whatever came first; a supervisor that is lost on the way shortens what is left. */
+  #end(waitMs: number, graceMs: number): Promise<void> {
+    if (this.#ending && graceMs === ORPHAN_MS) setTimeout(() => process.exit(1), ORPHAN_MS);
+    this.#ending ??= this.#drain(waitMs, graceMs);
+    return this.#ending;
+  }
+
+  /** Finishes what is in flight, writes down what is only in memory, and ends the process. */
+  async #drain(waitMs: number, graceMs: number): Promise<void> {
+    const { lifecycle, permits, logger } = this.#deps;
+    const untilMs = performance.now() + waitMs + graceMs;
+    const left = (mostMs = Number.POSITIVE_INFINITY) =>
+      Bun.sleep(Math.max(0, Math.min(mostMs, untilMs - performance.now())));
+    lifecycle.draining = true;
+    this.#beat();
+    if (waitMs > 0) await left(waitMs);
+    const answered = this.#listener?.stop();
+    this.#accepting = false;
+    this.#beat();
+    await Promise.race([answered, left()]);
+    await Promise.race([
+      Promise.allSettled([this.#app.keys.flushLastUsed(), permits.close()]),
+      left(CLOSE_MS),
+    ]);
+    const closed = this.#deps
+      .close()
+      .catch((err: unknown) => logger.warn({ err }, 'not everything was closed'));
+    await Promise.race([closed, left()]);
+    await this.#tellFigures(null);
+    void this.#channel.send({ kind: 'drained' });
+    // The counts of this life must have been read before its end is noticed.
+    if (this.#channel.isOpen) await Promise.race([this.#leave.promise, Bun.sleep(LEAVE_WAIT_MS)]);
+    for (const timer of this.#timers) clearInterval(timer);
+    process.exit(0);
+  }
+}
+
+/** The lowest limit that the worker keeps by itself now, or null while it keeps none. */
+function adaptiveLimitOf({ resources, loopLimit }: ReturnType<App['admission']['figures']>): number | null {
+  const engaged = resources.filter(({ isEngaged }) => isEngaged).map(({ limit }) => limit);
+  const lowest = Math.min(loopLimit, ...engaged);
+  return Number.isFinite(lowest) ? lowest : null;
+}

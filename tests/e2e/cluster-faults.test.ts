@@ -1,0 +1,226 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { lockTable, type TableLock } from '../http/table-lock.ts';
+import { freshDatabase } from '../support/database.ts';
+import {
+  type AtlasProcess,
+  isAlive,
+  makeFolder,
+  removeFolder,
+  runAtlas,
+  startAtlas,
+  until,
+} from './atlas-process.ts';
+import { startLoad } from './load.ts';
+
+const TIMEOUT_MS = 120_000;
+const WORKERS = 4;
+
+let folder: string;
+let databaseUrl: string;
+let atlas: AtlasProcess | undefined;
+let lock: TableLock | null;
+beforeEach(async () => {
+  folder = await makeFolder();
+  databaseUrl = await freshDatabase();
+  atlas = undefined;
+  lock = null;
+}, TIMEOUT_MS);
+afterEach(async () => {
+  await lock?.release();
+  await atlas?.end('SIGKILL');
+  await removeFolder(folder);
+});
+
+const settingsOf = (settings: Record<string, string> = {}) => ({
+  DATABASE_URL: databaseUrl,
+  API_WORKERS: String(WORKERS),
+  ENVIRONMENT: 'staging',
+  ...settings,
+});
+
+async function serve(settings: Record<string, string> = {}): Promise<AtlasProcess> {
+  atlas = await startAtlas(folder, settingsOf(settings));
+  return atlas;
+}
+
+/** Sends requests that stay in flight until the lock is released, and waits until the workers have them. */
+async function hold({ url, key, status }: AtlasProcess, count: number): Promise<Promise<number | null>[]> {
+  lock = await lockTable(databaseUrl, 'accounts');
+  const held = Array.from({ length: count }, () =>
+    fetch(`${url}/v1/accounts`, { headers: { Authorization: `Bearer ${key}` }, keepalive: false }).then(
+      (response) => response.status,
+      () => null,
+    ),
+  );
+  await until(async () => {
+    const { slots } = await status();
+    return slots.reduce((sum, { worker }) => sum + (worker?.inFlight ?? 0), 0) === count;
+  });
+  return held;
+}
+
+/** The counters of a scrape by name and labels. */
+async function scrapeCounters(url: string): Promise<Map<string, number>> {
+  const text = await (await fetch(`${url}/metrics`, { keepalive: false })).text();
+  const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]));
+  const samples = [...text.matchAll(/^(\w+)(\{.*\})? (\S+)$/gm)];
+  return new Map(
+    samples
+      .filter(
+        ([, name]) =>
+          types.get(name!.replace(/_(?:bucket|sum|count)$/, '')) === 'histogram' ||
+          types.get(name!) === 'counter',
+      )
+      .map(([, name, labels = '', value]) => [`${name}${labels}`, Number(value)]),
+  );
+}
+
+test(
+  'all workers on one port get connections, and the status shows each with what it has in flight',
+  async () => {
+    const { url } = await serve();
+    const held = await hold(atlas!, 60);
+    const { code, stdout } = await runAtlas(folder, ['status', '--json'], {
+      API_PORT: new URL(url).port,
+    });
+    expect(code).toBe(0);
+    const { slots } = JSON.parse(stdout) as Awaited<ReturnType<AtlasProcess['status']>>;
+    expect(slots.map(({ slot, state, restarts }) => ({ slot, state, restarts }))).toEqual(
+      [0, 1, 2, 3].map((slot) => ({ slot, state: 'ready', restarts: 0 })),
+    );
+    expect(new Set(slots.map(({ worker }) => worker!.pid)).size).toBe(WORKERS);
+    for (const { worker } of slots) {
+      expect(worker).toMatchObject({ mode: 'static', limit: 250, draining: false });
+      expect(worker!.inFlight).toBeGreaterThan(0);
+      expect(worker!.rssBytes).toBeGreaterThan(0);
+    }
+    // The pools are a budget of the host: 10 connections, divided among four.
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(/^atlas_database_connections_max (\d+)$/m.exec(text)![1]).toBe('8');
+    expect(text).toMatch(/^atlas_cluster_workers\{state="ready"\} 4$/m);
+    // Without the port it finds the only one of the folder.
+    const { stdout: table } = await runAtlas(folder, ['status']);
+    expect(table).toContain(`60 of 1000 in flight`);
+    expect(table.split('\n').filter((line) => line.includes('ready'))).toHaveLength(WORKERS);
+    await lock!.release();
+    lock = null;
+    expect(await Promise.all(held)).toEqual(Array<number>(60).fill(200));
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'kill -9 of a worker cuts off its own requests only, and another worker takes its place',
+  async () => {
+    const { status } = await serve();
+    const held = await hold(atlas!, 60);
+    const [victim] = (await status()).slots;
+    process.kill(victim!.worker!.pid, 'SIGKILL');
+    await until(async () => {
+      const [slot] = (await status()).slots;
+      return slot!.state === 'ready' && slot!.worker?.life === 2 && slot!.restarts === 1;
+    });
+    expect((await status()).slots.map(({ worker }) => worker?.life)).toEqual([2, 1, 1, 1]);
+    await lock!.release();
+    lock = null;
+    const answers = await Promise.all(held);
+    expect(answers.filter((answer) => answer === null)).toHaveLength(victim!.worker!.inFlight);
+    expect(answers.filter((answer) => answer === 200)).toHaveLength(60 - victim!.worker!.inFlight);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'no counter falls over 20 scrapes, whichever workers answer, while workers are killed',
+  async () => {
+    const { url, key, status } = await serve();
+    const headers = { Authorization: `Bearer ${key}` };
+    const load = startLoad(url, { callers: 4, keepAlive: false, headers, pauseMs: 1 });
+    const lives = async () => (await status()).slots.map(({ worker }) => worker?.life ?? 0);
+    const readySlots = async () => (await status()).slots.filter(({ state }) => state === 'ready');
+    let before = await scrapeCounters(url);
+    let kills = 0;
+    for (let i = 0; i < 20; i++) {
+      if (i % 4 === 1) {
+        // Two are left at least, so that there is always somebody to ask.
+        await until(async () => (await readySlots()).length >= 3);
+        const ready = await readySlots();
+        process.kill(ready[++kills % ready.length]!.worker!.pid, 'SIGKILL');
+      }
+      // A request to the listener of a dead worker is cut off; then somebody else is asked.
+      const now = await scrapeCounters(url).catch(() => scrapeCounters(url));
+      const fallen = [...before].filter(([name, value]) => (now.get(name) ?? 0) < value);
+      expect(fallen).toEqual([]);
+      before = now;
+    }
+    await load.stop();
+    await until(async () => (await lives()).reduce((sum, life) => sum + life, 0) >= WORKERS + 5);
+    const deaths = [...before].find(
+      ([name]) => name === 'atlas_cluster_worker_restarts_total{reason="crashed"}',
+    );
+    expect(deaths![1]).toBeGreaterThanOrEqual(3);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a replaced worker takes none of its counts with it',
+  async () => {
+    const { url, key } = await serve({ API_WORKERS: '2' });
+    const headers = { Authorization: `Bearer ${key}` };
+    const ping = 'atlas_api_http_requests_total{method="GET",endpoint="/v1/ping",status="200"}';
+    const load = startLoad(url, { callers: 4, keepAlive: false, headers });
+    await until(() => load.answered() > 200);
+    atlas!.signal('SIGHUP');
+    await until(async () => (await atlas!.status()).slots.map(({ worker }) => worker?.life).join() === '2,2');
+    const { answered, failed } = await load.stop();
+    expect(failed).toEqual([]);
+    expect((await scrapeCounters(url)).get(ping)).toBe(answered);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a worker that is stopped is replaced, and the others serve meanwhile',
+  async () => {
+    const { url, status, key } = await serve();
+    const [, victim] = (await status()).slots;
+    process.kill(victim!.worker!.pid, 'SIGSTOP');
+    const load = startLoad(url, {
+      callers: 16,
+      keepAlive: false,
+      headers: { Authorization: `Bearer ${key}` },
+      pauseMs: 5,
+    });
+    await until(async () => (await status()).slots[1]?.worker?.life === 2);
+    const { answered, failed } = await load.stop();
+    expect(answered).toBeGreaterThan(100);
+    // Each caller has one request at a time, so it can lose one to the worker that was ended.
+    expect(failed.length).toBeLessThanOrEqual(16);
+    expect(isAlive(victim!.worker!.pid)).toBe(false);
+    expect((await status()).slots.map(({ worker }) => worker?.life)).toEqual([1, 2, 1, 1]);
+    const counters = await scrapeCounters(url);
+    expect(counters.get('atlas_cluster_worker_restarts_total{reason="silent"}')).toBe(1);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'workers that die as fast as they are started end the start with an error, and none is left',
+  async () => {
+    const main = join(import.meta.dir, '../../src/main.ts');
+    await Bun.write(
+      join(folder, 'die.ts'),
+      `if (process.argv.includes('worker')) process.exit(3); // ${main}`,
+    );
+    await Bun.write(join(folder, 'bunfig.toml'), 'preload = ["./die.ts"]');
+    const { code, stdout, stderr } = await runAtlas(folder, ['serve'], settingsOf());
+    expect(code).toBe(1);
+    expect(stderr).toContain('Atlas cannot keep a worker alive.');
+    expect(stderr).toMatch(/why: +more than 10 ended within 60 s .* ended with 3/);
+    expect(stdout).not.toContain('serves on');
+    expect(stdout).not.toContain('atlas_live_');
+  },
+  TIMEOUT_MS,
+);

@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { lockTable } from '../http/table-lock.ts';
+import { freshDatabase } from '../support/database.ts';
+import {
+  type AtlasProcess,
+  freePort,
+  isHere,
+  makeFolder,
+  readStatus,
+  removeFolder,
+  runAtlas,
+  startAtlas,
+  until,
+} from './atlas-process.ts';
+
+const TIMEOUT_MS = 60_000;
+const ROOT = join(import.meta.dir, '..', '..');
+
+let folder: string;
+let atlas: AtlasProcess | undefined;
+let launcher: Bun.Subprocess<'ignore', 'pipe', 'pipe'> | undefined;
+beforeEach(async () => {
+  folder = await makeFolder();
+  atlas = undefined;
+  launcher = undefined;
+});
+afterEach(async () => {
+  await atlas?.end('SIGKILL');
+  // It would start again what is only killed, so it is told to end.
+  launcher?.kill('SIGTERM');
+  await launcher?.exited;
+  await removeFolder(folder);
+});
+
+/** Whether a process runs: one that has ended may be left as a zombie where nobody waits for orphans. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+test(
+  'after kill -9 of the supervisor no worker stays, none keeps the port, and what is short is still answered',
+  async () => {
+    const databaseUrl = await freshDatabase();
+    const port = await freePort();
+    const settings = { DATABASE_URL: databaseUrl, API_WORKERS: '3', API_PORT: String(port) };
+    atlas = await startAtlas(folder, { ...settings, ENVIRONMENT: 'staging' });
+    const pids = (await atlas.status()).slots.map(({ worker }) => worker!.pid);
+    const lock = await lockTable(databaseUrl, 'accounts');
+    const held = fetch(`${atlas.url}/v1/accounts`, { headers: { Authorization: `Bearer ${atlas.key}` } });
+    await lock.waiters(1);
+
+    process.kill(atlas.pid, 'SIGKILL');
+    const { url } = atlas;
+    await until(() =>
+      fetch(`${url}/health`, { keepalive: false }).then(
+        () => false,
+        ({ code }) => code === 'ECONNREFUSED',
+      ),
+    );
+    // The port is free while a worker still finishes what it has.
+    expect(pids.some(isRunning)).toBe(true);
+    await lock.release();
+    expect((await held).status).toBe(200);
+    await until(() => !pids.some(isRunning));
+
+    atlas = await startAtlas(folder, { ...settings, ENVIRONMENT: 'staging' });
+    expect((await fetch(`${atlas.url}/health`)).status).toBe(200);
+    expect((await atlas.end('SIGTERM')).code).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the launcher starts the server anew when it was killed, and not when it was told to end',
+  async () => {
+    const node = Bun.which('node');
+    if (!isHere('Node', node)) return;
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    launcher = Bun.spawn([node, join(ROOT, 'infra', 'launch.mjs'), 'src/main.ts', 'serve'], {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+      env: {
+        PATH: process.env.PATH ?? '',
+        HOME: folder,
+        ATLAS_DATA_DIR: join(folder, 'data'),
+        DATABASE_URL: await freshDatabase(),
+        API_PORT: String(port),
+        API_WORKERS: '2',
+        ENVIRONMENT: 'staging',
+      },
+    });
+    let output = '';
+    void launcher.stdout.pipeTo(
+      new WritableStream({
+        write: (chunk) => {
+          output += new TextDecoder().decode(chunk);
+        },
+      }),
+    );
+    const announcements = () => output.split('serves on').length - 1;
+    const errors = new Response(launcher.stderr).text();
+    await until(() => announcements() === 1);
+    const first = await readStatus(folder, url);
+
+    process.kill(first.pid, 'SIGKILL');
+    const killedMs = performance.now();
+    await until(() => announcements() === 2);
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    console.log(`back after kill -9 of the supervisor: ${Math.round(performance.now() - killedMs)} ms`);
+    const second = await readStatus(folder, url);
+    const old = first.slots.map(({ worker }) => worker!.pid);
+    await until(() => !old.some(isRunning));
+
+    launcher.kill('SIGTERM');
+    expect(await launcher.exited).toBe(0);
+    expect(isRunning(second.pid)).toBe(false);
+    expect(await errors).toContain('ended by SIGKILL, starting it anew');
+    expect(announcements()).toBe(2);
+  },
+  TIMEOUT_MS,
+);
+
+test('a worker does not run without its supervisor, and the help does not offer it', async () => {
+  const { code, stderr } = await runAtlas(folder, ['worker']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/do: +run atlas serve/);
+  const { stdout } = await runAtlas(folder, ['--help']);
+  expect(stdout).toMatch(/^ {2}status\b/m);
+  expect(stdout).not.toMatch(/^ {2}worker\b/m);
+});
+
+test('atlas status says so where nothing runs', async () => {
+  const { code, stderr } = await runAtlas(folder, ['status'], { API_PORT: '8000' });
+  expect(code).toBe(1);
+  expect(stderr).toContain('No Atlas runs here for port 8000.');
+});

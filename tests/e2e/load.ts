@@ -1,0 +1,114 @@
+import { connect, type Socket } from 'node:net';
+
+/** What callers saw until they were stopped. */
+export interface LoadReport {
+  readonly answered: number;
+  /** Requests that got no whole answer, or another status than 200: why, in words. */
+  readonly failed: readonly string[];
+}
+
+export interface Load {
+  /** Answers so far. */
+  answered(): number;
+  stop(): Promise<LoadReport>;
+}
+
+export interface LoadOptions {
+  readonly callers: number;
+  /** Whether a caller keeps its connection for as long as the server does, or opens a new one for each request. */
+  readonly keepAlive: boolean;
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How long a caller thinks between two requests. */
+  readonly pauseMs?: number;
+}
+
+/**
+ * Sends requests over plain sockets, each caller one after the other. Client libraries send a request again that was
+ * cut off; here every such request counts as failed.
+ */
+export function startLoad(
+  url: string,
+  { callers, keepAlive, path = '/v1/ping', headers = {}, pauseMs }: LoadOptions,
+): Load {
+  const { hostname, port } = new URL(url);
+  const lines = Object.entries({ Host: hostname, ...headers }).map(([name, value]) => `${name}: ${value}`);
+  if (!keepAlive) lines.push('Connection: close');
+  const request = `GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
+  const failed: string[] = [];
+  let answered = 0;
+  let stopped = false;
+
+  async function call(): Promise<void> {
+    let connection: Connection | null = null;
+    while (!stopped) {
+      if (!connection?.isOpen) connection = new Connection(Number(port), hostname);
+      try {
+        const { status, closes } = await connection.exchange(request);
+        if (status === 200) answered++;
+        else failed.push(`status ${status}`);
+        if (closes || !keepAlive) connection.end();
+      } catch (error) {
+        failed.push((error as Error).message);
+        connection.end();
+      }
+      if (pauseMs !== undefined) await Bun.sleep(pauseMs);
+    }
+    connection?.end();
+  }
+
+  const calling = Array.from({ length: callers }, call);
+  return {
+    answered: () => answered,
+    stop: async () => {
+      stopped = true;
+      await Promise.all(calling);
+      return { answered, failed };
+    },
+  };
+}
+
+class Connection {
+  readonly #socket: Socket;
+  #received = '';
+  #settle: PromiseWithResolvers<{ status: number; closes: boolean }> | null = null;
+  isOpen = true;
+
+  constructor(port: number, host: string) {
+    this.#socket = connect(port, host);
+    this.#socket.setEncoding('utf8');
+    this.#socket.on('data', (chunk: string) => this.#read(chunk));
+    this.#socket.on('error', (error) => this.#fail(error.message));
+    this.#socket.on('close', () => this.#fail('closed without an answer'));
+  }
+
+  exchange(request: string): Promise<{ status: number; closes: boolean }> {
+    this.#settle = Promise.withResolvers();
+    this.#socket.write(request);
+    return this.#settle.promise;
+  }
+
+  end(): void {
+    this.isOpen = false;
+    this.#socket.destroy();
+  }
+
+  #read(chunk: string): void {
+    this.#received += chunk;
+    const headEnd = this.#received.indexOf('\r\n\r\n');
+    if (headEnd < 0) return;
+    const head = this.#received.slice(0, headEnd);
+    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    if (Buffer.byteLength(this.#received) < Buffer.byteLength(head) + 4 + length) return;
+    this.#received = '';
+    const closes = /^connection: close$/im.test(head);
+    this.#settle?.resolve({ status: Number(head.split(' ')[1]), closes });
+    this.#settle = null;
+  }
+
+  #fail(reason: string): void {
+    this.isOpen = false;
+    this.#settle?.reject(new Error(reason));
+    this.#settle = null;
+  }
+}

@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { Redis } from 'ioredis';
+import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
+import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../support/toxiproxy.ts';
+import {
+  type LeaseCluster,
+  measure,
+  RISE_AFTER_MS,
+  startLeaseCluster,
+  stopLeaseClusters,
+  until,
+} from './lease-cluster.ts';
+
+const CAP = 100;
+const WORKERS = 4;
+const FLOOR = CAP / WORKERS;
+const MORE_THAN_CAP = 3 * CAP;
+
+// All workers reach the same Redis or none does, so the cap holds without any allowance: I1 and I2 of the design.
+describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () => {
+  let redis: TestRedis;
+  let toxiproxy: Toxiproxy;
+  let proxy: ToxicProxy;
+  let cluster: LeaseCluster;
+
+  beforeEach(async () => {
+    redis = await startTestRedis();
+    toxiproxy = await startToxiproxy();
+    proxy = await toxiproxy.proxy(redis.url);
+    cluster = await startLeaseCluster({ urls: Array<string>(WORKERS).fill(proxy.url), cap: CAP });
+  });
+
+  afterEach(async () => {
+    await stopLeaseClusters();
+    await toxiproxy.stop();
+    await redis.stop();
+  });
+
+  /** Moves the demand to one worker, as unequal as can be. */
+  function skewTo(slot: number): void {
+    for (const worker of cluster.workers) worker.want(worker.slot === slot ? MORE_THAN_CAP : 0);
+  }
+
+  function wantEverywhere(): void {
+    for (const worker of cluster.workers) worker.want(MORE_THAN_CAP);
+  }
+
+  /** What the callers of every worker must see: that somebody is served. */
+  async function expectServedEverywhere(): Promise<void> {
+    const before = cluster.workers.map(({ admitted }) => admitted);
+    await until(() => cluster.workers.every(({ slot, admitted }) => admitted > before[slot]!));
+  }
+
+  /** Starts an empty Redis where the last one was, and waits until the workers have made an account in it. */
+  async function startAgain(): Promise<void> {
+    redis = await startTestRedis({ port: redis.port });
+    await withRedis((direct) => until(async () => (await direct.dbsize()) > 0));
+  }
+
+  /** Speaks to Redis past the proxy. */
+  async function withRedis(speak: (direct: Redis) => Promise<void>): Promise<void> {
+    const direct = new Redis(redis.url);
+    try {
+      await speak(direct);
+    } finally {
+      direct.disconnect();
+    }
+  }
+
+  async function expectRecovered(what: string): Promise<void> {
+    wantEverywhere();
+    await measure(`every worker has a lease after ${what}`, () =>
+      cluster.workers.every(({ mode }) => mode === 'fresh'),
+    );
+    await measure('and the whole cap is used', () => cluster.board.total >= 0.95 * CAP);
+    skewTo(3);
+    await until(() => cluster.workers[3]!.inFlight >= 0.95 * CAP);
+    expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
+  }
+
+  const areAll = (mode: string) => () => cluster.workers.every((worker) => worker.mode === mode);
+
+  test('killed and started again empty: floors in between, and never more than the cap', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await redis.kill();
+    // The worst moment for the others to want more: the first one still has nearly all of the cap in flight.
+    wantEverywhere();
+    await measure('all are on their floor after Redis was killed', areAll('floor'));
+    await expectServedEverywhere();
+    await until(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
+    expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
+
+    await startAgain();
+    await expectRecovered('Redis came back empty');
+  });
+
+  test('stopped in order for a moment: leases outlive it', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await redis.stop();
+    await startAgain();
+    await expectRecovered('Redis was restarted at once');
+  });
+
+  test('killed again and again while the demand moves', async () => {
+    for (let turn = 0; turn < 4; turn++) {
+      skewTo(turn);
+      await until(() => cluster.workers[turn]!.inFlight >= 0.5 * CAP);
+      await redis.kill();
+      await startAgain();
+    }
+    await expectRecovered('Redis was killed four times');
+  });
+
+  test('flushed while permits move', async () => {
+    await withRedis(async (direct) => {
+      for (let turn = 0; turn < 4; turn++) {
+        skewTo(turn);
+        await direct.flushall();
+        await until(() => cluster.workers[turn]!.inFlight >= 0.9 * CAP);
+        await direct.flushall();
+      }
+    });
+    await expectRecovered('FLUSHALL');
+  });
+
+  test('its scripts flushed: they are there again, and everybody is served', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await withRedis(async (direct) => {
+      await direct.script('FLUSH', 'SYNC');
+      await until(async () => /^number_of_cached_scripts:1\r?$/m.test(await direct.info('memory')));
+    });
+    wantEverywhere();
+    await expectServedEverywhere();
+    await expectRecovered('SCRIPT FLUSH');
+  });
+
+  test('frozen, and then doing at once all that it was told meanwhile', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    process.kill(redis.pid, 'SIGSTOP');
+    wantEverywhere();
+    await measure('all are on their floor while Redis is frozen', areAll('floor'));
+    await expectServedEverywhere();
+    process.kill(redis.pid, 'SIGCONT');
+    await expectRecovered('Redis went on');
+  });
+
+  test('slow by two seconds: no request waits for it, and late grants are not used', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await proxy.add({ type: 'latency', latencyMs: 2000 }, 'upstream');
+    await proxy.add({ type: 'latency', latencyMs: 2000 }, 'downstream');
+    wantEverywhere();
+    await measure('all are on their floor while Redis is slow', areAll('floor'));
+    await expectServedEverywhere();
+    // Long enough for delayed beats to arrive, for floors to rise, and for answers to beats of the past to come back.
+    await until(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
+    await Bun.sleep(RISE_AFTER_MS);
+    expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
+    await proxy.heal();
+    await expectRecovered('Redis was slow');
+  });
+
+  test('its connections cut again and again', async () => {
+    wantEverywhere();
+    for (let turn = 0; turn < 5; turn++) {
+      await proxy.disable();
+      skewTo(turn % WORKERS);
+      await proxy.enable();
+      await until(areAll('fresh'));
+    }
+    await expectRecovered('its connections were cut');
+  });
+
+  test('its answers lost while it takes every beat', async () => {
+    skewTo(0);
+    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await proxy.add({ type: 'timeout', timeoutMs: 0 }, 'downstream');
+    skewTo(1);
+    await until(areAll('floor'));
+    await proxy.heal();
+    await expectRecovered('its answers were lost');
+  });
+});

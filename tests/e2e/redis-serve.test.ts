@@ -1,0 +1,149 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { Redis } from 'ioredis';
+import { lockTable, type TableLock } from '../http/table-lock.ts';
+import { freshDatabase } from '../support/database.ts';
+import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
+import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../support/toxiproxy.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { startLoad } from './load.ts';
+
+const TIMEOUT_MS = 120_000;
+const CAP = 20;
+
+describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => {
+  let redis: TestRedis;
+  let toxiproxy: Toxiproxy;
+  let proxy: ToxicProxy;
+  let databaseUrl: string;
+  let folders: string[];
+  let hosts: AtlasProcess[];
+  let lock: TableLock | null;
+
+  beforeEach(async () => {
+    redis = await startTestRedis();
+    toxiproxy = await startToxiproxy();
+    proxy = await toxiproxy.proxy(redis.url);
+    databaseUrl = await freshDatabase();
+    [folders, hosts, lock] = [[], [], null];
+  }, TIMEOUT_MS);
+
+  afterEach(async () => {
+    await lock?.release();
+    for (const host of hosts) await host.end('SIGKILL');
+    for (const folder of folders) await removeFolder(folder);
+    await toxiproxy.stop();
+    await redis.stop();
+  }, TIMEOUT_MS);
+
+  /** Two workers that share the cap with all others on this Redis, and whose requests may wait as long as a test takes. */
+  async function startHost(): Promise<AtlasProcess> {
+    const folder = await makeFolder();
+    folders.push(folder);
+    const host = await startAtlas(folder, {
+      ENVIRONMENT: 'staging',
+      API_WORKERS: '2',
+      DATABASE_URL: databaseUrl,
+      DATABASE_POOL_SIZE: `${3 * CAP}`,
+      DATABASE_TIMEOUT: '60',
+      HTTP_TIMEOUT: '60',
+      REDIS_URL: proxy.url,
+      LOAD_SHEDDING_MAX_CONCURRENT: `${CAP}`,
+    });
+    hosts.push(host);
+    await untilMode('fresh');
+    return host;
+  }
+
+  async function untilMode(mode: string): Promise<void> {
+    await until(async () => {
+      const slots = (await Promise.all(hosts.map((host) => host.status()))).flatMap((status) => status.slots);
+      return slots.every(({ worker }) => worker?.mode === mode);
+    });
+  }
+
+  /** Sends requests that, once admitted, stay in flight until the lock is released; answers their statuses then. */
+  function hold(host: AtlasProcess, key: string, count: number): Promise<number>[] {
+    return Array.from({ length: count }, async () => {
+      const headers = { Authorization: `Bearer ${key}` };
+      return (await fetch(`${host.url}/v1/accounts`, { headers, keepalive: false })).status;
+    });
+  }
+
+  /** Waits until all but those in flight are refused, which are at most as many as the cap. */
+  async function expectOthersRefused(held: Promise<number>[]): Promise<void> {
+    let refused = 0;
+    for (const status of held) void status.then((code) => (refused += Number(code === 429)));
+    await until(() => refused >= held.length - CAP);
+  }
+
+  test(
+    'serves everybody while Redis is killed, slow, flushed, cut off and back',
+    async () => {
+      const host = await startHost();
+      const headers = { Authorization: `Bearer ${host.key}` };
+      const load = startLoad(host.url, { callers: 4, keepAlive: true, headers, pauseMs: 10 });
+      const served = async (count = 50) => {
+        const before = load.answered();
+        await until(() => load.answered() >= before + count);
+        expect((await fetch(`${host.url}/health/ready`)).status).toBe(200);
+      };
+      await served();
+
+      await redis.kill();
+      await untilMode('floor');
+      await served();
+      redis = await startTestRedis({ port: redis.port });
+      await untilMode('fresh');
+
+      await proxy.add({ type: 'latency', latencyMs: 2000 });
+      await untilMode('floor');
+      await served();
+      await proxy.heal();
+      await untilMode('fresh');
+
+      const direct = new Redis(redis.url);
+      await direct.flushall();
+      await direct.script('FLUSH', 'SYNC');
+      direct.disconnect();
+      await served();
+      await untilMode('fresh');
+
+      await proxy.disable();
+      await untilMode('floor');
+      await served();
+      await proxy.enable();
+      await untilMode('fresh');
+
+      const { answered, failed } = await load.stop();
+      expect(failed).toEqual([]);
+      console.log(`${answered} requests were served over four faults of Redis, none failed`);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'admits no more than the cap on two hosts together, and none more when Redis goes',
+    async () => {
+      const [first, second] = [await startHost(), await startHost()];
+      const key = first.key!;
+      lock = await lockTable(databaseUrl, 'accounts');
+      const held = [...hold(first, key, 2 * CAP), ...hold(second, key, 2 * CAP)];
+      await expectOthersRefused(held);
+      await redis.kill();
+      await untilMode('floor');
+      held.push(...hold(first, key, CAP), ...hold(second, key, CAP));
+      await expectOthersRefused(held);
+
+      await lock.release();
+      lock = null;
+      const statuses = await Promise.all(held);
+      // Nothing ended while the table was locked, so what was served in the end was in flight at the same time.
+      const admitted = statuses.filter((status) => status === 200).length;
+      console.log(`${admitted} of ${statuses.length} requests were in flight together under a cap of ${CAP}`);
+      expect(admitted).toBeLessThanOrEqual(CAP);
+      expect(admitted).toBeGreaterThanOrEqual(CAP / 2);
+      expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+});

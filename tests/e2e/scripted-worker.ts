@@ -1,0 +1,46 @@
+import type { FromSupervisor } from '../../src/cluster/messages.ts';
+
+// A worker process that speaks the protocol and serves nothing, so that a test decides what it says and when.
+const silentAfterMs = Number(process.env.SILENT_AFTER_MS ?? Number.POSITIVE_INFINITY);
+const slot = Number(process.env.ATLAS_WORKER_SLOT);
+const life = Number(process.env.ATLAS_WORKER_LIFE);
+if (life > Number(process.env.STARTS_MAX ?? Number.POSITIVE_INFINITY)) process.exit(1);
+let sharesApplied = 0;
+let limit = 0;
+let jobs = false;
+
+const tell = (message: object) => process.send!(message);
+const beat = () => {
+  // The first life of the first slot falls silent; nobody else does.
+  if (slot === 0 && life === 1 && performance.now() > silentAfterMs) return;
+  const status = {
+    pid: process.pid,
+    slot,
+    life,
+    inFlight: 0,
+    limit,
+    // Tells the test who runs the jobs of the host, in a field that is free text.
+    mode: jobs ? 'jobs' : 'none',
+    adaptiveLimit: null,
+    cutoff: 0,
+    loopDelayMs: 0,
+    rssBytes: 0,
+    draining: false,
+  };
+  tell({ kind: 'heartbeat', status, sharesApplied, accepting: true });
+};
+
+process.on('message', (message: FromSupervisor) => {
+  if (message.kind === 'share') {
+    sharesApplied++;
+    limit = message.permits ?? Number.MAX_SAFE_INTEGER;
+  } else if (message.kind === 'jobs') jobs = message.run;
+  else if (message.kind === 'drain') process.exit(0);
+  else if (message.kind === 'exited') tell({ kind: 'exit-reported', workerId: message.workerId });
+  beat();
+});
+process.on('disconnect', () => process.exit(0));
+beat();
+tell({ kind: 'booted' });
+tell({ kind: 'ready' });
+setInterval(beat, 20);
