@@ -2,7 +2,11 @@ import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { OHA_VERSION } from '../../infra/oha.ts';
 import packageJson from '../../package.json';
 import { VERSION } from '../../src/version.ts';
-import type { Plan } from './plan.ts';
+
+/** How long and how often is measured, whatever a benchmark plans. */
+export interface BenchPlan {
+  readonly mode: 'full' | 'quick';
+}
 
 /** What the figures depend on beside the code. Figures of other conditions cannot be compared with them. */
 export interface Conditions {
@@ -14,11 +18,11 @@ export interface Conditions {
   /** Processes that wanted a core in the minute before the start: anything but about 0 disturbs. */
   readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
-  readonly plan: Plan;
+  readonly plan: BenchPlan;
 }
 
 /** Reads the conditions. Called before anything is started, for the load of the machine is one of them. */
-export function readConditions(plan: Plan): Conditions {
+export function readConditions(plan: BenchPlan): Conditions {
   const cores = cpus();
   return {
     date: new Date().toISOString(),

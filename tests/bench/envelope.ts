@@ -40,14 +40,20 @@ export interface EnvelopeResult {
   readonly keyedToEnvelope: Comparison;
 }
 
-/** Measures all variants in turns, each a process of its own on one core, with oha on the other. */
+/**
+ * Measures all variants in turns, each a process of its own on one core, with oha on the other. `settings` are added to
+ * those of every Atlas.
+ */
 export async function benchEnvelope(
   plan: Plan,
   oha: string,
   database: BenchDatabase,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<EnvelopeResult> {
   const servers = {} as Record<Variant, Server>;
-  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0' };
+  // One worker, as it is compared with servers of one process on one core.
+  const one = { API_PORT: '0', API_WORKERS: '1' };
+  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, ...one, ...settings };
   for (const variant of variants) {
     const [script, ...args] = VARIANTS[variant].script;
     const command = [process.execPath, inRepository(`tests/bench/${script}`), ...args];
@@ -56,7 +62,7 @@ export async function benchEnvelope(
   const measure = (variant: Variant, seconds: number) => {
     const { url, pid } = servers[variant];
     const headers = VARIANTS[variant].keyed ? [`Authorization: Bearer ${database.apiKey}`] : [];
-    return load(oha, url + PING_PATH, pid, seconds, headers);
+    return load(oha, url + PING_PATH, pid, seconds, { headers });
   };
   for (const variant of variants) {
     progress(`envelope: warming up ${VARIANTS[variant].label}`);

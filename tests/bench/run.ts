@@ -1,15 +1,14 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { installOha } from '../../infra/oha.ts';
-import { type Conditions, conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
+import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { benchEnvelope, envelopeTable } from './envelope.ts';
 import { FULL_PLAN, QUICK_PLAN } from './plan.ts';
 import { benchStart, startTable } from './start.ts';
 import { undoAll, undoOnSignals } from './support/clean-up.ts';
 import { startDatabase } from './support/database.ts';
-import { inRepository } from './support/processes.ts';
 import { progress } from './support/progress.ts';
-import { judge, type Results, type Target, targetsTable } from './targets.ts';
+import { writeReport } from './support/report.ts';
+import { judge, type Results, targetsTable } from './targets.ts';
 import { benchTransfers, transfersTable } from './transfers.ts';
 
 const PARTS = ['envelope', 'transfers', 'start'] as const;
@@ -64,24 +63,10 @@ async function bench(): Promise<void> {
 
   const targets = judge(results);
   const told = { ...conditions, versions };
-  const file = await write({ conditions: told, ...results, targets });
+  const file = await writeReport('bench', { conditions: told, ...results, targets });
   console.log(
     `\n${[conditionsText(told), ...sections, targetsTable(targets)].join('\n\n')}\n\nWritten to ${file}`,
   );
-}
-
-interface Report extends Results {
-  readonly conditions: Conditions;
-  readonly targets: readonly Target[];
-}
-
-/** Keeps the figures beside their conditions, one file for each run. */
-async function write(report: Report): Promise<string> {
-  const folder = inRepository('.atlas/bench');
-  await mkdir(folder, { recursive: true });
-  const name = `${report.conditions.date.replaceAll(/[:.]/g, '-')}.json`;
-  await writeFile(`${folder}/${name}`, `${JSON.stringify(report, null, 2)}\n`);
-  return `.atlas/bench/${name}`;
 }
 
 try {

@@ -60,14 +60,17 @@ function compared(name: string, { byRate, byCpu }: Comparison, bound: number): T
   return Number.isNaN(byRate) ? atLeast(`${name} (by CPU)`, byCpu, bound) : atLeast(name, byRate, bound);
 }
 
-function atLeast(name: string, value: number, bound: number): Target {
+/** A target that is met by a figure of at least the bound; a missing figure leaves it open. */
+export function atLeast(name: string, value: number, bound: number): Target {
   const verdict = Number.isNaN(value) ? 'open' : value >= bound ? 'met' : 'missed';
   return { name, target: `≥ ${bound}`, measured: decimal(value), verdict };
 }
 
-function atMost(name: string, value: number, bound: number, unit: string, digits: number): Target {
+/** A target that is met by a figure of at most the bound. */
+export function atMost(name: string, value: number, bound: number, unit = '', digits = 2): Target {
   const verdict = Number.isNaN(value) ? 'open' : value <= bound ? 'met' : 'missed';
-  return { name, target: `≤ ${bound} ${unit}`, measured: `${decimal(value, digits)} ${unit}`, verdict };
+  const measured = value === Number.POSITIVE_INFINITY ? 'never' : decimal(value, digits);
+  return { name, target: `≤ ${bound} ${unit}`.trim(), measured: `${measured} ${unit}`.trim(), verdict };
 }
 
 /** The verdicts as a table for people. */

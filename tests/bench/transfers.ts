@@ -18,8 +18,10 @@ type Way = 'simple' | 'prepared' | (typeof CALLERS)[number];
 const WAYS: readonly Way[] = ['simple', ...CALLERS, 'prepared'];
 
 /** One measurement. Shares are of one core; there are as many as the machine has. */
-interface Measured {
+export interface Measured {
   readonly perSecond: number;
+  /** Answers of 429 ÷ all answers. */
+  readonly refused: number;
   readonly medianMs: number | null;
   readonly p99Ms: number | null;
   readonly atlasShare: number | null;
@@ -47,7 +49,7 @@ export interface TransfersResult {
 
 /** Measures transfers over HTTP and in pgbench in turns, on one PostgreSQL that always begins in the same state. */
 export async function benchTransfers(plan: Plan, database: BenchDatabase): Promise<TransfersResult> {
-  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0' };
+  const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0', API_WORKERS: '1' };
   const atlas = await startServer([process.execPath, inRepository('src/main.ts'), 'serve'], { env });
   progress('transfers: warming up');
   await resetLedger(database.sql, ACCOUNTS.many);
@@ -99,13 +101,14 @@ function seriesName(accounts: number, way: Way): string {
 
 let runs = 0;
 
-/** Throws unless every answer was a 201, the database holds as many transfers, and the ledger agrees with itself. */
-async function runAtlas(
+/** Loads a server with transfers. Throws unless every answer was a 201 (or, where that is allowed, a 429), the database holds as many transfers, and the ledger agrees with itself. */
+export async function runAtlas(
   database: BenchDatabase,
   atlas: Server,
   callers: number,
   accounts: number,
   seconds: number,
+  mayRefuse = false,
 ): Promise<Measured> {
   const run = `run${++runs}`;
   const { apiKey } = database;
@@ -120,19 +123,21 @@ async function runAtlas(
   };
   const client = start([process.execPath, inRepository('tests/bench/load/client.ts'), JSON.stringify(order)]);
   const shares = shareOfCore((WARM_UP_SECONDS + seconds) * 1000, {
-    atlas: () => cpuSeconds(atlas.pid),
+    atlas: () => familyCpuSeconds(atlas.pid),
     client: () => cpuSeconds(client.pid),
     postgres: () => familyCpuSeconds(database.pid),
   });
   const [share, text] = await Promise.all([shares, client.output]);
   const { created, createdPerSecond, others, medianMs, p99Ms } = JSON.parse(text) as ClientReport;
-  if (Object.keys(others).length > 0)
+  const { 429: refused = 0, ...failed } = others;
+  if (Object.keys(failed).length > 0 || (refused > 0 && !mayRefuse))
     throw new Error(`Atlas answered ${JSON.stringify(others)} where only 201 was expected.`);
   const posted = await verifyLedger(database.sql);
   if (posted !== created)
     throw new Error(`Atlas answered ${created} times 201, and the database holds ${posted} transfers.`);
   return {
     perSecond: createdPerSecond,
+    refused: refused / (created + refused),
     medianMs,
     p99Ms,
     atlasShare: share.atlas,
@@ -172,6 +177,7 @@ async function runPgbench(
     );
   return {
     perSecond,
+    refused: 0,
     medianMs: null,
     p99Ms: null,
     atlasShare: null,

@@ -23,21 +23,35 @@ export function cpuSeconds(pid: number): number {
   return statOf(pid).cpuSeconds;
 }
 
-/** The same for a process and its direct children, as PostgreSQL has one for each connection. */
+/** The same for a process and its direct children: PostgreSQL has one for each connection, Atlas one for each worker. */
 export function familyCpuSeconds(pid: number): number {
-  let sum = cpuSeconds(pid);
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const { parent, cpuSeconds: used } = statOf(name);
-    if (parent === pid) sum += used;
-  }
-  return sum;
+  return familyOf(pid).reduce((sum, member) => sum + cpuSeconds(member), 0);
 }
 
-/** Memory that is resident now, in MiB. */
+function familyOf(pid: number): number[] {
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return [pid, ...processes.map(Number).filter((other) => other !== pid && statOf(other).parent === pid)];
+}
+
+/** Memory that is resident now in the largest of a process and its direct children, in MiB: that of one worker. */
 export function residentMebibytes(pid: number): number {
-  const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kibibytes) / 1024;
+  const resident = familyOf(pid).map((member) => memoryKibibytes(member, 'status', /^VmRSS:\s+(\d+)/m));
+  return Math.max(...resident) / 1024;
+}
+
+/** Memory of a process and its direct children, in MiB; what they share counts once (proc(5), Pss). */
+export function familyMebibytes(pid: number): number {
+  const shares = familyOf(pid).map((member) => memoryKibibytes(member, 'smaps_rollup', /^Pss:\s+(\d+)/m));
+  return shares.reduce((sum, share) => sum + share, 0) / 1024;
+}
+
+function memoryKibibytes(pid: number, file: string, figure: RegExp): number {
+  try {
+    return Number(figure.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    // It has ended since it was listed.
+    return 0;
+  }
 }
 
 const EDGE_MS = 300;

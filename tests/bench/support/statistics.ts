@@ -30,3 +30,9 @@ export function alignedTable(head: readonly string[], rows: readonly (readonly s
       .trimEnd();
   return [line(head), widths.map((width) => '─'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }
+
+/** The value that so large a part of all are at most (nearest rank). NaN of nothing. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN;
+}

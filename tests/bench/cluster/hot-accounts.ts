@@ -1,0 +1,92 @@
+import { type BenchDatabase, resetLedger } from '../support/database.ts';
+import type { Server } from '../support/processes.ts';
+import { progress } from '../support/progress.ts';
+import { alignedTable, count, decimal, median, percent } from '../support/statistics.ts';
+import { type Measured, runAtlas } from '../transfers.ts';
+import { startAtlas } from './atlas.ts';
+import type { ClusterPlan } from './plan.ts';
+
+const HOT_ACCOUNTS = 5;
+const WORKERS = [1, 4] as const;
+const CALLERS = [64, 512] as const;
+const WARM_UP_SECONDS = 2;
+
+/** Transfers on five hot accounts, by callers, with one worker and with four. */
+export interface HotAccountsResult {
+  readonly callers: number;
+  readonly one: number;
+  readonly four: number;
+  /** Median of the ratios of each round. */
+  readonly ratio: number;
+  /** Milliseconds. */
+  readonly oneP99: number;
+  readonly fourP99: number;
+  /** Answers of 429 ÷ all answers: the ledger seemed to be the bottleneck. */
+  readonly oneRefused: number;
+  readonly fourRefused: number;
+}
+
+/** Measures one worker and four in turns, on one PostgreSQL that always begins in the same state. */
+export async function measureHotAccounts(
+  plan: ClusterPlan,
+  database: BenchDatabase,
+): Promise<HotAccountsResult[]> {
+  const servers: Server[] = [];
+  for (const workers of WORKERS) servers.push(await startAtlas(workers, database));
+  const measured = CALLERS.map(() => WORKERS.map((): Measured[] => []));
+  const run = async (server: Server, callers: number, seconds: number) => {
+    await resetLedger(database.sql, HOT_ACCOUNTS);
+    return runAtlas(database, server, callers, HOT_ACCOUNTS, seconds, true);
+  };
+  for (const server of servers) await run(server, CALLERS[0], WARM_UP_SECONDS);
+  for (let round = 0; round < plan.transferRounds; round++) {
+    for (const [i, callers] of CALLERS.entries()) {
+      for (const [j, workers] of WORKERS.entries()) {
+        const seen = await run(servers[j]!, callers, plan.transferSeconds);
+        measured[i]![j]!.push(seen);
+        progress(
+          `hot accounts: round ${round + 1}/${plan.transferRounds}  ${callers} callers, ${workers} worker${workers > 1 ? 's' : ' '}  ${count(seen.perSecond).padStart(7)}/s`,
+        );
+      }
+    }
+  }
+  for (const server of servers) await server.stop();
+  return CALLERS.map((callers, i) => {
+    const [one, four] = measured[i] as [Measured[], Measured[]];
+    return {
+      callers,
+      one: median(one.map(({ perSecond }) => perSecond)),
+      four: median(four.map(({ perSecond }) => perSecond)),
+      ratio: median(four.map(({ perSecond }, round) => perSecond / one[round]!.perSecond)),
+      oneP99: median(one.map(({ p99Ms }) => p99Ms ?? Number.NaN)),
+      fourP99: median(four.map(({ p99Ms }) => p99Ms ?? Number.NaN)),
+      oneRefused: median(one.map(({ refused }) => refused)),
+      fourRefused: median(four.map(({ refused }) => refused)),
+    };
+  });
+}
+
+/** The result as a table for people. */
+export function hotAccountsTable(results: readonly HotAccountsResult[]): string {
+  const rows = results.map(({ callers, one, four, ratio, ...rest }) => [
+    `${callers} callers`,
+    count(one),
+    count(four),
+    decimal(ratio),
+    decimal(rest.oneP99, 1),
+    decimal(rest.fourP99, 1),
+    percent(rest.oneRefused),
+    percent(rest.fourRefused),
+  ]);
+  const head = [
+    'five hot accounts',
+    '1 worker/s',
+    '4 workers/s',
+    'ratio',
+    'P99 ms, 1',
+    'P99 ms, 4',
+    'refused, 1',
+    'refused, 4',
+  ];
+  return alignedTable(head, rows);
+}

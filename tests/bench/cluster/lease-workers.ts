@@ -1,0 +1,101 @@
+import type { LeaseLine, LeaseOrder } from '../load/lease-worker.ts';
+import { undoAtEnd } from '../support/clean-up.ts';
+import { freshFolder } from '../support/folders.ts';
+import { inRepository } from '../support/processes.ts';
+import type { BenchRedis } from '../support/redis.ts';
+
+export const CAP = 200;
+export const WORKERS = 4;
+// What is told later than this is told by a worker that is gone.
+const LATEST_MS = 500;
+const READY_TIMEOUT_MS = 20_000;
+const LOOK_EVERY_MS = 5;
+const READY_SHARE = 0.95;
+
+/** A worker process that takes permits of the cluster, and all that it has told so far. */
+export interface LeaseWorker {
+  readonly pid: number;
+  readonly lines: readonly LeaseLine[];
+  /** Whether it ended though nobody killed it. */
+  readonly hasFailed: () => boolean;
+  /** As a crash: SIGKILL, waits until it is gone. */
+  kill(): Promise<void>;
+}
+
+let lives = 0;
+
+/** Starts a worker with a demand. Each has an id of its own, as each life of a worker must. */
+export function startLeaseWorker(
+  redis: BenchRedis,
+  prefix: string,
+  demand: Pick<LeaseOrder, 'demand' | 'holdMs'>,
+): LeaseWorker {
+  const order: LeaseOrder = {
+    redisUrl: redis.url,
+    prefix,
+    cap: CAP,
+    workerId: `bench-${process.pid}-${++lives}`,
+    workers: WORKERS,
+    ...demand,
+  };
+  const { PATH = '', HOME = '' } = process.env;
+  const child = Bun.spawn(
+    [process.execPath, inRepository('tests/bench/load/lease-worker.ts'), JSON.stringify(order)],
+    {
+      cwd: freshFolder(),
+      env: { PATH, HOME },
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'inherit',
+    },
+  );
+  const lines: LeaseLine[] = [];
+  void readLines(child.stdout, lines);
+  let isWanted = true;
+  let hasEnded = false;
+  void child.exited.then(() => {
+    hasEnded = isWanted;
+  });
+  const kill = undoAtEnd(async () => {
+    isWanted = false;
+    child.kill('SIGKILL');
+    await child.exited;
+  });
+  return { pid: child.pid, lines, hasFailed: () => hasEnded, kill };
+}
+
+async function readLines(output: ReadableStream<Uint8Array>, lines: LeaseLine[]): Promise<void> {
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const bytes of output) {
+    const parts = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+    rest = parts.pop()!;
+    for (const part of parts) if (part.startsWith('{')) lines.push(JSON.parse(part) as LeaseLine);
+  }
+}
+
+/** What all of these workers may have in flight, as each told last. */
+export function limitOfAll(workers: readonly LeaseWorker[]): number {
+  const nowMs = performance.timeOrigin + performance.now();
+  const last = workers.map(({ lines }) => lines.at(-1));
+  return last.reduce((sum, line) => sum + (line && nowMs - line.atMs < LATEST_MS ? line.limit : 0), 0);
+}
+
+/** Throws when one of these workers has ended by itself; its errors were printed. */
+export function requireAlive(workers: readonly LeaseWorker[]): void {
+  if (workers.some((worker) => worker.hasFailed())) throw new Error('A worker of the benchmark failed.');
+}
+
+/** Waits until these workers hold nearly the whole cap, and all of them some of it. Throws after some seconds. */
+export async function untilLeased(workers: readonly LeaseWorker[]): Promise<void> {
+  const endMs = performance.now() + READY_TIMEOUT_MS;
+  const areAllIn = () => workers.every(({ lines }) => (lines.at(-1)?.limit ?? 0) > 0);
+  while (!areAllIn() || limitOfAll(workers) < READY_SHARE * CAP) {
+    requireAlive(workers);
+    if (performance.now() > endMs) {
+      const limits = workers.map(({ lines }) => lines.at(-1)?.limit);
+      throw new Error(`The workers did not get the permits of the cluster: ${limits.join(', ')} of ${CAP}.`);
+    }
+    await Bun.sleep(LOOK_EVERY_MS);
+  }
+}

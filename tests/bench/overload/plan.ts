@@ -1,0 +1,49 @@
+import type { BenchPlan } from '../conditions.ts';
+
+/** How long and how often overload is measured. Loads are multiples of the measured capacity. */
+export interface OverloadPlan extends BenchPlan {
+  readonly capacitySeconds: number;
+  readonly databaseLoads: readonly number[];
+  readonly slotsLoads: readonly number[];
+  readonly rounds: number;
+  readonly slotsRounds: number;
+  readonly seconds: number;
+  /** Of the step, for Atlas; the other variants never settle and get one. */
+  readonly steps: number;
+  readonly stepSeconds: number;
+  readonly refusalRounds: number;
+  readonly refusalSeconds: number;
+  readonly demandSeconds: number;
+}
+
+const LOADS = { databaseLoads: [0.8, 1, 2, 5, 10], slotsLoads: [0.8, 2, 5] } as const;
+
+/** The default: about ten minutes. */
+export const FULL_OVERLOAD_PLAN: OverloadPlan = {
+  mode: 'full',
+  ...LOADS,
+  capacitySeconds: 3,
+  rounds: 3,
+  slotsRounds: 2,
+  seconds: 5,
+  steps: 5,
+  stepSeconds: 5,
+  refusalRounds: 5,
+  refusalSeconds: 2,
+  demandSeconds: 5,
+};
+
+/** For trying the benchmark itself: about two minutes, too short to judge by. */
+export const QUICK_OVERLOAD_PLAN: OverloadPlan = {
+  mode: 'quick',
+  ...LOADS,
+  capacitySeconds: 1.5,
+  rounds: 1,
+  slotsRounds: 1,
+  seconds: 2.5,
+  steps: 1,
+  stepSeconds: 3.5,
+  refusalRounds: 2,
+  refusalSeconds: 1.5,
+  demandSeconds: 2,
+};

@@ -1,0 +1,115 @@
+import type { Tier } from '../../../src/envelope/exchange.ts';
+import type { BenchDatabase } from '../support/database.ts';
+import type { Server } from '../support/processes.ts';
+import { progress } from '../support/progress.ts';
+import { count, decimal, median, percent } from '../support/statistics.ts';
+import { runOpenLoop, type Shares } from './open-loop.ts';
+import { TIERS } from './samples.ts';
+import { OBJECTIVE_MS, type Summary, summarise } from './summary.ts';
+import { figuresOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
+
+/** The beginning of a run is about settling, which is measured on its own. */
+const WARM_UP_MS = 1000;
+const LOOK_EVERY_MS = 50;
+
+/** One variant under one load, as the median over the rounds. */
+export interface Point extends Summary, Shares {
+  readonly variant: Variant;
+  /** Offered load ÷ capacity. */
+  readonly load: number;
+  /** Mean of what the server had in flight, and of what it allowed itself; NaN where it has no limit. */
+  readonly inFlight: number;
+  readonly limit: number;
+  readonly rounds: readonly Summary[];
+}
+
+/** What is run: every variant under every load, in turns. */
+export interface Sweep {
+  readonly name: string;
+  readonly oha: string;
+  readonly database: BenchDatabase;
+  readonly servers: Readonly<Record<Variant, Server>>;
+  readonly capacityPerSecond: number;
+  readonly loads: readonly number[];
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+type Round = Summary & Shares & { readonly inFlight: number; readonly limit: number };
+
+/** Runs a sweep. Each round begins with another variant, so that none always follows the same one. */
+export async function sweep(options: Sweep): Promise<Point[]> {
+  const measured = new Map<string, Round[]>();
+  for (let round = 0; round < options.rounds; round++) {
+    for (const load of options.loads) {
+      for (let i = 0; i < variants.length; i++) {
+        const variant = variants[(i + round) % variants.length]!;
+        const seen = await measure(options, variant, load);
+        const key = `${variant} ${load}`;
+        measured.set(key, [...(measured.get(key) ?? []), seen]);
+        progress(
+          `${options.name}: round ${round + 1}/${options.rounds}  ${`${load} ×`.padStart(5)}  ${VARIANTS[variant].padEnd(20)} ${tell(seen)}`,
+        );
+      }
+    }
+  }
+  return variants.flatMap((variant) =>
+    options.loads.map((load) => middle(variant, load, measured.get(`${variant} ${load}`)!)),
+  );
+}
+
+async function measure(options: Sweep, variant: Variant, load: number): Promise<Round> {
+  const { oha, database, seconds } = options;
+  const server = options.servers[variant];
+  await untilIdle(server, database);
+  const ratePerSecond = load * options.capacityPerSecond;
+  const looks: { inFlight: number; limit: number }[] = [];
+  const startMs = performance.now();
+  const looking = setInterval(async () => {
+    if (performance.now() - startMs < WARM_UP_MS) return;
+    const { inFlight, limit } = await figuresOf(server).catch(() => ({ inFlight: Number.NaN, limit: null }));
+    looks.push({ inFlight, limit: limit ?? Number.NaN });
+  }, LOOK_EVERY_MS);
+  try {
+    const run = { oha, server, ratePerSecond, seconds, databasePid: database.pid };
+    const { samples, shares } = await runOpenLoop(run);
+    const window = { fromMs: WARM_UP_MS, untilMs: seconds * 1000 - OBJECTIVE_MS, ratePerSecond };
+    const during = looks.filter(({ inFlight }) => Number.isFinite(inFlight));
+    const mean = (read: (look: { inFlight: number; limit: number }) => number) =>
+      during.reduce((sum, look) => sum + read(look), 0) / during.length;
+    return {
+      ...summarise(samples, window),
+      ...shares,
+      inFlight: mean((look) => look.inFlight),
+      limit: mean((look) => look.limit),
+    };
+  } finally {
+    clearInterval(looking);
+  }
+}
+
+function middle(variant: Variant, load: number, rounds: readonly Round[]): Point {
+  const of = (read: (round: Round) => number) => median(rounds.map(read));
+  const success = TIERS.map((tier) => [tier, of((round) => round.success[tier])]);
+  return {
+    variant,
+    load,
+    goodput: of((round) => round.goodput),
+    p50Ms: of((round) => round.p50Ms),
+    p99Ms: of((round) => round.p99Ms),
+    refusedPerSecond: of((round) => round.refusedPerSecond),
+    unansweredPerSecond: of((round) => round.unansweredPerSecond),
+    success: Object.fromEntries(success) as Record<Tier, number>,
+    server: of((round) => round.server),
+    client: of((round) => round.client),
+    postgres: of((round) => round.postgres),
+    inFlight: of((round) => round.inFlight),
+    limit: of((round) => round.limit),
+    rounds,
+  };
+}
+
+function tell({ goodput, p99Ms, success, server, client }: Round): string {
+  const tiers = TIERS.map((tier) => percent(success[tier]).padStart(5)).join(' ');
+  return `good ${count(goodput).padStart(5)}/s  P99 ${decimal(p99Ms, 0).padStart(5)} ms  tiers ${tiers}  server ${percent(server)}, client ${percent(client)}`;
+}

@@ -1,0 +1,72 @@
+import { FIGURES_PATH, FIXED_LIMIT, type OverloadFigures } from '../servers/overload-figures.ts';
+import type { BenchDatabase } from '../support/database.ts';
+import { SERVER_CORE } from '../support/oha.ts';
+import { inRepository, type Server, startServer } from '../support/processes.ts';
+
+/** What is compared, with the words for people. */
+export const VARIANTS = {
+  none: 'no shedding',
+  fixed: `fixed limit of ${FIXED_LIMIT.toLocaleString('en-US')}`,
+  atlas: 'Atlas',
+} as const;
+
+export type Variant = keyof typeof VARIANTS;
+export const variants = Object.keys(VARIANTS) as readonly Variant[];
+
+/** What limits the routes: a pool of 20 connections with queries of 20 ms, or 20 places inside the handler. */
+export type Bottleneck = 'database' | 'slots';
+
+/** Connections of the pool; with queries of 20 ms, about a thousand a second. */
+export const POOL_SIZE = 20;
+
+/** Starts the server of a variant on the server's core, or several workers of it on one port of their own. */
+export function startVariant(
+  variant: Variant,
+  bottleneck: Bottleneck,
+  database: BenchDatabase,
+  { port, env = {} }: { port?: number; env?: Readonly<Record<string, string>> } = {},
+): Promise<Server> {
+  const script = inRepository('tests/bench/servers/overload-server.ts');
+  const settings = {
+    ENVIRONMENT: 'production',
+    LOG_LEVEL: 'fatal',
+    DATABASE_URL: database.url,
+    DATABASE_POOL_SIZE: String(POOL_SIZE),
+    DATABASE_MAX_OVERFLOW: '0',
+    ...env,
+  };
+  const args = port === undefined ? [] : [String(port)];
+  return startServer([process.execPath, script, variant, bottleneck, ...args], {
+    core: SERVER_CORE,
+    env: settings,
+  });
+}
+
+/** Asks a server for its figures; with `reset` it forgets which paths it has seen. */
+export async function figuresOf(server: Server, reset = false): Promise<OverloadFigures> {
+  const response = await fetch(`${server.url}${FIGURES_PATH}${reset ? '?reset' : ''}`);
+  return (await response.json()) as OverloadFigures;
+}
+
+const IDLE_TIMEOUT_MS = 60_000;
+const ASK_EVERY_MS = 50;
+const QUIET_LOOKS = 6;
+
+/**
+ * Waits until a server has finished what an earlier run left behind, and PostgreSQL too. Throws after a minute.
+ *
+ * When oha ends, its callers go away and their queries are cancelled, each by an order over a connection of its own. The
+ * driver has sent many of them ahead, so that PostgreSQL still comes to them one by one, and an order that arrives late
+ * hits the next query on its connection. So nothing is measured until PostgreSQL was quiet for a while.
+ */
+export async function untilIdle(server: Server, { sql }: BenchDatabase): Promise<void> {
+  const endMs = performance.now() + IDLE_TIMEOUT_MS;
+  for (let quiet = 0; quiet < QUIET_LOOKS; await Bun.sleep(ASK_EVERY_MS)) {
+    const [active] = await sql<[{ queries: number }]>`
+      SELECT count(*) AS queries FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()`;
+    const isIdle = active.queries === 0 && (await figuresOf(server)).inFlight === 0;
+    quiet = isIdle ? quiet + 1 : 0;
+    if (performance.now() > endMs) throw new Error('A server of the benchmark did not become idle.');
+  }
+}

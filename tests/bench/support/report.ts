@@ -1,0 +1,16 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { Conditions } from '../conditions.ts';
+import { inRepository } from './processes.ts';
+
+const FOLDER = '.atlas/bench';
+
+/** Keeps the figures of a run beside their conditions, one file for each run. Answers where. */
+export async function writeReport(
+  name: string,
+  report: { readonly conditions: Conditions; readonly [part: string]: unknown },
+): Promise<string> {
+  await mkdir(inRepository(FOLDER), { recursive: true });
+  const path = `${FOLDER}/${name}-${report.conditions.date.replaceAll(/[:.]/g, '-')}.json`;
+  await writeFile(inRepository(path), `${JSON.stringify(report, null, 2)}\n`);
+  return path;
+}
