@@ -9,7 +9,7 @@ import { createEnvelope } from './envelope/envelope.ts';
 import { errors } from './envelope/errors.ts';
 import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
-import { type Admission, loadShedding } from './envelope/load-shedding.ts';
+import { type Admission, beginWork, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
 import { RedFigures } from './envelope/red-figures.ts';
 import { requestId } from './envelope/request-id.ts';
@@ -44,8 +44,6 @@ import { LoopLimit } from './shedding/loop-limit.ts';
 import { VERSION } from './version.ts';
 
 const JSON_DEPTH_MAX = 32;
-// What waits for the ledger makes its next batch larger, and half of what a payment may take is left for that.
-const LEDGER_QUEUE_MS = 50;
 
 /**
  * Builds every part once, mounts every route, and puts the envelope in front. Production and tests call it alike;
@@ -79,7 +77,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
-    queueMs: { ledger: LEDGER_QUEUE_MS },
+    traits: services.traits,
     loop: new LoopLimit(eventLoopDelayMs()),
     keyIdOf: publicIdOf,
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
@@ -129,5 +127,6 @@ function pipeline(
       notUtf8: pipelineErrors.bodyNotUtf8,
       broken: pipelineErrors.bodyBroken,
     }),
+    beginWork(admission),
   ];
 }

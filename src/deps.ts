@@ -21,6 +21,8 @@ export interface Deps {
   readonly databaseMode: 'embedded' | 'connected';
   readonly databaseUrl: string;
   readonly connectionsMax: number;
+  /** Workers of this host that share what the configuration grants to it. */
+  readonly workers: number;
   readonly lifecycle: Lifecycle;
   /** Only a worker connects to Redis, and only where one is configured. */
   readonly redis: Redis | null;
@@ -81,6 +83,7 @@ export async function openDeps(
     databaseMode: place?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
     databaseUrl,
     connectionsMax,
+    workers: place?.workers ?? 1,
     lifecycle: { draining: false },
     redis,
     permits: openPermits(config, place, redis),

@@ -16,6 +16,8 @@ import { createTransferService } from './features/transfers/service.ts';
 // Larger batches save nothing more. Of 512 callers, one half is answered while the other half is in PostgreSQL.
 const BATCH_ITEMS_MAX = 256;
 const WAITING_ITEMS_MAX = 4096;
+// A queue at the ledger makes its batches larger, so it is worth having while a payment stays within its 100 ms.
+const LEDGER_QUEUE_MS = 80;
 const IDEMPOTENCY_DAYS = 30;
 // The server ends a statement at DATABASE_TIMEOUT; when it says nothing for longer, the connection is lost.
 const SILENCE_MS = 1000;
@@ -23,7 +25,7 @@ const SILENCE_MS = 1000;
 export type Services = ReturnType<typeof createServices>;
 
 /** Builds the services of every feature over opened dependencies: what the routes and the commands call. */
-export function createServices({ config, sql, redis, databaseMode, lifecycle }: Deps) {
+export function createServices({ config, sql, redis, databaseMode, workers, lifecycle }: Deps) {
   const transferRepository = createTransferRepository(sql);
   const groupCommit = new GroupCommit({
     post: (requests) =>
@@ -61,6 +63,13 @@ export function createServices({ config, sql, redis, databaseMode, lifecycle }: 
       isMigrated,
     ),
     groupCommit,
+    /** What load shedding should know of the resources that these services use. */
+    traits: {
+      ledger: {
+        queueMs: LEDGER_QUEUE_MS,
+        inFlightMin: Math.min(2 * BATCH_ITEMS_MAX, config.LOAD_SHEDDING_MAX_CONCURRENT / 2) / workers,
+      },
+    },
     /** What a server does beside answering: each worker for what it has in memory, or one of them for the host. */
     jobs: [
       {

@@ -53,6 +53,8 @@ export class Exchange implements Abortable {
   route: MatchedRoute;
   principal: Principal | null = null;
   readonly startMs: number;
+  /** When its work began, after its body was read; -1 before that. */
+  begunMs = -1;
   readonly #request: Request;
   #deadlineMs = Number.NaN;
   #controller: AbortController | null = null;

@@ -3,6 +3,10 @@ import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 /** Decides who may enter. `admit` answers null when the request may, else the error that refuses it. */
 export interface Admission {
   admit(request: Request, exchange: Exchange): Error | null;
+  /**
+   * Called when the body is there and the work begins. Answers null, or the error that refuses the request after all.
+   */
+  begin(exchange: Exchange): Error | null;
   /** `status` is what the handler answered, or 0 where it threw. */
   release(exchange: Exchange, status: number): void;
 }
@@ -40,4 +44,16 @@ export function loadShedding(admission: Admission, toProblem: ToProblem): Middle
       },
     );
   }
+}
+
+/**
+ * Marks where the work begins: inside of what reads the body, because a caller who sends slowly keeps nobody else from
+ * the database. A permit is held from the start.
+ */
+export function beginWork(admission: Admission): Middleware {
+  return (next) => (request, exchange) => {
+    const refusal = exchange.route.sheddable ? admission.begin(exchange) : null;
+    if (refusal !== null) throw refusal;
+    return next(request, exchange);
+  };
 }

@@ -1,5 +1,6 @@
 import { AtlasError } from '../errors.ts';
 import type { Refusal } from '../shedding/admission.ts';
+import { prepareProblem } from './problem.ts';
 
 const JITTER_SECONDS = 3;
 
@@ -23,10 +24,11 @@ export const pipelineErrors = {
 } as const;
 
 const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
-  permits: 'As many requests are in flight as Atlas serves at once.',
-  resource: 'What this request needs is busy; it would have to wait too long.',
-  loop: 'This worker has more to compute than it can.',
-  priority: 'Atlas serves more important requests first at this moment.',
+  permits: 'As many requests are in flight as may be. Nothing was done; try again after Retry-After.',
+  resource:
+    'What this needs is busy, the wait would be too long. Nothing was done; try again after Retry-After.',
+  loop: 'There is more to compute than this worker can. Nothing was done; try again after Retry-After.',
+  priority: 'More important requests go first at this moment. Nothing was done; try again after Retry-After.',
 };
 
 /**
@@ -57,5 +59,5 @@ function shed(detail: string, retryAfterSeconds: number, cap: number): AtlasErro
     'RateLimit-Policy': `"shed";q=${cap}`,
     RateLimit: `"shed";r=0;t=${retryAfterSeconds}`,
   };
-  return new AtlasError('overloaded', detail, { retryAfterSeconds, headers });
+  return prepareProblem(new AtlasError('overloaded', detail, { retryAfterSeconds, headers }));
 }

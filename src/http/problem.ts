@@ -242,19 +242,41 @@ export function createToProblem(reports: ErrorReports): (error: unknown, exchang
   };
 }
 
+// By error, for those that are made once and answer many requests: all but the request id is then written in advance.
+const prepared = new WeakMap<AtlasError, { readonly beforeId: string; readonly headers: Headers }>();
+
+/** Has an error that will answer many requests written down once, so that a refusal costs next to nothing. */
+export function prepareProblem(error: AtlasError): AtlasError {
+  const { type, title, status, detail } = bodyOf(error);
+  const beforeId = JSON.stringify({ type, title, status, detail }).slice(0, -1);
+  prepared.set(error, { beforeId: `${beforeId},"requestId":`, headers: headersOf(error) });
+  return error;
+}
+
 function problemResponse(error: AtlasError, exchange: Exchange): Response {
-  const { status, title } = PROBLEM_KINDS[error.code];
+  const { status } = PROBLEM_KINDS[error.code];
+  const written = prepared.get(error);
+  if (written !== undefined) {
+    const body = `${written.beforeId}${JSON.stringify(exchange.requestId)}}`;
+    return new Response(body, { status, headers: written.headers });
+  }
   const body = {
-    type: `/problems/${error.code}`,
-    title,
-    status,
-    detail: error.message,
+    ...bodyOf(error),
     requestId: exchange.requestId,
     ...(error.errors && { errors: error.errors }),
   };
+  return new Response(JSON.stringify(body), { status, headers: headersOf(error) });
+}
+
+function bodyOf(error: AtlasError) {
+  const { status, title } = PROBLEM_KINDS[error.code];
+  return { type: `/problems/${error.code}`, title, status, detail: error.message };
+}
+
+function headersOf(error: AtlasError): Headers {
   const headers = new Headers(error.headers);
   headers.set('content-type', PROBLEM_MEDIA_TYPE);
   headers.set('cache-control', 'no-store');
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
-  return new Response(JSON.stringify(body), { status, headers });
+  return headers;
 }

@@ -1,4 +1,6 @@
+import { DrainProbe } from './drain-probe.ts';
 import { TIERS } from './priority.ts';
+import { Slowness } from './slowness.ts';
 
 /** What completed on a resource since the last update. */
 export interface Completions {
@@ -6,9 +8,19 @@ export interface Completions {
   readonly ended: number;
   /** Those whose time tells something; the sums are over them. */
   readonly count: number;
+  /** Those of them that took much longer than with nobody in line. */
+  readonly late: number;
   readonly durationMsSum: number;
   /** What the same requests would have taken without a queue: the sum of the baselines of their routes. */
   readonly baselineMsSum: number;
+}
+
+/** What is known of a resource beforehand. */
+export interface ResourceTraits {
+  /** A wait in line that is worth having here, at least, for the most important callers, in milliseconds. */
+  readonly queueMs?: number;
+  /** So many it always takes at once, however slow it is. */
+  readonly inFlightMin?: number;
 }
 
 // Wait in a queue that is worth having, so that the bottleneck never idles: of the most important tier, in full.
@@ -26,23 +38,17 @@ const BURST_GROWTH = 3;
 const STANDING_MIN = 8;
 const BURST_OF_CRITICAL = 1.5;
 const CRITICAL_FALL = 0.6;
-// An answer that takes so much longer than usual has waited for something.
-const LATE = 1.1;
 const CALM_UPDATES = 20;
 const CALM_LOST = 3;
 const PROBE_GROWTH = 1.1;
-const SLOW_MS_MAX = 1000;
-const SLOWNESS_MAX = 10;
-const SLOWNESS_KEPT = 0.999;
 // Figures follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
-// After some answers' time at the lowest limits, it is tried out whether more in flight make answers slower.
-// Where that is the queue it costs callers time, so it is tried less and less often.
-const PINNED_WAITS = 3;
-const PINNED_WAITS_GROWTH = 4;
-const PINNED_WAITS_MAX = 192;
-const PINNED_PROBE = 2;
-const SMOOTHING = 0.4;
 const SMOOTHING_MS = 100;
+const SMOOTHING = 0.4;
+// Most of the last answers were late, or none came for a time in which there used to be so many.
+const LATE_SHARE = 0.5;
+const LATE_ANSWERS = 20;
+const MISSING_ANSWERS = 20;
+const PACE_SMOOTHING = 0.1;
 
 /**
  * A limit on the requests in flight at one resource that may be a bottleneck. While nothing stands in line it is out of
@@ -56,12 +62,15 @@ const SMOOTHING_MS = 100;
 export class AdaptiveLimit {
   readonly name: string;
   readonly #queueMs: number;
+  readonly #floorOfRank: readonly number[];
   /** Requests that use the resource now. */
   inFlight = 0;
   #leastInFlight = 0;
   #mostInFlight = 0;
   #refused = 0;
   readonly #limits = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  readonly #drainProbe = new DrainProbe();
+  #isDraining = false;
   #isEngaged = false;
   #calmUpdates = 0;
   #standingMs = 0;
@@ -72,21 +81,22 @@ export class AdaptiveLimit {
   #capacityPerSecond = 0;
   #latencyMs = 0;
   #baselineMs = 0;
-  #slowness = 1;
-  #pinnedMs = 0;
-  #pinnedWaits = PINNED_WAITS;
-  #probe: { readonly inFlight: number; readonly latencyMs: number; leftMs: number } | null = null;
-  #reference: { inFlight: number; latencyMs: number; fellMs: number } | null = null;
+  #lateShare = 0;
+  #silentMs = 0;
+  /** Completions per second while there are some. */
+  #pacePerSecond = 0;
+  readonly #slowness = new Slowness();
 
-  /** `queueMs`: a wait in line that is worth having here, at least, for the most important callers. */
-  constructor(name: string, queueMs = QUEUE_MS_MIN) {
+  constructor(name: string, { queueMs = QUEUE_MS_MIN, inFlightMin = 0 }: ResourceTraits = {}) {
     this.name = name;
     this.#queueMs = queueMs;
+    this.#floorOfRank = FLOOR_OF_RANK.map((floor) => Math.max(floor, inFlightMin));
   }
 
   /** Whether a request of this rank fits. Counts the refusal where it does not. */
   admits(rank: number): boolean {
-    if (this.inFlight < this.#limits[rank]!) return true;
+    const limit = this.#limits[rank]!;
+    if (this.inFlight < (this.#isDraining ? this.#drainedLimit(rank) : limit)) return true;
     this.#refused++;
     return false;
   }
@@ -104,6 +114,15 @@ export class AdaptiveLimit {
     return this.#mostInFlight;
   }
 
+  /** Forgets the line, which is gone when nobody has come for a while. */
+  rest(): void {
+    this.#isEngaged = false;
+    this.#isDraining = false;
+    this.#standingMs = 0;
+    this.#silentMs = 0;
+    this.#lateShare = 0;
+  }
+
   /** True while something stands in line at the resource, and requests are refused for it. */
   get isEngaged(): boolean {
     return this.#isEngaged;
@@ -114,8 +133,12 @@ export class AdaptiveLimit {
     return Math.floor(this.#limits[TIERS.length - 1]!);
   }
 
+  #drainedLimit(rank: number): number {
+    return Math.max(this.#floorOfRank[rank]!, this.#limits[rank]! * this.#drainProbe.shareOf(rank));
+  }
+
   /** Moves the limit by what was seen since the last update, some tens of milliseconds ago. */
-  update(elapsedMs: number, { ended, count, durationMsSum, baselineMsSum }: Completions): void {
+  update(elapsedMs: number, { ended, count, late, durationMsSum, baselineMsSum }: Completions): void {
     const refused = this.#refused;
     const standing = this.#leastInFlight;
     const most = this.#mostInFlight;
@@ -124,18 +147,27 @@ export class AdaptiveLimit {
     this.#mostInFlight = this.inFlight;
     const weight = 1 - Math.exp(-elapsedMs / Math.max(SMOOTHING_MS, this.#latencyMs));
     this.#ratePerSecond += ((ended * 1000) / elapsedMs - this.#ratePerSecond) * weight;
+    if (ended > 0) {
+      const sinceMs = this.#silentMs + elapsedMs;
+      this.#pacePerSecond += ((ended * 1000) / sinceMs - this.#pacePerSecond) * PACE_SMOOTHING;
+      this.#silentMs = 0;
+    } else this.#silentMs += elapsedMs;
     if (count > 0) {
+      this.#lateShare += (late / count - this.#lateShare) * (1 - Math.exp(-count / LATE_ANSWERS));
       this.#latencyMs = smooth(this.#latencyMs, durationMsSum / count);
       this.#baselineMs = smooth(this.#baselineMs, baselineMsSum / count);
     }
-    if (this.#latencyMs < this.#slowness * this.#baselineMs)
-      this.#slowness = Math.max(1, this.#latencyMs / this.#baselineMs);
+    if (this.#baselineMs > 0) this.#slowness.boundBy(this.#latencyMs / this.#baselineMs);
     if (this.#isEngaged) this.#steer(elapsedMs, standing, refused);
-    else {
-      // Where nothing is answered at all, no answer can tell that it was late.
-      const isLate = count === 0 || durationMsSum > this.#slowness * baselineMsSum * LATE;
-      this.#watch(elapsedMs, isLate ? standing : 0, most, refused);
-    }
+    else this.#watch(elapsedMs, this.#isLate ? standing : 0, most, refused);
+  }
+
+  /**
+   * Whether what is in flight stands in line. In a line everybody is late; where some take long by nature, most are
+   * not. A resource on which nothing ends any more cannot be told apart by that, so its silence counts.
+   */
+  get #isLate(): boolean {
+    return this.#lateShare > LATE_SHARE || this.#silentMs * this.#pacePerSecond > MISSING_ANSWERS * 1000;
   }
 
   #watch(elapsedMs: number, standing: number, most: number, refused: number): void {
@@ -163,10 +195,8 @@ export class AdaptiveLimit {
   #engage(): void {
     this.#isEngaged = true;
     this.#calmUpdates = 0;
-    this.#reference = null;
-    this.#probe = null;
-    this.#pinnedMs = 0;
-    this.#pinnedWaits = PINNED_WAITS;
+    this.#slowness.reset();
+    this.#drainProbe.reset();
     this.#capacityPerSecond = this.#ratePerSecond;
     for (const rank of this.#limits.keys())
       this.#limits[rank] = Math.min(this.#limits[rank]!, this.inFlight * 1.25);
@@ -174,17 +204,30 @@ export class AdaptiveLimit {
   }
 
   #steer(elapsedMs: number, standing: number, refused: number): void {
-    this.#learnSlowness(elapsedMs);
+    this.#isDraining = this.#drainProbe.isDraining(elapsedMs, this.#latencyMs, this.#baselineMs);
+    if (this.#isDraining) return;
+    const seen = {
+      inFlight: (this.#ratePerSecond * this.#latencyMs) / 1000,
+      latencyMs: this.#latencyMs,
+      baselineMs: this.#baselineMs,
+    };
+    this.#restore(this.#slowness.learn(elapsedMs, seen));
     const waits = this.#latencyMs > this.#targetMs(2);
     // At some moment, fewer were there than the resource works on at once: those who come have no line to stand in.
-    const isFree = !waits && this.#predictedMs(standing) < this.#slowness * this.#baselineMs;
+    const isFree = !waits && this.#predictedMs(standing) < this.#slowness.factor * this.#baselineMs;
     this.#capacityPerSecond = Math.max(this.#capacityPerSecond, this.#ratePerSecond);
     this.#calmUpdates =
       isFree || (refused === 0 && !waits)
         ? this.#calmUpdates + 1
         : Math.max(0, this.#calmUpdates - CALM_LOST);
-    if (isFree) this.#probe = null;
-    else if (this.#isProbing(elapsedMs, refused)) return;
+    const isPinned = refused > 0 && this.#limits[1]! <= this.#floorOfRank[1]!;
+    if (isFree) this.#slowness.stopProbe();
+    else {
+      const { factor, isProbing, acceptedInFlight } = this.#slowness.probe(elapsedMs, seen, isPinned);
+      for (const rank of this.#limits.keys()) this.#limits[rank]! *= factor;
+      this.#restore(acceptedInFlight);
+      if (isProbing) return;
+    }
     if (isFree && refused > 0) for (const rank of this.#limits.keys()) this.#limits[rank]! *= PROBE_GROWTH;
     else if (refused > 0 || waits) for (const rank of QUEUE_OF_RANK.keys()) this.#setLimit(rank, 0.5);
     if (this.#calmUpdates < CALM_UPDATES) return;
@@ -199,66 +242,17 @@ export class AdaptiveLimit {
     const next = before + (wanted - before) * weight;
     // The most important callers are let down gently: what stands in line drains by refusing the others.
     const least = rank === TIERS.length - 1 ? before * CRITICAL_FALL : 0;
-    this.#limits[rank] = Math.max(FLOOR_OF_RANK[rank]!, least, next);
+    this.#limits[rank] = Math.max(this.#floorOfRank[rank]!, least, next);
   }
 
-  /** Fewer in flight and no faster: then it is not the queue. Looked at when what was admitted since has completed. */
-  #learnSlowness(elapsedMs: number): void {
-    const inFlight = (this.#ratePerSecond * this.#latencyMs) / 1000;
-    this.#slowness = 1 + (this.#slowness - 1) * SLOWNESS_KEPT;
-    const reference = this.#reference;
-    if (reference === null || inFlight > reference.inFlight * 1.3) {
-      this.#reference = { inFlight, latencyMs: this.#latencyMs, fellMs: 0 };
-      return;
-    }
-    if (inFlight > reference.inFlight * 0.75) return;
-    reference.fellMs += elapsedMs;
-    if (reference.fellMs < reference.latencyMs * 1.5 + 2 * elapsedMs) return;
-    const faster = Math.log(reference.latencyMs / this.#latencyMs);
-    const fewer = Math.log(reference.inFlight / Math.max(inFlight, 0.1));
-    if (faster < fewer / 2) this.#acceptSlowness(reference.inFlight);
-    this.#reference = { inFlight, latencyMs: this.#latencyMs, fellMs: 0 };
-  }
-
-  /** More in flight and no slower: then it is not the queue either. Tried only where the limits can fall no further. */
-  #isProbing(elapsedMs: number, refused: number): boolean {
-    const inFlight = (this.#ratePerSecond * this.#latencyMs) / 1000;
-    const waitMs = SMOOTHING_MS + Math.min(this.#latencyMs, SLOW_MS_MAX);
-    const probe = this.#probe;
-    if (probe === null) {
-      const isPinned = refused > 0 && this.#limits[1]! <= FLOOR_OF_RANK[1] && this.#isSlow();
-      this.#pinnedMs = isPinned ? this.#pinnedMs + elapsedMs : 0;
-      if (this.#pinnedMs < this.#pinnedWaits * waitMs) return false;
-      this.#pinnedMs = 0;
-      this.#probe = { inFlight, latencyMs: this.#latencyMs, leftMs: 2 * waitMs };
-      for (const rank of this.#limits.keys()) this.#limits[rank]! *= PINNED_PROBE;
-      return true;
-    }
-    probe.leftMs -= elapsedMs;
-    if (probe.leftMs > 0) return true;
-    this.#probe = null;
-    const slower = Math.log(this.#latencyMs / probe.latencyMs);
-    const more = Math.log(inFlight / probe.inFlight);
-    if (more > 0.25 && slower < more / 2) this.#acceptSlowness(inFlight);
-    else this.#pinnedWaits = Math.min(PINNED_WAITS_MAX, this.#pinnedWaits * PINNED_WAITS_GROWTH);
-    return false;
-  }
-
-  #isSlow(): boolean {
-    return this.#latencyMs > this.#slowness * this.#baselineMs * LATE;
-  }
-
-  /** Takes the time of answers as given, and goes back to where it was before so many were refused for nothing. */
-  #acceptSlowness(inFlight: number): void {
-    if (!this.#isSlow()) return;
-    const slownessMax = Math.max(SLOWNESS_MAX, SLOW_MS_MAX / this.#baselineMs);
-    this.#slowness = Math.min(slownessMax, this.#latencyMs / this.#baselineMs);
+  /** Goes back to where it was before so many were refused for nothing. */
+  #restore(inFlight: number): void {
     for (const rank of this.#limits.keys()) this.#limits[rank] = Math.max(this.#limits[rank]!, inFlight);
   }
 
   /** How long an answer should take at most, for a rank. */
   #targetMs(rank: number): number {
-    const usualMs = this.#slowness * this.#baselineMs;
+    const usualMs = this.#slowness.factor * this.#baselineMs;
     return usualMs + Math.max(this.#queueMs, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
   }
 

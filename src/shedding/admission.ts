@@ -1,6 +1,6 @@
 import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import type { Admission } from '../envelope/load-shedding.ts';
-import { AdaptiveLimit } from './adaptive-limit.ts';
+import { AdaptiveLimit, type ResourceTraits } from './adaptive-limit.ts';
 import { Cutoff } from './cutoff.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { PermitSource } from './permit-source.ts';
@@ -17,8 +17,8 @@ export interface AdmissionOptions {
   readonly permits: PermitSource;
   readonly routes: readonly MatchedRoute[];
   readonly loop: LoopLimit;
-  /** By resource: a wait in line that is worth having, in milliseconds, where it is not the usual one. */
-  readonly queueMs?: Readonly<Record<string, number>>;
+  /** What is known of resources beforehand, by name. */
+  readonly traits?: Readonly<Record<string, ResourceTraits>>;
   /** The public id of the key that a request brings, unverified, or null. */
   readonly keyIdOf: (request: Request) => string | null;
   readonly refuse: (reason: Refusal) => Error;
@@ -71,7 +71,7 @@ export class AdmissionControl implements Admission {
     this.#ranks = Uint8Array.from(routes, ({ tier }) => TIER_RANKS[tier]);
     const names = [...new Set(routes.flatMap(({ resource }) => resource ?? []))];
     this.#resources = names.map((name) => ({
-      limit: new AdaptiveLimit(name, options.queueMs?.[name]),
+      limit: new AdaptiveLimit(name, options.traits?.[name]),
       times: routes
         .filter(({ resource }) => resource === name)
         .flatMap(({ index }) => [timesOf(index, true), timesOf(index, false)]),
@@ -111,18 +111,32 @@ export class AdmissionControl implements Admission {
     if (resource !== null && !resource.admits(rank)) return this.#refuse(routeRank, 'resource');
     if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
     loop.enter();
-    resource?.enter();
     if (++this.#inFlight > this.#mostInFlight) this.#mostInFlight = this.#inFlight;
     if (this.#shortUpdates > 0) this.#cutoff.admitted();
     this.#decisions[routeRank * DECISIONS.length]!++;
     return null;
   }
 
+  /** Answers null and takes a place at the resource of the route, or answers the error that refuses the request. */
+  begin(exchange: Exchange): Error | null {
+    const { route } = exchange;
+    const resource = this.#limitOfRoute[route.index]!;
+    const rank = this.#ranks[route.index]!;
+    if (resource !== null && !resource.admits(rank)) {
+      this.#decisions[rank * DECISIONS.length]!--;
+      return this.#refuse(rank, 'resource');
+    }
+    resource?.enter();
+    exchange.begunMs = this.#options.nowMs();
+    return null;
+  }
+
   /** Gives the permit back. `status` is what the handler answered, or 0 where it threw. */
-  release({ route, startMs }: Exchange, status: number): void {
+  release({ route, begunMs }: Exchange, status: number): void {
     this.#inFlight--;
+    if (begunMs < 0) return;
     this.#limitOfRoute[route.index]?.leave();
-    const tookMs = this.#options.nowMs() - startMs;
+    const tookMs = this.#options.nowMs() - begunMs;
     const times = timesOf(route.index, status < 400 || status === 504);
     if (REFUSED_EARLY.has(status)) {
       if (tookMs >= EARLY_MS_MAX) this.#times.addFailure(times);
@@ -155,6 +169,7 @@ export class AdmissionControl implements Admission {
 
   #update(nowMs: number): void {
     const elapsedMs = Math.min(nowMs - this.#updatedMs, SILENCE_MS);
+    if (nowMs - this.#updatedMs > SILENCE_MS) this.#rest();
     this.#updatedMs = nowMs;
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.mostInFlight));
@@ -175,15 +190,26 @@ export class AdmissionControl implements Admission {
       this.#resources.some(({ limit }) => limit.isEngaged);
   }
 
+  /** Nobody came for a while, so nobody stands in line any more. What is in flight still counts. */
+  #rest(): void {
+    for (const { limit } of this.#resources) limit.rest();
+    this.#shortUpdates = 0;
+    this.#wanted = 0;
+  }
+
   /** What was in flight at most, and what those would have held that were refused for want of permits. */
   #wantedNow(): number {
     const used = this.#mostInFlight * WANTED_MARGIN + WANTED_MORE;
     return Math.max(used + this.#shortRefusals, this.#wanted * WANTED_KEPT);
   }
 
-  #demand() {
+  #catchUp(): void {
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#updatedMs >= UPDATE_MS) this.#update(nowMs);
+  }
+
+  #demand() {
+    this.#catchUp();
     return {
       inFlight: this.#inFlight,
       wanted: Math.ceil(this.#wanted),
@@ -194,6 +220,7 @@ export class AdmissionControl implements Admission {
 
   /** How things stand, for metrics and for people. */
   figures(): AdmissionFigures {
+    this.#catchUp();
     const decisions = TIERS.flatMap((tier, rank) =>
       DECISIONS.map((decision, i) => ({
         tier,

@@ -4,7 +4,7 @@
 --          a beat: seq, claim, wanted, inFlight, cap, cutoff, arrivals, standing, workers, epoch, version
 -- Answers  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff}, or {0}
 --          for a beat that is not newer than the last one. All numbers are whole.
-local TTL, RETENTION, SWEEP, WORKERS_MAX = 900, 600000, 86400000, 512
+local TTL, RETENTION, MARK, SWEEP, WORKERS_MAX = 900, 600000, 10000, 86400000, 512
 local STEP_MAX, STEP_DOUBTFUL = 150, 50
 local JOINING, MEMBER, EXITED = 1, 2, 3
 -- Places in the array of a worker, and in that of the account.
@@ -65,10 +65,11 @@ end
 account[TIME] = now
 local clock = account[CLOCK]
 
--- The names of silent workers are forgotten after RETENTION; their number is not until one or two SWEEPs later.
+-- The names of silent workers are forgotten after RETENTION, marks of exits after MARK, when no beat is on its way any
+-- more; their number is not until one or two SWEEPs later.
 local named = 0
 for name, worker in pairs(workers) do
-  if name ~= id and clock - worker[EXPIRES] > RETENTION then
+  if name ~= id and clock - worker[EXPIRES] > (worker[STANDING] == EXITED and MARK or RETENTION) then
     account[FRESH_WORKERS] = account[FRESH_WORKERS] - worker[FRESH]
     workers[name], changed[name] = nil, nil
     redis.call('HDEL', KEYS[1], name)

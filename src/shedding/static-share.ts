@@ -28,7 +28,7 @@ export class StaticShare implements PermitSource {
   }
 
   setShare(permits: number): void {
-    this.#share = permits;
+    this.#share = Math.min(permits, this.#cap);
   }
 
   figures(): PermitFigures {

@@ -4,6 +4,7 @@ const TTL = 900;
 const STEP_MAX = 150;
 const STEP_DOUBTFUL = 50;
 const RETENTION = 600_000;
+const MARK = 10_000;
 const SWEEP = 86_400_000;
 const WORKERS_MAX = 512;
 const [JOINING, MEMBER, EXITED] = [1, 2, 3];
@@ -212,7 +213,7 @@ export class LeaseAccount {
     this.#time = nowMs;
     let named = 0;
     for (const [name, entry] of this.#entries) {
-      if (name !== id && this.#clock - entry.expires > RETENTION) {
+      if (name !== id && this.#clock - entry.expires > (entry.standing === EXITED ? MARK : RETENTION)) {
         this.#fresh -= entry.fresh;
         this.#entries.delete(name);
       } else if (entry.standing !== EXITED) named++;

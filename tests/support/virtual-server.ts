@@ -92,7 +92,7 @@ export function serveVirtually(options: {
   };
   const arrive = (route: MatchedRoute) => {
     const exchange = new Exchange(request, route, nowMs);
-    if (admission.admit(request, exchange) !== null) {
+    if (enter(admission, request, exchange) !== null) {
       served.push({ tier: route.tier, atMs: nowMs, tookMs: null });
       return;
     }
@@ -183,4 +183,13 @@ export function summary(served: readonly Served[], fromMs: number, toMs: number,
     default: success('default'),
     nonCritical: success('non-critical'),
   };
+}
+
+/** Lets a request in as the envelope does: through the gate, and to its work. Answers the refusal, if any. */
+export function enter(admission: AdmissionControl, request: Request, exchange: Exchange): Error | null {
+  const refusal = admission.admit(request, exchange);
+  if (refusal !== null) return refusal;
+  const late = admission.begin(exchange);
+  if (late !== null) admission.release(exchange, 0);
+  return late;
 }

@@ -31,6 +31,7 @@ const RETRY_AFTER_SECONDS = 1;
 const OPEN_PER_WAIT = 3;
 const OPEN_MS_MAX = 25;
 const WAIT_MS_MIN = 0.5;
+const QUIET_MS = 100;
 const SMOOTHING = 0.3;
 
 /** Counts since the start, for the metrics. */
@@ -53,6 +54,7 @@ export class GroupCommit {
   #waitingItems = 0;
   #busy = false;
   #lineMs = 0;
+  #endedMs = Number.NEGATIVE_INFINITY;
   #batches = 0;
   #items = 0;
   #retries = 0;
@@ -123,6 +125,7 @@ export class GroupCommit {
       await this.#stayOpen();
       this.#dropGone();
       if (this.#waiting.length > 0) await this.#run(this.#seal());
+      this.#endedMs = performance.now();
     }
     this.#busy = false;
   }
@@ -132,7 +135,9 @@ export class GroupCommit {
    * and makes the batch smaller, so it takes requests until its turn is near.
    */
   async #stayOpen(): Promise<void> {
-    this.#lineMs += (this.#options.waitedMs() - this.#lineMs) * SMOOTHING;
+    // What an earlier batch met says nothing any more when the ledger has been quiet since.
+    if (performance.now() - this.#endedMs > QUIET_MS) this.#lineMs = 0;
+    else this.#lineMs += (this.#options.waitedMs() - this.#lineMs) * SMOOTHING;
     if (this.#lineMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
     await Bun.sleep(Math.min(OPEN_MS_MAX, this.#lineMs * OPEN_PER_WAIT));
   }

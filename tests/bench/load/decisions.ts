@@ -66,7 +66,7 @@ const given = nanos(() => void exchange());
 const calm = admission(CAP);
 const admitNanos = nanos(() => {
   const one = exchange();
-  if (calm.admit(request, one) === null) calm.release(one, OK);
+  if ((calm.admit(request, one) ?? calm.begin(one)) === null) calm.release(one, OK);
 });
 
 // One permit, which is held: every other request is refused, so the admission is pressed.
@@ -81,7 +81,7 @@ pressed.admit(request, held);
 let turn = 0;
 const pressedNanos = nanos(() => {
   const one = exchange();
-  if (pressed.admit(request, one) === null) {
+  if ((pressed.admit(request, one) ?? pressed.begin(one)) === null) {
     if (turn++ % 1000 === 0) pressed.admit(request, exchange());
     pressed.release(one, OK);
   }

@@ -99,7 +99,7 @@ function tick(): void {
   for (; due >= 1; due--) {
     arrived++;
     const exchange = new Exchange(request, route, performance.now());
-    if (admission.admit(request, exchange) !== null) continue;
+    if ((admission.admit(request, exchange) ?? admission.begin(exchange)) !== null) continue;
     inFlight++;
     const holdMs = order.holdMs * (0.5 + Math.random());
     ending[Math.ceil(nowMs + holdMs) % HOLDS]!.push(exchange);

@@ -15,6 +15,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
       inside.push(exchange);
       return null;
     },
+    begin: () => null,
     release(exchange) {
       inside.splice(inside.indexOf(exchange), 1);
       released.push(exchange);

@@ -6,7 +6,7 @@ import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { TIERS } from '../../../src/shedding/priority.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 import { routeOf } from '../../support/exchange.ts';
-import { mixed, serveVirtually, summary } from '../../support/virtual-server.ts';
+import { enter, mixed, serveVirtually, summary } from '../../support/virtual-server.ts';
 
 const ROUTES = TIERS.map((tier, index) =>
   routeOf({ index, tier, resource: index === 0 ? null : 'database' }),
@@ -52,7 +52,7 @@ test('whatever comes and goes: no more than the permits are in flight, none is l
           for (let i = 0; i < next.count; i++) {
             const exchange = new Exchange(request, ROUTES[next.admit]!, nowMs);
             asked++;
-            if (admission.admit(request, exchange) !== null) continue;
+            if (enter(admission, request, exchange) !== null) continue;
             inside.push(exchange);
             expect(inside.length).toBeLessThanOrEqual(permits.limitAt(nowMs));
           }
@@ -73,10 +73,10 @@ test('whatever comes and goes: no more than the permits are in flight, none is l
         nowMs += 100;
         const exchange = new Exchange(request, ROUTES[2]!, nowMs);
         asked++;
-        if (admission.admit(request, exchange) === null) admission.release(exchange, 200);
+        if (enter(admission, request, exchange) === null) admission.release(exchange, 200);
       }
       const last = new Exchange(new Request('http://atlas.test/things'), ROUTES[2]!, nowMs);
-      expect(admission.admit(request, last)).toBeNull();
+      expect(enter(admission, request, last)).toBeNull();
     }),
     { numRuns: 100, seed: 4 },
   );

@@ -6,6 +6,7 @@ import type { PermitDemand } from '../../../src/shedding/permit-source.ts';
 import { COHORTS, TIERS } from '../../../src/shedding/priority.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 import { routeOf } from '../../support/exchange.ts';
+import { enter } from '../../support/virtual-server.ts';
 
 const ROUTES = TIERS.map((tier, index) => routeOf({ index, tier }));
 const [NON_CRITICAL, DEFAULT, CRITICAL] = ROUTES as [MatchedRoute, MatchedRoute, MatchedRoute];
@@ -29,7 +30,7 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
   const send = (route: MatchedRoute, headers: Record<string, string> = {}) => {
     const request = new Request('http://atlas.test/things', { headers });
     const exchange = new Exchange(request, route, nowMs);
-    return { exchange, refusal: admission.admit(request, exchange)?.message ?? null };
+    return { exchange, refusal: enter(admission, request, exchange)?.message ?? null };
   };
   return {
     admission,
@@ -245,7 +246,7 @@ test('what it would need is told to the source of permits, and falls when less c
   });
   const request = new Request('http://atlas.test/things');
   const sent = Array.from({ length: 30 }, () => new Exchange(request, CRITICAL, 0));
-  const inside = sent.filter((exchange) => admission.admit(request, exchange) === null);
+  const inside = sent.filter((exchange) => enter(admission, request, exchange) === null);
   nowMs = 50;
   expect(read().inFlight).toBe(10);
   // The ten that are in, and the twenty that were refused.

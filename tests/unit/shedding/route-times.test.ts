@@ -20,6 +20,7 @@ describe('the baseline of a route', () => {
   test('stands still while many are in flight, however long answers take and for however long', () => {
     const times = new RouteTimes(1);
     baselineAfter(times, 50, 20, ALONE);
+    baselineAfter(times, 50, 20, ALONE);
     for (let i = 0; i < 10_000; i++) baselineAfter(times, 50, 200, CROWDED);
     expect(baselineAfter(times, 50, 200, CROWDED)).toBe(20);
   });
@@ -74,12 +75,14 @@ describe('what completed', () => {
     expect(times.take([0, 1], CROWDED)).toEqual({
       ended: 3,
       count: 3,
+      late: 0,
       durationMsSum: 210,
       baselineMsSum: 210,
     });
     expect(times.take([0, 1], CROWDED)).toEqual({
       ended: 0,
       count: 0,
+      late: 0,
       durationMsSum: 0,
       baselineMsSum: 0,
     });
@@ -89,7 +92,13 @@ describe('what completed', () => {
   test('counts failures as ended, and learns nothing from them', () => {
     const times = new RouteTimes(1);
     times.addFailure(0);
-    expect(times.take([0], ALONE)).toEqual({ ended: 1, count: 0, durationMsSum: 0, baselineMsSum: 0 });
+    expect(times.take([0], ALONE)).toEqual({
+      ended: 1,
+      count: 0,
+      late: 0,
+      durationMsSum: 0,
+      baselineMsSum: 0,
+    });
     expect(times.medianMs(0)).toBe(0);
   });
 });

@@ -9,6 +9,12 @@ test('a static share is what the supervisor set last, whatever the time', () => 
   expect([share.limitAt(0), share.limitAt(1e9)]).toEqual([33, 33]);
 });
 
+test('a static share is never more than the cap of the cluster', () => {
+  const share = new StaticShare(100, 4, 25);
+  share.setShare(Number.POSITIVE_INFINITY);
+  expect(share.limitAt(0)).toBe(100);
+});
+
 test('a static share knows no cutoff but that of its own worker', () => {
   expect(new StaticShare(100, 1, 100).cutoffAt(0)).toBeNull();
 });
