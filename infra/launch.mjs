@@ -102,11 +102,13 @@ const env = {
   // A Bun that was found by its name alone is on the path already.
   PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
 };
-// A server is started anew when it died; any other command is over then.
+// A server is started anew when it died or failed while it served; any other command is over then.
 const serves = /main\.ts$/.test(args.at(-1)) || args.includes('serve');
 const RESTARTS_MAX = 5;
 const RESTARTS_WINDOW_MS = 60_000;
 const RESTART_DELAY_MS = 100;
+// What the server ends with when it fails after its start. What fails at its start would only fail again.
+const FAILED_WHILE_SERVING = 75;
 let restartsMs = [];
 let ordered = false;
 let child = start();
@@ -121,10 +123,13 @@ function start() {
 // The server ends by a signal that nobody here passed on when it was killed or has crashed.
 function ended(code, signal) {
   const restarts = restartsMs.filter((ms) => ms > performance.now() - RESTARTS_WINDOW_MS);
-  if (!serves || ordered || signal === null || restarts.length >= RESTARTS_MAX)
+  const failed = signal !== null || code === FAILED_WHILE_SERVING;
+  if (!serves || ordered || !failed || restarts.length >= RESTARTS_MAX)
     process.exit(code ?? 128 + (constants.signals[signal] ?? 0));
   restartsMs = [...restarts, performance.now()];
-  process.stderr.write(`Atlas: ended by ${signal}, starting it anew …\n`);
+  process.stderr.write(
+    `Atlas: ended ${signal === null ? `with ${code}` : `by ${signal}`}, starting it anew …\n`,
+  );
   setTimeout(
     () => {
       child = start();

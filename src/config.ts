@@ -13,14 +13,14 @@ type SettingMeta = {
 
 const integer = (min: number, max: number) =>
   z.coerce
-    .number<string>()
-    .int()
+    .number<string>({ error: 'is not a whole number' })
+    .int({ error: 'is not a whole number' })
     .min(min)
     .max(max)
     .meta({ allowed: `a whole number from ${min} to ${max}` });
 const decimal = (min: number, max: number) =>
   z.coerce
-    .number<string>()
+    .number<string>({ error: 'is not a number' })
     .min(min)
     .max(max)
     .meta({ allowed: `a number from ${min} to ${max}` });
@@ -123,11 +123,9 @@ export const settingsSchema = z.object({
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,64}$/, { error: 'must be 1 to 64 letters, digits or any of . _ -' })
+    .meta({ allowed: '1 to 64 letters, digits or any of . _ -' })
     .default('atlas')
-    .meta({
-      ...meta('Redis', 'Begins the name of every key, so that deployments can share one Redis.'),
-      allowed: '1 to 64 letters, digits or any of . _ -',
-    }),
+    .meta(meta('Redis', 'Begins the name of every key, so that deployments can share one Redis.')),
   REDIS_MAX_CONNECTIONS: integer(1, 1000)
     .default(50)
     .meta(meta('Redis', 'Connections of this host to Redis, divided among its workers.', later)),
@@ -142,6 +140,7 @@ export const settingsSchema = z.object({
     .string()
     .min(3)
     .max(63)
+    .meta({ allowed: 'text of 3 to 63 characters' })
     .optional()
     .meta(meta('S3', 'Bucket for objects.', later)),
   S3_ACCESS_KEY_ID: z
@@ -209,13 +208,14 @@ export interface SettingDescription extends Readonly<SettingMeta> {
 export class ConfigError extends Error {}
 
 /**
- * Reads the environment and `.env`; the environment wins. An empty value counts as unset. Throws {@link ConfigError}.
+ * Reads the environment and `.env`; the environment wins. An empty value counts as unset. No file is read where `envFile`
+ * is null. Throws {@link ConfigError}.
  */
 export function loadConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  envFile = '.env',
+  envFile: string | null = '.env',
 ): { config: Config; sources: Record<SettingName, SettingSource> } {
-  const fromFile = existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
+  const fromFile = envFile !== null && existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
   const given: Record<string, string> = {};
   const sources = {} as Record<SettingName, SettingSource>;
   for (const name of settingNames) {
@@ -227,6 +227,15 @@ export function loadConfig(
   const parsed = settingsSchema.safeParse(given);
   if (parsed.success) return { config: parsed.data, sources };
   throw new ConfigError(explain(parsed.error, given, sources));
+}
+
+/**
+ * All settings as text that {@link loadConfig} reads as the same settings. What is unset is empty, so that nothing else
+ * fills it in. Holds the secrets in full: for the environment of a process, and not for people.
+ */
+export function environmentOf(config: Config): Record<SettingName, string> {
+  const entries = settingNames.map((name) => [name, String(config[name] ?? '')]);
+  return Object.fromEntries(entries) as Record<SettingName, string>;
 }
 
 function explain(

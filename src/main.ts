@@ -31,4 +31,10 @@ addConfigCommand(program);
 addKeyCommand(program);
 addDocsCommand(program);
 
+// A word that is no command would reach `serve`, the default, as an argument that it does not take.
+const [word = ''] = process.argv.slice(2);
+const names = program.commands.map((command) => command.name());
+if (/^\w/.test(word) && ![...names, 'help'].includes(word))
+  fail(`There is no command ${word}.\n  do:   run atlas --help, which lists all of them`);
+
 await program.parseAsync().catch(fail);

@@ -4,8 +4,9 @@ import { pingPostgres } from '../adapters/postgres.ts';
 import { openRedis, pingRedis, untilReady } from '../adapters/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
-import { type Deps, workersOf } from '../deps.ts';
+import type { Deps } from '../deps.ts';
 import { table } from './output.ts';
+import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
 
 /** A part of Atlas as the report shows it, what is wrong with it, and what could be better. */
@@ -21,21 +22,27 @@ export function addDoctorCommand(program: Command): void {
     .description('show the mode of each part, what it guarantees, and what is wrong')
     .action(async () => {
       const { config, sources } = loadConfig();
+      const running = reportRunning(config, await findRunning(config));
       const findings: Finding[] = await withDeps(async (deps) => [
         await examinePostgres(deps),
         await examineMigrations(deps),
-        await examineLimits(config),
-        examineWorkers(config),
+        await examineLimits(config, running),
+        examineWorkers(config, running),
         { row: ['events', 'outbox', 'table outbox', 'written with every transfer, not sent on yet'] },
       ]);
+      console.log(`${running.heading}\n`);
       console.log(
         table(
           ['part', 'mode', 'where', 'guarantee'],
           findings.map(({ row }) => row),
         ),
       );
-      const problems = findings.flatMap((finding) => finding.problems ?? []);
-      const notes = [...findings.flatMap((finding) => finding.notes ?? []), ...unusedSettings(sources)];
+      const problems = [...running.problems, ...findings.flatMap((finding) => finding.problems ?? [])];
+      const notes = [
+        ...running.notes,
+        ...findings.flatMap((finding) => finding.notes ?? []),
+        ...unusedSettings(sources),
+      ];
       if (problems.length > 0) process.exitCode = 1;
       const lines = problems.length > 0 ? problems.map((problem) => `! ${problem}`) : ['Nothing is wrong.'];
       console.log(`\n${[...lines, ...notes.map((note) => `- ${note}`)].join('\n')}`);
@@ -72,34 +79,35 @@ async function examineMigrations({ sql }: Deps): Promise<Finding> {
   };
 }
 
-async function examineLimits(config: Config): Promise<Finding> {
-  const cap = `${config.LOAD_SHEDDING_MAX_CONCURRENT} in flight`;
-  if (config.REDIS_URL === undefined) {
+async function examineLimits(config: Config, running: RunningReport): Promise<Finding> {
+  const cap = `${running.cap} in flight`;
+  if (!running.usesRedis) {
     const guarantee = 'one host; each worker has a fixed share, whatever the others need';
-    return { row: ['limits', 'static shares', `${cap}, ${workersOf(config)} workers`, guarantee] };
+    return { row: ['limits', 'static shares', `${cap}, ${running.workers} workers`, guarantee] };
   }
+  const shared = 'the cap holds over all workers and hosts with this prefix';
+  // What runs was started with a Redis that this shell does not know.
+  if (config.REDIS_URL === undefined) return { row: ['limits', 'shared over Redis', cap, shared] };
   const where = `${cap}, ${maskSecret(config.REDIS_URL)}`;
   const timeoutMs = config.REDIS_TIMEOUT * 1000;
   const redis = openRedis({ url: config.REDIS_URL, timeoutMs });
   try {
     await untilReady(redis, timeoutMs);
     const latencyMs = await pingRedis(redis);
-    const guarantee = 'the cap holds over all workers and hosts with this prefix';
-    return {
-      row: ['limits', 'shared over Redis', `${where} (${latencyMs.toFixed(1)} ms)`, guarantee],
-    };
+    return { row: ['limits', 'shared over Redis', `${where} (${latencyMs.toFixed(1)} ms)`, shared] };
   } catch (error) {
     return {
       row: ['limits', 'cut off', where, 'each worker keeps to its part of the cap by itself'],
-      problems: [`Redis does not answer (${(error as Error).message}). Check REDIS_URL, or unset it.`],
+      problems: [
+        `Redis does not answer (${(error as Error).message}). Bring it back; where it never answered, check REDIS_URL.`,
+      ],
     };
   } finally {
     redis.disconnect();
   }
 }
 
-function examineWorkers(config: Config): Finding {
-  const workers = workersOf(config);
+function examineWorkers(config: Config, { workers }: RunningReport): Finding {
   const isResetting = migratesRequests() === false;
   const guarantee = isResetting ? 'replacing one may reset a connection' : 'replacing one loses no request';
   return {

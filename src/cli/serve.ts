@@ -2,22 +2,23 @@ import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { migrateUp, readMigrations } from '../adapters/migrations.ts';
-import { claimPort } from '../cluster/claim-port.ts';
 import { ClusterScrape } from '../cluster/cluster-scrape.ts';
 import { WORKER_ENVIRONMENT } from '../cluster/messages.ts';
 import { migrateRequests } from '../cluster/migrate-requests.ts';
 import { serveStatus, statusOf, statusSocketPath } from '../cluster/status-socket.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
+import { takePort } from '../cluster/take-port.ts';
 import { DRAIN_MS } from '../cluster/worker.ts';
-import { type Config, loadConfig } from '../config.ts';
+import { writeWorkerRecord } from '../cluster/worker-record.ts';
+import { type Config, environmentOf, loadConfig } from '../config.ts';
 import { type Deps, openDeps, workersOf } from '../deps.ts';
 import { ALL_SCOPES } from '../features/keys/domain.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
 import { createServices, type Services } from '../services.ts';
-import { VERSION } from '../version.ts';
+import { announcement } from './announcement.ts';
 import { fail } from './output.ts';
-import { DEMO_ACCOUNTS, seed } from './seed.ts';
+import { seed } from './seed.ts';
 
 // The supervisor itself asks the database only at the start.
 const SUPERVISOR_CONNECTIONS = 2;
@@ -26,6 +27,8 @@ const CLOSE_MS = 5000;
 // One order to stop can come as several signals: to the whole group, and passed on by whoever started this.
 const SECOND_SIGNAL_MS = 1000;
 const CLOSE_AT_ONCE_MS = 1000;
+// EX_TEMPFAIL of sysexits.h: the launcher starts anew what ends with it, unlike what could not start.
+const FAILED_WHILE_SERVING = 75;
 
 export function addServeCommand(program: Command): void {
   program
@@ -46,7 +49,8 @@ async function serve(): Promise<void> {
     const services = createServices(deps);
     const { accounts } = await services.accounts.list(null, 1);
     if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(services);
-    const port = await claimPort(config.API_HOST, config.API_PORT);
+    const { port, release } = await takePort(config.API_HOST, config.API_PORT, config.ATLAS_DATA_DIR);
+    closing.push(async () => release());
     migrateRequests();
     const supervisor = createSupervisor(config, logger, deps, port, closing);
     stopOnSignal(supervisor, logger, closing);
@@ -57,8 +61,10 @@ async function serve(): Promise<void> {
     rollOnHangUp(supervisor, logger);
     // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
     process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
-    // Whoever reads it may send a signal at once.
-    announce(config, deps, port, token);
+    process.on('exit', askForRestart);
+    const modes = supervisor.lives.flatMap(({ status }) => status?.mode ?? []);
+    // Whoever reads it may send a signal at once. The key goes to the terminal here, and never through the logger.
+    process.stdout.write(announcement({ config, databaseMode: deps.databaseMode, port, token, modes }));
   } catch (error) {
     await closeAll(closing);
     throw error;
@@ -74,13 +80,16 @@ function createSupervisor(
 ): Supervisor {
   const workers = workersOf(config);
   const requestMaxMs = (config.HTTP_TIMEOUT + config.DATABASE_TIMEOUT) * 1000;
+  const idPrefix = `${hostname()}-${process.pid}-${Date.now().toString(36)}`;
   return new Supervisor({
     workers,
-    idPrefix: `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
+    idPrefix,
     start: {
       command: [process.execPath, Bun.main, 'worker'],
       environment: {
         ...process.env,
+        // Every worker of this supervisor serves with what it was started with, also when `.env` is edited meanwhile.
+        ...environmentOf(config),
         API_PORT: String(port),
         DATABASE_URL: databaseUrl,
         [WORKER_ENVIRONMENT.workers]: String(workers),
@@ -92,8 +101,27 @@ function createSupervisor(
     capBounded: config.REDIS_URL === undefined,
     drainMaxMs: DRAIN_MS + requestMaxMs + CLOSE_MS,
     logger,
+    onProcesses: recordProcesses(config, logger, port, idPrefix),
     onCrashLoop: (error) => void closeAll(closing).then(() => fail(error)),
   });
+}
+
+/** Keeps a list of the workers for the next start, which ends those that outlive this supervisor and keep the port. */
+function recordProcesses(
+  { ATLAS_DATA_DIR }: Config,
+  logger: Logger,
+  port: number,
+  idPrefix: string,
+): (pids: readonly number[]) => void {
+  let hasFailed = false;
+  return (workers) => {
+    try {
+      writeWorkerRecord(ATLAS_DATA_DIR, port, { supervisor: process.pid, idPrefix, workers });
+    } catch (err) {
+      if (!hasFailed) logger.warn({ err }, 'the workers cannot be written down for the next start');
+      hasFailed = true;
+    }
+  };
 }
 
 /** What the supervisor tells: metrics to its workers, its status to `atlas status`. */
@@ -118,7 +146,8 @@ function serveFigures(
   new ClusterScrape(supervisor, metrics);
   try {
     const path = statusSocketPath(config.ATLAS_DATA_DIR, port);
-    const read = () => statusOf(supervisor, port, config.LOAD_SHEDDING_MAX_CONCURRENT);
+    const { API_HOST: host, LOAD_SHEDDING_MAX_CONCURRENT: cap } = config;
+    const read = () => statusOf(supervisor, { host, port, cap });
     const socket = serveStatus(path, config.ATLAS_DATA_DIR, read);
     closing.unshift(socket.close);
   } catch (err) {
@@ -138,6 +167,7 @@ function stopOnSignal(supervisor: Supervisor, logger: Logger, closing: (() => Pr
       process.exit(1);
     }
     orderedMs = performance.now();
+    process.off('exit', askForRestart);
     logger.info({ signal }, 'finishing what is in flight');
     await supervisor.stop();
     await closeAll(closing).catch((err: unknown) => logger.warn({ err }, 'not everything could be closed'));
@@ -148,6 +178,11 @@ function stopOnSignal(supervisor: Supervisor, logger: Logger, closing: (() => Pr
   // A terminal that is closed sends the same signal as an operator who wants fresh workers.
   const inTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => inTerminal && !hasTerminal() && void stop('SIGHUP'));
+}
+
+/** Says by the exit code that a server has failed which had started: another start may help. */
+function askForRestart(code: number): void {
+  if (code === 1) process.exit(FAILED_WHILE_SERVING);
 }
 
 function hasTerminal(): boolean {
@@ -182,36 +217,4 @@ async function makeFirstKey({ keys }: Pick<Services, 'keys'>, config: Config): P
     expiresAt: null,
   });
   return token;
-}
-
-/** Tells a person what was started. The key goes to the terminal here, and never through the logger. */
-function announce(config: Config, deps: Deps, port: number, token: string | null): void {
-  const url = `http://${config.API_HOST.includes(':') ? `[${config.API_HOST}]` : config.API_HOST === '0.0.0.0' ? '127.0.0.1' : config.API_HOST}:${port}`;
-  const lines = [
-    '',
-    `Atlas ${VERSION} serves on ${url}`,
-    ...(config.DOCS_ENABLED ? [`  docs         ${url}/docs`] : []),
-    `  PostgreSQL   ${deps.databaseMode}${deps.databaseMode === 'embedded' ? `, data in ${config.ATLAS_DATA_DIR}` : ''}`,
-    `  workers      ${workersOf(config)}${process.platform === 'linux' ? '' : ', as only Linux spreads connections over more'}`,
-    `  limits       ${config.LOAD_SHEDDING_MAX_CONCURRENT} requests in flight, ${config.REDIS_URL ? 'shared through Redis' : 'in equal shares of the workers'}`,
-    '  events       kept in the outbox',
-    '',
-  ];
-  if (token !== null) {
-    const body = { debitAccountId: DEMO_ACCOUNTS.alice, creditAccountId: DEMO_ACCOUNTS.bob, amount: 1250 };
-    const transfer = `curl -s ${url}/v1/transfers -H 'Authorization: Bearer ${token}' -H 'Idempotency-Key: first' -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`;
-    lines.push('Your API key, shown this once:', `  ${token}`, '');
-    if (config.ENVIRONMENT === 'production')
-      lines.push('Try it:', `  curl -s ${url}/v1/ping -H 'Authorization: Bearer ${token}'`, '');
-    else lines.push('Move 12.50 EUR from Alice to Bob:', `  ${transfer}`, '');
-  } else {
-    lines.push(
-      'Try it:',
-      `  curl -s ${url}/health`,
-      '',
-      'Another API key: npm run -s atlas -- key create --name NAME',
-      '',
-    );
-  }
-  process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -4,6 +4,8 @@ import { loadConfig } from '../config.ts';
 import { table } from './output.ts';
 
 const REDRAW_MS = 1000;
+// Several heartbeats that did not come.
+const SILENT_SECONDS = 1;
 const CLEAR = '\x1b[H\x1b[2J';
 const HEAD = [
   'slot',
@@ -16,6 +18,7 @@ const HEAD = [
   'mode',
   'adaptive',
   'cutoff',
+  'refused/s',
   'loop delay',
   'memory',
 ];
@@ -39,24 +42,37 @@ export function addStatusCommand(program: Command): void {
 }
 
 /** The status as a heading and a table with one line for each worker. */
-export function statusText({ pid, port, uptimeSeconds, cap, slots }: ClusterStatus): string {
-  const rows = slots.map(({ slot, state, uptimeSeconds: up, restarts, worker }) => [
+export function statusText(status: ClusterStatus): string {
+  const rows = status.slots.map(({ slot, state, uptimeSeconds, restarts, worker, heartbeatAgeSeconds }) => [
     slot,
     worker?.pid ?? '–',
-    state,
-    duration(up),
+    heartbeatAgeSeconds !== null && heartbeatAgeSeconds > SILENT_SECONDS
+      ? `silent ${Math.floor(heartbeatAgeSeconds)} s`
+      : state,
+    duration(uptimeSeconds),
     restarts,
     worker?.inFlight ?? '–',
     worker?.limit ?? '–',
     worker?.mode ?? '–',
     worker?.adaptiveLimit ?? '–',
     worker?.cutoff ?? '–',
+    worker?.refusedPerSecond ?? '–',
     worker ? `${worker.loopDelayMs.toFixed(1)} ms` : '–',
     worker ? `${Math.round(worker.rssBytes / 1_048_576)} MB` : '–',
   ]);
-  const inFlight = slots.reduce((sum, { worker }) => sum + (worker?.inFlight ?? 0), 0);
-  const heading = `Atlas on port ${port}, supervisor ${pid}, up ${duration(uptimeSeconds)}, ${inFlight} of ${cap} in flight`;
+  const { port, pid, uptimeSeconds } = status;
+  const heading = `Atlas on port ${port}, supervisor ${pid}, up ${duration(uptimeSeconds)}, ${inFlightText(status)}`;
   return `${heading}\n\n${table(HEAD, rows)}`;
+}
+
+/** The workers shown are those of this host; with Redis the cap is that of more than them. */
+function inFlightText({ cap, slots }: ClusterStatus): string {
+  const workers = slots.flatMap(({ worker }) => worker ?? []);
+  const inFlight = workers.reduce((sum, worker) => sum + worker.inFlight, 0);
+  if (workers.every(({ mode }) => mode === 'static')) return `${inFlight} of ${cap} in flight`;
+  // The smallest cap that any worker knows of is the one that rules.
+  const clusterCap = Math.min(...workers.map((worker) => worker.cap));
+  return `${inFlight} in flight on this host, cap of the cluster ${clusterCap}`;
 }
 
 function duration(seconds: number): string {

@@ -11,7 +11,8 @@ export function addWorkerCommand(program: Command): void {
     .description('serve as one of the workers of a supervisor')
     .action(async () => {
       const identity = readIdentity(process.env);
-      const { config } = loadConfig();
+      // Its supervisor gives it all settings; a file that was edited since would mix two configurations.
+      const { config } = loadConfig(process.env, null);
       const logger = createLogger(config);
       await runWorker(
         config,

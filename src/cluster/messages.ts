@@ -10,10 +10,14 @@ export interface WorkerStatus {
   readonly limit: number;
   /** Where the limit comes from: see `PermitMode`. */
   readonly mode: string;
+  /** Permits of the whole cluster, as this worker knows it. */
+  readonly cap: number;
   /** What the worker allows itself by what it observes; null where it does not limit itself. */
   readonly adaptiveLimit: number | null;
   /** The level below which requests are refused; 0 refuses nobody. */
   readonly cutoff: number;
+  /** Over about the last second. */
+  readonly refusedPerSecond: number;
   /** The longest delay of the event loop since the last heartbeat. */
   readonly loopDelayMs: number;
   readonly rssBytes: number;

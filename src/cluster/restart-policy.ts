@@ -1,7 +1,8 @@
 const DELAY_MIN_MS = 100;
 const DELAY_MAX_MS = 10_000;
 const STEADY_MS = 60_000;
-const DEATHS_MAX = 10;
+const DEATHS_MIN = 10;
+const DEATHS_PER_WORKER = 3;
 const DEATHS_WINDOW_MS = 60_000;
 
 /** How long one slot waits before its next worker: not at all at first, then 100 ms, doubled up to 10 s. */
@@ -17,19 +18,28 @@ export class RestartPolicy {
   }
 }
 
-/** Tells when starting workers has become pointless: more than 10 ended in 60 s and none of them was ever ready. */
+/**
+ * Tells when starting workers has become pointless: in 60 s more ended that were never ready than 10, or than three for
+ * each worker, so that many workers which fail once for the same reason are not enough.
+ */
 export class CrashLoop {
+  /** As many are no crash loop yet. */
+  readonly deathsMax: number;
   readonly #deathsMs: number[] = [];
+
+  constructor(workers: number) {
+    this.deathsMax = Math.max(DEATHS_MIN, DEATHS_PER_WORKER * workers);
+  }
 
   /** Notes that a worker is ready: what died before says nothing more. */
   ready(): void {
     this.#deathsMs.length = 0;
   }
 
-  /** Notes a death, and answers whether that was one too many. */
+  /** Notes the death of a worker that was never ready, and answers whether that was one too many. */
   died(nowMs: number): boolean {
     this.#deathsMs.push(nowMs);
     while (this.#deathsMs[0]! < nowMs - DEATHS_WINDOW_MS) this.#deathsMs.shift();
-    return this.#deathsMs.length > DEATHS_MAX;
+    return this.#deathsMs.length > this.deathsMax;
   }
 }

@@ -16,11 +16,13 @@ export interface SupervisorOptions {
   readonly capBounded: boolean;
   /** A worker that says nothing for so long is replaced. */
   readonly silenceMaxMs?: number;
-  /** A worker that has not begun to speak may take this long. */
+  /** A worker that is not ready yet may take this long. */
   readonly startMaxMs?: number;
   /** How long a worker may take to drain before it is ended. */
   readonly drainMaxMs: number;
   readonly logger: Logger;
+  /** Called with the processes of all workers whenever one was started or has ended. */
+  onProcesses?(pids: readonly number[]): void;
   /** Called once when workers die as fast as they are started. The workers are dead then. */
   onCrashLoop(error: Error): void;
 }
@@ -58,7 +60,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #logger: Logger;
   readonly #shares: Shares;
-  readonly #crashLoop = new CrashLoop();
+  readonly #crashLoop: CrashLoop;
   readonly #exitsPending = new Set<string>();
   readonly #timers: Timer[];
   #lookedMs = performance.now();
@@ -70,6 +72,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    this.#crashLoop = new CrashLoop(options.workers);
     this.#shares = new Shares(options.cap, options.workers, options.capBounded);
     this.figures = new ClusterFigures(options.workers);
     this.slots = Array.from({ length: options.workers }, (_, index) => ({
@@ -113,7 +116,12 @@ export class Supervisor {
       onExit: (gone) => this.#bury(gone),
     });
     slot.lives.push(life);
+    this.#tellProcesses();
     return life;
+  }
+
+  #tellProcesses(): void {
+    this.#options.onProcesses?.(this.lives.flatMap(({ pid }) => pid ?? []));
   }
 
   #hear(life: WorkerLife, message: FromWorker): void {
@@ -142,6 +150,7 @@ export class Supervisor {
   #bury(life: WorkerLife): void {
     const slot = this.slots[life.slot]!;
     slot.lives = slot.lives.filter((known) => known !== life);
+    this.#tellProcesses();
     this.figures.depart(life.slot, life.number);
     this.#tellShares(this.#shares.leave(life.slot, life.number));
     this.#exitsPending.add(life.workerId);
@@ -159,13 +168,15 @@ export class Supervisor {
     this.restarts[died.killedFor === 'silence' ? 'silent' : 'crashed']++;
     slot.restarts++;
     const noneReady = this.lives.every(({ state }) => state !== 'ready');
-    if (this.#crashLoop.died(performance.now()) && noneReady) {
+    if (!died.wasReady && this.#crashLoop.died(performance.now()) && noneReady) {
       this.#giveUp(died);
       return;
     }
     const delayMs = slot.policy.delayMs(performance.now() - died.startedMs);
     this.#logger.warn({ slot: slot.index, pid: died.pid, delayMs }, `a worker is gone: ${died.ending}`);
-    slot.timer = setTimeout(() => this.#startLife(slot), delayMs);
+    slot.timer = setTimeout(() => {
+      if (!this.#stopping) this.#startLife(slot);
+    }, delayMs);
   }
 
   #giveUp(last: WorkerLife): void {
@@ -173,22 +184,25 @@ export class Supervisor {
     for (const life of this.lives) life.kill();
     this.#options.onCrashLoop(
       new Error(
-        `Atlas cannot keep a worker alive.\n  why:  more than 10 ended within 60 s and none was ready; the last one ${last.ending}\n  do:   read what they wrote above, correct it, and start again`,
+        `Atlas cannot keep a worker alive.\n  why:  more than ${this.#crashLoop.deathsMax} ended within 60 s and none was ready; the last one ${last.ending}\n  do:   read what they wrote above, correct it, and start again`,
       ),
     );
   }
 
-  /** Replaces what has fallen silent. */
+  /** Ends what has fallen silent, and what speaks but does not become ready; `#bury` starts the next life. */
   #look(): void {
     const nowMs = performance.now();
     const sinceMs = nowMs - this.#lookedMs;
     this.#lookedMs = nowMs;
     const { silenceMaxMs = SILENCE_MAX_MS, startMaxMs = START_MAX_MS } = this.#options;
     for (const life of this.lives) {
-      const maxMs = life.status === null ? startMaxMs : silenceMaxMs;
-      if (!life.isSilent(sinceMs, maxMs) || life.killedFor !== null) continue;
-      this.#logger.warn({ slot: life.slot, pid: life.pid }, 'a worker has fallen silent and is ended');
-      life.kill('silence');
+      const { slot, pid } = life;
+      const isSilent = life.isSilent(sinceMs, life.status === null ? startMaxMs : silenceMaxMs);
+      const isLate = life.isLate(sinceMs, startMaxMs);
+      if (life.killedFor !== null || !(isSilent || isLate)) continue;
+      if (isSilent) this.#logger.warn({ slot, pid }, 'a worker has fallen silent and is ended');
+      else this.#logger.warn({ slot, pid }, 'a worker does not become ready and is ended');
+      life.kill(isSilent ? 'silence' : 'overtime');
     }
   }
 
@@ -257,6 +271,7 @@ export class Supervisor {
   /** Drains all workers at the same time. A worker that does not serve yet is just ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#endPauses();
     for (const life of this.lives) if (life.state === 'starting') life.kill();
     await Promise.all(
       this.lives.map((life) => (life.state === 'starting' ? life.exited : this.#drain(life))),
@@ -273,6 +288,11 @@ export class Supervisor {
   #end(): void {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#endPauses();
+  }
+
+  /** Nobody who waits for the next life of a slot gets one. */
+  #endPauses(): void {
     for (const { timer } of this.slots) clearTimeout(timer ?? undefined);
   }
 }

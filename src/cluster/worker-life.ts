@@ -32,11 +32,18 @@ export class WorkerLife {
   readonly exited: Promise<void>;
   state: LifeState = 'starting';
   status: WorkerStatus | null = null;
+  /** When that was heard; 0 before. */
+  heartbeatMs = 0;
   /** Why it was ended, where the supervisor did it. */
   killedFor: 'silence' | 'overtime' | null = null;
-  readonly #process: Bun.Subprocess;
+  /** Whether it ever listened. */
+  wasReady = false;
+  /** Null where the system could not start it: a life that is over as it begins. */
+  readonly #process: Bun.Subprocess | null;
   readonly #settleReady: (ready: boolean) => void;
   #silenceMs = 0;
+  #startingMs = 0;
+  #startError = '';
 
   constructor(slot: number, life: number, workerId: string, start: WorkerCommand, events: LifeEvents) {
     this.slot = slot;
@@ -45,46 +52,63 @@ export class WorkerLife {
     const ready = Promise.withResolvers<boolean>();
     this.ready = ready.promise;
     this.#settleReady = ready.resolve;
-    this.#process = Bun.spawn([...start.command], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      serialization: 'json',
-      env: {
-        ...start.environment,
-        [WORKER_ENVIRONMENT.id]: workerId,
-        [WORKER_ENVIRONMENT.slot]: String(slot),
-        [WORKER_ENVIRONMENT.life]: String(life),
-      },
-      ipc: (message: FromWorker) => {
-        // What arrives after the end is of a life whose counts are already folded.
-        if (this.state === 'gone') return;
-        this.#silenceMs = 0;
-        if (message.kind === 'heartbeat') this.status = message.status;
-        if (message.kind === 'ready' && this.state === 'starting') {
-          this.state = 'ready';
-          this.#settleReady(true);
-        }
-        events.onMessage(this, message);
-      },
-    });
-    this.exited = this.#process.exited.then(() => {
+    this.#process = this.#spawn(() =>
+      Bun.spawn([...start.command], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        serialization: 'json',
+        env: {
+          ...start.environment,
+          [WORKER_ENVIRONMENT.id]: workerId,
+          [WORKER_ENVIRONMENT.slot]: String(slot),
+          [WORKER_ENVIRONMENT.life]: String(life),
+        },
+        ipc: (message: FromWorker) => {
+          // What arrives after the end is of a life whose counts are already folded.
+          if (this.state === 'gone') return;
+          this.#silenceMs = 0;
+          if (message.kind === 'heartbeat') {
+            this.status = message.status;
+            this.heartbeatMs = performance.now();
+          }
+          if (message.kind === 'ready' && this.state === 'starting') {
+            this.state = 'ready';
+            this.wasReady = true;
+            this.#settleReady(true);
+          }
+          events.onMessage(this, message);
+        },
+      }),
+    );
+    this.exited = Promise.resolve(this.#process?.exited).then(() => {
       this.state = 'gone';
       this.#settleReady(false);
       events.onExit(this);
     });
   }
 
-  get pid(): number {
-    return this.#process.pid;
+  /** Without processes, memory or the program, starting throws; that is a death like any other. */
+  #spawn(start: () => Bun.Subprocess): Bun.Subprocess | null {
+    try {
+      return start();
+    } catch (error) {
+      this.#startError = (error as Error).message;
+      return null;
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   /** How it ended, in words. */
   get ending(): string {
+    if (!this.#process) return `could not be started: ${this.#startError}`;
     const { signalCode, exitCode } = this.#process;
     return this.killedFor ?? (signalCode ? `ended by ${signalCode}` : `ended with ${exitCode}`);
   }
 
   send(message: FromSupervisor): void {
-    if (this.state === 'gone' || this.#process.killed) return;
+    if (this.state === 'gone' || !this.#process || this.#process.killed) return;
     try {
       this.#process.send(message);
     } catch {
@@ -102,7 +126,7 @@ export class WorkerLife {
   kill(reason: 'silence' | 'overtime' | null = null): void {
     if (this.state === 'gone') return;
     this.killedFor = reason;
-    this.#process.kill('SIGKILL');
+    this.#process?.kill('SIGKILL');
   }
 
   /**
@@ -112,5 +136,11 @@ export class WorkerLife {
   isSilent(sinceLastLookMs: number, silenceMaxMs: number): boolean {
     this.#silenceMs += Math.min(sinceLastLookMs, 2 * HEARTBEAT_MS);
     return this.#silenceMs > silenceMaxMs;
+  }
+
+  /** Whether it takes too long to become ready, though it speaks; measured like its silence. */
+  isLate(sinceLastLookMs: number, startMaxMs: number): boolean {
+    if (this.state === 'starting') this.#startingMs += Math.min(sinceLastLookMs, 2 * HEARTBEAT_MS);
+    return this.state === 'starting' && this.#startingMs > startMaxMs;
   }
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../instrumentation/logger.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
 import { FIGURES_MS, type FromSupervisor, HEARTBEAT_MS, type WorkerStatus } from './messages.ts';
+import { RefusalWatch } from './refusal-watch.ts';
 import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
 
 // Long enough for a request that was sent before the signal to be read.
@@ -39,6 +40,7 @@ class Worker {
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   readonly #timers: Timer[];
   readonly #leave = Promise.withResolvers<void>();
+  readonly #refusals = new RefusalWatch();
   #listener: Listener | null = null;
   #sharesApplied = 0;
   #accepting = true;
@@ -77,7 +79,15 @@ class Worker {
     while (this.#deps.permits.limitAt(performance.now()) <= 0 && performance.now() < untilMs)
       await Bun.sleep(SHARE_LOOK_MS);
     if (this.#ending) return;
-    this.#listener = listen(this.#app, this.#deps);
+    try {
+      this.#listener = listen(this.#app, this.#deps);
+    } catch (err) {
+      this.#deps.logger.error({ err }, 'the worker cannot listen');
+      // Its supervisor starts the next one, after a while.
+      process.exit(1);
+    }
+    // What is told of a worker that is ready is how it is now.
+    this.#sendHeartbeat();
     void this.#channel.send({ kind: 'ready' });
   }
 
@@ -102,9 +112,13 @@ class Worker {
 
   /** Tells how it stands. A supervisor that does not read hears it when it does: what it missed is out of date then. */
   #beat(): void {
-    if (this.#channel.isBehind) return;
+    this.#tellMode(this.#deps.permits.figures().mode);
+    this.#tellRefusals();
+    if (!this.#channel.isBehind) this.#sendHeartbeat();
+  }
+
+  #sendHeartbeat(): void {
     const status = this.#readStatus();
-    this.#tellMode(status.mode);
     void this.#channel.send({
       kind: 'heartbeat',
       status,
@@ -122,8 +136,16 @@ class Worker {
     if (mode === 'floor' || mode === 'fresh') this.#mode = mode;
   }
 
+  /** Writes down that requests are refused and why, in one line for all of ten seconds. */
+  #tellRefusals(): void {
+    const refused = this.#refusals.look(this.#app.admission.figures().decisions, performance.now());
+    if (refused)
+      this.#deps.logger.warn({ refused }, 'requests are refused, so that the others are served in time');
+  }
+
   #readStatus(): WorkerStatus {
     const { permits, lifecycle } = this.#deps;
+    const { mode, cap } = permits.figures();
     const admission = this.#app.admission.figures();
     const loopDelayMs = this.#loopDelay.max / NANOSECONDS;
     this.#loopDelay.reset();
@@ -133,9 +155,11 @@ class Worker {
       life: this.#identity.life,
       inFlight: admission.inFlight,
       limit: permits.limitAt(performance.now()),
-      mode: permits.figures().mode,
+      mode,
+      cap,
       adaptiveLimit: adaptiveLimitOf(admission),
       cutoff: admission.cutoffLevel,
+      refusedPerSecond: this.#refusals.perSecond,
       loopDelayMs: Math.round(loopDelayMs * 10) / 10,
       rssBytes: process.memoryUsage.rss(),
       draining: lifecycle.draining,

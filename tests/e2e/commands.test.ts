@@ -61,6 +61,7 @@ test(
     await succeed(['migrate', 'up']);
     const report = await succeed(['doctor']);
     expect(report).toMatch(/^PostgreSQL +embedded/m);
+    expect(report).toStartWith('Nothing runs here; this is what these settings would start\n');
     expect(report).toContain('Nothing is wrong.');
     expect(await succeed(['doctor'], { RETRY_JITTER: 'false' })).toContain('RETRY_JITTER is set');
   },
@@ -114,6 +115,85 @@ test(
   },
   COMMAND_TIMEOUT_MS,
 );
+
+test(
+  'atlas doctor and a second start look at the Atlas that runs on the port',
+  async () => {
+    const atlas = await startAtlas(folder, { API_WORKERS: '1', LOAD_SHEDDING_MAX_CONCURRENT: '77' });
+    try {
+      const { port } = new URL(atlas.url);
+      const report = await succeed(['doctor'], { API_PORT: port, API_WORKERS: '1' });
+      expect(report).toStartWith(`Atlas runs on port ${port} (supervisor ${atlas.pid}, 1 workers, cap 77)\n`);
+      expect(report).toMatch(/^limits +static shares +77 in flight, 1 workers/m);
+      expect(report).toMatch(/^- cap: 77 where Atlas runs, 1000 by/m);
+      expect(report).toContain('Nothing is wrong.');
+
+      const { code, stderr } = await runAtlas(folder, ['serve'], { API_PORT: port });
+      expect(code).toBe(1);
+      expect(stderr).toContain(`Atlas already runs on port ${port} (supervisor pid ${atlas.pid}).`);
+      expect((await fetch(`${atlas.url}/health/ready`)).status).toBe(200);
+    } finally {
+      await atlas.end('SIGTERM');
+    }
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
+  'a start without its Redis says so, and doctor says it of what runs',
+  async () => {
+    // Nothing listens on the first port.
+    const settings = { API_WORKERS: '1', REDIS_URL: 'redis://127.0.0.1:1', REDIS_TIMEOUT: '0.2' };
+    const atlas = await startAtlas(folder, settings);
+    try {
+      expect(atlas.output()).toContain('Redis does not answer, so each worker keeps to its part');
+      const { port } = new URL(atlas.url);
+      const { code, stdout } = await runAtlas(folder, ['doctor'], { ...settings, API_PORT: port });
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/^! 1 of 1 workers are cut off from Redis/m);
+      expect(stdout).toMatch(/^! Redis does not answer .* Bring it back/m);
+      expect(stdout).not.toContain('unset');
+    } finally {
+      await atlas.end('SIGTERM');
+    }
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
+  'refused requests are in the status and in the log, one line for all of them',
+  async () => {
+    await succeed(['migrate', 'up']);
+    const key = /atlas_live_\w+/.exec(await succeed(['key', 'create', '--name', 'many']))![0];
+    const atlas = await startAtlas(folder, { API_WORKERS: '1', LOAD_SHEDDING_MAX_CONCURRENT: '1' });
+    try {
+      const headers = { Authorization: `Bearer ${key}` };
+      const ask = async () => (await fetch(`${atlas.url}/v1/accounts`, { headers })).status;
+      let refused = 0;
+      const refusedPerSecond = async () => (await atlas.status()).slots[0]!.worker!.refusedPerSecond;
+      await until(async () => {
+        const statuses = await Promise.all(Array.from({ length: 20 }, ask));
+        refused += statuses.filter((status) => status === 429).length;
+        return refused > 0 && (await refusedPerSecond()) > 0;
+      });
+      await until(async () => (await refusedPerSecond()) === 0);
+      expect(atlas.output().match(/WARN +requests are refused.* refused=\{"\w+":\d+/g)).toHaveLength(1);
+    } finally {
+      await atlas.end('SIGTERM');
+    }
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test('a command that does not exist is named, with where all of them are, whatever follows it', async () => {
+  for (const args of [['stauts'], ['stauts', '--once'], ['stauts', 'now']]) {
+    const { code, stdout, stderr } = await runAtlas(folder, args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('There is no command stauts.');
+    expect(stderr).toMatch(/do: +run atlas --help/);
+  }
+  expect(await succeed(['help', 'status'])).toContain('--once');
+});
 
 test('an unknown command or option ends with 1 and says so', async () => {
   for (const args of [['no-such-command'], ['serve', '--no-such-option'], ['key', 'create']]) {

@@ -2,6 +2,7 @@ import type { FromSupervisor } from '../../src/cluster/messages.ts';
 
 // A worker process that speaks the protocol and serves nothing, so that a test decides what it says and when.
 const silentAfterMs = Number(process.env.SILENT_AFTER_MS ?? Number.POSITIVE_INFINITY);
+const drainMs = Number(process.env.DRAIN_MS ?? 0);
 const slot = Number(process.env.ATLAS_WORKER_SLOT);
 const life = Number(process.env.ATLAS_WORKER_LIFE);
 if (life > Number(process.env.STARTS_MAX ?? Number.POSITIVE_INFINITY)) process.exit(1);
@@ -21,8 +22,10 @@ const beat = () => {
     limit,
     // Tells the test who runs the jobs of the host, in a field that is free text.
     mode: jobs ? 'jobs' : 'none',
+    cap: 0,
     adaptiveLimit: null,
     cutoff: 0,
+    refusedPerSecond: 0,
     loopDelayMs: 0,
     rssBytes: 0,
     draining: false,
@@ -35,12 +38,13 @@ process.on('message', (message: FromSupervisor) => {
     sharesApplied++;
     limit = message.permits ?? Number.MAX_SAFE_INTEGER;
   } else if (message.kind === 'jobs') jobs = message.run;
-  else if (message.kind === 'drain') process.exit(0);
+  else if (message.kind === 'drain') setTimeout(() => process.exit(0), drainMs);
   else if (message.kind === 'exited') tell({ kind: 'exit-reported', workerId: message.workerId });
   beat();
 });
 process.on('disconnect', () => process.exit(0));
 beat();
 tell({ kind: 'booted' });
-tell({ kind: 'ready' });
+// The first life of the first slot may speak and never serve.
+if (!(process.env.NEVER_READY && slot === 0 && life === 1)) tell({ kind: 'ready' });
 setInterval(beat, 20);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError, describeSettings, loadConfig, maskSecret } from '../../src/config.ts';
+import { ConfigError, describeSettings, environmentOf, loadConfig, maskSecret } from '../../src/config.ts';
 
 const NO_FILE = 'no such file';
 const load = (environment: Record<string, string | undefined>) => loadConfig(environment, NO_FILE);
@@ -106,6 +106,19 @@ describe('a bad value', () => {
     expect(message).toContain(`do:   use ${allowed}`);
   });
 
+  test('that is no number is told as a person would say it', () => {
+    expect(refusalOf({ API_WORKERS: 'abc' })).toMatch(
+      /why: +is not a whole number\n +do: +use a whole number/,
+    );
+    expect(refusalOf({ API_WORKERS: '1.5' })).toMatch(/why: +is not a whole number\n/);
+    expect(refusalOf({ HTTP_TIMEOUT: 'soon' })).toMatch(/why: +is not a number\n/);
+  });
+
+  test('of text with rules is told with the rules', () => {
+    expect(refusalOf({ REDIS_PREFIX: 'a b' })).toContain('do:   use 1 to 64 letters, digits or any of . _ -');
+    expect(refusalOf({ S3_BUCKET: 'x' })).toContain('do:   use text of 3 to 63 characters');
+  });
+
   test('is told together with every other one', () => {
     const message = refusalOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
     expect(message.match(/why:/g)).toHaveLength(3);
@@ -156,5 +169,35 @@ describe('the description of the settings', () => {
   test('has defaults that are themselves allowed', () => {
     const defaults = describeSettings().map(({ name, defaultText }) => [name, defaultText]);
     expect(load(Object.fromEntries(defaults)).config).toEqual(load({}).config);
+  });
+});
+
+describe('settings for another process', () => {
+  const GIVEN = {
+    DOCS_ENABLED: 'false',
+    RETRY_JITTER: 'no',
+    HTTP_TIMEOUT: '0.5',
+    CORS_ALLOWED_ORIGINS: 'https://a.example, https://b.example',
+    KAFKA_BROKERS: 'a:1,b:2',
+    DATABASE_URL: 'postgresql://user:p%40ss,word@host/db',
+    REDIS_URL: 'redis://:secret@host:6379/1',
+  };
+
+  test.each([
+    ['none', {}],
+    ['some of every kind', GIVEN],
+  ])('are read as the same ones: %s', (_, given) => {
+    const { config } = load(given);
+    expect(load(environmentOf(config)).config).toEqual(config);
+  });
+
+  test('name every setting, so that nothing else fills in what is unset', () => {
+    const names = describeSettings().map(({ name }) => name);
+    expect(Object.keys(environmentOf(load({}).config))).toEqual(names);
+    expect(environmentOf(load({}).config).REDIS_URL).toBe('');
+  });
+
+  test('are not mixed with those of a file', () => {
+    expect(loadConfig({ API_PORT: '1' }, null).config).toEqual(load({ API_PORT: '1' }).config);
   });
 });

@@ -18,18 +18,24 @@ describe('a slot whose worker died', () => {
 
 describe('a crash loop', () => {
   test('is more than ten deaths within 60 s', () => {
-    const loop = new CrashLoop();
+    const loop = new CrashLoop(1);
     const answers = Array.from({ length: 11 }, (_, i) => loop.died(i * 5000));
     expect(answers).toEqual([...Array<boolean>(10).fill(false), true]);
   });
 
+  test('of many workers is more than three deaths for each', () => {
+    const loop = new CrashLoop(12);
+    const answers = Array.from({ length: 37 }, (_, i) => loop.died(i));
+    expect(answers).toEqual([...Array<boolean>(36).fill(false), true]);
+  });
+
   test('is not what takes longer', () => {
-    const loop = new CrashLoop();
+    const loop = new CrashLoop(1);
     expect(Array.from({ length: 50 }, (_, i) => loop.died(i * 7000))).not.toContain(true);
   });
 
   test('is over when one worker was ready', () => {
-    const loop = new CrashLoop();
+    const loop = new CrashLoop(1);
     for (let i = 0; i < 10; i++) loop.died(i);
     loop.ready();
     expect(loop.died(10)).toBe(false);

@@ -1,0 +1,36 @@
+import { expect, test } from 'bun:test';
+import { statusText } from '../../../src/cli/status.ts';
+import { clusterStatus } from '../../support/cluster-status.ts';
+
+/** The cell of a column, by the place of its heading, as cells may hold blanks. */
+function cell(text: string, slot: number, column: string): string {
+  const [head, ...rows] = text.split('\n').slice(2);
+  const end = head!.indexOf(column) + column.length;
+  return rows[slot]!.slice(0, end).split(/ {2,}/).at(-1)!.trim();
+}
+
+test('without Redis what is in flight is told of the cap, as both are of this host', () => {
+  const text = statusText(clusterStatus([{ inFlight: 3 }, { inFlight: 4 }], { cap: 20 }));
+  expect(text.split('\n')[0]).toEndWith(', 7 of 20 in flight');
+});
+
+test('with Redis the cap is told as that of the cluster, the smallest that a worker knows', () => {
+  const workers = [
+    { inFlight: 3, mode: 'fresh', cap: 20 },
+    { inFlight: 4, mode: 'floor', cap: 12 },
+  ];
+  const [heading] = statusText(clusterStatus(workers, { cap: 20 })).split('\n');
+  expect(heading).toEndWith(', 7 in flight on this host, cap of the cluster 12');
+});
+
+test('refusals are shown for each worker', () => {
+  const text = statusText(clusterStatus([{ refusedPerSecond: 0 }, { refusedPerSecond: 4321 }]));
+  expect(cell(text, 0, 'refused/s')).toBe('0');
+  expect(cell(text, 1, 'refused/s')).toBe('4321');
+});
+
+test('a worker that has said nothing for a second is shown as silent, whatever it was before', () => {
+  const text = statusText(clusterStatus([{ heartbeatAgeSeconds: 1 }, { heartbeatAgeSeconds: 3.7 }]));
+  expect(text).toMatch(/^ +0 +100 +ready /m);
+  expect(text).toMatch(/^ +1 +101 +silent 3 s /m);
+});

@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { killOrphans, workerRecordPath, writeWorkerRecord } from '../../../src/cluster/worker-record.ts';
+
+const PORT = 8000;
+// No process has this number: it is above the most that Linux gives.
+const DEAD = 2 ** 22 + 1;
+
+let folder: string;
+let child: Bun.Subprocess;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'atlas-record-'));
+  child = Bun.spawn(['sleep', '60'], { env: { ATLAS_WORKER_ID: 'host-1-a-0-1' } });
+});
+afterEach(() => {
+  child.kill('SIGKILL');
+  rmSync(folder, { recursive: true });
+});
+
+test('a worker that outlives its supervisor is killed', async () => {
+  writeWorkerRecord(folder, PORT, { supervisor: DEAD, idPrefix: 'host-1-a', workers: [DEAD, child.pid] });
+  expect(killOrphans(folder, PORT)).toBe(1);
+  await child.exited;
+  expect(child.signalCode).toBe('SIGKILL');
+});
+
+test('nobody is killed whose supervisor lives, who is another process, or who serves another port', () => {
+  const workers = [child.pid, process.pid];
+  writeWorkerRecord(folder, PORT, { supervisor: process.pid, idPrefix: 'host-1-a', workers });
+  expect(killOrphans(folder, PORT)).toBe(0);
+  writeWorkerRecord(folder, PORT, { supervisor: DEAD, idPrefix: 'host-1', workers: [process.pid] });
+  expect(killOrphans(folder, PORT)).toBe(0);
+  writeWorkerRecord(folder, PORT, { supervisor: DEAD, idPrefix: 'host-1-b', workers });
+  expect(killOrphans(folder, PORT)).toBe(0);
+  writeWorkerRecord(folder, PORT + 1, { supervisor: DEAD, idPrefix: 'host-1-a', workers });
+  expect(killOrphans(folder, PORT)).toBe(0);
+  expect(child.killed).toBe(false);
+});
+
+test('nobody is killed where nothing was written down, or only half of it', () => {
+  expect(killOrphans(folder, PORT)).toBe(0);
+  writeFileSync(workerRecordPath(folder, PORT), '{"supervisor":1,"wor');
+  expect(killOrphans(folder, PORT)).toBe(0);
+});
+
+test('the record is for the user that runs Atlas alone, and gone when no worker lives', () => {
+  const record = { supervisor: process.pid, idPrefix: 'host-1-a' };
+  writeWorkerRecord(folder, PORT, { ...record, workers: [child.pid] });
+  expect(statSync(workerRecordPath(folder, PORT)).mode & 0o777).toBe(0o600);
+  writeWorkerRecord(folder, PORT, { ...record, workers: [] });
+  expect(existsSync(workerRecordPath(folder, PORT))).toBe(false);
+});
