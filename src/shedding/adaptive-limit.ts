@@ -43,6 +43,8 @@ const CALM_LOST = 3;
 const PROBE_GROWTH = 1.1;
 // Figures follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
 const SMOOTHING_MS = 100;
+// So long answers came without a line: then their usual time is known.
+const TRUSTED_MS = 1000;
 const SMOOTHING = 0.4;
 // Most of the last answers were late, or none came for a time in which there used to be so many.
 const LATE_SHARE = 0.5;
@@ -83,6 +85,8 @@ export class AdaptiveLimit {
   #baselineMs = 0;
   #lateShare = 0;
   #silentMs = 0;
+  /** How long answers came while nothing limited the resource. */
+  #freeMs = 0;
   /** Completions per second while there are some. */
   #pacePerSecond = 0;
   readonly #slowness = new Slowness();
@@ -159,7 +163,10 @@ export class AdaptiveLimit {
     }
     if (this.#baselineMs > 0) this.#slowness.boundBy(this.#latencyMs / this.#baselineMs);
     if (this.#isEngaged) this.#steer(elapsedMs, standing, refused);
-    else this.#watch(elapsedMs, this.#isLate ? standing : 0, most, refused);
+    else {
+      if (count > 0 && !this.#isLate) this.#freeMs += elapsedMs;
+      this.#watch(elapsedMs, this.#isLate ? standing : 0, most, refused);
+    }
   }
 
   /**
@@ -196,7 +203,8 @@ export class AdaptiveLimit {
     this.#isEngaged = true;
     this.#calmUpdates = 0;
     this.#slowness.reset();
-    this.#drainProbe.reset();
+    this.#drainProbe.reset(this.#freeMs > TRUSTED_MS);
+    this.#freeMs = 0;
     this.#capacityPerSecond = this.#ratePerSecond;
     for (const rank of this.#limits.keys())
       this.#limits[rank] = Math.min(this.#limits[rank]!, this.inFlight * 1.25);

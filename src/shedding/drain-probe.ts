@@ -20,9 +20,10 @@ export class DrainProbe {
   #beforeMs = 0;
   #isFirst = true;
 
-  /** Begins anew, as at the beginning of an overload. */
-  reset(): void {
-    this.#waitMs = FIRST_MS;
+  /** Begins anew at an overload: at leisure where the baseline was seen without a line before it. */
+  reset(isTrusted: boolean): void {
+    if (isTrusted) this.#isFirst = false;
+    this.#waitMs = isTrusted ? PERIOD_MS : FIRST_MS;
     this.#leftMs = 0;
   }
 

@@ -1,5 +1,5 @@
 // A turn of the event loop that takes longer makes everybody wait who has come meanwhile.
-const TARGET_MS = 20;
+const TARGET_MS = 50;
 const WATCH_MS = TARGET_MS / 2;
 const GROWTH = 1.5;
 const SHARE_OF_RANK = [0.6, 0.8, 1] as const;

@@ -24,10 +24,10 @@ function begin(loop: LoopLimit, rank: number, asked: number): number {
 }
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A loop that a hundred requests a turn made 50 ms late. */
+/** A loop that a hundred requests a turn made 125 ms late. */
 async function lateLoop() {
   const { loop, delay } = loopOf();
-  delay(50);
+  delay(125);
   loop.update();
   begin(loop, CRITICAL, 100);
   loop.update();
@@ -82,7 +82,7 @@ describe('a loop that is late', () => {
 
   test('is held where it is while it is nearly on time and somebody is refused', async () => {
     const { loop, delay } = await lateLoop();
-    delay(15);
+    delay(35);
     begin(loop, CRITICAL, 100);
     loop.update();
     expect(loop.limit).toBeCloseTo(40);

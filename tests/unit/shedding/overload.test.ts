@@ -142,7 +142,7 @@ test('routes of 5, 20 and 100 ms on one resource are told apart by their own bas
   const served = serveVirtually({ phases, bottleneck: { slots: 20, serviceMs } });
   expect(summary(served, 0, 3000)).toMatchObject({ critical: 1, default: 1, nonCritical: 1 });
   const steady = summary(served, 4000, 13_000);
-  expect(steady.critical).toBeGreaterThan(0.99);
+  expect(steady.critical).toBeGreaterThan(0.98);
   expect(steady.default).toBeGreaterThan(0.6);
   const worked = served.filter(({ atMs, tookMs }) => tookMs !== null && atMs >= 4000 && atMs < 13_000);
   const workedMs = worked.reduce((sum, { tier }) => sum + serviceMs(0, 0, tier, Math.random), 0);
