@@ -109,7 +109,9 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
 
 function examineWorkers(config: Config, { workers }: RunningReport): Finding {
   const isResetting = migratesRequests() === false;
-  const guarantee = isResetting ? 'replacing one may reset a connection' : 'replacing one loses no request';
+  const guarantee = isResetting
+    ? 'replacing one may reset a connection'
+    : 'replacing one loses no request that was read';
   return {
     row: ['workers', `${workers} processes`, `port ${config.API_PORT}`, guarantee],
     ...(isResetting && {
