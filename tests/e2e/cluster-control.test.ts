@@ -76,14 +76,20 @@ test('a worker that falls silent is ended and replaced, and no other', async () 
 });
 
 test('the jobs of the host are done by the lowest live worker alone, and move when it dies', async () => {
-  await supervise();
+  // Nobody can follow in its slot, so the state after its death lasts.
+  await supervise({ STARTS_MAX: '1' });
   await until(() => runners().length === 1);
   expect(runners()).toEqual([0]);
   process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
   await until(() => runners().join() === '1');
-  // The new worker of the lowest slot takes them over again.
+});
+
+test('the jobs of the host go back to the lowest slot when a new worker is in it', async () => {
+  await supervise();
   await until(() => runners().join() === '0');
-  expect(supervisor.lives).toHaveLength(3);
+  process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
+  await until(() => supervisor.lives.length === 3 && supervisor.lives[0]!.number === 2);
+  await until(() => runners().join() === '0');
 });
 
 test('the permits are split over the workers, and the worker that follows a dead one gets its share', async () => {
