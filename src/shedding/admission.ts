@@ -122,10 +122,8 @@ export class AdmissionControl implements Admission {
     const { route } = exchange;
     const resource = this.#limitOfRoute[route.index]!;
     const rank = this.#ranks[route.index]!;
-    if (resource !== null && !resource.admits(rank)) {
-      this.#decisions[rank * DECISIONS.length]!--;
-      return this.#refuse(rank, 'resource');
-    }
+    // It was counted as admitted too, when its body was still to come: a count that was told is not taken back.
+    if (resource !== null && !resource.admits(rank)) return this.#refuse(rank, 'resource');
     resource?.enter();
     exchange.begunMs = this.#options.nowMs();
     return null;
