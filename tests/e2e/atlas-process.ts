@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ClusterStatus } from '../../src/cluster/status-socket.ts';
@@ -169,17 +168,6 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     if (performance.now() > untilMs) throw new Error(`This did not come true: ${condition}`);
     await Bun.sleep(5);
   }
-}
-
-/** A port of the loopback interface that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /**

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePort } from '../../infra/native-postgres.ts';
 import { freshDatabase } from '../support/database.ts';
-import { type AtlasProcess, freePort, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
 
 const TIMEOUT_MS = 60_000;
 

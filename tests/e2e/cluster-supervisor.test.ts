@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePort } from '../../infra/native-postgres.ts';
 import { lockTable } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
 import {
   type AtlasProcess,
-  freePort,
   isHere,
   makeFolder,
   readStatus,

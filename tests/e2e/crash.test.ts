@@ -1,13 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { freePort } from '../../infra/native-postgres.ts';
 import { type Client, createClient, type TransferBody } from './atlas-client.ts';
-import {
-  type AtlasProcess,
-  freePort,
-  killPostgres,
-  makeFolder,
-  removeFolder,
-  startAtlas,
-} from './atlas-process.ts';
+import { type AtlasProcess, killPostgres, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TRANSFERS = 10_000;
 const TIMES_EACH = 3;
