@@ -10,14 +10,25 @@ const DEAD = 2 ** 22 + 1;
 
 let folder: string;
 let child: Bun.Subprocess;
-beforeEach(() => {
+beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'atlas-record-'));
-  child = Bun.spawn(['sleep', '60'], { env: { ATLAS_WORKER_ID: 'host-1-a-0-1' } });
+  child = await spawnWorker();
 });
 afterEach(() => {
   child.kill('SIGKILL');
   rmSync(folder, { recursive: true });
 });
+
+/** A process with the environment of a worker, which answers: before its exec is done the kernel shows no environment. */
+async function spawnWorker(): Promise<Bun.Subprocess> {
+  const cat = Bun.spawn(['cat'], { env: { ATLAS_WORKER_ID: 'host-1-a-0-1' }, stdin: 'pipe', stdout: 'pipe' });
+  cat.stdin.write('up');
+  cat.stdin.flush();
+  const reader = cat.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+  return cat;
+}
 
 test('a worker that outlives its supervisor is killed', async () => {
   writeWorkerRecord(folder, PORT, { supervisor: DEAD, idPrefix: 'host-1-a', workers: [DEAD, child.pid] });
