@@ -12,6 +12,7 @@ import { createLedgerService } from './features/ledger/service.ts';
 import { GroupCommit } from './features/transfers/group-commit.ts';
 import { createTransferRepository } from './features/transfers/repository.ts';
 import { createTransferService } from './features/transfers/service.ts';
+import type { BackgroundLoop } from './resilience/background-loops.ts';
 
 // Larger batches save nothing more. Of 512 callers, one half is answered while the other half is in PostgreSQL.
 const BATCH_ITEMS_MAX = 256;
@@ -70,6 +71,8 @@ export function createServices({ config, sql, redis, databaseMode, workers, life
         inFlightMin: Math.min(2 * BATCH_ITEMS_MAX, config.LOAD_SHEDDING_MAX_CONCURRENT / 2) / workers,
       },
     },
+    /** What one worker of each host does all the time. */
+    loops: [] as BackgroundLoop[],
     /** What a server does beside answering: each worker for what it has in memory, or one of them for the host. */
     jobs: [
       {

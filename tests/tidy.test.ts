@@ -29,7 +29,8 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   utils: { values: '' },
   errors: { values: '' },
   version: { values: '' },
-  config: { values: '' },
+  settings: { values: '' },
+  config: { values: 'settings' },
   envelope: { values: 'utils', types: 'shedding' },
   shedding: { values: 'utils', types: 'envelope' },
   resilience: { values: 'utils errors' },
@@ -43,7 +44,7 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
     values: 'services features http envelope shedding instrumentation adapters version',
     types: 'deps config',
   },
-  cluster: { values: 'app deps services adapters instrumentation config version utils errors' },
+  cluster: { values: 'app deps services adapters resilience instrumentation config version utils errors' },
   cli: {
     values: 'cluster app deps services features adapters http instrumentation config version utils errors',
   },

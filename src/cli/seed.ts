@@ -8,14 +8,16 @@ export const DEMO_ACCOUNTS = {
   alice: '00000000-0000-7000-8000-00000000000a',
   bob: '00000000-0000-7000-8000-00000000000b',
 } as const;
+// Whom the first key belongs to.
+const OWNER = 'owner';
 const OPENING_MINOR = 100_000;
 
 /** Makes the demo accounts and gives two of them 1,000.00 EUR each. Doing it again changes nothing. */
 export async function seed({ accounts, transfers }: Pick<Services, 'accounts' | 'transfers'>): Promise<void> {
   const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
-  await accounts.open(DEMO_ACCOUNTS.bank, { ...content, name: 'Demo bank', allowNegative: true });
-  await accounts.open(DEMO_ACCOUNTS.alice, { ...content, name: 'Alice', allowNegative: false });
-  await accounts.open(DEMO_ACCOUNTS.bob, { ...content, name: 'Bob', allowNegative: false });
+  await accounts.open(DEMO_ACCOUNTS.bank, OWNER, { ...content, name: 'Demo bank', allowNegative: true });
+  await accounts.open(DEMO_ACCOUNTS.alice, OWNER, { ...content, name: 'Alice', allowNegative: false });
+  await accounts.open(DEMO_ACCOUNTS.bob, OWNER, { ...content, name: 'Bob', allowNegative: false });
   const opening = [DEMO_ACCOUNTS.alice, DEMO_ACCOUNTS.bob].map((creditAccountId) => ({
     debitAccountId: DEMO_ACCOUNTS.bank,
     creditAccountId,

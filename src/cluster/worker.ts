@@ -3,6 +3,7 @@ import { type App, createApp } from '../app.ts';
 import type { Config } from '../config.ts';
 import { type Deps, openDeps } from '../deps.ts';
 import type { Logger } from '../instrumentation/logger.ts';
+import { BackgroundLoops } from '../resilience/background-loops.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
 import { FIGURES_MS, type FromSupervisor, HEARTBEAT_MS, type WorkerStatus } from './messages.ts';
@@ -45,6 +46,7 @@ class Worker {
   #sharesApplied = 0;
   #accepting = true;
   #runsJobsOfHost = false;
+  readonly #loops: BackgroundLoops;
   #mode = '';
   #ending: Promise<void> | null = null;
   #figures: Promise<MetricSnapshot[]> = Promise.resolve([]);
@@ -54,6 +56,9 @@ class Worker {
     this.#deps = deps;
     this.#channel = channel;
     this.#identity = identity;
+    this.#loops = new BackgroundLoops(app.loops, deps.config, (loop, err) =>
+      deps.logger.warn({ err, loop }, 'a background loop failed and is started anew'),
+    );
     this.#loopDelay.enable();
     // It holds nothing until it is told what.
     deps.permits.setShare(0);
@@ -97,11 +102,18 @@ class Worker {
       this.#sharesApplied++;
       // At once, because another worker may wait for what this one has given up.
       this.#beat();
-    } else if (message.kind === 'jobs') this.#runsJobsOfHost = message.run;
+    } else if (message.kind === 'jobs') this.#serveHost(message.run);
     else if (message.kind === 'collect') void this.#tellFigures(message.id);
     else if (message.kind === 'exited') void this.#reportExit(message.workerId);
     else if (message.kind === 'leave') this.#leave.resolve();
     else if (message.kind === 'drain') void this.#end(DRAIN_MS, this.#graceMs);
+  }
+
+  /** Begins or ends what only one worker of the host does. */
+  #serveHost(isChosen: boolean): void {
+    this.#runsJobsOfHost = isChosen && this.#ending === null;
+    if (this.#runsJobsOfHost) this.#loops.start();
+    else void this.#loops.stop();
   }
 
   /** Longer than any request can take that is in flight. */
@@ -212,7 +224,8 @@ class Worker {
     const answered = this.#listener?.stop();
     this.#accepting = false;
     this.#beat();
-    await Promise.race([answered, left()]);
+    // Also what ends now may still change the database, so the pool is open until then.
+    await Promise.race([Promise.allSettled([answered, this.#loops.stop()]), left()]);
     await Promise.race([
       Promise.allSettled([this.#app.keys.flushLastUsed(), permits.close()]),
       left(CLOSE_MS),

@@ -3,7 +3,8 @@ import type { Context } from 'hono';
 import type { Exchange, MatchedRoute, Tier } from '../envelope/exchange.ts';
 import { AtlasError, type InputError } from '../errors.ts';
 import { readJson } from './json-body.ts';
-import { PROBLEM_KINDS, PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
+import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
+import { PROBLEM_KINDS } from './problem-kinds.ts';
 
 /** The Hono app of Atlas: its env is the exchange. */
 export type Atlas = OpenAPIHono<{ Bindings: Exchange }>;

@@ -26,6 +26,7 @@ export async function insertAccounts(
 ): Promise<string[]> {
   const rows = accounts.map(({ ledger, allowNegative }) => ({
     id: crypto.randomUUID(),
+    owner: 'owner',
     ledger,
     allow_negative: allowNegative,
     metadata: '{}',

@@ -113,8 +113,8 @@ test('walking the pages meets every account exactly once, in the order of age', 
 test('accounts that were opened in the same microsecond are neither skipped nor repeated', async () => {
   const ids = Array.from({ length: 5 }, () => crypto.randomUUID()).sort();
   await atlas.deps.sql`
-    INSERT INTO accounts (id, ledger, allow_negative, metadata, created_at)
-    SELECT id, 'EUR', true, '{}', '2000-01-01T00:00:00.123456Z' FROM unnest(${ids}::uuid[]) id`;
+    INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, created_at)
+    SELECT id, 'owner', 'EUR', true, '{}', '2000-01-01T00:00:00.123456Z' FROM unnest(${ids}::uuid[]) id`;
   const first = await readPage('/v1/accounts?limit=2');
   const second = await readPage(`/v1/accounts?limit=2&cursor=${first.page.nextCursor}`);
   expect([...first.page.accounts, ...second.page.accounts].map(({ id }) => id)).toEqual(ids.slice(0, 4));
@@ -122,8 +122,8 @@ test('accounts that were opened in the same microsecond are neither skipped nor 
 
 test('a page holds 50 accounts unless told otherwise, and 200 at most', async () => {
   await atlas.deps.sql`
-    INSERT INTO accounts (id, ledger, allow_negative, metadata)
-    SELECT gen_random_uuid(), 'EUR', true, '{}' FROM generate_series(1, 210)`;
+    INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
+    SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}' FROM generate_series(1, 210)`;
   expect((await readPage('/v1/accounts')).page.accounts).toHaveLength(50);
   expect((await readPage('/v1/accounts?limit=200')).page.accounts).toHaveLength(200);
 });

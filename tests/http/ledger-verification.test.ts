@@ -152,8 +152,8 @@ test('a discrepancy names the place, what should be there and what is', () =>
 test('of many discrepancies the first hundred are told', () =>
   withLedger(async (atlas) => {
     await atlas.deps.sql`
-      INSERT INTO accounts (id, ledger, allow_negative, metadata, version)
-      SELECT gen_random_uuid(), 'EUR', true, '{}', 7 FROM generate_series(1, 150)`;
+      INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, version)
+      SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}', 7 FROM generate_series(1, 150)`;
     const { ok, discrepancies } = await verify(atlas);
     expect({ ok, count: discrepancies.length }).toEqual({ ok: false, count: 100 });
   }));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { ErrorCode } from '../../src/errors.ts';
-import { PROBLEM_KINDS } from '../../src/http/problem.ts';
+import { PROBLEM_KINDS } from '../../src/http/problem-kinds.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
 import { callWithoutKey } from './ledger-steps.ts';
 import { expectProblem } from './problem-assertions.ts';

@@ -14,6 +14,8 @@ export interface AccountContent {
 /** An account with its sums, in minor units. `version` counts its transfers. */
 export interface Account extends AccountContent {
   readonly id: string;
+  /** Who opened it. Its events go to this owner. */
+  readonly owner: string;
   readonly debitsPosted: number;
   readonly creditsPosted: number;
   readonly version: number;

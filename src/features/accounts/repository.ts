@@ -13,6 +13,7 @@ export interface AccountRepository {
   /** Inserts the account; when the id is there already, answers the one that is, with `created` false. */
   create(
     id: string,
+    owner: string,
     content: AccountContent,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean; same: boolean }>;
@@ -28,22 +29,29 @@ type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros:
 
 export function createAccountRepository(sql: Sql): AccountRepository {
   // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
-  const columns = sql`id, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version,
+  const columns = sql`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version,
     created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 
   return {
-    async create(id, { ledger, name, kind, allowNegative, metadata }, signal) {
+    async create(id, owner, { ledger, name, kind, allowNegative, metadata }, signal) {
       const [inserted] = await runQuery(
         sql<AccountRow[]>`
-          INSERT INTO accounts (id, ledger, name, kind, allow_negative, metadata)
-          VALUES (${id}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
-          ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
+          WITH opened AS (
+            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata)
+            VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
+            ON CONFLICT (id) DO NOTHING RETURNING *
+          ), told AS (
+            INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+            SELECT owner, 'account.opened.v1', id, 0, created_at, jsonb_build_object('accountId', id, 'ledger', ledger,
+              'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata) FROM opened
+          )
+          SELECT ${columns} FROM opened`,
         signal,
       );
       if (inserted) return { account: toAccount(inserted), created: true, same: true };
       const [found] = await runQuery(
         sql<(AccountRow & { same: boolean })[]>`
-          SELECT ${columns}, ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text
+          SELECT ${columns}, owner = ${owner} AND ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text
             AND kind IS NOT DISTINCT FROM ${kind}::text
             AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
           FROM accounts WHERE id = ${id}`,

@@ -41,7 +41,12 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
     async ({ c, exchange, body }) => {
       const { id, ledger, name = null, kind = null, allowNegative = false, metadata = {} } = body;
       const content = { ledger, name, kind, allowNegative, metadata };
-      const { account, created } = await accounts.open(id, content, exchange.signal);
+      const { account, created } = await accounts.open(
+        id,
+        exchange.principal!.owner,
+        content,
+        exchange.signal,
+      );
       c.header('Location', `/v1/accounts/${account.id}`);
       return c.json(toResource(account), created ? 201 : 200);
     },

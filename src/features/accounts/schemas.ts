@@ -9,6 +9,7 @@ const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
 export const AccountSchema = z
   .strictObject({
     id: UuidSchema,
+    owner: z.string().openapi({ description: 'Who opened the account. Its events go to this owner.' }),
     ledger: LedgerSchema,
     name: z.string().nullable(),
     kind: z.enum(ACCOUNT_KINDS).nullable(),

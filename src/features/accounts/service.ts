@@ -4,9 +4,10 @@ import type { AccountPosition, AccountRepository } from './repository.ts';
 
 /** The verbs of accounts. All throw `AtlasError`. */
 export interface AccountService {
-  /** Opens an account. The same id with the same content answers the account that is there, with `created` false. */
+  /** Opens an account of the owner. The same id with the same content answers the one that is there, `created` false. */
   open(
     id: string | undefined,
+    owner: string,
     content: AccountContent,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean }>;
@@ -20,8 +21,13 @@ export interface AccountService {
 
 export function createAccountService(repository: AccountRepository): AccountService {
   return {
-    async open(id, content, signal) {
-      const { account, created, same } = await repository.create(id ?? Bun.randomUUIDv7(), content, signal);
+    async open(id, owner, content, signal) {
+      const { account, created, same } = await repository.create(
+        id ?? Bun.randomUUIDv7(),
+        owner,
+        content,
+        signal,
+      );
       if (!same)
         throw new AtlasError('account_id_taken', `An account ${account.id} with other content exists.`);
       return { account, created };

@@ -9,6 +9,11 @@ export const SCOPES = {
   'transfers:read': 'Read transfers.',
   'transfers:write': 'Post transfers.',
   'ledger:admin': 'Verify the ledger.',
+  'events:read': 'Read and follow events.',
+  'webhooks:read': 'Read webhooks and their deliveries.',
+  'webhooks:write': 'Make, change and delete webhooks, and replay deliveries.',
+  'files:read': 'Read files.',
+  'files:write': 'Upload and delete files.',
 } as const;
 export type Scope = keyof typeof SCOPES;
 export const ALL_SCOPES = Object.keys(SCOPES) as Scope[];

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AtlasError, type ErrorCode } from '../../errors.ts';
-import { PROBLEM_KINDS } from '../../http/problem.ts';
+import { PROBLEM_KINDS } from '../../http/problem-kinds.ts';
 import type { RouteTable } from '../../http/route.ts';
 
 /** `/problems/{code}`: what the `type` of a problem points to. For people, so it is a page. */

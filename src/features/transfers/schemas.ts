@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { PROBLEM_KINDS } from '../../http/problem.ts';
+import { PROBLEM_KINDS } from '../../http/problem-kinds.ts';
 import {
   AmountSchema,
   LedgerSchema,

@@ -43,8 +43,8 @@ export async function startDatabase(): Promise<BenchDatabase> {
 export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
   await sql`TRUNCATE accounts, transfers, outbox, idempotency_keys`;
   await sql`
-    INSERT INTO accounts (id, ledger, allow_negative, metadata)
-    SELECT md5('a' || n)::uuid, 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;
+    INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
+    SELECT md5('a' || n)::uuid, 'owner', 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;
   await sql`VACUUM (ANALYZE) accounts`;
   await sql`CHECKPOINT`;
 }

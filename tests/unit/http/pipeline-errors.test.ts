@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { pipelineErrors, refusals } from '../../../src/http/pipeline-errors.ts';
-import { createToProblem, PROBLEM_KINDS } from '../../../src/http/problem.ts';
+import { createToProblem } from '../../../src/http/problem.ts';
+import { PROBLEM_KINDS } from '../../../src/http/problem-kinds.ts';
 import { DECISIONS, type Refusal } from '../../../src/shedding/admission.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 

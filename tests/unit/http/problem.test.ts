@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { AtlasError, type ErrorCode } from '../../../src/errors.ts';
-import { createToProblem, PROBLEM_KINDS, ProblemSchema } from '../../../src/http/problem.ts';
+import { createToProblem, ProblemSchema } from '../../../src/http/problem.ts';
+import { PROBLEM_KINDS } from '../../../src/http/problem-kinds.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 const CODES = Object.keys(PROBLEM_KINDS) as ErrorCode[];

@@ -7,7 +7,7 @@ import {
   sortMembers,
   type TransferOrder,
 } from '../../../../src/features/transfers/domain.ts';
-import { PROBLEM_KINDS } from '../../../../src/http/problem.ts';
+import { PROBLEM_KINDS } from '../../../../src/http/problem-kinds.ts';
 import { UuidSchema } from '../../../../src/http/schemas.ts';
 
 const ORDER: TransferOrder = {

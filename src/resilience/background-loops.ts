@@ -1,0 +1,75 @@
+import { sleep } from '../utils/sleep.ts';
+
+/** Work that goes on for as long as it may. */
+export interface BackgroundLoop {
+  readonly name: string;
+  /** Works until the signal aborts, then ends what it has begun and resolves. What it throws has it started anew. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Waits between two starts of a loop that fails, in seconds (RETRY_*). */
+export interface LoopBackoff {
+  readonly RETRY_MULTIPLIER: number;
+  readonly RETRY_MIN_WAIT: number;
+  readonly RETRY_MAX_WAIT: number;
+  readonly RETRY_JITTER: boolean;
+}
+
+/** Keeps loops running between `start` and `stop`, each by itself. */
+export class BackgroundLoops {
+  readonly #loops: readonly BackgroundLoop[];
+  readonly #backoff: LoopBackoff;
+  readonly #onFailure: (name: string, error: unknown) => void;
+  #controller: AbortController | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    loops: readonly BackgroundLoop[],
+    backoff: LoopBackoff,
+    onFailure: (name: string, error: unknown) => void,
+  ) {
+    this.#loops = loops;
+    this.#backoff = backoff;
+    this.#onFailure = onFailure;
+  }
+
+  /** Starts them; those of before end first. */
+  start(): void {
+    if (this.#controller !== null) return;
+    const controller = new AbortController();
+    this.#controller = controller;
+    const before = this.#running;
+    this.#running = before.then(() =>
+      Promise.all(this.#loops.map((loop) => this.#keepRunning(loop, controller.signal))),
+    );
+  }
+
+  /** Has them end, and resolves when they have. */
+  async stop(): Promise<void> {
+    this.#controller?.abort();
+    this.#controller = null;
+    await this.#running;
+  }
+
+  async #keepRunning({ name, run }: BackgroundLoop, signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted; ) {
+      const startMs = performance.now();
+      try {
+        await run(signal);
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        const { RETRY_MAX_WAIT } = this.#backoff;
+        failures = performance.now() - startMs > RETRY_MAX_WAIT * 1000 ? 1 : failures + 1;
+        this.#onFailure(name, error);
+        await sleep(this.#waitMs(failures), signal);
+      }
+    }
+  }
+
+  #waitMs(failures: number): number {
+    const { RETRY_MULTIPLIER, RETRY_MIN_WAIT, RETRY_MAX_WAIT, RETRY_JITTER } = this.#backoff;
+    const seconds = Math.min(RETRY_MAX_WAIT, RETRY_MIN_WAIT * RETRY_MULTIPLIER ** (failures - 1));
+    return seconds * 1000 * (RETRY_JITTER ? Math.random() : 1);
+  }
+}
