@@ -1,0 +1,61 @@
+// The stack of compose.yaml: node infra/stack.mjs up|down|logs|shell|grafana|prometheus|metrics
+import { spawnSync } from 'node:child_process';
+
+const PAGES = {
+  grafana: 'http://localhost:3000/dashboards',
+  prometheus: 'http://localhost:9090/targets',
+};
+const COMPOSE = {
+  up: ['up', '--detach', '--build', '--wait'],
+  down: ['down'],
+  logs: ['logs', '--follow', '--tail', '200'],
+  shell: ['exec', 'postgres', 'psql', '--username=atlas', 'atlas'],
+};
+const USAGE = `The stack of compose.yaml, for a machine with Docker.
+
+  npm run up          build and start everything, and wait until it is healthy
+  npm run down        stop everything; the data stays (npm run down -- --volumes removes it)
+  npm run logs        follow the logs; npm run -s logs -- api shows one service
+  npm run shell       psql in the database of the stack
+  npm run grafana     the dashboards: ${PAGES.grafana}
+  npm run prometheus  Prometheus: ${PAGES.prometheus}
+  npm run metrics     what /metrics of Atlas says now
+`;
+
+function stop(why, remedy) {
+  process.stderr.write(`\nThe stack was not touched.\n  why:  ${why}\n  do:   ${remedy}\n`);
+  process.exit(1);
+}
+
+function compose(args) {
+  const native = 'install Docker with its compose plugin, or run the services without it: npm run services -- start';
+  const found = spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' });
+  if (found.error || found.status !== 0) stop('there is no docker with the compose plugin here', native);
+  const { status } = spawnSync('docker', ['compose', ...args], { stdio: 'inherit' });
+  process.exit(status ?? 1);
+}
+
+async function openPage(name) {
+  const url = PAGES[name];
+  const answered = await fetch(url).then((response) => response.ok, () => false);
+  if (!answered) stop(`nothing answers at ${url}`, 'start the stack: npm run up');
+  console.log(url);
+  const opener = { darwin: 'open', win32: 'explorer' }[process.platform] ?? 'xdg-open';
+  spawnSync(opener, [url], { stdio: 'ignore' });
+}
+
+async function printMetrics() {
+  const url = `http://127.0.0.1:${process.env.API_PORT || 8000}/metrics`;
+  const response = await fetch(url).catch(() => null);
+  if (!response?.ok) stop(`nothing answers at ${url}`, 'start Atlas: npm start, or npm run up');
+  process.stdout.write(await response.text());
+}
+
+const [command, ...more] = process.argv.slice(2);
+if (command in COMPOSE) compose([...COMPOSE[command], ...more]);
+else if (command in PAGES) await openPage(command);
+else if (command === 'metrics') await printMetrics();
+else {
+  process.stdout.write(USAGE);
+  process.exit(command === undefined || command === '--help' ? 0 : 1);
+}
