@@ -10,15 +10,19 @@ import { installPackages } from './debian.ts';
 /** PostgreSQL 15 of Debian's packages: the real server that tests and benchmarks use where there is no Docker. */
 export const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
 const READY_TIMEOUT_MS = 30_000;
+const DUPLICATE_DATABASE = '42P04';
 const run = promisify(execFile);
 
-/** A server started here. `stop` ends it by its process id. */
+/** A server started here. */
 export interface NativePostgres {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
   /** Settles when the server has ended, for whatever reason. */
   readonly exited: Promise<void>;
+  /** Ends it in order, without waiting for its clients to leave, and waits until it is gone. Its data stays. */
+  end(): Promise<void>;
+  /** Ends it and removes its folder. */
   stop(): Promise<void>;
 }
 
@@ -39,17 +43,23 @@ export async function startNativePostgres(
   connectionsMax = 220,
   fixedPort?: number,
 ): Promise<NativePostgres> {
-  const data = join(folder, 'data');
-  const ids: { uid?: number; gid?: number } =
-    process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
+  const ids = await serverIds();
   await mkdir(folder, { recursive: true });
   if (ids.uid !== undefined) await chown(folder, ids.uid, ids.gid!);
   await run(
     join(POSTGRES_BIN, 'initdb'),
-    ['-D', data, '-U', 'atlas', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
+    ['-D', join(folder, 'data'), '-U', 'atlas', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
     { ...ids, cwd: folder },
   );
-  const port = fixedPort ?? (await freePort());
+  return runNativePostgres(folder, fixedPort ?? (await freePort()), connectionsMax);
+}
+
+/** Starts the server on a cluster that {@link startNativePostgres} made in the folder, also after a crash. */
+export async function runNativePostgres(
+  folder: string,
+  port: number,
+  connectionsMax = 220,
+): Promise<NativePostgres> {
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -60,19 +70,26 @@ export async function startNativePostgres(
   ];
   const child = spawn(
     join(POSTGRES_BIN, 'postgres'),
-    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    { ...ids, cwd: folder, stdio: 'ignore' },
+    ['-D', join(folder, 'data'), '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+    { ...(await serverIds()), cwd: folder, stdio: 'ignore' },
   );
   const exited = new Promise<void>((done) => child.once('exit', () => done()));
-  const admin = `postgres://atlas@127.0.0.1:${port}/postgres`;
-  await waitUntilReady(admin, exited);
+  await waitUntilReady(`postgres://atlas@127.0.0.1:${port}/postgres`, exited);
   const url = `postgres://atlas@127.0.0.1:${port}/atlas`;
-  const stop = async () => {
+  const end = async () => {
     child.kill('SIGINT');
     await exited;
+  };
+  const stop = async () => {
+    await end();
     await rm(folder, { recursive: true, force: true });
   };
-  return { url, port, pid: child.pid!, exited, stop };
+  return { url, port, pid: child.pid!, exited, end, stop };
+}
+
+/** The user that the server runs as: it refuses to be root. */
+async function serverIds(): Promise<{ uid?: number; gid?: number }> {
+  return process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
 }
 
 async function waitUntilReady(admin: string, exited: Promise<void>): Promise<void> {
@@ -86,7 +103,8 @@ async function waitUntilReady(admin: string, exited: Promise<void>): Promise<voi
     try {
       await sql`CREATE DATABASE atlas`;
       return;
-    } catch {
+    } catch (error) {
+      if (error instanceof postgres.PostgresError && error.code === DUPLICATE_DATABASE) return;
       await Bun.sleep(30);
     } finally {
       await sql.end({ timeout: 1 });

@@ -1,5 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { installPackages } from './debian.ts';
+import { spawn } from 'node:child_process';
+import { installPackages, stopService } from './debian.ts';
 import { freePort } from './native-postgres.ts';
 
 const READY = 'Ready to accept connections';
@@ -26,10 +26,7 @@ export function findRedis(): string | null {
 export async function installRedis(): Promise<void> {
   if (findRedis() !== null) return;
   await installPackages('redis-server');
-  // Only the binary is used: the service that the package starts would hold port 6379. Nothing runs in most containers,
-  // so a failure to stop it says nothing.
-  spawnSync('invoke-rc.d', ['--quiet', 'redis-server', 'stop'], { stdio: 'ignore' });
-  spawnSync('systemctl', ['disable', '--quiet', 'redis-server.service'], { stdio: 'ignore' });
+  stopService('redis-server');
 }
 
 /**

@@ -1,75 +1,89 @@
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { installPostgres, isPostgresInstalled, startNativePostgres } from './native-postgres.ts';
-import { findRedis, installRedis, startNativeRedis } from './native-redis.ts';
-import { findChromium, findSchemathesis, installChromium, installSchemathesis } from './test-tools.ts';
-import { findToxiproxy, installToxiproxy } from './toxiproxy.ts';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { install, LANES } from './install.ts';
+import { NATIVE_SERVICES, type NativeService, type RunningService, serviceNamed } from './native-services.ts';
 
-const POSTGRES_PORT = 5433;
-const REDIS_PORT = 6379;
-const USAGE = `The real services that tests and benchmarks use, for machines without Docker (Debian, root).
+const NAMES = Object.keys(NATIVE_SERVICES);
+const PORTS = Object.values(NATIVE_SERVICES).map(({ title, port }) => `      ${title} on port ${port}`);
+const USAGE = `The real services and tools that tests and benchmarks use, for machines without Docker (Debian, root).
 
-  npm run services -- install   install PostgreSQL 15, Redis, toxiproxy, Chromium and schemathesis where they are missing
-  npm run services -- start     run PostgreSQL 15 on port ${POSTGRES_PORT} and Redis on port ${REDIS_PORT}, both empty, until Ctrl+C
+  npm run services -- install
+      installs what is missing of the services and of what tests check with; it takes minutes, once
+
+  npm run services -- start [${NAMES.join(' ')}] [--data DIR]
+      runs the services that are named, or all of them, until Ctrl+C; their data goes with them unless --data says where
+      it stays
+${PORTS.join('\n')}
 `;
 
-const parts = [
-  { name: 'PostgreSQL 15', isThere: isPostgresInstalled, install: () => installPostgres() },
-  { name: 'Redis', isThere: () => findRedis() !== null, install: installRedis },
-  { name: 'toxiproxy', isThere: () => findToxiproxy() !== null, install: installToxiproxy },
-  { name: 'Chromium', isThere: () => findChromium() !== null, install: installChromium },
-  { name: 'schemathesis', isThere: () => findSchemathesis() !== null, install: installSchemathesis },
-];
+type Chosen = readonly (readonly [name: string, service: NativeService])[];
 
-async function install(): Promise<void> {
-  for (const { name, isThere, install } of parts) {
-    if (isThere()) {
-      console.log(`${name} is here.`);
-      continue;
-    }
-    const startMs = performance.now();
-    console.log(`Installing ${name} …`);
-    await install();
-    console.log(`${name} is installed (${((performance.now() - startMs) / 1000).toFixed(0)} s).`);
-  }
-}
-
-/** Data of a service started by hand is for trying things out, so it goes when the services end. */
-async function start(): Promise<void> {
-  await installPostgres((text) => console.log(`${text} …`));
-  await installRedis();
-  const folder = await mkdtemp(join(tmpdir(), 'atlas-services-'));
+async function start(chosen: Chosen, dataFolder: string | null): Promise<void> {
+  const missing = chosen.filter(([, service]) => !service.isInstalled());
+  await install(missing.map(([, service]) => [service]));
+  const folder = dataFolder ?? (await mkdtemp(join(tmpdir(), 'atlas-services-')));
+  await mkdir(folder, { recursive: true });
   // PostgreSQL runs as a user of its own, who must be able to pass.
   await chmod(folder, 0o755);
-  const ended = new Promise<void>((done) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done());
+  const told = new Promise<null>((done) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done(null));
   });
+  const running = new Map<string, RunningService>();
   try {
-    const redisFolder = join(folder, 'redis');
-    await mkdir(redisFolder);
-    const redis = await startNativeRedis(redisFolder, REDIS_PORT);
-    try {
-      const postgres = await startNativePostgres(join(folder, 'postgres'), undefined, POSTGRES_PORT);
-      console.log(
-        `PostgreSQL 15 and Redis run. Their data goes when they end (Ctrl+C).\n\n  DATABASE_URL=${postgres.url}\n  REDIS_URL=${redis.url}\n`,
+    const starts = await Promise.allSettled(
+      chosen.map(async ([name, service]) => {
+        const startMs = performance.now();
+        const run = await service.start(join(folder, name), service.port);
+        running.set(service.title, run);
+        const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+        console.log(`${service.title} runs on port ${service.port} (${seconds} s).`);
+      }),
+    );
+    const failed = starts.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    announce([...running.values()], dataFolder);
+    const ends = [...running].map(([title, { exited }]) => exited.then(() => title));
+    const ended = await Promise.race([told, ...ends]);
+    if (ended !== null)
+      throw new Error(
+        `${ended} has ended.\n  why:  something else than this command ended it\n  do:   start the services again`,
       );
-      await Promise.race([ended, postgres.exited, redis.exited]);
-      await postgres.stop();
-    } finally {
-      await redis.end('SIGTERM');
-    }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await Promise.all([...running.values()].map((run) => run.end()));
+    if (dataFolder === null) await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
-const command = { install, start }[process.argv[2] ?? ''];
-if (command === undefined) {
-  process.stdout.write(USAGE);
-  process.exit(process.argv[2] === undefined || process.argv[2] === '--help' ? 0 : 1);
+function announce(running: readonly RunningService[], dataFolder: string | null): void {
+  const settings = running.flatMap((run) => Object.entries(run.settings));
+  const lines = settings.map(([name, value]) => `  export ${name}=${value}`);
+  const data = dataFolder === null ? 'goes when they end' : `stays in ${dataFolder}`;
+  console.log(`\nThe services run until Ctrl+C. Their data ${data}.\n\n${lines.join('\n')}\n`);
 }
-await command().then(
+
+function refuse(why: string): never {
+  throw new Error(`There is nothing to do.\n  why:  ${why}\n  do:   npm run services -- --help`);
+}
+
+async function run(args: string[]): Promise<void> {
+  const options = { data: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const [command, ...names] = positionals;
+  if (command === undefined || values.help) return console.log(USAGE);
+  if (command === 'install' && names.length === 0) return install(LANES);
+  if (command !== 'start') refuse(`${args.join(' ')} is no command of it`);
+  const chosen = (names.length === 0 ? NAMES : [...new Set(names)]).map((name) => {
+    return [
+      name,
+      serviceNamed(name) ?? refuse(`${name} is no service, but ${NAMES.join(', ')} are`),
+    ] as const;
+  });
+  await start(chosen, values.data === undefined ? null : resolve(values.data));
+}
+
+await run(process.argv.slice(2)).then(
   () => process.exit(0),
   (error: Error) => {
     process.stderr.write(`\n${error.message}\n`);

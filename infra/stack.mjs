@@ -28,7 +28,8 @@ function stop(why, remedy) {
 }
 
 function compose(args) {
-  const native = 'install Docker with its compose plugin, or run the services without it: npm run services -- start';
+  const native =
+    'install Docker with its compose plugin, or run the services without it: npm run services -- start';
   const found = spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' });
   if (found.error || found.status !== 0) stop('there is no docker with the compose plugin here', native);
   const { status } = spawnSync('docker', ['compose', ...args], { stdio: 'inherit' });
@@ -37,7 +38,10 @@ function compose(args) {
 
 async function openPage(name) {
   const url = PAGES[name];
-  const answered = await fetch(url).then((response) => response.ok, () => false);
+  const answered = await fetch(url).then(
+    (response) => response.ok,
+    () => false,
+  );
   if (!answered) stop(`nothing answers at ${url}`, 'start the stack: npm run up');
   console.log(url);
   const opener = { darwin: 'open', win32: 'explorer' }[process.platform] ?? 'xdg-open';

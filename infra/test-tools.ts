@@ -49,7 +49,8 @@ export async function installSchemathesis(): Promise<void> {
   }
 }
 
-async function makeEnvironment(folder: string): Promise<void> {
+/** Makes an empty Python environment in the folder, with Debian's Python where there is none that can. */
+export async function makeEnvironment(folder: string): Promise<void> {
   const make = (python: string) => run(python, ['-m', 'venv', '--clear', folder]);
   try {
     await make('python3');
