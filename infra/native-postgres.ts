@@ -111,7 +111,7 @@ async function waitUntilReady(admin: string, exited: Promise<void>): Promise<voi
     }
   }
   throw new Error(
-    `PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   see whether something else uses its port (${new URL(admin).port})`,
+    `PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   see whether something else uses its port (${new URL(admin).port}), such as the PostgreSQL of an Atlas that runs`,
   );
 }
 

@@ -60,7 +60,9 @@ function announce(running: readonly RunningService[], dataFolder: string | null)
   const settings = running.flatMap((run) => Object.entries(run.settings));
   const lines = settings.map(([name, value]) => `  export ${name}=${value}`);
   const data = dataFolder === null ? 'goes when they end' : `stays in ${dataFolder}`;
-  console.log(`\nThe services run until Ctrl+C. Their data ${data}.\n\n${lines.join('\n')}\n`);
+  console.log(
+    `\nThe services run until Ctrl+C. Their data ${data}.\nThese settings lead Atlas to them, in its shell or its .env:\n\n${lines.join('\n')}\n`,
+  );
 }
 
 function refuse(why: string): never {

@@ -22,8 +22,8 @@ const USAGE = `The stack of compose.yaml, for a machine with Docker.
   npm run metrics     what /metrics of Atlas says now
 `;
 
-function stop(why, remedy) {
-  process.stderr.write(`\nThe stack was not touched.\n  why:  ${why}\n  do:   ${remedy}\n`);
+function stop(why, remedy, what = 'The stack was not touched.') {
+  process.stderr.write(`\n${what}\n  why:  ${why}\n  do:   ${remedy}\n`);
   process.exit(1);
 }
 
@@ -42,7 +42,8 @@ async function openPage(name) {
     (response) => response.ok,
     () => false,
   );
-  if (!answered) stop(`nothing answers at ${url}`, 'start the stack: npm run up');
+  if (!answered)
+    stop(`nothing answers at ${url}`, 'start the stack: npm run up', 'There is no page to open.');
   console.log(url);
   const opener = { darwin: 'open', win32: 'explorer' }[process.platform] ?? 'xdg-open';
   spawnSync(opener, [url], { stdio: 'ignore' });
@@ -51,7 +52,12 @@ async function openPage(name) {
 async function printMetrics() {
   const url = `http://127.0.0.1:${process.env.API_PORT || 8000}/metrics`;
   const response = await fetch(url).catch(() => null);
-  if (!response?.ok) stop(`nothing answers at ${url}`, 'start Atlas: npm start, or npm run up');
+  if (!response?.ok)
+    stop(
+      `nothing answers at ${url}`,
+      'start Atlas: npm start, or npm run up',
+      'There are no metrics to print.',
+    );
   process.stdout.write(await response.text());
 }
 

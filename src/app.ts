@@ -14,8 +14,14 @@ import { metrics } from './envelope/metrics.ts';
 import { RedFigures } from './envelope/red-figures.ts';
 import { requestId } from './envelope/request-id.ts';
 import { securityHeaders } from './envelope/security-headers.ts';
+import { closeUnread } from './envelope/unread-body.ts';
 import { mountAccounts } from './features/accounts/router.ts';
+import { mountDeliveries } from './features/deliveries/router.ts';
 import { mountDocumentation } from './features/documentation/router.ts';
+import { asyncApiDocument } from './features/events/asyncapi.ts';
+import { EVENT_TYPES } from './features/events/catalogue.ts';
+import { mountEvents } from './features/events/router.ts';
+import { mountFiles } from './features/files/router.ts';
 import { mountHealth } from './features/health/router.ts';
 import { authentication, publicIdOf } from './features/keys/authentication.ts';
 import { mountLedger } from './features/ledger/router.ts';
@@ -23,6 +29,7 @@ import { mountMetrics } from './features/metrics/router.ts';
 import { mountPing } from './features/ping/router.ts';
 import { mountProblems } from './features/problems/router.ts';
 import { mountTransfers } from './features/transfers/router.ts';
+import { mountWebhooks } from './features/webhooks/router.ts';
 import { notFound } from './http/not-found.ts';
 import { openApiDocument } from './http/openapi-document.ts';
 import { pipelineErrors, refusals } from './http/pipeline-errors.ts';
@@ -30,14 +37,9 @@ import { createToProblem } from './http/problem.ts';
 import { compileRoutes } from './http/resolve-route.ts';
 import { RouteTable } from './http/route.ts';
 import { eventLoopDelayMs } from './instrumentation/event-loop.ts';
-import {
-  createMetrics,
-  registerDatabaseMetrics,
-  registerHttpMetrics,
-  registerLedgerMetrics,
-} from './instrumentation/metrics.ts';
+import { createMetrics } from './instrumentation/metrics.ts';
 import { errorLog, requestLog } from './instrumentation/request-log.ts';
-import { registerSheddingMetrics } from './instrumentation/shedding-metrics.ts';
+import { registerMetrics } from './register-metrics.ts';
 import { createServices, type Services } from './services.ts';
 import { AdmissionControl } from './shedding/admission.ts';
 import { LoopLimit } from './shedding/loop-limit.ts';
@@ -60,12 +62,22 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     deps.permits.figures(),
   );
   if (config.PROMETHEUS_ENABLED) mountMetrics(routes, registry, deps.scrapeCluster);
-  if (config.DOCS_ENABLED) mountDocumentation(routes, () => openApiDocument(app));
+  if (config.DOCS_ENABLED) {
+    const openApi = () => openApiDocument(app);
+    mountDocumentation(routes, { openApi, asyncApi: () => asyncApiDocument(VERSION) });
+  }
   mountProblems(routes);
   mountPing(routes);
   mountAccounts(routes, services.accounts);
   mountTransfers(routes, services.transfers, services.accounts);
   mountLedger(routes, services.ledger);
+  mountEvents(routes, services.events);
+  mountFiles(routes, services.files, {
+    sizeBytesMax: config.FILES_MAX_BYTES,
+    timeoutMs: config.FILES_TIMEOUT * 1000,
+  });
+  mountWebhooks(routes, services.webhooks, EVENT_TYPES);
+  mountDeliveries(routes, services.deliveries);
   mountMore(routes);
 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
@@ -83,14 +95,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
   });
-  registerHttpMetrics(registry, figures);
-  registerSheddingMetrics(
-    registry,
-    () => admission.figures(),
-    () => deps.permits.figures(),
-  );
-  registerLedgerMetrics(registry, () => services.groupCommit.figures());
-  registerDatabaseMetrics(registry, deps.connectionsMax);
+  registerMetrics(registry, { deps, services, http: figures, admission });
 
   const layers = pipeline(deps, services, toProblem, figures, admission);
   const fetch = createEnvelope(layers, (request, exchange) => app.fetch(request, exchange), resolved.resolve);
@@ -114,6 +119,7 @@ function pipeline(
     metrics(figures, requestLog(logger)),
     // Outside the errors, so that a page of an allowed origin can read a problem.
     cors(config.CORS_ALLOWED_ORIGINS),
+    closeUnread(),
     deadline({ wheel: new DeadlineWheel(), toProblem, exceeded: pipelineErrors.deadlineExceeded }),
     errors(toProblem),
     compression(),
@@ -126,6 +132,8 @@ function pipeline(
       tooDeep: pipelineErrors.bodyTooDeep,
       notUtf8: pipelineErrors.bodyNotUtf8,
       broken: pipelineErrors.bodyBroken,
+      stalled: pipelineErrors.bodyStalled,
+      cut: pipelineErrors.bodyCut,
     }),
     beginWork(admission),
   ];

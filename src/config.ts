@@ -8,6 +8,9 @@ export type Config = z.output<typeof settingsSchema>;
 export type SettingName = keyof Config;
 export type SettingSource = 'default' | '.env' | 'environment';
 
+/** What Atlas must know of an S3 beside where it is. */
+const S3_NEEDS = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
+
 /** What a setting is and may be, for everything that is generated from the schema. */
 export interface SettingDescription extends Readonly<SettingMeta> {
   readonly name: SettingName;
@@ -37,8 +40,10 @@ export function loadConfig(
     if (value) given[name] = value;
   }
   const parsed = settingsSchema.safeParse(given);
-  if (parsed.success) return { config: parsed.data, sources };
-  throw new ConfigError(explain(parsed.error, given, sources));
+  if (!parsed.success) throw new ConfigError(explain(parsed.error, given, sources));
+  const missing = parsed.data.S3_ENDPOINT ? S3_NEEDS.filter((name) => parsed.data[name] === undefined) : [];
+  if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
+  return { config: parsed.data, sources };
 }
 
 /**
@@ -61,6 +66,13 @@ function explain(
     const value = secret ? maskSecret(given[name] ?? '') : JSON.stringify(given[name]);
     return `  ${name}=${value} (from ${sources[name] === '.env' ? '.env' : 'the environment'})\n    why:  ${issue.message}\n    do:   use ${allowed}`;
   });
+  return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
+}
+
+function explainMissing(missing: readonly SettingName[], wantedBy: SettingName): string {
+  const blocks = missing.map(
+    (name) => `  ${name} is not set\n    why:  ${wantedBy} is set\n    do:   set it, or unset ${wantedBy}`,
+  );
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
 }
 

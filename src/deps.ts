@@ -1,17 +1,33 @@
 import { availableParallelism } from 'node:os';
+import type { Cache } from './adapters/cache.ts';
+import { directoryStore } from './adapters/directory-store.ts';
 import { startEmbeddedPostgres } from './adapters/embedded/postgres-server.ts';
-import { openPostgres, type Sql } from './adapters/postgres.ts';
+import type { EventLog } from './adapters/event-log.ts';
+import { openGuardedPostgres } from './adapters/guarded-postgres.ts';
+import { openKafkaLog } from './adapters/kafka.ts';
+import { MemoryCache } from './adapters/memory-cache.ts';
+import type { ObjectStore } from './adapters/object-store.ts';
+import { openOutboxLog } from './adapters/outbox-log.ts';
+import { OutgoingHttp } from './adapters/outgoing-http.ts';
+import type { Sql } from './adapters/postgres.ts';
 import { openRedis, type Redis } from './adapters/redis.ts';
+import { RedisCache } from './adapters/redis-cache.ts';
 import { RedisLeaseStore } from './adapters/redis-lease-store.ts';
+import { type OpenedObjectStore, openS3Store } from './adapters/s3-store.ts';
 import type { Config } from './config.ts';
 import type { Lifecycle } from './features/health/service.ts';
 import type { Logger } from './instrumentation/logger.ts';
+import type { Dependency } from './resilience/dependency.ts';
 import { LEASE_ACCOUNT_SCRIPT } from './shedding/lease-script.ts';
 import type { PermitSource } from './shedding/permit-source.ts';
 import { SharedLeases } from './shedding/shared-leases.ts';
 import { StaticShare } from './shedding/static-share.ts';
 
 const EMBEDDED_PORT = 5433;
+const CACHE_ENTRIES_MAX = 10_000;
+const CACHE_BYTES_MAX = 16 * 1024 * 1024;
+// A request must never notice that its cache is slow.
+const CACHE_TIMEOUT_MS_MAX = 50;
 
 /** What Atlas stands on, opened as the configuration names it. */
 export interface Deps {
@@ -26,6 +42,16 @@ export interface Deps {
   readonly lifecycle: Lifecycle;
   /** Only a worker connects to Redis, and only where one is configured. */
   readonly redis: Redis | null;
+  /** In Redis where this is a worker that may connect to it once more, else in this process. */
+  readonly cache: Cache;
+  /** Where events go from the outbox. Nothing is connected before it is used. */
+  readonly events: EventLog;
+  /** The bytes of files. Nothing is connected or made before it is used. */
+  readonly objects: ObjectStore;
+  /** Sends to URLs that callers chose, and to public hosts only. */
+  readonly outgoing: OutgoingHttp;
+  /** Everything outside that is called through a breaker, for health, metrics and status. */
+  readonly dependencies: readonly Dependency[];
   readonly permits: PermitSource;
   /** The text of `/metrics` for the whole cluster; null where this process is all there is. */
   readonly scrapeCluster: (() => Promise<string>) | null;
@@ -67,7 +93,13 @@ export async function openDeps(
         onProgress,
       });
   const databaseUrl = config.DATABASE_URL ?? embedded!.url;
-  const sql = openPostgres({ url: databaseUrl, connectionsMax, timeoutSeconds: config.DATABASE_TIMEOUT });
+  const { sql, dependency: database } = openGuardedPostgres({
+    url: databaseUrl,
+    connectionsMax,
+    timeoutSeconds: config.DATABASE_TIMEOUT,
+    failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+    recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
+  });
   const redis =
     place && config.REDIS_URL
       ? openRedis({
@@ -76,6 +108,9 @@ export async function openDeps(
           onError: (err) => logger.debug({ err }, 'the connection to Redis failed'),
         })
       : null;
+  const cache = openCache(config, logger, place);
+  const events = openEventLog(config, logger, sql);
+  const objects = openObjectStore(config);
   return {
     config,
     logger,
@@ -86,14 +121,41 @@ export async function openDeps(
     workers: place?.workers ?? 1,
     lifecycle: { draining: false },
     redis,
+    cache,
+    events,
+    objects: objects.store,
+    outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
+    dependencies: [
+      database,
+      ...(cache.dependency ? [cache.dependency] : []),
+      ...(events.dependency ? [events.dependency] : []),
+      ...objects.dependencies,
+    ],
     permits: openPermits(config, place, redis),
     scrapeCluster: place ? () => place.scrapeCluster() : null,
     close: async () => {
       redis?.disconnect();
+      cache.close();
+      objects.close();
+      await events.close();
       await sql.end({ timeout: config.DATABASE_TIMEOUT });
       await embedded?.stop();
     },
   };
+}
+
+/** Kafka where brokers are named, else the table of the events itself. */
+function openEventLog(config: Config, logger: Logger, sql: Sql): EventLog {
+  if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(sql);
+  return openKafkaLog({
+    brokers: config.KAFKA_BROKERS,
+    prefix: config.KAFKA_TOPIC_PREFIX,
+    sql,
+    failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+    recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
+    onDebug: (text, facts) => logger.debug(facts, text),
+    onTrouble: (err, text) => logger.warn({ err }, text),
+  });
 }
 
 /** Leases of the cluster where there is Redis, else the share that the supervisor gives: nothing until it does. */
@@ -107,6 +169,42 @@ function openPermits(config: Config, place: Place | undefined, redis: Redis | nu
     cap,
     fallbackWorkers: place.workers,
     riseAfterMs: (config.HTTP_TIMEOUT + config.DATABASE_TIMEOUT) * 1000,
+  });
+}
+
+/** A cache that all workers share where there is Redis, and a connection left beside that of the permits. */
+function openCache(config: Config, logger: Logger, place: Place | undefined): Cache {
+  const connections = Math.floor(config.REDIS_MAX_CONNECTIONS / (place?.workers ?? 1));
+  if (!place || !config.REDIS_URL || connections < 2)
+    return new MemoryCache({ entriesMax: CACHE_ENTRIES_MAX, sizeBytesMax: CACHE_BYTES_MAX });
+  return new RedisCache({
+    redis: openRedis({
+      url: config.REDIS_URL,
+      timeoutMs: config.REDIS_TIMEOUT * 1000,
+      onError: (err) => logger.debug({ err }, 'the connection of the cache to Redis failed'),
+    }),
+    prefix: config.REDIS_PREFIX,
+    timeoutMs: Math.min(CACHE_TIMEOUT_MS_MAX, config.REDIS_TIMEOUT * 1000),
+    failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+    recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
+  });
+}
+
+/** A bucket of S3 where one is configured, else a folder. */
+function openObjectStore(config: Config): OpenedObjectStore {
+  const { S3_ENDPOINT: endpoint } = config;
+  if (!endpoint) return { store: directoryStore(config.ATLAS_DATA_DIR), dependencies: [], close: () => {} };
+  return openS3Store({
+    endpoint,
+    publicEndpoint: config.S3_PUBLIC_ENDPOINT ?? endpoint,
+    region: config.S3_REGION,
+    // That these are set where an endpoint is, the configuration has checked.
+    bucket: config.S3_BUCKET!,
+    accessKeyId: config.S3_ACCESS_KEY_ID!,
+    secretAccessKey: config.S3_SECRET_ACCESS_KEY!,
+    attemptsMax: config.RETRY_MAX_ATTEMPTS,
+    failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
+    recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
   });
 }
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bun
 import { Command } from 'commander';
 import { addConfigCommand } from './cli/config.ts';
+import { addDemoCommand } from './cli/demo.ts';
 import { addDocsCommand } from './cli/docs.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
+import { addEventsCommand } from './cli/events.ts';
+import { addFilesCommand } from './cli/files.ts';
 import { addKeyCommand } from './cli/key.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { fail } from './cli/output.ts';
@@ -29,7 +32,10 @@ addSeedCommand(program);
 addDoctorCommand(program);
 addConfigCommand(program);
 addKeyCommand(program);
+addEventsCommand(program);
+addFilesCommand(program);
 addDocsCommand(program);
+addDemoCommand(program);
 
 // A word that is no command would reach `serve`, the default, as an argument that it does not take.
 const [word = ''] = process.argv.slice(2);

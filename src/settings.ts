@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 
 /** What the schema says of a setting beside its type. */
@@ -14,24 +15,23 @@ const integer = (min: number, max: number) =>
   z.coerce
     .number<string>({ error: 'is not a whole number' })
     .int({ error: 'is not a whole number' })
-    .min(min)
-    .max(max)
+    .min(min, { error: 'is too small' })
+    .max(max, { error: 'is too large' })
     .meta({ allowed: `a whole number from ${min} to ${max}` });
 const decimal = (min: number, max: number) =>
   z.coerce
     .number<string>({ error: 'is not a number' })
-    .min(min)
-    .max(max)
+    .min(min, { error: 'is too small' })
+    .max(max, { error: 'is too large' })
     .meta({ allowed: `a number from ${min} to ${max}` });
-const flag = () => z.stringbool().meta({ allowed: 'true or false' });
+const choice = <const T extends readonly string[]>(...choices: T) =>
+  z.enum(choices, { error: 'is not one of the choices' });
+const flag = () => z.stringbool({ error: 'is neither true nor false' }).meta({ allowed: 'true or false' });
 const url = (...schemes: string[]) => {
   const allowed = `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
   const fits = (text: string) =>
     schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text);
-  return z
-    .string()
-    .refine(fits, { error: `must be ${allowed}` })
-    .meta({ allowed });
+  return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed });
 };
 const list = (allowed: string) =>
   z
@@ -47,7 +47,7 @@ const name = () => {
   const allowed = '1 to 64 letters, digits or any of . _ -';
   return z
     .string()
-    .regex(/^[\w.-]{1,64}$/, { error: `must be ${allowed}` })
+    .regex(/^[\w.-]{1,64}$/, { error: 'is too long, or has other characters' })
     .meta({ allowed });
 };
 const meta = (section: string, description: string, extra: Pick<SettingMeta, 'secret' | 'unused'> = {}) => ({
@@ -61,7 +61,21 @@ const origins = () => {
   const allowed = 'origins such as https://app.example.com, comma-separated, without a path';
   const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
   return list(allowed)
-    .refine((items) => items.every(isOrigin), { error: `must be ${allowed}` })
+    .refine((items) => items.every(isOrigin), { error: 'holds something that is no origin' })
+    .meta({ allowed });
+};
+const brokers = () => {
+  const allowed = 'host:port pairs, comma-separated';
+  const isBroker = (text: string) => /^[^\s/@]+:\d{1,5}$/.test(text) && URL.canParse(`kafka://${text}`);
+  return list(allowed)
+    .refine((items) => items.every(isBroker), { error: 'holds something that is not host:port' })
+    .meta({ allowed });
+};
+const hosts = () => {
+  const allowed = 'host names or addresses, comma-separated, without scheme and port';
+  const isHost = (text: string) => /^[\w.-]+$/.test(text) || isIPv6(text.replace(/^\[(.*)\]$/, '$1'));
+  return list(allowed)
+    .refine((items) => items.every(isHost), { error: 'holds something that is not a host alone' })
     .meta({ allowed });
 };
 
@@ -69,8 +83,7 @@ const origins = () => {
  * The one schema of all settings. `.env.example`, `atlas config`, `--help` and the table of the README come from it.
  */
 export const settingsSchema = z.object({
-  ENVIRONMENT: z
-    .enum(['development', 'test', 'staging', 'production'])
+  ENVIRONMENT: choice('development', 'test', 'staging', 'production')
     .default('development')
     .meta(meta('Service', 'Where this runs. Production logs JSON, sends HSTS and makes no demo data.')),
   API_HOST: z
@@ -88,18 +101,18 @@ export const settingsSchema = z.object({
   CORS_ALLOWED_ORIGINS: origins()
     .default([])
     .meta(meta('Service', 'Origins whose pages may read answers, comma-separated. Empty: none.')),
-  DOCS_ENABLED: flag().default(true).meta(meta('Service', 'Serve /docs, /redoc and /openapi.json.')),
+  DOCS_ENABLED: flag()
+    .default(true)
+    .meta(meta('Service', 'Serve /docs, /redoc, /openapi.json and /asyncapi.json.')),
   ATLAS_DATA_DIR: z
     .string()
     .min(1)
     .default('.atlas')
     .meta(meta('Service', 'Folder of everything that the embedded parts keep.')),
-  LOG_LEVEL: z
-    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+  LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal')
     .default('info')
     .meta(meta('Logs', 'The least severe level that is logged. debug logs every request.')),
-  LOG_FORMAT: z
-    .enum(['auto', 'json', 'pretty'])
+  LOG_FORMAT: choice('auto', 'json', 'pretty')
     .default('auto')
     .meta(meta('Logs', 'auto is pretty in development and JSON elsewhere.')),
   DATABASE_URL: url('postgres', 'postgresql')
@@ -131,9 +144,11 @@ export const settingsSchema = z.object({
     .meta(meta('Redis', 'Begins the name of every key, so that deployments can share one Redis.')),
   REDIS_MAX_CONNECTIONS: integer(1, 1000)
     .default(50)
-    .meta(meta('Redis', 'Connections of this host to Redis, divided among its workers.', later)),
+    .meta(
+      meta('Redis', 'Connections of this host to Redis. A worker with fewer than 2 caches in its memory.'),
+    ),
   REDIS_TIMEOUT: decimal(0.01, 60).default(5).meta(meta('Redis', 'Seconds that one command may take.')),
-  KAFKA_BROKERS: list('host:port pairs, comma-separated')
+  KAFKA_BROKERS: brokers()
     .default([])
     .meta(meta('Kafka', 'Brokers as host:port, comma-separated. Empty: events are kept in PostgreSQL only.')),
   KAFKA_TOPIC_PREFIX: name()
@@ -144,11 +159,14 @@ export const settingsSchema = z.object({
     .meta(meta('S3', 'Where the object store is. Unset: files under ATLAS_DATA_DIR.')),
   S3_BUCKET: z
     .string()
-    .min(3)
-    .max(63)
+    .min(3, { error: 'is too short' })
+    .max(63, { error: 'is too long' })
     .meta({ allowed: 'text of 3 to 63 characters' })
     .optional()
     .meta(meta('S3', 'Bucket for objects. It must exist.')),
+  S3_PUBLIC_ENDPOINT: url('http', 'https')
+    .optional()
+    .meta(meta('S3', 'Where holders of links reach the object store. Unset: S3_ENDPOINT.')),
   S3_REGION: z.string().min(1).default('us-east-1').meta(meta('S3', 'Region that requests are signed for.')),
   S3_ACCESS_KEY_ID: z.string().min(1).optional().meta(meta('S3', 'Access key.')),
   S3_SECRET_ACCESS_KEY: z
@@ -162,7 +180,7 @@ export const settingsSchema = z.object({
   FILES_TIMEOUT: decimal(1, 86_400)
     .default(3600)
     .meta(meta('Files', 'Seconds that one upload or download may take.')),
-  WEBHOOKS_ALLOWED_HOSTS: list('host names or addresses, comma-separated')
+  WEBHOOKS_ALLOWED_HOSTS: hosts()
     .default([])
     .meta(
       meta('Webhooks', 'Targets that may be private addresses and plain http. Empty: public https only.'),

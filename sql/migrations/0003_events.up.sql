@@ -1,6 +1,7 @@
--- Whose the account is: its events go to this owner. What was opened before belongs to the first one.
+-- Whose the account is: its events go to this owner. What was opened before belongs to the first one, and so does what a
+-- host of the release before opens while this one is rolled out: hence the default. This statement
+-- comes first: it waits for the batches that are under way and keeps others out, so none is half in the old outbox.
 ALTER TABLE accounts ADD COLUMN owner text NOT NULL DEFAULT 'owner' CHECK (owner <> '');
-ALTER TABLE accounts ALTER COLUMN owner DROP DEFAULT;
 
 -- The event log: one row for each event that was sent. `position` counts them without a gap, in the order in which they
 -- were sent. `sequence` counts the events of a key: for an account 0 when it was opened, then the version that each of
@@ -72,16 +73,18 @@ CREATE TABLE parked_keys (
   parked_at timestamptz NOT NULL DEFAULT now(),
   retry     boolean NOT NULL DEFAULT false
 );
+-- Two of them may claim the same place of a key: that is a reason to stop it, and must not stop the relay.
 CREATE TABLE parked_events (
+  no          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   key         text NOT NULL,
   sequence    bigint NOT NULL,
   owner       text NOT NULL,
   type        text NOT NULL,
   occurred_at timestamptz NOT NULL,
   transfer_id uuid,
-  data        jsonb,
-  PRIMARY KEY (key, sequence)
+  data        jsonb
 );
+CREATE INDEX parked_events_by_key ON parked_events (key, sequence);
 
 -- How far each consumer is: in the log of PostgreSQL (partition -1, the last position), or in each partition of Kafka.
 CREATE TABLE consumer_offsets (

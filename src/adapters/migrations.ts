@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Sql } from './postgres.ts';
+import { isConnectionLoss, runQuery, type Sql } from './postgres.ts';
 
 /** One step of the schema: `sql/migrations/0001_name.up.sql` and its way back. */
 export interface Migration {
@@ -33,11 +33,17 @@ export async function readMigrations(folder = MIGRATIONS_DIR): Promise<Migration
   );
 }
 
-/** How many migrations the database has had. */
-export async function appliedMigrations(sql: Sql): Promise<number> {
-  const [table] = await sql`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`;
-  if (!table!.there) return 0;
-  const [row] = await sql<[{ applied: number }]>`SELECT count(*) AS applied FROM schema_migrations`;
+/** How many migrations the database has had. Throws like `runQuery`. */
+export async function appliedMigrations(sql: Sql, signal?: AbortSignal): Promise<number> {
+  const [table] = await runQuery(
+    sql<[{ there: boolean }]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`,
+    signal,
+  );
+  if (!table.there) return 0;
+  const [row] = await runQuery(
+    sql<[{ applied: number }]>`SELECT count(*) AS applied FROM schema_migrations`,
+    signal,
+  );
   return row.applied;
 }
 
@@ -99,15 +105,22 @@ function checksumOf({ up }: Migration): string {
 async function locked<T>(sql: Sql, work: (connection: Sql) => Promise<T>): Promise<T> {
   const reserved = await sql.reserve();
   const connection = reserved as unknown as Sql;
+  const giveBack = async () => {
+    await connection`SELECT pg_advisory_unlock_all()`.catch(() => {});
+    await connection`RESET statement_timeout`.catch(() => {});
+    reserved.release();
+  };
   try {
     // Migrations may rewrite large tables, so the limits of requests do not hold for them.
     await connection`SET statement_timeout = 0`;
     await connection`SELECT pg_advisory_lock(${String(LOCK)}::bigint)`;
-    return await work(connection);
-  } finally {
-    await connection`SELECT pg_advisory_unlock_all()`.catch(() => {});
-    await connection`RESET statement_timeout`.catch(() => {});
-    reserved.release();
+    const result = await work(connection);
+    await giveBack();
+    return result;
+  } catch (error) {
+    // What is said on a connection that is gone ends the process (porsager/postgres, issue 1208).
+    if (!isConnectionLoss(error)) await giveBack();
+    throw error;
   }
 }
 
@@ -118,7 +131,7 @@ async function inTransaction(connection: Sql, script: string, record: () => Prom
     await record();
     await connection`COMMIT`;
   } catch (error) {
-    await connection`ROLLBACK`.catch(() => {});
+    if (!isConnectionLoss(error)) await connection`ROLLBACK`.catch(() => {});
     throw error;
   }
 }

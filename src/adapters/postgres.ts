@@ -1,6 +1,9 @@
 import postgres from 'postgres';
 import { AtlasError } from '../errors.ts';
+import { BreakerOpen } from '../resilience/circuit-breaker.ts';
+import type { CallOptions } from '../resilience/dependency.ts';
 import { BUCKETS_MS, bucketOf } from '../utils/buckets.ts';
+import { orAbort } from '../utils/or-abort.ts';
 
 export type Sql = postgres.Sql;
 /** What a query can run on: the pool, or one transaction. */
@@ -18,7 +21,8 @@ const UNREACHABLE =
   /^(?:08...|57P0[1-5]|53300|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_(?:CLOSED|ENDED|DESTROYED))$/;
 // A serialization failure and a deadlock: PostgreSQL rolled this transaction back so that another could go on.
 const CONFLICT = /^40(?:001|P01)$/;
-const QUERY_CANCELED = '57014';
+/** SQLSTATE of a statement that was cancelled, and so has done nothing. */
+export const QUERY_CANCELED = '57014';
 const RETRY_AFTER_SECONDS = 1;
 const RECONNECT_SECONDS_MAX = 0.25;
 // No resources left (class 53), and a server that was made read-only by a fail-over.
@@ -42,6 +46,8 @@ export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOp
       application_name: 'atlas',
       default_transaction_isolation: 'read committed',
       statement_timeout: timeoutSeconds * 1000,
+      // A process that was stopped, or whose host is lost, must not keep the locks of its transaction.
+      idle_in_transaction_session_timeout: timeoutSeconds * 1000,
       TimeZone: 'UTC',
     },
     // Sums and 64-bit columns of Atlas are bounded to 2^53−1 by constraints, so a number holds them exactly.
@@ -110,12 +116,47 @@ export const queryFigures = {
   buckets: new Float64Array(BUCKETS_MS.length + 1),
 };
 
-/** Runs one query and counts it. Throws what the driver throws. */
-export async function countQuery<T>(query: PromiseLike<T>): Promise<T> {
+/** How the queries of a pool with a breaker are run: see `openGuardedPostgres`. */
+export type QueryGuard = <T extends Rows>(
+  query: postgres.PendingQuery<T>,
+  options: CallOptions,
+) => Promise<Answer<T>>;
+
+export type Rows = readonly postgres.MaybeRow[];
+export type Answer<T extends Rows> = T & { readonly count: number };
+
+/** Guards by the function of the driver that all queries of a pool share, and those of its transactions do not. */
+const guards = new WeakMap<object, QueryGuard>();
+const handlerOf = (query: object) => (query as { readonly handler: object }).handler;
+
+/** Has all queries that a pool makes run by a guard, but for those of its transactions. */
+export function guardQueries(sql: Sql, guard: QueryGuard): void {
+  guards.set(handlerOf(sql`SELECT 1`), guard);
+}
+
+/**
+ * Runs one query and counts it. Throws what the driver throws, and for a guarded pool that is away or full what callers
+ * should know of that.
+ */
+export function countQuery<T extends Rows>(
+  query: postgres.PendingQuery<T>,
+  options: CallOptions = {},
+): Promise<Answer<T>> {
+  const guard = guards.get(handlerOf(query));
+  return guard ? guard(query, options) : executeQuery(query, options.signal);
+}
+
+/** Runs one query on its way, without asking its guard. When the signal aborts, it is cancelled on the server. */
+export async function executeQuery<T extends Rows>(
+  query: postgres.PendingQuery<T>,
+  signal: AbortSignal | undefined,
+): Promise<Answer<T>> {
+  const cancel = () => cancelQuery(query, signal!.reason);
+  signal?.addEventListener('abort', cancel, { once: true });
   const startMs = performance.now();
   queryFigures.inFlight++;
   try {
-    return await query;
+    return withoutHole((await query) as unknown as Answer<T>);
   } catch (error) {
     queryFigures.errors++;
     throw error;
@@ -124,34 +165,47 @@ export async function countQuery<T>(query: PromiseLike<T>): Promise<T> {
     queryFigures.inFlight--;
     queryFigures.sumMs += durationMs;
     queryFigures.buckets[bucketOf(durationMs)]!++;
+    signal?.removeEventListener('abort', cancel);
   }
 }
 
+/**
+ * The driver (3.4.9) counts the rows of a query that fails midway, as one does that is cancelled, to those of the next
+ * query of the connection, whose first row then stands behind as many empty places. Transactions begin without rows.
+ */
+function withoutHole<T extends Rows>(answer: Answer<T>): Answer<T> {
+  if (answer.length === 0 || 0 in answer) return answer;
+  const rows = answer as unknown as unknown[];
+  rows.splice(
+    0,
+    rows.findIndex((_, i) => i in rows),
+  );
+  return answer;
+}
+
+/** Ends a query that nobody waits for any more, whether it was sent or not. */
+function cancelQuery(query: { cancel(): void }, reason: unknown): void {
+  // A server that is away hears no cancel.
+  if (reason instanceof BreakerOpen) return;
+  const sending = query as unknown as { readonly state: object | null; strings: unknown };
+  // The driver loses a connection whose first query is cancelled before it is sent. One without a text fails when it is
+  // to be sent, and its connection is kept.
+  if (sending.state === null) sending.strings = undefined;
+  else query.cancel();
+}
+
 /** Runs one query; when the signal aborts, the query is cancelled on the server too. Throws mapped errors. */
-export async function runQuery<T extends readonly postgres.MaybeRow[]>(
+export async function runQuery<T extends Rows>(
   query: postgres.PendingQuery<T>,
   signal?: AbortSignal,
-): Promise<T & { readonly count: number }> {
-  let giveUp: (reason: unknown) => void = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = reject;
-  });
-  const cancel = () => {
-    query.cancel();
-    // A server that has fallen silent hears no cancel either, so this does not wait for one.
-    giveUp(signal!.reason);
-  };
-  signal?.addEventListener('abort', cancel, { once: true });
+): Promise<Answer<T>> {
   try {
     signal?.throwIfAborted();
-    const answer = countQuery(query);
-    return (await (signal ? Promise.race([answer, aborted]) : answer)) as unknown as T & {
-      readonly count: number;
-    };
+    const answer = countQuery(query, { signal });
+    // A server that has fallen silent hears no cancel either, so this does not wait for one.
+    return await (signal ? orAbort(answer, signal) : answer);
   } catch (error) {
     throw mapDatabaseError(error, signal);
-  } finally {
-    signal?.removeEventListener('abort', cancel);
   }
 }
 

@@ -36,7 +36,11 @@ export function openRedis({ url, timeoutMs, onError = () => {} }: RedisOptions):
     keepAlive: 10_000,
     retryStrategy: () => RECONNECT_MS_MIN + Math.random() * (RECONNECT_MS_MAX - RECONNECT_MS_MIN),
   });
-  redis.on('error', onError);
+  redis.on('error', (error) => {
+    // What was sent is told with the error, and of a login that is the password.
+    delete (error as { command?: unknown }).command;
+    onError(error);
+  });
   return redis;
 }
 

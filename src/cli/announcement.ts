@@ -26,7 +26,8 @@ export function announcement({ config, databaseMode, port, token, modes }: Start
     `  PostgreSQL   ${databaseMode}${databaseMode === 'embedded' ? `, data in ${config.ATLAS_DATA_DIR}` : ''}`,
     `  workers      ${workersText(config)}`,
     `  limits       ${limitsText(config, modes)}`,
-    '  events       kept in the outbox',
+    `  events       ${eventsText(config)}`,
+    `  files        ${filesText(config)}`,
     '',
     ...firstSteps(config, url, token),
   ];
@@ -48,6 +49,18 @@ function limitsText(config: Config, modes: readonly string[]): string {
   return modes.includes('floor')
     ? `${cap}; Redis does not answer, so each worker keeps to its part until it does`
     : `${cap}, shared through Redis`;
+}
+
+function eventsText({ KAFKA_BROKERS: brokers, KAFKA_TOPIC_PREFIX: prefix }: Config): string {
+  return brokers.length === 0
+    ? 'kept in PostgreSQL'
+    : `kept in PostgreSQL and sent to Kafka (${brokers.join(', ')}), topic ${prefix}.events`;
+}
+
+function filesText({ S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR }: Config): string {
+  return S3_ENDPOINT === undefined
+    ? `in ${ATLAS_DATA_DIR}/objects`
+    : `in S3 (${S3_ENDPOINT}), bucket ${S3_BUCKET}`;
 }
 
 function firstSteps(config: Config, url: string, token: string | null): string[] {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { appliedMigrations, readMigrations } from '../adapters/migrations.ts';
-import { pingPostgres } from '../adapters/postgres.ts';
+import { databaseErrorCode, pingPostgres } from '../adapters/postgres.ts';
 import { openRedis, pingRedis, untilReady } from '../adapters/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import type { Deps } from '../deps.ts';
+import { createServices } from '../services.ts';
 import { table } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
@@ -16,19 +17,26 @@ interface Finding {
   readonly notes?: readonly string[];
 }
 
+const UNDEFINED_TABLE = '42P01';
+// Longer than a successor of a relay that was killed needs.
+const WAITING_SECONDS_MAX = 30;
+const FILES_TIMEOUT_MS = 5000;
+
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('show the mode of each part, what it guarantees, and what is wrong')
     .action(async () => {
       const { config, sources } = loadConfig();
-      const running = reportRunning(config, await findRunning(config));
+      const found = await findRunning(config);
+      const running = reportRunning(config, found);
       const findings: Finding[] = await withDeps(async (deps) => [
         await examinePostgres(deps),
         await examineMigrations(deps),
         await examineLimits(config, running),
         examineWorkers(config, running),
-        { row: ['events', 'outbox', 'table outbox', 'written with every transfer, not sent on yet'] },
+        await examineEvents(deps, found.status !== null),
+        await examineFiles(deps),
       ]);
       console.log(`${running.heading}\n`);
       console.log(
@@ -104,6 +112,62 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
     };
   } finally {
     redis.disconnect();
+  }
+}
+
+async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
+  const { config } = deps;
+  const status = await createServices(deps).relay.status().catch(unlessNotMigrated);
+  if (status === null)
+    return { row: ['events', '–', 'table events', 'none before the database is migrated'] };
+  const { unsent, oldestAgeSeconds, holder, parkedKeys } = status;
+  const age = Math.round(oldestAgeSeconds ?? 0);
+  const waiting = unsent === 0 ? 'nothing waits' : `${unsent} rows wait, the oldest for ${age} s`;
+  const brokers = config.KAFKA_BROKERS.join(', ');
+  const isKafka = brokers !== '';
+  const where = `${isKafka ? `${brokers}, topic ${config.KAFKA_TOPIC_PREFIX}.events` : 'table events'}; ${waiting}`;
+  const guarantee = isKafka
+    ? 'sent at least once and in order for each key; consumers here have each effect once'
+    : 'in order for each key; consumers here have each effect once; nobody outside of PostgreSQL reads them';
+  const problems: string[] = [];
+  if (parkedKeys > 0)
+    problems.push(
+      `${parkedKeys} keys stopped, as an event of each was refused. See: npm run -s atlas -- events parked`,
+    );
+  if (isRunning && age > WAITING_SECONDS_MAX) {
+    const cause = isKafka ? `Check that Kafka answers at ${brokers}, and look` : 'Look';
+    const who = holder === null ? 'nobody sends them' : `${holder} does not get on with them`;
+    problems.push(`Events wait and ${who}. ${cause} for "events are not sent" in the log of Atlas.`);
+  }
+  return { row: ['events', isKafka ? 'PostgreSQL and Kafka' : 'PostgreSQL', where, guarantee], problems };
+}
+
+function unlessNotMigrated(error: unknown): null {
+  if (databaseErrorCode(error) === UNDEFINED_TABLE) return null;
+  throw error;
+}
+
+/** Lists what is never there: the answer tells whether the store can be reached and lets Atlas in. */
+async function examineFiles({ config, objects }: Deps): Promise<Finding> {
+  const { S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR } = config;
+  const [mode, where, guarantee] =
+    S3_ENDPOINT === undefined
+      ? ['directory', `${ATLAS_DATA_DIR}/objects`, 'one host: as durable as its disk; backups are yours']
+      : [
+          'S3',
+          `${S3_ENDPOINT}, bucket ${S3_BUCKET}`,
+          'as your store gives; every chunk that is read is verified',
+        ];
+  try {
+    await objects.list('doctor', AbortSignal.timeout(FILES_TIMEOUT_MS))[Symbol.asyncIterator]().next();
+    return { row: ['files', mode, where, guarantee] };
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? `${message} (${cause.message})` : message;
+    return {
+      row: ['files', mode, where, 'none can be read or stored now; all else goes on'],
+      problems: [`${why} Bring it back; where it never answered, check S3_ENDPOINT, S3_BUCKET and the keys.`],
+    };
   }
 }
 

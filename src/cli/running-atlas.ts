@@ -1,6 +1,7 @@
 import { type ClusterStatus, findStatus } from '../cluster/status-socket.ts';
 import type { Config } from '../config.ts';
 import { workersOf } from '../deps.ts';
+import type { DependencyHealth } from '../features/health/domain.ts';
 import { baseUrl } from './base-url.ts';
 
 /** The Atlas that runs on the port of these settings, as `doctor` finds it. */
@@ -9,6 +10,8 @@ export interface RunningAtlas {
   readonly status: ClusterStatus | null;
   /** What answers to `/health/ready`: why it is not ready, or null where nothing answers. */
   readonly reasons: readonly string[] | null;
+  /** What `/health/deep` says of everything outside; null where it does not answer. */
+  readonly dependencies: readonly Pick<DependencyHealth, 'name' | 'mode' | 'status'>[] | null;
 }
 
 /** What `doctor` says of it. */
@@ -23,27 +26,42 @@ export interface RunningReport {
 }
 
 const READY_MAX_MS = 2000;
+// It waits for each dependency for as long as readiness may take.
+const DEEP_MAX_MS = 4000;
 
 /** Asks the supervisor and the health page; takes a few seconds at most. Throws an Error where the supervisor hangs. */
 export async function findRunning(config: Config): Promise<RunningAtlas> {
   const status = await findStatus(config.ATLAS_DATA_DIR, config.API_PORT);
   const { host, port } = status ?? { host: config.API_HOST, port: config.API_PORT };
-  return { status, reasons: port === 0 ? null : await askReady(baseUrl(host, port)) };
+  if (port === 0) return { status, reasons: null, dependencies: null };
+  const url = baseUrl(host, port);
+  const [ready, deep] = await Promise.all([
+    ask<{ reasons?: string[] }>(`${url}/health/ready`, READY_MAX_MS),
+    status && ask<Partial<RunningAtlas>>(`${url}/health/deep`, DEEP_MAX_MS),
+  ]);
+  const refused = () => ready?.body?.reasons ?? [`/health/ready answers ${ready?.status}`];
+  return {
+    status,
+    reasons: ready && (ready.status === 200 ? [] : refused()),
+    dependencies: deep?.body?.dependencies ?? null,
+  };
 }
 
-async function askReady(url: string): Promise<readonly string[] | null> {
+async function ask<T>(url: string, timeoutMs: number): Promise<{ status: number; body: T | null } | null> {
   try {
-    const signal = AbortSignal.timeout(READY_MAX_MS);
-    const response = await fetch(`${url}/health/ready`, { signal, keepalive: false, redirect: 'manual' });
-    const body = (await response.json().catch(() => null)) as { reasons?: string[] } | null;
-    return response.ok ? [] : (body?.reasons ?? [`/health/ready answers ${response.status}`]);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await fetch(url, { signal, keepalive: false, redirect: 'manual' });
+    return { status: response.status, body: (await response.json().catch(() => null)) as T | null };
   } catch {
     return null;
   }
 }
 
 /** Compares what runs with what these settings say, and tells what is wrong with it. */
-export function reportRunning(config: Config, { status, reasons }: RunningAtlas): RunningReport {
+export function reportRunning(
+  config: Config,
+  { status, reasons, dependencies }: RunningAtlas,
+): RunningReport {
   const set = {
     workers: workersOf(config),
     cap: config.LOAD_SHEDDING_MAX_CONCURRENT,
@@ -68,11 +86,12 @@ export function reportRunning(config: Config, { status, reasons }: RunningAtlas)
   return {
     heading: `Atlas runs on port ${status.port} (supervisor ${status.pid}, ${runs.workers} workers, cap ${runs.cap})`,
     ...runs,
-    problems: [...readyProblems(reasons), ...floorProblems(modes)],
+    problems: [...readyProblems(reasons), ...floorProblems(modes), ...outageProblems(dependencies ?? [])],
     notes: [
       ...difference('workers', runs.workers, set.workers),
       ...difference('cap', runs.cap, set.cap),
       ...(modes.length > 0 ? difference('Redis', inUse(runs.usesRedis), inUse(set.usesRedis)) : []),
+      ...(dependencies ? usageDifferences(config, dependencies) : []),
     ],
   };
 }
@@ -90,10 +109,36 @@ function floorProblems(modes: readonly string[]): string[] {
   ];
 }
 
+const OUTAGES = [
+  ['kafka', 'Kafka does not answer where Atlas runs: events wait. Bring it back, or check KAFKA_BROKERS.'],
+  [
+    's3',
+    'S3 does not answer where Atlas runs, or refuses it: bytes of files are refused. Bring it back, or check S3_ENDPOINT, S3_BUCKET and the keys.',
+  ],
+] as const;
+
+function outageProblems(dependencies: NonNullable<RunningAtlas['dependencies']>): string[] {
+  const away = new Set(dependencies.flatMap(({ name, status }) => (status === 'unhealthy' ? name : [])));
+  return OUTAGES.flatMap(([name, problem]) => (away.has(name) ? problem : []));
+}
+
+function usageDifferences(config: Config, dependencies: NonNullable<RunningAtlas['dependencies']>): string[] {
+  const runs = new Map(dependencies.map(({ name, mode }) => [name, mode]));
+  return [
+    ...difference(
+      'PostgreSQL',
+      runs.get('postgresql') ?? '–',
+      config.DATABASE_URL ? 'connected' : 'embedded',
+    ),
+    ...difference('Kafka', inUse(runs.has('kafka')), inUse(config.KAFKA_BROKERS.length > 0)),
+    ...difference('S3', inUse(runs.has('s3')), inUse(config.S3_ENDPOINT !== undefined)),
+  ];
+}
+
 function difference(what: string, runs: number | string, set: number | string): string[] {
   if (runs === set) return [];
   return [
-    `${what}: ${runs} where Atlas runs, ${set} by the settings of this shell. Restart Atlas to apply them.`,
+    `${what}: ${runs} where Atlas runs, ${set} by the settings of this shell. Ask with the settings that Atlas was started with, or restart it to apply these.`,
   ];
 }
 

@@ -62,7 +62,16 @@ export function statusText(status: ClusterStatus): string {
   ]);
   const { port, pid, uptimeSeconds } = status;
   const heading = `Atlas on port ${port}, supervisor ${pid}, up ${duration(uptimeSeconds)}, ${inFlightText(status)}`;
-  return `${heading}\n\n${table(HEAD, rows)}`;
+  return [`${heading}\n`, table(HEAD, rows), ...breakerLines(status)].join('\n');
+}
+
+/** One line for each worker with a breaker that is not closed. Below the table, which would be too wide otherwise. */
+function breakerLines({ slots }: ClusterStatus): string[] {
+  const lines = slots.flatMap(({ slot, worker }) => {
+    const breakers = Object.entries(worker?.breakers ?? {}).map(([name, state]) => `${name} ${state}`);
+    return breakers.length === 0 ? [] : [`Circuit breakers of slot ${slot}: ${breakers.join(', ')}`];
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 /** The workers shown are those of this host; with Redis the cap is that of more than them. */

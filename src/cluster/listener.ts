@@ -17,7 +17,7 @@ export interface Listener {
  * listeners. While the worker drains, every answer closes its connection: stopping cuts connections that look idle,
  * also one whose next request is on its way, so each is first closed in order.
  */
-export function listen({ fetch }: App, { config, lifecycle }: Deps): Listener {
+export function listen({ fetch, resolved }: App, { config, lifecycle }: Deps): Listener {
   const close = (response: Response) => {
     response.headers.set('connection', 'close');
     return response;
@@ -27,7 +27,12 @@ export function listen({ fetch }: App, { config, lifecycle }: Deps): Listener {
     port: config.API_PORT,
     reusePort: process.platform === 'linux',
     idleTimeout: Math.min(IDLE_MAX_SECONDS, Math.ceil(config.HTTP_TIMEOUT) + IDLE_MARGIN_SECONDS),
-    fetch: (request) => (lifecycle.draining ? settle(fetch(request), close) : fetch(request)),
+    // Each route has its own limit, and refuses with a problem; Bun's answer has none, and its default is 128 MiB.
+    maxRequestBodySize: Math.max(...resolved.all.map(({ bodyLimitBytes }) => bodyLimitBytes)) * 2,
+    // Else a stream that fails writes its stack to the terminal, past the logger.
+    development: false,
+    fetch: (request, connection) =>
+      lifecycle.draining ? settle(fetch(request, connection), close) : fetch(request, connection),
   });
   return { stop: () => server.stop() };
 }

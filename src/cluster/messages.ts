@@ -21,6 +21,8 @@ export interface WorkerStatus {
   /** The longest delay of the event loop since the last heartbeat. */
   readonly loopDelayMs: number;
   readonly rssBytes: number;
+  /** The circuit breakers that are not closed, by dependency. */
+  readonly breakers: Readonly<Record<string, 'open' | 'half-open'>>;
   readonly draining: boolean;
 }
 

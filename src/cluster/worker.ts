@@ -174,6 +174,7 @@ class Worker {
       refusedPerSecond: this.#refusals.perSecond,
       loopDelayMs: Math.round(loopDelayMs * 10) / 10,
       rssBytes: process.memoryUsage.rss(),
+      breakers: breakersOf(this.#deps.dependencies),
       draining: lifecycle.draining,
     };
   }
@@ -241,6 +242,12 @@ class Worker {
     for (const timer of this.#timers) clearInterval(timer);
     process.exit(0);
   }
+}
+
+function breakersOf(dependencies: Deps['dependencies']): WorkerStatus['breakers'] {
+  const found: Record<string, 'open' | 'half-open'> = {};
+  for (const { name, state } of dependencies) if (state !== 'closed') found[name] = state;
+  return found;
 }
 
 /** The lowest limit that the worker keeps by itself now, or null while it keeps none. */

@@ -1,3 +1,4 @@
+import { ArrivingBody } from './arriving-body.ts';
 import type { Exchange, Middleware } from './exchange.ts';
 import { isDeeperThan } from './json-depth.ts';
 
@@ -8,11 +9,15 @@ export interface BodyLimitOptions {
   readonly tooDeep: (depthMax: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
+  /** A streamed body whose sender hardly sends anything. */
+  readonly stalled: () => Error;
+  /** A streamed body that ended early, at the deadline or with its connection. */
+  readonly cut: (cause: unknown) => Error;
 }
 
 /**
  * Reads a body up to the limit of its route and no further, and for JSON checks its encoding and depth before anything
- * parses it. What comes after gets a request whose body is at hand.
+ * parses it. What comes after gets a request whose body is at hand; on routes that stream it gets `exchange.body`.
  */
 export function bodyLimit(options: BodyLimitOptions): Middleware {
   // With `ignoreBOM` a byte order mark stays in the text, to be refused here (RFC 8259, section 8.1): `text()` drops it.
@@ -36,6 +41,12 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     const declared = Number(request.headers.get('content-length') ?? Number.NaN);
     const limitBytes = exchange.route.bodyLimitBytes;
     if (declared > limitBytes) throw options.tooLarge(limitBytes);
+    if (exchange.route.streamsBody) {
+      if (request.body === null || declared === 0) return next(request, exchange);
+      exchange.allowSilence();
+      exchange.body = new ArrivingBody(request.body, exchange, options);
+      return next(request, exchange);
+    }
     // HTTP/2 and curl -X POST may declare nothing and send nothing.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
     const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();

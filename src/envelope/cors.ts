@@ -1,9 +1,15 @@
 import { settle } from '../utils/settle.ts';
 import type { Middleware } from './exchange.ts';
 
-const ALLOW_HEADERS = 'Authorization, Content-Type, Idempotency-Key, If-Match, Traceparent, X-Request-ID';
+const ALLOW_HEADERS = [
+  'Authorization, Content-Disposition, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range',
+  'Last-Event-ID, Range, Repr-Digest, Traceparent, X-Request-ID',
+].join(', ');
 const ALLOW_METHODS = 'GET, POST, PUT, PATCH, DELETE';
-const EXPOSE_HEADERS = 'ETag, Idempotency-Replayed, Link, RateLimit, Retry-After, X-Request-ID';
+const EXPOSE_HEADERS = [
+  'Content-Disposition, Content-Range, ETag, Idempotency-Replayed, Link, Location, RateLimit, Repr-Digest',
+  'Retry-After, X-Request-ID',
+].join(', ');
 
 /**
  * Cross-origin rules (Fetch standard, section 3.2) for a list of allowed origins. There is no wildcard and no

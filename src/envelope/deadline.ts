@@ -21,10 +21,16 @@ export function deadline({ wheel, toProblem, exceeded }: DeadlineOptions): Middl
 
   function race(pending: Promise<Response>, exchange: Exchange): Promise<Response> {
     return new Promise((resolve, reject) => {
-      const alarm = wheel.set(exchange.deadlineMs, () => {
+      const fire = () => {
+        // The wheel turns once in ten minutes, and a stream of bytes may take longer.
+        if (performance.now() < exchange.deadlineMs) {
+          alarm = wheel.set(exchange.deadlineMs, fire);
+          return;
+        }
         exchange.abort(new AbortReason('deadline'));
         resolve(toProblem(exceeded(), exchange));
-      });
+      };
+      let alarm = wheel.set(exchange.deadlineMs, fire);
       pending.then(
         (response) => {
           wheel.cancel(alarm);

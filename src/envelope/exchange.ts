@@ -20,6 +20,8 @@ export interface MatchedRoute {
   readonly resource: string | null;
   readonly timeoutMs: number;
   readonly bodyLimitBytes: number;
+  /** Whether the body is handed on while it arrives (`exchange.body`) instead of being read before. */
+  readonly streamsBody: boolean;
   /** Whether answers of this route can be large enough to be worth compressing. */
   readonly compressible: boolean;
 }
@@ -31,6 +33,18 @@ export interface Principal {
   readonly scopes: readonly string[];
 }
 
+/** What the server that a request came through lets one say of its connection. `Bun.serve` hands over one of these. */
+export interface Connection {
+  /** Seconds of silence after which the connection of the request is cut; 0 for never. */
+  timeout(request: Request, seconds: number): void;
+}
+
+/** A body that arrives while it is read. Who stops reading before its end has the rest of it cancelled. */
+export interface BodyStream extends AsyncIterable<Uint8Array> {
+  /** Whether it was read to its end. */
+  readonly isRead: boolean;
+}
+
 /** Why a request was given up: its deadline passed, or the caller went away. */
 export class AbortReason extends Error {
   readonly kind: 'deadline' | 'disconnect';
@@ -40,6 +54,9 @@ export class AbortReason extends Error {
     this.kind = kind;
   }
 }
+
+// The most that Bun takes: what a slow reader has still to fetch of an answer must go within it too.
+const SILENCE_SECONDS = 255;
 
 // Version 00 has exactly these four fields; an all-zero trace or parent id is invalid (W3C Trace Context, section 3.2).
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -55,14 +72,19 @@ export class Exchange implements Abortable {
   readonly startMs: number;
   /** When its work began, after its body was read; -1 before that. */
   begunMs = -1;
+  /** The body of a route that streams it; null elsewhere, and where there is none. */
+  body: BodyStream | null = null;
   readonly #request: Request;
+  readonly #connection: Connection | null;
   #deadlineMs = Number.NaN;
   #controller: AbortController | null = null;
   #abortReason: AbortReason | null = null;
   #onAbort: (() => void) | null = null;
+  #isSilent = false;
 
-  constructor(request: Request, route: MatchedRoute, startMs: number) {
+  constructor(request: Request, route: MatchedRoute, startMs: number, connection: Connection | null = null) {
     this.#request = request;
+    this.#connection = connection;
     this.route = route;
     this.startMs = startMs;
   }
@@ -101,6 +123,23 @@ export class Exchange implements Abortable {
     return this.#abortReason;
   }
 
+  /**
+   * Has the server leave the connection open however long nothing moves on it, until {@link endSilence}. Who asks for
+   * it bounds that itself.
+   */
+  allowSilence(): void {
+    if (this.#abortReason !== null) return;
+    this.#isSilent = true;
+    this.#connection?.timeout(this.#request, 0);
+  }
+
+  /** To be called with the answer, or its last bytes: the server keeps the connection for ever otherwise. */
+  endSilence(): void {
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    this.#connection?.timeout(this.#request, SILENCE_SECONDS);
+  }
+
   set onAbort(listener: (() => void) | null) {
     this.#onAbort = listener;
     if (this.#abortReason !== null) listener?.();
@@ -109,6 +148,7 @@ export class Exchange implements Abortable {
   abort(reason: AbortReason): void {
     if (this.#abortReason !== null) return;
     this.#abortReason = reason;
+    this.endSilence();
     this.#controller?.abort(reason);
     this.#onAbort?.();
   }

@@ -1,6 +1,19 @@
 import { VERSION } from '../version.ts';
 import type { Atlas } from './route.ts';
 
+// Pages show them in this order: first what Atlas is for.
+const TAGS = [
+  'Accounts',
+  'Transfers',
+  'Ledger',
+  'Events',
+  'Webhooks',
+  'Files',
+  'Health',
+  'Documentation',
+  'Problems',
+] as const;
+
 /** The OpenAPI 3.1 document of all mounted routes. It is committed under `docs/api`, and a test compares the two. */
 export function openApiDocument(app: Atlas): object {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
@@ -15,9 +28,10 @@ export function openApiDocument(app: Atlas): object {
       title: 'Atlas',
       version: VERSION,
       description:
-        'Accounts and transfers that survive overload and failure. Amounts are whole minor units, times are RFC 3339 in UTC, errors are problem details (RFC 9457).',
+        'Accounts, transfers, events, webhooks and files that survive overload and failure. Amounts are whole minor units, times are RFC 3339 in UTC, errors are problem details (RFC 9457).',
       license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     servers: [{ url: '/' }],
+    tags: TAGS.map((name) => ({ name })),
   });
 }

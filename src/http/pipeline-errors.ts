@@ -21,7 +21,18 @@ export const pipelineErrors = {
     new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
-} as const;
+  bodyStalled: () =>
+    new AtlasError(
+      'body_stalled',
+      'Hardly anything of the body arrived for half a minute. Nothing was kept.',
+    ),
+  bodyCut: (cause: unknown) =>
+    (cause as { kind?: unknown } | undefined)?.kind === 'deadline'
+      ? pipelineErrors.deadlineExceeded()
+      : new AtlasError('request_aborted', 'The connection was closed before the body was complete.', {
+          cause,
+        }),
+};
 
 const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
   permits: 'As many requests are in flight as may be. Nothing was done; try again after Retry-After.',

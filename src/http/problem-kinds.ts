@@ -47,6 +47,12 @@ export const PROBLEM_KINDS: Readonly<Record<ErrorCode, ProblemKind>> = {
     'Objects and arrays in the body are nested deeper than is allowed.',
     'Send flatter JSON. No schema of Atlas needs more than a few levels.',
   ),
+  body_stalled: kind(
+    408,
+    'The body did not arrive in time',
+    'So little of the body arrived for half a minute that waiting for the rest would keep others from their turn.',
+    'Send it again over a connection that carries at least a kilobyte a second.',
+  ),
   unsupported_media_type: kind(
     415,
     'The content type is not supported',
@@ -178,6 +184,12 @@ export const PROBLEM_KINDS: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The target of the webhook is refused',
     'The URL is not https, or its host has an address that is not public.',
     'Use an https URL of a public host. Whoever runs this Atlas can allow others: WEBHOOKS_ALLOWED_HOSTS.',
+  ),
+  too_many_webhooks: kind(
+    422,
+    'There are too many webhooks',
+    'You have as many webhooks as one owner may have.',
+    'Delete one that you no longer need, or change it: PATCH /v1/webhooks/{id}.',
   ),
   delivery_not_found: kind(
     404,

@@ -22,7 +22,13 @@ export interface ResolvedRoutes {
  * template matches them for another method.
  */
 export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): ResolvedRoutes {
-  const known = facts.map((fact, index): MatchedRoute => ({ ...fact, index, timeoutMs }));
+  const known = facts.map(
+    (fact, index): MatchedRoute => ({
+      ...fact,
+      index,
+      timeoutMs: fact.timeoutMs ?? timeoutMs,
+    }),
+  );
   const unmatched = METHODS.map(
     (method, i): MatchedRoute => ({
       index: known.length + i,
@@ -34,6 +40,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       resource: null,
       timeoutMs,
       bodyLimitBytes: JSON_BODY_LIMIT_BYTES,
+      streamsBody: false,
       compressible: false,
     }),
   );

@@ -30,6 +30,10 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly resource?: 'database' | 'ledger';
   readonly compressible?: boolean;
   readonly bodyLimitBytes?: number;
+  /** The body is bytes of this media type, handed to the handler as `exchange.body` while they arrive. */
+  readonly streams?: 'application/octet-stream';
+  /** Milliseconds the route may take, where HTTP_TIMEOUT is not meant. */
+  readonly timeoutMs?: number;
   readonly params?: P;
   readonly query?: Q;
   readonly headers?: H;
@@ -50,7 +54,7 @@ export interface Input<P, Q, H, B> {
 }
 
 /** What `resolveRoute` and the metrics are compiled from. */
-export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'>;
+export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & { readonly timeoutMs?: number };
 
 export const JSON_BODY_LIMIT_BYTES = 1_048_576;
 
@@ -86,7 +90,9 @@ export class RouteTable {
       sheddable: route.sheddable ?? true,
       resource: route.resource ?? null,
       bodyLimitBytes: route.bodyLimitBytes ?? JSON_BODY_LIMIT_BYTES,
+      streamsBody: route.streams !== undefined,
       compressible: route.compressible ?? false,
+      ...(route.timeoutMs !== undefined && { timeoutMs: route.timeoutMs }),
     });
     const enter = (c: AtlasContext) => {
       // In OpenAPI a concrete path wins over a template for every method, so GET /v1/transfers/batch names no transfer.
@@ -158,13 +164,13 @@ function escapePointer(step: string): string {
 function document<P extends Shape, Q extends Shape, H extends Shape, B extends Shape>(
   route: RouteDefinition<P, Q, H, B>,
 ): RouteConfig {
-  const { params, query, headers, body } = route;
+  const { params, query, headers, body, streams } = route;
   const refused = new Set(route.refusals);
   if (route.scope !== null) for (const status of [401, 403, 503]) refused.add(status);
   if (route.sheddable !== false) for (const status of [429, 500, 504]) refused.add(status);
   // Every request can bring a malformed Host, and any request with a body can be broken in these ways.
   refused.add(400);
-  if (body) for (const status of [413, 415]) refused.add(status);
+  if (body || streams) for (const status of [413, 415]) refused.add(status);
   const problems = [...refused].sort().map((status) => [status, problemOf(status)] as const);
   return {
     method: route.method,
@@ -180,10 +186,14 @@ function document<P extends Shape, Q extends Shape, H extends Shape, B extends S
       ...(query && { query: query as never }),
       ...(headers && { headers: headers as never }),
       ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
+      ...(streams && { body: { required: true, content: { [streams]: { schema: BYTES } } } }),
     },
     responses: { ...Object.fromEntries(problems), ...route.responses },
   };
 }
+
+// OpenAPI 3.1 says nothing of bytes but their media type.
+const BYTES = {} as const;
 
 function problemOf(status: number) {
   const titles = Object.values(PROBLEM_KINDS)
@@ -193,7 +203,8 @@ function problemOf(status: number) {
     'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const, minimum: 0 } },
   };
   return {
-    description: titles.join('; or: '),
+    // Not each of them on each route: the table knows statuses, and a route does not say which codes it can answer.
+    description: titles.length === 1 ? titles[0]! : 'A problem; its `type` says which',
     ...([409, 429, 503].includes(status) && { headers: retry }),
     content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema } },
   };

@@ -105,7 +105,7 @@ function durationSamples(name: string, figures: RedFigures): Sample[] {
 }
 
 /** Counts per bucket as the cumulative samples that Prometheus wants; nothing for a histogram without observations. */
-function histogramSamples(
+export function histogramSamples(
   name: string,
   labels: Record<string, string>,
   buckets: ArrayLike<number>,

@@ -1,9 +1,11 @@
 import { sleep } from '../utils/sleep.ts';
 
+const WAIT_MS_MIN = 100;
+
 /** Work that goes on for as long as it may. */
 export interface BackgroundLoop {
   readonly name: string;
-  /** Works until the signal aborts, then ends what it has begun and resolves. What it throws has it started anew. */
+  /** Works until the signal aborts, then ends what it has begun and resolves. Else it is started anew. */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -56,7 +58,7 @@ export class BackgroundLoops {
       const startMs = performance.now();
       try {
         await run(signal);
-        failures = 0;
+        if (!signal.aborted) throw new Error('it ended without being told to');
       } catch (error) {
         if (signal.aborted) return;
         const { RETRY_MAX_WAIT } = this.#backoff;
@@ -70,6 +72,7 @@ export class BackgroundLoops {
   #waitMs(failures: number): number {
     const { RETRY_MULTIPLIER, RETRY_MIN_WAIT, RETRY_MAX_WAIT, RETRY_JITTER } = this.#backoff;
     const seconds = Math.min(RETRY_MAX_WAIT, RETRY_MIN_WAIT * RETRY_MULTIPLIER ** (failures - 1));
-    return seconds * 1000 * (RETRY_JITTER ? Math.random() : 1);
+    // Whatever was drawn or set, a loop that fails at once must not keep the worker from everything else.
+    return Math.max(WAIT_MS_MIN, seconds * 1000 * (RETRY_JITTER ? Math.random() : 1));
   }
 }

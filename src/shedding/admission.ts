@@ -155,7 +155,9 @@ export class AdmissionControl implements Admission {
 
   /** Whether the caller will be gone before half of the answers of this route are ready. */
   #isHopeless(exchange: Exchange): boolean {
-    const { index, timeoutMs } = exchange.route;
+    const { index, timeoutMs, streamsBody } = exchange.route;
+    // How long a stream takes is up to who sends it, and says nothing of the next one.
+    if (streamsBody) return false;
     const times = timesOf(index, true);
     const medianMs = this.#times.medianMs(times);
     if (medianMs < DEADLINE_MEDIAN_MS_MIN) return false;

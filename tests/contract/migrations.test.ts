@@ -10,7 +10,7 @@ import {
   migrateUp,
   readMigrations,
 } from '../../src/adapters/migrations.ts';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { databaseErrorCode, openPostgres, type Sql } from '../../src/adapters/postgres.ts';
 import { availableEngines } from '../support/database.ts';
 import { SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 
@@ -21,7 +21,7 @@ async function schemaOf(sql: Sql): Promise<string[]> {
       FROM information_schema.columns WHERE table_schema = 'public'
     UNION ALL SELECT format('constraint %s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
     UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
-    UNION ALL SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal
     UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     ORDER BY 1`;
   return rows.map(({ line }) => line);
@@ -101,6 +101,27 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         const [table] = await sql`SELECT to_regclass('half') AS name`;
         expect(table!.name).toBeNull();
         expect(await migrateUp(sql, migrations)).toEqual([]);
+      }),
+    SLOW_TEST_MS,
+  );
+
+  test(
+    'that lose their connection say so, end nothing else, and can be begun again',
+    () =>
+      withDatabase(engine, async (sql, url) => {
+        const migrations = await readMigrations();
+        const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 20 });
+        const endless = broken(migrations.length + 1, 'CREATE TABLE half (id int); SELECT pg_sleep(60)');
+        const lost = migrateUp(one, [...migrations, endless]).catch((error) => error);
+        const kill = () => sql`
+          SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE wait_event = 'PgSleep' AND datname = current_database()`;
+        while ((await kill()).length === 0) await Bun.sleep(10);
+        expect(databaseErrorCode(await lost)).toMatch(/^(CONNECTION_CLOSED|ECONNRESET)$/);
+        expect(await migrateUp(sql, migrations)).toEqual([]);
+        const [table] = await sql`SELECT to_regclass('half') AS name`;
+        expect(table!.name).toBeNull();
+        await one.end({ timeout: 1 });
       }),
     SLOW_TEST_MS,
   );

@@ -6,7 +6,9 @@ import type { ClusterStatus } from '../../src/cluster/status-socket.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const MAIN = join(ROOT, 'src', 'main.ts');
-const ANNOUNCED = /serves on (http:\S+)\n[\s\S]*\n\n$/;
+// To its last line, as what comes before it can arrive by itself.
+const ANNOUNCED =
+  /serves on (http:\S+)\n[\s\S]*?(?:Move [^\n]*\n[^\n]+\n|Another API key: [^\n]+\n|\/v1\/ping [^\n]+\n)\n/;
 const DEADLINE_MS = 30_000;
 
 /** A command that ran to its end. */
@@ -162,8 +164,11 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Waits for a condition that nothing announces. Throws when it does not come true in time. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const untilMs = performance.now() + DEADLINE_MS;
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const untilMs = performance.now() + deadlineMs;
   while (!(await condition())) {
     if (performance.now() > untilMs) throw new Error(`This did not come true: ${condition}`);
     await Bun.sleep(5);

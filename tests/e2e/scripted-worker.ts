@@ -28,6 +28,7 @@ const beat = () => {
     refusedPerSecond: 0,
     loopDelayMs: 0,
     rssBytes: 0,
+    breakers: {},
     draining: false,
   };
   tell({ kind: 'heartbeat', status, sharesApplied, accepting: true });

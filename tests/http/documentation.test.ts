@@ -55,7 +55,7 @@ test.each([
 
 test('the pages can be switched off', async () => {
   const closed = await startTestApp({ DOCS_ENABLED: 'false' });
-  for (const path of ['/docs', '/redoc', '/openapi.json', '/docs/assets/redoc.js']) {
+  for (const path of ['/docs', '/redoc', '/openapi.json', '/asyncapi.json', '/docs/assets/redoc.js']) {
     await expectProblem(closed, await callWithoutKey(closed, 'GET', path), 404, 'not_found');
   }
   await closed.close();

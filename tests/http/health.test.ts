@@ -35,7 +35,13 @@ test('/health/deep tells of each dependency how it does', async () => {
     status: 'healthy',
     ...about,
     dependencies: [
-      { name: 'postgresql', mode: 'connected', status: 'healthy', latencyMs: expect.any(Number) },
+      {
+        name: 'postgresql',
+        mode: 'connected',
+        status: 'healthy',
+        latencyMs: expect.any(Number),
+        breaker: 'closed',
+      },
     ],
     // Without Redis, limits are a fixed share.
     loadShedding: { mode: 'static', cap: 1000, limit: 1000, workers: 1 },
@@ -100,7 +106,17 @@ test('a PostgreSQL that has fallen silent is found out before the deadline of th
   expect((await read('/health/ready', app)).status).toBe(200);
   proxy.silence();
   expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
-  expect((await read('/health/deep', app)).body).toMatchObject({ status: 'unhealthy' });
+  // Whoever asks is what finds it out; then the breaker is open, and nobody waits for it any more.
+  for (;;) {
+    const { body } = await read('/health/deep', app);
+    expect(body).toMatchObject({ status: 'unhealthy', dependencies: [{ status: 'unhealthy' }] });
+    if (body.dependencies[0].breaker === 'open') break;
+  }
+  const refused = await app.call('GET', '/v1/accounts');
+  expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  await expectProblem(app, refused, 503, 'dependency_unavailable');
+  const metrics = await (await callWithoutKey(app, 'GET', '/metrics')).text();
+  expect(metrics).toContain('atlas_circuit_breaker_state{dependency="postgresql"} 2');
   expect((await read('/health/live', app)).status).toBe(200);
   proxy.stop();
   await app.close();

@@ -1,16 +1,29 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
+import { relayAll } from './event-steps.ts';
 import { openAccount, openFundedAccount, postTransfer } from './ledger-steps.ts';
 import { expectProblem } from './problem-assertions.ts';
+import { createWebhook } from './webhook-steps.ts';
+
+const TARGET = { url: 'http://127.0.0.1:9/' };
 
 let atlas: TestApp;
 let lists: { readonly path: string; readonly cursor: string }[];
 beforeAll(async () => {
-  atlas = await startTestApp();
+  atlas = await startTestApp({ WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
   const bank = await openAccount(atlas);
   const alice = await openFundedAccount(atlas, bank, 5);
   await postTransfer(atlas, { debitAccountId: alice.id, creditAccountId: bank.id, amount: 1 });
-  const paths = ['/v1/accounts', `/v1/accounts/${alice.id}/transfers`];
+  const [webhook] = [await createWebhook(atlas, TARGET), await createWebhook(atlas, TARGET)];
+  for (let i = 0; i < 2; i++) await atlas.call('POST', `/v1/webhooks/${webhook.id}/test`);
+  const paths = [
+    '/v1/accounts',
+    `/v1/accounts/${alice.id}/transfers`,
+    '/v1/webhooks',
+    `/v1/webhooks/${webhook.id}/deliveries`,
+    '/v1/events',
+  ];
+  await relayAll(atlas);
   lists = await Promise.all(
     paths.map(async (path) => {
       const response = await atlas.call('GET', `${path}?limit=1`);
@@ -80,12 +93,15 @@ describe('a cursor is refused when it is', () => {
 
 test('a cursor with any digit replaced is refused or answered, but never breaks anything', async () => {
   for (const { path, cursor } of lists) {
-    const places = [...cursor].flatMap((_, i) => ['0', '9', 'f', 'F', 'z'].map((digit) => ({ i, digit })));
-    const responses = await Promise.all(
-      places.map(({ i, digit }) =>
-        atlas.call('GET', `${path}?cursor=${cursor.slice(0, i)}${digit}${cursor.slice(i + 1)}`),
-      ),
-    );
-    expect(responses.filter(({ status }) => status !== 200 && status !== 400)).toEqual([]);
+    for (const i of [...cursor].keys()) {
+      // A few at a time: all of them at once would be shed.
+      const responses = await Promise.all(
+        ['0', '9', 'f', 'F', 'z'].map((digit) =>
+          atlas.call('GET', `${path}?cursor=${cursor.slice(0, i)}${digit}${cursor.slice(i + 1)}`),
+        ),
+      );
+      // 404: a place in the log of events that is not there.
+      expect(responses.filter(({ status }) => ![200, 400, 404].includes(status))).toEqual([]);
+    }
   }
 });

@@ -17,10 +17,14 @@ const pathOf = (pattern: string) =>
     .replace('/problems/{code}', '/problems/internal')
     .replaceAll(/\{\w+\}/g, '0198c0de-0000-7000-8000-000000000001');
 
+/** What a link leads to: it asks for the signature in the link instead of a key. */
+const isLinked = (pattern: string) => pattern.startsWith('/v1/objects/');
+
 test('every route under /v1 names a scope that exists, and no other route does', () => {
   expect(atlas.routes.length).toBeGreaterThan(15);
   for (const { pattern, scope } of atlas.routes) {
-    expect({ pattern, hasScope: scope !== null }).toEqual({ pattern, hasScope: pattern.startsWith('/v1/') });
+    const needsKey = pattern.startsWith('/v1/') && !isLinked(pattern);
+    expect({ pattern, hasScope: scope !== null }).toEqual({ pattern, hasScope: needsKey });
     if (scope !== null) expect(Object.keys(SCOPES)).toContain(scope);
   }
 });
@@ -59,9 +63,18 @@ test('with a key of just the scope it names, no route under /v1 answers 401 or 4
   }
 });
 
+test('without a signature, and with any key, what links lead to answers 403', async () => {
+  const linked = atlas.routes.filter(({ pattern }) => isLinked(pattern));
+  expect(linked.map(({ method }) => method).sort()).toEqual(['GET', 'PUT']);
+  for (const { method, pattern } of linked) {
+    await expectProblem(atlas, await callWithoutKey(atlas, method, pathOf(pattern)), 403, 'link_invalid');
+    await expectProblem(atlas, await atlas.call(method, pathOf(pattern)), 403, 'link_invalid');
+  }
+});
+
 test('every other route answers without a key, and with a key that is none', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
-    if (scope !== null) continue;
+    if (scope !== null || isLinked(pattern)) continue;
     for (const headers of [{}, { Authorization: 'Bearer none' }]) {
       const response = await callWithoutKey(atlas, method, pathOf(pattern), headers);
       expect({ pattern, status: response.status }).toEqual({ pattern, status: 200 });

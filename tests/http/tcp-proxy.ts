@@ -14,8 +14,8 @@ interface Side {
   waiting: Buffer[];
 }
 
-/** Listens on a free port of the loopback interface and passes everything on to the database of the URL. */
-export function proxyTo(databaseUrl: string): Proxy {
+/** Listens on the loopback interface, on a free port unless told which, and passes everything on to the database. */
+export function proxyTo(databaseUrl: string, port = 0): Proxy {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket<Side>>();
   let silent = false;
@@ -30,7 +30,7 @@ export function proxyTo(databaseUrl: string): Proxy {
   };
   const outer = Bun.listen<Side>({
     hostname: '127.0.0.1',
-    port: 0,
+    port,
     socket: {
       open(socket) {
         socket.data = { peer: null, waiting: [] };

@@ -17,6 +17,7 @@ export function clusterStatus(
     refusedPerSecond: 0,
     loopDelayMs: 0.1,
     rssBytes: 1_048_576,
+    breakers: {},
     draining: false,
   };
   return {

@@ -1,4 +1,4 @@
-import { Exchange, type MatchedRoute, type ToProblem } from '../../src/envelope/exchange.ts';
+import { type Connection, Exchange, type MatchedRoute, type ToProblem } from '../../src/envelope/exchange.ts';
 
 /** A route as `compileRoutes` answers one, with what a test wants different. */
 export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
@@ -12,6 +12,7 @@ export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
     resource: null,
     timeoutMs: 30_000,
     bodyLimitBytes: 1024,
+    streamsBody: false,
     compressible: false,
     ...changes,
   };
@@ -21,9 +22,10 @@ export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
 export function exchangeOf(
   init: RequestInit & { readonly url?: string } = {},
   route: Partial<MatchedRoute> = {},
+  connection: Connection | null = null,
 ): { request: Request; exchange: Exchange } {
   const request = new Request(init.url ?? 'http://atlas.test/things', init);
-  return { request, exchange: new Exchange(request, routeOf(route), performance.now()) };
+  return { request, exchange: new Exchange(request, routeOf(route), performance.now(), connection) };
 }
 
 /** Answers 500 with the message of the error, so that a test sees which error came out. */

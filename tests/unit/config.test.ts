@@ -43,6 +43,18 @@ describe('settings', () => {
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
   });
 
+  test('of S3 are wanted all together', () => {
+    const endpoint = { S3_ENDPOINT: 'http://127.0.0.1:9000' };
+    const refusal = refusalOf({ ...endpoint, S3_BUCKET: 'atlas' });
+    expect(refusal).toContain('S3_ACCESS_KEY_ID is not set');
+    expect(refusal).toContain('S3_SECRET_ACCESS_KEY is not set');
+    expect(refusal).not.toContain('S3_BUCKET');
+    const rest = { S3_BUCKET: 'atlas', S3_ACCESS_KEY_ID: 'a', S3_SECRET_ACCESS_KEY: 's' };
+    expect(load({ ...endpoint, ...rest }).config).toMatchObject({ ...endpoint, ...rest });
+    // A bucket without an endpoint is no mistake: so one unsets S3 for a moment.
+    expect(load(rest).config.S3_ENDPOINT).toBeUndefined();
+  });
+
   test('are read as what they are: numbers, switches, lists', () => {
     const { config } = load({
       API_PORT: '0',
@@ -117,6 +129,28 @@ describe('a bad value', () => {
   test('of text with rules is told with the rules', () => {
     expect(refusalOf({ REDIS_PREFIX: 'a b' })).toContain('do:   use 1 to 64 letters, digits or any of . _ -');
     expect(refusalOf({ S3_BUCKET: 'x' })).toContain('do:   use text of 3 to 63 characters');
+  });
+
+  test('that is out of bounds is not called something else', () => {
+    expect(refusalOf({ HTTP_TIMEOUT: '-3' })).toMatch(/why: +is too small\n/);
+    expect(refusalOf({ API_PORT: '70000' })).toMatch(/why: +is too large\n/);
+  });
+
+  test('in a list of brokers or hosts is refused, as it could never be reached', () => {
+    const brokers = ['localhost', 'a:1,localhost', 'a:99999', 'kafka://a:1', 'user@a:1', 'a:1/b'];
+    for (const value of brokers)
+      expect(refusalOf({ KAFKA_BROKERS: value })).toContain('holds something that is not host:port');
+    const hosts = ['http://localhost', 'localhost:8080', 'a b', '[a]', '10.0.0.0/8'];
+    for (const value of hosts)
+      expect(refusalOf({ WEBHOOKS_ALLOWED_HOSTS: value })).toContain('holds something that is not a host');
+    const good = {
+      KAFKA_BROKERS: 'a_b:9092,[::1]:9092',
+      WEBHOOKS_ALLOWED_HOSTS: 'a.example,10.0.0.1,::1,[::1]',
+    };
+    expect(load(good).config).toMatchObject({
+      KAFKA_BROKERS: ['a_b:9092', '[::1]:9092'],
+      WEBHOOKS_ALLOWED_HOSTS: ['a.example', '10.0.0.1', '::1', '[::1]'],
+    });
   });
 
   test('is told together with every other one', () => {

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -9,6 +10,7 @@ export interface RunningServer {
   readonly port: number;
 }
 
+const DYING_MS_MAX = 10_000;
 const run = promisify(execFile);
 
 /** The server that runs on the cluster, or null when there is none or it is not ready yet. Changes nothing. */
@@ -16,6 +18,31 @@ export async function findRunning(cluster: string): Promise<RunningServer | null
   const [pid, , , port, , , , state] = await readPidFile(cluster);
   if (state?.trim() !== 'ready' || !(await isServerOf(cluster, Number(pid)))) return null;
   return { pid: Number(pid), port: Number(port) };
+}
+
+/**
+ * Like {@link findRunning}, for a server that takes connections: one that was just killed is still listed for a moment,
+ * and refuses them. Waits that long, and 10 s at most.
+ */
+export async function findAnswering(cluster: string): Promise<RunningServer | null> {
+  const untilMs = performance.now() + DYING_MS_MAX;
+  for (;;) {
+    const running = await findRunning(cluster);
+    if (running === null || performance.now() > untilMs || (await takesConnections(running.port)))
+      return running;
+    await Bun.sleep(10);
+  }
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.once('error', () => done(false));
+  });
 }
 
 /**

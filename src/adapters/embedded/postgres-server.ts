@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
-import { findRunning, removeStalePidFile } from './pid-file.ts';
+import { findAnswering, findRunning, removeStalePidFile } from './pid-file.ts';
 
 /** Where the binaries of the platform's package are. */
 interface Binaries {
@@ -48,7 +48,7 @@ export async function startEmbeddedPostgres(
   const home = await realpath(folder);
   const cluster = join(home, '18');
   const password = await readOrMakePassword(join(home, 'password'));
-  let running = await findRunning(cluster);
+  let running = await findAnswering(cluster);
   if (running === null) {
     const binaries = await findBinaries();
     const identity = await chooseIdentity(home, binaries);

@@ -62,8 +62,14 @@ const REDOC_PAGE = page(
   '<div id="redoc"></div>\n<script src="/docs/assets/redoc.js"></script>\n<script src="/docs/assets/redoc-start.js"></script>',
 );
 
-/** `/docs`, `/redoc`, `/openapi.json` and what the pages load, all from this host. */
-export function mountDocumentation(routes: RouteTable, openApiDocument: () => object): void {
+/** The documents that are written from the code. */
+export interface Documents {
+  readonly openApi: () => object;
+  readonly asyncApi: () => object;
+}
+
+/** `/docs`, `/redoc`, both documents and what the pages load, all from this host. */
+export function mountDocumentation(routes: RouteTable, documents: Documents): void {
   const open = {
     method: 'get',
     tag: 'Documentation',
@@ -107,23 +113,30 @@ export function mountDocumentation(routes: RouteTable, openApiDocument: () => ob
     },
   );
 
-  let document: string | undefined;
-  routes.mount(
+  const json = (description: string) => ({
+    200: { description, content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } } },
+  });
+  const written = [
     {
-      ...open,
       path: '/openapi.json',
       operationId: 'getOpenApi',
       summary: 'This document',
-      responses: {
-        200: {
-          description: 'OpenAPI 3.1',
-          content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } },
-        },
-      },
+      responses: json('OpenAPI 3.1'),
+      write: documents.openApi,
     },
-    ({ c }) => {
-      document ??= JSON.stringify(openApiDocument());
+    {
+      path: '/asyncapi.json',
+      operationId: 'getAsyncApi',
+      summary: 'What events hold, and the ways to them',
+      responses: json('AsyncAPI 3.0'),
+      write: documents.asyncApi,
+    },
+  ];
+  for (const { write, ...route } of written) {
+    let document: string | undefined;
+    routes.mount({ ...open, ...route }, ({ c }) => {
+      document ??= JSON.stringify(write());
       return c.body(document, 200, { 'Content-Type': 'application/json' });
-    },
-  );
+    });
+  }
 }

@@ -7,6 +7,8 @@ export interface DependencyHealth {
   readonly mode: 'embedded' | 'connected';
   readonly status: HealthStatus;
   readonly latencyMs: number;
+  /** Of its circuit breaker, where it has one: open means that nobody is let through to it now. */
+  readonly breaker?: 'closed' | 'open' | 'half-open';
   readonly error?: string;
 }
 
@@ -16,6 +18,9 @@ export interface Probe {
   readonly mode: 'embedded' | 'connected';
   readonly required: boolean;
   readonly ping: (signal: AbortSignal) => Promise<number>;
+  /** Asked for readiness instead of `ping`: whether it is there at all, however much waits for it. */
+  readonly reach?: (signal: AbortSignal) => Promise<number>;
+  readonly breaker?: () => NonNullable<DependencyHealth['breaker']>;
 }
 
 /** The worst of a set of dependencies, where only a required one can make the whole unhealthy. */

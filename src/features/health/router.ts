@@ -18,6 +18,9 @@ const DependencySchema = z
     mode: z.enum(['embedded', 'connected']),
     status: StatusSchema,
     latencyMs: z.number(),
+    breaker: z.enum(['closed', 'open', 'half-open']).optional().openapi({
+      description: 'Its circuit breaker; while it is open, nobody is let through to it',
+    }),
     error: z.string().optional(),
   })
   .openapi('DependencyHealth');
@@ -77,7 +80,7 @@ export function mountHealth(
       ...open,
       path: '/health/deep',
       operationId: 'getDeepHealth',
-      summary: 'Every dependency with its status and latency',
+      summary: 'Every dependency with its status, latency and circuit breaker',
       responses: {
         200: jsonOf('Healthy or degraded', DeepHealthSchema),
         503: jsonOf('A required dependency does not answer', DeepHealthSchema),

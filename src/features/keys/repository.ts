@@ -7,7 +7,7 @@ export interface KeyRepository {
     key: Pick<ApiKey, 'id' | 'owner' | 'name' | 'scopes' | 'expiresAt'> & { secretHash: Uint8Array },
   ): Promise<void>;
   /** The key with the hash of its secret, unless it is revoked or expired by the clock of the database. */
-  findUsable(id: string): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
+  findUsable(id: string, signal?: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
   list(limit: number): Promise<ApiKey[]>;
   /** Answers whether there was such a key that was not revoked yet. */
   revoke(id: string): Promise<boolean>;
@@ -23,10 +23,13 @@ export function createKeyRepository(sql: Sql): KeyRepository {
         INSERT INTO api_keys (id, owner, name, secret_hash, scopes, expires_at)
         VALUES (${id}, ${owner}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`);
     },
-    async findUsable(id) {
-      const [key] = await runQuery(sql<(ApiKey & { secretHash: Uint8Array })[]>`
-        SELECT ${columns}, secret_hash FROM api_keys
-        WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`);
+    async findUsable(id, signal) {
+      const [key] = await runQuery(
+        sql<(ApiKey & { secretHash: Uint8Array })[]>`
+          SELECT ${columns}, secret_hash FROM api_keys
+          WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+        signal,
+      );
       return key ?? null;
     },
     async list(limit) {

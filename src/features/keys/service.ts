@@ -26,6 +26,8 @@ export interface KeyService {
   isEmpty(): Promise<boolean>;
   /** Who holds the token, or null. Answers at once for a token that was verified in the last seconds. */
   verify(token: string): Principal | null | Promise<Principal | null>;
+  /** Whether the key is neither revoked nor expired, as the database says now. For what lasts longer than a request. */
+  isUsable(id: string, signal: AbortSignal): Promise<boolean>;
   /** Writes down which keys were used since the last time. */
   flushLastUsed(): Promise<void>;
 }
@@ -101,6 +103,7 @@ export function createKeyService(repository: KeyRepository): KeyService {
       }
       return entry.principal;
     },
+    isUsable: async (id, signal) => (await repository.findUsable(id, signal)) !== null,
     async flushLastUsed() {
       if (used.size === 0) return;
       const ids = [...used];

@@ -60,7 +60,7 @@ export function createLedgerRepository(sql: Sql): LedgerRepository {
             UNION ALL
             SELECT 'outbox_missing', t.id::text, 'an outbox row, or an event for each account', 'neither'
               FROM transfers t WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.transfer_id = t.id)
-                AND 2 > (SELECT count(*) FROM (SELECT key, sequence, transfer_id FROM events
+                AND 2 > (SELECT count(DISTINCT key) FROM (SELECT key, sequence, transfer_id FROM events
                            UNION ALL SELECT key, sequence, transfer_id FROM parked_events) e
                           WHERE e.transfer_id = t.id AND (e.key, e.sequence) IN (
                             (t.debit_account_id::text, t.debit_version),

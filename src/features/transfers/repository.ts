@@ -17,7 +17,7 @@ export interface TransferPage {
 
 /** Transfers in PostgreSQL. */
 export interface TransferRepository {
-  /** Posts requests in one transaction, in order. Throws what the driver throws. */
+  /** Posts requests in one transaction, in order. Throws like `countQuery`. */
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
   find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
   listByAccount(
@@ -57,7 +57,8 @@ export function createTransferRepository(sql: Sql): TransferRepository {
     const items = requests.flatMap((request) => request.orders);
     const accounts = numberAccounts(items);
     const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
-    const [row] = await countQuery(sql<[PostedRow]>`
+    const [row] = await countQuery(
+      sql<[PostedRow]>`
       SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
              to_json(states) AS states, to_json(outcomes) AS outcomes,
              to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
@@ -73,7 +74,9 @@ export function createTransferRepository(sql: Sql): TransferRepository {
         ${arrayOf(items.map((item) => accounts.get(item.creditAccountId)!))}::int[],
         ${arrayOf(items.map((item) => item.amount))}::bigint[],
         ${quotedArrayOf(items.map((item) => item.reference))}::text[],
-        ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`);
+        ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`,
+      { tier: 'critical' },
+    );
     waitedMs = row.waitedMs;
     return toResults(requests, row);
   }
@@ -91,7 +94,7 @@ export function createTransferRepository(sql: Sql): TransferRepository {
         if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
     });
     // Throws what the driver throws, like the posting itself: the batch is then run again, and its keys make that safe.
-    const oldRows = oldIds.length === 0 ? [] : await countQuery(selectMany(oldIds));
+    const oldRows = oldIds.length === 0 ? [] : await countQuery(selectMany(oldIds), { tier: 'critical' });
     const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
     i = 0;
     return requests.map((request, r): PostResult => {

@@ -8,7 +8,7 @@ import {
   textSchema,
   UuidSchema,
 } from '../../http/schemas.ts';
-import { BATCH_ITEMS_MAX } from './domain.ts';
+import { BATCH_ITEMS_MAX, type Transfer } from './domain.ts';
 
 const REFERENCE_LENGTH_MAX = 200;
 
@@ -24,6 +24,12 @@ export const TransferSchema = z
     createdAt: TimestampSchema,
   })
   .openapi('Transfer');
+
+/** Whether a value that was kept outside of the database is a transfer, and the one of the id. */
+export function isTransfer(value: unknown, id: string): value is Transfer {
+  const read = TransferSchema.safeParse(value);
+  return read.success && read.data.id === id;
+}
 
 export const NewTransferSchema = z
   .strictObject({

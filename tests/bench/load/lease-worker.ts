@@ -61,6 +61,7 @@ const route: MatchedRoute = {
   resource: null,
   timeoutMs: 30_000,
   bodyLimitBytes: 1024,
+  streamsBody: false,
   compressible: false,
 };
 const request = new Request('http://127.0.0.1/v1/things');

@@ -41,7 +41,8 @@ export async function startDatabase(): Promise<BenchDatabase> {
 
 /** Puts back the same beginning for each measurement: accounts without a transfer, tidy tables, nothing left to flush. */
 export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
-  await sql`TRUNCATE accounts, transfers, outbox, idempotency_keys`;
+  await sql`
+    TRUNCATE accounts, transfers, idempotency_keys, outbox, events, parked_keys, parked_events, inbox, consumer_offsets`;
   await sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
     SELECT md5('a' || n)::uuid, 'owner', 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;

@@ -34,6 +34,14 @@ test('the address that is told can be asked, also where Atlas listens on every i
   expect(announced({ API_HOST: '::' })).toContain('serves on http://[::1]:8000\n');
 });
 
+test('a start says where files are, and tells no key of S3', () => {
+  expect(announced({ ATLAS_DATA_DIR: '/data' })).toContain('files        in /data/objects\n');
+  const keys = { S3_ACCESS_KEY_ID: 'an-id', S3_SECRET_ACCESS_KEY: 'a-secret' };
+  const onS3 = announced({ S3_ENDPOINT: 'http://127.0.0.1:9000', S3_BUCKET: 'atlas', ...keys });
+  expect(onS3).toContain('files        in S3 (http://127.0.0.1:9000), bucket atlas\n');
+  expect(onS3).not.toMatch(/an-id|a-secret/);
+});
+
 test('the key is told where there is a new one, and in production without demo accounts', () => {
   expect(announced({}, [], 'atlas_live_x')).toContain('/v1/transfers');
   const production = announced({ ENVIRONMENT: 'production' }, [], 'atlas_live_x');

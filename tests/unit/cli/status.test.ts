@@ -34,3 +34,10 @@ test('a worker that has said nothing for a second is shown as silent, whatever i
   expect(text).toMatch(/^ +0 +100 +ready /m);
   expect(text).toMatch(/^ +1 +101 +silent 3 s /m);
 });
+
+test('breakers that are not closed are told below the table, and nothing is where all are closed', () => {
+  const open = statusText(clusterStatus([{}, { breakers: { kafka: 'open', s3: 'half-open' } }]));
+  expect(open.split('\n').at(-1)).toBe('Circuit breakers of slot 1: kafka open, s3 half-open');
+  expect(open).not.toContain('slot 0:');
+  expect(statusText(clusterStatus([{}, {}]))).not.toContain('breaker');
+});

@@ -10,6 +10,8 @@ const limit = bodyLimit({
   tooDeep: (depth) => new Error(`over ${depth} levels`),
   notUtf8: () => new Error('not UTF-8'),
   broken: (cause) => new Error('broken', { cause }),
+  stalled: () => new Error('stalled'),
+  cut: (cause) => new Error('cut', { cause }),
 });
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 const declared = (length: number) => ({ ...JSON_TYPE, 'Content-Length': String(length) });
@@ -170,5 +172,38 @@ describe('the layer', () => {
     exchange.abort(reason);
     await expect(Promise.resolve(answered)).rejects.toMatchObject({ message: 'broken', cause: reason });
     expect(reached).toBe(false);
+  });
+});
+
+describe('a route that streams', () => {
+  const streaming = { bodyLimitBytes: LIMIT, streamsBody: true };
+
+  test('gets its body while it arrives, with nothing read before and a connection that stays open', async () => {
+    const { stream, seen } = piecesOf(16, 4);
+    const silences: number[] = [];
+    const { request, exchange } = exchangeOf({ method: 'POST', body: stream }, streaming, {
+      timeout: (_request, seconds) => silences.push(seconds),
+    });
+    const answered = await limit(async (inner) => {
+      expect({ same: inner === request, pulled: seen.pulled }).toEqual({ same: true, pulled: 0 });
+      let length = 0;
+      for await (const piece of exchange.body!) length += piece.byteLength;
+      return new Response(String(length));
+    })(request, exchange);
+    expect({ text: await answered.text(), silences }).toEqual({ text: '64', silences: [0] });
+  });
+
+  test('refuses a body by its declaration before it reads any of it', () => {
+    const { stream, seen } = piecesOf(16, 4);
+    const init = { method: 'POST', headers: declared(LIMIT + 1), body: stream };
+    const { request, exchange } = exchangeOf(init, streaming);
+    expect(() => limit(() => new Response())(request, exchange)).toThrow('over 64 bytes');
+    expect({ pulled: seen.pulled, body: exchange.body }).toEqual({ pulled: 0, body: null });
+  });
+
+  test('has no body where none was sent', () => {
+    const { request, exchange } = exchangeOf({ method: 'POST' }, streaming);
+    expect(now(limit(() => new Response())(request, exchange)).status).toBe(200);
+    expect(exchange.body).toBeNull();
   });
 });

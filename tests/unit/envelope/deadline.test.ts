@@ -43,6 +43,16 @@ describe('the layer', () => {
     expect(wheel.waiting).toBe(0);
   });
 
+  test('waits beyond the range of its wheel', async () => {
+    const wheel = new DeadlineWheel(1, 5);
+    const layer = deadline({ wheel, toProblem: plainProblem, exceeded: () => new Error('too late') });
+    const { request, exchange } = exchangeOf({}, { timeoutMs: 40 });
+    const response = await layer(() => new Promise(() => {}))(request, exchange);
+    expect(await response.text()).toBe('too late');
+    expect(performance.now()).toBeGreaterThanOrEqual(exchange.deadlineMs);
+    expect(wheel.waiting).toBe(0);
+  });
+
   test('answers for a handler that is too slow, and aborts the signal that the handler holds', async () => {
     const { layer } = deadlineLayer();
     const { request, exchange } = exchangeOf({}, { timeoutMs: 3 });

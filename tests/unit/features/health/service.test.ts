@@ -23,6 +23,20 @@ describe('deep health', () => {
     });
   });
 
+  test('tells the circuit breaker of one that has one, as it is after the question', async () => {
+    let state: 'closed' | 'open' = 'closed';
+    const ping = async () => {
+      state = 'open';
+      throw new Error('away');
+    };
+    const probe = { ...probeOf('kafka', ping, false), breaker: () => state };
+    const health = createHealthService([probe], { draining: false }, migrated);
+    expect(await health.deep()).toMatchObject({
+      status: 'degraded',
+      dependencies: [{ name: 'kafka', status: 'unhealthy', breaker: 'open' }],
+    });
+  });
+
   test('calls a slow one degraded', async () => {
     const slow = probeOf('postgresql', async () => 501);
     const health = createHealthService([slow], { draining: false }, migrated);
@@ -69,6 +83,19 @@ describe('deep health', () => {
   });
 });
 
+test('however many ask at a time, nothing is asked more than once for them, and anew for whoever comes later', async () => {
+  let asked = 0;
+  let looked = 0;
+  const counting = probeOf('postgresql', async () => ++asked);
+  const health = createHealthService([counting], { draining: false }, async () => ++looked > 0);
+  await Promise.all(Array.from({ length: 50 }, () => health.deep()));
+  expect(asked).toBe(1);
+  await Promise.all(Array.from({ length: 50 }, () => health.ready()));
+  expect([asked, looked]).toEqual([2, 1]);
+  await health.ready();
+  expect([asked, looked]).toEqual([3, 2]);
+});
+
 describe('readiness', () => {
   test('is there when the required ones answer and the database is migrated', async () => {
     const probes = [probeOf('postgresql', answers), probeOf('redis', fails, false)];
@@ -91,10 +118,41 @@ describe('readiness', () => {
     expect(await health.ready()).toEqual({ ready: false, reasons: ['postgresql does not answer'] });
   });
 
-  test('is gone when the database is not migrated, or nobody can tell', async () => {
-    for (const isMigrated of [async () => false, fails]) {
-      const health = createHealthService([probeOf('postgresql', answers)], { draining: false }, isMigrated);
-      expect(await health.ready()).toEqual({ ready: false, reasons: ['the database is not migrated'] });
-    }
+  test('is gone when asking whether the database is migrated takes too long', async () => {
+    const limit = new AbortController();
+    const timeout = spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal);
+    const health = createHealthService([], { draining: false }, () => new Promise(() => {}));
+    const asked = health.ready();
+    await new Promise(setImmediate);
+    timeout.mockRestore();
+    limit.abort(new Error('too long'));
+    expect(await asked).toMatchObject({ ready: false });
+  });
+
+  test('is gone when the database is not migrated, and when nobody can tell, which is something else', async () => {
+    const reasonsOf = async (isMigrated: () => Promise<boolean>) =>
+      createHealthService([probeOf('postgresql', answers)], { draining: false }, isMigrated).ready();
+    expect(await reasonsOf(async () => false)).toEqual({
+      ready: false,
+      reasons: ['the database is not migrated'],
+    });
+    expect(await reasonsOf(fails)).toEqual({
+      ready: false,
+      reasons: ['the database does not tell whether it is migrated'],
+    });
+  });
+
+  test('stays when the database is there and has too much to do to say again that it is migrated', async () => {
+    let isMigrated: () => Promise<boolean> = migrated;
+    const busy = { ...probeOf('postgresql', fails), reach: answers };
+    const health = createHealthService([busy], { draining: false }, () => isMigrated());
+    expect(await health.ready()).toEqual({ ready: true, reasons: [] });
+    isMigrated = fails;
+    expect(await health.ready()).toEqual({ ready: true, reasons: [] });
+    expect(await health.deep()).toMatchObject({ status: 'unhealthy' });
+    isMigrated = async () => false;
+    expect(await health.ready()).toMatchObject({ ready: false });
+    isMigrated = fails;
+    expect(await health.ready()).toMatchObject({ ready: false });
   });
 });

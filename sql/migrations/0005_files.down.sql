@@ -1,0 +1,2 @@
+DROP FUNCTION begin_upload;
+DROP TABLE files, object_realm;

@@ -1,0 +1,41 @@
+import type { ConsumerFigures } from './event-log.ts';
+import type { Applied } from './inbox.ts';
+
+type Mutable = { -readonly [K in keyof ConsumerFigures]: ConsumerFigures[K] };
+
+/** What the consumers of this process have done. There are as many as the code names, so the labels are bounded. */
+export class ConsumerCounts {
+  readonly #byConsumer = new Map<string, Mutable>();
+
+  #of(consumer: string): Mutable {
+    let counts = this.#byConsumer.get(consumer);
+    if (counts === undefined) {
+      counts = { consumer, handled: 0, repeated: 0, recovered: 0, foreign: 0, failures: 0, lag: 0 };
+      this.#byConsumer.set(consumer, counts);
+    }
+    return counts;
+  }
+
+  add(consumer: string, { handled, repeated, recovered }: Applied): void {
+    const counts = this.#of(consumer);
+    counts.handled += handled;
+    counts.repeated += repeated;
+    counts.recovered += recovered;
+  }
+
+  addForeign(consumer: string): void {
+    this.#of(consumer).foreign++;
+  }
+
+  fail(consumer: string): void {
+    this.#of(consumer).failures++;
+  }
+
+  setLag(consumer: string, lag: number): void {
+    this.#of(consumer).lag = lag;
+  }
+
+  figures(): readonly ConsumerFigures[] {
+    return [...this.#byConsumer.values()].map((counts) => ({ ...counts }));
+  }
+}

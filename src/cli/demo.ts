@@ -1,0 +1,52 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { FAULTS, type Fault } from './demo/faults.ts';
+import { runDemo } from './demo/run-demo.ts';
+import { table } from './output.ts';
+
+const SECONDS = 5;
+const SECONDS_MAX = 600;
+const INTERRUPTED = 130;
+
+export function addDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('start an Atlas of its own, let something fail under load, and tell what was seen and lost')
+    .option('--list', 'show the faults')
+    .option('--fault <name>', 'the fault', parseFault)
+    .option('--seconds <seconds>', 'how long it lasts', parseSeconds, SECONDS)
+    .addHelpText('after', `\nFaults:\n${listText()}\n\nNothing of another Atlas on this machine is touched.`)
+    .action(async ({ list, fault, seconds }: { list?: boolean; fault?: Fault; seconds: number }) => {
+      if (list || fault === undefined) return console.log(listText());
+      const controller = new AbortController();
+      const stop = () => controller.abort(new Error('The demo was stopped.'));
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+      try {
+        const isKept = await runDemo(fault, {
+          seconds,
+          print: (line) => console.log(line),
+          signal: controller.signal,
+        });
+        process.exit(isKept ? 0 : 1);
+      } catch (error) {
+        if (controller.signal.aborted) process.exit(INTERRUPTED);
+        throw error;
+      }
+    });
+}
+
+function listText(): string {
+  const rows = FAULTS.map(({ name, happens, services }) => [name, happens, services.join(', ') || 'nothing']);
+  return table(['fault', 'what happens', 'needs'], rows);
+}
+
+function parseFault(name: string): Fault {
+  const fault = FAULTS.find((known) => known.name === name);
+  if (fault) return fault;
+  throw new InvalidArgumentError(`There are: ${FAULTS.map((known) => known.name).join(', ')}.`);
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${SECONDS_MAX}.`);
+}

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { CHUNK_BYTES, DIGEST_BYTES, type Digests } from './domain.ts';
+
+const sha256 = () => createHash('sha256');
+
+/** Hashes bytes while they come by: the whole, and each chunk for itself. Keeps 32 bytes of each chunk. */
+export class ChunkDigests {
+  readonly #whole = sha256();
+  #chunk = sha256();
+  #inChunk = 0;
+  #digests = new Uint8Array(64 * DIGEST_BYTES);
+  #count = 0;
+  sizeBytes = 0;
+
+  add(bytes: Uint8Array): void {
+    this.#whole.update(bytes);
+    this.sizeBytes += bytes.byteLength;
+    for (let at = 0; at < bytes.byteLength; ) {
+      const part = bytes.subarray(at, at + CHUNK_BYTES - this.#inChunk);
+      this.#chunk.update(part);
+      this.#inChunk += part.byteLength;
+      at += part.byteLength;
+      if (this.#inChunk === CHUNK_BYTES) this.#endChunk();
+    }
+  }
+
+  /** Ends it. Call it once, when all bytes came by. */
+  end(): Digests {
+    if (this.#inChunk > 0) this.#endChunk();
+    return {
+      sizeBytes: this.sizeBytes,
+      sha256: this.#whole.digest(),
+      chunks: this.#digests.slice(0, this.#count * DIGEST_BYTES),
+    };
+  }
+
+  #endChunk(): void {
+    if ((this.#count + 1) * DIGEST_BYTES > this.#digests.byteLength) {
+      const larger = new Uint8Array(this.#digests.byteLength * 2);
+      larger.set(this.#digests);
+      this.#digests = larger;
+    }
+    this.#digests.set(this.#chunk.digest(), this.#count * DIGEST_BYTES);
+    this.#count++;
+    this.#chunk = sha256();
+    this.#inChunk = 0;
+  }
+}
+
+/** Whether the bytes of a chunk are the ones that were stored. */
+export function isChunk(bytes: Uint8Array, digest: Uint8Array): boolean {
+  return sha256().update(bytes).digest().equals(digest);
+}

@@ -1,0 +1,206 @@
+import type { ObjectStore } from '../../adapters/object-store.ts';
+import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import {
+  type AnnouncedFile,
+  DIGEST_BYTES,
+  type Digests,
+  type FileRecord,
+  type StoredFile,
+} from './domain.ts';
+
+/** The bytes of files, as this feature reaches them. */
+export type FileObjects = ObjectStore;
+
+/** A new row: of bytes that come straight to Atlas size and digest are not known yet. */
+export type NewFile = Pick<FileRecord, 'id' | 'owner'> &
+  Pick<AnnouncedFile, 'name' | 'mediaType'> &
+  Partial<Pick<AnnouncedFile, 'sizeBytes' | 'sha256'>>;
+
+/** What is known of files, in PostgreSQL. Ids of files sort by age. */
+export interface FileRepository {
+  /** Begins the keys of all objects of this database. */
+  realm(): Promise<string>;
+  /** Writes the row of an upload, or answers null when its owner has `uploadsMax` under way. */
+  begin(
+    file: NewFile,
+    leaseSeconds: number,
+    uploadsMax: number,
+    signal?: AbortSignal,
+  ): Promise<FileRecord | null>;
+  /** Has the upload live for so many seconds from now. */
+  renew(id: string, leaseSeconds: number): Promise<void>;
+  /** Makes the file readable and tells of it, in one transaction. Null where it is not being uploaded any more. */
+  store(id: string, mediaType: string, digests: Digests): Promise<StoredFile | null>;
+  /**
+   * Gives an upload up. Answers whether its object may be deleted, which it may not where the file is stored after all.
+   */
+  abandon(id: string): Promise<boolean>;
+  /** What is uploading or stored. */
+  find(id: string, signal?: AbortSignal): Promise<FileRecord | null>;
+  /** The digests of chunks from `first` on; fewer where there are no more, none where there is no such file. */
+  chunkDigests(id: string, first: number, count: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Stored files of the owner, oldest first. */
+  list(owner: string, after: string | null, limit: number, signal?: AbortSignal): Promise<StoredFile[]>;
+  /** Ends the file for its readers and tells of it, in one transaction. False where the owner has no such file. */
+  delete(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
+  /** Removes the row of a file whose object is gone. */
+  forget(id: string): Promise<void>;
+  /** Gives up uploads that nobody renews; answers how many. */
+  expire(limit: number): Promise<number>;
+  /** Files whose object has still to go, and then their row. */
+  listDeleting(after: string | null, limit: number): Promise<string[]>;
+  /** Stored files of all owners, in the order of their ids. */
+  listStored(after: string | null, limit: number): Promise<StoredFile[]>;
+  /** Which of the ids have a row, in any state. */
+  known(ids: readonly string[]): Promise<Set<string>>;
+}
+
+type Row = Omit<FileRecord, 'createdAt' | 'sha256'> & { createdAt: Date; sha256: Buffer | null };
+
+export function createFileRepository(sql: Sql): FileRepository {
+  const columns = sql`id, owner, state, name, media_type, size_bytes, sha256, created_at`;
+  let realm: Promise<string> | null = null;
+
+  async function readRealm(): Promise<string> {
+    const [row] = await runQuery(sql<[{ realm: string }]>`SELECT realm FROM object_realm`);
+    return row.realm;
+  }
+
+  return {
+    realm() {
+      realm ??= readRealm().catch((error: unknown) => {
+        realm = null;
+        throw error;
+      });
+      return realm;
+    },
+    async begin(file, leaseSeconds, uploadsMax, signal) {
+      const { id, owner, name, mediaType, sizeBytes = null, sha256 } = file;
+      const digest = sha256 === undefined ? null : Buffer.from(sha256, 'hex');
+      const [row] = await runQuery(
+        sql<Row[]>`
+          SELECT ${columns} FROM begin_upload(
+            ${id}, ${owner}, ${name}, ${mediaType}, ${sizeBytes}, ${digest}, ${leaseSeconds}, ${uploadsMax})`,
+        signal,
+      );
+      return row ? toFile(row) : null;
+    },
+    async renew(id, leaseSeconds) {
+      await runQuery(sql`
+        UPDATE files SET expires_at = greatest(expires_at, now() + ${leaseSeconds}::float8 * interval '1 second')
+        WHERE id = ${id} AND state = 'uploading'`);
+    },
+    async store(id, mediaType, { sizeBytes, sha256, chunks }) {
+      const [row] = await runQuery(
+        sql<Row[]>`
+          WITH stored AS (
+            UPDATE files SET state = 'stored', media_type = ${mediaType}, size_bytes = ${sizeBytes},
+              sha256 = ${Buffer.from(sha256)}, chunks = ${Buffer.from(chunks)}, expires_at = NULL
+            WHERE id = ${id} AND state = 'uploading' RETURNING *
+          ), told AS (
+            INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+            SELECT owner, 'file.stored.v1', id::text, 1, now(), jsonb_build_object('fileId', id, 'name', name,
+              'mediaType', media_type, 'sizeBytes', size_bytes, 'sha256', encode(sha256, 'hex')) FROM stored
+          )
+          SELECT ${columns} FROM stored`,
+      );
+      return row ? (toFile(row) as StoredFile) : null;
+    },
+    async abandon(id) {
+      // The row is locked before its state is looked at: the commit of `store` may be under way, its answer lost.
+      const [row] = await runQuery(
+        sql<[{ free: boolean }]>`
+          WITH found AS (
+            SELECT id, state FROM files WHERE id = ${id} FOR UPDATE
+          ), abandoned AS (
+            UPDATE files f SET state = 'deleting', expires_at = NULL FROM found
+            WHERE f.id = found.id AND found.state = 'uploading'
+          )
+          SELECT NOT EXISTS (SELECT FROM found WHERE state = 'stored') AS free`,
+      );
+      return row.free;
+    },
+    async find(id, signal) {
+      const [row] = await runQuery(
+        sql<Row[]>`
+          SELECT ${columns} FROM files
+          WHERE id = ${id} AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
+        signal,
+      );
+      return row ? toFile(row) : null;
+    },
+    async chunkDigests(id, first, count, signal) {
+      const [row] = await runQuery(
+        sql<{ digests: Buffer }[]>`
+          SELECT substring(chunks FROM ${first * DIGEST_BYTES + 1}::int FOR ${count * DIGEST_BYTES}::int) AS digests
+          FROM files WHERE id = ${id} AND state = 'stored'`,
+        signal,
+      );
+      return row?.digests ?? new Uint8Array();
+    },
+    async list(owner, after, limit, signal) {
+      const rows = await runQuery(
+        sql<Row[]>`
+          SELECT ${columns} FROM files
+          WHERE owner = ${owner} AND state = 'stored' ${after === null ? sql`` : sql`AND id > ${after}`}
+          ORDER BY id LIMIT ${limit}`,
+        signal,
+      );
+      return rows.map(toFile) as StoredFile[];
+    },
+    async delete(owner, id, signal) {
+      const rows = await runQuery(
+        sql`
+          WITH found AS (
+            SELECT id, state FROM files
+            WHERE id = ${id} AND owner = ${owner}
+              AND (state = 'stored' OR (state = 'uploading' AND expires_at > now())) FOR UPDATE
+          ), gone AS (
+            UPDATE files f SET state = 'deleting', expires_at = NULL FROM found WHERE f.id = found.id
+            RETURNING f.id, f.owner, found.state
+          ), told AS (
+            INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+            SELECT owner, 'file.deleted.v1', id::text, 2, now(), jsonb_build_object('fileId', id) FROM gone
+            WHERE state = 'stored'
+          )
+          SELECT id FROM gone`,
+        signal,
+      );
+      return rows.length === 1;
+    },
+    async forget(id) {
+      await runQuery(sql`DELETE FROM files WHERE id = ${id} AND state = 'deleting'`);
+    },
+    async expire(limit) {
+      const rows = await runQuery(sql`
+        UPDATE files SET state = 'deleting', expires_at = NULL
+        WHERE state = 'uploading' AND id IN (
+          SELECT id FROM files WHERE state = 'uploading' AND expires_at <= now()
+          ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`);
+      return rows.count;
+    },
+    async listDeleting(after, limit) {
+      const rows = await runQuery(sql<{ id: string }[]>`
+        SELECT id FROM files WHERE state = 'deleting' ${after === null ? sql`` : sql`AND id > ${after}`}
+        ORDER BY id LIMIT ${limit}`);
+      return rows.map(({ id }) => id);
+    },
+    async listStored(after, limit) {
+      const rows = await runQuery(sql<Row[]>`
+        SELECT ${columns} FROM files WHERE state = 'stored' ${after === null ? sql`` : sql`AND id > ${after}`}
+        ORDER BY id LIMIT ${limit}`);
+      return rows.map(toFile) as StoredFile[];
+    },
+    async known(ids) {
+      const list = `{${ids.join(',')}}`;
+      const rows = await runQuery(
+        sql<{ id: string }[]>`SELECT id FROM files WHERE id = ANY (${list}::uuid[])`,
+      );
+      return new Set(rows.map(({ id }) => id));
+    },
+  };
+}
+
+function toFile({ createdAt, sha256, ...row }: Row): FileRecord {
+  return { ...row, sha256: sha256?.toString('hex') ?? null, createdAt: createdAt.toISOString() };
+}

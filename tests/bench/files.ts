@@ -1,0 +1,186 @@
+import { parseArgs } from 'node:util';
+import { installVersitygw, startVersitygw } from '../../infra/versitygw.ts';
+import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
+import { connectTo, type FilesClient, filesClient, type Transfer } from './files/client.ts';
+import { peakDuring, residentMebibytes, workerOf } from './files/memory.ts';
+import { undoAll, undoAtEnd, undoOnSignals } from './support/clean-up.ts';
+import { type BenchDatabase, startDatabase } from './support/database.ts';
+import { freshFolder } from './support/folders.ts';
+import { inRepository, startServer } from './support/processes.ts';
+import { progress } from './support/progress.ts';
+import { writeReport } from './support/report.ts';
+import { alignedTable, decimal } from './support/statistics.ts';
+import { atMost, type Target, targetsTable } from './targets.ts';
+
+const USAGE = `Measures the speed and the memory of an upload and a download through one worker of Atlas.
+
+  npm run bench:files -- [--quick]
+
+  --quick   128 MiB instead of 1 GiB, to try the benchmark itself`;
+const NOTES = `Peak is the most that was resident in the worker during the transfer, growth that less what was after a file of 16 MiB had
+gone both ways. Client, Atlas, PostgreSQL and the object store share the machine; client and Atlas hash every byte.`;
+const MIB = 1_048_576;
+// In several parts and pieces, so that all code has run once: growth is then what the size of a file costs.
+const WARM_UP_BYTES = 16 * MIB;
+const GROWTH_MEBIBYTES_MAX = 64;
+const PAUSE_MS = 3000;
+const BUCKET = 'atlas-bench';
+
+/** An object store that Atlas is measured with. */
+interface Store {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, string>>;
+  /** Has it answer nothing for a while; null where it has no process of its own. */
+  readonly pause: (() => Promise<void>) | null;
+}
+
+interface Row {
+  readonly store: string;
+  readonly transfer: string;
+  readonly seconds: number;
+  readonly mebibytesPerSecond: number;
+  readonly peakMebibytes: number;
+  readonly growthMebibytes: number;
+}
+
+async function bench(): Promise<void> {
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help) return console.log(USAGE);
+  const plan = {
+    mode: values.quick ? 'quick' : 'full',
+    sizeBytes: (values.quick ? 128 : 1024) * MIB,
+  } as const;
+  requireBenchMachine();
+  undoOnSignals();
+  const conditions = readConditions(plan);
+  const database = await startDatabase();
+  const rows: Row[] = [];
+  for (const store of [directory(), await s3()])
+    rows.push(...(await measure(store, plan.sizeBytes, database)));
+  const targets = rows.map(
+    ({ store, transfer, growthMebibytes }): Target =>
+      atMost(`${store}, ${transfer}: growth of memory`, growthMebibytes, GROWTH_MEBIBYTES_MAX, 'MiB', 0),
+  );
+  const file = await writeReport('files', { conditions, rows, targets });
+  const sections = [conditionsText(conditions), `${table(rows)}\n\n${NOTES}`, targetsTable(targets)];
+  console.log(`\n${[...sections, `Written to ${file}`].join('\n\n')}`);
+  if (targets.some(({ verdict }) => verdict === 'missed')) process.exitCode = 1;
+}
+
+function directory(): Store {
+  return { name: 'directory', settings: {}, pause: null };
+}
+
+async function s3(): Promise<Store> {
+  progress('starting versitygw');
+  await installVersitygw();
+  const server = await startVersitygw(freshFolder(), BUCKET);
+  undoAtEnd(() => server.end('SIGKILL'));
+  return {
+    name: 'S3',
+    settings: {
+      S3_ENDPOINT: server.endpoint,
+      S3_BUCKET: BUCKET,
+      S3_ACCESS_KEY_ID: server.accessKeyId,
+      S3_SECRET_ACCESS_KEY: server.secretAccessKey,
+    },
+    async pause() {
+      server.signal('SIGSTOP');
+      await Bun.sleep(PAUSE_MS);
+      server.signal('SIGCONT');
+    },
+  };
+}
+
+/** All transfers with one store, through an Atlas of their own. */
+async function measure(store: Store, sizeBytes: number, database: BenchDatabase): Promise<Row[]> {
+  const atlas = await startServer([process.execPath, inRepository('src/main.ts'), 'serve'], {
+    env: {
+      ENVIRONMENT: 'production',
+      DATABASE_URL: database.url,
+      API_PORT: '0',
+      API_WORKERS: '1',
+      ATLAS_DATA_DIR: freshFolder(),
+      ...store.settings,
+    },
+  });
+  const client = filesClient(atlas.url, database.apiKey);
+  await client.delete(await client.download(await client.upload(WARM_UP_BYTES)));
+  const worker = workerOf(atlas.pid);
+  const before = residentMebibytes(worker);
+  const rows: Row[] = [];
+  const run = async (transfer: string, work: () => Promise<Transfer>) => {
+    progress(`${store.name}: ${transfer}`);
+    const { result, peakMebibytes } = await peakDuring(worker, work);
+    const mebibytesPerSecond = result.sizeBytes / MIB / result.seconds;
+    const growthMebibytes = peakMebibytes - before;
+    rows.push({
+      store: store.name,
+      transfer,
+      seconds: result.seconds,
+      mebibytesPerSecond,
+      peakMebibytes,
+      growthMebibytes,
+    });
+    return result;
+  };
+  await transfers(run, client, sizeBytes, store, atlas.url, database.apiKey);
+  await atlas.stop();
+  return rows;
+}
+
+async function transfers(
+  run: (transfer: string, work: () => Promise<Transfer>) => Promise<Transfer>,
+  client: FilesClient,
+  sizeBytes: number,
+  { pause }: Store,
+  url: string,
+  apiKey: string,
+): Promise<void> {
+  const file = await run('upload', () => client.upload(sizeBytes));
+  await run('download', () => client.download(file));
+  await run('download that is not read for 3 s', async () => {
+    await unread(url, apiKey, file.id);
+    return { ...file, seconds: Number.NaN };
+  });
+  if (pause)
+    await client.delete(await run('upload, S3 stands still for 3 s', () => client.upload(sizeBytes, pause)));
+  await client.delete(file);
+}
+
+/** Asks for the file over a bare socket and reads nothing: what has left Atlas then is what the kernel holds. */
+async function unread(url: string, apiKey: string, id: string): Promise<void> {
+  const { host } = new URL(url);
+  const socket = await connectTo(url);
+  socket.pause();
+  socket.write(
+    `GET /v1/files/${id}/content HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${apiKey}\r\n\r\n`,
+  );
+  await Bun.sleep(PAUSE_MS);
+  socket.destroy();
+}
+
+function table(rows: readonly Row[]): string {
+  const cells = rows.map(
+    ({ store, transfer, seconds, mebibytesPerSecond, peakMebibytes, growthMebibytes }) => [
+      `${store}: ${transfer}`,
+      Number.isNaN(seconds) ? '–' : decimal(seconds, 1),
+      Number.isNaN(seconds) ? '–' : decimal(mebibytesPerSecond, 0),
+      decimal(peakMebibytes, 0),
+      decimal(growthMebibytes, 0),
+    ],
+  );
+  return alignedTable(['transfer', 's', 'MiB/s', 'peak MiB', 'growth MiB'], cells);
+}
+
+try {
+  await bench();
+} catch (error) {
+  console.error(`\n${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+} finally {
+  await undoAll();
+}
+process.exit();

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { EventWorld } from '../contract/event-world.ts';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { makeFolder, removeFolder, runAtlas } from './atlas-process.ts';
+
+const TIMEOUT_MS = 60_000;
+let folder: string;
+let world: EventWorld;
+beforeAll(async () => {
+  folder = await makeFolder();
+  world = await EventWorld.open('postgresql');
+}, START_TIMEOUT_MS);
+afterAll(async () => {
+  await world.close();
+  await removeFolder(folder);
+});
+
+const atlas = (...args: string[]) => runAtlas(folder, ['events', ...args], { DATABASE_URL: world.url });
+
+test(
+  'atlas events shows what waits and what stopped, and has a key tried again that was mended',
+  async () => {
+    expect((await atlas('parked')).stdout).toBe('No key is parked.\n');
+    for (const sequence of [0, 2]) await world.tell('the-key', sequence);
+    await world.relayAll();
+    await world.tell('waits', 0);
+    const status = await atlas();
+    expect(status.stdout).toMatch(/^to be sent +1 row, the oldest for less than a second$/m);
+    expect(status.stdout).toContain('parked       1 key with 1 event:');
+    expect(status.stdout).toContain('relay        none works now');
+    const listed = await atlas('parked');
+    expect(listed.stdout).toMatch(/^the-key +\S+Z +1 +parked +event 2 does not follow event 0$/m);
+
+    const unknown = await atlas('retry', 'another');
+    expect({ code: unknown.code, stdout: unknown.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(unknown.stderr).toContain('the key another is not parked');
+    expect((await atlas('retry')).stderr).toContain('it takes one key, or --all');
+    expect((await atlas('retry', 'the-key', '--all')).code).toBe(1);
+    const retried = await atlas('retry', 'the-key');
+    expect(retried).toMatchObject({ code: 0, stderr: '' });
+    expect(retried.stdout).toStartWith('1 key is tried again');
+    expect(JSON.parse((await atlas('parked', '--json')).stdout)).toMatchObject([
+      { key: 'the-key', retry: true },
+    ]);
+    expect(JSON.parse((await atlas('status', '--json')).stdout)).toMatchObject({ unsent: 1, parkedKeys: 1 });
+  },
+  TIMEOUT_MS,
+);

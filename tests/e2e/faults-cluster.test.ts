@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { freshDatabase } from '../support/database.ts';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { createClient } from './atlas-client.ts';
+import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { startLoad } from './load.ts';
+import { startPayments } from './payments.ts';
+
+const FAULT_TIMEOUT_MS = 90_000;
+
+/** A worker that is sent SIGUSR2 computes for so long, as one request that is too large would have it. */
+const STALL = `process.on('SIGUSR2', () => {
+  const endMs = performance.now() + 200;
+  while (performance.now() < endMs);
+});`;
+
+let databaseUrl: string;
+let sql: Sql;
+let folders: string[];
+let hosts: AtlasProcess[];
+beforeEach(async () => {
+  databaseUrl = await freshDatabase();
+  sql = openPostgres({ url: databaseUrl, connectionsMax: 2, timeoutSeconds: 10 });
+  folders = [];
+  hosts = [];
+}, START_TIMEOUT_MS);
+afterEach(async () => {
+  for (const host of hosts) await host.end('SIGKILL');
+  await sql.end();
+  for (const folder of folders) await removeFolder(folder);
+}, START_TIMEOUT_MS);
+
+/** One more host: a supervisor and two workers on the database, with nothing else in common with the others. */
+async function startHost(
+  prepare: (folder: string) => Promise<unknown> = async () => {},
+): Promise<AtlasProcess> {
+  const folder = await makeFolder();
+  folders.push(folder);
+  await prepare(folder);
+  const host = await startAtlas(folder, { DATABASE_URL: databaseUrl, API_WORKERS: '2' });
+  hosts.push(host);
+  return host;
+}
+
+interface ListedEvent {
+  readonly id: string;
+  readonly subject: string;
+  readonly sequence: string;
+  readonly data: { readonly reference?: string };
+}
+
+/** Callers who pay at one host after the other, and repeat each payment under its key until it was answered for good. */
+function payAt(all: readonly AtlasProcess[], key: string) {
+  const paid = new Set<string>();
+  const statuses = new Map(all.map((host) => [host, new Set<number>()]));
+  let stopped = false;
+  async function pay(): Promise<void> {
+    while (!stopped) {
+      const reference = crypto.randomUUID();
+      const transfer = {
+        debitAccountId: DEMO_ACCOUNTS.bank,
+        creditAccountId: DEMO_ACCOUNTS.bob,
+        amount: 1,
+        reference,
+      };
+      for (let turn = Math.floor(Math.random() * all.length); !paid.has(reference); turn++) {
+        const host = all[turn % all.length]!;
+        const answer = await createClient(host.url, key).post('/v1/transfers', transfer, reference);
+        if (answer !== null) statuses.get(host)!.add(answer.status);
+        if (answer?.status === 201) paid.add(reference);
+      }
+    }
+  }
+  const paying = Promise.all(Array.from({ length: 4 }, pay));
+  return {
+    paid,
+    statusesOf: (host: AtlasProcess) => statuses.get(host)!,
+    stop: () => {
+      stopped = true;
+      return paying;
+    },
+  };
+}
+
+const pidsOf = async ({ pid, status }: AtlasProcess) => [
+  pid,
+  ...(await status()).slots.flatMap(({ worker }) => worker?.pid ?? []),
+];
+/** The host part of a metric, of whichever worker answers. */
+async function metric({ url }: AtlasProcess, line: RegExp): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`, { keepalive: false })).text();
+  return Number(line.exec(text)?.[1] ?? 0);
+}
+
+test(
+  'a host that is lost with its relay: another host sends on what the lost one had left, in order and once',
+  async () => {
+    const [first, second] = [await startHost(), await startHost()];
+    const key = first.key!;
+    const leads = (host: AtlasProcess) => metric(host, /^atlas_relay_leading (\d)/m);
+    await until(async () => (await leads(first)) === 1);
+    expect(await leads(second)).toBe(0);
+    const callers = payAt([first, second], key);
+    await until(() => callers.paid.size > 200);
+    const pids = await pidsOf(first);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await until(() => pids.every((pid) => !isAlive(pid)));
+    await until(async () => (await leads(second)) === 1);
+    const before = callers.paid.size;
+    await until(() => callers.paid.size > before + 200);
+    await callers.stop();
+    // The host that is left refused nobody.
+    expect([...callers.statusesOf(second)]).toEqual([201]);
+    await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0);
+    const client = createClient(second.url, key);
+    const events = await client.list<ListedEvent>('/v1/events', 'events');
+    expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
+    for (const [subject, ofKey] of Map.groupBy(events, (event) => event.subject))
+      expect({ subject, sequences: ofKey.map(({ sequence }) => Number(sequence)) }).toEqual({
+        subject,
+        sequences: ofKey.map((_, place) => place),
+      });
+    // Each payment has one event at either account, whichever host it was sent to, and however often.
+    const told = events.flatMap(({ data }) =>
+      callers.paid.has(data.reference ?? '') ? data.reference! : [],
+    );
+    expect(told.sort()).toEqual([...callers.paid, ...callers.paid].sort());
+    const [row] = await sql<[{ versions: number }]>`SELECT sum(version + 1)::int AS versions FROM accounts`;
+    expect(events).toHaveLength(row.versions);
+    expect(await client.get('/v1/ledger/verification')).toMatchObject({ ok: true, discrepancies: [] });
+  },
+  FAULT_TIMEOUT_MS,
+);
+
+test(
+  'a worker whose loop is stalled again and again refuses what it cannot do, and the other one serves',
+  async () => {
+    const host = await startHost(async (folder) => {
+      await Bun.write(join(folder, 'stall.ts'), STALL);
+      await Bun.write(join(folder, 'bunfig.toml'), 'preload = ["./stall.ts"]');
+    });
+    const [victim, other] = (await host.status()).slots.map(({ worker }) => worker!.pid);
+    const options = { callers: 64, keepAlive: false, headers: { Authorization: `Bearer ${host.key}` } };
+    const load = startLoad(host.url, options);
+    const stalling = setInterval(() => process.kill(victim!, 'SIGUSR2'), 300);
+    const refusals = () =>
+      metric(
+        host,
+        /^atlas_shedding_decisions_total\{tier="default",decision="refused",reason="loop"\} (\d+)/m,
+      );
+    await until(async () => (await refusals()) > 20);
+    const answered = load.answered();
+    await until(() => load.answered() > answered + 500);
+    clearInterval(stalling);
+    const { failed } = await load.stop();
+    // Nobody is cut off or forgotten: who is not served is told to come back.
+    expect([...new Set(failed)]).toEqual(['status 429']);
+    const { slots } = await host.status();
+    expect(slots.map(({ worker, restarts }) => [worker?.pid, restarts])).toEqual([
+      [victim, 0],
+      [other, 0],
+    ]);
+    const payments = await startPayments(host.url, host.key!);
+    await until(() => payments.acknowledged > 50);
+    await payments.settle();
+  },
+  FAULT_TIMEOUT_MS,
+);

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { createClient } from './atlas-client.ts';
+import { until } from './atlas-process.ts';
+import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
+import { type Payments, startPayments } from './payments.ts';
+
+const FAULT_TIMEOUT_MS = 120_000;
+
+interface ListedEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string;
+  readonly sequence: string;
+  readonly data: { readonly reference?: string };
+}
+
+describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
+  let faulty: FaultyAtlas;
+  let url: string;
+  beforeAll(async () => {
+    faulty = await startFaultyAtlas({ kafka: true });
+    url = faulty.atlas.url;
+  }, START_TIMEOUT_MS);
+  afterAll(() => faulty?.stop(), START_TIMEOUT_MS);
+
+  async function payWell(): Promise<Payments> {
+    const payments = await startPayments(url, faulty.key);
+    await until(() => payments.acknowledged > 40);
+    payments.forget();
+    return payments;
+  }
+
+  /** Every payment of these tests is in the list of events twice, once for each account, in order and without a gap. */
+  async function expectEveryEvent(payments: Payments): Promise<void> {
+    const client = createClient(url, faulty.key);
+    const read = () => client.list<ListedEvent>('/v1/events', 'events');
+    let events: ListedEvent[] = [];
+    const isThere = async () => {
+      events = await read();
+      const paid = new Set(events.flatMap(({ data }) => data.reference ?? []));
+      return paid.size >= payments.acknowledged;
+    };
+    console.log(
+      `every event is there ${Math.round(await timeUntil('every payment has its events', isThere))} ms later`,
+    );
+    expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
+    const sequences = Map.groupBy(events, ({ subject }) => subject);
+    for (const [subject, ofKey] of sequences)
+      expect({ subject, sequences: ofKey.map(({ sequence }) => Number(sequence)) }).toEqual({
+        subject,
+        sequences: ofKey.map((_, place) => place + Number(ofKey[0]!.sequence)),
+      });
+  }
+
+  async function expectUnharmed(payments: Payments): Promise<void> {
+    const before = payments.acknowledged;
+    await until(() => payments.acknowledged > before + 200);
+    expect([...payments.statuses.keys()]).toEqual([201]);
+    for (const path of ['/health/live', '/health/ready']) expect(await statusOf(`${url}${path}`)).toBe(200);
+  }
+
+  test(
+    'is down: every write goes on, its events wait and arrive in order when it is back',
+    async () => {
+      const payments = await payWell();
+      await faulty.kafka!.kill();
+      await expectUnharmed(payments);
+      await faulty.kafka!.restart();
+      await payments.settle();
+      await expectEveryEvent(payments);
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'is silent, then goes on: every write goes on, no event is lost or told twice',
+    async () => {
+      const payments = await payWell();
+      await faulty.kafka!.pause();
+      await expectUnharmed(payments);
+      faulty.kafka!.resume();
+      await payments.settle();
+      await expectEveryEvent(payments);
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'is cut off again and again while the relay sends: no event is lost or told twice',
+    async () => {
+      const payments = await payWell();
+      for (let cut = 0; cut < 4; cut++) {
+        await faulty.kafka!.proxy.disable();
+        await expectUnharmed(payments);
+        await faulty.kafka!.proxy.enable();
+        await expectUnharmed(payments);
+      }
+      await payments.settle();
+      await expectEveryEvent(payments);
+    },
+    FAULT_TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { readStatus, until } from './atlas-process.ts';
+import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
+import { type Payments, startPayments } from './payments.ts';
+
+const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
+const FAULT_TIMEOUT_MS = 90_000;
+
+describe.if(areServicesHere({}))('when PostgreSQL', () => {
+  let faulty: FaultyAtlas;
+  let url: string;
+  let authorization: { Authorization: string };
+  /** Past the proxy, as an operator would look. */
+  let direct: postgres.Sql;
+  beforeAll(async () => {
+    faulty = await startFaultyAtlas(
+      {},
+      { HTTP_TIMEOUT: '5', DATABASE_TIMEOUT: '3', DATABASE_POOL_SIZE: '8' },
+    );
+    url = faulty.atlas.url;
+    authorization = { Authorization: `Bearer ${faulty.key}` };
+    direct = postgres(faulty.postgres.url, { max: 3, onnotice: () => {} });
+  }, START_TIMEOUT_MS);
+  afterAll(async () => {
+    await direct?.end({ timeout: 1 });
+    await faulty?.stop();
+  }, START_TIMEOUT_MS);
+
+  const read = () => statusOf(`${url}/v1/accounts/${ALICE}`, authorization);
+  const seen = (payments: Payments) => [...payments.statuses.keys()].sort();
+
+  /** Starts payments and lets them go well for a while. */
+  async function payWell(): Promise<Payments> {
+    const payments = await startPayments(url, faulty.key);
+    await until(() => payments.acknowledged > 40);
+    payments.forget();
+    return payments;
+  }
+
+  async function expectRecovery(payments: Payments, after: string): Promise<void> {
+    const before = payments.acknowledged;
+    const recoveryMs = await timeUntil(
+      'payments go through again',
+      async () => payments.acknowledged > before + 4,
+    );
+    console.log(`payments go through ${Math.round(recoveryMs)} ms after ${after}`);
+    expect(
+      await timeUntil('it is ready', async () => (await statusOf(`${url}/health/ready`)) === 200),
+    ).toBeNumber();
+    expect(payments.withoutRetryAfter).toBe(0);
+    await payments.settle();
+    // No worker has ended over it, and with it what else it was doing.
+    const { slots } = await readStatus(faulty.folder, url);
+    expect(slots.map(({ restarts }) => restarts)).toEqual(slots.map(() => 0));
+  }
+
+  test(
+    'is killed: 503 at once, alive but not ready; after it is back every payment has had its effect once',
+    async () => {
+      const payments = await payWell();
+      await faulty.postgres.kill();
+      await until(() => (payments.statuses.get(503) ?? 0) > 40);
+      expect(seen(payments).filter((status) => ![201, 503].includes(status))).toEqual([]);
+      expect(await read()).toBe(503);
+      expect(await statusOf(`${url}/health/live`)).toBe(200);
+      expect(await statusOf(`${url}/health/ready`)).toBe(503);
+      console.log(`the slowest answer while PostgreSQL was down took ${Math.round(payments.slowestMs)} ms`);
+      await faulty.postgres.restart();
+      await expectRecovery(payments, 'PostgreSQL was started again');
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'stops answering without a word: 503 or 504, alive; nothing is lost or doubled when it goes on',
+    async () => {
+      const payments = await payWell();
+      await faulty.postgres.pause();
+      await until(() => (payments.statuses.get(503) ?? 0) > 40);
+      expect(seen(payments).filter((status) => ![201, 503, 504].includes(status))).toEqual([]);
+      expect(await statusOf(`${url}/health/live`)).toBe(200);
+      expect(await statusOf(`${url}/health/ready`)).toBe(503);
+      console.log(`the slowest answer while PostgreSQL was silent took ${Math.round(payments.slowestMs)} ms`);
+      faulty.postgres.resume();
+      await expectRecovery(payments, 'PostgreSQL went on');
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'cannot be reached over the network, again and again: each key has one effect, whatever became of its COMMIT',
+    async () => {
+      const payments = await payWell();
+      for (let cut = 0; cut < 8; cut++) {
+        await faulty.toPostgres.disable();
+        await until(() => (payments.statuses.get(503) ?? 0) > 4);
+        await faulty.toPostgres.enable();
+        payments.forget();
+        await until(() => (payments.statuses.get(201) ?? 0) > 4);
+      }
+      await expectRecovery(payments, 'the network was back');
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'is slow: reads are answered 504 at the deadline of the caller, and cancelled on the server',
+    async () => {
+      const locker = await direct.reserve();
+      await locker`BEGIN`;
+      await locker`LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE`;
+      const deadline = { ...authorization, 'x-envoy-expected-rq-timeout-ms': '300' };
+      const statuses = await Promise.all(
+        Array.from({ length: 6 }, () => statusOf(`${url}/v1/accounts/${ALICE}`, deadline)),
+      );
+      expect(new Set(statuses)).toEqual(new Set([504]));
+      const waiting = async () => {
+        const [row] = await direct`SELECT count(*)::int AS n FROM pg_stat_activity
+          WHERE wait_event_type = 'Lock' AND query LIKE '%FROM accounts%'`;
+        return row!.n;
+      };
+      await until(async () => (await waiting()) === 0);
+      await locker`ROLLBACK`;
+      locker.release();
+      await until(async () => (await read()) === 200);
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'has no connection left for Atlas: some wait, the others are told at once that it is full, and nothing else suffers',
+    async () => {
+      const locker = await direct.reserve();
+      await locker`BEGIN`;
+      await locker`LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE`;
+      const requests = Array.from({ length: 400 }, async () => {
+        const response = await fetch(`${url}/v1/accounts/${ALICE}`, { headers: authorization });
+        await response.arrayBuffer();
+        return { status: response.status, retryAfter: response.headers.get('Retry-After') };
+      });
+      const full = await Promise.any(
+        requests.map(async (request) => {
+          const answer = await request;
+          if (answer.status !== 429) throw new Error(`${answer.status}`);
+          return answer;
+        }),
+      );
+      expect(Number(full.retryAfter)).toBeGreaterThan(0);
+      expect(await statusOf(`${url}/health/live`)).toBe(200);
+      expect(await statusOf(`${url}/v1/ping`, authorization)).toBe(200);
+      await locker`ROLLBACK`;
+      locker.release();
+      const statuses = new Set((await Promise.all(requests)).map(({ status }) => status));
+      expect([...statuses].filter((status) => ![200, 429, 503, 504].includes(status))).toEqual([]);
+      await until(async () => (await read()) === 200);
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'ends a batch to break a deadlock: the batch is run again, and its callers see nothing of it',
+    async () => {
+      const retries = async () => {
+        const metrics = await (await fetch(`${url}/metrics`)).text();
+        return Number(/^atlas_ledger_batch_retries_total (\d+)/m.exec(metrics)?.[1]);
+      };
+      const payments = await payWell();
+      const retriesBefore = await retries();
+      const rival = await direct.reserve();
+      await rival`BEGIN`;
+      // Long enough for the other side to be the one that notices.
+      await rival`SET LOCAL deadlock_timeout = '20s'`;
+      await rival`SELECT FROM accounts WHERE id = ${ALICE} FOR UPDATE`;
+      const isBlocked = async () => {
+        const rows = await direct`SELECT FROM pg_stat_activity
+          WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND query LIKE '%post_transfers%'`;
+        return rows.length > 0;
+      };
+      await until(isBlocked);
+      // The batch has locked the bank, whose id comes first, and waits for Alice.
+      await rival`SELECT FROM accounts WHERE id = ${BANK} FOR UPDATE`;
+      await rival`ROLLBACK`;
+      rival.release();
+      await until(async () => (await retries()) > retriesBefore);
+      expect(seen(payments).filter((status) => status !== 201)).toEqual([]);
+      await payments.settle();
+    },
+    FAULT_TIMEOUT_MS,
+  );
+
+  const small = mkdtempSync(join(tmpdir(), 'atlas-small-disk-'));
+  const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', small]).status === 0;
+  afterAll(() => {
+    if (isMounted) spawnSync('umount', ['--lazy', small]);
+    rmSync(small, { recursive: true, force: true });
+  });
+  if (!isMounted) console.warn('A small disk cannot be mounted here: the test of a full disk is left out.');
+
+  test.if(isMounted)(
+    'has a full disk: writes are answered 503, reads go on, nothing is there in part, and it goes on with room',
+    async () => {
+      const folder = join(small, 'space');
+      execFileSync('install', ['-d', '-o', 'postgres', '-g', 'postgres', folder]);
+      chmodSync(small, 0o755);
+      await direct.unsafe(`CREATE TABLESPACE small LOCATION '${folder}'`);
+      await direct`ALTER TABLE transfers SET TABLESPACE small`;
+      const payments = await payWell();
+      const filler = join(small, 'filler');
+      try {
+        writeFileSync(filler, Buffer.alloc(24 << 20));
+      } catch {
+        // As much of it as there was room for.
+      }
+      await until(() => (payments.statuses.get(503) ?? 0) > 10);
+      expect(seen(payments).filter((status) => ![201, 503].includes(status))).toEqual([]);
+      expect(await read()).toBe(200);
+      expect(await statusOf(`${url}/health/ready`)).toBe(200);
+      rmSync(filler);
+      await expectRecovery(payments, 'there was room again');
+      await direct`ALTER TABLE transfers SET TABLESPACE pg_default`;
+      await direct`DROP TABLESPACE small`;
+    },
+    FAULT_TIMEOUT_MS,
+  );
+});

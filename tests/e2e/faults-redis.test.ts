@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { Redis } from 'ioredis';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { createClient } from './atlas-client.ts';
+import { until } from './atlas-process.ts';
+import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf } from './faulty-atlas.ts';
+import { type Payments, startPayments } from './payments.ts';
+
+const FAULT_TIMEOUT_MS = 60_000;
+
+describe.if(areServicesHere({ redis: true }))('when Redis', () => {
+  let faulty: FaultyAtlas;
+  let redis: TestRedis;
+  let url: string;
+  let authorization: { Authorization: string };
+  let transferPath: string;
+  beforeAll(async () => {
+    faulty = await startFaultyAtlas({ redis: true });
+    redis = faulty.redis!;
+    url = faulty.atlas.url;
+    authorization = { Authorization: `Bearer ${faulty.key}` };
+    const client = createClient(url, faulty.key);
+    const [debitAccountId, creditAccountId] = [DEMO_ACCOUNTS.bank, DEMO_ACCOUNTS.bob];
+    const posted = await client.post(
+      '/v1/transfers',
+      { debitAccountId, creditAccountId, amount: 5 },
+      'cached',
+    );
+    transferPath = `/v1/transfers/${(posted!.body as { id: string }).id}`;
+  }, START_TIMEOUT_MS);
+  afterAll(async () => {
+    await faulty?.stop();
+    await redis?.stop();
+  }, START_TIMEOUT_MS);
+
+  const readTransfer = () => statusOf(`${url}${transferPath}`, authorization);
+
+  async function payWell(): Promise<Payments> {
+    const payments = await startPayments(url, faulty.key);
+    await until(() => payments.acknowledged > 40);
+    payments.forget();
+    return payments;
+  }
+
+  /** Payments and reads go on while it lasts, and none is answered with anything but success. */
+  async function expectUnharmed(payments: Payments): Promise<void> {
+    const before = payments.acknowledged;
+    const reads = new Set<number>();
+    while (payments.acknowledged < before + 150) reads.add(await readTransfer());
+    expect([...reads]).toEqual([200]);
+    expect([...payments.statuses.keys()]).toEqual([201]);
+    for (const path of ['/health/live', '/health/ready']) expect(await statusOf(`${url}${path}`)).toBe(200);
+  }
+
+  async function withRedis(speak: (direct: Redis) => Promise<unknown>): Promise<void> {
+    const direct = new Redis(redis.url);
+    try {
+      await speak(direct);
+    } finally {
+      direct.disconnect();
+    }
+  }
+
+  async function expectNoHarmBy(begin: () => unknown, end: () => unknown): Promise<void> {
+    const payments = await payWell();
+    await begin();
+    await expectUnharmed(payments);
+    await end();
+    await expectUnharmed(payments);
+    await payments.settle();
+  }
+
+  test(
+    'is killed and comes back empty: nobody notices',
+    () =>
+      expectNoHarmBy(
+        () => redis.kill(),
+        async () => {
+          redis = await startTestRedis({ port: redis.port });
+        },
+      ),
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'is silent: nobody notices, and none waits for it',
+    () =>
+      expectNoHarmBy(
+        () => process.kill(redis.pid, 'SIGSTOP'),
+        () => process.kill(redis.pid, 'SIGCONT'),
+      ),
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'answers two seconds late: nobody notices',
+    () =>
+      expectNoHarmBy(
+        () => faulty.toRedis!.add({ type: 'latency', latencyMs: 2000 }),
+        () => faulty.toRedis!.heal(),
+      ),
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'is flushed: nobody notices',
+    () =>
+      expectNoHarmBy(
+        () => withRedis((direct) => direct.flushall()),
+        () => {},
+      ),
+    FAULT_TIMEOUT_MS,
+  );
+
+  test(
+    'holds nonsense in place of every copy: it is read past, and thrown away',
+    () =>
+      expectNoHarmBy(
+        async () => {
+          await until(async () => (await readTransfer()) === 200);
+          await withRedis(async (direct) => {
+            const copies = await direct.keys('*:cache:*');
+            expect(copies.length).toBeGreaterThan(0);
+            for (const key of copies) await direct.set(key, 'nonsense');
+          });
+        },
+        () => {},
+      ),
+    FAULT_TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,102 @@
+import { isKafkaHere, startTestKafka, type TestKafka } from '../support/kafka.ts';
+import { isPostgresHere, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
+import { isS3Here, startTestS3, type TestS3 } from '../support/s3.ts';
+import { isToxiproxyHere, startToxiproxy, type ToxicProxy } from '../support/toxiproxy.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
+
+/** The services that a test of faults wants beside PostgreSQL. */
+export interface Wanted {
+  readonly redis?: true;
+  readonly kafka?: true;
+  readonly s3?: true;
+}
+
+/** Atlas over real services, each behind a proxy that can be made bad. */
+export interface FaultyAtlas {
+  readonly atlas: AtlasProcess;
+  readonly key: string;
+  readonly folder: string;
+  readonly postgres: TestPostgres;
+  readonly toPostgres: ToxicProxy;
+  readonly redis: TestRedis | null;
+  readonly toRedis: ToxicProxy | null;
+  /** Its way is `kafka.proxy`. */
+  readonly kafka: TestKafka | null;
+  readonly s3: TestS3 | null;
+  readonly toS3: ToxicProxy | null;
+  stop(): Promise<void>;
+}
+
+/** Whether everything is here that tests of faults need. Says what is missing; throws with ATLAS_REQUIRE_SERVICES=1. */
+export function areServicesHere({ redis, kafka, s3 }: Wanted): boolean {
+  const here = [isToxiproxyHere(), isPostgresHere()];
+  if (redis) here.push(isRedisHere());
+  if (kafka) here.push(isKafkaHere());
+  if (s3) here.push(isS3Here());
+  return here.every(Boolean);
+}
+
+/** Starts the services, the ways to them, and Atlas with two workers on those. */
+export async function startFaultyAtlas(
+  wanted: Wanted,
+  settings: Readonly<Record<string, string>> = {},
+  postgresFolder?: string,
+): Promise<FaultyAtlas> {
+  const endings: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const end of endings.reverse()) await end();
+  };
+  try {
+    const folder = await makeFolder();
+    endings.push(() => removeFolder(folder));
+    const toxiproxy = await startToxiproxy();
+    endings.push(() => toxiproxy.stop());
+    const postgres = await startTestPostgres(postgresFolder === undefined ? {} : { folder: postgresFolder });
+    endings.push(() => postgres.stop());
+    const toPostgres = await toxiproxy.proxy(postgres.url);
+    const redis = wanted.redis ? await startTestRedis() : null;
+    if (redis) endings.push(() => redis.stop());
+    const toRedis = redis && (await toxiproxy.proxy(redis.url));
+    const kafka = wanted.kafka ? await startTestKafka({ proxied: toxiproxy }) : null;
+    if (kafka) endings.push(() => kafka.stop());
+    const s3 = wanted.s3 ? await startTestS3() : null;
+    if (s3) endings.push(() => s3.stop());
+    const toS3 = s3 && (await toxiproxy.proxy(s3.endpoint));
+    const atlas = await startAtlas(folder, {
+      API_WORKERS: '2',
+      DATABASE_URL: toPostgres.url,
+      ...(toRedis && { REDIS_URL: toRedis.url }),
+      ...(kafka && { KAFKA_BROKERS: kafka.proxiedBrokers }),
+      ...(s3 && {
+        S3_ENDPOINT: toS3!.url.replace(/\/$/, ''),
+        S3_BUCKET: s3.bucket,
+        S3_ACCESS_KEY_ID: s3.accessKeyId,
+        S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+      }),
+      ...settings,
+    });
+    endings.push(() => atlas.end('SIGKILL'));
+    return { atlas, key: atlas.key!, folder, postgres, toPostgres, redis, toRedis, kafka, s3, toS3, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Milliseconds until the condition holds, asked every 20 ms. Throws after 60 s with what was waited for. */
+export async function timeUntil(what: string, condition: () => Promise<boolean>): Promise<number> {
+  const startMs = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - startMs > 60_000) throw new Error(`It did not come true in 60 s: ${what}`);
+    await Bun.sleep(20);
+  }
+  return performance.now() - startMs;
+}
+
+/** The status that a GET is answered with, or 0 where there is no answer. */
+export async function statusOf(url: string, headers: Record<string, string> = {}): Promise<number> {
+  const response = await fetch(url, { headers }).catch(() => null);
+  await response?.arrayBuffer().catch(() => {});
+  return response?.status ?? 0;
+}

@@ -1,0 +1,111 @@
+import { expect } from 'bun:test';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { createClient } from './atlas-client.ts';
+
+const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
+const RETRY_MS = 50;
+const SETTLE_MS_MAX = 30_000;
+const AMOUNT = 1;
+
+/** Callers that pay one after the other and repeat each payment under its key until it was answered for good. */
+export interface Payments {
+  /** Payments that were answered for good. */
+  readonly acknowledged: number;
+  /** How often each status came since the start or the last {@link Payments.forget}; 0 where there was no answer. */
+  readonly statuses: ReadonlyMap<number, number>;
+  /** Answers of 429 and 503 that did not say when to come back. */
+  readonly withoutRetryAfter: number;
+  /** The longest time that an answer took, in milliseconds. */
+  readonly slowestMs: number;
+  /** Begins to count anew. */
+  forget(): void;
+  /**
+   * Lets the callers finish what they have begun, and throws where that takes too long. Then fails the test unless every
+   * payment has had its effect, exactly once, and the ledger agrees with itself.
+   */
+  settle(): Promise<void>;
+}
+
+/** Starts callers that pay one minor unit at a time from the bank to Alice, with a pause between two payments. */
+export async function startPayments(
+  url: string,
+  key: string,
+  { callers = 4, pauseMs = 5 }: { readonly callers?: number; readonly pauseMs?: number } = {},
+): Promise<Payments> {
+  const client = createClient(url, key);
+  const balance = async () =>
+    (await client.get<{ creditsPosted: number }>(`/v1/accounts/${ALICE}`)).creditsPosted;
+  const before = await balance();
+  let statuses = new Map<number, number>();
+  let acknowledged = 0;
+  let begun = 0;
+  let slowestMs = 0;
+  let withoutRetryAfter = 0;
+  let stopped = false;
+  let giveUpMs = Number.POSITIVE_INFINITY;
+
+  async function attempt(payment: string): Promise<number> {
+    const startMs = performance.now();
+    const body = { debitAccountId: BANK, creditAccountId: ALICE, amount: AMOUNT, reference: payment };
+    const response = await fetch(`${url}/v1/transfers`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${key}`,
+        'Content-Type': 'application/json',
+        'Idempotency-Key': payment,
+      },
+      body: JSON.stringify(body),
+    }).catch(() => null);
+    await response?.arrayBuffer().catch(() => {});
+    const status = response?.status ?? 0;
+    if ([429, 503].includes(status) && !response!.headers.has('Retry-After')) withoutRetryAfter++;
+    slowestMs = Math.max(slowestMs, performance.now() - startMs);
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    return status;
+  }
+
+  async function pay(): Promise<void> {
+    while (!stopped) {
+      const payment = crypto.randomUUID();
+      begun++;
+      while (![200, 201].includes(await attempt(payment))) {
+        if (performance.now() > giveUpMs) throw new Error(`the payment ${payment} was never acknowledged`);
+        await Bun.sleep(RETRY_MS);
+      }
+      acknowledged++;
+      await Bun.sleep(pauseMs);
+    }
+  }
+
+  const paying = Promise.all(Array.from({ length: callers }, pay));
+  paying.catch(() => {});
+  return {
+    get acknowledged() {
+      return acknowledged;
+    },
+    get statuses() {
+      return statuses;
+    },
+    get withoutRetryAfter() {
+      return withoutRetryAfter;
+    },
+    get slowestMs() {
+      return slowestMs;
+    },
+    forget() {
+      statuses = new Map();
+      slowestMs = 0;
+    },
+    async settle() {
+      stopped = true;
+      giveUpMs = performance.now() + SETTLE_MS_MAX;
+      await paying;
+      const verification = await client.get<{ ok: boolean; discrepancies: unknown[] }>(
+        '/v1/ledger/verification',
+      );
+      expect(verification).toMatchObject({ ok: true, discrepancies: [] });
+      expect(acknowledged).toBe(begun);
+      expect((await balance()) - before).toBe(begun * AMOUNT);
+    },
+  };
+}

@@ -1,0 +1,246 @@
+import { freePort } from '../../infra/native-postgres.ts';
+import type { EventHandler } from '../../src/adapters/event-log.ts';
+import { openKafkaLog } from '../../src/adapters/kafka.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
+import { type Engine, freshDatabase } from '../support/database.ts';
+import { startTestKafka, type TestKafka } from '../support/kafka.ts';
+import { readTopic } from '../support/topic.ts';
+import { createClient } from './atlas-client.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { compareEvents, type Losses } from './relay-losses.ts';
+
+const PREFIX = 'chaos';
+const CONSUMER = 'chaos';
+const ACCOUNTS = 12;
+const PAUSE_MS = 10;
+// Of the batches of the consumer, so many fail when their effect is there, and must be taken back.
+const HANDLER_FAILS = 0.05;
+const BROKER_AWAY_MS = 1500;
+const EVENTS_BETWEEN_KILLS = 100;
+// On a busy machine a broker alone takes half a minute to come back.
+const RECOVERY_MS_MAX = 120_000;
+
+/** What is killed, each in turn: kill -9, while transfers are posted. */
+export const VICTIMS = ['the worker that relays', 'the API with its supervisor', 'the broker'] as const;
+export type Victim = (typeof VICTIMS)[number];
+
+export interface ChaosOptions {
+  readonly kills: number;
+  readonly callers: number;
+  readonly engine: Engine;
+  readonly tell: (text: string) => void;
+}
+
+/** One kill, and how long it took until events were sent again. */
+export interface Kill {
+  readonly victim: Victim;
+  readonly recoveryMs: number;
+}
+
+/** What was done, and what became of it. */
+export interface ChaosResult extends Losses {
+  readonly kills: readonly Kill[];
+  readonly transfers: number;
+  /** Requests that got no answer because what answers them was killed, and were sent again under their key. */
+  readonly cutOff: number;
+  /** Events in the topic that came a second time, because their relay died before it could note them. */
+  readonly resent: number;
+  readonly handlerFailures: number;
+  /** What the ledger finds wrong with itself. */
+  readonly discrepancies: number;
+}
+
+/** Runs Atlas with two workers on real services under load, kills parts of it, and counts what was lost. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const folder = await makeFolder();
+  const kafka = await startTestKafka();
+  const url = await freshDatabase(options.engine);
+  const sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 30 });
+  const settings = {
+    DATABASE_URL: url,
+    KAFKA_BROKERS: kafka.brokers,
+    KAFKA_TOPIC_PREFIX: PREFIX,
+    API_WORKERS: '2',
+    API_PORT: String(await freePort()),
+  };
+  const ground: Ground = { folder, settings, kafka, sql, atlas: await startAtlas(folder, settings) };
+  try {
+    return await wreck(ground, options);
+  } finally {
+    await ground.atlas.end('SIGKILL');
+    await kafka.stop();
+    await sql.end({ timeout: 5 });
+    await removeFolder(folder);
+  }
+}
+
+interface Ground {
+  readonly folder: string;
+  readonly settings: Record<string, string>;
+  readonly kafka: TestKafka;
+  readonly sql: Sql;
+  atlas: AtlasProcess;
+}
+
+async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Promise<ChaosResult> {
+  const { sql, kafka } = ground;
+  await sql`CREATE TABLE chaos_effects (key text, sequence bigint, times int, PRIMARY KEY (key, sequence))`;
+  const load = await startLoad(ground.atlas.url, ground.atlas.key!, callers);
+  const reader = startReader(sql, kafka.brokers);
+  const done: Kill[] = [];
+  await hasSent(sql, await lastPosition(sql), EVENTS_BETWEEN_KILLS);
+  for (let i = 0; i < kills; i++) {
+    const victim = VICTIMS[i % VICTIMS.length]!;
+    const startMs = performance.now();
+    const before = await lastPosition(sql);
+    await killers[victim](ground);
+    await reader.restart();
+    await hasSent(sql, before, EVENTS_BETWEEN_KILLS);
+    const recoveryMs = Math.round(performance.now() - startMs);
+    done.push({ victim, recoveryMs });
+    tell(`kill ${i + 1} of ${kills}: ${victim}, sent again after ${recoveryMs} ms`);
+  }
+  const { posted, cutOff } = await load.stop();
+  tell(`${posted.size} transfers are posted; reading everything back`);
+  await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0, RECOVERY_MS_MAX);
+  await until(async () => {
+    const [row] = await sql`
+      SELECT (SELECT count(*) FROM chaos_effects) >= (SELECT count(*) FROM events) AS done`;
+    return row!.done;
+  }, RECOVERY_MS_MAX);
+  await reader.stop();
+  const sent = await readTopic(kafka.brokers, `${PREFIX}.events`);
+  const { discrepancies } = await createLedgerRepository(sql).verify(100);
+  const losses = await compareEvents(sql, sent, posted);
+  return {
+    ...losses,
+    kills: done,
+    transfers: posted.size,
+    cutOff,
+    resent: sent.length - new Set(sent.map(({ id }) => id)).size,
+    handlerFailures: reader.failures(),
+    discrepancies: discrepancies.length,
+  };
+}
+
+const killers: Readonly<Record<Victim, (ground: Ground) => Promise<void>>> = {
+  async 'the worker that relays'({ sql }) {
+    await until(async () => (await relayPid(sql)) !== null, RECOVERY_MS_MAX);
+    process.kill((await relayPid(sql))!, 'SIGKILL');
+  },
+  async 'the API with its supervisor'(ground) {
+    await ground.atlas.end('SIGKILL');
+    ground.atlas = await startAtlas(ground.folder, ground.settings);
+  },
+  async 'the broker'({ kafka }) {
+    await kafka.kill();
+    // Long enough for the relay to notice, and for transfers to be posted meanwhile.
+    await Bun.sleep(BROKER_AWAY_MS);
+    await kafka.restart();
+  },
+};
+
+async function relayPid(sql: Sql): Promise<number | null> {
+  const [row] = await sql<{ holder: string }[]>`SELECT holder FROM relay WHERE expires_at > now()`;
+  return row ? Number(row.holder.split(':')[1]) : null;
+}
+
+async function lastPosition(sql: Sql): Promise<number> {
+  const [row] = await sql<[{ lastPosition: number }]>`SELECT last_position FROM relay`;
+  return row.lastPosition;
+}
+
+async function hasSent(sql: Sql, since: number, events: number): Promise<void> {
+  await until(async () => (await lastPosition(sql)) >= since + events, RECOVERY_MS_MAX);
+}
+
+/** Callers that post transfers and send each again under its key until it is answered for good. */
+async function startLoad(url: string, key: string, callers: number) {
+  const client = createClient(url, key);
+  const accounts: string[] = [];
+  for (let i = 0; i < ACCOUNTS; i++) {
+    const opened = await client.post('/v1/accounts', { ledger: 'EUR', allowNegative: true });
+    accounts.push((opened!.body as { id: string }).id);
+  }
+  const posted = new Set<string>();
+  let isStopped = false;
+  let cutOff = 0;
+  const draw = () => accounts[Math.floor(Math.random() * accounts.length)]!;
+  const working = Array.from({ length: callers }, async (_, caller) => {
+    for (let n = 0; !isStopped; n++) {
+      const debitAccountId = draw();
+      const creditAccountId =
+        accounts.find((id) => id !== debitAccountId && Math.random() < 0.5) ?? accounts[0]!;
+      if (debitAccountId === creditAccountId) continue;
+      const body = { debitAccountId, creditAccountId, amount: 1, reference: `${caller}-${n}` };
+      for (;;) {
+        const answer = await client.post('/v1/transfers', body, `chaos-${caller}-${n}`);
+        if (answer?.status === 201) {
+          posted.add((answer.body as { id: string }).id);
+          break;
+        }
+        if (answer === null) cutOff++;
+        else if (answer.status < 429) throw new Error(`A transfer was answered ${answer.status}.`);
+        await Bun.sleep(PAUSE_MS);
+      }
+      await Bun.sleep(PAUSE_MS);
+    }
+  });
+  return {
+    async stop() {
+      isStopped = true;
+      await Promise.all(working);
+      return { posted, cutOff };
+    },
+  };
+}
+
+/** A consumer whose effect is a row that counts how often it was had. Its process ends and begins anew at each kill. */
+function startReader(sql: Sql, brokers: string) {
+  let failures = 0;
+  const handle: EventHandler = async (events, tx) => {
+    const keys = events.map(({ key }) => key);
+    const sequences = events.map(({ sequence }) => sequence);
+    await tx`
+      INSERT INTO chaos_effects (key, sequence, times)
+      SELECT key, sequence, 1 FROM unnest(${keys}::text[], ${sequences}::bigint[]) e(key, sequence)
+      ON CONFLICT (key, sequence) DO UPDATE SET times = chaos_effects.times + 1`;
+    if (Math.random() < HANDLER_FAILS) {
+      failures++;
+      throw new Error('The consumer dies behind its effect.');
+    }
+  };
+  const begin = () => {
+    const log = openKafkaLog({
+      brokers: [brokers],
+      prefix: PREFIX,
+      sql,
+      failureThreshold: 5,
+      recoveryTimeoutMs: 2000,
+      onDebug: () => {},
+      onTrouble: () => {},
+    });
+    const controller = new AbortController();
+    const run = async () => {
+      while (!controller.signal.aborted) {
+        await log.consumer.run(CONSUMER, handle, controller.signal).catch(() => {});
+      }
+    };
+    const running = run();
+    return async () => {
+      controller.abort();
+      await running;
+      await log.close();
+    };
+  };
+  let end = begin();
+  return {
+    failures: () => failures,
+    stop: () => end(),
+    async restart() {
+      await end();
+      end = begin();
+    },
+  };
+}

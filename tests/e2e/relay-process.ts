@@ -1,0 +1,51 @@
+import { openKafkaLog } from '../../src/adapters/kafka.ts';
+import { openPostgres } from '../../src/adapters/postgres.ts';
+import { createRelayRepository } from '../../src/features/relay/repository.ts';
+import { Relay } from '../../src/features/relay/worker.ts';
+import type { Logger } from '../../src/instrumentation/logger.ts';
+
+// A relay in a process of its own, which stops its own time where the test wants it: before it sends its second batch,
+// when it has made sure that it is the relay, or behind that batch, before it could note that it was sent.
+const { DATABASE_URL = '', KAFKA_BROKERS = '', KAFKA_TOPIC_PREFIX = '', STOP = '' } = process.env;
+const tell = (text: string) => void process.stdout.write(`${text}\n`);
+const sql = openPostgres({ url: DATABASE_URL, connectionsMax: 4, timeoutSeconds: 10 });
+const log = openKafkaLog({
+  brokers: [KAFKA_BROKERS],
+  prefix: KAFKA_TOPIC_PREFIX,
+  sql,
+  failureThreshold: 5,
+  recoveryTimeoutMs: 60_000,
+  onDebug: () => {},
+  onTrouble: () => {},
+});
+const publisher = log.publisher!;
+let batches = 0;
+const relay = new Relay({
+  repository: createRelayRepository(sql),
+  publisher: {
+    open: (signal) => publisher.open(signal),
+    close: () => publisher.close(),
+    async publish(events, signal) {
+      const isSecond = ++batches === 2;
+      if (isSecond && STOP === 'before') stopTime();
+      const rejections = await publisher.publish(events, signal);
+      if (isSecond && STOP === 'behind') stopTime();
+      return rejections;
+    },
+  },
+  holder: 'process',
+  logger: {
+    info: (_: object, text: string) => tell(text),
+    warn: (facts: { err: Error }, text: string) => tell(`${text}: ${facts.err.message}`),
+    error: (_: object, text: string) => tell(text),
+  } as unknown as Logger,
+  rowsMax: 5,
+});
+
+function stopTime(): void {
+  tell('stopped');
+  process.kill(process.pid, 'SIGSTOP');
+  tell('awake');
+}
+
+await relay.loop.run(new AbortController().signal);

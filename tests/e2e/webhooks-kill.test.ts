@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { freshDatabase } from '../support/database.ts';
+import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import { createClient } from './atlas-client.ts';
+import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+
+const TIMEOUT_MS = 120_000;
+
+let folder: string;
+let databaseUrl: string;
+let sql: Sql;
+let atlas: AtlasProcess | undefined;
+let receiver: WebhookReceiver;
+beforeEach(async () => {
+  folder = await makeFolder();
+  databaseUrl = await freshDatabase();
+  sql = openPostgres({ url: databaseUrl, connectionsMax: 1, timeoutSeconds: 10 });
+  receiver = startReceiver();
+}, TIMEOUT_MS);
+afterEach(async () => {
+  await atlas?.end('SIGKILL');
+  await receiver.stop();
+  await sql.end();
+  await removeFolder(folder);
+}, TIMEOUT_MS);
+
+test(
+  'a worker that is killed after it sent and before it wrote that down: it is sent again under the same id, and only it',
+  async () => {
+    atlas = await startAtlas(folder, {
+      DATABASE_URL: databaseUrl,
+      API_WORKERS: '1',
+      ENVIRONMENT: 'staging',
+      WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
+    });
+    const client = createClient(atlas.url, atlas.key!);
+    const made = await client.post('/v1/webhooks', { url: receiver.url });
+    expect(made?.status).toBe(201);
+    const workerOf = async () => (await atlas!.status()).slots[0]!.worker;
+    const pid = (await workerOf())!.pid;
+    receiver.answer = async () => {
+      receiver.answer = () => new Response(null, { status: 204 });
+      process.kill(pid, 'SIGKILL');
+      await until(() => !isAlive(pid));
+      return new Response(null, { status: 204 });
+    };
+    await client.post('/v1/accounts', { ledger: 'EUR' });
+    const [first] = await receiver.arrived(1);
+    await until(async () => {
+      const worker = await workerOf();
+      return worker !== null && worker !== undefined && worker.pid !== pid;
+    });
+    // The lease of the dead worker ends after a minute; here it ends now.
+    const { count } = await sql`
+      UPDATE webhook_deliveries SET leased_until = now(), next_attempt_at = now() WHERE leased_until IS NOT NULL`;
+    expect(count).toBe(1);
+    const [, second] = await receiver.arrived(2);
+    expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']!);
+    expect(second!.body).toBe(first!.body);
+    await until(
+      async () => (await sql`SELECT FROM webhook_deliveries WHERE state = 'delivered'`).count === 1,
+    );
+    await client.post('/v1/accounts', { ledger: 'EUR' });
+    const [, , third] = await receiver.arrived(3);
+    expect(third!.headers['webhook-id']).not.toBe(first!.headers['webhook-id']!);
+  },
+  TIMEOUT_MS,
+);

@@ -1,0 +1,52 @@
+import { Kafka, logLevel } from 'kafkajs';
+import type { CloudEvent } from '../../src/utils/event.ts';
+
+/** A message of the topic of events. */
+export type SentEvent = CloudEvent & { readonly owner: string; readonly partition: number };
+
+const READ_MS_MAX = 120_000;
+let readers = 0;
+
+/** Everything that readers can see in a topic of events now, those of each partition in their order. */
+export async function readTopic(brokers: string, topic: string): Promise<SentEvent[]> {
+  const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  const offsets = await admin.fetchTopicOffsets(topic);
+  await admin.disconnect();
+  // A transaction ends with a mark, so the last offset of a partition is never that of a message.
+  const open = new Map(
+    offsets.flatMap(({ partition, low, high }) => (low === high ? [] : [[partition, Number(high) - 1]])),
+  );
+  const events: SentEvent[] = [];
+  if (open.size === 0) return events;
+  const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${++readers}`, maxWaitTimeInMs: 100 });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const tooLate = setTimeout(
+    () => reject(new Error(`The topic ${topic} was not read in time.`)),
+    READ_MS_MAX,
+  );
+  consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
+    // A broker that has just started loads its groups, and the library asks again by itself.
+    if (!restart) reject(error);
+  });
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+    if (Number(lastOffset) >= (open.get(partition) ?? Number.POSITIVE_INFINITY)) open.delete(partition);
+    if (open.size === 0) resolve();
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topics: [topic], fromBeginning: true });
+  await consumer.run({
+    eachBatch: async ({ batch }) => {
+      for (const { value } of batch.messages)
+        events.push({ ...JSON.parse(value!.toString()), partition: batch.partition });
+    },
+  });
+  try {
+    await promise;
+  } finally {
+    clearTimeout(tooLate);
+    await consumer.disconnect();
+  }
+  return events;
+}

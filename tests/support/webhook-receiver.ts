@@ -1,0 +1,49 @@
+/** A request as a receiver of webhooks sees it. */
+export interface Received {
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+/** A server that takes webhooks, on the loopback interface. */
+export interface WebhookReceiver {
+  readonly url: string;
+  /** All that came so far, in the order of arrival. */
+  readonly received: Received[];
+  /** How it answers; 204 until told otherwise. Called after the request was noted. */
+  answer: (received: Received) => Response | Promise<Response>;
+  /** Resolves when at least so many requests have come. */
+  arrived(count: number): Promise<Received[]>;
+  stop(): Promise<void>;
+}
+
+export function startReceiver(): WebhookReceiver {
+  const waiting: { count: number; resolve: (received: Received[]) => void }[] = [];
+  const received: Received[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    idleTimeout: 0,
+    fetch: async (request) => {
+      const { pathname, search } = new URL(request.url);
+      const headers = Object.fromEntries(request.headers) as Record<string, string>;
+      const one = { path: pathname + search, headers, body: await request.text() };
+      received.push(one);
+      for (const waiter of waiting) if (received.length >= waiter.count) waiter.resolve(received);
+      return receiver.answer(one);
+    },
+  });
+  const receiver: WebhookReceiver = {
+    url: `http://127.0.0.1:${server.port}`,
+    received,
+    answer: () => new Response(null, { status: 204 }),
+    arrived(count) {
+      if (received.length >= count) return Promise.resolve(received);
+      const { promise, resolve } = Promise.withResolvers<Received[]>();
+      waiting.push({ count, resolve });
+      return promise;
+    },
+    stop: () => server.stop(true),
+  };
+  return receiver;
+}

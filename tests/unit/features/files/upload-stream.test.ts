@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'bun:test';
+import { createHash, randomBytes } from 'node:crypto';
+import { SNIFFED_BYTES } from '../../../../src/features/files/file-type.ts';
+import { UploadStream } from '../../../../src/features/files/upload-stream.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+function piecesOf(bytes: Uint8Array, pieceBytes: number) {
+  const seen = { pieces: 0, ended: false };
+  async function* pieces() {
+    try {
+      for (let at = 0; at < bytes.byteLength; at += pieceBytes) {
+        seen.pieces++;
+        yield bytes.slice(at, at + pieceBytes);
+      }
+    } finally {
+      seen.ended = true;
+    }
+  }
+  return { pieces: pieces(), seen };
+}
+
+async function read(stream: UploadStream): Promise<Buffer> {
+  const got: Uint8Array[] = [];
+  for await (const piece of stream) got.push(Buffer.from(piece));
+  return Buffer.concat(got);
+}
+
+describe('an upload', () => {
+  const bytes = new Uint8Array(randomBytes(20_000));
+
+  test.each([1000, 4096, 20_000])(
+    'passes unchanged in pieces of %d, also after a look at its head',
+    async (size) => {
+      let counted = 0;
+      const { pieces, seen } = piecesOf(bytes, size);
+      const stream = new UploadStream(pieces, { sha256: [sha256(bytes)] }, (n) => {
+        counted += n;
+      });
+      const head = await stream.head();
+      expect(head.byteLength).toBeGreaterThanOrEqual(SNIFFED_BYTES);
+      expect(seen.pieces).toBe(Math.ceil(SNIFFED_BYTES / size));
+      expect(counted).toBe(0);
+      expect((await read(stream)).equals(bytes)).toBe(true);
+      expect(counted).toBe(bytes.byteLength);
+      expect(Buffer.from(stream.digests.sha256).toString('hex')).toBe(sha256(bytes));
+    },
+  );
+
+  test('that is short is all in its head', async () => {
+    const stream = new UploadStream(piecesOf(Buffer.from('short'), 2).pieces, { sha256: [] });
+    expect(Buffer.from(await stream.head()).toString()).toBe('short');
+    expect((await read(stream)).toString()).toBe('short');
+  });
+
+  test('has no digests before its end', () => {
+    const stream = new UploadStream(piecesOf(bytes, 1000).pieces, { sha256: [] });
+    expect(() => stream.digests).toThrow('has not been read to its end');
+  });
+
+  test.each([
+    ['its digest is another one', { sha256: ['0'.repeat(64)] }],
+    ['one of two digests is another one', { sha256: [sha256(bytes), '0'.repeat(64)] }],
+    ['it is shorter than announced', { sha256: [], sizeBytes: 20_001 }],
+    ['it is longer than announced', { sha256: [], sizeBytes: 19_999 }],
+  ])('fails before its end is told when %s', async (_why, promised) => {
+    const stream = new UploadStream(piecesOf(bytes, 1000).pieces, promised);
+    await expect(read(stream)).rejects.toMatchObject({ code: 'checksum_mismatch' });
+    expect(() => stream.digests).toThrow();
+  });
+
+  test('that is refused tells its sender to stop', async () => {
+    const { pieces, seen } = piecesOf(bytes, 1000);
+    const stream = new UploadStream(pieces, { sha256: [] });
+    await stream.head();
+    await stream.close();
+    expect(seen).toEqual({ pieces: 5, ended: true });
+  });
+});

@@ -1,0 +1,232 @@
+import { describe, expect, jest, test } from 'bun:test';
+import { getEventListeners } from 'node:events';
+import { type SpanOptions, trace } from '@opentelemetry/api';
+import { Away, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
+import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
+
+/** The outcome of a call, as it is once enough time has passed. */
+function follow<T>(call: Promise<T>): { readonly ended: 'no' | 'well' | 'badly'; readonly value: unknown } {
+  const seen: { ended: 'no' | 'well' | 'badly'; value: unknown } = { ended: 'no', value: undefined };
+  call.then(
+    (value) => Object.assign(seen, { ended: 'well', value }),
+    (error) => Object.assign(seen, { ended: 'badly', value: error }),
+  );
+  return seen;
+}
+
+describe('a call', () => {
+  test('answers what the work answers, and throws what it throws', async () => {
+    const { dependency } = testDependency();
+    expect(await dependency.call('get', async () => 7)).toBe(7);
+    const broken = new TypeError('a business error');
+    await expect(dependency.call('get', () => Promise.reject(broken))).rejects.toBe(broken);
+    await expect(
+      dependency.call('get', () => {
+        throw broken;
+      }),
+    ).rejects.toBe(broken);
+    expect(dependency.figures()).toMatchObject({ state: 'closed', inFlight: 0 });
+    expect(dependency.figures().outcomes).toMatchObject({ ok: 1, error: 2, failure: 0 });
+  });
+
+  test('is given up at the timeout, the work is told, and the caller hears that it is unavailable', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency();
+      let told: unknown;
+      const call = follow(
+        dependency.call('get', (signal) =>
+          endless(signal).catch((reason) => {
+            told = reason;
+            throw reason;
+          }),
+        ),
+      );
+      await pass(990);
+      expect(call.ended).toBe('no');
+      await pass(20);
+      expect(call.value).toBeInstanceOf(Unavailable);
+      expect((call.value as Error).cause).toMatchObject({ name: 'CallTimeout' });
+      expect(told).toMatchObject({ name: 'CallTimeout' });
+      expect(dependency.figures()).toMatchObject({ inFlight: 0, outcomes: { timeout: 1 } });
+    }));
+
+  test('rejects at once with the reason of its caller, who says nothing of the dependency', async () => {
+    const { dependency } = testDependency({ failureThreshold: 1 });
+    const caller = new AbortController();
+    const call = dependency.call('get', endless, { signal: caller.signal });
+    caller.abort(new Error('the deadline'));
+    await expect(call).rejects.toThrow('the deadline');
+    await expect(dependency.call('get', endless, { signal: caller.signal })).rejects.toThrow('the deadline');
+    expect(dependency.figures()).toMatchObject({ state: 'closed', outcomes: { aborted: 1 } });
+  });
+
+  test('is not made when its caller gives up in the very turn in which a slot is free', async () => {
+    const { dependency } = testDependency({ concurrencyMax: 1 });
+    const caller = new AbortController();
+    const work = Promise.withResolvers<void>();
+    const first = dependency.call('get', () => work.promise);
+    const second = dependency.call('get', () => expect.unreachable(), { signal: caller.signal });
+    work.resolve();
+    // After the slot was given to the second, before that has gone on.
+    void work.promise.then(() => caller.abort(new Error('the deadline')));
+    await first;
+    await expect(second).rejects.toThrow('the deadline');
+    expect(dependency.figures()).toMatchObject({ inFlight: 0, waiting: 0 });
+  });
+
+  test('holds its slot until the work has ended, and for 5 s at most when it does not', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency({ concurrencyMax: 1, waitingMax: 0 });
+      const work = Promise.withResolvers<number>();
+      const first = follow(dependency.call('get', () => work.promise));
+      await pass(1010);
+      expect(first.ended).toBe('badly');
+      await expect(dependency.call('get', async () => 1)).rejects.toMatchObject({
+        cause: { name: 'BulkheadFull' },
+      });
+      work.resolve(1);
+      await settled();
+      expect(await dependency.call('get', async () => 2)).toBe(2);
+
+      follow(dependency.call('get', () => new Promise(() => {})));
+      await pass(5900);
+      expect(dependency.figures()).toMatchObject({ inFlight: 1, abandoned: 0 });
+      await pass(200);
+      expect(dependency.figures()).toMatchObject({ inFlight: 0, abandoned: 1 });
+    }));
+
+  test('of a caller in a hurry ends early, and does not count against the dependency', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency({ failureThreshold: 1 });
+      const call = follow(dependency.call('get', endless, { timeoutMs: 50 }));
+      await pass(70);
+      expect(call.value).toMatchObject({ cause: { name: 'CallTimeout' } });
+      expect(dependency.state).toBe('closed');
+    }));
+
+  test('leaves no timer and no listener behind, however it ends', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency({ silenceMs: 500 });
+      const { signal } = new AbortController();
+      const timers = jest.getTimerCount();
+      follow(dependency.call('get', async () => 1, { signal }));
+      follow(dependency.call('get', fails, { signal, idempotent: true }));
+      follow(dependency.call('get', endless, { signal }));
+      await pass(5000);
+      expect(getEventListeners(signal, 'abort')).toEqual([]);
+      expect(jest.getTimerCount()).toBe(timers);
+    }));
+});
+
+describe('a call that may be repeated', () => {
+  /** Work that finds the dependency away so many times. */
+  const failsFirst = (times: number) => {
+    const work = { calls: 0, run: async () => (++work.calls > times ? work.calls : fails()) };
+    return work;
+  };
+
+  test('is, until it is answered, and as often as it may', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency({ failureThreshold: 100 });
+      const twice = failsFirst(2);
+      const good = follow(dependency.call('get', twice.run, { idempotent: true }));
+      const always = failsFirst(99);
+      const bad = follow(dependency.call('get', always.run, { idempotent: true }));
+      await pass(700);
+      expect(good).toMatchObject({ ended: 'well', value: 3 });
+      expect(bad.value).toBeInstanceOf(Away);
+      expect(always.calls).toBe(3);
+      expect(dependency.figures().retries).toBe(4);
+    }));
+
+  test('is not after an answer, and never where its caller does not say so', async () => {
+    const { dependency } = testDependency();
+    let calls = 0;
+    const count = (error: Error) => async () => {
+      calls++;
+      throw error;
+    };
+    await expect(dependency.call('put', count(new Away()))).rejects.toBeInstanceOf(Away);
+    await expect(
+      dependency.call('get', count(new Error('no such key')), { idempotent: true }),
+    ).rejects.toThrow('key');
+    expect(calls).toBe(2);
+  });
+
+  test('is not when the time is over before it could begin, nor after its caller went away', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency();
+      const late = follow(dependency.call('get', failsFirst(99).run, { idempotent: true, timeoutMs: 0 }));
+      const caller = new AbortController();
+      const work = failsFirst(99);
+      const gone = follow(dependency.call('get', work.run, { idempotent: true, signal: caller.signal }));
+      await settled();
+      expect(late.value).toBeInstanceOf(Away);
+      caller.abort(new Error('the deadline'));
+      await pass(2000);
+      expect(gone.ended).toBe('badly');
+      expect(work.calls).toBe(1);
+    }));
+
+  test('is not while too many others are: an outage is multiplied by 1.2 and no more', () =>
+    inVirtualTime(async () => {
+      const { dependency } = testDependency({ failureThreshold: 100_000, concurrencyMax: 1000 });
+      let attempts = 0;
+      const count = async () => {
+        attempts++;
+        return fails();
+      };
+      for (let call = 0; call < 500; call++) {
+        follow(dependency.call('get', count, { idempotent: true }));
+        await pass(10);
+      }
+      await pass(1000);
+      const { retries, retriesDenied } = dependency.figures();
+      expect(attempts).toBe(500 + retries);
+      expect(retries).toBeLessThanOrEqual(110);
+      expect(retriesDenied).toBeGreaterThan(300);
+    }));
+});
+
+test('each operation has a timeout of its own, and names beyond 32 share one', () =>
+  inVirtualTime(async () => {
+    const { dependency } = testDependency({ timeoutFloorMs: 100 });
+    for (let call = 0; call < 200; call++) await dependency.call('quick', async () => 1);
+    const quick = follow(dependency.call('quick', endless));
+    const slow = follow(dependency.call('slow', endless));
+    await pass(130);
+    expect([quick.ended, slow.ended]).toEqual(['badly', 'no']);
+    for (let name = 0; name < 100; name++) await dependency.call(`operation ${name}`, async () => 1);
+    for (let call = 0; call < 200; call++) await dependency.call('the hundredth', async () => 1);
+    const shared = follow(dependency.call('another', endless));
+    await pass(130);
+    expect(shared.ended).toBe('badly');
+  }));
+
+test('each call is one span, named and described as it should be, and marked when it fails', async () => {
+  const spans: { name: string; options: SpanOptions; ended: number; error?: unknown; status?: unknown }[] =
+    [];
+  const startSpan = (name: string, options: SpanOptions) => {
+    const span = { name, options, ended: 0 } as (typeof spans)[0];
+    spans.push(span);
+    return {
+      setStatus: (status: unknown) => Object.assign(span, { status }),
+      setAttribute: (key: string, value: unknown) =>
+        Object.assign(span, key === 'error.type' && { error: value }),
+      end: () => span.ended++,
+    };
+  };
+  trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan }) } as never);
+  try {
+    const { dependency } = testDependency({ attributes: { 'db.system.name': 'thing' } });
+    await dependency.call('get', async () => 1);
+    await dependency.call('put', fails).catch(() => {});
+  } finally {
+    trace.disable();
+  }
+  expect(spans).toMatchObject([
+    { name: 'thing get', ended: 1, options: { kind: 2, attributes: { 'db.system.name': 'thing' } } },
+    { name: 'thing put', ended: 1, error: 'Away', status: { code: 2 } },
+  ]);
+  expect(spans[0]).not.toHaveProperty('status');
+});
