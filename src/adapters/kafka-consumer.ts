@@ -218,8 +218,10 @@ class Member {
     }
   }
 
-  /** The effect and the place, in one transaction. What comes again is known by the inbox, not by its place. False
-   * where there is more to do for the same events. */
+  /**
+   * The effect and the place, in one transaction. What comes again is known by the inbox, not by its place. False where
+   * there is more to do for the same events.
+   */
   async #apply(events: readonly AtlasEvent[], partition: number, position: number): Promise<boolean> {
     const applied = await this.#options.sql.begin(async (tx) => {
       const outcome = await applyOnce(tx, this.#consumer, events, this.#handle);
