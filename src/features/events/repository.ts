@@ -1,6 +1,6 @@
 import type postgres from 'postgres';
+import { type EventRow, eventColumns, toEvent } from '../../adapters/event-rows.ts';
 import { runQuery, type Sql } from '../../adapters/postgres.ts';
-import { type PostedTransfer, transferData } from '../../utils/event.ts';
 import type { SentEvent } from './domain.ts';
 
 /** What became of a search: what was found, and how far it looked. */
@@ -58,23 +58,19 @@ export interface EventRepository {
   newsAfter(position: number, limit: number, signal?: AbortSignal): Promise<News | null>;
 }
 
-type EventRow = Omit<SentEvent, 'occurredAt' | 'data'> & { readonly occurredAt: Date } & (
-    | ({ readonly data: null } & PostedTransfer)
-    | { readonly data: Record<string, unknown> }
-  );
+type SentRow = EventRow & { readonly position: number };
 
 export function createEventRepository(sql: Sql): EventRepository {
-  const columns = sql`e.position, e.owner, e.type, e.key, e.sequence, e.occurred_at, e.data, e.transfer_id,
-    t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
+  const columns = sql`e.position, ${eventColumns(sql)}`;
   /** Adds what the transfers were, which are joined by their ids once the events were chosen. */
   const read = async (chosen: postgres.Fragment, order: postgres.Fragment, signal?: AbortSignal) => {
     const rows = await runQuery(
-      sql<EventRow[]>`
+      sql<SentRow[]>`
         SELECT ${columns}
         FROM (${chosen}) e LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY ${order}`,
       signal,
     );
-    return rows.map(toEvent);
+    return rows.map(toSentEvent);
   };
 
   return {
@@ -87,7 +83,7 @@ export function createEventRepository(sql: Sql): EventRepository {
     async search(owner, { type = null, key = null }, position, limit, lookMax, signal) {
       // One statement, so that what was looked at and what was found are of the same moment.
       const rows = await runQuery(
-        sql<(EventRow & { looked: number; lookedTo: number | null })[]>`
+        sql<(SentRow & { looked: number; lookedTo: number | null })[]>`
           WITH next AS MATERIALIZED (
             SELECT position AS at, type AS kind, key AS of FROM events
             WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${lookMax}
@@ -102,7 +98,7 @@ export function createEventRepository(sql: Sql): EventRepository {
         signal,
       );
       const { looked, lookedTo } = rows[0]!;
-      return { events: rows.filter((row) => row.position !== null).map(toEvent), looked, lookedTo };
+      return { events: rows.filter((row) => row.position !== null).map(toSentEvent), looked, lookedTo };
     },
     listOfKey: (owner, key, sequence, limit, signal) =>
       read(
@@ -152,8 +148,6 @@ export function createEventRepository(sql: Sql): EventRepository {
   };
 }
 
-function toEvent(row: EventRow): SentEvent {
-  const { position, owner, type, key, sequence, occurredAt } = row;
-  const data = row.data ?? transferData(type === 'account.debited.v1' ? 'debit' : 'credit', row);
-  return { position, owner, type, key, sequence, occurredAt: occurredAt.toISOString(), data };
+function toSentEvent(row: SentRow): SentEvent {
+  return { position: row.position, ...toEvent(row) };
 }
