@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
-import { CacheAside } from './adapters/cache-aside.ts';
-import { appliedMigrations, readMigrations } from './adapters/migrations.ts';
-import { isTransient, mapDatabaseError, pingPostgres } from './adapters/postgres.ts';
-import { pingRedis } from './adapters/redis.ts';
+import { CacheAside } from './adapters/cache/cache-aside.ts';
+import { appliedMigrations, readMigrations } from './adapters/postgres/migrations.ts';
+import { isTransient, mapDatabaseError, pingPostgres } from './adapters/postgres/postgres.ts';
+import { pingRedis } from './adapters/redis/redis.ts';
 import type { Deps } from './deps.ts';
 import { createAccountRepository } from './features/accounts/repository.ts';
 import { createAccountService } from './features/accounts/service.ts';

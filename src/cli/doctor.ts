@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { appliedMigrations, readMigrations } from '../adapters/migrations.ts';
-import { databaseErrorCode, pingPostgres } from '../adapters/postgres.ts';
-import { openRedis, pingRedis, untilReady } from '../adapters/redis.ts';
+import { appliedMigrations, readMigrations } from '../adapters/postgres/migrations.ts';
+import { databaseErrorCode, pingPostgres } from '../adapters/postgres/postgres.ts';
+import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import type { Deps } from '../deps.ts';

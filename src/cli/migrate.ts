@@ -7,7 +7,7 @@ import {
   migrateDown,
   migrateUp,
   readMigrations,
-} from '../adapters/migrations.ts';
+} from '../adapters/postgres/migrations.ts';
 import { createServices } from '../services.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';

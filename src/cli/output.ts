@@ -1,4 +1,4 @@
-import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres.ts';
+import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgres.ts';
 
 /** Prints an error for a person and ends the command. What Atlas foresaw is told as it is, without a stack. */
 export function fail(error: unknown): never {

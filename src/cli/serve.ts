@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
-import { migrateUp, readMigrations } from '../adapters/migrations.ts';
+import { migrateUp, readMigrations } from '../adapters/postgres/migrations.ts';
 import { ClusterScrape } from '../cluster/cluster-scrape.ts';
 import { WORKER_ENVIRONMENT } from '../cluster/messages.ts';
 import { migrateRequests } from '../cluster/migrate-requests.ts';

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
-import type { Cache } from '../adapters/cache.ts';
-import type { CacheAsideFigures } from '../adapters/cache-aside.ts';
+import type { Cache } from '../adapters/cache/cache.ts';
+import type { CacheAsideFigures } from '../adapters/cache/cache-aside.ts';
 import { registerFigures } from './metrics.ts';
 
 /** What reads through a cache, under the name that labels its metrics. */

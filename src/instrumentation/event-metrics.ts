@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import type { ConsumerFigures } from '../adapters/event-log.ts';
+import type { ConsumerFigures } from '../adapters/event-log/event-log.ts';
 import { registerFigures } from './metrics.ts';
 
 /** What the relay of this process has done, and what waits. */

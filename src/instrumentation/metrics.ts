@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
-import { queryFigures } from '../adapters/postgres.ts';
+import { queryFigures } from '../adapters/postgres/postgres.ts';
 import type { RedFigures } from '../envelope/red-figures.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { openKafkaLog } from '../../src/adapters/kafka.ts';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createRelayRepository } from '../../src/features/relay/repository.ts';
 import { Relay } from '../../src/features/relay/worker.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';

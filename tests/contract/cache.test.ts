@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import type { Cache } from '../../src/adapters/cache.ts';
-import { CacheAside } from '../../src/adapters/cache-aside.ts';
-import { MemoryCache } from '../../src/adapters/memory-cache.ts';
-import { openRedis, type Redis, untilReady } from '../../src/adapters/redis.ts';
-import { RedisCache } from '../../src/adapters/redis-cache.ts';
+import type { Cache } from '../../src/adapters/cache/cache.ts';
+import { CacheAside } from '../../src/adapters/cache/cache-aside.ts';
+import { MemoryCache } from '../../src/adapters/cache/memory-cache.ts';
+import { RedisCache } from '../../src/adapters/cache/redis-cache.ts';
+import { openRedis, type Redis, untilReady } from '../../src/adapters/redis/redis.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 
 const READY_MS = 5000;

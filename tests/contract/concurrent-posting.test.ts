@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { isTransient, mapDatabaseError, openPostgres } from '../../src/adapters/postgres.ts';
+import { isTransient, mapDatabaseError, openPostgres } from '../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf, type PostRequest } from '../../src/features/transfers/domain.ts';
 import { GroupCommit } from '../../src/features/transfers/group-commit.ts';
 import { createTransferRepository } from '../../src/features/transfers/repository.ts';

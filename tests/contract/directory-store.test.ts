@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { directoryStore } from '../../src/adapters/directory-store.ts';
-import { readLinkSecret } from '../../src/adapters/link-secret.ts';
+import { directoryStore } from '../../src/adapters/object-store/directory-store.ts';
+import { readLinkSecret } from '../../src/adapters/object-store/link-secret.ts';
 import { bytesOf, codeOf, keysOf, NEVER, put, unfinished } from './object-stores.ts';
 
 let folder: string;

@@ -3,7 +3,10 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/adapters/embedded/postgres-server.ts';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../src/adapters/postgres/embedded/postgres-server.ts';
 
 const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
 let folder: string;
@@ -48,7 +51,7 @@ test('a command that joins the server of an idle Atlas leaves it running, and th
 });
 
 test('a server that was killed is started again although its parent never collected it', async () => {
-  const module = join(import.meta.dir, '../../src/adapters/embedded/postgres-server.ts');
+  const module = join(import.meta.dir, '../../src/adapters/postgres/embedded/postgres-server.ts');
   const script = `const { startEmbeddedPostgres } = await import(${JSON.stringify(module)});
     await startEmbeddedPostgres(${JSON.stringify(folder)}, ${JSON.stringify(OPTIONS)});
     console.log('ready'); setInterval(() => {}, 1000);`;

@@ -4,11 +4,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/adapters/embedded/postgres-server.ts';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../src/adapters/postgres/embedded/postgres-server.ts';
 import { SLOW_TEST_MS } from './ledger-database.ts';
 
 const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
-const MODULE = join(import.meta.dir, '../../src/adapters/embedded/postgres-server.ts');
+const MODULE = join(import.meta.dir, '../../src/adapters/postgres/embedded/postgres-server.ts');
 let folder: string;
 
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { createKafkaClient } from '../../src/adapters/kafka-client.ts';
+import { createKafkaClient } from '../../src/adapters/kafka/kafka-client.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { jumpClock, YEAR_MS } from '../support/clock-jump.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import type { EventPublisher } from '../../src/adapters/event-log.ts';
-import { applyOnce } from '../../src/adapters/inbox.ts';
+import type { EventPublisher } from '../../src/adapters/event-log/event-log.ts';
+import { applyOnce } from '../../src/adapters/event-log/inbox.ts';
 import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
 import { Relay } from '../../src/features/relay/worker.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';

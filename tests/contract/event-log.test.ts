@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { EventGapError } from '../../src/adapters/inbox.ts';
+import { EventGapError } from '../../src/adapters/event-log/inbox.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { isKafkaHere } from '../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';

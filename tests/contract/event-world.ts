@@ -1,7 +1,7 @@
-import type { EventHandler, EventLog } from '../../src/adapters/event-log.ts';
-import { openKafkaLog } from '../../src/adapters/kafka.ts';
-import { openOutboxLog } from '../../src/adapters/outbox-log.ts';
-import { openPostgres, type Queryable, type Sql } from '../../src/adapters/postgres.ts';
+import type { EventHandler, EventLog } from '../../src/adapters/event-log/event-log.ts';
+import { openOutboxLog } from '../../src/adapters/event-log/postgres-log.ts';
+import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
+import { openPostgres, type Queryable, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createAccountRepository } from '../../src/features/accounts/repository.ts';
 import { createRelayRepository } from '../../src/features/relay/repository.ts';
 import { Relay } from '../../src/features/relay/worker.ts';

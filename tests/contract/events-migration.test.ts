@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { migrateDown, migrateUp, readMigrations } from '../../src/adapters/migrations.ts';
-import { openPostgres } from '../../src/adapters/postgres.ts';
+import { migrateDown, migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
+import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
 import { createTransferRepository } from '../../src/features/transfers/repository.ts';
 import { availableEngines } from '../support/database.ts';

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { POSTGRES_BIN } from '../../infra/native-postgres.ts';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { availableEngines, freshDatabase } from '../support/database.ts';
 import { filesOf } from '../support/source-tree.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';

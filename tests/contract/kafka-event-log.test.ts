@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { type Admin, ConfigResourceTypes, Kafka, logLevel, Partitioners } from 'kafkajs';
-import { BatchRefused, type EventPublisher } from '../../src/adapters/event-log.ts';
-import { isFenced } from '../../src/adapters/kafka-errors.ts';
+import { BatchRefused, type EventPublisher } from '../../src/adapters/event-log/event-log.ts';
+import { isFenced } from '../../src/adapters/kafka/kafka-errors.ts';
 import type { AtlasEvent } from '../../src/utils/event.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';

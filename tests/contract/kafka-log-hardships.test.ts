@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { type Admin, type Kafka, Partitioners, type Producer, type ProducerConfig } from 'kafkajs';
-import { createKafkaClient } from '../../src/adapters/kafka-client.ts';
-import { toMessage } from '../../src/adapters/kafka-message.ts';
-import { partitionOf } from '../../src/adapters/kafka-partitioner.ts';
-import { KafkaPublisher } from '../../src/adapters/kafka-publisher.ts';
+import { createKafkaClient } from '../../src/adapters/kafka/kafka-client.ts';
+import { toMessage } from '../../src/adapters/kafka/kafka-message.ts';
+import { partitionOf } from '../../src/adapters/kafka/kafka-partitioner.ts';
+import { KafkaPublisher } from '../../src/adapters/kafka/kafka-publisher.ts';
 import type { AtlasEvent } from '../../src/utils/event.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
 import { freePort } from '../../infra/native-postgres.ts';
-import { probeBrokers } from '../../src/adapters/kafka-probe.ts';
+import { probeBrokers } from '../../src/adapters/kafka/kafka-probe.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 

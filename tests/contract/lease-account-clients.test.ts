@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { openRedis, type Redis } from '../../src/adapters/redis.ts';
-import { RedisLeaseStore } from '../../src/adapters/redis-lease-store.ts';
+import { openRedis, type Redis } from '../../src/adapters/redis/redis.ts';
+import { RedisLeaseStore } from '../../src/adapters/redis/redis-lease-store.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../src/shedding/lease-script.ts';
 import { SharedLeases } from '../../src/shedding/shared-leases.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';

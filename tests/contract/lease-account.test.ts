@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { openRedis, type Redis } from '../../src/adapters/redis.ts';
+import { openRedis, type Redis } from '../../src/adapters/redis/redis.ts';
 import { decodeReply, encodeBeat } from '../../src/shedding/lease-protocol.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../src/shedding/lease-script.ts';
 import { LeaseAccount } from '../simulation/lease-account.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { databaseErrorCode, type Sql } from '../../src/adapters/postgres.ts';
+import { databaseErrorCode, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf } from '../../src/features/transfers/domain.ts';
 import { createTransferRepository } from '../../src/features/transfers/repository.ts';
 import { availableEngines } from '../support/database.ts';

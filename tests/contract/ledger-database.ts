@@ -1,4 +1,4 @@
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
 import { type Engine, freshDatabase } from '../support/database.ts';
 

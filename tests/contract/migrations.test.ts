@@ -9,8 +9,8 @@ import {
   migrateDown,
   migrateUp,
   readMigrations,
-} from '../../src/adapters/migrations.ts';
-import { databaseErrorCode, openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+} from '../../src/adapters/postgres/migrations.ts';
+import { databaseErrorCode, openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { availableEngines } from '../support/database.ts';
 import { SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 

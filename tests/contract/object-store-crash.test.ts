@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { directoryStore } from '../../src/adapters/directory-store.ts';
-import { partBytes } from '../../src/adapters/part-buffer.ts';
-import { openS3Store } from '../../src/adapters/s3-store.ts';
+import { directoryStore } from '../../src/adapters/object-store/directory-store.ts';
+import { partBytes } from '../../src/adapters/s3/part-buffer.ts';
+import { openS3Store } from '../../src/adapters/s3/s3-store.ts';
 import { isS3Here, startTestS3 } from '../support/s3.ts';
 import { bytesOf, keysOf, put, read, s3Options, unfinished } from './object-stores.ts';
 

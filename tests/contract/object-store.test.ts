@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { CHUNK_BYTES, type ObjectStore } from '../../src/adapters/object-store.ts';
-import { partBytes } from '../../src/adapters/part-buffer.ts';
+import { CHUNK_BYTES, type ObjectStore } from '../../src/adapters/object-store/object-store.ts';
+import { partBytes } from '../../src/adapters/s3/part-buffer.ts';
 import {
   bodyOf,
   bytesOf,

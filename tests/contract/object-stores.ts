@@ -2,9 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { directoryStore } from '../../src/adapters/directory-store.ts';
-import type { ObjectStore } from '../../src/adapters/object-store.ts';
-import { openS3Store, type S3Options } from '../../src/adapters/s3-store.ts';
+import { directoryStore } from '../../src/adapters/object-store/directory-store.ts';
+import type { ObjectStore } from '../../src/adapters/object-store/object-store.ts';
+import { openS3Store, type S3Options } from '../../src/adapters/s3/s3-store.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../support/s3.ts';
 
 /** A store that a suite may use, and what ends it. */

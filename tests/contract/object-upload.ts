@@ -1,5 +1,5 @@
-import { directoryStore } from '../../src/adapters/directory-store.ts';
-import { openS3Store } from '../../src/adapters/s3-store.ts';
+import { directoryStore } from '../../src/adapters/object-store/directory-store.ts';
+import { openS3Store } from '../../src/adapters/s3/s3-store.ts';
 import { bytesOf, put } from './object-stores.ts';
 
 // A process that uploads until it is killed: `object-upload.ts <options of the store as JSON> <key> <bytes>`. It says

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import net from 'node:net';
-import { OutgoingHttp, type OutgoingHttpOptions } from '../../src/adapters/outgoing-http.ts';
+import { OutgoingHttp, type OutgoingHttpOptions } from '../../src/adapters/http/outgoing-http.ts';
 import { HEAD_SIZE_BYTES_MAX } from '../../src/utils/answer-head.ts';
 import { canCertify, certify, type TestCertificate } from '../support/certificates.ts';
 

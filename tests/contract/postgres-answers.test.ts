@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import { openGuardedPostgres } from '../../src/adapters/guarded-postgres.ts';
-import { runQuery } from '../../src/adapters/postgres.ts';
+import { openGuardedPostgres } from '../../src/adapters/postgres/guarded-postgres.ts';
+import { runQuery } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 
 test('a query that fails after it has answered rows leaves no hole in the answer of the next one', async () => {

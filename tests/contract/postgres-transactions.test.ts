@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'bun:test';
-import { openGuardedPostgres } from '../../src/adapters/guarded-postgres.ts';
-import { openPostgres, runQuery, type Sql } from '../../src/adapters/postgres.ts';
+import { openGuardedPostgres } from '../../src/adapters/postgres/guarded-postgres.ts';
+import { openPostgres, runQuery, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 

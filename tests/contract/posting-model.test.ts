@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import type { Sql } from '../../src/adapters/postgres.ts';
+import type { Sql } from '../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf, type PostRequest, type TransferOrder } from '../../src/features/transfers/domain.ts';
 import { createTransferRepository } from '../../src/features/transfers/repository.ts';
 import { availableEngines } from '../support/database.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { CacheAside } from '../../src/adapters/cache-aside.ts';
-import { openRedis, type Redis, untilReady } from '../../src/adapters/redis.ts';
-import { RedisCache } from '../../src/adapters/redis-cache.ts';
+import { CacheAside } from '../../src/adapters/cache/cache-aside.ts';
+import { RedisCache } from '../../src/adapters/cache/redis-cache.ts';
+import { openRedis, type Redis, untilReady } from '../../src/adapters/redis/redis.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../support/toxiproxy.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { openRedis } from '../../src/adapters/redis.ts';
+import { openRedis } from '../../src/adapters/redis/redis.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { isRedisHere, startTestRedis } from '../support/redis.ts';
 

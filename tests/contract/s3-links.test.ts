@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import type { ObjectStore } from '../../src/adapters/object-store.ts';
-import { openS3Store } from '../../src/adapters/s3-store.ts';
+import type { ObjectStore } from '../../src/adapters/object-store/object-store.ts';
+import { openS3Store } from '../../src/adapters/s3/s3-store.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../support/s3.ts';
 import { bytesOf, put, read, s3Options, sha256 } from './object-stores.ts';
 

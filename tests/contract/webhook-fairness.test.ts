@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { OutgoingHttp } from '../../src/adapters/outgoing-http.ts';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { OutgoingHttp } from '../../src/adapters/http/outgoing-http.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { type AttemptResult, judge, TRIES_MAX } from '../../src/features/deliveries/domain.ts';
 import { type Claim, createDeliveryRepository } from '../../src/features/deliveries/repository.ts';
 import { DeliverySender } from '../../src/features/deliveries/worker.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';

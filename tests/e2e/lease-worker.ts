@@ -1,7 +1,7 @@
 // A worker of the lease tests: nothing but the protocol, over the Redis it is told, and requests that only take time.
 // It reads what it shall do from the board, and writes there what it does.
-import { openRedis } from '../../src/adapters/redis.ts';
-import { RedisLeaseStore } from '../../src/adapters/redis-lease-store.ts';
+import { openRedis } from '../../src/adapters/redis/redis.ts';
+import { RedisLeaseStore } from '../../src/adapters/redis/redis-lease-store.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../src/shedding/lease-script.ts';
 import { SharedLeases } from '../../src/shedding/shared-leases.ts';
 import { LeaseBoard, MODES } from './lease-board.ts';

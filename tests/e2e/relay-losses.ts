@@ -1,4 +1,4 @@
-import type { Sql } from '../../src/adapters/postgres.ts';
+import type { Sql } from '../../src/adapters/postgres/postgres.ts';
 import type { SentEvent } from '../support/topic.ts';
 
 /** What must be nothing, whatever was killed. */

@@ -1,5 +1,5 @@
-import { openKafkaLog } from '../../src/adapters/kafka.ts';
-import { openPostgres } from '../../src/adapters/postgres.ts';
+import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
+import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
 import { createRelayRepository } from '../../src/features/relay/repository.ts';
 import { Relay } from '../../src/features/relay/worker.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';

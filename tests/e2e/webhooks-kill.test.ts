@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 import { createClient } from './atlas-client.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { openRedis } from '../../src/adapters/redis.ts';
-import { RedisCache } from '../../src/adapters/redis-cache.ts';
+import { RedisCache } from '../../src/adapters/cache/redis-cache.ts';
+import { openRedis } from '../../src/adapters/redis/redis.ts';
 import { type App, createApp } from '../../src/app.ts';
 import { freshDatabase } from '../support/database.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';

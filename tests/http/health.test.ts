@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { migrateDown, migrateUp, readMigrations } from '../../src/adapters/migrations.ts';
+import { migrateDown, migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
 import { callWithoutKey } from './ledger-steps.ts';

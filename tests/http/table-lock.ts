@@ -1,4 +1,4 @@
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 
 /** A lock on a table that makes every query on it wait: the way to a database that is slow for as long as a test wants. */
 export interface TableLock {

@@ -2,9 +2,9 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isPostgresInstalled, startNativePostgres } from '../../infra/native-postgres.ts';
-import { startEmbeddedPostgres } from '../../src/adapters/embedded/postgres-server.ts';
-import { migrateUp, readMigrations } from '../../src/adapters/migrations.ts';
-import { openPostgres, type Sql } from '../../src/adapters/postgres.ts';
+import { startEmbeddedPostgres } from '../../src/adapters/postgres/embedded/postgres-server.ts';
+import { migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { until } from '../e2e/atlas-process.ts';
 import { isGone } from './postgres.ts';
 

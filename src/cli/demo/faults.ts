@@ -1,4 +1,4 @@
-import { openRedis, untilReady } from '../../adapters/redis.ts';
+import { openRedis, untilReady } from '../../adapters/redis/redis.ts';
 import type { StartedAtlas } from './started-atlas.ts';
 import type { ServiceName, StartedService } from './started-service.ts';
 

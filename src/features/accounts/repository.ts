@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { Account, AccountContent } from './domain.ts';
 
 /** Where a list of accounts goes on: after this one, by age and id. */

@@ -1,5 +1,5 @@
-import { type EventRow, eventColumns, joinTransfers, toEvent } from '../../adapters/event-rows.ts';
-import { inTime, type Queryable, runQuery, type Sql } from '../../adapters/postgres.ts';
+import { type EventRow, eventColumns, joinTransfers, toEvent } from '../../adapters/event-log/event-rows.ts';
+import { inTime, type Queryable, runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { AtlasEvent } from '../../utils/event.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import {

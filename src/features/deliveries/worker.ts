@@ -1,4 +1,4 @@
-import { OutgoingError, type OutgoingHttp } from '../../adapters/outgoing-http.ts';
+import { OutgoingError, type OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
 import type { SendingFigures } from '../../instrumentation/webhook-metrics.ts';
 import type { BackgroundLoop } from '../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../utils/buckets.ts';

@@ -1,6 +1,6 @@
 import type postgres from 'postgres';
-import { type EventRow, eventColumns, toEvent } from '../../adapters/event-rows.ts';
-import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import { type EventRow, eventColumns, toEvent } from '../../adapters/event-log/event-rows.ts';
+import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { SentEvent } from './domain.ts';
 
 /** What became of a search: what was found, and how far it looked. */

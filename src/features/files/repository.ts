@@ -1,5 +1,5 @@
-import type { ObjectStore } from '../../adapters/object-store.ts';
-import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
+import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import {
   type AnnouncedFile,
   DIGEST_BYTES,

@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { ApiKey } from './domain.ts';
 
 /** API keys in PostgreSQL. */

@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../adapters/postgres.ts';
+import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { Discrepancy, LedgerSums } from './domain.ts';
 
 /** Reads the whole ledger in one snapshot. */

@@ -1,5 +1,5 @@
-import { type EventRow, eventColumns, joinTransfers, toEvent } from '../../adapters/event-rows.ts';
-import { countQuery, runQuery, type Sql } from '../../adapters/postgres.ts';
+import { type EventRow, eventColumns, joinTransfers, toEvent } from '../../adapters/event-log/event-rows.ts';
+import { countQuery, runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import { type AtlasEvent, type PostedTransfer, type TransferSide, transferData } from '../../utils/event.ts';
 import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, Unsent } from './domain.ts';
 

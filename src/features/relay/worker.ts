@@ -1,5 +1,5 @@
-import { BatchRefused, type EventPublisher } from '../../adapters/event-log.ts';
-import { inTime } from '../../adapters/postgres.ts';
+import { BatchRefused, type EventPublisher } from '../../adapters/event-log/event-log.ts';
+import { inTime } from '../../adapters/postgres/postgres.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { BackgroundLoop } from '../../resilience/background-loops.ts';
 import { sleep } from '../../utils/sleep.ts';

@@ -1,4 +1,4 @@
-import { countQuery, runQuery, type Sql } from '../../adapters/postgres.ts';
+import { countQuery, runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import {
   type ItemResult,
   type Outcome,

@@ -1,4 +1,4 @@
-import { mapDatabaseError, runQuery, type Sql } from '../../adapters/postgres.ts';
+import { mapDatabaseError, runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import type { Expected } from '../../http/etag.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { OLD_SECRET_HOURS, type Webhook, type WebhookChange, type WebhookContent } from './domain.ts';

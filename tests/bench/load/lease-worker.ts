@@ -1,5 +1,5 @@
-import { openRedis } from '../../../src/adapters/redis.ts';
-import { RedisLeaseStore } from '../../../src/adapters/redis-lease-store.ts';
+import { openRedis } from '../../../src/adapters/redis/redis.ts';
+import { RedisLeaseStore } from '../../../src/adapters/redis/redis-lease-store.ts';
 import { Exchange, type MatchedRoute } from '../../../src/envelope/exchange.ts';
 import { eventLoopDelayMs } from '../../../src/instrumentation/event-loop.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';

@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../../src/adapters/postgres.ts';
+import { runQuery, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { createApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { openDeps } from '../../../src/deps.ts';

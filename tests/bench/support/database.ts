@@ -1,6 +1,6 @@
 import { installPostgres, startNativePostgres } from '../../../infra/native-postgres.ts';
-import { migrateUp, readMigrations } from '../../../src/adapters/migrations.ts';
-import { openPostgres, type Sql } from '../../../src/adapters/postgres.ts';
+import { migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { ALL_SCOPES } from '../../../src/features/keys/domain.ts';
 import { createKeyRepository } from '../../../src/features/keys/repository.ts';
 import { createKeyService } from '../../../src/features/keys/service.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
-import { queryFigures } from '../../../src/adapters/postgres.ts';
+import { queryFigures } from '../../../src/adapters/postgres/postgres.ts';
 import { RedFigures } from '../../../src/envelope/red-figures.ts';
 import {
   createMetrics,

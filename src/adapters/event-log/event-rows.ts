@@ -1,0 +1,45 @@
+import { type AtlasEvent, transferData } from '../../utils/event.ts';
+import type { Queryable } from '../postgres/postgres.ts';
+
+/** An event as the tables keep it: a transfer's data stands in `transfers`, any other event has its own. */
+export interface EventRow {
+  readonly owner: string;
+  readonly type: string;
+  readonly key: string;
+  readonly sequence: number;
+  readonly occurredAt: Date;
+  readonly transferId: string | null;
+  readonly data: Readonly<Record<string, unknown>> | null;
+  readonly debitAccountId: string;
+  readonly creditAccountId: string;
+  readonly ledger: string;
+  readonly amount: number;
+  readonly reference: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The columns of an {@link EventRow}, for a query over `events` or `parked_events` AS e with {@link joinTransfers}. */
+export function eventColumns(sql: Queryable) {
+  return sql`e.owner, e.type, e.key, e.sequence, e.occurred_at, e.transfer_id, e.data,
+    t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
+}
+
+/** A probe for each row: the planner would rather read whole tables for a few hundred rows. */
+export function joinTransfers(sql: Queryable) {
+  return sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = e.transfer_id LIMIT 1) t ON true`;
+}
+
+export function toEvent(row: EventRow): AtlasEvent {
+  const { owner, type, key, sequence, occurredAt, transferId, data } = row;
+  return {
+    owner,
+    type,
+    key,
+    sequence,
+    occurredAt: occurredAt.toISOString(),
+    data:
+      transferId === null
+        ? data!
+        : transferData(type === 'account.debited.v1' ? 'debit' : 'credit', { ...row, transferId }),
+  };
+}

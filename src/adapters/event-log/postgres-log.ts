@@ -1,0 +1,89 @@
+import { sleep } from '../../utils/sleep.ts';
+import { runQuery, type Sql } from '../postgres/postgres.ts';
+import { ConsumerCounts } from './consumer-counts.ts';
+import type { EventHandler, EventLog } from './event-log.ts';
+import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
+import { applyOnce } from './inbox.ts';
+
+/** The table `events` as a partition of a log. Kafka counts its own from 0. */
+export const TABLE_PARTITION = -1;
+
+const BATCH_EVENTS_MAX = 500;
+const POLL_MS = 100;
+
+/**
+ * The event log without Kafka: the relay numbers the events of the table, and consumers read on from the last number. A
+ * number is given under the lock of the relay's row, which is held until it is committed, so none appears late.
+ */
+export function openOutboxLog(sql: Sql): EventLog {
+  const counts = new ConsumerCounts();
+
+  /** One batch in one transaction. Answers whether there may be more. */
+  async function step(consumer: string, handle: EventHandler): Promise<boolean> {
+    const applied = await sql.begin(async (tx) => {
+      await tx`
+        INSERT INTO consumer_offsets (consumer, partition, position) VALUES (${consumer}, ${TABLE_PARTITION}, 0)
+        ON CONFLICT DO NOTHING`;
+      // Whoever else runs this consumer waits here, and goes on where this one ends.
+      const [offset] = await tx<[{ position: number }]>`
+        SELECT position FROM consumer_offsets
+        WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION} FOR UPDATE`;
+      const rows = await tx<(EventRow & { position: number })[]>`
+        SELECT e.position, ${eventColumns(tx)} FROM events e ${joinTransfers(tx)}
+        WHERE e.position > ${offset.position} ORDER BY e.position LIMIT ${BATCH_EVENTS_MAX}`;
+      const last = rows.at(-1)?.position;
+      if (last === undefined) return null;
+      const outcome = await applyOnce(tx, consumer, rows.map(toEvent), handle);
+      if (!outcome.isComplete) return { ...outcome, isFull: true };
+      await tx`
+        UPDATE consumer_offsets SET position = ${last} WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}`;
+      return { ...outcome, isFull: rows.length === BATCH_EVENTS_MAX };
+    });
+    if (applied) counts.add(consumer, applied);
+    return applied?.isFull === true;
+  }
+
+  return {
+    mode: 'postgresql',
+    publisher: null,
+    dependency: null,
+    consumer: {
+      async run(consumer, handle, signal) {
+        while (!signal.aborted) {
+          try {
+            // Most of the time there is nothing, and looking needs no transaction.
+            const lag = await lagOf(sql, consumer, signal);
+            counts.setLag(consumer, lag);
+            const isMore = lag > 0 && (await step(consumer, handle));
+            if (!isMore) await sleep(POLL_MS, signal);
+          } catch (error) {
+            if (signal.aborted) break;
+            counts.fail(consumer);
+            throw error;
+          }
+        }
+        // Whoever goes on with it tells how far it is.
+        counts.setLag(consumer, 0);
+      },
+      figures: () => counts.figures(),
+    },
+    async ends(signal) {
+      const [relay] = await runQuery(
+        sql<[{ lastPosition: number }]>`SELECT last_position FROM relay`,
+        signal,
+      );
+      return new Map([[TABLE_PARTITION, relay.lastPosition]]);
+    },
+    close: async () => {},
+  };
+}
+
+async function lagOf(sql: Sql, consumer: string, signal: AbortSignal): Promise<number> {
+  const [row] = await runQuery(
+    sql<[{ lag: number }]>`
+      SELECT last_position - coalesce((SELECT position FROM consumer_offsets
+        WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}), 0) AS lag FROM relay`,
+    signal,
+  );
+  return row.lag;
+}

@@ -1,0 +1,257 @@
+import { lookup } from 'node:dns/promises';
+import net from 'node:net';
+import tls from 'node:tls';
+import { AtlasError } from '../../errors.ts';
+import { type AnswerHead, readAnswerHead } from '../../utils/answer-head.ts';
+import { orAbort } from '../../utils/or-abort.ts';
+import { isPublicAddress } from '../../utils/public-address.ts';
+
+/** Why a request that Atlas sends to others got no answer. */
+export type OutgoingFailure =
+  | 'target_refused'
+  | 'name_not_resolved'
+  | 'connection_failed'
+  | 'tls_failed'
+  | 'timeout'
+  | 'invalid_answer';
+
+/** No answer, and why. The reasons are few, so they can be labels. */
+export class OutgoingError extends Error {
+  readonly failure: OutgoingFailure;
+
+  constructor(failure: OutgoingFailure, cause?: unknown) {
+    super(`The request got no answer: ${failure}.`, { cause });
+    this.name = 'OutgoingError';
+    this.failure = failure;
+  }
+}
+
+export interface OutgoingRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** For everything: finding the address, connecting, sending and the head of the answer. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Finds all addresses of a host name. Rejects when there are none. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+export interface OutgoingHttpOptions {
+  /** Names and addresses that may be private, and may be called by plain http. */
+  readonly allowedHosts: readonly string[];
+  readonly resolve?: Resolve;
+  /** An authority to trust instead of the usual ones, as PEM. */
+  readonly ca?: string;
+}
+
+const ADDRESSES_MAX = 4;
+const RESOLVE_TIMEOUT_MS = 5000;
+const CONNECT_TIMEOUT_MS = 5000;
+const BODY_READ_BYTES_MAX = 4096;
+const BODY_READ_MS_MAX = 1000;
+// Below it are services that speak before they listen, and none of them takes webhooks.
+const PUBLIC_PORT_MIN = 1024;
+
+const systemResolve: Resolve = async (host) =>
+  (await lookup(host, { all: true })).map(({ address }) => address);
+
+/**
+ * Sends requests to URLs that strangers chose, without letting them reach what only Atlas can reach (server-side
+ * request forgery, OWASP). Every address of a name must be public, at every request anew, and the connection goes to
+ * an address that was checked, so a name that leads elsewhere a moment later (DNS rebinding) gains nothing. It is made
+ * by hand on a socket: `fetch` resolves the name itself, keeps connections by name, and goes through the proxy that
+ * the environment names. Redirects are answers, never followed.
+ */
+export class OutgoingHttp {
+  readonly #allowedHosts: ReadonlySet<string>;
+  readonly #resolve: Resolve;
+  readonly #ca: string | undefined;
+
+  constructor({ allowedHosts, resolve = systemResolve, ca }: OutgoingHttpOptions) {
+    this.#allowedHosts = new Set(allowedHosts.map(hostOf));
+    this.#resolve = resolve;
+    this.#ca = ca;
+  }
+
+  /** Throws `webhook_target_refused` for a URL that nothing will be sent to as it is now. */
+  async check(url: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#addressesOf(
+        new URL(url),
+        AbortSignal.any([signal, AbortSignal.timeout(RESOLVE_TIMEOUT_MS)]),
+      );
+    } catch (error) {
+      if (signal.aborted) throw new AtlasError('request_aborted', 'Nobody waits for the target any more.');
+      if (!(error instanceof OutgoingError)) throw error;
+      const detail =
+        error.failure === 'target_refused' && error.cause instanceof Error
+          ? error.cause.message
+          : 'The host of the URL has no address that can be found now.';
+      throw new AtlasError('webhook_target_refused', detail, { cause: error });
+    }
+  }
+
+  /** Posts the body and answers how the target did, whatever its status. Throws {@link OutgoingError}. */
+  async post({ url, headers, body, timeoutMs, signal }: OutgoingRequest): Promise<AnswerHead> {
+    const target = new URL(url);
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const socket = await this.#connect(target, await this.#addressesOf(target, inTime), inTime);
+    const bytes = Buffer.from(body);
+    const head = [
+      `POST ${target.pathname}${target.search} HTTP/1.1`,
+      `Host: ${target.host}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      `Content-Length: ${bytes.length}`,
+      'Connection: close',
+    ];
+    const message = Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
+    return exchange(socket, message, inTime);
+  }
+
+  /** The addresses to try, all of them checked. */
+  async #addressesOf(target: URL, signal: AbortSignal): Promise<readonly string[]> {
+    const host = hostOf(target.hostname);
+    const isAllowed = this.#allowedHosts.has(host);
+    const mistake = mistakeOf(target, isAllowed);
+    if (mistake !== null) throw new OutgoingError('target_refused', new Error(mistake));
+    const addresses = net.isIP(host) ? [host] : await this.#find(host, signal);
+    // One address that is not public is enough: the name could lead there at any time.
+    if (!isAllowed && !addresses.every(isPublicAddress))
+      throw new OutgoingError(
+        'target_refused',
+        new Error('The host of the URL has an address that is not public.'),
+      );
+    return addresses.slice(0, ADDRESSES_MAX);
+  }
+
+  async #find(host: string, signal: AbortSignal): Promise<readonly string[]> {
+    try {
+      const addresses = await orAbort(this.#resolve(host), signal);
+      if (addresses.length > 0) return addresses;
+    } catch (error) {
+      throw new OutgoingError(signal.aborted ? 'timeout' : 'name_not_resolved', error);
+    }
+    throw new OutgoingError('name_not_resolved');
+  }
+
+  /** Connects to the first address that answers. Nothing was sent before, so trying the next one is safe. */
+  async #connect(target: URL, addresses: readonly string[], signal: AbortSignal): Promise<net.Socket> {
+    for (const [i, address] of addresses.entries()) {
+      try {
+        return await this.#connectTo(target, address, signal);
+      } catch (error) {
+        const isLast = i === addresses.length - 1;
+        if (isLast || signal.aborted || !(error instanceof OutgoingError) || error.failure === 'tls_failed')
+          throw error;
+      }
+    }
+    throw new OutgoingError('connection_failed');
+  }
+
+  #connectTo(target: URL, address: string, signal: AbortSignal): Promise<net.Socket> {
+    const isTls = target.protocol === 'https:';
+    const port = Number(target.port) || (isTls ? 443 : 80);
+    const host = hostOf(target.hostname);
+    const { promise, resolve, reject } = Promise.withResolvers<net.Socket>();
+    const socket = isTls
+      ? tls.connect({
+          host: address,
+          port,
+          // The certificate must be of the name in the URL, whatever address that has. An address has no SNI.
+          ...(net.isIP(host) === 0 && { servername: host }),
+          ALPNProtocols: ['http/1.1'],
+          ...(this.#ca !== undefined && { ca: this.#ca }),
+        })
+      : net.connect({ host: address, port });
+    let isConnected = false;
+    const giveUp = () => fail(new OutgoingError('timeout'));
+    const timer = setTimeout(giveUp, CONNECT_TIMEOUT_MS);
+    const settle = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', giveUp);
+    };
+    const fail = (error: Error) => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const fit = () => {
+      if (isTls && !(socket as tls.TLSSocket).authorized) return fail(new OutgoingError('tls_failed'));
+      settle();
+      resolve(socket);
+    };
+    socket.once('connect', () => {
+      isConnected = true;
+      if (!isTls) fit();
+    });
+    if (isTls) socket.once('secureConnect', fit);
+    socket.on('error', (error) =>
+      fail(new OutgoingError(isConnected ? 'tls_failed' : 'connection_failed', error)),
+    );
+    socket.once('close', () => fail(new OutgoingError(isConnected ? 'tls_failed' : 'connection_failed')));
+    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    return promise;
+  }
+}
+
+/** What is wrong with a URL by itself, or null. */
+function mistakeOf(target: URL, isAllowed: boolean): string | null {
+  if (target.username !== '' || target.password !== '') return 'The URL holds a name or a password.';
+  if (target.protocol !== 'https:' && !(isAllowed && target.protocol === 'http:'))
+    return 'The URL is not https.';
+  const port = Number(target.port || 443);
+  if (!isAllowed && port !== 443 && port < PUBLIC_PORT_MIN)
+    return `The port of the URL must be 443, or ${PUBLIC_PORT_MIN} or above.`;
+  return null;
+}
+
+/** A host as it is compared and resolved: in lower case, without the dot of the root or the brackets of IPv6. */
+function hostOf(host: string): string {
+  return host
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '');
+}
+
+/** Sends the message, reads the head of the answer and what little of its body comes soon, and closes. */
+function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Promise<AnswerHead> {
+  const { promise, resolve, reject } = Promise.withResolvers<AnswerHead>();
+  let text = '';
+  let head: AnswerHead | null = null;
+  let bodySizeBytes = 0;
+  let bodyTimer: Timer | undefined;
+  const end = (failure: OutgoingFailure, cause?: unknown) => {
+    clearTimeout(bodyTimer);
+    signal.removeEventListener('abort', onAbort);
+    socket.destroy();
+    if (head === null) reject(new OutgoingError(failure, cause));
+    else resolve(head);
+  };
+  const onAbort = () => end('timeout');
+  const onClose = () => end('invalid_answer');
+  socket.on('data', (chunk: Buffer) => {
+    if (head !== null) {
+      // The answer is known. Its body is only read so that a target with a short one is not cut in the middle of it.
+      bodySizeBytes += chunk.length;
+      if (bodySizeBytes > BODY_READ_BYTES_MAX) end('invalid_answer');
+      return;
+    }
+    text += chunk.toString('latin1');
+    try {
+      head = readAnswerHead(text);
+    } catch (error) {
+      end('invalid_answer', error);
+    }
+    if (head !== null) bodyTimer = setTimeout(onClose, BODY_READ_MS_MAX);
+  });
+  socket.once('end', onClose);
+  socket.once('close', onClose);
+  socket.on('error', (error) => end('invalid_answer', error));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  else socket.write(message);
+  return promise;
+}

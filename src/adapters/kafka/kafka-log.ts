@@ -1,0 +1,70 @@
+import { AtlasError } from '../../errors.ts';
+import { Dependency } from '../../resilience/dependency.ts';
+import { orAbort } from '../../utils/or-abort.ts';
+import { throttle } from '../../utils/throttle.ts';
+import type { EventLog } from '../event-log/event-log.ts';
+import type { Sql } from '../postgres/postgres.ts';
+import { createKafkaClient } from './kafka-client.ts';
+import { KafkaConsumer } from './kafka-consumer.ts';
+import { isAway } from './kafka-errors.ts';
+import { probeBrokers } from './kafka-probe.ts';
+import { KafkaPublisher } from './kafka-publisher.ts';
+import { topicEnds } from './kafka-topic.ts';
+
+const CALL_MS_MIN = 5000;
+const CALL_MS_MAX = 20_000;
+const CALLS_MAX = 16;
+const RETRY_AFTER_SECONDS = 1;
+// Brokers that are away for an hour are not told of every second.
+const TROUBLE_MS = 30_000;
+
+/** How the log on Kafka is opened. */
+export interface KafkaLogOptions {
+  readonly brokers: readonly string[];
+  /** Begins the names of the topic, the groups and the transactional id. */
+  readonly prefix: string;
+  readonly sql: Sql;
+  readonly failureThreshold: number;
+  readonly recoveryTimeoutMs: number;
+  /** What the library has to say, which is much and seldom of use. */
+  readonly onDebug: (text: string, facts: object) => void;
+  /** What somebody should know. Of more of it at once, only the first is told. */
+  readonly onTrouble: (error: unknown, text: string) => void;
+}
+
+/** The event log on Kafka: `PREFIX.events`. Nothing is connected before somebody publishes or consumes. */
+export function openKafkaLog(options: KafkaLogOptions): EventLog {
+  const { brokers, prefix, sql, failureThreshold, recoveryTimeoutMs, onDebug } = options;
+  const tell = throttle(TROUBLE_MS, ({ error, text }: { error: unknown; text: string }) =>
+    options.onTrouble(error, text),
+  );
+  const onTrouble = (error: unknown, text: string) => tell({ error, text });
+  const topic = `${prefix}.events`;
+  const client = createKafkaClient(brokers, onDebug);
+  const dependency = new Dependency({
+    name: 'kafka',
+    concurrencyMax: CALLS_MAX,
+    waitingMax: CALLS_MAX,
+    timeoutFloorMs: CALL_MS_MIN,
+    timeoutMaxMs: CALL_MS_MAX,
+    failureThreshold,
+    recoveryTimeoutMs,
+    attributes: { 'messaging.system': 'kafka', 'messaging.destination.name': topic },
+    isFailure: isAway,
+    probe: (signal) => probeBrokers(brokers, signal),
+    unavailable: (cause) =>
+      new AtlasError('dependency_unavailable', 'Kafka cannot be reached.', {
+        cause,
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      }),
+  });
+  return {
+    mode: 'kafka',
+    publisher: new KafkaPublisher({ client, dependency, topic, transactionalId: `${prefix}-relay` }),
+    consumer: new KafkaConsumer({ client, dependency, sql, topic, prefix, onTrouble }),
+    dependency,
+    ends: (signal) =>
+      dependency.call('ends', (within) => orAbort(topicEnds(client, topic), within), { signal }),
+    close: async () => dependency.close(),
+  };
+}

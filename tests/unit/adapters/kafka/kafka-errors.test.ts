@@ -1,0 +1,30 @@
+import { expect, test } from 'bun:test';
+import { KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from 'kafkajs';
+import { isAway, isFenced, isRefused, kafkaErrorType } from '../../../../src/adapters/kafka/kafka-errors.ts';
+import { AtlasError } from '../../../../src/errors.ts';
+
+const protocol = (type: string, code: number) =>
+  new KafkaJSProtocolError({ type, code, message: type } as never);
+
+test('the broker’s own name of an error is found behind what the library wraps around it', () => {
+  const wrapped = new KafkaJSNumberOfRetriesExceeded(protocol('INVALID_RECORD', 87), {
+    retryCount: 3,
+    retryTime: 10,
+  });
+  expect(kafkaErrorType(wrapped)).toBe('INVALID_RECORD');
+  expect(isRefused(wrapped)).toBe(true);
+  expect(kafkaErrorType(new Error('other'))).toBe('');
+  expect(kafkaErrorType('text')).toBe('');
+});
+
+test('a code that is younger than the library is known by its number', () => {
+  expect(isFenced(protocol('UNKNOWN', 90))).toBe(true);
+  expect(isFenced(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(true);
+});
+
+test('only what is no answer shows that the brokers are away', () => {
+  expect(isAway(new Error('connect ECONNREFUSED'))).toBe(true);
+  expect(isAway(protocol('MESSAGE_TOO_LARGE', 10))).toBe(false);
+  expect(isAway(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(false);
+  expect(isAway(new AtlasError('dependency_unavailable', 'refused by its breaker'))).toBe(false);
+});

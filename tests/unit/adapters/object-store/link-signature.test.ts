@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { signedLinks } from '../../../../src/adapters/object-store/link-signature.ts';
+import type { OpenedLink } from '../../../../src/adapters/object-store/object-store.ts';
+import { AtlasError } from '../../../../src/errors.ts';
+
+const NOW_MS = 1_800_000_000_000;
+const SECRET = new Uint8Array(32).fill(7);
+const SHA256 = 'a'.repeat(64);
+const UPLOAD = {
+  method: 'PUT',
+  key: 'files/1',
+  sizeBytes: 10,
+  sha256: SHA256,
+  mediaType: 'text/plain',
+} as const;
+const DOWNLOAD = {
+  method: 'GET',
+  key: 'files/1',
+  disposition: 'attachment',
+  mediaType: 'text/plain',
+} as const;
+
+const links = (nowMs = NOW_MS, secret = SECRET) => signedLinks(secret, () => nowMs);
+const split = (url: string) => {
+  const { pathname, searchParams } = new URL(url, 'http://atlas.test');
+  return { key: decodeURIComponent(pathname.slice('/v1/objects/'.length)), query: searchParams };
+};
+
+/** What a link allows when it is used as given, or the code of the refusal. */
+function open(url: string, method: string, at = links()): OpenedLink | string {
+  const { key, query } = split(url);
+  try {
+    return at.open(method, key, query);
+  } catch (error) {
+    if (error instanceof AtlasError) return error.code;
+    throw error;
+  }
+}
+
+describe('a signed link', () => {
+  test.each([UPLOAD, DOWNLOAD])('allows what it was made for: %j', (what) => {
+    const url = links().sign(what, 60);
+    expect(url).toStartWith('/v1/objects/files/1?');
+    expect(open(url, what.method)).toEqual(what);
+  });
+
+  test('carries any disposition and type unchanged', () => {
+    const text = fc.string({ unit: 'binary' });
+    fc.assert(
+      fc.property(text, text, (disposition, mediaType) => {
+        const what = { ...DOWNLOAD, disposition, mediaType };
+        const wellFormed = disposition.isWellFormed() && mediaType.isWellFormed();
+        const opened = open(links().sign(what, 60), 'GET');
+        return !wellFormed || Bun.deepEquals(opened, what);
+      }),
+    );
+  });
+
+  test('allows nothing from the second it expires', () => {
+    const url = links().sign(UPLOAD, 60);
+    expect(open(url, 'PUT', links(NOW_MS + 59_999))).toEqual(UPLOAD);
+    expect(open(url, 'PUT', links(NOW_MS + 60_000))).toBe('link_invalid');
+  });
+
+  test.each([
+    ['another method', (url: string) => [url, 'GET']],
+    ['a method in small letters', (url: string) => [url, 'put']],
+    ['another key', (url: string) => [url.replace('files/1', 'files/2'), 'PUT']],
+    ['another size', (url: string) => [url.replace('size=10', 'size=11'), 'PUT']],
+    ['another digest', (url: string) => [url.replace(SHA256, 'b'.repeat(64)), 'PUT']],
+    ['another type', (url: string) => [url.replace('plain', 'html'), 'PUT']],
+    ['a later end', (url: string) => [url.replace(/expires=\d+/, 'expires=9999999999'), 'PUT']],
+    ['no end', (url: string) => [url.replace(/&expires=\d+/, ''), 'PUT']],
+    ['a parameter more', (url: string) => [`${url}&size=99`, 'PUT']],
+    ['a parameter before', (url: string) => [url.replace('?', '?size=99&'), 'PUT']],
+    ['no signature', (url: string) => [url.replace(/&signature=\w+/, ''), 'PUT']],
+    ['a cut signature', (url: string) => [url.slice(0, -2), 'PUT']],
+    ['a signature that is none', (url: string) => [url.replace(/signature=\w+/, 'signature=zz'), 'PUT']],
+  ])('allows nothing with %s', (_, change) => {
+    const [url, method] = change(links().sign(UPLOAD, 60));
+    expect(open(url!, method!)).toBe('link_invalid');
+  });
+
+  test('of another secret allows nothing', () => {
+    const url = links(NOW_MS, new Uint8Array(32).fill(8)).sign(UPLOAD, 60);
+    expect(open(url, 'PUT')).toBe('link_invalid');
+  });
+
+  test('does not allow what another one of the same fields in another order would', () => {
+    const what = { ...DOWNLOAD, disposition: 'a&type=b', mediaType: 'c' };
+    expect(open(links().sign(what, 60), 'GET')).toEqual(what);
+    expect(open(links().sign(what, 60).replace('a%26type%3Db', 'a&type=b'), 'GET')).toBe('link_invalid');
+  });
+
+  test.each([0, -1, 604_801, Number.NaN])('is not made for %p seconds', (seconds) => {
+    expect(() => links().sign(UPLOAD, seconds)).toThrow(RangeError);
+  });
+});
