@@ -15,7 +15,7 @@ import { openRedis, type Redis } from './adapters/redis/redis.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
 import type { Config } from './config.ts';
-import type { Lifecycle } from './features/health/service.ts';
+import type { Lifecycle } from './features/system/health/service.ts';
 import type { Logger } from './instrumentation/logger.ts';
 import type { Dependency } from './resilience/dependency.ts';
 import { LEASE_ACCOUNT_SCRIPT } from './shedding/lease-script.ts';

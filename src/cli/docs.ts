@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createApp } from '../app.ts';
-import { asyncApiDocument } from '../features/events/asyncapi.ts';
+import { asyncApiDocument } from '../features/events/log/asyncapi.ts';
 import { openApiDocument } from '../http/openapi-document.ts';
 import { VERSION } from '../version.ts';
 import { withDeps } from './session.ts';

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ALL_SCOPES, parseToken, SCOPES, type Scope } from '../features/keys/domain.ts';
+import { ALL_SCOPES, parseToken, SCOPES, type Scope } from '../features/identity/keys/domain.ts';
 import { table } from './output.ts';
 import { withServices } from './session.ts';
 

@@ -1,7 +1,7 @@
 import { type ClusterStatus, findStatus } from '../cluster/status-socket.ts';
 import type { Config } from '../config.ts';
 import { workersOf } from '../deps.ts';
-import type { DependencyHealth } from '../features/health/domain.ts';
+import type { DependencyHealth } from '../features/system/health/domain.ts';
 import { baseUrl } from './base-url.ts';
 
 /** The Atlas that runs on the port of these settings, as `doctor` finds it. */

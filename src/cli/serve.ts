@@ -12,7 +12,7 @@ import { DRAIN_MS } from '../cluster/worker.ts';
 import { writeWorkerRecord } from '../cluster/worker-record.ts';
 import { type Config, environmentOf, loadConfig } from '../config.ts';
 import { type Deps, openDeps, workersOf } from '../deps.ts';
-import { ALL_SCOPES } from '../features/keys/domain.ts';
+import { ALL_SCOPES } from '../features/identity/keys/domain.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
 import { createServices, type Services } from '../services.ts';

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { createRelayRepository } from '../../src/features/relay/repository.ts';
-import { Relay } from '../../src/features/relay/worker.ts';
+import { Relay } from '../../src/features/events/relay/relay.ts';
+import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
 import { conditionsText, readConditions } from './conditions.ts';
 import { undoAll, undoOnSignals } from './support/clean-up.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { isTransient, mapDatabaseError, openPostgres } from '../../src/adapters/postgres/postgres.ts';
-import { fingerprintOf, type PostRequest } from '../../src/features/transfers/domain.ts';
-import { GroupCommit } from '../../src/features/transfers/group-commit.ts';
-import { createTransferRepository } from '../../src/features/transfers/repository.ts';
+import { fingerprintOf, type PostRequest } from '../../src/features/ledger/transfers/domain.ts';
+import { GroupCommit } from '../../src/features/ledger/transfers/group-commit.ts';
+import { createTransferRepository } from '../../src/features/ledger/transfers/repository.ts';
 import { availableEngines } from '../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 

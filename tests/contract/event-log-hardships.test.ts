@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import type { EventPublisher } from '../../src/adapters/event-log/event-log.ts';
 import { applyOnce } from '../../src/adapters/event-log/inbox.ts';
-import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
-import { Relay } from '../../src/features/relay/worker.ts';
+import { Relay } from '../../src/features/events/relay/relay.ts';
+import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
 import type { AtlasEvent } from '../../src/utils/event.ts';
 import { until } from '../e2e/atlas-process.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { ALL_EVENT_TYPES, dataSchemaOf, type EventType } from '../../src/features/events/catalogue.ts';
+import { ALL_EVENT_TYPES, dataSchemaOf, type EventType } from '../../src/features/events/log/catalogue.ts';
 import { type Schema, surprisesOf, withoutDescriptions } from './event-schemas/compatibility.ts';
 import { readReleased, releasedTypes } from './event-schemas/released.ts';
 

@@ -2,10 +2,10 @@ import type { EventHandler, EventLog } from '../../src/adapters/event-log/event-
 import { openOutboxLog } from '../../src/adapters/event-log/postgres-log.ts';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openPostgres, type Queryable, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { createAccountRepository } from '../../src/features/accounts/repository.ts';
-import { createRelayRepository } from '../../src/features/relay/repository.ts';
-import { Relay } from '../../src/features/relay/worker.ts';
-import { createTransferRepository } from '../../src/features/transfers/repository.ts';
+import { Relay } from '../../src/features/events/relay/relay.ts';
+import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
+import { createAccountRepository } from '../../src/features/ledger/accounts/repository.ts';
+import { createTransferRepository } from '../../src/features/ledger/transfers/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
 import type { AtlasEvent } from '../../src/utils/event.ts';
 import { until } from '../e2e/atlas-process.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { migrateDown, migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
 import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
-import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
-import { createTransferRepository } from '../../src/features/transfers/repository.ts';
+import { createTransferRepository } from '../../src/features/ledger/transfers/repository.ts';
+import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
 import { availableEngines } from '../support/database.ts';
 import { insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 

@@ -1,5 +1,5 @@
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
+import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
 import { type Engine, freshDatabase } from '../support/database.ts';
 
 /** For tests that run many transactions, or are the first to start a database. */

@@ -1,4 +1,4 @@
-import type { Outcome, PostRequest, TransferOrder } from '../../src/features/transfers/domain.ts';
+import type { Outcome, PostRequest, TransferOrder } from '../../src/features/ledger/transfers/domain.ts';
 
 /** An account as the model keeps it. */
 export interface ModelAccount {

@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { Sql } from '../../src/adapters/postgres/postgres.ts';
-import { fingerprintOf, type PostRequest, type TransferOrder } from '../../src/features/transfers/domain.ts';
-import { createTransferRepository } from '../../src/features/transfers/repository.ts';
+import {
+  fingerprintOf,
+  type PostRequest,
+  type TransferOrder,
+} from '../../src/features/ledger/transfers/domain.ts';
+import { createTransferRepository } from '../../src/features/ledger/transfers/repository.ts';
 import { availableEngines } from '../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 import { LedgerModel } from './ledger-model.ts';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../src/adapters/http/outgoing-http.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { type AttemptResult, judge } from '../../src/features/deliveries/domain.ts';
-import { type Claim, createDeliveryRepository } from '../../src/features/deliveries/repository.ts';
-import { DeliverySender } from '../../src/features/deliveries/worker.ts';
+import { DeliverySender } from '../../src/features/webhooks/deliveries/delivery-sender.ts';
+import { type AttemptResult, judge } from '../../src/features/webhooks/deliveries/domain.ts';
+import { type Claim, createDeliveryRepository } from '../../src/features/webhooks/deliveries/repository.ts';
 import type { AtlasEvent } from '../../src/utils/event.ts';
 import { availableEngines, freshDatabase } from '../support/database.ts';
 import { startReceiver } from '../support/webhook-receiver.ts';

@@ -2,7 +2,7 @@ import { freePort } from '../../infra/native-postgres.ts';
 import type { EventHandler } from '../../src/adapters/event-log/event-log.ts';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { createLedgerRepository } from '../../src/features/ledger/repository.ts';
+import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
 import { type Engine, freshDatabase } from '../support/database.ts';
 import { startTestKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/topic.ts';

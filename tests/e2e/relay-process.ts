@@ -1,7 +1,7 @@
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
-import { createRelayRepository } from '../../src/features/relay/repository.ts';
-import { Relay } from '../../src/features/relay/worker.ts';
+import { Relay } from '../../src/features/events/relay/relay.ts';
+import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
 
 // A relay in a process of its own, which stops its own time where the test wants it: before it sends its second batch,

@@ -5,7 +5,7 @@ import specs from '@asyncapi/specs';
 import Ajv from 'ajv';
 import addFormats from 'ajv-formats';
 import { GENERATED } from '../../src/cli/docs.ts';
-import { EVENT_TYPES } from '../../src/features/events/catalogue.ts';
+import { EVENT_TYPES } from '../../src/features/events/log/catalogue.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
 import { callWithoutKey } from './ledger-steps.ts';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import Ajv, { type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
-import { asyncApiDocument } from '../../src/features/events/asyncapi.ts';
-import { EVENT_CATALOGUE, EVENT_TYPES, type EventType } from '../../src/features/events/catalogue.ts';
+import { asyncApiDocument } from '../../src/features/events/log/asyncapi.ts';
+import { EVENT_CATALOGUE, EVENT_TYPES, type EventType } from '../../src/features/events/log/catalogue.ts';
 import { AMOUNT_MINOR_MAX } from '../../src/utils/money.ts';
 import { readReleased } from '../contract/event-schemas/released.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';

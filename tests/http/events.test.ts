@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { EVENT_CATALOGUE, type EventType } from '../../src/features/events/catalogue.ts';
+import { EVENT_CATALOGUE, type EventType } from '../../src/features/events/log/catalogue.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
 import { type EventPage, type ListedEvent, listEvents, relayAll } from './event-steps.ts';
 import { type AccountResource, openAccount, postTransfer, type TransferResource } from './ledger-steps.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GENERATED } from '../../src/cli/docs.ts';
-import { ALL_SCOPES, type Scope } from '../../src/features/keys/domain.ts';
+import { ALL_SCOPES, type Scope } from '../../src/features/identity/keys/domain.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
 import { callWithoutKey } from './ledger-steps.ts';
 

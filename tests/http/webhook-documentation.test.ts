@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RETRY_WAITS_MS } from '../../src/features/deliveries/domain.ts';
+import { RETRY_WAITS_MS } from '../../src/features/webhooks/deliveries/domain.ts';
 import { textOf } from '../support/source-tree.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { createWebhook, type SendingAtlas, startSendingAtlas } from './webhook-steps.ts';

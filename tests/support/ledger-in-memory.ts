@@ -1,6 +1,6 @@
 import { AtlasError } from '../../src/errors.ts';
-import type { PostRequest, PostResult } from '../../src/features/transfers/domain.ts';
-import { GroupCommit } from '../../src/features/transfers/group-commit.ts';
+import type { PostRequest, PostResult } from '../../src/features/ledger/transfers/domain.ts';
+import { GroupCommit } from '../../src/features/ledger/transfers/group-commit.ts';
 
 /** A transaction that a test holds open: `commit` ends it well, `fail` ends it with an error. */
 export interface OpenBatch {

@@ -1,7 +1,7 @@
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { type Deps, openDeps } from '../../src/deps.ts';
-import { ALL_SCOPES, type Scope } from '../../src/features/keys/domain.ts';
+import { ALL_SCOPES, type Scope } from '../../src/features/identity/keys/domain.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type Engine, freshDatabase } from './database.ts';
 

@@ -1,4 +1,4 @@
-import { ALL_EVENT_TYPES, dataSchemaOf } from '../../../src/features/events/catalogue.ts';
+import { ALL_EVENT_TYPES, dataSchemaOf } from '../../../src/features/events/log/catalogue.ts';
 import { type Schema, surprisesOf } from './compatibility.ts';
 import { readReleased, releasedTypes, writeReleased } from './released.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { makeToken } from '../../../src/features/keys/domain.ts';
+import { makeToken } from '../../../src/features/identity/keys/domain.ts';
 import { COHORTS, cohortOf, LEVELS, rankOf, TIER_RANKS, TIERS } from '../../../src/shedding/priority.ts';
 
 describe('the rank of a request', () => {

@@ -1,0 +1,153 @@
+import type postgres from 'postgres';
+import { type EventRow, eventColumns, toEvent } from '../../../adapters/event-log/event-rows.ts';
+import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { SentEvent } from './domain.ts';
+
+/** What became of a search: what was found, and how far it looked. */
+export interface Scan {
+  readonly events: readonly SentEvent[];
+  /** How many events were looked at, and the position of the last of them; null where there was none. */
+  readonly looked: number;
+  readonly lookedTo: number | null;
+}
+
+/** What a list of events is narrowed down to. */
+export interface EventFilter {
+  readonly type?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** Who has something new. */
+export interface News {
+  readonly owners: readonly string[];
+  readonly lastPosition: number;
+}
+
+/** Events that were sent, in PostgreSQL. A position becomes visible after all lower ones, so none is ever skipped. */
+export interface EventRepository {
+  /** Events of the owner after the position, in the order of positions. */
+  listAfter(
+    owner: string,
+    position: number,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly SentEvent[]>;
+  /** Those that fit, among the owner's next `lookMax` events after the position. */
+  search(
+    owner: string,
+    filter: EventFilter,
+    position: number,
+    limit: number,
+    lookMax: number,
+    signal?: AbortSignal,
+  ): Promise<Scan>;
+  /** Events of a key after the sequence, in its order, which is that of the positions too. */
+  listOfKey(
+    owner: string,
+    key: string,
+    sequence: number,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<readonly SentEvent[]>;
+  find(owner: string, key: string, sequence: number, signal?: AbortSignal): Promise<SentEvent | null>;
+  /** The sequence of the event at the position, or null where that is not of the key. */
+  sequenceAt(key: string, position: number, signal?: AbortSignal): Promise<number | null>;
+  /** The position of the last event of all owners, 0 while there is none. */
+  lastPosition(signal?: AbortSignal): Promise<number>;
+  /** The owners of up to `limit` events after the position; null when there are none. */
+  newsAfter(position: number, limit: number, signal?: AbortSignal): Promise<News | null>;
+}
+
+type SentRow = EventRow & { readonly position: number };
+
+export function createEventRepository(sql: Sql): EventRepository {
+  const columns = sql`e.position, ${eventColumns(sql)}`;
+  /** Adds what the transfers were, which are joined by their ids once the events were chosen. */
+  const read = async (chosen: postgres.Fragment, order: postgres.Fragment, signal?: AbortSignal) => {
+    const rows = await runQuery(
+      sql<SentRow[]>`
+        SELECT ${columns}
+        FROM (${chosen}) e LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY ${order}`,
+      signal,
+    );
+    return rows.map(toSentEvent);
+  };
+
+  return {
+    listAfter: (owner, position, limit, signal) =>
+      read(
+        sql`SELECT * FROM events WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${limit}`,
+        sql`e.position`,
+        signal,
+      ),
+    async search(owner, { type = null, key = null }, position, limit, lookMax, signal) {
+      // One statement, so that what was looked at and what was found are of the same moment.
+      const rows = await runQuery(
+        sql<(SentRow & { looked: number; lookedTo: number | null })[]>`
+          WITH next AS MATERIALIZED (
+            SELECT position AS at, type AS kind, key AS of FROM events
+            WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${lookMax}
+          ), chosen AS (
+            SELECT at FROM next
+            WHERE kind = coalesce(${type}::text, kind) AND of = coalesce(${key}::text, of) ORDER BY at LIMIT ${limit}
+          )
+          SELECT ${columns}, looked, looked_to
+          FROM (SELECT count(*) AS looked, max(at) AS looked_to FROM next) n
+          LEFT JOIN chosen ON true LEFT JOIN events e ON e.position = chosen.at
+          LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY e.position`,
+        signal,
+      );
+      const { looked, lookedTo } = rows[0]!;
+      return { events: rows.filter((row) => row.position !== null).map(toSentEvent), looked, lookedTo };
+    },
+    listOfKey: (owner, key, sequence, limit, signal) =>
+      read(
+        sql`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence > ${sequence}
+            ORDER BY sequence LIMIT ${limit}`,
+        sql`e.sequence`,
+        signal,
+      ),
+    async find(owner, key, sequence, signal) {
+      const [event] = await read(
+        sql`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence = ${sequence}`,
+        sql`e.sequence`,
+        signal,
+      );
+      return event ?? null;
+    },
+    async sequenceAt(key, position, signal) {
+      const [row] = await runQuery(
+        sql<
+          { sequence: number }[]
+        >`SELECT sequence FROM events WHERE position = ${position} AND key = ${key}`,
+        signal,
+      );
+      return row?.sequence ?? null;
+    },
+    async lastPosition(signal) {
+      const [row] = await runQuery(
+        sql<[{ last: number }]>`SELECT coalesce(max(position), 0) AS last FROM events`,
+        signal,
+      );
+      return row.last;
+    },
+    async newsAfter(position, limit, signal) {
+      const rows = await runQuery(
+        sql<{ owner: string; last: number }[]>`
+          SELECT owner, max(position) AS last FROM (
+            SELECT owner, position FROM events WHERE position > ${position} ORDER BY position LIMIT ${limit}) n
+          GROUP BY owner`,
+        signal,
+      );
+      if (rows.length === 0) return null;
+      return {
+        owners: rows.map(({ owner }) => owner),
+        lastPosition: Math.max(...rows.map(({ last }) => last)),
+      };
+    },
+  };
+}
+
+function toSentEvent(row: SentRow): SentEvent {
+  return { position: row.position, ...toEvent(row) };
+}

@@ -1,0 +1,300 @@
+import {
+  type EventRow,
+  eventColumns,
+  joinTransfers,
+  toEvent,
+} from '../../../adapters/event-log/event-rows.ts';
+import { countQuery, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import {
+  type AtlasEvent,
+  type PostedTransfer,
+  type TransferSide,
+  transferData,
+} from '../../../utils/event.ts';
+import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, Unsent } from './domain.ts';
+
+/** What a mark did. */
+export interface Marked {
+  readonly lastPosition: number;
+  readonly sent: number;
+}
+
+/** The outbox, the log and the lease of the relay in PostgreSQL. Time is the database's. */
+export interface RelayRepository {
+  /** Makes the caller the relay where nobody is, or none can be. Answers its epoch, or null. */
+  take(holder: string, leaseMs: number): Promise<number | null>;
+  /** Lengthens the lease. False when somebody else is the relay now. */
+  renew(epoch: number, leaseMs: number): Promise<boolean>;
+  /** Ends the lease now, so that a successor need not wait. */
+  giveUp(epoch: number): Promise<void>;
+  /**
+   * The first rows of the outbox but for some, as events in order, from one snapshot. The events themselves only where
+   * they are asked for.
+   */
+  read(rowsMax: number, withEvents: boolean, exceptRowIds?: readonly number[]): Promise<Unsent[]>;
+  /**
+   * Moves rows of the outbox to the log, with the next positions, and those of keys that are parked, or are named here
+   * as poison, to the parked ones: one statement. Null, and nothing done, when the epoch is not the newest.
+   */
+  mark(epoch: number, rowIds: readonly number[], poison: readonly Poison[]): Promise<Marked | null>;
+  /** Keys that somebody wants to be tried again. */
+  keysToRetry(keysMax: number): Promise<string[]>;
+  readParked(key: string, eventsMax: number): Promise<Unsent[]>;
+  /**
+   * Moves parked events of a key up to a sequence to the log (null: none), and unparks the key when none is left, or
+   * parks it again where it has poison. Null, and nothing done, when the epoch is not the newest.
+   */
+  markParked(epoch: number, key: string, upTo: number | null, poison: Poison | null): Promise<Marked | null>;
+  backlog(): Promise<Backlog>;
+  status(signal?: AbortSignal): Promise<RelayStatus>;
+  listParked(keysMax: number, signal?: AbortSignal): Promise<ParkedKey[]>;
+  /** Has a key tried again, or all of them. Answers how many. */
+  retry(key: string | null): Promise<number>;
+}
+
+/** A row of the outbox: a transfer with both of its accounts, or any other event, whose key counts as the debit one. */
+interface OutboxRow extends Omit<PostedTransfer, 'transferId'> {
+  readonly id: number;
+  readonly transferId: string | null;
+  readonly debitVersion: number;
+  readonly creditVersion: number;
+  readonly createdAt: Date;
+  readonly debitOwner: string;
+  readonly creditOwner: string;
+  readonly owner: string;
+  readonly type: string;
+  readonly key: string;
+  readonly sequence: number;
+  readonly occurredAt: Date;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly debitLast: number | null;
+  readonly creditLast: number | null;
+  readonly isDebitParked: boolean;
+  readonly isCreditParked: boolean;
+}
+
+export function createRelayRepository(sql: Sql): RelayRepository {
+  const lease = (ms: number) => sql`clock_timestamp() + ${ms} * interval '1 millisecond'`;
+
+  return {
+    async take(holder, leaseMs) {
+      const [row] = await countQuery(sql<{ epoch: number }[]>`
+        UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}
+        WHERE expires_at < clock_timestamp()
+           -- A lease that ends so late was given by a clock that was set back since.
+           OR expires_at > ${lease(2 * leaseMs)} RETURNING epoch`);
+      return row?.epoch ?? null;
+    },
+    async renew(epoch, leaseMs) {
+      const { count } = await countQuery(
+        sql`UPDATE relay SET expires_at = ${lease(leaseMs)} WHERE epoch = ${epoch}`,
+      );
+      return count === 1;
+    },
+    async giveUp(epoch) {
+      await countQuery(sql`UPDATE relay SET expires_at = '-infinity' WHERE epoch = ${epoch}`);
+    },
+    async read(rowsMax, withEvents, exceptRowIds = []) {
+      const told = withEvents
+        ? sql`, o.owner, o.type, o.occurred_at, o.data, t.ledger, t.amount, t.reference, t.metadata, t.created_at,
+            d.owner AS debit_owner, c.owner AS credit_owner`
+        : sql``;
+      const telling = withEvents
+        ? sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = o.transfer_id LIMIT 1) t ON true
+            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.debit_account_id LIMIT 1) d ON true
+            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.credit_account_id LIMIT 1) c ON true`
+        : sql``;
+      // Probes of an index for each row: the planner would rather read whole tables for a few hundred of them.
+      const rows = await countQuery(sql<OutboxRow[]>`
+        SELECT o.id, o.transfer_id, o.debit_account_id, o.debit_version, o.credit_account_id, o.credit_version,
+               o.key, o.sequence ${told},
+               (SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key) AS debit_last,
+               (SELECT max(e.sequence) FROM events e WHERE e.key = o.credit_account_id::text) AS credit_last,
+               EXISTS (SELECT FROM parked_keys p WHERE p.key = o.debit_key) AS is_debit_parked,
+               EXISTS (SELECT FROM parked_keys p WHERE p.key = o.credit_account_id::text) AS is_credit_parked
+          FROM (SELECT *, coalesce(debit_account_id::text, key) AS debit_key
+                  FROM (SELECT * FROM outbox ORDER BY id LIMIT ${rowsMax + exceptRowIds.length}) first
+                 WHERE id NOT IN (SELECT unnest(${`{${exceptRowIds.join(',')}}`}::bigint[]))
+                 ORDER BY id LIMIT ${rowsMax}) o
+          ${telling} ORDER BY o.id`);
+      return rows.flatMap((row) => toUnsent(row, withEvents));
+    },
+    async mark(epoch, rowIds, poison) {
+      const ids = `{${rowIds.join(',')}}`;
+      const [row] = await countQuery(sql<Marked[]>`
+        WITH poison AS (
+          SELECT * FROM unnest(${poison.map((p) => p.key)}::text[], ${poison.map((p) => p.sequence)}::bigint[],
+            ${poison.map((p) => p.reason)}::text[]) p(key, sequence, reason)
+        ), batch AS MATERIALIZED (
+          SELECT * FROM outbox WHERE id = ANY (${ids}::bigint[])
+        ), sides AS MATERIALIZED (
+          -- A row without its transfer or account has no owner here, which fails the statement: nothing is skipped.
+          SELECT b.id, 1 AS side, a.owner, 'account.debited.v1' AS type, b.debit_account_id::text AS key,
+                 b.debit_version AS sequence, t.created_at AS occurred_at, b.transfer_id, NULL::jsonb AS data
+            FROM batch b
+            LEFT JOIN LATERAL (SELECT created_at FROM transfers WHERE id = b.transfer_id LIMIT 1) t ON true
+            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = b.debit_account_id LIMIT 1) a ON true
+           WHERE b.transfer_id IS NOT NULL
+          UNION ALL
+          SELECT b.id, 2, a.owner, 'account.credited.v1', b.credit_account_id::text, b.credit_version, t.created_at,
+                 b.transfer_id, NULL
+            FROM batch b
+            LEFT JOIN LATERAL (SELECT created_at FROM transfers WHERE id = b.transfer_id LIMIT 1) t ON true
+            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = b.credit_account_id LIMIT 1) a ON true
+           WHERE b.transfer_id IS NOT NULL
+          UNION ALL
+          SELECT id, 1, owner, type, key, sequence, occurred_at, NULL, data FROM batch WHERE transfer_id IS NULL
+        ), judged AS MATERIALIZED (
+          SELECT s.*, EXISTS (SELECT FROM parked_keys k WHERE k.key = s.key)
+                   OR EXISTS (SELECT FROM poison p WHERE p.key = s.key AND s.sequence >= p.sequence) AS is_parked
+            FROM sides s
+        ), lease AS (
+          UPDATE relay SET last_position = last_position + (SELECT count(*) FROM judged WHERE NOT is_parked)
+           WHERE epoch = ${epoch} RETURNING last_position
+        ), first AS (
+          SELECT last_position - (SELECT count(*) FROM judged WHERE NOT is_parked) AS before FROM lease
+        ), stopped AS (
+          INSERT INTO parked_keys (key, reason) SELECT key, reason FROM poison, lease
+        ), parked AS (
+          INSERT INTO parked_events (key, sequence, owner, type, occurred_at, transfer_id, data)
+          SELECT key, sequence, owner, type, occurred_at, transfer_id, data FROM judged, lease WHERE is_parked
+        ), sent AS (
+          INSERT INTO events (position, owner, type, key, sequence, occurred_at, transfer_id, data)
+          SELECT before + row_number() OVER (ORDER BY id, side), owner, type, key, sequence, occurred_at,
+                 transfer_id, data
+            FROM judged, first WHERE NOT is_parked
+        ), gone AS (
+          DELETE FROM outbox USING lease WHERE id = ANY (${ids}::bigint[])
+        )
+        SELECT last_position, (SELECT count(*) FROM judged WHERE NOT is_parked) AS sent FROM lease`);
+      return row ?? null;
+    },
+    async keysToRetry(keysMax) {
+      const rows = await countQuery(
+        sql<{ key: string }[]>`SELECT key FROM parked_keys WHERE retry ORDER BY parked_at LIMIT ${keysMax}`,
+      );
+      return rows.map(({ key }) => key);
+    },
+    async readParked(key, eventsMax) {
+      const rows = await countQuery(sql<(EventRow & { lastSent: number | null })[]>`
+        SELECT ${eventColumns(sql)}, (SELECT max(sequence) FROM events WHERE key = ${key}) AS last_sent
+          FROM parked_events e ${joinTransfers(sql)}
+         WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax}`);
+      return rows.map((row) => ({
+        rowId: 0,
+        key,
+        sequence: row.sequence,
+        lastSent: row.lastSent,
+        isParked: false,
+        event: toEvent(row),
+      }));
+    },
+    async markParked(epoch, key, upTo, poison) {
+      const [row] = await countQuery(sql<Marked[]>`
+        WITH taken AS MATERIALIZED (
+          SELECT * FROM parked_events WHERE key = ${key} AND sequence <= ${upTo}::bigint
+        ), lease AS (
+          UPDATE relay SET last_position = last_position + (SELECT count(*) FROM taken)
+           WHERE epoch = ${epoch} RETURNING last_position
+        ), sent AS (
+          INSERT INTO events (position, owner, type, key, sequence, occurred_at, transfer_id, data)
+          SELECT last_position - (SELECT count(*) FROM taken) + row_number() OVER (ORDER BY sequence),
+                 owner, type, key, sequence, occurred_at, transfer_id, data
+            FROM taken, lease
+        ), gone AS (
+          DELETE FROM parked_events USING lease WHERE key = ${key} AND sequence <= ${upTo}::bigint
+        ), again AS (
+          UPDATE parked_keys SET retry = false, reason = ${poison?.reason ?? ''}, parked_at = now()
+            FROM lease WHERE key = ${key} AND ${poison !== null}
+        ), unparked AS (
+          DELETE FROM parked_keys USING lease WHERE key = ${key} AND ${poison === null}
+             AND NOT EXISTS (SELECT FROM parked_events e
+               WHERE e.key = ${key} AND e.sequence > coalesce(${upTo}::bigint, -1))
+        )
+        SELECT last_position, (SELECT count(*) FROM taken) AS sent FROM lease`);
+      return row ?? null;
+    },
+    async backlog() {
+      const [row] = await countQuery(sql<[Backlog]>`
+        SELECT coalesce((SELECT max(id) - min(id) + 1 FROM outbox), 0) AS rows_max,
+               coalesce((SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
+                 FROM (SELECT * FROM outbox ORDER BY id LIMIT 1) o
+                 LEFT JOIN transfers t ON t.id = o.transfer_id), 0) AS age_seconds`);
+      return row;
+    },
+    async status(signal) {
+      const [row] = await runQuery(
+        sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
+          SELECT (SELECT count(*) FROM outbox) AS unsent,
+                 (SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
+                    FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer_id
+                   ORDER BY o.id LIMIT 1) AS oldest_age_seconds,
+                 CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, epoch, last_position,
+                 (SELECT count(*) FROM parked_keys) AS parked_keys,
+                 (SELECT count(*) FROM parked_events) AS parked_events,
+                 coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
+                   'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
+            FROM relay`,
+        signal,
+      );
+      return row;
+    },
+    async listParked(keysMax, signal) {
+      const rows = await runQuery(
+        sql<(Omit<ParkedKey, 'parkedAt'> & { parkedAt: Date })[]>`
+          SELECT key, reason, parked_at, retry,
+                 (SELECT count(*) FROM parked_events e WHERE e.key = k.key) AS waiting
+            FROM parked_keys k ORDER BY parked_at LIMIT ${keysMax}`,
+        signal,
+      );
+      return rows.map((row) => ({ ...row, parkedAt: row.parkedAt.toISOString() }));
+    },
+    async retry(key) {
+      const { count } = await runQuery(
+        sql`UPDATE parked_keys SET retry = true WHERE ${key === null} OR key = ${key}`,
+      );
+      return count;
+    },
+  };
+}
+
+function toUnsent(row: OutboxRow, withEvents: boolean): Unsent[] {
+  if (row.transferId !== null) return [sideOf(row, 'debit', withEvents), sideOf(row, 'credit', withEvents)];
+  const { id, owner, type, key, sequence, data } = row;
+  const occurredAt = () => row.occurredAt.toISOString();
+  return [
+    {
+      rowId: id,
+      key,
+      sequence,
+      lastSent: row.debitLast,
+      isParked: row.isDebitParked,
+      event: withEvents ? { owner, type, key, sequence, occurredAt: occurredAt(), data } : null,
+    },
+  ];
+}
+
+function sideOf(row: OutboxRow, side: TransferSide, withEvents: boolean): Unsent {
+  const isDebit = side === 'debit';
+  const key = isDebit ? row.debitAccountId : row.creditAccountId;
+  const sequence = isDebit ? row.debitVersion : row.creditVersion;
+  return {
+    rowId: row.id,
+    key,
+    sequence,
+    lastSent: isDebit ? row.debitLast : row.creditLast,
+    isParked: isDebit ? row.isDebitParked : row.isCreditParked,
+    event: withEvents ? eventOf(row, side, key, sequence) : null,
+  };
+}
+
+function eventOf(row: OutboxRow, side: TransferSide, key: string, sequence: number): AtlasEvent {
+  return {
+    owner: side === 'debit' ? row.debitOwner : row.creditOwner,
+    type: `account.${side}ed.v1`,
+    key,
+    sequence,
+    occurredAt: row.createdAt.toISOString(),
+    data: transferData(side, { ...row, transferId: row.transferId! }),
+  };
+}

@@ -1,0 +1,55 @@
+import type { Exchange, FetchHandler, Middleware, Principal } from '../../../envelope/exchange.ts';
+import { AtlasError } from '../../../errors.ts';
+import { publicPart } from './domain.ts';
+import type { KeyService } from './service.ts';
+
+const BEARER = /^bearer +(\S+) *$/i;
+const USUAL = 'Bearer ';
+const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
+
+/** Verifies the API key of requests to routes that name a scope, and refuses those without one (RFC 6750). */
+export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
+  return (next) => (request, exchange) => {
+    const { scope } = exchange.route;
+    if (scope === null) return next(request, exchange);
+    const token = bearerToken(request.headers.get('authorization'));
+    if (token === undefined) throw unauthenticated('Send Authorization: Bearer followed by an API key.');
+    const principal = keys.verify(token);
+    if (principal instanceof Promise)
+      return principal.then((found) => enter(found, scope, next, request, exchange));
+    return enter(principal, scope, next, request, exchange);
+  };
+}
+
+/**
+ * The public id in the token that a request brings, or null. It is not verified: good to tell callers apart, no more.
+ */
+export function publicIdOf(request: Request): string | null {
+  const token = bearerToken(request.headers.get('authorization'));
+  return token === undefined ? null : publicPart(token);
+}
+
+function bearerToken(header: string | null): string | undefined {
+  if (header === null) return undefined;
+  // Nearly everybody writes it this way, and a slice costs a fifth of the expression.
+  const isUsual = header.startsWith(USUAL) && header.lastIndexOf(' ') === USUAL.length - 1;
+  return isUsual ? header.slice(USUAL.length) : BEARER.exec(header)?.[1];
+}
+
+function enter(
+  principal: Principal | null,
+  scope: string,
+  next: FetchHandler,
+  request: Request,
+  exchange: Exchange,
+) {
+  if (principal === null) throw unauthenticated('The API key is unknown, revoked or expired.');
+  if (!principal.scopes.includes(scope))
+    throw new AtlasError('forbidden', `This route needs the scope ${scope}.`);
+  exchange.principal = principal;
+  return next(request, exchange);
+}
+
+function unauthenticated(detail: string): AtlasError {
+  return new AtlasError('unauthenticated', detail, { headers: CHALLENGE });
+}

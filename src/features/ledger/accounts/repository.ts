@@ -1,0 +1,92 @@
+import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Account, AccountContent } from './domain.ts';
+
+/** Where a list of accounts goes on: after this one, by age and id. */
+export interface AccountPosition {
+  /** Microseconds since 1970. */
+  readonly createdMicros: bigint;
+  readonly id: string;
+}
+
+/** Accounts in PostgreSQL. */
+export interface AccountRepository {
+  /** Inserts the account; when the id is there already, answers the one that is, with `created` false. */
+  create(
+    id: string,
+    owner: string,
+    content: AccountContent,
+    signal?: AbortSignal,
+  ): Promise<{ account: Account; created: boolean; same: boolean }>;
+  find(id: string, signal?: AbortSignal): Promise<Account | null>;
+  list(
+    after: AccountPosition | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+}
+
+type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
+
+export function createAccountRepository(sql: Sql): AccountRepository {
+  // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
+  const columns = sql`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version,
+    created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+
+  return {
+    async create(id, owner, { ledger, name, kind, allowNegative, metadata }, signal) {
+      const [inserted] = await runQuery(
+        sql<AccountRow[]>`
+          WITH opened AS (
+            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata)
+            VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
+            ON CONFLICT (id) DO NOTHING RETURNING *
+          ), told AS (
+            INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+            SELECT owner, 'account.opened.v1', id, 0, created_at, jsonb_build_object('accountId', id, 'ledger', ledger,
+              'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata) FROM opened
+          )
+          SELECT ${columns} FROM opened`,
+        signal,
+      );
+      if (inserted) return { account: toAccount(inserted), created: true, same: true };
+      const [found] = await runQuery(
+        sql<(AccountRow & { same: boolean })[]>`
+          SELECT ${columns}, owner = ${owner} AND ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text
+            AND kind IS NOT DISTINCT FROM ${kind}::text
+            AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
+          FROM accounts WHERE id = ${id}`,
+        signal,
+      );
+      const { same, ...row } = found!;
+      return { account: toAccount(row), created: false, same };
+    },
+    async find(id, signal) {
+      const [row] = await runQuery(
+        sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ${id}`,
+        signal,
+      );
+      return row ? toAccount(row) : null;
+    },
+    async list(after, limit, signal) {
+      const younger =
+        after &&
+        sql`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
+            ${after.id}::uuid)`;
+      const rows = await runQuery(
+        sql<AccountRow[]>`
+          SELECT ${columns} FROM accounts ${younger ?? sql``}
+          ORDER BY created_at, id LIMIT ${limit + 1}`,
+        signal,
+      );
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      const next =
+        rows.length > limit && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
+      return { accounts: page.map(toAccount), next };
+    },
+  };
+}
+
+function toAccount({ createdMicros: _, ...row }: AccountRow): Account {
+  return { ...row, createdAt: row.createdAt.toISOString() };
+}

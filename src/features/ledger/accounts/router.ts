@@ -1,0 +1,102 @@
+import { z } from '@hono/zod-openapi';
+import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { jsonOf, type RouteTable } from '../../../http/route.ts';
+import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { type Account, balanceOf } from './domain.ts';
+import type { AccountPosition } from './repository.ts';
+import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts';
+import type { AccountService } from './service.ts';
+
+const tag = 'Accounts';
+const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(
+  /^a[0-9a-f]{46}$/,
+  (text): AccountPosition => ({ createdMicros: BigInt(`0x${text.slice(1, 15)}`), id: text.slice(15) }),
+);
+const toCursor = ({ createdMicros, id }: AccountPosition) =>
+  `a${toHex(createdMicros, 14)}${id.replaceAll('-', '')}`;
+
+/** `/v1/accounts`. */
+export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
+  routes.mount(
+    {
+      method: 'post',
+      path: '/v1/accounts',
+      operationId: 'openAccount',
+      summary: 'Open an account',
+      description:
+        'With an id of yours it is safe to repeat: the same content answers the account that is there.',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'accounts:write',
+      body: NewAccountSchema,
+      refusals: [409],
+      responses: {
+        200: jsonOf('The same account was there under its id', AccountSchema),
+        201: jsonOf('The account was opened', AccountSchema),
+      },
+    },
+    async ({ c, exchange, body }) => {
+      const { id, ledger, name = null, kind = null, allowNegative = false, metadata = {} } = body;
+      const content = { ledger, name, kind, allowNegative, metadata };
+      const { account, created } = await accounts.open(
+        id,
+        exchange.principal!.owner,
+        content,
+        exchange.signal,
+      );
+      c.header('Location', `/v1/accounts/${account.id}`);
+      return c.json(toResource(account), created ? 201 : 200);
+    },
+  );
+
+  routes.mount(
+    {
+      method: 'get',
+      path: '/v1/accounts',
+      operationId: 'listAccounts',
+      summary: 'List accounts, oldest first',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'accounts:read',
+      query: pageQuerySchema(CursorSchema),
+      compressible: true,
+      responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
+    },
+    async ({ c, exchange, query }) => {
+      const { accounts: page, next } = await accounts.list(
+        query.cursor ?? null,
+        query.limit,
+        exchange.signal,
+      );
+      const nextCursor = next === null ? null : toCursor(next);
+      linkNext(c, nextCursor);
+      return c.json({ accounts: page.map(toResource), nextCursor }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      method: 'get',
+      path: '/v1/accounts/{id}',
+      operationId: 'getAccount',
+      summary: 'Read an account with its balance',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'accounts:read',
+      params: z.object({ id: UuidSchema }),
+      refusals: [404],
+      responses: { 200: jsonOf('The account', AccountSchema) },
+    },
+    async ({ c, exchange, params }) =>
+      c.json(toResource(await accounts.find(params.id, exchange.signal)), 200),
+  );
+}
+
+function toResource(account: Account) {
+  return { ...account, balance: balanceOf(account) };
+}

@@ -1,0 +1,48 @@
+import { z } from '@hono/zod-openapi';
+import {
+  LedgerSchema,
+  MetadataSchema,
+  TimestampSchema,
+  textSchema,
+  UuidSchema,
+} from '../../../http/schemas.ts';
+import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
+import { ACCOUNT_KINDS } from './domain.ts';
+
+const NAME_LENGTH_MAX = 200;
+const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
+
+export const AccountSchema = z
+  .strictObject({
+    id: UuidSchema,
+    owner: z.string().openapi({ description: 'Who opened the account. Its events go to this owner.' }),
+    ledger: LedgerSchema,
+    name: z.string().nullable(),
+    kind: z.enum(ACCOUNT_KINDS).nullable(),
+    allowNegative: z.boolean(),
+    metadata: z.record(z.string(), z.string()),
+    debitsPosted: SumSchema.openapi({ description: 'All that was paid from the account, in minor units.' }),
+    creditsPosted: SumSchema.openapi({ description: 'All that was paid to the account, in minor units.' }),
+    balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
+    version: z.int().min(0).openapi({ description: 'How many transfers the account has had.' }),
+    createdAt: TimestampSchema,
+  })
+  .openapi('Account');
+
+export const NewAccountSchema = z
+  .strictObject({
+    id: UuidSchema.optional(),
+    ledger: LedgerSchema,
+    name: textSchema(NAME_LENGTH_MAX).optional(),
+    kind: z.enum(ACCOUNT_KINDS).optional(),
+    allowNegative: z
+      .boolean()
+      .optional()
+      .openapi({ description: 'Whether the balance may fall below zero. False by default.' }),
+    metadata: MetadataSchema.optional(),
+  })
+  .openapi('NewAccount');
+
+export const AccountPageSchema = z
+  .strictObject({ accounts: z.array(AccountSchema), nextCursor: z.string().nullable() })
+  .openapi('AccountPage');

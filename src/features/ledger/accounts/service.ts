@@ -1,0 +1,42 @@
+import { AtlasError } from '../../../errors.ts';
+import type { Account, AccountContent } from './domain.ts';
+import type { AccountPosition, AccountRepository } from './repository.ts';
+
+/** The verbs of accounts. All throw `AtlasError`. */
+export interface AccountService {
+  /** Opens an account of the owner. The same id with the same content answers the one that is there, `created` false. */
+  open(
+    id: string | undefined,
+    owner: string,
+    content: AccountContent,
+    signal?: AbortSignal,
+  ): Promise<{ account: Account; created: boolean }>;
+  find(id: string, signal?: AbortSignal): Promise<Account>;
+  list(
+    after: AccountPosition | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+}
+
+export function createAccountService(repository: AccountRepository): AccountService {
+  return {
+    async open(id, owner, content, signal) {
+      const { account, created, same } = await repository.create(
+        id ?? Bun.randomUUIDv7(),
+        owner,
+        content,
+        signal,
+      );
+      if (!same)
+        throw new AtlasError('account_id_taken', `An account ${account.id} with other content exists.`);
+      return { account, created };
+    },
+    async find(id, signal) {
+      const account = await repository.find(id, signal);
+      if (account === null) throw new AtlasError('account_not_found', `There is no account ${id}.`);
+      return account;
+    },
+    list: repository.list,
+  };
+}

@@ -1,0 +1,188 @@
+import { countQuery, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import {
+  type ItemResult,
+  type Outcome,
+  type PostRequest,
+  type PostResult,
+  sortMembers,
+  type Transfer,
+  type TransferOrder,
+} from './domain.ts';
+
+/** A page of an account's transfers, newest first, with the version to go on before. */
+export interface TransferPage {
+  readonly transfers: readonly Transfer[];
+  readonly nextVersion: number | null;
+}
+
+/** Transfers in PostgreSQL. */
+export interface TransferRepository {
+  /** Posts requests in one transaction, in order. Throws like `countQuery`. */
+  post(requests: readonly PostRequest[]): Promise<PostResult[]>;
+  find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
+  listByAccount(
+    accountId: string,
+    beforeVersion: number | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<TransferPage>;
+  /** Milliseconds that the last batch stood in line behind those of other workers. */
+  waitedMs(): number;
+  /** Deletes the idempotency records older than `days`, in bounded steps, and tells how many went. */
+  forgetKeys(days: number): Promise<number>;
+}
+
+interface PostedRow {
+  postedAt: Date;
+  waitedMs: number;
+  states: ('fresh' | 'replayed' | 'reused')[];
+  outcomes: (Outcome | null)[];
+  transferIds: string[];
+  ledgers: (string | null)[];
+}
+
+type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
+
+const FORGET_ROWS_MAX = 5000;
+
+export function createTransferRepository(sql: Sql): TransferRepository {
+  const columns = sql`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
+
+  const selectMany = (ids: readonly string[]) =>
+    sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`;
+
+  let waitedMs = 0;
+
+  async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
+    const items = requests.flatMap((request) => request.orders);
+    const accounts = numberAccounts(items);
+    const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
+    const [row] = await countQuery(
+      sql<[PostedRow]>`
+      SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
+             to_json(states) AS states, to_json(outcomes) AS outcomes,
+             to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
+      FROM post_transfers(
+        ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
+        ${quotedArrayOf(requests.map((request) => request.key))}::text[],
+        ${arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`))}::bytea[],
+        ${arrayOf(requests.map((request) => request.atomic))}::boolean[],
+        ${arrayOf([...accounts.keys()])}::uuid[],
+        ${arrayOf(requestNumbers)}::int[],
+        ${arrayOf(items.map((item) => item.id))}::uuid[],
+        ${arrayOf(items.map((item) => accounts.get(item.debitAccountId)!))}::int[],
+        ${arrayOf(items.map((item) => accounts.get(item.creditAccountId)!))}::int[],
+        ${arrayOf(items.map((item) => item.amount))}::bigint[],
+        ${quotedArrayOf(items.map((item) => item.reference))}::text[],
+        ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`,
+      { tier: 'critical' },
+    );
+    waitedMs = row.waitedMs;
+    return toResults(requests, row);
+  }
+
+  async function toResults(requests: readonly PostRequest[], row: PostedRow): Promise<PostResult[]> {
+    const { states, outcomes, transferIds, ledgers } = row;
+    const createdAt = row.postedAt.toISOString();
+    // A transfer that was there before, by replay or under its id, is told as it was stored.
+    const isOld = (state: string, outcome: Outcome | null) =>
+      outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
+    const oldIds: string[] = [];
+    let i = 0;
+    requests.forEach((request, r) => {
+      for (let n = 0; n < request.orders.length; n++, i++)
+        if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
+    });
+    // Throws what the driver throws, like the posting itself: the batch is then run again, and its keys make that safe.
+    const oldRows = oldIds.length === 0 ? [] : await countQuery(selectMany(oldIds), { tier: 'critical' });
+    const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
+    i = 0;
+    return requests.map((request, r): PostResult => {
+      const state = states[r]!;
+      const items = request.orders.map((order): ItemResult => {
+        const outcome = outcomes[i]!;
+        const id = transferIds[i]!;
+        const ledger = ledgers[i++];
+        if (isOld(state, outcome)) return { outcome, id, transfer: old.get(id) ?? null };
+        if (outcome !== 'posted') return { outcome, id, transfer: null };
+        return { outcome, id, transfer: transferOf(order, ledger!, createdAt) };
+      });
+      return state === 'reused' ? { state } : { state, items };
+    });
+  }
+
+  return {
+    post,
+    waitedMs: () => waitedMs,
+    async find(id, signal) {
+      const [row] = await runQuery(selectMany([id]), signal);
+      return row ? toTransfer(row) : null;
+    },
+    async listByAccount(accountId, beforeVersion, limit, signal) {
+      // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
+      const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;
+      const rows = await runQuery(
+        sql<(TransferRow & { version: number })[]>`
+          SELECT ${columns}, version FROM (
+            (SELECT *, debit_version AS version FROM transfers
+              WHERE debit_account_id = ${accountId} AND debit_version < ${before}
+              ORDER BY debit_version DESC LIMIT ${limit + 1})
+            UNION ALL
+            (SELECT *, credit_version AS version FROM transfers
+              WHERE credit_account_id = ${accountId} AND credit_version < ${before}
+              ORDER BY credit_version DESC LIMIT ${limit + 1})
+          ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
+        signal,
+      );
+      const page = rows.slice(0, limit);
+      return {
+        transfers: page.map(toTransfer),
+        nextVersion: rows.length > limit ? page.at(-1)!.version : null,
+      };
+    },
+    async forgetKeys(days) {
+      let forgotten = 0;
+      // In steps, so that no statement holds many locks or runs into its timeout; a step that is not full was the last.
+      for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; forgotten += count) {
+        ({ count } = await runQuery(sql`
+          DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days})
+            LIMIT ${FORGET_ROWS_MAX}))`));
+      }
+      return forgotten;
+    },
+  };
+}
+
+function toTransfer(row: TransferRow): Transfer {
+  return transferOf(row, row.ledger, row.createdAt.toISOString());
+}
+
+function transferOf(order: TransferOrder, ledger: string, createdAt: string): Transfer {
+  return {
+    id: order.id,
+    debitAccountId: order.debitAccountId,
+    creditAccountId: order.creditAccountId,
+    ledger,
+    amount: order.amount,
+    reference: order.reference,
+    metadata: sortMembers(order.metadata),
+    createdAt,
+  };
+}
+
+/** Each account once, in the order of the ids (which is the order of locking), with its number from 1. */
+function numberAccounts(orders: readonly TransferOrder[]): Map<string, number> {
+  const ids = new Set<string>();
+  for (const { debitAccountId, creditAccountId } of orders) ids.add(debitAccountId).add(creditAccountId);
+  return new Map([...ids].sort().map((id, i) => [id, i + 1]));
+}
+
+// Arrays go as literals and come as JSON: the driver would call a function for each element of each column.
+function arrayOf(values: readonly (string | number | boolean)[]): string {
+  return `{${values.join(',')}}`;
+}
+
+function quotedArrayOf(values: readonly (string | null)[]): string {
+  return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`;
+}

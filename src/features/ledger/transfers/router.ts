@@ -1,0 +1,151 @@
+import { z } from '@hono/zod-openapi';
+import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { jsonOf, type RouteTable } from '../../../http/route.ts';
+import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import type { AccountService } from '../accounts/service.ts';
+import { type ItemResult, REFUSAL_DETAILS, type Refusal } from './domain.ts';
+import {
+  IdempotencyHeadersSchema,
+  NewTransferBatchSchema,
+  NewTransferSchema,
+  TransferBatchResultSchema,
+  TransferPageSchema,
+  TransferSchema,
+} from './schemas.ts';
+import type { TransferService } from './service.ts';
+
+const tag = 'Transfers';
+const REPLAYED = {
+  'Idempotency-Replayed': {
+    description: '`true` when this repeats the answer to an earlier request',
+    schema: { type: 'string' },
+  },
+};
+const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
+
+/** `/v1/transfers`, and the transfers of an account. */
+export function mountTransfers(
+  routes: RouteTable,
+  transfers: TransferService,
+  accounts: AccountService,
+): void {
+  const post = {
+    method: 'post',
+    tag,
+    tier: 'critical',
+    resource: 'ledger',
+    scope: 'transfers:write',
+    headers: IdempotencyHeadersSchema,
+    refusals: [409, 422],
+  } as const;
+
+  routes.mount(
+    {
+      ...post,
+      path: '/v1/transfers',
+      operationId: 'postTransfer',
+      summary: 'Move money from one account to another',
+      description:
+        'Both accounts change in one transaction, or nothing does. Safe to repeat with the same Idempotency-Key.',
+      body: NewTransferSchema,
+      responses: {
+        200: jsonOf('The same transfer was there under its id', TransferSchema, REPLAYED),
+        201: jsonOf('The transfer was posted', TransferSchema, REPLAYED),
+      },
+    },
+    async ({ c, exchange, headers, body }) => {
+      const identity = {
+        owner: exchange.principal!.owner,
+        key: headers['Idempotency-Key'],
+        path: '/v1/transfers',
+      };
+      const { result, replayed } = await transfers.post(identity, body, exchange);
+      if (replayed) c.header('Idempotency-Replayed', 'true');
+      return c.json(result.transfer, result.existed ? 200 : 201);
+    },
+  );
+
+  routes.mount(
+    {
+      ...post,
+      path: '/v1/transfers/batch',
+      operationId: 'postTransferBatch',
+      summary: 'Post up to 1,000 transfers in order',
+      description:
+        'One key covers the whole batch. Each item gets a result; with `atomic` all are posted or none.',
+      body: NewTransferBatchSchema,
+      compressible: true,
+      responses: { 200: jsonOf('A result for each item', TransferBatchResultSchema, REPLAYED) },
+    },
+    async ({ c, exchange, headers, body }) => {
+      const identity = {
+        owner: exchange.principal!.owner,
+        key: headers['Idempotency-Key'],
+        path: '/v1/transfers/batch',
+      };
+      const { result, replayed } = await transfers.postBatch(
+        identity,
+        body.transfers,
+        body.atomic ?? false,
+        exchange,
+      );
+      if (replayed) c.header('Idempotency-Replayed', 'true');
+      return c.json({ results: result.map(toItem) }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      method: 'get',
+      path: '/v1/transfers/{id}',
+      operationId: 'getTransfer',
+      summary: 'Read a transfer',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'transfers:read',
+      params: z.object({ id: UuidSchema }),
+      refusals: [404],
+      responses: { 200: jsonOf('The transfer', TransferSchema) },
+    },
+    async ({ c, exchange, params }) => c.json(await transfers.find(params.id, exchange.signal), 200),
+  );
+
+  routes.mount(
+    {
+      method: 'get',
+      path: '/v1/accounts/{id}/transfers',
+      operationId: 'listAccountTransfers',
+      summary: 'List the transfers of an account, newest first',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'transfers:read',
+      params: z.object({ id: UuidSchema }),
+      query: pageQuerySchema(CursorSchema),
+      refusals: [404],
+      compressible: true,
+      responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
+    },
+    async ({ c, exchange, params, query }) => {
+      const page = await transfers.listByAccount(
+        params.id,
+        query.cursor ?? null,
+        query.limit,
+        exchange.signal,
+      );
+      // Only an empty page needs to ask whether there is such an account at all.
+      if (page.transfers.length === 0) await accounts.find(params.id, exchange.signal);
+      const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
+      linkNext(c, nextCursor);
+      return c.json({ transfers: page.transfers, nextCursor }, 200);
+    },
+  );
+}
+
+function toItem({ outcome, id, transfer }: ItemResult) {
+  if (transfer !== null) return { status: outcome === 'exists' ? 'exists' : 'posted', id, transfer };
+  return { status: 'refused', id, code: outcome, detail: REFUSAL_DETAILS[outcome as Refusal] };
+}

@@ -1,0 +1,80 @@
+import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Discrepancy, LedgerSums } from './domain.ts';
+
+/** Reads the whole ledger in one snapshot. */
+export interface LedgerRepository {
+  verify(
+    discrepanciesMax: number,
+    signal?: AbortSignal,
+  ): Promise<{ accounts: number; transfers: number; ledgers: LedgerSums[]; discrepancies: Discrepancy[] }>;
+}
+
+interface Row {
+  accounts: number;
+  transfers: number;
+  ledgers: LedgerSums[];
+  discrepancies: Discrepancy[];
+}
+
+export function createLedgerRepository(sql: Sql): LedgerRepository {
+  return {
+    async verify(discrepanciesMax, signal) {
+      // One statement, so one snapshot: a transfer that is posted meanwhile is seen everywhere or nowhere.
+      const [row] = await runQuery(
+        sql<[Row]>`
+          WITH sides AS (
+            SELECT debit_account_id AS account_id, amount AS debit, 0 AS credit, debit_version AS version FROM transfers
+            UNION ALL
+            SELECT credit_account_id, 0, amount, credit_version FROM transfers
+          ), recomputed AS (
+            SELECT account_id, sum(debit) AS debits, sum(credit) AS credits, count(*) AS entries,
+                   count(DISTINCT version) AS versions, min(version) AS first, max(version) AS last
+              FROM sides GROUP BY account_id
+          ), compared AS (
+            SELECT a.id, a.allow_negative, a.version, a.debits_posted, a.credits_posted, r.account_id,
+                   coalesce(r.debits, 0) AS debits, coalesce(r.credits, 0) AS credits,
+                   coalesce(r.entries, 0) AS entries, coalesce(r.versions, 0) AS versions,
+                   coalesce(r.first, 1) AS first, coalesce(r.last, 0) AS last
+              FROM accounts a FULL JOIN recomputed r ON r.account_id = a.id
+          ), ledgers AS (
+            SELECT ledger, count(*) AS accounts, sum(debits_posted) AS debits, sum(credits_posted) AS credits
+              FROM accounts GROUP BY ledger
+          ), found (kind, at, expected, found) AS (
+            SELECT 'ledger_unbalanced', ledger, 'debits = credits', format('%s and %s', debits, credits)
+              FROM ledgers WHERE debits <> credits
+            UNION ALL
+            SELECT 'account_missing', account_id::text, 'an account', format('%s transfers of no account', entries)
+              FROM compared WHERE id IS NULL
+            UNION ALL
+            SELECT 'sums_differ', id::text, format('debits %s, credits %s', debits, credits),
+                   format('debits %s, credits %s', debits_posted, credits_posted)
+              FROM compared WHERE debits <> debits_posted OR credits <> credits_posted
+            UNION ALL
+            SELECT 'version_gap', id::text, format('versions 1 to %s', entries),
+                   format('%s from %s to %s, account at %s', versions, first, last, version)
+              FROM compared
+              WHERE id IS NOT NULL AND (version <> entries OR versions <> entries OR first <> 1 OR last <> entries)
+            UNION ALL
+            SELECT 'balance_negative', id::text, 'a balance of at least 0', (credits_posted - debits_posted)::text
+              FROM compared WHERE NOT allow_negative AND credits_posted < debits_posted
+            UNION ALL
+            SELECT 'outbox_missing', t.id::text, 'an outbox row, or an event for each account', 'neither'
+              FROM transfers t WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.transfer_id = t.id)
+                AND 2 > (SELECT count(DISTINCT key) FROM (SELECT key, sequence, transfer_id FROM events
+                           UNION ALL SELECT key, sequence, transfer_id FROM parked_events) e
+                          WHERE e.transfer_id = t.id AND (e.key, e.sequence) IN (
+                            (t.debit_account_id::text, t.debit_version),
+                            (t.credit_account_id::text, t.credit_version)))
+          )
+          SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
+                 coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,
+                   'debitsPosted', debits::text, 'creditsPosted', credits::text) ORDER BY ledger)
+                   FROM ledgers), '[]') AS ledgers,
+                 coalesce((SELECT json_agg(f)
+                   FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
+        signal,
+      );
+      return row;
+    },
+  };
+}

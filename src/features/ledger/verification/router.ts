@@ -1,0 +1,58 @@
+import { z } from '@hono/zod-openapi';
+import { jsonOf, type RouteTable } from '../../../http/route.ts';
+import { LedgerSchema } from '../../../http/schemas.ts';
+import type { LedgerService } from './service.ts';
+
+const VerificationSchema = z
+  .strictObject({
+    ok: z.boolean(),
+    accounts: z.int(),
+    transfers: z.int(),
+    ledgers: z.array(
+      z.strictObject({
+        ledger: LedgerSchema,
+        accounts: z.int(),
+        debitsPosted: z.string(),
+        creditsPosted: z.string(),
+      }),
+    ),
+    discrepancies: z.array(
+      z.strictObject({
+        kind: z.enum([
+          'ledger_unbalanced',
+          'sums_differ',
+          'version_gap',
+          'balance_negative',
+          'account_missing',
+          'outbox_missing',
+        ]),
+        at: z.string(),
+        expected: z.string(),
+        found: z.string(),
+      }),
+    ),
+  })
+  .openapi('Verification', {
+    description: 'Sums of ledgers are texts: they can pass what a JSON number holds.',
+  });
+
+/** `/v1/ledger`. */
+export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
+  routes.mount(
+    {
+      method: 'get',
+      path: '/v1/ledger/verification',
+      operationId: 'verifyLedger',
+      summary: 'Prove that the ledger agrees with itself',
+      description:
+        'Recomputes every balance from the transfers, in one snapshot. Reads everything, so call it rarely.',
+      tag: 'Ledger',
+      tier: 'non-critical',
+      resource: 'database',
+      scope: 'ledger:admin',
+      compressible: true,
+      responses: { 200: jsonOf('What was found', VerificationSchema) },
+    },
+    async ({ c, exchange }) => c.json(await ledger.verify(exchange.signal), 200),
+  );
+}

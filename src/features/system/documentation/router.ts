@@ -1,0 +1,142 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from '@hono/zod-openapi';
+import { AtlasError } from '../../../errors.ts';
+import type { RouteTable } from '../../../http/route.ts';
+
+const folderOf = (name: string) => dirname(Bun.resolveSync(`${name}/package.json`, import.meta.dir));
+
+/** The only files that are served, each from a locked package or from here. */
+const ASSETS: Readonly<Record<string, { readonly type: string; readonly file: () => string }>> = {
+  'swagger-ui.css': { type: 'text/css', file: () => join(folderOf('swagger-ui-dist'), 'swagger-ui.css') },
+  'swagger-ui.js': {
+    type: 'text/javascript',
+    file: () => join(folderOf('swagger-ui-dist'), 'swagger-ui-bundle.js'),
+  },
+  'swagger-start.js': { type: 'text/javascript', file: () => join(import.meta.dir, 'swagger-start.js') },
+  'redoc.js': { type: 'text/javascript', file: () => join(folderOf('redoc'), 'bundles/redoc.standalone.js') },
+  'redoc-start.js': { type: 'text/javascript', file: () => join(import.meta.dir, 'redoc-start.js') },
+};
+
+// ReDoc loads the logo of its makers from their host. Without a picture it leaves the logo out.
+const REDOC_LOGO = 'https://cdn.redoc.ly/redoc/logo-mini.svg';
+
+// Both pages set styles from scripts; nothing else is let in, and nothing may be asked from another host.
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "worker-src 'self' blob:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const page = (title: string, head: string, body: string) => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>${title}</title>
+<style>body { margin: 0 }</style>
+${head}
+</head>
+<body>
+${body}
+</body>
+</html>
+`;
+
+const SWAGGER_PAGE = page(
+  'Atlas API',
+  '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
+  '<div id="swagger-ui"></div>\n<script src="/docs/assets/swagger-ui.js"></script>\n<script src="/docs/assets/swagger-start.js"></script>',
+);
+const REDOC_PAGE = page(
+  'Atlas API reference',
+  '',
+  '<div id="redoc"></div>\n<script src="/docs/assets/redoc.js"></script>\n<script src="/docs/assets/redoc-start.js"></script>',
+);
+
+/** The documents that are written from the code. */
+export interface Documents {
+  readonly openApi: () => object;
+  readonly asyncApi: () => object;
+}
+
+/** `/docs`, `/redoc`, both documents and what the pages load, all from this host. */
+export function mountDocumentation(routes: RouteTable, documents: Documents): void {
+  const open = {
+    method: 'get',
+    tag: 'Documentation',
+    tier: 'non-critical',
+    scope: null,
+    sheddable: false,
+    compressible: true,
+  } as const;
+  const html = { 200: { description: 'A page', content: { 'text/html': { schema: z.string() } } } };
+  const pages = [
+    { path: '/docs', operationId: 'getSwaggerUi', summary: 'Try the API in Swagger UI', body: SWAGGER_PAGE },
+    { path: '/redoc', operationId: 'getRedoc', summary: 'Read the API in ReDoc', body: REDOC_PAGE },
+  ];
+  for (const { body, ...route } of pages) {
+    routes.mount({ ...open, ...route, responses: html }, ({ c }) =>
+      c.html(body, 200, { 'Content-Security-Policy': POLICY }),
+    );
+  }
+
+  routes.mount(
+    {
+      ...open,
+      path: '/docs/assets/{name}',
+      operationId: 'getDocsAsset',
+      summary: 'A file of the pages',
+      params: z.object({ name: z.enum(Object.keys(ASSETS) as [string, ...string[]]) }),
+      refusals: [404],
+      responses: {
+        200: {
+          description: 'The file',
+          content: { 'text/javascript': { schema: z.string() }, 'text/css': { schema: z.string() } },
+        },
+      },
+    },
+    async ({ c, params }) => {
+      const asset = ASSETS[params.name];
+      if (asset === undefined) throw new AtlasError('not_found', 'There is no such file.');
+      const headers = { 'Content-Type': asset.type, 'Cache-Control': 'public, max-age=3600' };
+      const text = await readFile(asset.file(), 'utf8');
+      return c.body(text.replaceAll(REDOC_LOGO, 'data:,'), 200, headers);
+    },
+  );
+
+  const json = (description: string) => ({
+    200: { description, content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } } },
+  });
+  const written = [
+    {
+      path: '/openapi.json',
+      operationId: 'getOpenApi',
+      summary: 'This document',
+      responses: json('OpenAPI 3.1'),
+      write: documents.openApi,
+    },
+    {
+      path: '/asyncapi.json',
+      operationId: 'getAsyncApi',
+      summary: 'What events hold, and the ways to them',
+      responses: json('AsyncAPI 3.0'),
+      write: documents.asyncApi,
+    },
+  ];
+  for (const { write, ...route } of written) {
+    let document: string | undefined;
+    routes.mount({ ...open, ...route }, ({ c }) => {
+      document ??= JSON.stringify(write());
+      return c.body(document, 200, { 'Content-Type': 'application/json' });
+    });
+  }
+}

@@ -1,0 +1,29 @@
+import { z } from '@hono/zod-openapi';
+import type { Registry } from 'prom-client';
+import type { RouteTable } from '../../../http/route.ts';
+
+/** `GET /metrics`, in the text format of Prometheus: of the whole cluster where `scrapeCluster` can ask for it. */
+export function mountMetrics(
+  routes: RouteTable,
+  registry: Registry,
+  scrapeCluster: (() => Promise<string>) | null,
+): void {
+  const scrape = scrapeCluster ?? (() => registry.metrics());
+  routes.mount(
+    {
+      method: 'get',
+      path: '/metrics',
+      operationId: 'getMetrics',
+      summary: 'All metrics for Prometheus',
+      tag: 'Health',
+      tier: 'critical',
+      scope: null,
+      sheddable: false,
+      compressible: true,
+      responses: {
+        200: { description: 'Metrics in text', content: { 'text/plain': { schema: z.string() } } },
+      },
+    },
+    async ({ c }) => c.body(await scrape(), 200, { 'Content-Type': registry.contentType }),
+  );
+}

@@ -1,0 +1,149 @@
+import { type AtlasEvent, eventIdOf, toCloudEvent } from '../../../utils/event.ts';
+
+export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const;
+export type DeliveryState = (typeof DELIVERY_STATES)[number];
+
+/** One event for one webhook, as its owner sees it. Times are RFC 3339, UTC. */
+export interface Delivery {
+  readonly id: string;
+  readonly webhookId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly state: DeliveryState;
+  /** Attempts that were begun. */
+  readonly attemptCount: number;
+  /** Null when none is to come, or while one runs. */
+  readonly nextAttemptAt: string | null;
+  readonly createdAt: string;
+}
+
+/** One try to deliver. `status` is that of the answer, where there was one; `failure` is null when it was a success. */
+export interface Attempt {
+  readonly number: number;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly status: number | null;
+  readonly failure: string | null;
+}
+
+/** A delivery that has not been stored yet. */
+export interface NewDelivery {
+  readonly id: string;
+  readonly webhookId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  /** The bytes to send: a CloudEvent as JSON. */
+  readonly body: string;
+}
+
+/** What decides whether a webhook gets an event. */
+export interface Target {
+  readonly id: string;
+  readonly owner: string;
+  readonly eventTypes: readonly string[] | null;
+  readonly createdAt: Date;
+}
+
+/** How an attempt ended. `failure` is one of a few words, null for a success. */
+export interface AttemptResult {
+  readonly durationMs: number;
+  readonly status: number | null;
+  readonly failure: string | null;
+  readonly retryAfter: string | null;
+}
+
+/** What becomes of a delivery after an attempt. */
+export interface Verdict {
+  readonly state: DeliveryState;
+  /** Until the next attempt, while the state is pending. */
+  readonly waitMs: number;
+  /** Whether the target said that it wants nothing any more. */
+  readonly isGone: boolean;
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+/** Waits after each failed attempt: the schedule of Standard Webhooks, 10 attempts in about three days. */
+export const RETRY_WAITS_MS: readonly number[] = [
+  5 * SECOND_MS,
+  5 * MINUTE_MS,
+  30 * MINUTE_MS,
+  2 * HOUR_MS,
+  5 * HOUR_MS,
+  10 * HOUR_MS,
+  14 * HOUR_MS,
+  20 * HOUR_MS,
+  24 * HOUR_MS,
+];
+export const TRIES_MAX = RETRY_WAITS_MS.length + 1;
+/** A webhook of which every attempt has failed for so long is disabled. */
+export const FAILING_DAYS_MAX = 5;
+/** Failures with a longer silence between them are not one that lasts. Longer than any wait between two attempts. */
+export const FAILING_SILENT_HOURS_MAX = 36;
+/** Deliveries are kept for so long, whatever became of them. */
+export const DELIVERY_DAYS = 30;
+
+// Each wait is drawn from 80 to 120 % of its length, so that what failed together does not come again together.
+const JITTER = 0.2;
+const RETRY_AFTER_MS_MAX = 24 * HOUR_MS;
+const GONE = 410;
+const TEST_TYPE = 'webhook.test.v1';
+
+/** The message id of Standard Webhooks: the same however often the event is sent to the webhook. */
+export function messageIdOf(eventId: string, webhookId: string): string {
+  return `${eventId}:${webhookId}`;
+}
+
+/** The deliveries that events become: one for each webhook of the owner that wants the type and was there before. */
+export function deliveriesOf(events: readonly AtlasEvent[], targets: readonly Target[]): NewDelivery[] {
+  const byOwner = Map.groupBy(targets, ({ owner }) => owner);
+  return events.flatMap((event) => {
+    const wanting = (byOwner.get(event.owner) ?? []).filter(
+      ({ eventTypes, createdAt }) =>
+        (eventTypes === null || eventTypes.includes(event.type)) &&
+        // To the millisecond, which is what an event tells.
+        Date.parse(event.occurredAt) >= createdAt.getTime(),
+    );
+    if (wanting.length === 0) return [];
+    const body = JSON.stringify(toCloudEvent(event));
+    return wanting.map(({ id }) => deliveryOf(event, body, id));
+  });
+}
+
+/** A delivery that only shows that a webhook works. Its event is in no log. */
+export function testDelivery(owner: string, webhookId: string, occurredAt: string): NewDelivery {
+  const key = Bun.randomUUIDv7();
+  const event = { owner, type: TEST_TYPE, key, sequence: 0, occurredAt, data: { webhookId } };
+  return deliveryOf(event, JSON.stringify(toCloudEvent(event)), webhookId);
+}
+
+function deliveryOf(event: AtlasEvent, body: string, webhookId: string): NewDelivery {
+  return { id: Bun.randomUUIDv7(), webhookId, eventId: eventIdOf(event), eventType: event.type, body };
+}
+
+/**
+ * What becomes of a delivery whose attempt ended so. `tries` counts the attempts of this round, this one included;
+ * `random` is from 0 to 1. A target may ask for a longer wait with Retry-After, and for a day at most.
+ */
+export function judge(
+  { status, failure, retryAfter }: AttemptResult,
+  tries: number,
+  nowMs: number,
+  random: number,
+): Verdict {
+  if (failure === null) return { state: 'delivered', waitMs: 0, isGone: false };
+  const waitMs = RETRY_WAITS_MS[tries - 1];
+  const isGone = status === GONE;
+  if (waitMs === undefined) return { state: 'failed', waitMs: 0, isGone };
+  const jittered = waitMs * (1 - JITTER + 2 * JITTER * random);
+  const askedMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, nowMs) : 0;
+  return { state: 'pending', waitMs: Math.round(Math.max(jittered, askedMs)), isGone };
+}
+
+/** Milliseconds that a Retry-After header asks for (RFC 9110, section 10.2.3), by seconds or a date; 0 if neither. */
+export function retryAfterMs(header: string | null, nowMs: number): number {
+  if (header === null) return 0;
+  const waitMs = /^\d{1,10}$/.test(header) ? Number(header) * SECOND_MS : Date.parse(header) - nowMs;
+  return Number.isNaN(waitMs) ? 0 : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, waitMs));
+}

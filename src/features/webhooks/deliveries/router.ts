@@ -1,0 +1,133 @@
+import { z } from '@hono/zod-openapi';
+import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { jsonOf, type RouteTable } from '../../../http/route.ts';
+import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import {
+  DeliveryDetailSchema,
+  DeliveryPageSchema,
+  DeliverySchema,
+  ReplayedSchema,
+  ReplaySchema,
+  StateQuerySchema,
+} from './schemas.ts';
+import type { DeliveryService } from './service.ts';
+
+const tag = 'Webhooks';
+const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+const WebhookIdSchema = z.object({ id: UuidSchema });
+const DeliveryIdSchema = z.object({ id: UuidSchema, deliveryId: UuidSchema });
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(/^d[0-9a-f]{32}$/, (text) => text.slice(1));
+
+/** The deliveries of a webhook, below `/v1/webhooks/{id}`. */
+export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService): void {
+  const common = { tag, tier: 'default', resource: 'database', refusals: [404] as number[] } as const;
+
+  routes.mount(
+    {
+      ...common,
+      method: 'get',
+      path: '/v1/webhooks/{id}/deliveries',
+      operationId: 'listWebhookDeliveries',
+      summary: 'List the deliveries of a webhook, newest first',
+      description: 'They are kept for 30 days.',
+      scope: 'webhooks:read',
+      params: WebhookIdSchema,
+      query: pageQuerySchema(CursorSchema).extend({ state: StateQuerySchema }),
+      compressible: true,
+      responses: { 200: jsonOf('A page of deliveries', DeliveryPageSchema, NEXT) },
+    },
+    async ({ c, exchange, params, query }) => {
+      const { state = null, cursor = null, limit } = query;
+      const { owner } = exchange.principal!;
+      const page = await deliveries.list(owner, params.id, state, cursor, limit, exchange.signal);
+      const nextCursor = page.nextId === null ? null : `d${page.nextId.replaceAll('-', '')}`;
+      linkNext(c, nextCursor);
+      return c.json({ deliveries: page.deliveries, nextCursor }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'get',
+      path: '/v1/webhooks/{id}/deliveries/{deliveryId}',
+      operationId: 'getWebhookDelivery',
+      summary: 'Read a delivery with its body and its attempts',
+      scope: 'webhooks:read',
+      params: DeliveryIdSchema,
+      responses: { 200: jsonOf('The delivery', DeliveryDetailSchema) },
+    },
+    async ({ c, exchange, params }) => {
+      const { owner } = exchange.principal!;
+      const found = await deliveries.find(owner, params.id, params.deliveryId, exchange.signal);
+      return c.json({ ...found.delivery, body: found.body, attempts: found.attempts }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'post',
+      path: '/v1/webhooks/{id}/deliveries/{deliveryId}/replay',
+      operationId: 'replayWebhookDelivery',
+      summary: 'Send a delivery again',
+      description:
+        'Whatever became of it, and with the same webhook-id. Failures are retried as for a new one.',
+      scope: 'webhooks:write',
+      params: DeliveryIdSchema,
+      responses: { 202: jsonOf('It is pending', DeliverySchema) },
+    },
+    async ({ c, exchange, params }) => {
+      const { owner } = exchange.principal!;
+      return c.json(await deliveries.replay(owner, params.id, params.deliveryId, exchange.signal), 202);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'post',
+      path: '/v1/webhooks/{id}/replay',
+      operationId: 'replayWebhookEvents',
+      summary: 'Send past events that were not delivered',
+      description:
+        'Up to 1,000 events a call, oldest first: go on with `nextPosition` as `afterPosition`. ' +
+        'Reaches back to before the webhook was made. Safe to repeat.',
+      scope: 'webhooks:write',
+      params: WebhookIdSchema,
+      body: ReplaySchema,
+      responses: { 202: jsonOf('What was made pending', ReplayedSchema) },
+    },
+    async ({ c, exchange, params, body }) => {
+      const { since, afterPosition, includeDelivered = false } = body;
+      const start = since === undefined ? { afterPosition: Number(afterPosition) } : { since };
+      const { owner } = exchange.principal!;
+      const replayed = await deliveries.replayEvents(
+        owner,
+        params.id,
+        start,
+        includeDelivered,
+        exchange.signal,
+      );
+      const nextPosition = replayed.nextPosition === null ? null : String(replayed.nextPosition);
+      return c.json({ deliveries: replayed.deliveries, nextPosition }, 202);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'post',
+      path: '/v1/webhooks/{id}/test',
+      operationId: 'testWebhook',
+      summary: 'Send a test event to a webhook',
+      description: 'An event of the type `webhook.test.v1`, tried once. Its delivery tells how it went.',
+      scope: 'webhooks:write',
+      params: WebhookIdSchema,
+      responses: { 202: jsonOf('The delivery, pending', DeliverySchema) },
+    },
+    async ({ c, exchange, params }) =>
+      c.json(await deliveries.sendTest(exchange.principal!.owner, params.id, exchange.signal), 202),
+  );
+}

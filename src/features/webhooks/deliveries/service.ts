@@ -1,0 +1,86 @@
+import { AtlasError } from '../../../errors.ts';
+import type { WebhookService } from '../subscriptions/service.ts';
+import { type Attempt, type Delivery, type DeliveryState, testDelivery } from './domain.ts';
+import type { DeliveryRepository, Replayed } from './repository.ts';
+
+/** From when on events are sent again: by their time, or after a position in the log. */
+export type ReplayStart = { readonly since: string } | { readonly afterPosition: number };
+
+/** The verbs of deliveries. All are of one webhook of one owner, and throw `AtlasError`. */
+export interface DeliveryService {
+  list(
+    owner: string,
+    webhookId: string,
+    state: DeliveryState | null,
+    beforeId: string | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ deliveries: Delivery[]; nextId: string | null }>;
+  /** A delivery with its body and its attempts. */
+  find(
+    owner: string,
+    webhookId: string,
+    id: string,
+    signal?: AbortSignal,
+  ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] }>;
+  /** Has it sent again, whatever became of it, with a new round of retries. */
+  replay(owner: string, webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery>;
+  /** Has past events sent, a bounded number of them. */
+  replayEvents(
+    owner: string,
+    webhookId: string,
+    start: ReplayStart,
+    includeDelivered: boolean,
+    signal?: AbortSignal,
+  ): Promise<Replayed>;
+  /** Has an event sent that only shows that the webhook works. It is tried once. */
+  sendTest(owner: string, webhookId: string, signal?: AbortSignal): Promise<Delivery>;
+}
+
+const REPLAY_EVENTS_MAX = 1000;
+const LOOK_BACK_EVENTS_MAX = 100_000;
+
+export function createDeliveryService(
+  repository: DeliveryRepository,
+  webhooks: Pick<WebhookService, 'find'>,
+): DeliveryService {
+  async function positionOf(owner: string, start: ReplayStart, signal?: AbortSignal): Promise<number> {
+    if ('afterPosition' in start) return start.afterPosition;
+    const position = await repository.positionBefore(owner, start.since, LOOK_BACK_EVENTS_MAX, signal);
+    if (position !== null) return position;
+    const detail = `lies before your last ${LOOK_BACK_EVENTS_MAX} events; use afterPosition`;
+    throw new AtlasError('invalid_request', 'The time is too long ago; see errors.', {
+      errors: [{ pointer: '/since', detail }],
+    });
+  }
+
+  return {
+    async list(owner, webhookId, state, beforeId, limit, signal) {
+      await webhooks.find(owner, webhookId, signal);
+      return repository.list(webhookId, state, beforeId, limit, signal);
+    },
+    async find(owner, webhookId, id, signal) {
+      await webhooks.find(owner, webhookId, signal);
+      return (await repository.find(webhookId, id, signal)) ?? notFound(id);
+    },
+    async replay(owner, webhookId, id, signal) {
+      await webhooks.find(owner, webhookId, signal);
+      return (await repository.replay(webhookId, id, signal)) ?? notFound(id);
+    },
+    async replayEvents(owner, webhookId, start, includeDelivered, signal) {
+      const { eventTypes } = await webhooks.find(owner, webhookId, signal);
+      const after = await positionOf(owner, start, signal);
+      // Whoever asks for the past wants it, so also what happened before the webhook was made.
+      const target = { id: webhookId, owner, eventTypes, createdAt: new Date(0) };
+      return repository.replayEvents(target, after, REPLAY_EVENTS_MAX, includeDelivered, signal);
+    },
+    async sendTest(owner, webhookId, signal) {
+      await webhooks.find(owner, webhookId, signal);
+      return repository.addTest(testDelivery(owner, webhookId, new Date().toISOString()), signal);
+    },
+  };
+}
+
+function notFound(id: string): never {
+  throw new AtlasError('delivery_not_found', `There is no delivery ${id} of this webhook.`);
+}

@@ -1,0 +1,141 @@
+import { mapDatabaseError, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Expected } from '../../../http/etag.ts';
+import { orAbort } from '../../../utils/or-abort.ts';
+import { OLD_SECRET_HOURS, type Webhook, type WebhookChange, type WebhookContent } from './domain.ts';
+
+type NewWebhook = Omit<WebhookContent, 'enabled'> & {
+  readonly id: string;
+  readonly owner: string;
+  readonly secret: Uint8Array;
+};
+
+/** Webhooks in PostgreSQL, each owner's apart from all others'. What is deleted is nowhere to be found. */
+export interface WebhookRepository {
+  /** Null when the owner has as many as there may be. */
+  create(webhook: NewWebhook, perOwnerMax: number, signal?: AbortSignal): Promise<Webhook | null>;
+  find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
+  /** Oldest first, those with ids above `afterId`. */
+  list(
+    owner: string,
+    afterId: string | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ webhooks: Webhook[]; nextId: string | null }>;
+  /** Null when it is not, or no longer, of an expected version. */
+  update(
+    owner: string,
+    id: string,
+    expected: Expected,
+    change: WebhookChange,
+    signal?: AbortSignal,
+  ): Promise<Webhook | null>;
+  /** Null when there is no such webhook. */
+  rotateSecret(owner: string, id: string, secret: Uint8Array, signal?: AbortSignal): Promise<Webhook | null>;
+  /** Answers whether there was one. Its deliveries stop at once, and are removed in steps. */
+  remove(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
+}
+
+interface WebhookRow extends Omit<Webhook, 'createdAt' | 'disabledAt' | 'failingSince' | 'oldSecretUntil'> {
+  readonly createdAt: Date;
+  readonly disabledAt: Date | null;
+  readonly failingSince: Date | null;
+  readonly oldSecretUntil: Date | null;
+}
+
+// Any number of our own, so that counting the webhooks of an owner and adding one is one step.
+const LOCK_SEED = 7_315_488_127;
+
+export function createWebhookRepository(sql: Sql): WebhookRepository {
+  const columns = sql`id, owner, url, event_types, description, enabled, disabled_reason, disabled_at, failing_since,
+    old_secret_until, version, created_at`;
+
+  return {
+    async create({ id, owner, url, eventTypes, description, secret }, perOwnerMax, signal) {
+      const insert = sql.begin(async (tx) => {
+        await tx`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`;
+        return tx<WebhookRow[]>`
+          INSERT INTO webhooks (id, owner, url, event_types, description, secret)
+          SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}
+          WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${perOwnerMax}
+          RETURNING ${columns}`;
+      });
+      const [row] = await (signal ? orAbort(insert, signal) : insert).catch((error) => {
+        throw mapDatabaseError(error, signal);
+      });
+      return row ? toWebhook(row) : null;
+    },
+    async find(owner, id, signal) {
+      const [row] = await runQuery(
+        sql<WebhookRow[]>`
+          SELECT ${columns} FROM webhooks WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL`,
+        signal,
+      );
+      return row ? toWebhook(row) : null;
+    },
+    async list(owner, afterId, limit, signal) {
+      const rows = await runQuery(
+        sql<WebhookRow[]>`
+          SELECT ${columns} FROM webhooks
+          WHERE owner = ${owner} AND deleted_at IS NULL ${afterId === null ? sql`` : sql`AND id > ${afterId}`}
+          ORDER BY id LIMIT ${limit + 1}`,
+        signal,
+      );
+      const page = rows.slice(0, limit);
+      return { webhooks: page.map(toWebhook), nextId: rows.length > limit ? page.at(-1)!.id : null };
+    },
+    async update(owner, id, expected, change, signal) {
+      const { url = null, enabled = null, description, eventTypes } = change;
+      // What failed before says nothing of another target, nor of one that its owner has mended.
+      const [row] = await runQuery(
+        sql<WebhookRow[]>`
+          UPDATE webhooks SET
+            url = coalesce(${url}, url),
+            ${description === undefined ? sql`` : sql`description = ${description},`}
+            ${eventTypes === undefined ? sql`` : sql`event_types = ${eventTypes}::text[],`}
+            enabled = coalesce(${enabled}, enabled),
+            disabled_reason = CASE WHEN ${enabled}::boolean IS NULL THEN disabled_reason END,
+            disabled_at = CASE WHEN ${enabled}::boolean THEN NULL WHEN NOT ${enabled}::boolean AND enabled THEN now()
+              ELSE disabled_at END,
+            failing_since = CASE WHEN ${enabled}::boolean AND NOT enabled OR ${url}::text <> url THEN NULL
+              ELSE failing_since END,
+            version = version + 1
+          WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
+            ${expected === 'any' ? sql`` : sql`AND version = ANY (${[...expected]}::bigint[])`}
+          RETURNING ${columns}`,
+        signal,
+      );
+      return row ? toWebhook(row) : null;
+    },
+    async rotateSecret(owner, id, secret, signal) {
+      const [row] = await runQuery(
+        sql<WebhookRow[]>`
+          UPDATE webhooks SET secret = ${secret}, old_secret = secret,
+            old_secret_until = now() + make_interval(hours => ${OLD_SECRET_HOURS}), version = version + 1
+          WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
+          RETURNING ${columns}`,
+        signal,
+      );
+      return row ? toWebhook(row) : null;
+    },
+    async remove(owner, id, signal) {
+      const { count } = await runQuery(
+        sql`
+          UPDATE webhooks SET enabled = false, deleted_at = now()
+          WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL`,
+        signal,
+      );
+      return count > 0;
+    },
+  };
+}
+
+function toWebhook(row: WebhookRow): Webhook {
+  const text = (time: Date | null) => time?.toISOString() ?? null;
+  return {
+    ...row,
+    createdAt: row.createdAt.toISOString(),
+    disabledAt: text(row.disabledAt),
+    failingSince: text(row.failingSince),
+    oldSecretUntil: text(row.oldSecretUntil),
+  };
+}

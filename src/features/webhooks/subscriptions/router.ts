@@ -1,0 +1,172 @@
+import { z } from '@hono/zod-openapi';
+import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { etagOf, expectedVersions } from '../../../http/etag.ts';
+import { type AtlasContext, jsonOf, type RouteTable } from '../../../http/route.ts';
+import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import type { Webhook } from './domain.ts';
+import {
+  IfMatchHeadersSchema,
+  NewWebhookAnswerSchema,
+  newWebhookSchema,
+  WebhookPageSchema,
+  WebhookSchema,
+  webhookChangeSchema,
+} from './schemas.ts';
+import type { WebhookService } from './service.ts';
+
+const tag = 'Webhooks';
+const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+const ETAG = { ETag: { description: 'The version, for If-Match', schema: { type: 'string' } } };
+const IdSchema = z.object({ id: UuidSchema });
+// The letter tells the cursors of one list from those of another.
+const CursorSchema = cursorSchema(/^w[0-9a-f]{32}$/, (text) => text.slice(1));
+
+/** `/v1/webhooks`, but for their deliveries. */
+export function mountWebhooks(
+  routes: RouteTable,
+  webhooks: WebhookService,
+  eventTypes: readonly [string, ...string[]],
+): void {
+  const common = { tag, tier: 'default', resource: 'database' } as const;
+  // These look a name up first: how long that takes says nothing of the database, so its limit must not learn from it.
+  const checked = { tag, tier: 'default' } as const;
+
+  routes.mount(
+    {
+      ...checked,
+      method: 'post',
+      path: '/v1/webhooks',
+      operationId: 'createWebhook',
+      summary: 'Have events sent to a URL',
+      description:
+        'Every event of yours from now on is posted there, signed as Standard Webhooks describes. ' +
+        'The answer holds the secret, and nothing ever will again.',
+      scope: 'webhooks:write',
+      body: newWebhookSchema(eventTypes),
+      refusals: [422],
+      responses: { 201: jsonOf('The webhook, with its secret', NewWebhookAnswerSchema, ETAG) },
+    },
+    async ({ c, exchange, body }) => {
+      const { url, eventTypes: types = null, description = null } = body;
+      const { webhook, secret } = await webhooks.create(
+        exchange.principal!.owner,
+        { url, eventTypes: types, description },
+        exchange.signal,
+      );
+      c.header('Location', `/v1/webhooks/${webhook.id}`);
+      return answer(c, webhook, 201, { secret });
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'get',
+      path: '/v1/webhooks',
+      operationId: 'listWebhooks',
+      summary: 'List your webhooks, oldest first',
+      scope: 'webhooks:read',
+      query: pageQuerySchema(CursorSchema),
+      compressible: true,
+      responses: { 200: jsonOf('A page of webhooks', WebhookPageSchema, NEXT) },
+    },
+    async ({ c, exchange, query }) => {
+      const { owner } = exchange.principal!;
+      const page = await webhooks.list(owner, query.cursor ?? null, query.limit, exchange.signal);
+      const nextCursor = page.nextId === null ? null : `w${page.nextId.replaceAll('-', '')}`;
+      linkNext(c, nextCursor);
+      return c.json({ webhooks: page.webhooks.map(toResource), nextCursor }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'get',
+      path: '/v1/webhooks/{id}',
+      operationId: 'getWebhook',
+      summary: 'Read a webhook',
+      scope: 'webhooks:read',
+      params: IdSchema,
+      refusals: [404],
+      responses: { 200: jsonOf('The webhook', WebhookSchema, ETAG) },
+    },
+    async ({ c, exchange, params }) =>
+      answer(c, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
+  );
+
+  routes.mount(
+    {
+      ...checked,
+      method: 'patch',
+      path: '/v1/webhooks/{id}',
+      operationId: 'changeWebhook',
+      summary: 'Change, disable or enable a webhook',
+      description: 'Only what is given changes. If-Match must hold the ETag that was read.',
+      scope: 'webhooks:write',
+      params: IdSchema,
+      headers: IfMatchHeadersSchema,
+      body: webhookChangeSchema(eventTypes),
+      refusals: [404, 412, 422, 428],
+      responses: { 200: jsonOf('The webhook as it is now', WebhookSchema, ETAG) },
+    },
+    async ({ c, exchange, params, headers, body }) => {
+      const expected = expectedVersions(headers['If-Match']);
+      const { owner } = exchange.principal!;
+      return answer(c, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'delete',
+      path: '/v1/webhooks/{id}',
+      operationId: 'deleteWebhook',
+      summary: 'Delete a webhook and its deliveries',
+      scope: 'webhooks:write',
+      params: IdSchema,
+      refusals: [404],
+      responses: {
+        204: {
+          description: 'It is deleted. What is being sent to it right now may still arrive, and nothing else',
+        },
+      },
+    },
+    async ({ c, exchange, params }) => {
+      await webhooks.remove(exchange.principal!.owner, params.id, exchange.signal);
+      return c.body(null, 204);
+    },
+  );
+
+  routes.mount(
+    {
+      ...common,
+      method: 'post',
+      path: '/v1/webhooks/{id}/secret',
+      operationId: 'rotateWebhookSecret',
+      summary: 'Replace the secret of a webhook',
+      description:
+        'For 24 hours deliveries carry a signature of the new secret and one of the old. ' +
+        'The secret of before the old one, if it still signed, ends now.',
+      scope: 'webhooks:write',
+      params: IdSchema,
+      refusals: [404],
+      responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookAnswerSchema, ETAG) },
+    },
+    async ({ c, exchange, params }) => {
+      const { owner } = exchange.principal!;
+      const { webhook, secret } = await webhooks.rotateSecret(owner, params.id, exchange.signal);
+      return answer(c, webhook, 200, { secret });
+    },
+  );
+}
+
+function answer(c: AtlasContext, webhook: Webhook, status: 200 | 201, more: { secret?: string } = {}) {
+  c.header('ETag', etagOf(webhook.version));
+  return c.json({ ...toResource(webhook), ...more }, status);
+}
+
+function toResource({ owner: _owner, version: _version, ...webhook }: Webhook) {
+  return webhook;
+}

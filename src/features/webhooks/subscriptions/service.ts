@@ -1,0 +1,94 @@
+import { AtlasError } from '../../../errors.ts';
+import type { Expected } from '../../../http/etag.ts';
+import {
+  makeSecret,
+  normaliseUrl,
+  WEBHOOKS_PER_OWNER_MAX,
+  type Webhook,
+  type WebhookChange,
+  type WebhookContent,
+  writeSecret,
+} from './domain.ts';
+import type { WebhookRepository } from './repository.ts';
+
+/** The verbs of webhooks. All are of one owner, and throw `AtlasError`. */
+export interface WebhookService {
+  /** Makes an enabled webhook. Its secret is told here and never again. */
+  create(
+    owner: string,
+    content: Omit<WebhookContent, 'enabled'>,
+    signal: AbortSignal,
+  ): Promise<{ webhook: Webhook; secret: string }>;
+  find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook>;
+  list: WebhookRepository['list'];
+  /** Changes what is given, if the webhook is still of an expected version. Enabling it forgets its failures. */
+  change(
+    owner: string,
+    id: string,
+    expected: Expected,
+    change: WebhookChange,
+    signal: AbortSignal,
+  ): Promise<Webhook>;
+  /** Makes a new secret; the one of before signs too for a day. */
+  rotateSecret(
+    owner: string,
+    id: string,
+    signal?: AbortSignal,
+  ): Promise<{ webhook: Webhook; secret: string }>;
+  remove(owner: string, id: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** Throws `webhook_target_refused` for a URL that nothing may be sent to. */
+type CheckTarget = (url: string, signal: AbortSignal) => Promise<void>;
+
+export function createWebhookService(
+  repository: WebhookRepository,
+  checkTarget: CheckTarget,
+): WebhookService {
+  const find = async (owner: string, id: string, signal?: AbortSignal) => {
+    const webhook = await repository.find(owner, id, signal);
+    if (webhook === null) throw notFound(id);
+    return webhook;
+  };
+
+  return {
+    async create(owner, { url: text, eventTypes, description }, signal) {
+      const url = normaliseUrl(text);
+      await checkTarget(url, signal);
+      const secret = makeSecret();
+      const id = Bun.randomUUIDv7();
+      const webhook = await repository.create(
+        { id, owner, url, eventTypes, description, secret },
+        WEBHOOKS_PER_OWNER_MAX,
+        signal,
+      );
+      if (webhook === null)
+        throw new AtlasError('too_many_webhooks', `You have ${WEBHOOKS_PER_OWNER_MAX} webhooks already.`);
+      return { webhook, secret: writeSecret(secret) };
+    },
+    find,
+    list: repository.list,
+    async change(owner, id, expected, { url: text, ...change }, signal) {
+      const url = text === undefined ? undefined : normaliseUrl(text);
+      const before = await find(owner, id, signal);
+      // Nothing is looked up for a change that is not made.
+      if (expected !== 'any' && !expected.includes(before.version)) throw changed();
+      if (url !== undefined) await checkTarget(url, signal);
+      const webhook = await repository.update(owner, id, expected, { ...change, url }, signal);
+      if (webhook === null) throw changed();
+      return webhook;
+    },
+    async rotateSecret(owner, id, signal) {
+      const secret = makeSecret();
+      const webhook = await repository.rotateSecret(owner, id, secret, signal);
+      if (webhook === null) throw notFound(id);
+      return { webhook, secret: writeSecret(secret) };
+    },
+    async remove(owner, id, signal) {
+      if (!(await repository.remove(owner, id, signal))) throw notFound(id);
+    },
+  };
+}
+
+const notFound = (id: string) => new AtlasError('webhook_not_found', `There is no webhook ${id}.`);
+const changed = () => new AtlasError('precondition_failed', 'The webhook has changed since you read it.');

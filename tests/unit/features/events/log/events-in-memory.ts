@@ -1,0 +1,46 @@
+import type { SentEvent } from '../../../../../src/features/events/log/domain.ts';
+import type { EventRepository } from '../../../../../src/features/events/log/repository.ts';
+
+/**
+ * An event log in memory, for what is tested without PostgreSQL. `away` makes every look fail; a page that is read while
+ * there is something to wait for shows the log as it was, and comes after that.
+ */
+export function eventsInMemory() {
+  const log: SentEvent[] = [];
+  const state = { away: false, reads: 0, polls: 0, held: null as Promise<void> | null };
+  const look = <T>(read: () => T): Promise<T> =>
+    state.away ? Promise.reject(new Error('away')) : Promise.resolve(read());
+  const repository: EventRepository = {
+    listAfter: (owner, position, limit) => {
+      state.reads++;
+      const page = log.filter((event) => event.owner === owner && event.position > position).slice(0, limit);
+      return state.held ? state.held.then(() => page) : look(() => page);
+    },
+    search: () => Promise.reject(new Error('not asked for')),
+    sequenceAt: () => Promise.reject(new Error('not asked for')),
+    listOfKey: () => Promise.reject(new Error('not asked for')),
+    find: () => Promise.reject(new Error('not asked for')),
+    lastPosition: () => look(() => log.length),
+    newsAfter: (position) => {
+      state.polls++;
+      return look(() => {
+        const owners = new Set(log.slice(position).map(({ owner }) => owner));
+        return owners.size === 0 ? null : { owners: [...owners], lastPosition: log.length };
+      });
+    },
+  };
+  const append = (owner: string, count = 1) => {
+    for (let i = 0; i < count; i++) {
+      log.push({
+        position: log.length + 1,
+        owner,
+        type: 'file.deleted.v1',
+        key: `key-of-${owner}`,
+        sequence: log.filter((event) => event.owner === owner).length,
+        occurredAt: '2026-01-31T12:00:00.000Z',
+        data: { fileId: '0198c0de-0000-7000-8000-000000000001' },
+      });
+    }
+  };
+  return { repository, append, state };
+}

@@ -1,0 +1,176 @@
+import { describe, expect, test } from 'bun:test';
+import { AtlasError } from '../../../../../src/errors.ts';
+import { EventStreams } from '../../../../../src/features/events/log/streams.ts';
+import { eventsInMemory } from './events-in-memory.ts';
+
+const NEVER = new AbortController().signal;
+const POLL_MS = 100;
+
+function streamsOver({ repository }: ReturnType<typeof eventsInMemory>, streamsMax = 10) {
+  const failures: unknown[] = [];
+  const lifecycle = { draining: false };
+  const streams = new EventStreams({
+    repository,
+    isKeyUsable: async () => true,
+    lifecycle,
+    onFailure: (error) => failures.push(error),
+    heartbeatMs: 60_000,
+    streamsMax,
+    streamsOfOwnerMax: 3,
+  });
+  const open = (owner: string, position = 0, signal = NEVER) => {
+    const reader = streams.open({ owner, keyId: 'key' }, position, signal).getReader();
+    return {
+      /** The ids of the next chunk; the greeting has one too. */
+      ids: async () => {
+        const { value } = await reader.read();
+        const text = new TextDecoder().decode(value);
+        return [...text.matchAll(/^id: (\w+)$/gm)].map(([, id]) => Number.parseInt(id!.slice(1), 16));
+      },
+      leave: () => reader.cancel(),
+    };
+  };
+  return { streams, open, failures, lifecycle };
+}
+
+const until = async (condition: () => boolean) => {
+  while (!condition()) await Bun.sleep(5);
+};
+
+const codeOf = (work: () => unknown) => {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof AtlasError ? error.code : error;
+  }
+  return null;
+};
+
+describe('the streams of a worker', () => {
+  test('are bounded, for the worker and for each owner, and counted', async () => {
+    const { streams, open } = streamsOver(eventsInMemory(), 4);
+    const readers = [open('alice'), open('alice'), open('alice')];
+    expect(codeOf(() => open('alice'))).toBe('too_many_streams');
+    readers.push(open('bob'));
+    expect(codeOf(() => open('eve'))).toBe('too_many_streams');
+    expect(codeOf(() => streams.requireRoom('eve'))).toBe('too_many_streams');
+    expect(streams.figures()).toMatchObject({ open: 4, refused: { owner: 1, worker: 2 } });
+    await readers.pop()!.leave();
+    readers.push(open('eve'));
+    await Promise.all(readers.map(({ leave }) => leave()));
+    expect(streams.figures().open).toBe(0);
+  });
+
+  test('share the reads of those that stand at the same place', async () => {
+    const events = eventsInMemory();
+    events.append('alice', 3);
+    const { open } = streamsOver(events);
+    const readers = [open('alice'), open('alice'), open('alice')];
+    await Promise.all(readers.map(({ ids }) => ids()));
+    const pages = await Promise.all(readers.map(({ ids }) => ids()));
+    expect(pages).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect(events.state.reads).toBe(1);
+    await Promise.all(readers.map(({ leave }) => leave()));
+  });
+
+  test('do not share a read that began before the news that somebody reads for', async () => {
+    const events = eventsInMemory();
+    const { open } = streamsOver(events);
+    const first = open('alice');
+    await first.ids();
+    const held = Promise.withResolvers<void>();
+    events.state.held = held.promise;
+    const old = first.ids();
+    await until(() => events.state.polls > 0);
+    events.append('alice');
+    events.state.held = null;
+    const { polls } = events.state;
+    await until(() => events.state.polls > polls + 1);
+    const second = open('alice');
+    await second.ids();
+    expect(await second.ids()).toEqual([1]);
+    held.resolve();
+    // It was told meanwhile, so it looks again.
+    expect(await old).toEqual([1]);
+    await Promise.all([first.leave(), second.leave()]);
+  });
+
+  test('read long logs in pages, each event once', async () => {
+    const events = eventsInMemory();
+    for (let i = 0; i < 70; i++) {
+      events.append('alice');
+      events.append('bob');
+    }
+    const { streams, open } = streamsOver(events);
+    const reader = open('alice');
+    await reader.ids();
+    const pages = [await reader.ids(), await reader.ids()];
+    expect(pages.map(({ length }) => length)).toEqual([50, 20]);
+    expect(pages.flat()).toEqual(Array.from({ length: 70 }, (_, i) => 2 * i + 1));
+    expect(streams.figures().events).toBe(70);
+    await reader.leave();
+  });
+
+  test('are woken by one poll when their owner has something new, and not by what is new for others', async () => {
+    const events = eventsInMemory();
+    const { open } = streamsOver(events);
+    const [alice, bob] = [open('alice'), open('bob')];
+    await Promise.all([alice.ids(), bob.ids()]);
+    const [ofAlice, ofBob] = [alice.ids(), bob.ids()];
+    // The first look of the tail wakes all, once; after that only news do.
+    await until(() => events.state.polls > 1);
+    const { reads } = events.state;
+    events.append('alice');
+    expect(await ofAlice).toEqual([1]);
+    expect(events.state.reads).toBe(reads + 1);
+    await Promise.all([alice.leave(), bob.leave()]);
+    expect(await ofBob).toEqual([]);
+  });
+
+  test('leave nothing behind: after the last one nobody looks at the log any more', async () => {
+    const events = eventsInMemory();
+    const { streams, open } = streamsOver(events);
+    const controller = new AbortController();
+    const [first, second] = [open('alice'), open('alice', 0, controller.signal)];
+    await first.ids();
+    await first.leave();
+    controller.abort();
+    expect(await second.ids()).toEqual([]);
+    expect(streams.figures()).toMatchObject({ open: 0, ended: { client: 2 } });
+    const { polls } = events.state;
+    await Bun.sleep(3 * POLL_MS);
+    expect(events.state.polls).toBe(polls);
+  });
+
+  test('miss nothing that came while the log could not be read', async () => {
+    const events = eventsInMemory();
+    const { streams, open, failures } = streamsOver(events);
+    const reader = open('alice');
+    await reader.ids();
+    const coming = reader.ids();
+    await until(() => events.state.polls > 0);
+    events.state.away = true;
+    events.append('alice', 2);
+    await until(() => streams.figures().failures > 1);
+    events.append('alice');
+    events.state.away = false;
+    expect(await coming).toEqual([1, 2, 3]);
+    // One line for many failures.
+    expect(failures).toHaveLength(1);
+    await reader.leave();
+  });
+
+  test('end when the process drains, however many there are', async () => {
+    const { streams, open, lifecycle } = streamsOver(eventsInMemory());
+    const readers = [open('alice'), open('bob'), open('eve')];
+    await Promise.all(readers.map(({ ids }) => ids()));
+    const coming = readers.map(({ ids }) => ids());
+    lifecycle.draining = true;
+    expect(await Promise.all(coming)).toEqual([[], [], []]);
+    expect(streams.figures()).toMatchObject({ open: 0, ended: { drain: 3 } });
+  });
+});

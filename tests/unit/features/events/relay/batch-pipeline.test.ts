@@ -1,0 +1,85 @@
+import { expect, test } from 'bun:test';
+import { BatchPipeline, LeaseLost } from '../../../../../src/features/events/relay/batch-pipeline.ts';
+import type { Unsent } from '../../../../../src/features/events/relay/domain.ts';
+
+/** An outbox whose marks end when the test says so, as those of PostgreSQL do. */
+class Outbox {
+  readonly rows: Unsent[] = [];
+  readonly sent: number[] = [];
+  readonly marked: number[][] = [];
+  readonly open: PromiseWithResolvers<boolean>[] = [];
+  readonly pipeline = new BatchPipeline({
+    repository: {
+      read: async (rowsMax, _, except = []) =>
+        this.rows.filter(({ rowId }) => !except.includes(rowId)).slice(0, rowsMax),
+      mark: async (_, rowIds) => {
+        const ending = Promise.withResolvers<boolean>();
+        this.open.push(ending);
+        if (!(await ending.promise)) return null;
+        this.marked.push([...rowIds]);
+        this.rows.splice(0, rowIds.length);
+        return { lastPosition: 0, sent: rowIds.length };
+      },
+    },
+    epoch: 1,
+    rowsMax: 2,
+    withEvents: false,
+    send: async (unsent) => {
+      this.sent.push(...unsent.map(({ sequence }) => sequence));
+      return [];
+    },
+    onMarked: () => {},
+  });
+
+  constructor(count: number) {
+    for (let i = 0; i < count; i++)
+      this.rows.push({ rowId: i, key: 'key', sequence: i, lastSent: null, isParked: false, event: null });
+  }
+}
+
+test('the next batch is sent while the one in front is marked, and leaves its rows out', async () => {
+  const outbox = new Outbox(5);
+  expect(await outbox.pipeline.step()).toBe(2);
+  const second = outbox.pipeline.step();
+  await Promise.resolve();
+  outbox.open[0]!.resolve(true);
+  expect(await second).toBe(2);
+  expect(outbox.sent).toEqual([0, 1, 2, 3]);
+  const third = outbox.pipeline.step();
+  outbox.open[1]!.resolve(true);
+  expect(await third).toBe(1);
+  outbox.open[2]!.resolve(true);
+  await outbox.pipeline.settle();
+  expect(outbox.marked).toEqual([[0, 1], [2, 3], [4]]);
+  expect(outbox.sent).toEqual([0, 1, 2, 3, 4]);
+});
+
+test('no second mark begins before the first has ended', async () => {
+  const outbox = new Outbox(4);
+  await outbox.pipeline.step();
+  const second = outbox.pipeline.step();
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  expect(outbox.open).toHaveLength(1);
+  outbox.open[0]!.resolve(true);
+  await second;
+  expect(outbox.open).toHaveLength(2);
+});
+
+test('a mark that is refused ends everything: nothing behind it is marked', async () => {
+  const outbox = new Outbox(4);
+  await outbox.pipeline.step();
+  const second = outbox.pipeline.step();
+  outbox.open[0]!.resolve(false);
+  await expect(second).rejects.toBeInstanceOf(LeaseLost);
+  expect(outbox.marked).toEqual([]);
+  expect(outbox.open).toHaveLength(1);
+  await outbox.pipeline.settle();
+});
+
+test('with nothing to send it settles what it has begun', async () => {
+  const outbox = new Outbox(2);
+  await outbox.pipeline.step();
+  outbox.open[0]!.resolve(true);
+  expect(await outbox.pipeline.step()).toBe(0);
+  expect(outbox.marked).toEqual([[0, 1]]);
+});

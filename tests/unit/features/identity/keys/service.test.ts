@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, describe, expect, spyOn, test } from 'bun:test';
+import { makeToken } from '../../../../../src/features/identity/keys/domain.ts';
+import type { KeyRepository } from '../../../../../src/features/identity/keys/repository.ts';
+import { createKeyService } from '../../../../../src/features/identity/keys/service.ts';
+
+let nowMs = 0;
+let clock: ReturnType<typeof spyOn<Performance, 'now'>>;
+beforeEach(() => {
+  nowMs = 100_000;
+  clock = spyOn(performance, 'now').mockImplementation(() => nowMs);
+});
+afterEach(() => clock.mockRestore());
+
+/** Keys in memory. `asked` counts look-ups, and `away` makes them fail. */
+function keysInMemory() {
+  const { token, id, secretHash } = makeToken();
+  const state = { asked: 0, away: false, revoked: false, touched: [] as (readonly string[])[] };
+  const key = { id, secretHash, owner: 'alice', name: 'test', scopes: ['ping:read'] };
+  const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
+  const repository: KeyRepository = {
+    insert: async () => {},
+    findUsable: async (asked) => {
+      state.asked++;
+      if (state.away) throw new Error('away');
+      return asked === id && !state.revoked ? { ...key, ...dates } : null;
+    },
+    list: async () => [],
+    revoke: async () => true,
+    isEmpty: async () => false,
+    touch: async (ids) => void state.touched.push(ids),
+  };
+  return { service: createKeyService(repository), state, token, id };
+}
+
+describe('a verified key', () => {
+  test('is known at once the next time, without asking', async () => {
+    const { service, state, token, id } = keysInMemory();
+    const expected = { owner: 'alice', keyId: id, scopes: ['ping:read'] };
+    expect(await service.verify(token)).toEqual(expected);
+    expect(service.verify(token)).toEqual(expected);
+    expect(state.asked).toBe(1);
+  });
+
+  test('is asked for once, however many come with it at the same time', async () => {
+    const { service, state, token } = keysInMemory();
+    const found = await Promise.all(Array.from({ length: 50 }, () => service.verify(token)));
+    expect(new Set(found).size).toBe(1);
+    expect(state.asked).toBe(1);
+  });
+
+  test('is asked for again behind the back of those who use it', async () => {
+    const { service, state, token } = keysInMemory();
+    await service.verify(token);
+    nowMs += 2001;
+    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
+    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
+    expect(state.asked).toBe(2);
+  });
+
+  test('is dead within 5 s of being revoked, used all the time or not', async () => {
+    const { service, state, token } = keysInMemory();
+    await service.verify(token);
+    state.revoked = true;
+    nowMs += 4001;
+    expect(await service.verify(token)).toBeNull();
+    const other = keysInMemory();
+    await other.service.verify(other.token);
+    other.state.revoked = true;
+    const diedAfter = await Array.from({ length: 50 }).reduce<Promise<number>>(async (before, _, i) => {
+      const died = await before;
+      nowMs += 100;
+      return died === 0 && (await other.service.verify(other.token)) === null ? (i + 1) * 100 : died;
+    }, Promise.resolve(0));
+    expect(diedAfter).toBeWithin(1, 5000);
+  });
+
+  test('outlives a short absence of the database, and no long one', async () => {
+    const { service, state, token } = keysInMemory();
+    await service.verify(token);
+    state.away = true;
+    nowMs += 3000;
+    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
+    nowMs += 1001;
+    await expect(Promise.resolve(service.verify(token))).rejects.toThrow('away');
+    state.away = false;
+    expect(await service.verify(token)).toMatchObject({ owner: 'alice' });
+  });
+});
+
+describe('a key that is none', () => {
+  test('is refused without asking when its checksum is wrong', () => {
+    const { service, state, token } = keysInMemory();
+    expect(service.verify(`${token.slice(0, -1)}!`)).toBeNull();
+    expect(service.verify('nonsense')).toBeNull();
+    expect(state.asked).toBe(0);
+  });
+
+  test('is refused when its secret is another, and asked for once in a while only', async () => {
+    const { service, state } = keysInMemory();
+    const stranger = makeToken().token;
+    expect(await service.verify(stranger)).toBeNull();
+    expect(service.verify(stranger)).toBeNull();
+    expect(state.asked).toBe(1);
+  });
+});
+
+describe('the last use', () => {
+  test('is written once for each key that was used, and not again when it was not', async () => {
+    const { service, state, token, id } = keysInMemory();
+    await service.flushLastUsed();
+    expect(state.touched).toEqual([]);
+    await service.verify(token);
+    await service.flushLastUsed();
+    await service.flushLastUsed();
+    expect(state.touched).toEqual([[id]]);
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import {
+  deriveTransferId,
+  fingerprintOf,
+  REFUSAL_DETAILS,
+  sortMembers,
+  type TransferOrder,
+} from '../../../../../src/features/ledger/transfers/domain.ts';
+import { PROBLEM_KINDS } from '../../../../../src/http/problem-kinds.ts';
+import { UuidSchema } from '../../../../../src/http/schemas.ts';
+
+const ORDER: TransferOrder = {
+  id: '0198c0de-0000-7000-8000-000000000001',
+  debitAccountId: '0198c0de-0000-7000-8000-00000000000a',
+  creditAccountId: '0198c0de-0000-7000-8000-00000000000b',
+  amount: 1250,
+  reference: 'rent',
+  metadata: { a: '1', b: '2' },
+};
+
+describe('an id that follows from the key', () => {
+  test('is a UUIDv8, the same every time', () => {
+    const id = deriveTransferId('owner', 'key', 0);
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(deriveTransferId('owner', 'key', 0)).toBe(id);
+    // Written down, because ids that change with a release would post a repeated request twice.
+    expect(deriveTransferId('owner', 'first', 0)).toBe('154b411a-dbd5-8b5c-bb43-0e48d49fbb83');
+  });
+
+  test('differs by owner, key and position, wherever one ends and the next begins', () => {
+    const part = fc.string({ unit: fc.constantFrom('a', 'b', '0', '1'), minLength: 1, maxLength: 3 });
+    const source = fc.tuple(part, part, fc.nat(11));
+    fc.assert(
+      fc.property(source, source, (one, other) => {
+        const same = one.every((value, i) => value === other[i]);
+        expect(deriveTransferId(...one) === deriveTransferId(...other)).toBe(same);
+      }),
+      { numRuns: 500, seed: 13 },
+    );
+  });
+
+  test('is accepted wherever an id is', () => {
+    expect(UuidSchema.safeParse(deriveTransferId('o', 'k', 999)).success).toBe(true);
+  });
+});
+
+describe('the fingerprint of a request', () => {
+  const fingerprint = fingerprintOf('/v1/transfers', false, [ORDER]);
+
+  test('is SHA-256 in hex', () => {
+    expect(fingerprint).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  const changes: [string, string][] = [
+    ['path', fingerprintOf('/v1/transfers/batch', false, [ORDER])],
+    ['atomicity', fingerprintOf('/v1/transfers', true, [ORDER])],
+    ['number of transfers', fingerprintOf('/v1/transfers', false, [ORDER, ORDER])],
+    ['id', fingerprintOf('/v1/transfers', false, [{ ...ORDER, id: ORDER.debitAccountId }])],
+    ['amount', fingerprintOf('/v1/transfers', false, [{ ...ORDER, amount: 1251 }])],
+    ['reference', fingerprintOf('/v1/transfers', false, [{ ...ORDER, reference: null }])],
+    ['metadata', fingerprintOf('/v1/transfers', false, [{ ...ORDER, metadata: { a: '1' } }])],
+    [
+      'direction',
+      fingerprintOf('/v1/transfers', false, [
+        { ...ORDER, debitAccountId: ORDER.creditAccountId, creditAccountId: ORDER.debitAccountId },
+      ]),
+    ],
+  ];
+  test.each(changes)('changes with the %s', (_, changed) => {
+    expect(changed).not.toBe(fingerprint);
+  });
+
+  test('does not change with the order of the metadata', () => {
+    const metadata = sortMembers({ b: '2', a: '1' });
+    expect(fingerprintOf('/v1/transfers', false, [{ ...ORDER, metadata }])).toBe(fingerprint);
+  });
+});
+
+describe('sorted members', () => {
+  test('are the same members in one order, whatever order they came in', () => {
+    const entries = fc.uniqueArray(fc.tuple(fc.string(), fc.string()), { selector: ([name]) => name });
+    const shuffled = entries.chain((found) =>
+      fc.tuple(fc.constant(found), fc.shuffledSubarray(found, { minLength: found.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([one, other]) => {
+        const [a, b] = [one, other].map((found) => sortMembers(Object.fromEntries(found)));
+        expect(JSON.stringify(a)).toBe(JSON.stringify(b));
+        expect(a).toEqual(Object.fromEntries(one));
+      }),
+      { numRuns: 200, seed: 14 },
+    );
+  });
+});
+
+test('every refusal has a text and is a business refusal over HTTP', () => {
+  for (const [code, detail] of Object.entries(REFUSAL_DETAILS)) {
+    expect(detail).toEndWith('.');
+    expect([409, 422]).toContain(PROBLEM_KINDS[code as keyof typeof PROBLEM_KINDS].status);
+  }
+});

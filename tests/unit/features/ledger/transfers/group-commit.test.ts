@@ -1,0 +1,206 @@
+import { describe, expect, test } from 'bun:test';
+import { AbortReason } from '../../../../../src/envelope/exchange.ts';
+import { exchangeOf } from '../../../../support/exchange.ts';
+import {
+  groupCommitOver,
+  LedgerInMemory,
+  outcomeOf,
+  requestOf,
+} from '../../../../support/ledger-in-memory.ts';
+import { refusalOf } from '../../../../support/refusal.ts';
+
+describe('requests of one turn of the loop', () => {
+  test('share one transaction, in the order they came, and each gets its own result', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const posted = ['a', 'b', 'c'].map((key) => commit.submit(requestOf(key)));
+    const batch = await ledger.next();
+    expect(batch.keys).toEqual(['a', 'b', 'c']);
+    batch.commit();
+    const results = await Promise.all(posted);
+    expect(results.map((result) => result.state !== 'reused' && result.items[0]!.id)).toEqual([
+      'a/0',
+      'b/0',
+      'c/0',
+    ]);
+    expect(ledger.batches).toHaveLength(1);
+    expect(commit.figures()).toEqual({ batches: 1, items: 3, waitingItems: 0, retries: 0, refused: 0 });
+  });
+
+  test('form the next batch when one is in flight, and never two at a time', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    const inFlight = await ledger.next();
+    const later = ['b', 'c'].map((key) => commit.submit(requestOf(key)));
+    await Bun.sleep(0);
+    expect(ledger.batches).toEqual([['a']]);
+    expect(commit.figures().waitingItems).toBe(2);
+    inFlight.commit();
+    (await ledger.next()).commit();
+    await Promise.all([first, ...later]);
+    expect(ledger.batches).toEqual([['a'], ['b', 'c']]);
+  });
+
+  test('are split where a batch would have too many transfers, without overtaking', async () => {
+    const ledger = new LedgerInMemory();
+    ledger.auto = true;
+    const commit = groupCommitOver(ledger, { batch: 10, waiting: 100 });
+    const sizes = [4, 4, 4, 1, 10, 1, 12, 1];
+    await Promise.all(sizes.map((size, i) => commit.submit(requestOf(`k${i}`, size))));
+    // What is larger than a batch goes alone: it was let in, so it must come out.
+    expect(ledger.batches).toEqual([['k0', 'k1'], ['k2', 'k3'], ['k4'], ['k5'], ['k6'], ['k7']]);
+  });
+});
+
+describe('a full queue', () => {
+  test('refuses what does not fit, and says when to come back', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger, { waiting: 5 });
+    const first = commit.submit(requestOf('a', 3));
+    const refusal = refusalOf(() => commit.submit(requestOf('b', 3)));
+    expect(refusal).toMatchObject({ code: 'queue_full', retryAfterSeconds: 1 });
+    const second = commit.submit(requestOf('c', 2));
+    expect(commit.figures()).toMatchObject({ waitingItems: 5, refused: 1 });
+    ledger.auto = true;
+    await Promise.all([first, second]);
+    expect(ledger.applied.has('b')).toBe(false);
+  });
+
+  test('does not count what is in flight, and does not remember the key it refused', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger, { waiting: 5 });
+    const first = commit.submit(requestOf('a', 5));
+    expect(refusalOf(() => commit.submit(requestOf('b'))).code).toBe('queue_full');
+    const inFlight = await ledger.next();
+    const second = commit.submit(requestOf('b', 5));
+    inFlight.commit();
+    (await ledger.next()).commit();
+    expect(await outcomeOf(Promise.all([first, second]))).toBe('posted');
+  });
+});
+
+describe('a key', () => {
+  test('that is still running is refused at once, while waiting and while in flight', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    const again = () => commit.submit(requestOf('a'));
+    const expected = { code: 'idempotency_key_in_progress', retryAfterSeconds: 1 };
+    expect(refusalOf(again)).toMatchObject(expected);
+    const batch = await ledger.next();
+    expect(refusalOf(again)).toMatchObject(expected);
+    batch.commit();
+    await first;
+    ledger.auto = true;
+    expect(await again()).toMatchObject({ state: 'replayed' });
+    expect([...ledger.applied]).toEqual(['a']);
+  });
+
+  test('belongs to its owner: the same key of another runs beside it', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const posted = [commit.submit(requestOf('a', 1, 'alice')), commit.submit(requestOf('a', 1, 'bob'))];
+    (await ledger.next()).commit();
+    expect(await Promise.all(posted)).toHaveLength(2);
+  });
+
+  test('is free again after its request failed', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    (await ledger.next()).fail(new Error('broken'));
+    expect(await outcomeOf(first)).toBe('broken');
+    ledger.auto = true;
+    expect(await commit.submit(requestOf('a'))).toMatchObject({ state: 'fresh' });
+  });
+});
+
+describe('an aborted request', () => {
+  const deadline = new AbortReason('deadline');
+
+  test.each([
+    ['deadline', 'deadline_exceeded'],
+    ['disconnect', 'request_aborted'],
+  ] as const)('leaves before its batch is sealed (%s), and has no effect', async (kind, code) => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    const inFlight = await ledger.next();
+    const { exchange: caller } = exchangeOf();
+    const leaving = commit.submit(requestOf('b', 3), caller);
+    const staying = commit.submit(requestOf('c'));
+    caller.abort(new AbortReason(kind));
+    await expect(leaving).rejects.toMatchObject({ code });
+    expect(commit.figures().waitingItems).toBe(1);
+    inFlight.commit();
+    (await ledger.next()).commit();
+    await Promise.all([first, staying]);
+    expect(ledger.batches).toEqual([['a'], ['c']]);
+    expect(ledger.applied.has('b')).toBe(false);
+  });
+
+  test('leaves before its batch when its connection was lost, which nobody told', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const first = commit.submit(requestOf('a'));
+    const inFlight = await ledger.next();
+    const connection = new AbortController();
+    const gone = ['b', 'c', 'd'].map((key) =>
+      outcomeOf(commit.submit(requestOf(key), exchangeOf({ signal: connection.signal }).exchange)),
+    );
+    connection.abort();
+    inFlight.commit();
+    for (const outcome of await Promise.all(gone)) expect(outcome).toContain('closed the connection');
+    await first;
+    expect(ledger.batches).toEqual([['a']]);
+  });
+
+  test('can come back with its key at once', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const { exchange: caller } = exchangeOf();
+    const leaving = commit.submit(requestOf('a'), caller);
+    caller.abort(deadline);
+    const back = commit.submit(requestOf('a'));
+    await expect(leaving).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    (await ledger.next()).commit();
+    expect(await back).toMatchObject({ state: 'fresh' });
+    expect(ledger.batches).toEqual([['a']]);
+  });
+
+  test('stays once its batch is sealed: the result comes, whatever the caller does', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const { exchange: caller } = exchangeOf();
+    const posted = commit.submit(requestOf('a'), caller);
+    const batch = await ledger.next();
+    caller.abort(deadline);
+    expect(refusalOf(() => commit.submit(requestOf('a'))).code).toBe('idempotency_key_in_progress');
+    batch.commit();
+    expect(await posted).toMatchObject({ state: 'fresh' });
+  });
+
+  test('is refused when it was aborted before it came, and does not keep its key', async () => {
+    const ledger = new LedgerInMemory();
+    ledger.auto = true;
+    const commit = groupCommitOver(ledger);
+    const { exchange: aborted } = exchangeOf();
+    aborted.abort(deadline);
+    expect(refusalOf(() => commit.submit(requestOf('a'), aborted)).code).toBe('deadline_exceeded');
+    expect(await commit.submit(requestOf('a'))).toMatchObject({ state: 'fresh' });
+  });
+
+  test('leaves an empty queue behind that works on', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const { exchange: caller } = exchangeOf();
+    const leaving = outcomeOf(commit.submit(requestOf('a'), caller));
+    caller.abort(deadline);
+    await leaving;
+    await Bun.sleep(0);
+    expect(ledger.batches).toEqual([]);
+    ledger.auto = true;
+    expect(await outcomeOf(commit.submit(requestOf('b')))).toBe('posted');
+  });
+});

@@ -1,0 +1,17 @@
+import { expect, test } from 'bun:test';
+import { aggregate, type HealthStatus } from '../../../../../src/features/system/health/domain.ts';
+
+const found = (status: HealthStatus, required = true) =>
+  ({ name: 'x', mode: 'connected', status, latencyMs: 1, required }) as const;
+
+test.each<[string, ReturnType<typeof found>[], HealthStatus]>([
+  ['nothing is needed', [], 'healthy'],
+  ['all are healthy', [found('healthy'), found('healthy', false)], 'healthy'],
+  ['a required one is slow', [found('degraded'), found('healthy')], 'degraded'],
+  ['another one is slow', [found('healthy'), found('degraded', false)], 'degraded'],
+  ['another one is away', [found('healthy'), found('unhealthy', false)], 'degraded'],
+  ['a required one is away', [found('unhealthy'), found('healthy', false)], 'unhealthy'],
+  ['everything is away', [found('unhealthy'), found('unhealthy', false)], 'unhealthy'],
+])('when %s, the whole is what it should be', (_, dependencies, expected) => {
+  expect(aggregate(dependencies)).toBe(expected);
+});

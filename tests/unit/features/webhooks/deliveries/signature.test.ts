@@ -1,0 +1,50 @@
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { Webhook } from 'standardwebhooks';
+import { signatureHeaders } from '../../../../../src/features/webhooks/deliveries/signature.ts';
+import { makeSecret, writeSecret } from '../../../../../src/features/webhooks/subscriptions/domain.ts';
+
+test('the signature is that of the example of Standard Webhooks', () => {
+  const headers = signatureHeaders(
+    { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', timestampSeconds: 1614265330, body: '{"test": 2432232314}' },
+    [Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')],
+  );
+  expect(headers).toEqual({
+    'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+    'webhook-timestamp': '1614265330',
+    'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+  });
+});
+
+const now = () => Math.floor(Date.now() / 1000);
+
+test('whatever the body is, the official library verifies it with each of the secrets, and with no other', () => {
+  fc.assert(
+    fc.property(fc.json(), fc.integer({ min: 1, max: 3 }), (body, count) => {
+      const secrets = Array.from({ length: count }, makeSecret);
+      const headers = signatureHeaders({ id: 'a:1:b', timestampSeconds: now(), body }, secrets);
+      for (const secret of secrets)
+        expect(new Webhook(writeSecret(secret)).verify(body, headers)).toEqual(JSON.parse(body));
+      expect(() => new Webhook(writeSecret(makeSecret())).verify(body, headers)).toThrow();
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a body, an id or a time that was changed is not verified', () => {
+  const secret = makeSecret();
+  const webhook = new Webhook(writeSecret(secret));
+  const message = { id: 'a:1:b', timestampSeconds: now(), body: '{"amount":1}' };
+  const headers = signatureHeaders(message, [secret]);
+  webhook.verify(message.body, headers);
+  expect(() => webhook.verify('{"amount":2}', headers)).toThrow();
+  expect(() => webhook.verify(message.body, { ...headers, 'webhook-id': 'a:2:b' })).toThrow();
+  const later = { ...headers, 'webhook-timestamp': String(message.timestampSeconds + 1) };
+  expect(() => webhook.verify(message.body, later)).toThrow();
+});
+
+test('a secret has 256 bits, and no two are alike', () => {
+  expect(makeSecret()).toHaveLength(32);
+  expect(writeSecret(makeSecret())).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+  expect(makeSecret()).not.toEqual(makeSecret());
+});
