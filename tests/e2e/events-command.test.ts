@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { EventWorld } from '../contract/event-world.ts';
+import { EventWorld } from '../contract/event-log/event-world.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { makeFolder, removeFolder, runAtlas } from './atlas-process.ts';
 

@@ -5,7 +5,7 @@ import { loadConfig } from '../../src/config.ts';
 import { openDeps } from '../../src/deps.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { createServices } from '../../src/services.ts';
-import { availableStores, gzipLike, MIB, reprDigestOf, sha256Of } from '../http/file-steps.ts';
+import { availableStores, gzipLike, MIB, reprDigestOf, sha256Of } from '../http/files/file-steps.ts';
 import { freshDatabase } from '../support/database.ts';
 import { startTestS3, type TestS3 } from '../support/s3.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { EventWorld } from '../contract/event-world.ts';
+import { EventWorld } from '../contract/event-log/event-world.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { readTopic } from '../support/topic.ts';

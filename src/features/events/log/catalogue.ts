@@ -38,7 +38,7 @@ export interface EventKind {
 
 /**
  * Every event that Atlas writes. A version, once released, may gain members and nothing else; any other change is a new
- * version beside the old one. The released forms are frozen under `tests/contract/event-schemas`.
+ * version beside the old one. The released forms are frozen under `tests/contract/events/event-schemas`.
  */
 export const EVENT_CATALOGUE = {
   'account.opened.v1': {

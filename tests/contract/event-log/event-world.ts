@@ -1,0 +1,197 @@
+import type { EventHandler, EventLog } from '../../../src/adapters/event-log/event-log.ts';
+import { openOutboxLog } from '../../../src/adapters/event-log/postgres-log.ts';
+import { openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
+import { openPostgres, type Queryable, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import { Relay } from '../../../src/features/events/relay/relay.ts';
+import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
+import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
+import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
+import type { Logger } from '../../../src/instrumentation/logger.ts';
+import type { AtlasEvent } from '../../../src/utils/event.ts';
+import { until } from '../../e2e/atlas-process.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { sharedTestKafka } from '../../support/kafka.ts';
+
+export type LogKind = EventLog['mode'];
+
+/** A log whose work somebody has begun. */
+export interface Running {
+  /** Settles as the work does; rejects with what it threw. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** An effect that a consumer had, as its table keeps it. */
+export interface Effect {
+  readonly key: string;
+  readonly sequence: number;
+}
+
+let worlds = 0;
+
+/** A ledger, its events, and a log of their own, which no other test has. */
+export class EventWorld {
+  readonly sql: Sql;
+  readonly url: string;
+  readonly prefix: string;
+  readonly warnings: string[] = [];
+  readonly #kind: LogKind;
+  readonly #brokers: string;
+  readonly #logs: EventLog[] = [];
+  readonly #running = new Set<Running>();
+  #requests = 0;
+
+  private constructor(kind: LogKind, url: string, sql: Sql, brokers: string) {
+    this.url = url;
+    this.#kind = kind;
+    this.sql = sql;
+    this.#brokers = brokers;
+    this.prefix = `test-${process.pid}-${++worlds}`;
+  }
+
+  static async open(kind: LogKind): Promise<EventWorld> {
+    const brokers = kind === 'kafka' ? (await sharedTestKafka()).brokers : '';
+    const url = await freshDatabase();
+    const sql = openPostgres({ url, connectionsMax: 8, timeoutSeconds: 20 });
+    await sql`CREATE TABLE effects (no bigserial, consumer text, key text, sequence bigint)`;
+    return new EventWorld(kind, url, sql, brokers);
+  }
+
+  /** The log as one more process opens it. */
+  openLog(): EventLog {
+    const log =
+      this.#kind === 'postgresql'
+        ? openOutboxLog(this.sql)
+        : openKafkaLog({
+            brokers: [this.#brokers],
+            prefix: this.prefix,
+            sql: this.sql,
+            failureThreshold: 5,
+            recoveryTimeoutMs: 60_000,
+            onDebug: () => {},
+            onTrouble: (_, text) => void this.warnings.push(text),
+          });
+    this.#logs.push(log);
+    return log;
+  }
+
+  get repository() {
+    return createRelayRepository(this.sql);
+  }
+
+  async openAccounts(count: number): Promise<string[]> {
+    const accounts = createAccountRepository(this.sql);
+    const content = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
+    const ids = Array.from({ length: count }, () => crypto.randomUUID());
+    for (const id of ids) await accounts.create(id, 'owner', content);
+    return ids;
+  }
+
+  /** Posts one transfer for each pair of accounts, in one transaction. */
+  async post(
+    pairs: readonly (readonly [string, string])[],
+    metadata: Record<string, string> = {},
+  ): Promise<void> {
+    const orders = pairs.map(([debitAccountId, creditAccountId]) => ({
+      id: crypto.randomUUID(),
+      debitAccountId,
+      creditAccountId,
+      amount: 1,
+      reference: null,
+      metadata,
+    }));
+    const fingerprint = '00'.repeat(32);
+    const key = `request-${++this.#requests}`;
+    await createTransferRepository(this.sql).post([
+      { owner: 'owner', key, fingerprint, atomic: false, orders },
+    ]);
+  }
+
+  /** Writes another event into the outbox, as a feature does in the transaction of its effect. */
+  async tell(key: string, sequence: number, on: Queryable = this.sql): Promise<void> {
+    await on`
+      INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+      VALUES ('owner', 'test.told.v1', ${key}, ${sequence}, now(), ${this.sql.json({ key })})`;
+  }
+
+  /** A relay as one more process has it. Small batches, so that a test has many. */
+  relay(log = this.openLog(), rowsMax = 7): Relay {
+    const tell = (facts: object, text: string) => void this.warnings.push(`${text} ${JSON.stringify(facts)}`);
+    const logger = { info: () => {}, warn: tell, error: tell } as unknown as Logger;
+    const { publisher } = log;
+    return new Relay({ repository: this.repository, publisher, holder: 'test', logger, rowsMax });
+  }
+
+  /** Has a relay work until nothing is left in the outbox. */
+  async relayAll(relay = this.relay()): Promise<void> {
+    const running = this.run((signal) => relay.loop.run(signal));
+    await until(async () => (await this.unsent()) === 0);
+    await running.stop();
+  }
+
+  async unsent(): Promise<number> {
+    const [row] = await this.sql<[{ count: number }]>`SELECT count(*) FROM outbox`;
+    return row.count;
+  }
+
+  /** Runs a consumer whose effect is a row for each event. */
+  consume(consumer: string, handle: EventHandler = this.writer(consumer), log = this.openLog()): Running {
+    return this.run((signal) => log.consumer.run(consumer, handle, signal));
+  }
+
+  writer(consumer: string): EventHandler {
+    return async (events, tx) => {
+      const rows = events.map(({ key, sequence }) => ({ consumer, key, sequence }));
+      await tx`INSERT INTO effects ${this.sql(rows)}`;
+    };
+  }
+
+  /** What a consumer has done so far, in the order in which it was done. */
+  async effects(consumer: string): Promise<Effect[]> {
+    return [
+      ...(await this.sql<
+        Effect[]
+      >`SELECT key, sequence FROM effects WHERE consumer = ${consumer} ORDER BY no`),
+    ];
+  }
+
+  /** Waits until a consumer has had as many effects, and answers them. */
+  async effectsOf(consumer: string, count: number): Promise<Effect[]> {
+    await until(async () => (await this.effects(consumer)).length >= count);
+    return this.effects(consumer);
+  }
+
+  run(work: (signal: AbortSignal) => Promise<void>): Running {
+    const controller = new AbortController();
+    const ended = work(controller.signal);
+    ended.catch(() => {});
+    const running: Running = {
+      ended,
+      stop: async () => {
+        controller.abort();
+        this.#running.delete(running);
+        await ended.catch(() => {});
+      },
+    };
+    this.#running.add(running);
+    return running;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((running) => running.stop()));
+    for (const log of this.#logs) await log.close();
+    await this.sql.end({ timeout: 5 });
+  }
+}
+
+/** The sequences of each key, in the order in which they came. */
+export function byKey(events: readonly Pick<AtlasEvent, 'key' | 'sequence'>[]): Map<string, number[]> {
+  const sequences = new Map<string, number[]>();
+  for (const { key, sequence } of events) sequences.set(key, [...(sequences.get(key) ?? []), sequence]);
+  return sequences;
+}
+
+/** 0 to the last one. */
+export function upTo(last: number): number[] {
+  return Array.from({ length: last + 1 }, (_, i) => i);
+}

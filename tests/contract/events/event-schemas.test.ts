@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'bun:test';
+import { ALL_EVENT_TYPES, dataSchemaOf, type EventType } from '../../../src/features/events/log/catalogue.ts';
+import { type Schema, surprisesOf, withoutDescriptions } from './event-schemas/compatibility.ts';
+import { readReleased, releasedTypes } from './event-schemas/released.ts';
+
+describe('the released form of an event', () => {
+  test('is there for every type, and no type that was released has gone', () => {
+    expect(releasedTypes()).toEqual(ALL_EVENT_TYPES.toSorted());
+  });
+
+  test.each(releasedTypes())('%s surprises nobody who reads it today', (type) => {
+    const written = dataSchemaOf(type as EventType);
+    // What is listed here breaks readers: leave this version as it was, and add the next one beside it.
+    expect(surprisesOf(readReleased(type), written as Schema)).toEqual([]);
+    // Something was added: `bun tests/contract/events/event-schemas/freeze.ts` freezes it with the rest.
+    expect(withoutDescriptions(written)).toEqual(withoutDescriptions(readReleased(type)));
+  });
+});
+
+describe('the comparison', () => {
+  const text = { type: 'string' } as const;
+  const released: Schema = {
+    type: 'object',
+    properties: {
+      id: { type: 'string', format: 'uuid', pattern: '^[0-9a-f-]+$' },
+      amount: { type: 'integer', minimum: 1, maximum: 100 },
+      name: { type: ['string', 'null'] },
+      kind: { anyOf: [{ type: 'string', enum: ['a', 'b'] }, { type: 'null' }] },
+      extra: text,
+      texts: { type: 'object', propertyNames: text, additionalProperties: text },
+      inner: { type: 'object', properties: { deep: text }, required: ['deep'] },
+    },
+    required: ['id', 'amount', 'name', 'kind', 'texts', 'inner'],
+  };
+  const change = (members: Record<string, Schema | undefined>, required = released.required!): Schema => {
+    const properties = Object.entries({ ...released.properties, ...members });
+    const kept = properties.filter((entry): entry is [string, Schema] => entry[1] !== undefined);
+    return { ...released, properties: Object.fromEntries(kept), required };
+  };
+
+  test('finds nothing where nothing changed, or members were added or became narrower', () => {
+    expect(surprisesOf(released, released)).toEqual([]);
+    const narrower = change({
+      more: text,
+      amount: { type: 'integer', minimum: 2, maximum: 99 },
+      name: text,
+      kind: { type: 'string', enum: ['a'] },
+    });
+    expect(
+      surprisesOf(released, { ...narrower, required: [...released.required!, 'extra', 'more'] }),
+    ).toEqual([]);
+  });
+
+  test.each([
+    ['a member that is gone', change({ amount: undefined }), 'data.amount is gone'],
+    ['an optional member that is gone', change({ extra: undefined }), 'data.extra is gone'],
+    ['a member that was renamed', change({ name: undefined, title: text }), 'data.name is gone'],
+    ['a member of another type', change({ amount: text }), 'data.amount may be string'],
+    [
+      'a member that may be missing',
+      change({}, ['amount', 'name', 'kind', 'texts', 'inner']),
+      'data.id may be missing',
+    ],
+    ['a member that may be null', change({ extra: { type: ['string', 'null'] } }), 'data.extra may be null'],
+    [
+      'a new value',
+      change({ kind: { type: 'string', enum: ['a', 'c'] } }),
+      'data.kind may have other values',
+    ],
+    ['any value', change({ kind: text }), 'data.kind may have other values'],
+    ['another pattern', change({ id: { type: 'string', format: 'uuid' } }), 'data.id has another pattern'],
+    [
+      'another format',
+      change({ id: { type: 'string', pattern: '^[0-9a-f-]+$' } }),
+      'data.id has another format',
+    ],
+    [
+      'a smaller number',
+      change({ amount: { type: 'integer', minimum: 0, maximum: 100 } }),
+      'data.amount may be smaller',
+    ],
+    ['no upper bound', change({ amount: { type: 'integer', minimum: 1 } }), 'data.amount may be larger'],
+    [
+      'fractions',
+      change({ amount: { type: 'number', minimum: 1, maximum: 100 } }),
+      'data.amount may be number',
+    ],
+    [
+      'something deep inside',
+      change({ inner: { type: 'object', properties: { deep: { type: 'integer' } }, required: ['deep'] } }),
+      'data.inner.deep may be integer',
+    ],
+    [
+      'texts that are none',
+      change({ texts: { type: 'object', propertyNames: text, additionalProperties: { type: 'integer' } } }),
+      'data.texts.* may be integer',
+    ],
+    ['any members', change({ texts: { type: 'object' } }), 'data.texts may have other members'],
+  ] as const)('finds %s', (_name, written, surprise) => {
+    expect(surprisesOf(released, written)).toEqual([surprise]);
+  });
+
+  test('does not pass over what it does not know', () => {
+    expect(() => surprisesOf(released, change({ name: { oneOf: [text] } as Schema }))).toThrow('oneOf');
+    expect(() => surprisesOf(released, change({ name: {} }))).toThrow('type');
+  });
+});

@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'bun:test';
+import { createServer } from 'node:net';
+import { freePort } from '../../../infra/native-postgres.ts';
+import { probeBrokers } from '../../../src/adapters/kafka/kafka-probe.ts';
+import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+
+const soon = () => AbortSignal.timeout(500);
+
+describe('the probe of Kafka', () => {
+  test.if(isKafkaHere())(
+    'is answered by a broker, also where another one is away',
+    async () => {
+      const { brokers } = await sharedTestKafka();
+      await probeBrokers([`127.0.0.1:${await freePort()}`, brokers], AbortSignal.timeout(5000));
+    },
+    START_TIMEOUT_MS,
+  );
+
+  test('rejects where nobody listens', async () => {
+    const port = await freePort();
+    await expect(probeBrokers([`127.0.0.1:${port}`], soon())).rejects.toThrow();
+  });
+
+  test('rejects at its deadline where somebody listens and says nothing, and leaves no connection behind', async () => {
+    let open = 0;
+    const closed = Promise.withResolvers<void>();
+    const server = createServer((socket) => {
+      open++;
+      socket.resume();
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        open--;
+        closed.resolve();
+      });
+    });
+    const port = await freePort();
+    await new Promise<void>((listening) => void server.listen(port, '127.0.0.1', () => listening()));
+    await expect(probeBrokers([`127.0.0.1:${port}`], soon())).rejects.toThrow();
+    await closed.promise;
+    expect(open).toBe(0);
+    server.close();
+  });
+});

@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { type Admin, Kafka, logLevel } from 'kafkajs';
+import { isKafkaHere, startTestKafka, type TestKafka } from '../../support/kafka.ts';
+import { listeningAddresses } from '../../support/listening-addresses.ts';
+import { isToxiproxyHere, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+
+// It starts in a second, but not on a machine where everything else starts too.
+const START_TIMEOUT_MS = 60_000;
+
+/** A client that gives up at once unless it is told otherwise, so that a test sees whether somebody answers. */
+function clientOf(brokers: string, retries = 0): Kafka {
+  return new Kafka({
+    brokers: [brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 1_000,
+    requestTimeout: 2_000,
+    retry: { retries },
+  });
+}
+
+async function withAdmin<T>(brokers: string, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = clientOf(brokers).admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** Sends what a broker must not forget, and waits until it has said so. */
+async function produce(brokers: string, topic: string, values: readonly string[]): Promise<void> {
+  const producer = clientOf(brokers).producer();
+  await producer.connect();
+  await producer.send({ topic, acks: -1, messages: values.map((value) => ({ value })) });
+  await producer.disconnect();
+}
+
+/** Reads the topic from its beginning until so many messages have come. The first group of a Kafka has to wait a little. */
+async function consume(brokers: string, topic: string, count: number): Promise<string[]> {
+  const consumer = clientOf(brokers, 5).consumer({ groupId: `reader-${crypto.randomUUID()}` });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  const seen: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    // A coordinator that has just come back may move once more, after which the consumer starts over by itself.
+    consumer.on('consumer.crash', ({ payload }) => payload.restart || reject(payload.error));
+    void consumer.run({
+      eachMessage: async ({ message }) => {
+        seen.push(String(message.value));
+        if (seen.length === count) resolve();
+      },
+    });
+  });
+  await consumer.disconnect();
+  return seen;
+}
+
+const isReached = (brokers: string) =>
+  withAdmin(brokers, (admin) => admin.listTopics()).then(
+    () => true,
+    () => false,
+  );
+
+describe.if(isKafkaHere())('the Kafka of a test', () => {
+  let kafka: TestKafka;
+
+  beforeAll(async () => {
+    kafka = await startTestKafka();
+  }, START_TIMEOUT_MS);
+  afterAll(() => kafka.stop(), START_TIMEOUT_MS);
+
+  test('answers on the loopback interface and nowhere else', async () => {
+    expect(await isReached(kafka.brokers)).toBe(true);
+    const { brokers } = await withAdmin(kafka.brokers, (admin) => admin.describeCluster());
+    expect(brokers.map(({ host, port }) => `${host}:${port}`)).toEqual([kafka.brokers]);
+    const addresses = await listeningAddresses(kafka.pid);
+    expect(addresses.length).toBeGreaterThan(0);
+    expect(addresses.filter((address) => address !== '127.0.0.1')).toEqual([]);
+  });
+
+  test('makes no topic that nobody made', async () => {
+    await expect(produce(kafka.brokers, 'never-made', ['lost'])).rejects.toThrow();
+    expect(await withAdmin(kafka.brokers, (admin) => admin.listTopics())).not.toContain('never-made');
+  });
+
+  test('has every acknowledged message after a kill, once and in order, on the same port', async () => {
+    const topic = 'kept-over-a-kill';
+    const values = Array.from({ length: 200 }, (_, i) => `message ${i}`);
+    await withAdmin(kafka.brokers, (admin) =>
+      admin.createTopics({ topics: [{ topic }], waitForLeaders: true }),
+    );
+    await produce(kafka.brokers, topic, values);
+    const { brokers, pid } = kafka;
+    await kafka.kill();
+    expect(await isReached(brokers)).toBe(false);
+
+    await kafka.restart();
+    expect(kafka.brokers).toBe(brokers);
+    expect(kafka.pid).not.toBe(pid);
+    await produce(brokers, topic, ['the last']);
+    expect(await consume(brokers, topic, values.length + 1)).toEqual([...values, 'the last']);
+  }, 120_000);
+
+  test('answers nobody while it is paused, and everybody afterwards', async () => {
+    await kafka.pause();
+    expect(await isReached(kafka.brokers)).toBe(false);
+    kafka.resume();
+    expect(await isReached(kafka.brokers)).toBe(true);
+  });
+
+  test('tells what is wrong when its port is taken', async () => {
+    const port = Number(kafka.brokers.split(':')[1]);
+    const refusal = await startTestKafka({ port }).catch((error: Error) => error.message);
+    expect(refusal).toContain('Kafka did not start.\n  why:  ');
+    expect(refusal).toContain('in use');
+    expect(refusal).toContain(`its port (${port})`);
+  });
+});
+
+describe.if(isKafkaHere() && isToxiproxyHere())('a Kafka behind a proxy', () => {
+  let toxiproxy: Toxiproxy;
+  let kafka: TestKafka;
+
+  beforeAll(async () => {
+    toxiproxy = await startToxiproxy();
+    kafka = await startTestKafka({ proxied: toxiproxy });
+  }, START_TIMEOUT_MS);
+  afterAll(async () => {
+    await kafka.stop();
+    await toxiproxy.stop();
+  }, START_TIMEOUT_MS);
+
+  test('sends its clients back through the proxy, which therefore cuts them off', async () => {
+    const { brokers } = await withAdmin(kafka.proxiedBrokers, (admin) => admin.describeCluster());
+    expect(brokers.map(({ host, port }) => `${host}:${port}`)).toEqual([kafka.proxiedBrokers]);
+    expect(kafka.proxiedBrokers).not.toBe(kafka.brokers);
+    await kafka.proxy.disable();
+    expect(await isReached(kafka.proxiedBrokers)).toBe(false);
+    expect(await isReached(kafka.brokers)).toBe(true);
+    await kafka.proxy.enable();
+    expect(await isReached(kafka.proxiedBrokers)).toBe(true);
+  });
+});

@@ -1,0 +1,72 @@
+import type { Outcome, PostRequest, TransferOrder } from '../../../src/features/ledger/transfers/domain.ts';
+
+/** An account as the model keeps it. */
+export interface ModelAccount {
+  readonly ledger: string;
+  readonly allowNegative: boolean;
+  debits: number;
+  credits: number;
+  version: number;
+}
+
+/** What a request came to: `state`, and for each item an outcome and an id. */
+export interface ModelResult {
+  readonly state: 'fresh' | 'replayed' | 'reused';
+  readonly items: readonly { readonly outcome: Outcome; readonly id: string }[];
+}
+
+/** The ledger in its simplest form: one request after the other, in memory. What PostgreSQL does is compared with it. */
+export class LedgerModel {
+  readonly accounts = new Map<string, ModelAccount>();
+  readonly transfers = new Map<string, TransferOrder>();
+  readonly #keys = new Map<string, { fingerprint: string; items: ModelResult['items'] }>();
+
+  post({ owner, key, fingerprint, atomic, orders }: PostRequest): ModelResult {
+    const stored = this.#keys.get(`${owner} ${key}`);
+    if (stored) {
+      return stored.fingerprint === fingerprint
+        ? { state: 'replayed', items: stored.items }
+        : { state: 'reused', items: [] };
+    }
+    let items = orders.map((order) => ({ outcome: this.#apply(order), id: order.id }));
+    if (atomic && items.some(({ outcome }) => outcome !== 'posted' && outcome !== 'exists')) {
+      items = items.map((item, i) => this.#takeBack(orders[i]!, item));
+    }
+    this.#keys.set(`${owner} ${key}`, { fingerprint, items });
+    return { state: 'fresh', items };
+  }
+
+  #apply(order: TransferOrder): Outcome {
+    const { id, debitAccountId, creditAccountId, amount } = order;
+    const known = this.transfers.get(id);
+    if (known) return Bun.deepEquals(known, order) ? 'exists' : 'transfer_id_taken';
+    if (debitAccountId === creditAccountId) return 'same_account';
+    const debit = this.accounts.get(debitAccountId);
+    const credit = this.accounts.get(creditAccountId);
+    if (!debit || !credit) return 'unknown_account';
+    if (debit.ledger !== credit.ledger) return 'different_ledgers';
+    if (!debit.allowNegative && debit.credits - debit.debits < amount) return 'insufficient_funds';
+    const roomLeft = (sum: number) => Number.MAX_SAFE_INTEGER - sum;
+    if (amount > roomLeft(debit.debits) || amount > roomLeft(credit.credits)) return 'balance_overflow';
+    this.#move(order, 1);
+    this.transfers.set(id, order);
+    return 'posted';
+  }
+
+  #takeBack(order: TransferOrder, item: { outcome: Outcome; id: string }): { outcome: Outcome; id: string } {
+    if (item.outcome !== 'posted' && item.outcome !== 'exists') return item;
+    if (item.outcome === 'posted') {
+      this.#move(order, -1);
+      this.transfers.delete(order.id);
+    }
+    return { ...item, outcome: 'rolled_back' };
+  }
+
+  #move({ debitAccountId, creditAccountId, amount }: TransferOrder, sign: 1 | -1): void {
+    const [debit, credit] = [this.accounts.get(debitAccountId)!, this.accounts.get(creditAccountId)!];
+    debit.debits += sign * amount;
+    credit.credits += sign * amount;
+    debit.version += sign;
+    credit.version += sign;
+  }
+}

@@ -1,0 +1,92 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { directoryStore } from '../../../src/adapters/object-store/directory-store.ts';
+import { readLinkSecret } from '../../../src/adapters/object-store/link-secret.ts';
+import { bytesOf, codeOf, keysOf, NEVER, put, unfinished } from './object-stores.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'atlas-test-objects-'));
+});
+
+afterEach(() => rm(folder, { recursive: true }));
+
+const UPLOAD = { sizeBytes: 1, sha256: 'a'.repeat(64), mediaType: 'text/plain' };
+const PRIVATE = 0o077;
+
+test('a directory store makes nothing before it is needed', async () => {
+  const store = directoryStore(join(folder, 'data'));
+  expect(await keysOf(store)).toEqual([]);
+  expect(await unfinished(store)).toBe(0);
+  expect(await store.head('a')).toBeNull();
+  expect(await store.get('a', { signal: NEVER })).toBeNull();
+  await store.delete('a');
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('objects and the secret are for the user of Atlas only', async () => {
+  const store = directoryStore(folder);
+  await put(store, 'files/secret-plan', bytesOf(10));
+  await store.linkToPut('files/other', UPLOAD, 60);
+  const paths = await readdir(join(folder, 'objects'), { recursive: true });
+  const modes = await Promise.all(
+    paths.map(async (path) => (await stat(join(folder, 'objects', path))).mode),
+  );
+  expect(paths.length).toBeGreaterThan(2);
+  expect(modes.filter((mode) => (mode & PRIVATE) !== 0)).toEqual([]);
+  expect((await stat(join(folder, 'link-secret'))).mode & 0o777).toBe(0o600);
+});
+
+test('an object that is deleted while it is read is read to its end', async () => {
+  const store = directoryStore(folder);
+  const bytes = bytesOf(3_000_000);
+  await put(store, 'a', bytes);
+  const stream = await store.get('a', { signal: NEVER });
+  await store.delete('a');
+  expect(new Uint8Array(await new Response(stream!).arrayBuffer())).toEqual(bytes);
+});
+
+test('a stream that ends, is cancelled, or is aborted closes its file', async () => {
+  const store = directoryStore(folder);
+  await put(store, 'a', bytesOf(3_000_000));
+  const openFiles = async () => {
+    const fds = await readdir('/proc/self/fd');
+    const paths = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).then(String, () => '')));
+    return paths.filter((path) => path.startsWith(folder)).length;
+  };
+  const controller = new AbortController();
+  const streams = await Promise.all([1, 2, 3].map(() => store.get('a', { signal: controller.signal })));
+  expect(await openFiles()).toBe(3);
+  await new Response(streams[0]!).arrayBuffer();
+  await streams[1]!.cancel();
+  controller.abort();
+  while ((await openFiles()) > 0) await Bun.sleep(5);
+});
+
+test('a link opens in another process of the same folder, and only there', async () => {
+  const { url } = await directoryStore(folder).linkToPut('a', UPLOAD, 60);
+  const query = new URL(url, 'http://atlas.test').searchParams;
+  const again = directoryStore(folder).links!;
+  expect(await again.open('PUT', 'a', query)).toEqual({ method: 'PUT', key: 'a', ...UPLOAD });
+  expect(await codeOf(again.open('GET', 'a', query))).toBe('link_invalid');
+  expect(await codeOf(directoryStore(join(folder, 'other')).links!.open('PUT', 'a', query))).toBe(
+    'link_invalid',
+  );
+});
+
+test('all who ask for the secret at once get the same one, and leave nothing else', async () => {
+  const secrets = await Promise.all(Array.from({ length: 20 }, () => readLinkSecret(folder)));
+  expect(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size).toBe(1);
+  expect(secrets[0]!.byteLength).toBe(32);
+  expect(await readdir(folder)).toEqual(['link-secret']);
+});
+
+test('a file that holds no secret is not taken for one, and is not replaced', async () => {
+  await writeFile(join(folder, 'link-secret'), 'short');
+  const error = await codeOf(readLinkSecret(folder));
+  expect(String(error)).toContain('link-secret');
+  expect(await readFile(join(folder, 'link-secret'), 'utf8')).toBe('short');
+});

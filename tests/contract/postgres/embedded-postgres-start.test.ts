@@ -1,0 +1,173 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../../src/adapters/postgres/embedded/postgres-server.ts';
+import { SLOW_TEST_MS } from '../ledger/ledger-database.ts';
+
+const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
+const MODULE = join(import.meta.dir, '../../../src/adapters/postgres/embedded/postgres-server.ts');
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'atlas-start-'));
+  await chmod(folder, 0o755);
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const pidFile = () => join(folder, 'postgres/18/postmaster.pid');
+const pidOf = async () => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
+
+/** A process that starts the server, tells its URL, and on any input stops its use of it and ends. */
+function spawnStarter() {
+  const script = `const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)});
+    const server = await startEmbeddedPostgres(${JSON.stringify(folder)}, ${JSON.stringify(OPTIONS)});
+    console.log(server.url);
+    await Bun.stdin.stream().getReader().read();
+    await server.stop();
+    process.exit(0);`;
+  const child = Bun.spawn([process.execPath, '-e', script], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  const url = async () => {
+    const { value } = await child.stdout.getReader().read();
+    return new TextDecoder().decode(value).trim();
+  };
+  const stop = async () => {
+    child.stdin.write('stop');
+    await child.stdin.end();
+    return child.exited;
+  };
+  return { child, url, stop };
+}
+
+async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
+  const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
+  try {
+    return [...(await sql.unsafe(text))];
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+const isGone = (server: EmbeddedPostgres) =>
+  query(server.url, 'SELECT 1').then(
+    () => false,
+    () => true,
+  );
+
+test(
+  'after a kill -9 of its starter the server lives on, and the next start takes it over with all it holds',
+  async () => {
+    const starter = spawnStarter();
+    const url = await starter.url();
+    await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
+    starter.child.kill('SIGKILL');
+    await starter.child.exited;
+    const pid = await pidOf();
+
+    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    expect(next.url).toBe(url);
+    expect(await pidOf()).toBe(pid);
+    expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+
+    await next.stop();
+    expect(await isGone(next)).toBe(true);
+    expect(await readdir(join(folder, 'postgres/18'))).not.toContain('postmaster.pid');
+  },
+  SLOW_TEST_MS,
+);
+
+test(
+  'a pid file whose number belongs to another process, as after a reboot, stands in the way of nothing',
+  async () => {
+    const first = await startEmbeddedPostgres(folder, OPTIONS);
+    await query(first.url, 'CREATE TABLE kept AS SELECT 42 AS answer');
+    const lines = (await readFile(pidFile(), 'utf8')).split('\n');
+    await first.stop();
+    // This very process: it lives, and its arguments may well hold the word postgres.
+    await writeFile(pidFile(), [process.pid, ...lines.slice(1)].join('\n'));
+
+    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    expect(await pidOf()).not.toBe(process.pid);
+    expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+    await next.stop();
+  },
+  SLOW_TEST_MS,
+);
+
+test(
+  'a server that was killed with -9 is started again with all that was committed',
+  async () => {
+    const starter = spawnStarter();
+    await query(await starter.url(), 'CREATE TABLE kept AS SELECT 42 AS answer');
+    const pid = await pidOf();
+    process.kill(pid, 'SIGKILL');
+    starter.child.kill('SIGKILL');
+    await starter.child.exited;
+
+    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    expect(await pidOf()).not.toBe(pid);
+    expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+    await next.stop();
+  },
+  SLOW_TEST_MS,
+);
+
+test(
+  'two that start at once in an empty folder share one server, and only the last one stops it',
+  async () => {
+    const starters = [spawnStarter(), spawnStarter()];
+    const urls = await Promise.all(starters.map(({ url }) => url()));
+    expect(urls[0]).toStartWith('postgres://');
+    expect(urls[1]).toBe(urls[0]!);
+    expect((await readdir(join(folder, 'postgres'))).toSorted()).toEqual(['18', 'password', 'server.log']);
+
+    expect(await starters[0]!.stop()).toBe(0);
+    expect(await query(urls[1]!, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(await starters[1]!.stop()).toBe(0);
+    expect(await readdir(join(folder, 'postgres/18'))).not.toContain('postmaster.pid');
+  },
+  SLOW_TEST_MS,
+);
+
+test(
+  'the server is joined through a link to its folder too',
+  async () => {
+    const first = await startEmbeddedPostgres(folder, OPTIONS);
+    const link = `${folder}-link`;
+    await symlink(folder, link);
+    const second = await startEmbeddedPostgres(link, OPTIONS);
+    expect(second.url).toBe(first.url);
+    await second.stop();
+    expect(await isGone(first)).toBe(false);
+    await first.stop();
+    await rm(link);
+  },
+  SLOW_TEST_MS,
+);
+
+test(
+  'a preferred port that is in use makes it take another, and the password is for its owner only',
+  async () => {
+    const occupant = createServer();
+    const taken = await new Promise<number>((done) =>
+      occupant.listen(0, '127.0.0.1', () => done((occupant.address() as { port: number }).port)),
+    );
+    const server = await startEmbeddedPostgres(folder, { ...OPTIONS, preferredPort: taken });
+    expect(server.port).not.toBe(taken);
+    const wrong = Object.assign(new URL(server.url), { password: 'wrong' }).href;
+    await expect(query(wrong, 'SELECT 1')).rejects.toThrow('password authentication failed');
+    const { mode } = await Bun.file(join(folder, 'postgres/password')).stat();
+    expect(mode & 0o077).toBe(0);
+    await server.stop();
+    await new Promise((done) => occupant.close(done));
+  },
+  SLOW_TEST_MS,
+);

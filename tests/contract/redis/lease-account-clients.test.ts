@@ -1,0 +1,215 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { openRedis, type Redis } from '../../../src/adapters/redis/redis.ts';
+import { RedisLeaseStore } from '../../../src/adapters/redis/redis-lease-store.ts';
+import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
+import { SharedLeases } from '../../../src/shedding/shared-leases.ts';
+import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
+
+const CAP = 100;
+const LOOK_MS = 5;
+const COMMANDS_PER_SECOND_MAX = 20;
+
+interface TestWorker {
+  readonly leases: SharedLeases;
+  readonly demand: { inFlight: number; wanted: number; cutoff: number; arrivals: number };
+}
+
+/** Waits for what the test is about; the time limit of the test is the only one. */
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await Bun.sleep(LOOK_MS);
+}
+
+describe.if(isRedisHere())('workers that lease permits from a real Redis', () => {
+  let server: TestRedis;
+  let client: Redis;
+  let workers: TestWorker[];
+
+  beforeEach(async () => {
+    server = await startTestRedis();
+    client = openRedis({ url: server.url, timeoutMs: 500 });
+    workers = [];
+    await new Promise((resolve) => client.once('ready', resolve));
+  });
+
+  afterEach(async () => {
+    await Promise.all(workers.map(({ leases }) => leases.close()));
+    client.disconnect();
+    await server.stop();
+  });
+
+  function startWorker(workerId: string, wanted = 0, prefix = 'test'): TestWorker {
+    const redis = openRedis({ url: server.url, timeoutMs: 500 });
+    const store = new RedisLeaseStore({ redis, script: LEASE_ACCOUNT_SCRIPT, prefix });
+    const leases = new SharedLeases({ store, workerId, cap: CAP, fallbackWorkers: 4, riseAfterMs: 60_000 });
+    const worker = { leases, demand: { inFlight: 0, wanted, cutoff: 0, arrivals: 0 } };
+    leases.observe(() => worker.demand);
+    workers.push(worker);
+    return worker;
+  }
+
+  const limits = () => workers.map(({ leases }) => leases.limitAt(performance.now()));
+  const modes = () => workers.map(({ leases }) => leases.figures().mode);
+  const areFresh = () => modes().every((mode) => mode === 'fresh');
+  test('have the whole cap leased, most of it where it is wanted, and never more', async () => {
+    const [busy, modest] = [startWorker('busy', 300), startWorker('modest', 10), startWorker('idle')];
+    await until(() => areFresh() && limits().join() === '90,10,0');
+    // Demand moves to another worker, and the permits follow.
+    busy.demand.wanted = 5;
+    modest.demand.wanted = 300;
+    await until(() => {
+      const now = limits();
+      expect(now.reduce((sum, limit) => sum + limit, 0)).toBeLessThanOrEqual(CAP);
+      return now[1] === 95;
+    });
+  });
+
+  test('know one another only where they have the same prefix', async () => {
+    startWorker('here', 0, 'one');
+    startWorker('there', 0, 'two');
+    await until(areFresh);
+    await until(() => limits().every((limit) => limit === CAP));
+    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([1, 1]);
+  });
+
+  test('send at most 20 commands per second, however often they run short', async () => {
+    const { leases } = startWorker('eager', 300);
+    startWorker('rival', 300);
+    await until(areFresh);
+    const startMs = performance.now();
+    const before = leases.figures().commands;
+    while (leases.figures().commands < before + 30) {
+      leases.runShort();
+      await Bun.sleep(1);
+    }
+    const seconds = (performance.now() - startMs) / 1000;
+    expect(leases.figures().commands - before).toBeLessThanOrEqual(COMMANDS_PER_SECOND_MAX * seconds + 1);
+  });
+
+  test('do not take their own stalled loop for a slow Redis', async () => {
+    const { leases } = startWorker('stalled');
+    await until(areFresh);
+    // An answer to a request of this server is what stops the loop, as a request's handler would.
+    const stall = Promise.withResolvers<void>();
+    const echo = Bun.listen({
+      hostname: '127.0.0.1',
+      port: 0,
+      socket: { data: (socket, data) => void socket.write(data) },
+    });
+    const socket = await Bun.connect({
+      hostname: '127.0.0.1',
+      port: echo.port,
+      socket: {
+        data: () => {
+          for (const startMs = performance.now(); performance.now() < startMs + 250; );
+          stall.resolve();
+        },
+      },
+    });
+    const { beatFailures } = leases.figures();
+    // Redis answers only while the loop stands still, so the answer is read after the time for it has passed.
+    await client.call('CLIENT', 'PAUSE', '150');
+    const { beats, commands } = leases.figures();
+    while (leases.figures().commands === commands) await new Promise(setImmediate);
+    socket.write('stop');
+    await stall.promise;
+    await until(() => leases.figures().beats > beats + 1);
+    socket.end();
+    echo.stop(true);
+    expect(leases.figures().beatFailures).toBe(beatFailures);
+  });
+
+  test('lose nothing when the scripts are flushed', async () => {
+    startWorker('one', 10);
+    startWorker('two', 10);
+    await until(() => areFresh() && limits().join() === '50,50');
+    const before = workers.map(({ leases }) => leases.figures());
+    await client.script('FLUSH');
+    await until(() => workers.every(({ leases }, i) => leases.figures().beats > before[i]!.beats + 2));
+    // One beat fails, the next one brings the script, on the same connection.
+    workers.forEach(({ leases }, i) => {
+      expect(leases.figures().beatFailures).toBeLessThanOrEqual(before[i]!.beatFailures + 1);
+    });
+    expect(limits()).toEqual([50, 50]);
+  });
+
+  test('keep what they have when the account is flushed, and still know how many they are', async () => {
+    startWorker('one', 300);
+    startWorker('two', 10);
+    await until(() => areFresh() && limits().join() === '90,10');
+    await client.flushall();
+    await until(() => modes().every((mode) => mode === 'learning'));
+    expect(limits()).toEqual([90, 10]);
+    await until(() => areFresh() && limits().join() === '90,10');
+    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([2, 2]);
+  });
+
+  test('fall to the floor when Redis falls silent, and come back with it', async () => {
+    startWorker('one', 300);
+    startWorker('two', 10);
+    await until(() => areFresh() && limits().join() === '90,10');
+    process.kill(server.pid, 'SIGSTOP');
+    await until(() => modes().every((mode) => mode === 'floor'));
+    expect(limits()).toEqual([50, 10]);
+    process.kill(server.pid, 'SIGCONT');
+    await until(() => areFresh() && limits().join() === '90,10');
+  });
+
+  test('come back when Redis was killed and has forgotten all', async () => {
+    startWorker('one', 300);
+    startWorker('two', 10);
+    await until(() => areFresh() && limits().join() === '90,10');
+    await server.kill();
+    await until(() => modes().every((mode) => mode === 'floor'));
+    server = await startTestRedis({ port: server.port });
+    await until(() => areFresh() && limits().join() === '90,10');
+    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([2, 2]);
+  });
+
+  test('have the permits of one that leaves, and divide the cap by one less', async () => {
+    startWorker('stays', 10);
+    const { leases } = startWorker('leaves', 10);
+    await until(() => limits().join() === '50,50');
+    await leases.close();
+    workers.pop();
+    await until(() => limits()[0] === CAP && workers[0]!.leases.figures().workers === 1);
+  });
+
+  test('are told of one that died, once and for all', async () => {
+    const { leases } = startWorker('survivor', 10);
+    await until(areFresh);
+    await client.eval(LEASE_ACCOUNT_SCRIPT, 1, 'atlas:{test}:permits', '', await runId(), ...deadBeat(1));
+    await until(() => leases.figures().workers === 2);
+    await leases.reportExit('dead');
+    await until(() => leases.figures().workers === 1);
+    // A beat of the dead that was delayed comes in, and its exit is reported again.
+    const late = client.eval(
+      LEASE_ACCOUNT_SCRIPT,
+      1,
+      'atlas:{test}:permits',
+      '',
+      await runId(),
+      ...deadBeat(2),
+    );
+    expect(await late).toEqual([0]);
+    await leases.reportExit('dead');
+    const { beats } = leases.figures();
+    await until(() => leases.figures().beats > beats + 1);
+    expect(leases.figures().workers).toBe(1);
+  });
+
+  test('say so when an exit cannot be told', async () => {
+    const { leases } = startWorker('alone');
+    await until(areFresh);
+    await server.kill();
+    await until(() => leases.figures().beatFailures > 0);
+    expect(leases.reportExit('dead')).rejects.toThrow('Redis');
+  });
+
+  async function runId(): Promise<string> {
+    return /^run_id:(\w+)/m.exec(await client.info('server'))![1]!;
+  }
+
+  function deadBeat(seq: number): (string | number)[] {
+    return ['beat', 'dead', seq, 0, 0, 0, CAP, 0, 0, 0, 0, 0, 0];
+  }
+});

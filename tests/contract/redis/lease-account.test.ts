@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { openRedis, type Redis } from '../../../src/adapters/redis/redis.ts';
+import { decodeReply, encodeBeat } from '../../../src/shedding/lease-protocol.ts';
+import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
+import { LeaseAccount } from '../../simulation/lease-account.ts';
+import { Random } from '../../simulation/random.ts';
+import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
+
+const KEY = 'atlas:{contract}:permits';
+const RUNS = 40;
+const STEPS = 250;
+
+describe.if(isRedisHere())('the account in Redis and the one of the simulation', () => {
+  let server: TestRedis;
+  let redis: Redis;
+
+  beforeAll(async () => {
+    server = await startTestRedis();
+    redis = openRedis({ url: server.url, timeoutMs: 5000 });
+    await new Promise((resolve) => redis.once('ready', resolve));
+  });
+
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  const run = (nowMs: number | '', runId: string, args: readonly (string | number)[]) =>
+    redis.eval(LEASE_ACCOUNT_SCRIPT, 1, KEY, nowMs, runId, ...args) as Promise<number[]>;
+
+  async function stored(): Promise<Record<string, unknown>> {
+    const fields = Object.entries(await redis.hgetall(KEY));
+    return Object.fromEntries(fields.map(([name, text]) => [name, JSON.parse(text)]));
+  }
+
+  /** One random step on both. Mostly what a good worker would say, sometimes what a late, new or wrong one would. */
+  function drawStep(random: Random, epochs: readonly number[], awake = [1]) {
+    return {
+      workerId: `w${random.pick(awake)}`,
+      seq: random.whole(1, 400),
+      claim: random.pick([0, random.whole(0, 30), random.whole(20, 60), random.whole(0, 120)]),
+      wanted: random.pick([0, random.whole(0, 40), random.whole(0, 400)]),
+      inFlight: random.whole(0, 30),
+      cap: random.pick([100, 100, 100, random.whole(1, 100)]),
+      cutoff: random.whole(0, 384),
+      arrivals: random.pick([0, random.whole(0, 5000)]),
+      standing: random.pick([0, 1, 2] as const),
+      workers: random.whole(0, 9),
+      epoch: random.chance(0.8) ? (epochs.at(-1) ?? 0) : random.pick([0, ...epochs]),
+      version: random.whole(0, 30),
+    };
+  }
+
+  test('answer and store the same, whatever comes, in whatever order', async () => {
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const random = new Random(seed);
+      await redis.del(KEY);
+      const twin = new LeaseAccount();
+      let nowMs = 1_790_000_000_000;
+      let runId = 'a';
+      let seq = 0;
+      const epochs: number[] = [];
+      let awake = [1, 2, 3, 4, 5, 6];
+      for (let step = 0; step < STEPS; step++) {
+        nowMs += random.pick([0, 7, 25, 25, 50, 100, 150, 151]);
+        // Now and then a jump, a long silence, or another server, after which the account has to learn.
+        if (random.chance(0.03))
+          nowMs += random.pick([400, 999, 1001, -3, random.whole(-5000, 5000), 700_000]);
+        if (random.chance(0.003)) runId = random.pick(['a', 'b']);
+        // Some fall silent for longer than their lease, and come back.
+        if (random.chance(0.04))
+          awake = [1, 2, 3, 4, 5, 6].filter((place) => place === 1 || random.chance(0.5));
+        const at = `seed ${seed}, step ${step}`;
+        if (random.chance(0.08)) {
+          const workerId = `w${random.whole(1, 7)}`;
+          const [answer] = await run(nowMs, runId, ['exit', workerId]);
+          expect([at, answer === 1]).toEqual([at, twin.exit(nowMs, runId, workerId)]);
+        } else {
+          seq += 1;
+          const drawn = drawStep(random, epochs, awake);
+          const beat = { ...drawn, seq: random.chance(0.9) ? seq : drawn.seq };
+          const answer = decodeReply(await run(nowMs, runId, encodeBeat(beat)));
+          expect([at, answer]).toEqual([at, twin.beat(nowMs, runId, beat)]);
+          if (answer && answer.epoch !== epochs.at(-1)) epochs.push(answer.epoch);
+        }
+        expect([at, await stored()]).toEqual([at, twin.stored()]);
+      }
+    }
+  });
+
+  test('forget names and numbers of workers that are silent for long', async () => {
+    await redis.del(KEY);
+    const twin = new LeaseAccount();
+    const quiet = { claim: 1, wanted: 1, inFlight: 1, cap: 10, cutoff: 0, arrivals: 0, standing: 0 } as const;
+    const known = { workers: 0, epoch: 0, version: 0 };
+    let nowMs = 1_790_000_000_000;
+    let seq = 0;
+    const beat = async (workerId: string) => {
+      const one = { ...quiet, ...known, workerId, seq: ++seq };
+      const answer = decodeReply(await run(nowMs, 'a', encodeBeat(one)));
+      expect(answer).toEqual(twin.beat(nowMs, 'a', one));
+      return answer!;
+    };
+    for (const id of ['dead', 'alive']) await beat(id);
+    expect((await beat('alive')).workers).toBe(2);
+    // The clock of the account moves on with the beats of whoever lives.
+    const live = async (untilMs: number) => {
+      for (const endMs = nowMs + untilMs; nowMs < endMs; ) {
+        nowMs += 150;
+        await beat('alive');
+      }
+    };
+    await live(601_000);
+    expect(Object.keys(await stored()).sort()).toEqual(['account', 'alive']);
+    // Its number is kept: it may come back, and would use its floor until then.
+    expect((await beat('alive')).workers).toBe(2);
+    const moveClock = async (clock: number) => {
+      const account = JSON.parse((await redis.hget(KEY, 'account'))!);
+      await redis.hset(KEY, 'account', JSON.stringify(account.with(2, clock)));
+      nowMs += 50;
+      return decodeReply(
+        await run(nowMs, 'a', encodeBeat({ ...quiet, ...known, workerId: 'alive', seq: ++seq })),
+      )!;
+    };
+    expect((await moveClock(86_400_000)).workers).toBe(2);
+    expect((await moveClock(2 * 86_400_000)).workers).toBe(1);
+  });
+
+  test('go by the clock of Redis when no time is given, as in production', async () => {
+    await redis.del(KEY);
+    const beat = { ...drawStep(new Random(1), []), seq: 1 };
+    const before = await redis.time();
+    await run('', 'a', encodeBeat(beat));
+    const account = (await stored()).account as [string, number];
+    const beforeMs = Number(before[0]) * 1000 + Math.floor(Number(before[1]) / 1000);
+    expect(account[1]).toBeGreaterThanOrEqual(beforeMs);
+    expect(await redis.pttl(KEY)).toBeGreaterThan(86_400_000);
+  });
+});

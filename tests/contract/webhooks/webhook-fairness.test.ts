@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
+import { type AttemptResult, judge, TRIES_MAX } from '../../../src/features/webhooks/deliveries/domain.ts';
+import {
+  type Claim,
+  createDeliveryRepository,
+} from '../../../src/features/webhooks/deliveries/repository.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { startReceiver } from '../../support/webhook-receiver.ts';
+
+const never = new AbortController().signal;
+const success: AttemptResult = { durationMs: 3, status: 200, failure: null, retryAfter: null };
+const failure: AttemptResult = { durationMs: 3, status: 500, failure: 'status', retryAfter: null };
+
+let sql: Sql;
+let deliveries: ReturnType<typeof createDeliveryRepository>;
+beforeEach(async () => {
+  sql = openPostgres({ url: await freshDatabase(), connectionsMax: 4, timeoutSeconds: 10 });
+  deliveries = createDeliveryRepository(sql);
+}, 60_000);
+afterEach(() => sql.end());
+
+/** Makes a webhook with so many deliveries that are due. */
+async function makeWebhook(owner: string, due: number, url = 'https://hooks.test/'): Promise<string> {
+  const [row] = await sql`
+    INSERT INTO webhooks (id, owner, url, secret) VALUES (gen_random_uuid(), ${owner}, ${url}, ${Buffer.alloc(32)})
+    RETURNING id`;
+  await sql`
+    INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
+    SELECT gen_random_uuid(), ${row!.id}, ${owner} || ':' || n, 'account.opened.v1', '{}' FROM generate_series(1, ${due}) n`;
+  return row!.id;
+}
+const claim = (free: number) => deliveries.claim(free, never);
+const settle = (claimed: Claim, result: AttemptResult) =>
+  deliveries.settle(claimed, result, judge(result, claimed.tries, Date.now(), 0.5));
+const webhookOf = async (id: string) =>
+  (await sql`SELECT enabled, failing_since, disabled_count FROM webhooks WHERE id = ${id}`)[0]!;
+const deliveryOf = async (id: string) =>
+  (
+    await sql`SELECT state, tries, next_attempt_at <= now() AS is_due FROM webhook_deliveries WHERE id = ${id}`
+  )[0]!;
+
+describe('the places that there are', () => {
+  test('are never taken all by one owner, however many slow webhooks it has', async () => {
+    for (let i = 0; i < 20; i++) await makeWebhook('greedy', 10);
+    const taken: Claim[] = [];
+    for (let found = [null] as unknown[]; found.length > 0; ) {
+      found = await claim(64 - taken.length);
+      taken.push(...(found as Claim[]));
+    }
+    expect(taken).toHaveLength(32);
+    const modest = await makeWebhook('modest', 3);
+    expect((await claim(32)).map(({ webhookId }) => webhookId)).toEqual([modest, modest, modest]);
+    await settle(taken[0]!, success);
+    expect(await claim(32)).toHaveLength(1);
+  });
+
+  test('go to webhooks that work before those that fail, which still get their turn', async () => {
+    const failing = await Promise.all(Array.from({ length: 5 }, (_, i) => makeWebhook(`failing-${i}`, 5)));
+    const working = await makeWebhook('working', 5);
+    await sql`UPDATE webhooks SET claimed_at = now() - interval '30 seconds'`;
+    await sql`UPDATE webhooks SET failing_since = now(), failed_at = now() WHERE id = ANY (${failing}::uuid[])`;
+    await sql`UPDATE webhooks SET claimed_at = now() WHERE id = ${working}`;
+    expect((await claim(1)).map(({ webhookId }) => webhookId)).toEqual([working]);
+    await sql`UPDATE webhooks SET claimed_at = now() - interval '2 minutes' WHERE id = ${failing[3]!}`;
+    expect((await claim(1)).map(({ webhookId }) => webhookId)).toEqual([failing[3]!]);
+  });
+});
+
+describe('an attempt of a host that was away for too long', () => {
+  test.each([
+    ['a success', success],
+    ['a failure', failure],
+    ['a 410', { ...failure, status: 410 }],
+  ])('counts for nothing when it ends as %s', async (_what, result) => {
+    const id = await makeWebhook('paused', 1);
+    const [old] = await claim(1);
+    await sql`UPDATE webhook_deliveries SET leased_until = now(), next_attempt_at = now()`;
+    const [again] = await claim(1);
+    if (result === success) await sql`UPDATE webhooks SET failing_since = now(), failed_at = now()`;
+    const before = await webhookOf(id);
+    expect(await settle(old!, result)).toEqual({ disabled: false });
+    expect(await webhookOf(id)).toEqual(before);
+    await settle(again!, failure);
+    expect((await webhookOf(id)).failingSince).not.toBeNull();
+  });
+});
+
+describe('a replay that is asked for while an attempt runs', () => {
+  test.each([1, TRIES_MAX])(
+    'begins a new round at once when attempt %p of the old one fails',
+    async (tries) => {
+      const id = await makeWebhook('replayed', 1);
+      await sql`UPDATE webhook_deliveries SET tries = ${tries - 1}`;
+      const [running] = await claim(1);
+      await deliveries.replay(id, running!.id);
+      await settle(running!, failure);
+      expect(await deliveryOf(running!.id)).toEqual({ state: 'pending', tries: 0, isDue: true });
+      expect(await claim(1)).toMatchObject([{ id: running!.id, tries: 1 }]);
+    },
+  );
+
+  test('is not made again when that attempt succeeds', async () => {
+    const id = await makeWebhook('replayed', 1);
+    const [running] = await claim(1);
+    await deliveries.replay(id, running!.id);
+    await settle(running!, success);
+    expect(await deliveryOf(running!.id)).toMatchObject({ state: 'delivered' });
+  });
+
+  test('has all its tries when that attempt was given back', async () => {
+    const id = await makeWebhook('replayed', 1);
+    const [running] = await claim(1);
+    await deliveries.replay(id, running!.id);
+    await deliveries.release(running!);
+    const [next] = await claim(1);
+    expect(next!.tries).toBe(1);
+    await settle(next!, failure);
+    expect(await deliveryOf(running!.id)).toMatchObject({ state: 'pending' });
+  });
+});
+
+describe('five days of failures', () => {
+  const failOnce = async (id: string) => {
+    await sql`
+      INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
+      SELECT gen_random_uuid(), ${id}, gen_random_uuid()::text, 'account.opened.v1', '{}'`;
+    const [claimed] = await claim(1);
+    return (await settle(claimed!, failure)).disabled;
+  };
+  const pass = (interval: string) => sql`
+    UPDATE webhooks SET failing_since = failing_since - ${interval}::interval, failed_at = failed_at - ${interval}::interval`;
+
+  test('are not two failures with a week of silence between them', async () => {
+    const id = await makeWebhook('quiet', 0);
+    expect(await failOnce(id)).toBe(false);
+    await pass('7 days');
+    expect(await failOnce(id)).toBe(false);
+    const { enabled, failingSince } = await webhookOf(id);
+    expect([enabled, Date.now() - failingSince.getTime() < 3_600_000]).toEqual([true, true]);
+  });
+
+  test('are failures with a day between them', async () => {
+    const id = await makeWebhook('broken', 0);
+    const disabled: boolean[] = [];
+    for (let day = 0; day <= 5; day++) {
+      disabled.push(await failOnce(id));
+      await pass('1 day');
+    }
+    expect(disabled).toEqual([false, false, false, false, false, true]);
+  });
+});
+
+test('deliveries are sent also when nobody can count what waits', async () => {
+  const receiver = startReceiver();
+  try {
+    await makeWebhook('counted', 2, receiver.url);
+    const errors: unknown[] = [];
+    const counting = Promise.withResolvers<never>();
+    const repository = { ...deliveries, backlog: () => counting.promise };
+    const http = new OutgoingHttp({ allowedHosts: ['127.0.0.1'] });
+    const sender = new DeliverySender(repository, http, (error) => errors.push(error));
+    const controller = new AbortController();
+    const run = sender.run(controller.signal);
+    await receiver.arrived(1);
+    counting.reject(new Error('the count took too long'));
+    await receiver.arrived(2);
+    while ((await sql`SELECT FROM webhook_deliveries WHERE state = 'pending'`).count > 0) await Bun.sleep(5);
+    controller.abort();
+    await run;
+    expect(errors.map(String)).toEqual(['Error: the count took too long']);
+  } finally {
+    await receiver.stop();
+  }
+});
+
+test('what waits is what is due, and not of a disabled webhook', async () => {
+  await makeWebhook('due', 7);
+  const later = await makeWebhook('later', 50);
+  const off = await makeWebhook('off', 50);
+  await sql`UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 hour' WHERE webhook_id = ${later}`;
+  await sql`UPDATE webhooks SET enabled = false, disabled_reason = 'failing' WHERE id = ${off}`;
+  await sql`UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 minute' WHERE event_id = 'due:3'`;
+  const { dueCount, dueAgeSeconds, disabledWebhooks } = await deliveries.backlog(never);
+  expect([dueCount, disabledWebhooks]).toEqual([7, 1]);
+  expect(dueAgeSeconds).toBeGreaterThanOrEqual(60);
+});
+
+test('forgetting and counting look at what they are after, never at all deliveries', async () => {
+  // One connection, because each tells its figures by itself.
+  const { host, port, database, user, pass } = sql.options;
+  const url = `postgres://${user}:${pass}@${host[0]}:${port[0]}/${database}`;
+  const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 10 });
+  const scans = async () => {
+    await one`SELECT pg_stat_force_next_flush()`;
+    const [row] = await one`
+      SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'webhook_deliveries'`;
+    return row as { seqScan: number; idxScan: number };
+  };
+  try {
+    await one`
+      INSERT INTO webhooks (id, owner, url, secret, enabled, deleted_at)
+      SELECT gen_random_uuid(), 'owner-' || n, 'https://hooks.test/', ${Buffer.alloc(32)}, n > 50,
+        CASE WHEN n <= 50 THEN now() - interval '2 hours' END FROM generate_series(1, 100) n`;
+    await one`
+      INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, next_attempt_at)
+      SELECT gen_random_uuid(), id, n::text, 'account.opened.v1', '{}', now() + interval '1 day'
+      FROM webhooks, generate_series(1, 400) n WHERE enabled`;
+    await one`ANALYZE webhooks, webhook_deliveries`;
+    const before = await scans();
+    const repository = createDeliveryRepository(one);
+    await repository.forget();
+    await repository.backlog(never);
+    const { seqScan, idxScan } = await scans();
+    expect(seqScan).toBe(before.seqScan);
+    expect(idxScan).toBeGreaterThan(before.idxScan);
+    expect((await one`SELECT FROM webhooks`).count).toBe(50);
+  } finally {
+    await one.end();
+  }
+});

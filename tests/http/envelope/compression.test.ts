@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { openAccount } from '../ledger/ledger-steps.ts';
+
+let atlas: TestApp;
+let single: string;
+beforeAll(async () => {
+  atlas = await startTestApp();
+  const metadata = { note: 'x'.repeat(500), other: 'y'.repeat(500), third: 'z'.repeat(500) };
+  for (let i = 0; i < 10; i++) single = `/v1/accounts/${(await openAccount(atlas, { metadata })).id}`;
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+const DECODERS = { gzip: gunzipSync, br: brotliDecompressSync, zstd: zstdDecompressSync };
+const read = (path: string, accept: string | null, method = 'GET') =>
+  atlas.call(method, path, { headers: accept === null ? {} : { 'Accept-Encoding': accept } });
+
+test.each([
+  ['gzip', 'gzip'],
+  ['br', 'br'],
+  ['zstd', 'zstd'],
+  ['gzip, deflate, br, zstd', 'zstd'],
+  ['gzip;q=0.5, br;q=0.9', 'br'],
+  ['zstd;q=0, *', 'gzip'],
+  ['GZIP', 'gzip'],
+] as const)('a list is compressed as a caller with %p likes best: %s', async (accept, encoding) => {
+  const plain = await (await read('/v1/accounts', null)).text();
+  const response = await read('/v1/accounts', accept);
+  expect(response.headers.get('content-encoding')).toBe(encoding);
+  expect(response.headers.get('content-type')).toStartWith('application/json');
+  expect(response.headers.get('vary')).toContain('Accept-Encoding');
+  const squeezed = new Uint8Array(await response.arrayBuffer());
+  expect(squeezed.byteLength).toBeLessThan(plain.length);
+  expect(DECODERS[encoding](squeezed).toString()).toBe(plain);
+});
+
+test.each([null, 'identity', 'gzip;q=0', 'deflate', '*;q=0', ''])(
+  'a caller with %p gets a list as it is, and caches are told that others may not',
+  async (accept) => {
+    const response = await read('/v1/accounts', accept);
+    expect(response.headers.has('content-encoding')).toBe(false);
+    expect(response.headers.get('vary')).toContain('Accept-Encoding');
+    expect(((await response.json()) as { accounts: object[] }).accounts).toHaveLength(10);
+  },
+);
+
+test('a small answer is never compressed, and neither is a single resource or a problem', async () => {
+  const empty = await startTestApp();
+  const list = await empty.call('GET', '/v1/accounts', { headers: { 'Accept-Encoding': 'gzip' } });
+  expect(await list.json()).toEqual({ accounts: [], nextCursor: null });
+  await empty.close();
+  for (const response of [list, await read(single, 'gzip'), await read('/v1/accounts?limit=0', 'gzip')]) {
+    expect(response.headers.has('content-encoding')).toBe(false);
+  }
+});
+
+test('HEAD of a list tells of no encoding, because nothing was encoded', async () => {
+  const response = await read('/v1/accounts', 'gzip', 'HEAD');
+  expect([response.status, response.headers.has('content-encoding')]).toEqual([200, false]);
+});
+
+test('the document and the pages are compressed too', async () => {
+  for (const path of ['/openapi.json', '/docs/assets/redoc.js', '/metrics']) {
+    expect((await read(path, 'gzip')).headers.get('content-encoding')).toBe('gzip');
+  }
+});

@@ -1,0 +1,114 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { openAccount, postTransfer, readAccount } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { lockTable } from '../table-lock.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+async function withApp(
+  settings: Record<string, string>,
+  work: (atlas: TestApp) => Promise<void>,
+): Promise<void> {
+  const atlas = await startTestApp(settings);
+  await work(atlas);
+  await atlas.close();
+}
+
+/** Ends when no statement waits for a lock any more. */
+async function untilNobodyWaits({ deps: { sql } }: TestApp): Promise<void> {
+  for (;;) {
+    const [row] = await sql`
+      SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    if (row!.waiting === 0) return;
+    await Bun.sleep(5);
+  }
+}
+
+test('at HTTP_TIMEOUT the caller gets 504, and the query is cancelled in the database too', () =>
+  withApp({ HTTP_TIMEOUT: '0.2' }, async (atlas) => {
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    await expectProblem(atlas, await atlas.call('GET', '/v1/accounts'), 504, 'deadline_exceeded');
+    await untilNobodyWaits(atlas);
+    await lock.release();
+    expect((await atlas.call('GET', '/v1/accounts')).status).toBe(200);
+  }));
+
+test.each([
+  ['x-envoy-expected-rq-timeout-ms', '100'],
+  ['grpc-timeout', '100m'],
+  ['grpc-timeout', '100000u'],
+])('a caller that waits no longer says so: %s: %s', (name, value) =>
+  withApp({}, async (atlas) => {
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const response = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
+    await expectProblem(atlas, response, 504, 'deadline_exceeded');
+    await lock.release();
+  }),
+);
+
+test('a caller can shorten the deadline, not lengthen it', () =>
+  withApp({ HTTP_TIMEOUT: '0.2' }, async (atlas) => {
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const headers = { 'x-envoy-expected-rq-timeout-ms': '60000', 'grpc-timeout': '60S' };
+    await expectProblem(
+      atlas,
+      await atlas.call('GET', '/v1/accounts', { headers }),
+      504,
+      'deadline_exceeded',
+    );
+    await lock.release();
+  }));
+
+test.each(['0', '-5', 'soon', '1e1', '', '99999999999'])('the timeout %p means nothing', (value) =>
+  withApp({}, async (atlas) => {
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const headers = { 'x-envoy-expected-rq-timeout-ms': value, 'grpc-timeout': value };
+    const response = atlas.call('GET', '/v1/accounts', { headers });
+    await lock.waiters(1);
+    await lock.release();
+    expect((await response).status).toBe(200);
+  }),
+);
+
+test('after a 504 the permit stays in use until the work has ended, and the work takes effect', () =>
+  withApp({ LOAD_SHEDDING_MAX_CONCURRENT: '1' }, async (atlas) => {
+    const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+    const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const hurried = { 'x-envoy-expected-rq-timeout-ms': '200' };
+    await expectProblem(atlas, await postTransfer(atlas, order, 'late', hurried), 504, 'deadline_exceeded');
+    await expectProblem(atlas, await atlas.call('GET', '/v1/ping'), 429, 'overloaded');
+    await lock.release();
+    while ((await atlas.call('GET', '/v1/ping')).status === 429) await Bun.sleep(5);
+    const again = await postTransfer(atlas, order, 'late');
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
+    expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5, version: 1 });
+  }));
+
+test('a transfer whose deadline passes before its batch begins leaves no trace', () =>
+  withApp({}, async (atlas) => {
+    const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+    const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const first = postTransfer(atlas, order, 'first');
+    await lock.waiters(1);
+    const hurried = { 'x-envoy-expected-rq-timeout-ms': '100' };
+    await expectProblem(atlas, await postTransfer(atlas, order, 'second', hurried), 504, 'deadline_exceeded');
+    await lock.release();
+    expect((await first).status).toBe(201);
+    expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5, version: 1 });
+    const again = await postTransfer(atlas, order, 'second');
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, null]);
+  }));
+
+test('a statement longer than DATABASE_TIMEOUT is a 504 too', () =>
+  withApp({ DATABASE_TIMEOUT: '0.2' }, async (atlas) => {
+    const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    await expectProblem(atlas, await atlas.call('GET', '/v1/accounts'), 504, 'deadline_exceeded');
+    const order = { debitAccountId: crypto.randomUUID(), creditAccountId: crypto.randomUUID(), amount: 5 };
+    await expectProblem(atlas, await postTransfer(atlas, order, 'a'), 504, 'deadline_exceeded');
+    await lock.release();
+    await expectProblem(atlas, await postTransfer(atlas, order, 'a'), 422, 'unknown_account');
+  }));

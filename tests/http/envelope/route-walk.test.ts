@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { ALL_SCOPES, SCOPES } from '../../../src/features/identity/keys/domain.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+
+let atlas: TestApp;
+beforeAll(async () => {
+  atlas = await startTestApp();
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+/** A path that fits the pattern. Where names are fixed, one of them. */
+const pathOf = (pattern: string) =>
+  pattern
+    .replace('/docs/assets/{name}', '/docs/assets/swagger-start.js')
+    .replace('/problems/{code}', '/problems/internal')
+    .replaceAll(/\{\w+\}/g, '0198c0de-0000-7000-8000-000000000001');
+
+/** What a link leads to: it asks for the signature in the link instead of a key. */
+const isLinked = (pattern: string) => pattern.startsWith('/v1/objects/');
+
+test('every route under /v1 names a scope that exists, and no other route does', () => {
+  expect(atlas.routes.length).toBeGreaterThan(15);
+  for (const { pattern, scope } of atlas.routes) {
+    const needsKey = pattern.startsWith('/v1/') && !isLinked(pattern);
+    expect({ pattern, hasScope: scope !== null }).toEqual({ pattern, hasScope: needsKey });
+    if (scope !== null) expect(Object.keys(SCOPES)).toContain(scope);
+  }
+});
+
+test('without a key every route under /v1 answers 401', async () => {
+  for (const { method, pattern, scope } of atlas.routes) {
+    if (scope === null) continue;
+    const response = await callWithoutKey(atlas, method, pathOf(pattern));
+    expect({ pattern, challenge: response.headers.get('www-authenticate') }).toEqual({
+      pattern,
+      challenge: 'Bearer realm="atlas"',
+    });
+    await expectProblem(atlas, response, 401, 'unauthenticated');
+  }
+});
+
+test('with a key of all scopes but the one it names, every route under /v1 answers 403', async () => {
+  for (const { method, pattern, scope } of atlas.routes) {
+    if (scope === null) continue;
+    const token = await atlas.key(ALL_SCOPES.filter((other) => other !== scope));
+    const headers = { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'walk' };
+    const response = await atlas.call(method, pathOf(pattern), { headers });
+    const { detail } = await expectProblem(atlas, response, 403, 'forbidden');
+    expect(detail).toContain(scope);
+  }
+});
+
+test('with a key of just the scope it names, no route under /v1 answers 401 or 403', async () => {
+  for (const { method, pattern, scope } of atlas.routes) {
+    if (scope === null) continue;
+    const token = await atlas.key([scope as (typeof ALL_SCOPES)[number]]);
+    const { status } = await atlas.call(method, pathOf(pattern), {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    expect({ pattern, refused: [401, 403].includes(status) }).toEqual({ pattern, refused: false });
+  }
+});
+
+test('without a signature, and with any key, what links lead to answers 403', async () => {
+  const linked = atlas.routes.filter(({ pattern }) => isLinked(pattern));
+  expect(linked.map(({ method }) => method).sort()).toEqual(['GET', 'PUT']);
+  for (const { method, pattern } of linked) {
+    await expectProblem(atlas, await callWithoutKey(atlas, method, pathOf(pattern)), 403, 'link_invalid');
+    await expectProblem(atlas, await atlas.call(method, pathOf(pattern)), 403, 'link_invalid');
+  }
+});
+
+test('every other route answers without a key, and with a key that is none', async () => {
+  for (const { method, pattern, scope } of atlas.routes) {
+    if (scope !== null || isLinked(pattern)) continue;
+    for (const headers of [{}, { Authorization: 'Bearer none' }]) {
+      const response = await callWithoutKey(atlas, method, pathOf(pattern), headers);
+      expect({ pattern, status: response.status }).toEqual({ pattern, status: 200 });
+    }
+  }
+});
+
+test('a path that only looks like another one is not let in', async () => {
+  const paths = [
+    '/v1/ping/',
+    '//v1/ping',
+    '/v1//ping',
+    '/V1/ping',
+    '/v1/PING',
+    '/v1/ping%00',
+    '/v1/ping%2F',
+    '/v1%2Fping',
+    '/v1/ping;a=b',
+  ];
+  for (const path of paths) {
+    const { status } = await callWithoutKey(atlas, 'GET', path);
+    expect({ path, status }).toEqual({ path, status: 404 });
+  }
+});
+
+test('an encoded path is guarded like the route it matches', async () => {
+  for (const path of ['/v1/%70ing', '/%76%31/ping', '/v1/%70%69%6E%67', '/v1/ledger/%76erification']) {
+    await expectProblem(atlas, await callWithoutKey(atlas, 'GET', path), 401, 'unauthenticated');
+    const headers = { Authorization: `Bearer ${await atlas.key(['accounts:read'])}` };
+    await expectProblem(atlas, await atlas.call('GET', path, { headers }), 403, 'forbidden');
+    expect((await atlas.call('GET', path)).status).toBe(200);
+  }
+});

@@ -1,0 +1,106 @@
+import type { CloudEvent } from '../../../src/utils/event.ts';
+import type { TestApp } from '../../support/test-app.ts';
+
+/** An event as the API lists it. */
+export type ListedEvent = CloudEvent & { readonly position: string };
+
+export interface EventPage {
+  readonly events: readonly ListedEvent[];
+  readonly nextCursor: string | null;
+  readonly resumeCursor: string;
+}
+
+/** Runs the relay until it is told to end, as one worker of each host does. */
+export function startRelay({ loops }: TestApp): () => Promise<void> {
+  const controller = new AbortController();
+  const running = loops.find(({ name }) => name === 'relay')!.run(controller.signal);
+  return async () => {
+    controller.abort();
+    await running;
+  };
+}
+
+/** Sends what is in the outbox, and ends when nothing is left. */
+export async function relayAll(atlas: TestApp): Promise<void> {
+  const stop = startRelay(atlas);
+  for (;;) {
+    const [row] = await atlas.deps.sql`SELECT count(*) AS unsent FROM outbox`;
+    if (row!.unsent === 0) break;
+    await Bun.sleep(5);
+  }
+  await stop();
+}
+
+export async function listEvents(atlas: TestApp, query = '', token?: string): Promise<EventPage> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  const response = await atlas.call('GET', `/v1/events${query}`, { headers });
+  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+  return (await response.json()) as EventPage;
+}
+
+/** One block of a stream: fields by name, and comments under an empty one. */
+export type Block = Readonly<Record<string, string>>;
+
+/** Reads a stream of server-sent events block by block, as a client does. */
+export class StreamReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #decoder = new TextDecoder();
+  #text = '';
+  /** What a client would send as Last-Event-ID. */
+  lastId = '';
+
+  constructor(response: Response) {
+    if (response.status !== 200 || response.body === null) throw new Error(`answered ${response.status}`);
+    this.#reader = response.body.getReader();
+  }
+
+  /** The next block, or null at the end of the stream. */
+  async block(): Promise<Block | null> {
+    for (;;) {
+      const end = this.#text.indexOf('\n\n');
+      if (end >= 0) {
+        const lines = this.#text.slice(0, end).split('\n');
+        this.#text = this.#text.slice(end + 2);
+        const fields = lines.map((line) => /^([a-z]*): ?(.*)$/s.exec(line)!.slice(1) as [string, string]);
+        const block = Object.fromEntries(fields);
+        this.lastId = block.id ?? this.lastId;
+        return block;
+      }
+      const { value, done } = await this.#reader.read();
+      if (done) return null;
+      this.#text += this.#decoder.decode(value, { stream: true });
+    }
+  }
+
+  /** The next event; greetings and comments are passed over. Null at the end of the stream. */
+  async event(): Promise<CloudEvent | null> {
+    for (;;) {
+      const block = await this.block();
+      if (block === null) return null;
+      if (block.data !== undefined) return JSON.parse(block.data) as CloudEvent;
+    }
+  }
+
+  async events(count: number): Promise<CloudEvent[]> {
+    const found: CloudEvent[] = [];
+    while (found.length < count) {
+      const event = await this.event();
+      if (event === null) throw new Error(`the stream ended after ${found.length} of ${count} events`);
+      found.push(event);
+    }
+    return found;
+  }
+
+  /** Goes away, as a client that closes its connection. */
+  leave(): Promise<void> {
+    return this.#reader.cancel();
+  }
+}
+
+export async function followEvents(
+  atlas: TestApp,
+  query = '',
+  headers: Record<string, string> = {},
+): Promise<StreamReader> {
+  return new StreamReader(await atlas.call('GET', `/v1/events/stream${query}`, { headers }));
+}

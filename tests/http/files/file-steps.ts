@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
+import { startTestApp, type TestApp } from '../../support/test-app.ts';
+
+export const MIB = 1_048_576;
+
+export type StoreKind = 'directory' | 's3';
+
+/** The object stores that are here. With ATLAS_REQUIRE_SERVICES=1 a missing one fails the file that asks. */
+export function availableStores(): StoreKind[] {
+  return isS3Here() ? ['directory', 's3'] : ['directory'];
+}
+
+/** Atlas on a store of its own, into which a test can look and reach past Atlas. */
+export interface FilesApp extends TestApp {
+  readonly s3: TestS3 | null;
+  readonly dataDir: string;
+  /** Keys of the objects that are there, by the file id that they end in. */
+  objectIds(): Promise<string[]>;
+  /** Changes the bytes of an object behind the back of everybody. */
+  spoil(id: string, change: (bytes: Buffer) => Buffer): Promise<void>;
+  /** Removes an object behind the back of everybody. */
+  lose(id: string): Promise<void>;
+  /** Rows of files, in whatever state, by id. */
+  rows(): Promise<Record<string, string>>;
+}
+
+export async function startFilesApp(
+  kind: StoreKind,
+  settings: Record<string, string> = {},
+): Promise<FilesApp> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'atlas-files-'));
+  const s3 = kind === 's3' ? await startTestS3() : null;
+  const atlas = await startTestApp({
+    ATLAS_DATA_DIR: dataDir,
+    ...(s3 && {
+      S3_ENDPOINT: s3.endpoint,
+      S3_BUCKET: s3.bucket,
+      S3_ACCESS_KEY_ID: s3.accessKeyId,
+      S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    }),
+    ...settings,
+  });
+  const root = s3?.folder ?? join(dataDir, 'objects');
+
+  async function paths(): Promise<string[]> {
+    const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
+    return entries
+      .filter((entry) => entry.isFile() && UUID_AT_END.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((path) => !path.includes('/incoming/'));
+  }
+  async function pathOf(id: string): Promise<string> {
+    const found = (await paths()).find((path) => path.endsWith(id));
+    if (!found) throw new Error(`There is no object of ${id}.`);
+    return found;
+  }
+
+  return {
+    ...atlas,
+    s3,
+    dataDir,
+    objectIds: async () => (await paths()).map((path) => UUID_AT_END.exec(path)![0]).sort(),
+    async spoil(id, change) {
+      const path = await pathOf(id);
+      await writeFile(path, change(await readFile(path)));
+    },
+    lose: async (id) => rm(await pathOf(id)),
+    async rows() {
+      const rows = await atlas.deps.sql<
+        { id: string; state: string }[]
+      >`SELECT id, state FROM files ORDER BY id`;
+      return Object.fromEntries(rows.map(({ id, state }) => [id, state]));
+    },
+    async close() {
+      await atlas.close();
+      await s3?.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+const UUID_AT_END = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** A file as the API answers it. */
+export interface FileResource {
+  readonly id: string;
+  readonly state: string;
+  readonly name: string;
+  readonly mediaType: string;
+  readonly sizeBytes: number | null;
+  readonly sha256: string | null;
+  readonly createdAt: string;
+}
+
+/** Random bytes that begin like a gzip file, so that they are taken. */
+export function gzipLike(sizeBytes: number): Buffer<ArrayBuffer> {
+  const bytes = randomBytes(Math.max(sizeBytes, 3));
+  bytes.set([0x1f, 0x8b, 0x08]);
+  return bytes;
+}
+
+export function sha256Of(bytes: Uint8Array): string {
+  return new Bun.CryptoHasher('sha256').update(bytes).digest('hex');
+}
+
+/** The value of a Repr-Digest header. */
+export function reprDigestOf(bytes: Uint8Array): string {
+  return `sha-256=:${Buffer.from(sha256Of(bytes), 'hex').toString('base64')}:`;
+}
+
+/** Uploads bytes that must be taken. */
+export async function uploadFile(
+  atlas: TestApp,
+  bytes: Uint8Array | string,
+  headers: Record<string, string> = {},
+): Promise<FileResource> {
+  const response = await atlas.call('POST', '/v1/files', { body: bytes as BodyInit, headers });
+  if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
+  return (await response.json()) as FileResource;
+}
+
+/** A body that comes in pieces, without a declared length. */
+export function inPieces(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream(
+    {
+      pull(controller) {
+        if (at >= bytes.byteLength) return controller.close();
+        controller.enqueue(bytes.slice(at, at + pieceBytes));
+        at += pieceBytes;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,74 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { until } from '../../e2e/atlas-process.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { openAccount } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { availableStores, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+describe.if(availableStores().includes('s3'))('while S3 is', () => {
+  let atlas: FilesApp;
+  beforeEach(async () => {
+    atlas = await startFilesApp('s3', { HTTP_TIMEOUT: '2', FILES_TIMEOUT: '3' });
+  }, START_TIMEOUT_MS);
+  afterEach(() => atlas.close());
+
+  /** Everything that needs no object goes on, and says nothing of the trouble. */
+  async function expectTheRestGoesOn(id: string): Promise<void> {
+    await openAccount(atlas);
+    for (const path of ['/v1/accounts', '/v1/files', `/v1/files/${id}`, '/v1/ping', '/health/ready'])
+      expect({ path, status: (await atlas.call('GET', path)).status }).toEqual({ path, status: 200 });
+  }
+
+  test('down, file bytes are a 503, nothing else notices, and nothing is left of it afterwards', async () => {
+    const bytes = gzipLike(MIB + 3);
+    const [read, deleted] = [await uploadFile(atlas, bytes), await uploadFile(atlas, bytes)];
+    await atlas.s3!.kill();
+    for (const refused of [
+      await atlas.call('GET', `/v1/files/${read.id}/content`),
+      await atlas.call('POST', '/v1/files', { body: bytes }),
+    ]) {
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      await expectProblem(atlas, refused, 503, 'dependency_unavailable');
+    }
+    await expectTheRestGoesOn(read.id);
+    // To delete is to say so: the object goes when it can.
+    expect((await atlas.call('DELETE', `/v1/files/${deleted.id}`)).status).toBe(204);
+    expect((await atlas.call('GET', `/v1/files/${deleted.id}`)).status).toBe(404);
+
+    await atlas.s3!.restart();
+    let back = new Response();
+    await until(async () => {
+      back = await atlas.call('GET', `/v1/files/${read.id}/content`);
+      return back.status !== 503;
+    });
+    expect(back.status).toBe(200);
+    expect(Buffer.compare(Buffer.from(await back.bytes()), bytes)).toBe(0);
+    // A job calls it each minute; the breaker may still be trying whether S3 is really back.
+    await until(() =>
+      atlas.files.settle().then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(await atlas.rows()).toEqual({ [read.id]: 'stored' });
+    expect(await atlas.objectIds()).toEqual([read.id]);
+    expect(await atlas.files.verify(true, AbortSignal.timeout(10_000), -60_000)).toMatchObject({ ok: true });
+  });
+
+  test('silent, file bytes are a 504 in time, and nothing else notices', async () => {
+    const bytes = gzipLike(MIB + 3);
+    const { id } = await uploadFile(atlas, bytes);
+    await atlas.s3!.pause();
+    const [download, upload] = await Promise.all([
+      atlas.call('GET', `/v1/files/${id}/content`),
+      atlas.call('POST', '/v1/files', { body: bytes }),
+      expectTheRestGoesOn(id),
+    ]);
+    await expectProblem(atlas, download, 504, 'deadline_exceeded');
+    await expectProblem(atlas, upload, 504, 'deadline_exceeded');
+    atlas.s3!.resume();
+  });
+});

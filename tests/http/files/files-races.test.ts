@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { createFileRepository } from '../../../src/features/files/repository.ts';
+import { until } from '../../e2e/atlas-process.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { type FilesApp, startFilesApp } from './file-steps.ts';
+
+// What one statement finds that waits for another one, which changes the same file.
+let atlas: FilesApp;
+beforeAll(async () => {
+  await freshDatabase();
+  atlas = await startFilesApp('directory');
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+/** Has `work` begin while the row of a new upload is being changed to `state`, and wait for that. */
+async function whileChangingTo<T>(
+  state: 'stored' | 'deleting',
+  work: (id: string) => Promise<T>,
+): Promise<T> {
+  const { sql } = atlas.deps;
+  const id = crypto.randomUUID();
+  await sql`
+    INSERT INTO files (id, owner, state, name, media_type, expires_at)
+    VALUES (${id}, 'owner', 'uploading', 'a', 'text/plain', now() + interval '1 minute')`;
+  const begun = await sql.begin(async (tx) => {
+    await tx`
+      UPDATE files SET state = ${state}, expires_at = NULL, size_bytes = 1,
+        sha256 = sha256('a'), chunks = sha256('a') WHERE id = ${id}`;
+    const working = work(id);
+    await until(
+      async () =>
+        (
+          await sql`
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%files%'`
+        ).length > 0,
+    );
+    return { working };
+  });
+  return begun.working;
+}
+
+test('an upload is not given up whose commit was on its way when its answer was lost', async () => {
+  const repository = createFileRepository(atlas.deps.sql);
+  expect(await whileChangingTo('stored', (id) => repository.abandon(id))).toBe(false);
+  expect(await whileChangingTo('deleting', (id) => repository.abandon(id))).toBe(true);
+  expect(await repository.abandon(crypto.randomUUID())).toBe(true);
+});

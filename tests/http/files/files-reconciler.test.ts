@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { createReconciler } from '../../../src/features/files/reconciler.ts';
+import { createFileRepository } from '../../../src/features/files/repository.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import {
+  availableStores,
+  type FileResource,
+  type FilesApp,
+  gzipLike,
+  MIB,
+  startFilesApp,
+  uploadFile,
+} from './file-steps.ts';
+
+// Objects of the next minute too: a test does not wait until what it made is old.
+const NO_GRACE_MS = -60_000;
+const never = new AbortController().signal;
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+describe.each(availableStores())('the reconciler of files in the %s', (kind) => {
+  let atlas: FilesApp;
+  let realm: string;
+  beforeAll(async () => {
+    atlas = await startFilesApp(kind);
+    realm = (await atlas.deps.sql<[{ realm: string }]>`SELECT realm FROM object_realm`)[0].realm;
+  }, START_TIMEOUT_MS);
+  afterAll(() => atlas.close());
+
+  const verify = (deep = false) => atlas.files.verify(deep, never, NO_GRACE_MS);
+
+  /** Puts an object past the files feature, as a process does that dies right after. */
+  async function putObject(id: string, inRealm = realm): Promise<void> {
+    const body = (async function* () {
+      yield gzipLike(100);
+    })();
+    const options = { mediaType: 'application/gzip', signal: never };
+    await atlas.deps.objects.put(`files/${inRealm}/${id}`, body, options);
+  }
+
+  test('ends an upload whose process died, before and after its object was there', async () => {
+    const [without, withObject] = [crypto.randomUUID(), crypto.randomUUID()];
+    for (const id of [without, withObject])
+      await atlas.deps.sql`
+        INSERT INTO files (id, owner, state, name, media_type, expires_at)
+        VALUES (${id}, 'owner', 'uploading', 'a', 'text/plain', now())`;
+    await putObject(withObject);
+    await atlas.files.settle();
+    expect(Object.keys(await atlas.rows())).not.toContain(without);
+    expect(Object.keys(await atlas.rows())).not.toContain(withObject);
+    expect(await atlas.objectIds()).not.toContain(withObject);
+  });
+
+  test('leaves an upload alone that is under way', async () => {
+    const bytes = gzipLike(MIB);
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    let piece = 0;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (piece === 2) {
+          reached.resolve();
+          await goOn.promise;
+        }
+        const next = bytes.slice(piece * 65_536, ++piece * 65_536);
+        if (next.byteLength === 0) controller.close();
+        else controller.enqueue(next);
+      },
+    });
+    const uploading = atlas.call('POST', '/v1/files', { body });
+    await reached.promise;
+    await atlas.files.settle();
+    await atlas.files.sweep(NO_GRACE_MS);
+    goOn.resolve();
+    const response = await uploading;
+    expect(response.status).toBe(201);
+    const { id } = (await response.json()) as FileResource;
+    const read = await atlas.call('GET', `/v1/files/${id}/content`);
+    expect(Buffer.compare(Buffer.from(await read.bytes()), bytes)).toBe(0);
+  });
+
+  test('finishes a deletion that was begun', async () => {
+    const { id } = await uploadFile(atlas, 'half deleted');
+    await atlas.deps.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
+    expect((await atlas.call('GET', `/v1/files/${id}`)).status).toBe(404);
+    expect(await verify()).toMatchObject({ ok: true, deleting: 1 });
+    await atlas.files.settle();
+    expect(Object.keys(await atlas.rows())).not.toContain(id);
+    expect(await atlas.objectIds()).not.toContain(id);
+  });
+
+  test('sees damage also while the store does not give up an object', async () => {
+    const [held, lost] = [await uploadFile(atlas, 'held'), await uploadFile(atlas, 'lost meanwhile')];
+    await atlas.deps.sql`UPDATE files SET state = 'deleting' WHERE id = ${held.id}`;
+    await atlas.lose(lost.id);
+    const seen: string[] = [];
+    const reconciler = createReconciler({
+      repository: createFileRepository(atlas.deps.sql),
+      // As S3 answers for an object under a legal hold.
+      objects: { ...atlas.deps.objects, delete: () => Promise.reject(new Error('held')) },
+      figures: atlas.files.figures,
+      timeoutMs: 1000,
+      onDamaged: ({ id }) => void seen.push(id),
+    });
+    await expect(reconciler.settle(never)).rejects.toThrow('held');
+    expect(seen).toEqual([lost.id]);
+    expect((await atlas.rows())[held.id]).toBe('deleting');
+    await atlas.files.settle();
+    expect((await atlas.call('DELETE', `/v1/files/${lost.id}`)).status).toBe(204);
+    expect(await verify()).toMatchObject({ ok: true, deleting: 0 });
+  });
+
+  test('deletes objects of no file once they are old enough, and of this database only', async () => {
+    const kept = await uploadFile(atlas, 'kept');
+    const [orphan, stranger] = [crypto.randomUUID(), crypto.randomUUID()];
+    await putObject(orphan);
+    await putObject(stranger, crypto.randomUUID());
+    expect(await verify()).toMatchObject({
+      ok: false,
+      discrepancies: [{ kind: 'orphan', at: `files/${realm}/${orphan}` }],
+    });
+    await atlas.files.sweep();
+    expect(await atlas.objectIds()).toContain(orphan);
+    await atlas.files.sweep(NO_GRACE_MS);
+    const left = await atlas.objectIds();
+    expect(left).not.toContain(orphan);
+    expect(left).toEqual(expect.arrayContaining([kept.id, stranger]));
+    expect(await verify()).toMatchObject({ ok: true });
+  });
+
+  test('tells of a stored file whose object is lost or cut short, and deletes neither', async () => {
+    const [lost, short, flipped] = [
+      await uploadFile(atlas, 'lost'),
+      await uploadFile(atlas, gzipLike(1000)),
+      await uploadFile(atlas, gzipLike(1000)),
+    ];
+    await atlas.lose(lost.id);
+    await atlas.spoil(short.id, (bytes) => bytes.subarray(0, 10));
+    await atlas.spoil(flipped.id, (bytes) => {
+      bytes[500]! ^= 1;
+      return bytes;
+    });
+    await atlas.files.settle();
+    await atlas.files.sweep(NO_GRACE_MS);
+    const rows = await atlas.rows();
+    expect([rows[lost.id], rows[short.id]]).toEqual(['stored', 'stored']);
+    expect(await atlas.objectIds()).toContain(short.id);
+    for (const { id } of [lost, short])
+      expect(atlas.logs.some((line) => line.includes(id) && line.includes('damaged'))).toBe(true);
+    const metrics = await (await atlas.call('GET', '/metrics')).text();
+    expect(metrics).toMatch(/atlas_files_damaged_objects_total [2-9]/);
+
+    const found = async (deep: boolean) => {
+      const { discrepancies, ok } = await verify(deep);
+      return { ok, at: discrepancies.map(({ kind: what, at }) => `${what} ${at}`).sort() };
+    };
+    const damaged = [lost.id, short.id].map((id) => `damaged ${id}`).sort();
+    expect(await found(false)).toEqual({ ok: false, at: damaged });
+    expect(await found(true)).toEqual({ ok: false, at: [...damaged, `damaged ${flipped.id}`].sort() });
+    for (const { id } of [lost, short, flipped])
+      expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
+    expect(await verify(true)).toMatchObject({ ok: true, discrepancyCount: 0 });
+  });
+});

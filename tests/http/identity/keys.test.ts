@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test';
+import { ALL_SCOPES, makeToken } from '../../../src/features/identity/keys/domain.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, openAccount } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+
+let atlas: TestApp;
+beforeAll(async () => {
+  atlas = await startTestApp({ LOG_LEVEL: 'trace' });
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+const ping = (authorization: string, app = atlas) =>
+  app.call('GET', '/v1/ping', { headers: { Authorization: authorization } });
+const expectUnauthenticated = async (response: Response) => {
+  expect(response.headers.get('www-authenticate')).toBe('Bearer realm="atlas"');
+  await expectProblem(atlas, response, 401, 'unauthenticated');
+};
+const idOf = (token: string) => token.split('_')[2]!;
+
+test('a key opens the routes of its scopes', async () => {
+  const token = await atlas.key(['ping:read']);
+  expect(token).toMatch(/^atlas_live_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$/);
+  expect((await ping(`Bearer ${token}`)).status).toBe(200);
+  expect((await ping(`bearer  ${token} `)).status).toBe(200);
+});
+
+test('without a key the answer is 401 and says how to send one', async () => {
+  await expectUnauthenticated(await callWithoutKey(atlas, 'GET', '/v1/ping'));
+});
+
+test.each([
+  '',
+  'Bearer',
+  'Bearer ',
+  'Basic dXNlcjpwYXNz',
+  'Bearer none',
+  'Bearer a b',
+  'Bearer atlas_live_x',
+])('the authorization %p is refused', async (authorization) =>
+  expectUnauthenticated(await ping(authorization)),
+);
+
+test('a key is refused without its scheme, with a changed character, or cut', async () => {
+  const token = await atlas.key();
+  const changed = (at: number) => token.slice(0, at) + (token[at] === 'a' ? 'b' : 'a') + token.slice(at + 1);
+  await expectUnauthenticated(await ping(token));
+  for (const bad of [changed(12), changed(40), changed(token.length - 1), token.slice(0, -1), `${token}0`]) {
+    await expectUnauthenticated(await ping(`Bearer ${bad}`));
+  }
+});
+
+test('a key whose checksum is wrong is refused without asking the database', async () => {
+  const token = await atlas.key();
+  const app = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl });
+  await app.deps.sql.end();
+  await expectUnauthenticated(
+    await ping(`Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`, app),
+  );
+  expect((await ping(`Bearer ${token}`, app)).status).toBe(503);
+  await app.close();
+});
+
+test('a key that Atlas never made is refused, and one with the id of another and its own secret', async () => {
+  await expectUnauthenticated(await ping(`Bearer ${makeToken().token}`));
+  const [forged, other] = [makeToken(), makeToken()];
+  await atlas.deps.sql`
+    INSERT INTO api_keys (id, owner, name, secret_hash, scopes)
+    VALUES (${forged.id}, 'owner', 'test', ${other.secretHash}, ${ALL_SCOPES})`;
+  await expectUnauthenticated(await ping(`Bearer ${forged.token}`));
+});
+
+test('an expired key is refused, and one that expires tomorrow is not', async () => {
+  const make = (expiresAt: Date) =>
+    atlas.keys.create({ owner: 'owner', name: 'test', scopes: ALL_SCOPES, expiresAt });
+  const day = 86_400_000;
+  const expired = await make(new Date(Date.now() - 1000));
+  const lasting = await make(new Date(Date.now() + day));
+  await expectUnauthenticated(await ping(`Bearer ${expired.token}`));
+  expect((await ping(`Bearer ${lasting.token}`)).status).toBe(200);
+});
+
+test('a key without the scope gets 403 and the name of the scope', async () => {
+  const response = await ping(`Bearer ${await atlas.key(['accounts:read'])}`);
+  const { detail } = await expectProblem(atlas, response, 403, 'forbidden');
+  expect(detail).toContain('ping:read');
+  expect(response.headers.has('www-authenticate')).toBe(false);
+});
+
+test('a revoked key is dead at once where it was not in use, and within 5 s where it was', async () => {
+  const [used, unused] = [await atlas.key(), await atlas.key()];
+  expect((await ping(`Bearer ${used}`)).status).toBe(200);
+  expect(await atlas.keys.revoke(idOf(used))).toBe(true);
+  expect(await atlas.keys.revoke(idOf(unused))).toBe(true);
+  await expectUnauthenticated(await ping(`Bearer ${unused}`));
+  const realNow = performance.now.bind(performance);
+  const clock = spyOn(performance, 'now').mockImplementation(() => realNow() + 4999);
+  await expectUnauthenticated(await ping(`Bearer ${used}`));
+  clock.mockRestore();
+  expect(await atlas.keys.revoke(idOf(used))).toBe(false);
+  expect(await atlas.keys.revoke('nobody')).toBe(false);
+});
+
+test('a key in constant use is asked for again in the background, and found revoked', async () => {
+  const token = await atlas.key();
+  expect((await ping(`Bearer ${token}`)).status).toBe(200);
+  await atlas.keys.revoke(idOf(token));
+  const realNow = performance.now.bind(performance);
+  const clock = spyOn(performance, 'now').mockImplementation(() => realNow() + 2500);
+  // The first answer comes from memory and sets off the question; the clock stands at 2.5 s until it is answered.
+  const statuses: number[] = [];
+  while (statuses.at(-1) !== 401 && statuses.length < 500) {
+    statuses.push((await ping(`Bearer ${token}`)).status);
+    await Bun.sleep(1);
+  }
+  clock.mockRestore();
+  expect(statuses[0]).toBe(200);
+  expect(statuses.at(-1)).toBe(401);
+});
+
+test('the last use of a key is written down, and of no other', async () => {
+  const [used, unused] = [await atlas.key(), await atlas.key()];
+  await ping(`Bearer ${used}`);
+  await atlas.keys.flushLastUsed();
+  const keys = await atlas.keys.list();
+  expect(keys.find(({ id }) => id === idOf(used))!.lastUsedAt).toBeInstanceOf(Date);
+  expect(keys.find(({ id }) => id === idOf(unused))!.lastUsedAt).toBeNull();
+});
+
+test('the list of keys tells no secret and no hash', async () => {
+  const token = await atlas.key();
+  const listed = (await atlas.keys.list()).find(({ id }) => id === idOf(token))!;
+  expect(Object.keys(listed).sort()).toEqual([
+    'createdAt',
+    'expiresAt',
+    'id',
+    'lastUsedAt',
+    'name',
+    'owner',
+    'revokedAt',
+    'scopes',
+  ]);
+});
+
+test('the secret of a key is neither in the database nor in the logs, even when something breaks', async () => {
+  const token = await atlas.key();
+  const secret = token.split('_')[3]!.slice(0, 43);
+  const headers = {
+    Authorization: `Bearer ${token}`,
+    'X-Request-ID': 'look/here',
+    'Idempotency-Key': 'look',
+  };
+  const { id } = await openAccount(atlas);
+  await atlas.call('POST', '/v1/transfers', {
+    json: { debitAccountId: id, creditAccountId: id, amount: 1 },
+    headers,
+  });
+  await atlas.deps.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+  expect((await atlas.call('GET', `/v1/accounts?limit=1`, { headers })).status).toBe(500);
+  await atlas.deps.sql`ALTER TABLE accounts_away RENAME TO accounts`;
+  atlas.deps.logger.warn({ token, headers: { authorization: token } }, `somebody wrote ${token} into a line`);
+  const logs = atlas.logs.join('');
+  expect(logs).toContain('look/here');
+  expect(logs).not.toContain(secret);
+  const [dump] = await atlas.deps
+    .sql`SELECT string_agg(k::text || encode(secret_hash, 'escape'), ' ') AS rows FROM api_keys k`;
+  expect(dump!.rows).toContain(idOf(token));
+  expect(dump!.rows).not.toContain(secret);
+});

@@ -1,0 +1,159 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { type AccountResource, openAccount, openFundedAccount, postTransfer } from './ledger-steps.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+interface Verification {
+  readonly ok: boolean;
+  readonly accounts: number;
+  readonly transfers: number;
+  readonly ledgers: readonly object[];
+  readonly discrepancies: readonly { kind: string; at: string; expected: string; found: string }[];
+}
+
+/** A ledger where the bank paid Alice 100, Alice paid 30 back, and the bank paid her 5. */
+async function withLedger(
+  work: (atlas: TestApp, bank: AccountResource, alice: AccountResource) => Promise<void>,
+): Promise<void> {
+  const atlas = await startTestApp();
+  const bank = await openAccount(atlas);
+  const alice = await openFundedAccount(atlas, bank, 100);
+  await postTransfer(atlas, { debitAccountId: alice.id, creditAccountId: bank.id, amount: 30 });
+  await postTransfer(atlas, { debitAccountId: bank.id, creditAccountId: alice.id, amount: 5 });
+  await work(atlas, bank, alice);
+  await atlas.close();
+}
+
+async function verify(atlas: TestApp): Promise<Verification> {
+  const response = await atlas.call('GET', '/v1/ledger/verification');
+  expect(response.status).toBe(200);
+  return (await response.json()) as Verification;
+}
+
+test('an empty ledger is sound', async () => {
+  const atlas = await startTestApp();
+  expect(await verify(atlas)).toEqual({
+    ok: true,
+    accounts: 0,
+    transfers: 0,
+    ledgers: [],
+    discrepancies: [],
+  });
+  await atlas.close();
+});
+
+test('a sound ledger says so, with the sums of each currency', () =>
+  withLedger(async (atlas) => {
+    await openAccount(atlas, { ledger: 'USD' });
+    expect(await verify(atlas)).toEqual({
+      ok: true,
+      accounts: 3,
+      transfers: 3,
+      ledgers: [
+        { ledger: 'EUR', accounts: 2, debitsPosted: '135', creditsPosted: '135' },
+        { ledger: 'USD', accounts: 1, debitsPosted: '0', creditsPosted: '0' },
+      ],
+      discrepancies: [],
+    });
+  }));
+
+test('sums of a ledger beyond 2^53−1 are told exactly', () =>
+  withLedger(async (atlas) => {
+    for (let i = 0; i < 2; i++) {
+      const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+      const amount = Number.MAX_SAFE_INTEGER;
+      await postTransfer(atlas, { debitAccountId: from.id, creditAccountId: to.id, amount });
+    }
+    const sum = String(2n * BigInt(Number.MAX_SAFE_INTEGER) + 135n);
+    const verification = await verify(atlas);
+    expect(verification).toMatchObject({ ok: true, ledgers: [{ debitsPosted: sum, creditsPosted: sum }] });
+  }));
+
+// Triggers and constraints guard the tables, so a tamperer has to take them away first.
+const UNGUARDED = `
+  ALTER TABLE transfers DISABLE TRIGGER ALL; ALTER TABLE accounts DISABLE TRIGGER ALL;
+  ALTER TABLE accounts DROP CONSTRAINT balance_not_negative;`;
+
+test.each([
+  [
+    'money made out of nothing',
+    "UPDATE accounts SET credits_posted = credits_posted + 5 WHERE id = 'ALICE'",
+    ['ledger_unbalanced', 'sums_differ'],
+  ],
+  [
+    'sums that no transfer explains',
+    "UPDATE accounts SET credits_posted = credits_posted + 5, debits_posted = debits_posted + 5 WHERE id = 'ALICE'",
+    ['sums_differ'],
+  ],
+  [
+    'money moved without a transfer',
+    'UPDATE accounts SET credits_posted = credits_posted + 5, debits_posted = debits_posted + 5',
+    ['sums_differ', 'sums_differ'],
+  ],
+  ['a changed amount', 'UPDATE transfers SET amount = 31 WHERE amount = 30', ['sums_differ', 'sums_differ']],
+  [
+    'a deleted transfer',
+    'DELETE FROM transfers WHERE amount = 30',
+    ['sums_differ', 'sums_differ', 'version_gap', 'version_gap'],
+  ],
+  [
+    'a version that counts too much',
+    "UPDATE accounts SET version = version + 1 WHERE id = 'ALICE'",
+    ['version_gap'],
+  ],
+  [
+    'a version that is used twice',
+    "UPDATE transfers SET debit_version = 1 WHERE debit_account_id = 'ALICE'",
+    ['version_gap'],
+  ],
+  [
+    'versions that do not begin at one',
+    "UPDATE accounts SET version = version + 1 WHERE id = 'ALICE'; UPDATE transfers SET credit_version = credit_version + 9 WHERE credit_account_id = 'ALICE'",
+    ['version_gap'],
+  ],
+  [
+    'a balance below zero',
+    "UPDATE accounts SET allow_negative = false WHERE id = 'BANK'",
+    ['balance_negative'],
+  ],
+  ['a deleted account', "DELETE FROM accounts WHERE id = 'ALICE'", ['account_missing', 'ledger_unbalanced']],
+  [
+    'an event that was never written',
+    'DELETE FROM outbox WHERE transfer_id = (SELECT id FROM transfers WHERE amount = 30)',
+    ['outbox_missing'],
+  ],
+])('verification finds %s', (_what, tampering, kinds) =>
+  withLedger(async (atlas, bank, alice) => {
+    const script = tampering.replaceAll('ALICE', alice.id).replaceAll('BANK', bank.id);
+    await atlas.deps.sql.unsafe(UNGUARDED + script).simple();
+    const { ok, discrepancies } = await verify(atlas);
+    expect(discrepancies.map(({ kind }) => kind).sort()).toEqual(kinds);
+    expect(ok).toBe(false);
+    for (const { expected, found } of discrepancies) expect(found).not.toBe(expected);
+  }),
+);
+
+test('a discrepancy names the place, what should be there and what is', () =>
+  withLedger(async (atlas, _bank, alice) => {
+    await atlas.deps.sql`UPDATE accounts SET debits_posted = 31, credits_posted = 106 WHERE id = ${alice.id}`;
+    const { discrepancies } = await verify(atlas);
+    expect(discrepancies).toEqual([
+      {
+        kind: 'sums_differ',
+        at: alice.id,
+        expected: 'debits 30, credits 105',
+        found: 'debits 31, credits 106',
+      },
+    ]);
+  }));
+
+test('of many discrepancies the first hundred are told', () =>
+  withLedger(async (atlas) => {
+    await atlas.deps.sql`
+      INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, version)
+      SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}', 7 FROM generate_series(1, 150)`;
+    const { ok, discrepancies } = await verify(atlas);
+    expect({ ok, count: discrepancies.length }).toEqual({ ok: false, count: 100 });
+  }));

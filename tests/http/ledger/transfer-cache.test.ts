@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+
+let atlas: TestApp;
+const ids = { bank: '', shop: '' };
+
+beforeAll(async () => {
+  atlas = await startTestApp();
+  for (const name of ['bank', 'shop'] as const) {
+    const json = { ledger: 'EUR', name, allowNegative: true };
+    const opened = await call('POST', '/v1/accounts', { json });
+    ids[name] = ((await opened.json()) as { id: string }).id;
+  }
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+/** Calls again while the machine is so busy that Atlas sheds: that is for other tests. */
+async function call(...args: Parameters<TestApp['call']>): Promise<Response> {
+  for (;;) {
+    const response = await atlas.call(...args);
+    if (response.status !== 429) return response;
+    await Bun.sleep(50);
+  }
+}
+
+let posted = 0;
+let transferId = '';
+const post = () =>
+  call('POST', '/v1/transfers', {
+    json: {
+      id: transferId,
+      debitAccountId: ids.bank,
+      creditAccountId: ids.shop,
+      amount: 5,
+      reference: 'für dich',
+      metadata: { b: '2', a: '1' },
+    },
+    headers: { 'Idempotency-Key': `cache-${posted++}` },
+  });
+const read = (path = `/v1/transfers/${transferId}`, headers = {}) => call('GET', path, { headers });
+
+beforeEach(() => {
+  transferId = Bun.randomUUIDv7();
+});
+
+async function counted(outcome: string): Promise<number> {
+  const text = await (await read('/metrics')).text();
+  const line = new RegExp(
+    `^atlas_cache_operations_total\\{cache="transfer.v1",outcome="${outcome}"\\} (\\d+)$`,
+    'm',
+  );
+  return Number(line.exec(text)?.[1]);
+}
+
+describe('a posted transfer', () => {
+  test('is read from the database once, and reads the same from the cache', async () => {
+    await post();
+    const [hits, misses] = [await counted('hit'), await counted('miss')];
+    const fresh = await (await read()).text();
+    const kept = await (await read()).text();
+    expect(kept).toBe(fresh);
+    expect(await counted('hit')).toBe(hits + 1);
+    expect(await counted('miss')).toBe(misses + 1);
+  });
+
+  test('is read from the cache whatever the case of its id', async () => {
+    await post();
+    await read();
+    const hits = await counted('hit');
+    const answer = await read(`/v1/transfers/${transferId.toUpperCase()}`);
+    expect(answer.status).toBe(200);
+    expect(await counted('hit')).toBe(hits + 1);
+  });
+
+  test('is told from the cache to nobody without the scope, and to nobody without a key', async () => {
+    await post();
+    await read();
+    const token = await atlas.key(['accounts:read']);
+    expect((await read(undefined, { Authorization: `Bearer ${token}` })).status).toBe(403);
+    expect((await read(undefined, { Authorization: 'Bearer nobody' })).status).toBe(401);
+    expect((await read()).status).toBe(200);
+  });
+
+  test('is there as soon as it was posted, also for who asked before', async () => {
+    expect((await read()).status).toBe(404);
+    expect((await post()).status).toBe(201);
+    expect((await read()).status).toBe(200);
+  });
+
+  test('is loaded once for many that ask at once', async () => {
+    await post();
+    const { figures } = atlas.caches[0]!;
+    const before = figures.loads;
+    // Of the service, as a busy machine would shed some of so many requests.
+    const found = await Promise.all(Array.from({ length: 100 }, () => atlas.transfers.find(transferId)));
+    expect(new Set(found.map(({ id }) => id))).toEqual(new Set([transferId]));
+    expect(figures.loads).toBe(before + 1);
+  });
+});
+
+test('a balance is never read from a cache', async () => {
+  const balance = async () =>
+    ((await (await read(`/v1/accounts/${ids.shop}`)).json()) as { balance: number }).balance;
+  const before = await balance();
+  await post();
+  expect(await balance()).toBe(before + 5);
+});

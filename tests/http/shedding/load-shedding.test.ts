@@ -1,0 +1,141 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, newKey, openAccount, postBatch, readAccount } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { lockTable, type TableLock } from '../table-lock.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+/** An app with this many permits and a table of accounts that nobody can read until the lock is released. */
+async function withLock(
+  permits: number,
+  work: (atlas: TestApp, lock: TableLock) => Promise<void>,
+): Promise<void> {
+  const atlas = await startTestApp({ LOAD_SHEDDING_MAX_CONCURRENT: String(permits) });
+  expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
+  const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+  await work(atlas, lock);
+  await atlas.close();
+}
+
+const metric = async (atlas: TestApp, name: string) =>
+  (await (await callWithoutKey(atlas, 'GET', '/metrics')).text())
+    .split('\n')
+    .filter((line) => line.startsWith(name))
+    .map((line) => Number(line.split(' ').at(-1)));
+
+test('when all permits are in use, the next request is refused with 429 and when to come back', () =>
+  withLock(2, async (atlas, lock) => {
+    const running = [atlas.call('GET', '/v1/accounts'), atlas.call('GET', '/v1/accounts')];
+    await lock.waiters(2);
+    const refused = await atlas.call('GET', '/v1/ping');
+    const seconds = Number(refused.headers.get('retry-after'));
+    expect(seconds).toBeWithin(1, 4);
+    expect(refused.headers.get('ratelimit')).toBe(`"shed";r=0;t=${seconds}`);
+    expect(refused.headers.get('ratelimit-policy')).toBe('"shed";q=2');
+    const { detail } = await expectProblem(atlas, refused, 429, 'overloaded');
+    expect(detail).toBe(
+      'As many requests are in flight as may be. Nothing was done; try again after Retry-After.',
+    );
+    await lock.release();
+    expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
+    expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
+  }));
+
+test('the refused are not told to come back all at once', () =>
+  withLock(1, async (atlas, lock) => {
+    const running = atlas.call('GET', '/v1/accounts');
+    await lock.waiters(1);
+    const seconds = new Set<string>();
+    for (let i = 0; i < 100; i++)
+      seconds.add((await atlas.call('GET', '/v1/ping')).headers.get('retry-after')!);
+    expect([...seconds].toSorted()).toEqual(['1', '2', '3']);
+    await lock.release();
+    await running;
+  }));
+
+test('a refusal comes before any work: no key is looked at, no body read, and it is not found', () =>
+  withLock(1, async (atlas, lock) => {
+    const running = atlas.call('GET', '/v1/accounts');
+    await lock.waiters(1);
+    const neverRead = new ReadableStream(
+      {
+        pull: () => Promise.reject(new Error('the body of a refused request was read')),
+      },
+      { highWaterMark: 0 },
+    );
+    const refused = [
+      await callWithoutKey(atlas, 'GET', '/v1/ping'),
+      await atlas.call('POST', '/v1/transfers', { body: neverRead }),
+      await atlas.call('GET', '/nothing'),
+    ];
+    for (const response of refused) await expectProblem(atlas, response, 429, 'overloaded');
+    await lock.release();
+    await running;
+  }));
+
+test('health, metrics and documentation answer while everything else is refused', () =>
+  withLock(1, async (atlas, lock) => {
+    const running = atlas.call('GET', '/v1/accounts');
+    await lock.waiters(1);
+    const open = [
+      '/health',
+      '/health/deep',
+      '/health/ready',
+      '/health/live',
+      '/metrics',
+      '/docs',
+      '/openapi.json',
+      '/problems/overloaded',
+    ];
+    for (const path of open) {
+      expect({ path, status: (await callWithoutKey(atlas, 'GET', path)).status }).toEqual({
+        path,
+        status: 200,
+      });
+    }
+    await lock.release();
+    await running;
+  }));
+
+test('a permit comes back however a request ends', () =>
+  withLock(1, async (atlas, lock) => {
+    await lock.release();
+    const { id } = await openAccount(atlas);
+    const json = { debitAccountId: id, creditAccountId: id, amount: 1 };
+    await callWithoutKey(atlas, 'GET', '/v1/ping');
+    await atlas.call('GET', '/nothing');
+    await atlas.call('POST', '/v1/transfers', { json });
+    await atlas.call('POST', '/v1/transfers', { json, headers: { 'Idempotency-Key': newKey() } });
+    await atlas.call('POST', '/v1/transfers', {
+      body: new Uint8Array(2_000_000),
+      headers: { 'Idempotency-Key': newKey() },
+    });
+    await atlas.deps.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+    await atlas.call('GET', '/v1/accounts');
+    expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
+    expect(await metric(atlas, 'atlas_shedding_in_flight ')).toEqual([0]);
+    const decisions = await metric(atlas, 'atlas_shedding_decisions_total{');
+    expect(decisions.filter((count) => count > 0).length).toBe(2);
+  }));
+
+test('when too many transfers wait, the next batch is refused before the ledger is asked', () =>
+  withLock(100, async (atlas, lock) => {
+    await lock.release();
+    const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+    const held = await lockTable(atlas.deps.databaseUrl, 'accounts');
+    const item = { debitAccountId: from.id, creditAccountId: to.id, amount: 1 };
+    const batch = { transfers: Array.from({ length: 1000 }, () => item) };
+    const first = postBatch(atlas, batch);
+    await held.waiters(1);
+    const waiting = Array.from({ length: 4 }, () => postBatch(atlas, batch));
+    const refused = await postBatch(atlas, batch);
+    expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+    await expectProblem(atlas, refused, 429, 'queue_full');
+    await held.release();
+    expect((await Promise.all([first, ...waiting])).map(({ status }) => status)).toEqual([
+      200, 200, 200, 200, 200,
+    ]);
+    expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5000, version: 5000 });
+  }));

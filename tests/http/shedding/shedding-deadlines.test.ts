@@ -1,0 +1,62 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, newKey, openAccount, postTransfer, readAccount } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { lockTable } from '../table-lock.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+const SLOW_MS = 100;
+
+/** Makes the only answer of a route so far a slow one, so that this is what half of its answers take. */
+async function answerSlowly(atlas: TestApp, send: () => Promise<Response>): Promise<void> {
+  const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+  const startMs = performance.now();
+  const slow = send();
+  do await lock.waiters(1);
+  while (performance.now() - startMs < SLOW_MS);
+  await lock.release();
+  expect((await slow).ok).toBe(true);
+}
+
+async function withApp(work: (atlas: TestApp) => Promise<void>): Promise<void> {
+  const atlas = await startTestApp();
+  await work(atlas);
+  await atlas.close();
+}
+
+test.each([
+  ['x-envoy-expected-rq-timeout-ms', '20'],
+  ['grpc-timeout', '20m'],
+])('a request that will be given up before half of the answers are ready is refused: %s: %s', (name, value) =>
+  withApp(async (atlas) => {
+    await answerSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
+    const refused = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
+    const problem = await expectProblem(atlas, refused, 504, 'deadline_too_short');
+    expect(problem.detail).toContain('nothing was done');
+    expect(refused.headers.get('ratelimit')).toBeNull();
+    // Neither who waits long enough nor another route is refused for it.
+    const patient = await atlas.call('GET', '/v1/accounts', { headers: { [name]: '60000000' } });
+    expect(patient.status).toBe(200);
+    expect((await atlas.call('GET', '/v1/ping', { headers: { [name]: value } })).status).toBe(200);
+    const text = await (await callWithoutKey(atlas, 'GET', '/metrics')).text();
+    expect(text).toContain(
+      'atlas_shedding_decisions_total{tier="default",decision="refused",reason="deadline"} 1\n',
+    );
+  }),
+);
+
+test('of a transfer that was refused for its deadline nothing was done, and its key is as good as new', () =>
+  withApp(async (atlas) => {
+    const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+    const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
+    await answerSlowly(atlas, () => postTransfer(atlas, order));
+    const key = newKey();
+    const refused = await postTransfer(atlas, order, key, { 'x-envoy-expected-rq-timeout-ms': '20' });
+    await expectProblem(atlas, refused, 504, 'deadline_too_short');
+    expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5, version: 1 });
+    const again = await postTransfer(atlas, order, key);
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, null]);
+    expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 10, version: 2 });
+  }));

@@ -1,0 +1,49 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { lockTable } from '../table-lock.ts';
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+const QUEUE = 40;
+
+async function engaged(atlas: TestApp, resource: string): Promise<number> {
+  const text = await (await callWithoutKey(atlas, 'GET', '/metrics')).text();
+  const start = `atlas_shedding_resource_engaged{resource="${resource}"} `;
+  return Number(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(start))!
+      .slice(start.length),
+  );
+}
+
+test('a database that hangs is soon asked no more, and what does not need it goes on', async () => {
+  const atlas = await startTestApp();
+  for (let i = 0; i < 10; i++) expect((await atlas.call('GET', '/v1/accounts')).status).toBe(200);
+  const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+  const waiting = Array.from({ length: QUEUE }, () => atlas.call('GET', '/v1/accounts'));
+  await lock.waiters(1);
+  let refused: Response | undefined;
+  while (refused === undefined) {
+    const next = atlas.call('GET', '/v1/accounts');
+    const first = await Promise.race([next, Bun.sleep(5)]);
+    if (first instanceof Response) refused = first;
+    else waiting.push(next);
+    // Needs no database, and its permits are plenty: it must not notice.
+    expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
+  }
+  const problem = await expectProblem(atlas, refused, 429, 'overloaded');
+  expect(problem.detail).toContain('busy');
+  expect(Number(refused.headers.get('retry-after'))).toBeWithin(1, 4);
+  expect([await engaged(atlas, 'database'), await engaged(atlas, 'ledger')]).toEqual([1, 0]);
+  // Transfers have a queue of their own: this one is admitted, and refused for what it lacks.
+  expect((await atlas.call('POST', '/v1/transfers', { json: {} })).status).toBe(400);
+
+  await lock.release();
+  expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(Array(waiting.length).fill(200));
+  while ((await atlas.call('GET', '/v1/accounts')).status !== 200) await Bun.sleep(5);
+  await atlas.close();
+});

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
+import { freshDatabase } from '../../support/database.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey } from '../ledger/ledger-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { proxyTo } from '../tcp-proxy.ts';
+
+let atlas: TestApp;
+beforeAll(async () => {
+  atlas = await startTestApp();
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+const read = async (path: string, app = atlas) => {
+  const response = await callWithoutKey(app, 'GET', path);
+  return { status: response.status, body: await response.json() };
+};
+const about = {
+  version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+  environment: 'test',
+  uptimeSeconds: expect.any(Number),
+  timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+};
+const UNREACHABLE = { ready: false, reasons: ['postgresql does not answer'] };
+
+test('/health tells what the process is', async () => {
+  expect(await read('/health')).toEqual({ status: 200, body: { status: 'healthy', ...about } });
+});
+
+test('/health/deep tells of each dependency how it does', async () => {
+  const { status, body } = await read('/health/deep');
+  expect(status).toBe(200);
+  expect(body).toEqual({
+    status: 'healthy',
+    ...about,
+    dependencies: [
+      {
+        name: 'postgresql',
+        mode: 'connected',
+        status: 'healthy',
+        latencyMs: expect.any(Number),
+        breaker: 'closed',
+      },
+    ],
+    // Without Redis, limits are a fixed share.
+    loadShedding: { mode: 'static', cap: 1000, limit: 1000, workers: 1 },
+  });
+});
+
+test('/health/ready and /health/live are green while all is well', async () => {
+  expect(await read('/health/ready')).toEqual({ status: 200, body: { ready: true, reasons: [] } });
+  expect(await read('/health/live')).toEqual({ status: 200, body: { alive: true } });
+});
+
+test('a draining process is not ready, and still lives', async () => {
+  const app = await startTestApp();
+  app.deps.lifecycle.draining = true;
+  expect(await read('/health/ready', app)).toEqual({
+    status: 503,
+    body: { ready: false, reasons: ['draining'] },
+  });
+  expect((await read('/health/live', app)).status).toBe(200);
+  expect((await read('/health', app)).status).toBe(200);
+  await app.close();
+});
+
+test('a database that is not migrated, or not to the end, makes the process unready until it is', async () => {
+  const app = await startTestApp();
+  const migrations = await readMigrations();
+  const unready = { status: 503, body: { ready: false, reasons: ['the database is not migrated'] } };
+  await migrateDown(app.deps.sql, migrations);
+  expect(await read('/health/ready', app)).toEqual(unready);
+  await migrateDown(app.deps.sql, migrations, migrations.length);
+  expect(await read('/health/ready', app)).toEqual(unready);
+  await app.deps.sql`DROP TABLE schema_migrations`;
+  expect(await read('/health/ready', app)).toEqual(unready);
+  await migrateUp(app.deps.sql, migrations);
+  expect((await read('/health/ready', app)).status).toBe(200);
+  await app.close();
+});
+
+test('with PostgreSQL down, readiness is red, liveness green, and requests get 503 and when to come back', async () => {
+  const proxy = proxyTo(await freshDatabase());
+  const app = await startTestApp({ DATABASE_URL: proxy.url, DATABASE_TIMEOUT: '1' });
+  expect((await read('/health/ready', app)).status).toBe(200);
+  proxy.stop();
+  expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
+  const deep = await read('/health/deep', app);
+  expect(deep.status).toBe(503);
+  const dependency = { name: 'postgresql', mode: 'connected', status: 'unhealthy', error: 'does not answer' };
+  expect(deep.body).toMatchObject({ status: 'unhealthy', dependencies: [dependency] });
+  for (const path of ['/health', '/health/live', '/docs', '/metrics']) {
+    expect({ path, status: (await callWithoutKey(app, 'GET', path)).status }).toEqual({ path, status: 200 });
+  }
+  const response = await app.call('GET', '/v1/accounts');
+  expect(response.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  const problem = await expectProblem(app, response, 503, 'dependency_unavailable');
+  expect(JSON.stringify(problem)).not.toMatch(/127\.0\.0\.1|ECONN|CONNECTION/);
+  await app.close();
+});
+
+test('a PostgreSQL that has fallen silent is found out before the deadline of the request', async () => {
+  const proxy = proxyTo(await freshDatabase());
+  const app = await startTestApp({ DATABASE_URL: proxy.url, DATABASE_TIMEOUT: '1', HTTP_TIMEOUT: '6' });
+  expect((await read('/health/ready', app)).status).toBe(200);
+  proxy.silence();
+  expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
+  // Whoever asks is what finds it out; then the breaker is open, and nobody waits for it any more.
+  for (;;) {
+    const { body } = await read('/health/deep', app);
+    expect(body).toMatchObject({ status: 'unhealthy', dependencies: [{ status: 'unhealthy' }] });
+    if (body.dependencies[0].breaker === 'open') break;
+  }
+  const refused = await app.call('GET', '/v1/accounts');
+  expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  await expectProblem(app, refused, 503, 'dependency_unavailable');
+  const metrics = await (await callWithoutKey(app, 'GET', '/metrics')).text();
+  expect(metrics).toContain('atlas_circuit_breaker_state{dependency="postgresql"} 2');
+  expect((await read('/health/live', app)).status).toBe(200);
+  proxy.stop();
+  await app.close();
+}, 30_000);
+
+test('health answers without asking PostgreSQL, whatever the caller sends along', async () => {
+  const headers = { Authorization: 'Bearer none', 'Content-Type': 'text/plain', traceparent: 'nonsense' };
+  expect((await callWithoutKey(atlas, 'GET', '/health?a=b', headers)).status).toBe(200);
+});

@@ -1,0 +1,135 @@
+import { expect } from 'bun:test';
+import { BackgroundLoops } from '../../../src/resilience/background-loops.ts';
+import { startTestApp, type TestApp } from '../../support/test-app.ts';
+import { startReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+
+const BACKOFF = { RETRY_MULTIPLIER: 2, RETRY_MIN_WAIT: 0.01, RETRY_MAX_WAIT: 0.1, RETRY_JITTER: false };
+
+/** An Atlas that sends: its relay, its fan-out and its sender run, and it may send to this machine. */
+export interface SendingAtlas {
+  readonly atlas: TestApp;
+  /** A receiver that ends with the test. */
+  receive(): WebhookReceiver;
+  /** Has every delivery that waits for its next attempt be due now. */
+  hurry(): Promise<unknown>;
+  /** Resolves when everything that has happened so far has become deliveries. */
+  fannedOut(): Promise<unknown>;
+  /** Deletes all webhooks and ends all receivers, so that one test does not send to those of another. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startSendingAtlas(): Promise<SendingAtlas> {
+  const atlas = await startTestApp({ WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
+  const loops = new BackgroundLoops(atlas.loops, BACKOFF, (name, error) => console.error(name, error));
+  const receivers: WebhookReceiver[] = [];
+  const { sql } = atlas.deps;
+  loops.start();
+  return {
+    atlas,
+    receive() {
+      const receiver = startReceiver();
+      receivers.push(receiver);
+      return receiver;
+    },
+    async hurry() {
+      await sql`UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND leased_until IS NULL`;
+    },
+    fannedOut: () =>
+      until(async () => {
+        const [row] = await sql`
+          SELECT r.last_position = o.position AND NOT EXISTS (SELECT FROM outbox) AS done
+          FROM relay r, consumer_offsets o WHERE o.consumer = 'webhooks' AND o.partition = -1`;
+        return row?.done;
+      }),
+    async reset() {
+      await sql`UPDATE webhooks SET enabled = false, deleted_at = now()`;
+      await Promise.all(receivers.splice(0).map((receiver) => receiver.stop()));
+    },
+    async close() {
+      await loops.stop();
+      await atlas.close();
+    },
+  };
+}
+
+/** A webhook as the API tells it. */
+export interface WebhookResource {
+  readonly id: string;
+  readonly url: string;
+  readonly eventTypes: readonly string[] | null;
+  readonly enabled: boolean;
+  readonly disabledReason: string | null;
+  readonly disabledAt: string | null;
+  readonly failingSince: string | null;
+  readonly oldSecretUntil: string | null;
+}
+
+/** A delivery as the API tells it; the body and the attempts where it was read by its id. */
+export interface DeliveryResource {
+  readonly id: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly state: 'pending' | 'delivered' | 'failed';
+  readonly attemptCount: number;
+  readonly nextAttemptAt: string | null;
+  readonly body: string;
+  readonly attempts: readonly {
+    number: number;
+    status: number | null;
+    failure: string | null;
+    durationMs: number;
+  }[];
+}
+
+export async function createWebhook(
+  atlas: TestApp,
+  json: object,
+  headers: Record<string, string> = {},
+): Promise<WebhookResource & { secret: string }> {
+  const response = await atlas.call('POST', '/v1/webhooks', { json, headers });
+  expect(response.status).toBe(201);
+  return (await response.json()) as WebhookResource & { secret: string };
+}
+
+export async function readDelivery(atlas: TestApp, webhookId: string, id: string): Promise<DeliveryResource> {
+  const response = await atlas.call('GET', `/v1/webhooks/${webhookId}/deliveries/${id}`);
+  expect(response.status).toBe(200);
+  return (await response.json()) as DeliveryResource;
+}
+
+export async function listDeliveries(
+  atlas: TestApp,
+  webhookId: string,
+  query = '',
+): Promise<readonly DeliveryResource[]> {
+  const response = await atlas.call('GET', `/v1/webhooks/${webhookId}/deliveries${query}`);
+  expect(response.status).toBe(200);
+  return ((await response.json()) as { deliveries: DeliveryResource[] }).deliveries;
+}
+
+export async function readWebhook(atlas: TestApp, id: string): Promise<WebhookResource> {
+  return (await (await atlas.call('GET', `/v1/webhooks/${id}`)).json()) as WebhookResource;
+}
+
+/** Waits until the webhook has so many deliveries in the state, and answers them. */
+export function deliveriesIn(
+  atlas: TestApp,
+  webhookId: string,
+  state: DeliveryResource['state'],
+  count: number,
+): Promise<readonly DeliveryResource[]> {
+  return until(async () => {
+    const found = await listDeliveries(atlas, webhookId, `?state=${state}&limit=200`);
+    return found.length >= count && found;
+  });
+}
+
+/** Waits until what is asked for is so, by asking again. */
+export async function until<T>(ask: () => Promise<T | null | undefined | false>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    await Bun.sleep(10);
+  }
+}
