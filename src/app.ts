@@ -11,7 +11,7 @@ import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
 import { type Admission, beginWork, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
-import { RedFigures } from './envelope/red-figures.ts';
+import { RedFigures } from './envelope/red-stats.ts';
 import { requestId } from './envelope/request-id.ts';
 import { securityHeaders } from './envelope/security-headers.ts';
 import { closeUnread } from './envelope/unread-body.ts';

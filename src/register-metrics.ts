@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Deps } from './deps.ts';
-import type { RedFigures } from './envelope/red-figures.ts';
+import type { RedFigures } from './envelope/red-stats.ts';
 import { registerCacheMetrics } from './instrumentation/cache-metrics.ts';
 import { registerDependencyMetrics } from './instrumentation/dependency-metrics.ts';
 import { registerConsumerMetrics, registerRelayMetrics } from './instrumentation/event-metrics.ts';

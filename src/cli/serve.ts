@@ -16,9 +16,9 @@ import { ALL_SCOPES } from '../features/identity/keys/domain.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
 import { createServices, type Services } from '../services.ts';
-import { announcement } from './announcement.ts';
 import { fail } from './output.ts';
 import { seed } from './seed.ts';
+import { announcement } from './startup-banner.ts';
 
 // The supervisor itself asks the database only at the start.
 const SUPERVISOR_CONNECTIONS = 2;

@@ -2,7 +2,7 @@ import { AggregatorRegistry, type Registry } from 'prom-client';
 import type { MetricSnapshot } from './merge-metrics.ts';
 import type { FromWorker } from './messages.ts';
 import type { Supervisor } from './supervisor.ts';
-import type { WorkerLife } from './worker-life.ts';
+import type { WorkerLife } from './worker-incarnation.ts';
 
 const COLLECT_MAX_MS = 500;
 

@@ -1,9 +1,9 @@
 import type { Logger } from '../instrumentation/logger.ts';
-import { ClusterFigures } from './cluster-figures.ts';
+import { ClusterFigures } from './cluster-stats.ts';
 import { type FromWorker, HEARTBEAT_MS } from './messages.ts';
 import { CrashLoop, RestartPolicy } from './restart-policy.ts';
 import { type ShareChange, Shares } from './shares.ts';
-import { type WorkerCommand, WorkerLife } from './worker-life.ts';
+import { type WorkerCommand, WorkerLife } from './worker-incarnation.ts';
 
 /** How a supervisor keeps its workers. Times are in milliseconds. */
 export interface SupervisorOptions {

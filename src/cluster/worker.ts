@@ -7,7 +7,7 @@ import { BackgroundLoops } from '../resilience/background-loops.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
 import { FIGURES_MS, type FromSupervisor, HEARTBEAT_MS, type WorkerStatus } from './messages.ts';
-import { RefusalWatch } from './refusal-watch.ts';
+import { RefusalWatch } from './refusal-monitor.ts';
 import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
 
 // Long enough for a request that was sent before the signal to be read.

@@ -1,5 +1,5 @@
 import type { Exchange, Middleware } from './exchange.ts';
-import type { RedFigures } from './red-figures.ts';
+import type { RedFigures } from './red-stats.ts';
 
 /** Told of every answer, after it was counted. Meant for logs of requests, which are off by default. */
 export type Observe = (exchange: Exchange, status: number, durationMs: number) => void;

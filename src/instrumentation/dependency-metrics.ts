@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { CALL_OUTCOMES } from '../resilience/call-figures.ts';
+import { CALL_OUTCOMES } from '../resilience/call-stats.ts';
 import type { BreakerState } from '../resilience/circuit-breaker.ts';
 import type { Dependency, DependencyFigures } from '../resilience/dependency.ts';
 import { histogramSamples, registerFigures } from './metrics.ts';

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
 import { queryFigures } from '../adapters/postgres/postgres.ts';
-import type { RedFigures } from '../envelope/red-figures.ts';
+import type { RedFigures } from '../envelope/red-stats.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 
 /** Counts of the group commit, as the ledger keeps them. */

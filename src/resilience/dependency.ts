@@ -2,12 +2,12 @@ import { type Attributes, type Span, SpanKind, SpanStatusCode, trace } from '@op
 import { sleep } from '../utils/sleep.ts';
 import { AdaptiveTimeout, CallTimeout } from './adaptive-timeout.ts';
 import { Bulkhead, BulkheadFull, type Tier } from './bulkhead.ts';
-import { CallFigures } from './call-figures.ts';
+import { CallFigures } from './call-stats.ts';
 import { type RunningWork, startWork } from './cancellable-work.ts';
 import { BreakerOpen, type BreakerState, CircuitBreaker, type Pass } from './circuit-breaker.ts';
+import { Watch } from './health-monitor.ts';
 import { Probe } from './probe.ts';
 import { backoffMs, RetryBudget } from './retry.ts';
-import { Watch } from './watch.ts';
 
 /** How a dependency is called. */
 export interface DependencyOptions {

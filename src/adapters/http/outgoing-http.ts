@@ -2,9 +2,9 @@ import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import { AtlasError } from '../../errors.ts';
-import { type AnswerHead, readAnswerHead } from '../../utils/answer-head.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { isPublicAddress } from '../../utils/public-address.ts';
+import { type AnswerHead, readAnswerHead } from '../../utils/response-head.ts';
 
 /** Why a request that Atlas sends to others got no answer. */
 export type OutgoingFailure =

@@ -1,4 +1,4 @@
-import { HOLD_PATH } from '../servers/overload-figures.ts';
+import { HOLD_PATH } from '../servers/overload-stats.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { type Load, load } from '../support/oha.ts';
 import { progress } from '../support/progress.ts';

@@ -1,4 +1,4 @@
-import { FIGURES_PATH, FIXED_LIMIT, type OverloadFigures } from '../servers/overload-figures.ts';
+import { FIGURES_PATH, FIXED_LIMIT, type OverloadFigures } from '../servers/overload-stats.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { SERVER_CORE } from '../support/oha.ts';
 import { inRepository, type Server, startServer } from '../support/processes.ts';

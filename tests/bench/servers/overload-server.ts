@@ -6,8 +6,8 @@ import { createEnvelope } from '../../../src/envelope/envelope.ts';
 import type { Exchange, Middleware, Tier } from '../../../src/envelope/exchange.ts';
 import type { RouteTable } from '../../../src/http/route.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
-import { FIGURES_PATH, FIXED_LIMIT, HOLD_PATH, type OverloadFigures } from './overload-figures.ts';
 import { Slots } from './overload-slots.ts';
+import { FIGURES_PATH, FIXED_LIMIT, HOLD_PATH, type OverloadFigures } from './overload-stats.ts';
 
 const SLOTS = 20;
 const SLOT_MS = 20;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import net from 'node:net';
 import { OutgoingHttp, type OutgoingHttpOptions } from '../../../src/adapters/http/outgoing-http.ts';
-import { HEAD_SIZE_BYTES_MAX } from '../../../src/utils/answer-head.ts';
+import { HEAD_SIZE_BYTES_MAX } from '../../../src/utils/response-head.ts';
 import { canCertify, certify, type TestCertificate } from '../../support/certificates.ts';
 
 const NAME = 'hooks.example.com';

@@ -6,7 +6,7 @@ import { errors } from '../../../src/envelope/errors.ts';
 import type { Exchange, FetchHandler, Middleware } from '../../../src/envelope/exchange.ts';
 import { loadShedding } from '../../../src/envelope/load-shedding.ts';
 import { metrics } from '../../../src/envelope/metrics.ts';
-import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import { RedFigures } from '../../../src/envelope/red-stats.ts';
 import { requestId } from '../../../src/envelope/request-id.ts';
 import { securityHeaders } from '../../../src/envelope/security-headers.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exchange } from '../../../src/envelope/exchange.ts';
 import { metrics } from '../../../src/envelope/metrics.ts';
-import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import { RedFigures } from '../../../src/envelope/red-stats.ts';
 import { exchangeOf, now, pendingResponse, routeOf } from '../../support/exchange.ts';
 
 const routes = [routeOf({ index: 0, pattern: '/a' }), routeOf({ index: 1, pattern: '/b' })];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
 import { queryFigures } from '../../../src/adapters/postgres/postgres.ts';
-import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import { RedFigures } from '../../../src/envelope/red-stats.ts';
 import {
   createMetrics,
   registerDatabaseMetrics,

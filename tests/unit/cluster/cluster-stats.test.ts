@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { ClusterFigures } from '../../../src/cluster/cluster-figures.ts';
+import { ClusterFigures } from '../../../src/cluster/cluster-stats.ts';
 import type { MetricSnapshot } from '../../../src/cluster/merge-metrics.ts';
 
 function figuresOf(count: number, inFlight = 0): MetricSnapshot[] {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { announcement } from '../../../src/cli/announcement.ts';
+import { announcement } from '../../../src/cli/startup-banner.ts';
 import { loadConfig } from '../../../src/config.ts';
 
 function announced(

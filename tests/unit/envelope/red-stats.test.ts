@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { RedFigures } from '../../../src/envelope/red-figures.ts';
+import { RedFigures } from '../../../src/envelope/red-stats.ts';
 import { routeOf } from '../../support/exchange.ts';
 
 const routes = [routeOf({ index: 0, pattern: '/a' }), routeOf({ index: 1, pattern: '/b' })];

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { RefusalWatch } from '../../../src/cluster/refusal-watch.ts';
+import { RefusalWatch } from '../../../src/cluster/refusal-monitor.ts';
 
 /** Counters as admission has them: of two tiers, so that the same reason comes twice. */
 const counts = (permits: number, priority = 0, admitted = 0) => [

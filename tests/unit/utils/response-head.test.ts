@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { HEAD_SIZE_BYTES_MAX, readAnswerHead } from '../../../src/utils/answer-head.ts';
+import { HEAD_SIZE_BYTES_MAX, readAnswerHead } from '../../../src/utils/response-head.ts';
 
 const ANSWER = 'HTTP/1.1 503 Service Unavailable\r\nServer: x\r\nretry-after:  120 \r\n\r\nbody\r\n\r\n';
 
