@@ -11,7 +11,7 @@ import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
 import { type Admission, beginWork, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
-import { RedFigures } from './envelope/red-stats.ts';
+import { RedStats } from './envelope/red-stats.ts';
 import { requestId } from './envelope/request-id.ts';
 import { securityHeaders } from './envelope/security-headers.ts';
 import { closeUnread } from './envelope/unread-body.ts';
@@ -59,7 +59,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const routes = new RouteTable(app);
 
   mountHealth(routes, services.health, { version: VERSION, environment: config.ENVIRONMENT }, () =>
-    deps.permits.figures(),
+    deps.permits.stats(),
   );
   if (config.PROMETHEUS_ENABLED) mountMetrics(routes, registry, deps.scrapeCluster);
   if (config.DOCS_ENABLED) {
@@ -85,7 +85,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   app.onError((error, c) => toProblem(error, c.env));
   app.notFound(notFound(resolved, toProblem));
 
-  const figures = new RedFigures(resolved.all);
+  const stats = new RedStats(resolved.all);
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
@@ -95,9 +95,9 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
   });
-  registerMetrics(registry, { deps, services, http: figures, admission });
+  registerMetrics(registry, { deps, services, http: stats, admission });
 
-  const layers = pipeline(deps, services, toProblem, figures, admission);
+  const layers = pipeline(deps, services, toProblem, stats, admission);
   const fetch = createEnvelope(layers, (request, exchange) => app.fetch(request, exchange), resolved.resolve);
   return { ...services, app, fetch, layers, routes: routes.facts, resolved, registry, admission };
 }
@@ -109,14 +109,14 @@ function pipeline(
   { config, logger }: Deps,
   { keys }: Services,
   toProblem: ToProblem,
-  figures: RedFigures,
+  stats: RedStats,
   admission: Admission,
 ): Middleware[] {
   return [
     requestId(),
     securityHeaders(config.ENVIRONMENT === 'production'),
     // Outside the deadline and the errors, so that a 504 and a refusal are counted like any other answer.
-    metrics(figures, requestLog(logger)),
+    metrics(stats, requestLog(logger)),
     // Outside the errors, so that a page of an allowed origin can read a problem.
     cors(config.CORS_ALLOWED_ORIGINS),
     closeUnread(),

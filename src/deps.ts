@@ -60,7 +60,7 @@ export interface Deps {
 }
 
 /** What a worker is among those that share what the configuration grants to the host. */
-export interface Place {
+export interface WorkerContext {
   readonly workers: number;
   /** Unlike that of any other worker's life, on any host. */
   readonly workerId: string;
@@ -71,7 +71,7 @@ export interface Place {
 /** How a process wants its dependencies. Without a place it has everything for itself. */
 export interface DepsOptions {
   readonly onProgress?: (text: string) => void;
-  readonly place?: Place;
+  readonly place?: WorkerContext;
   /** Connections to PostgreSQL, where it needs fewer than it may have. */
   readonly connectionsMax?: number;
 }
@@ -159,7 +159,7 @@ function openEventLog(config: Config, logger: Logger, sql: Sql): EventLog {
 }
 
 /** Leases of the cluster where there is Redis, else the share that the supervisor gives: nothing until it does. */
-function openPermits(config: Config, place: Place | undefined, redis: Redis | null): PermitSource {
+function openPermits(config: Config, place: WorkerContext | undefined, redis: Redis | null): PermitSource {
   const cap = config.LOAD_SHEDDING_MAX_CONCURRENT;
   if (!place) return new StaticShare(cap, 1, cap);
   if (!redis) return new StaticShare(cap, place.workers, 0);
@@ -173,7 +173,7 @@ function openPermits(config: Config, place: Place | undefined, redis: Redis | nu
 }
 
 /** A cache that all workers share where there is Redis, and a connection left beside that of the permits. */
-function openCache(config: Config, logger: Logger, place: Place | undefined): Cache {
+function openCache(config: Config, logger: Logger, place: WorkerContext | undefined): Cache {
   const connections = Math.floor(config.REDIS_MAX_CONNECTIONS / (place?.workers ?? 1));
   if (!place || !config.REDIS_URL || connections < 2)
     return new MemoryCache({ entriesMax: CACHE_ENTRIES_MAX, sizeBytesMax: CACHE_BYTES_MAX });

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Deps } from './deps.ts';
-import type { RedFigures } from './envelope/red-stats.ts';
+import type { RedStats } from './envelope/red-stats.ts';
 import { registerCacheMetrics } from './instrumentation/cache-metrics.ts';
 import { registerDependencyMetrics } from './instrumentation/dependency-metrics.ts';
 import { registerConsumerMetrics, registerRelayMetrics } from './instrumentation/event-metrics.ts';
@@ -16,29 +16,29 @@ import { registerWebhookMetrics } from './instrumentation/webhook-metrics.ts';
 import type { Services } from './services.ts';
 import type { AdmissionControl } from './shedding/admission.ts';
 
-/** What keeps figures. They are read when they are asked for, and nothing is counted twice. */
+/** What keeps stats. They are read when they are asked for, and nothing is counted twice. */
 export interface Metered {
   readonly deps: Deps;
   readonly services: Services;
-  readonly http: RedFigures;
+  readonly http: RedStats;
   readonly admission: AdmissionControl;
 }
 
-/** Has `/metrics` print the figures of every part. */
+/** Has `/metrics` print the stats of every part. */
 export function registerMetrics(registry: Registry, { deps, services, http, admission }: Metered): void {
   registerHttpMetrics(registry, http);
   registerSheddingMetrics(
     registry,
-    () => admission.figures(),
-    () => deps.permits.figures(),
+    () => admission.stats(),
+    () => deps.permits.stats(),
   );
-  registerLedgerMetrics(registry, () => services.groupCommit.figures());
+  registerLedgerMetrics(registry, () => services.groupCommit.stats());
   registerDatabaseMetrics(registry, deps.connectionsMax);
   registerDependencyMetrics(registry, deps.dependencies);
-  registerRelayMetrics(registry, services.relayFigures);
-  registerConsumerMetrics(registry, () => deps.events.consumer.figures());
+  registerRelayMetrics(registry, services.relayStats);
+  registerConsumerMetrics(registry, () => deps.events.consumer.stats());
   registerCacheMetrics(registry, deps.cache, services.caches);
-  registerFileMetrics(registry, services.files.figures);
-  registerStreamMetrics(registry, () => services.streams.figures());
-  registerWebhookMetrics(registry, () => services.sendingFigures());
+  registerFileMetrics(registry, services.files.stats);
+  registerStreamMetrics(registry, () => services.streams.stats());
+  registerWebhookMetrics(registry, () => services.sendingStats());
 }

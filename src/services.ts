@@ -158,10 +158,10 @@ export function createServices({
     files,
     webhooks,
     deliveries: createDeliveryService(deliveryRepository, webhooks),
-    sendingFigures: () => deliverySender.figures(),
+    sendingStats: () => deliverySender.stats(),
     health: createHealthService(redisProbe ? [...probes, redisProbe] : probes, lifecycle, isMigrated),
     relay: createRelayService(relayRepository, events.ends, ENDS_TIMEOUT_MS),
-    relayFigures: () => relay.figures(),
+    relayStats: () => relay.stats(),
     groupCommit,
     /** What reads through the cache. */
     caches: [transferCache, fileCache],

@@ -26,7 +26,7 @@ export function addFilesCommand(program: Command): void {
       withServices(async (services) => {
         await services.files.settle();
         await services.files.sweep();
-        const { expired, deleted, orphans, aborted } = services.files.figures.reconciled;
+        const { expired, deleted, orphans, aborted } = services.files.stats.reconciled;
         console.log(
           table(
             ['what', 'count'],

@@ -18,7 +18,7 @@ import { createLogger, type Logger } from '../instrumentation/logger.ts';
 import { createServices, type Services } from '../services.ts';
 import { fail } from './output.ts';
 import { seed } from './seed.ts';
-import { announcement } from './startup-banner.ts';
+import { startupBanner } from './startup-banner.ts';
 
 // The supervisor itself asks the database only at the start.
 const SUPERVISOR_CONNECTIONS = 2;
@@ -54,7 +54,7 @@ async function serve(): Promise<void> {
     migrateRequests();
     const supervisor = createSupervisor(config, logger, deps, port, closing);
     stopOnSignal(supervisor, logger, closing);
-    serveFigures(supervisor, config, logger, port, closing);
+    serveStats(supervisor, config, logger, port, closing);
     if (!(await supervisor.start())) return;
     // Last, so that a start that fails does not make a key that nobody sees.
     const token = await makeFirstKey(services, config);
@@ -62,9 +62,9 @@ async function serve(): Promise<void> {
     // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
     process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
     process.on('exit', askForRestart);
-    const modes = supervisor.lives.flatMap(({ status }) => status?.mode ?? []);
+    const modes = supervisor.incarnations.flatMap(({ status }) => status?.mode ?? []);
     // Whoever reads it may send a signal at once. The key goes to the terminal here, and never through the logger.
-    process.stdout.write(announcement({ config, databaseMode: deps.databaseMode, port, token, modes }));
+    process.stdout.write(startupBanner({ config, databaseMode: deps.databaseMode, port, token, modes }));
   } catch (error) {
     await closeAll(closing);
     throw error;
@@ -125,7 +125,7 @@ function recordProcesses(
 }
 
 /** What the supervisor tells: metrics to its workers, its status to `atlas status`. */
-function serveFigures(
+function serveStats(
   supervisor: Supervisor,
   config: Config,
   logger: Logger,
@@ -134,7 +134,7 @@ function serveFigures(
 ): void {
   const metrics = createClusterMetrics(() => ({
     restarts: supervisor.restarts,
-    workers: supervisor.lives.map(({ slot, state, status }) => ({
+    workers: supervisor.incarnations.map(({ slot, state, status }) => ({
       slot,
       state,
       inFlight: status?.inFlight ?? 0,

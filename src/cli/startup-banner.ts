@@ -17,7 +17,7 @@ export interface Started {
 }
 
 /** The text that ends a start: what runs where, and a first request to paste into a shell. */
-export function announcement({ config, databaseMode, port, token, modes }: Started): string {
+export function startupBanner({ config, databaseMode, port, token, modes }: Started): string {
   const url = baseUrl(config.API_HOST, port);
   const lines = [
     '',

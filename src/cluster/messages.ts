@@ -4,7 +4,7 @@ import type { MetricSnapshot } from './merge-metrics.ts';
 export interface WorkerStatus {
   readonly pid: number;
   readonly slot: number;
-  readonly life: number;
+  readonly incarnation: number;
   /** Requests that hold a permit, and how many may. */
   readonly inFlight: number;
   readonly limit: number;
@@ -41,7 +41,7 @@ export type FromWorker =
       readonly accepting: boolean;
     }
   /** All its metrics, once a second and when asked (`id`). */
-  | { readonly kind: 'figures'; readonly id: number | null; readonly figures: MetricSnapshot[] }
+  | { readonly kind: 'stats'; readonly id: number | null; readonly stats: MetricSnapshot[] }
   /** Somebody asks this worker for the metrics of the cluster. */
   | { readonly kind: 'scrape'; readonly id: number }
   | { readonly kind: 'exit-reported'; readonly workerId: string }
@@ -65,13 +65,13 @@ export type FromSupervisor =
 /** How often a worker tells its status. */
 export const HEARTBEAT_MS = 250;
 /** How often it also tells its metrics: a worker that is killed takes at most this much of its counts with it. */
-export const FIGURES_MS = 1000;
+export const STATS_MS = 1000;
 
 /** What a worker process finds in its environment. */
 export const WORKER_ENVIRONMENT = {
   id: 'ATLAS_WORKER_ID',
   slot: 'ATLAS_WORKER_SLOT',
-  life: 'ATLAS_WORKER_LIFE',
+  incarnation: 'ATLAS_WORKER_INCARNATION',
   workers: 'ATLAS_WORKERS',
   databaseMode: 'ATLAS_DATABASE_MODE',
 } as const;

@@ -1,4 +1,4 @@
-/** One of the counters of admission: see `AdmissionFigures`. */
+/** One of the counters of admission: see `AdmissionStats`. */
 export interface DecisionCount {
   readonly decision: string;
   readonly count: number;
@@ -13,7 +13,7 @@ const TOLD_EVERY_MS = 10_000;
  * Makes a rate and an occasional line of the log out of the counters of refused requests. An overload refuses thousands
  * a second: a line for each would cost more than the refusal. Times are milliseconds of the monotonic clock.
  */
-export class RefusalWatch {
+export class RefusalMonitor {
   #samples: { readonly atMs: number; readonly refused: number }[] = [];
   #told: Readonly<Record<string, number>> = {};
   #toldMs = Number.NEGATIVE_INFINITY;

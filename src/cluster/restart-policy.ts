@@ -9,7 +9,7 @@ const DEATHS_WINDOW_MS = 60_000;
 export class RestartPolicy {
   #deaths = 0;
 
-  /** The wait after a life of this length. A life of 60 s shows that the worker can live, and starts over. */
+  /** Returns the delay after an incarnation of this length. One that lasted 60 s resets the backoff. */
   delayMs(lifeMs: number): number {
     if (lifeMs >= STEADY_MS) this.#deaths = 0;
     const delayMs = this.#deaths === 0 ? 0 : Math.min(DELAY_MAX_MS, DELAY_MIN_MS * 2 ** (this.#deaths - 1));

@@ -1,7 +1,7 @@
 /** A share that a worker must be told. Infinity: nothing but its lease bounds it. */
 export interface ShareChange {
   readonly slot: number;
-  readonly life: number;
+  readonly incarnation: number;
   readonly permits: number;
 }
 
@@ -15,7 +15,7 @@ export interface ShareReport {
 }
 
 interface Holder {
-  readonly life: number;
+  readonly incarnation: number;
   /** The share it has applied, as far as is known, and after it those that it was told since. */
   shares: number[];
   /** How many of the shares that it was told it has applied. */
@@ -49,14 +49,14 @@ export class Shares {
   }
 
   /** A worker has come, which holds nothing before it is told. */
-  join(slot: number, life: number): ShareChange[] {
-    this.#slots[slot]!.push({ life, shares: [0], applied: 0, inFlight: 0, accepting: true });
+  join(slot: number, incarnation: number): ShareChange[] {
+    this.#slots[slot]!.push({ incarnation, shares: [0], applied: 0, inFlight: 0, accepting: true });
     return this.#settle(slot);
   }
 
   /** A worker said what it has applied and what it has in flight. */
-  report(slot: number, life: number, { applied, inFlight, accepting }: ShareReport): ShareChange[] {
-    const holder = this.#slots[slot]!.find((known) => known.life === life);
+  report(slot: number, incarnation: number, { applied, inFlight, accepting }: ShareReport): ShareChange[] {
+    const holder = this.#slots[slot]!.find((known) => known.incarnation === incarnation);
     if (!holder) return [];
     holder.shares.splice(0, applied - holder.applied);
     holder.applied = applied;
@@ -66,8 +66,8 @@ export class Shares {
   }
 
   /** A worker is gone, and nothing of it is in flight. */
-  leave(slot: number, life: number): ShareChange[] {
-    this.#slots[slot] = this.#slots[slot]!.filter((known) => known.life !== life);
+  leave(slot: number, incarnation: number): ShareChange[] {
+    this.#slots[slot] = this.#slots[slot]!.filter((known) => known.incarnation !== incarnation);
     return this.#settle(slot);
   }
 
@@ -78,7 +78,7 @@ export class Shares {
     const tell = (holder: Holder, permits: number) => {
       if (holder.shares.at(-1) === permits) return;
       holder.shares.push(permits);
-      changes.push({ slot, life: holder.life, permits });
+      changes.push({ slot, incarnation: holder.incarnation, permits });
     };
     let free = whole;
     for (const [index, holder] of holders.entries()) {

@@ -83,12 +83,12 @@ export function statusOf(
     port,
     uptimeSeconds: seconds(startedMs),
     cap,
-    slots: slots.flatMap(({ index: slot, lives, restarts }): SlotStatus[] => {
-      if (lives.length === 0) {
+    slots: slots.flatMap(({ index: slot, incarnations, restarts }): SlotStatus[] => {
+      if (incarnations.length === 0) {
         const none = { worker: null, heartbeatAgeSeconds: null };
         return [{ slot, state: 'waiting', uptimeSeconds: 0, restarts, ...none }];
       }
-      return lives.map(({ state, startedMs: bornMs, status, heartbeatMs }) => ({
+      return incarnations.map(({ state, startedMs: bornMs, status, heartbeatMs }) => ({
         slot,
         state: state === 'gone' ? 'waiting' : state,
         uptimeSeconds: seconds(bornMs),

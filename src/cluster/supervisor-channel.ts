@@ -8,14 +8,14 @@ const SCRAPES_MAX = 64;
 export interface WorkerIdentity {
   readonly workerId: string;
   readonly slot: number;
-  readonly life: number;
+  readonly incarnation: number;
   readonly workers: number;
   readonly databaseMode: 'embedded' | 'connected';
 }
 
 /** Reads who this worker is. Throws an Error where no supervisor has started the process. */
 export function readIdentity(environment: Readonly<Record<string, string | undefined>>): WorkerIdentity {
-  const { id, slot, life, workers, databaseMode } = WORKER_ENVIRONMENT;
+  const { id, slot, incarnation, workers, databaseMode } = WORKER_ENVIRONMENT;
   if (!process.send || !environment[id]) {
     throw new Error(
       'A worker does not run alone.\n  why:  its supervisor gives it its share, its place and its end\n  do:   run atlas serve; API_WORKERS says how many workers it starts',
@@ -24,7 +24,7 @@ export function readIdentity(environment: Readonly<Record<string, string | undef
   return {
     workerId: environment[id],
     slot: Number(environment[slot]),
-    life: Number(environment[life]),
+    incarnation: Number(environment[incarnation]),
     workers: Number(environment[workers]),
     databaseMode: environment[databaseMode] === 'embedded' ? 'embedded' : 'connected',
   };
@@ -91,7 +91,7 @@ export class SupervisorChannel {
   }
 }
 
-/** This worker's own figures instead would look like counters that have fallen. */
+/** This worker's own stats instead would look like counters that have fallen. */
 function unanswered(): AtlasError {
   return new AtlasError('dependency_unavailable', 'The supervisor of this worker does not answer.', {
     retryAfterSeconds: 1,

@@ -1,9 +1,9 @@
 import type { Logger } from '../instrumentation/logger.ts';
-import { ClusterFigures } from './cluster-stats.ts';
+import { ClusterStats } from './cluster-stats.ts';
 import { type FromWorker, HEARTBEAT_MS } from './messages.ts';
 import { CrashLoop, RestartPolicy } from './restart-policy.ts';
 import { type ShareChange, Shares } from './shares.ts';
-import { type WorkerCommand, WorkerLife } from './worker-incarnation.ts';
+import { type WorkerCommand, WorkerIncarnation } from './worker-incarnation.ts';
 
 /** How a supervisor keeps its workers. Times are in milliseconds. */
 export interface SupervisorOptions {
@@ -35,7 +35,7 @@ export interface Slot {
   readonly index: number;
   readonly policy: RestartPolicy;
   /** Oldest first. More than one only while a worker is replaced. */
-  lives: WorkerLife[];
+  incarnations: WorkerIncarnation[];
   livesStarted: number;
   restarts: number;
   timer: Timer | null;
@@ -54,9 +54,9 @@ const EXIT_REPORT_MS = 1000;
 export class Supervisor {
   readonly slots: readonly Slot[];
   readonly restarts: Record<RestartReason, number> = { crashed: 0, silent: 0, replaced: 0 };
-  readonly figures: ClusterFigures;
+  readonly stats: ClusterStats;
   /** Told of every message, after the supervisor itself. */
-  onMessage: (life: WorkerLife, message: FromWorker) => void = () => {};
+  onMessage: (incarnation: WorkerIncarnation, message: FromWorker) => void = () => {};
   readonly #options: SupervisorOptions;
   readonly #logger: Logger;
   readonly #shares: Shares;
@@ -65,7 +65,7 @@ export class Supervisor {
   readonly #timers: Timer[];
   #lookedMs = performance.now();
   #stopping = false;
-  #jobsLife: WorkerLife | null = null;
+  #jobsIncarnation: WorkerIncarnation | null = null;
   #rolling: Promise<void> | null = null;
   #rollAgain = false;
 
@@ -74,11 +74,11 @@ export class Supervisor {
     this.#logger = options.logger;
     this.#crashLoop = new CrashLoop(options.workers);
     this.#shares = new Shares(options.cap, options.workers, options.capBounded);
-    this.figures = new ClusterFigures(options.workers);
+    this.stats = new ClusterStats(options.workers);
     this.slots = Array.from({ length: options.workers }, (_, index) => ({
       index,
       policy: new RestartPolicy(),
-      lives: [],
+      incarnations: [],
       livesStarted: 0,
       restarts: 0,
       timer: null,
@@ -89,9 +89,9 @@ export class Supervisor {
     ];
   }
 
-  /** Every worker that lives now. */
-  get lives(): WorkerLife[] {
-    return this.slots.flatMap(({ lives }) => lives);
+  /** Every worker that is alive now. */
+  get incarnations(): WorkerIncarnation[] {
+    return this.slots.flatMap(({ incarnations }) => incarnations);
   }
 
   /** Starts a worker in every slot. Answers true when each had one ready, and false when it was stopped before. */
@@ -101,31 +101,31 @@ export class Supervisor {
   }
 
   async #untilReady(slot: Slot): Promise<void> {
-    for (let life = this.#startLife(slot); !(await life.ready) && !this.#stopping; ) {
-      const next = slot.lives.at(-1);
-      if (next) life = next;
+    for (let incarnation = this.#startIncarnation(slot); !(await incarnation.ready) && !this.#stopping; ) {
+      const next = slot.incarnations.at(-1);
+      if (next) incarnation = next;
       else await Bun.sleep(HEARTBEAT_MS);
     }
   }
 
-  #startLife(slot: Slot): WorkerLife {
+  #startIncarnation(slot: Slot): WorkerIncarnation {
     const number = ++slot.livesStarted;
     const id = `${this.#options.idPrefix}-${slot.index}-${number}`;
-    const life = new WorkerLife(slot.index, number, id, this.#options.start, {
+    const incarnation = new WorkerIncarnation(slot.index, number, id, this.#options.start, {
       onMessage: (from, message) => this.#hear(from, message),
       onExit: (gone) => this.#bury(gone),
     });
-    slot.lives.push(life);
+    slot.incarnations.push(incarnation);
     this.#tellProcesses();
-    return life;
+    return incarnation;
   }
 
   #tellProcesses(): void {
-    this.#options.onProcesses?.(this.lives.flatMap(({ pid }) => pid ?? []));
+    this.#options.onProcesses?.(this.incarnations.flatMap(({ pid }) => pid ?? []));
   }
 
-  #hear(life: WorkerLife, message: FromWorker): void {
-    const { slot, number } = life;
+  #hear(incarnation: WorkerIncarnation, message: FromWorker): void {
+    const { slot, number } = incarnation;
     if (message.kind === 'booted') this.#tellShares(this.#shares.join(slot, number));
     else if (message.kind === 'ready') {
       this.#crashLoop.ready();
@@ -134,40 +134,40 @@ export class Supervisor {
       const { sharesApplied: applied, accepting, status } = message;
       const { inFlight } = status;
       this.#tellShares(this.#shares.report(slot, number, { applied, inFlight, accepting }));
-    } else if (message.kind === 'figures') this.figures.record(slot, number, message.figures);
+    } else if (message.kind === 'stats') this.stats.record(slot, number, message.stats);
     else if (message.kind === 'exit-reported') this.#exitsPending.delete(message.workerId);
-    else if (message.kind === 'drained') life.send({ kind: 'leave' });
-    this.onMessage(life, message);
+    else if (message.kind === 'drained') incarnation.send({ kind: 'leave' });
+    this.onMessage(incarnation, message);
   }
 
   #tellShares(changes: readonly ShareChange[]): void {
-    for (const { slot, life, permits } of changes) {
-      const holder = this.slots[slot]!.lives.find(({ number }) => number === life);
+    for (const { slot, incarnation, permits } of changes) {
+      const holder = this.slots[slot]!.incarnations.find(({ number }) => number === incarnation);
       holder?.send({ kind: 'share', permits: Number.isFinite(permits) ? permits : null });
     }
   }
 
-  #bury(life: WorkerLife): void {
-    const slot = this.slots[life.slot]!;
-    slot.lives = slot.lives.filter((known) => known !== life);
+  #bury(incarnation: WorkerIncarnation): void {
+    const slot = this.slots[incarnation.slot]!;
+    slot.incarnations = slot.incarnations.filter((known) => known !== incarnation);
     this.#tellProcesses();
-    this.figures.depart(life.slot, life.number);
-    this.#tellShares(this.#shares.leave(life.slot, life.number));
-    this.#exitsPending.add(life.workerId);
+    this.stats.depart(incarnation.slot, incarnation.number);
+    this.#tellShares(this.#shares.leave(incarnation.slot, incarnation.number));
+    this.#exitsPending.add(incarnation.workerId);
     if (this.#exitsPending.size > EXITS_PENDING_MAX)
       this.#exitsPending.delete(this.#exitsPending.values().next().value!);
     if (this.#stopping) return;
     this.#reportExits();
     this.#assignJobs();
-    if (slot.lives.some(({ state }) => state !== 'draining')) return;
-    this.#restart(slot, life);
+    if (slot.incarnations.some(({ state }) => state !== 'draining')) return;
+    this.#restart(slot, incarnation);
   }
 
-  /** Starts the next life of a slot whose last one died, unless that has become pointless. */
-  #restart(slot: Slot, died: WorkerLife): void {
+  /** Starts the next incarnation of a slot whose last one died, unless that has become pointless. */
+  #restart(slot: Slot, died: WorkerIncarnation): void {
     this.restarts[died.killedFor === 'silence' ? 'silent' : 'crashed']++;
     slot.restarts++;
-    const noneReady = this.lives.every(({ state }) => state !== 'ready');
+    const noneReady = this.incarnations.every(({ state }) => state !== 'ready');
     if (!died.wasReady && this.#crashLoop.died(performance.now()) && noneReady) {
       this.#giveUp(died);
       return;
@@ -175,13 +175,13 @@ export class Supervisor {
     const delayMs = slot.policy.delayMs(performance.now() - died.startedMs);
     this.#logger.warn({ slot: slot.index, pid: died.pid, delayMs }, `a worker is gone: ${died.ending}`);
     slot.timer = setTimeout(() => {
-      if (!this.#stopping) this.#startLife(slot);
+      if (!this.#stopping) this.#startIncarnation(slot);
     }, delayMs);
   }
 
-  #giveUp(last: WorkerLife): void {
+  #giveUp(last: WorkerIncarnation): void {
     this.#end();
-    for (const life of this.lives) life.kill();
+    for (const incarnation of this.incarnations) incarnation.kill();
     this.#options.onCrashLoop(
       new Error(
         `Atlas cannot keep a worker alive.\n  why:  more than ${this.#crashLoop.deathsMax} ended within 60 s and none was ready; the last one ${last.ending}\n  do:   read what they wrote above, correct it, and start again`,
@@ -189,34 +189,34 @@ export class Supervisor {
     );
   }
 
-  /** Ends what has fallen silent, and what speaks but does not become ready; `#bury` starts the next life. */
+  /** Ends what has fallen silent, and what speaks but does not become ready; `#bury` starts the next incarnation. */
   #look(): void {
     const nowMs = performance.now();
     const sinceMs = nowMs - this.#lookedMs;
     this.#lookedMs = nowMs;
     const { silenceMaxMs = SILENCE_MAX_MS, startMaxMs = START_MAX_MS } = this.#options;
-    for (const life of this.lives) {
-      const { slot, pid } = life;
-      const isSilent = life.isSilent(sinceMs, life.status === null ? startMaxMs : silenceMaxMs);
-      const isLate = life.isLate(sinceMs, startMaxMs);
-      if (life.killedFor !== null || !(isSilent || isLate)) continue;
+    for (const incarnation of this.incarnations) {
+      const { slot, pid } = incarnation;
+      const isSilent = incarnation.isSilent(sinceMs, incarnation.status === null ? startMaxMs : silenceMaxMs);
+      const isLate = incarnation.isLate(sinceMs, startMaxMs);
+      if (incarnation.killedFor !== null || !(isSilent || isLate)) continue;
       if (isSilent) this.#logger.warn({ slot, pid }, 'a worker has fallen silent and is ended');
       else this.#logger.warn({ slot, pid }, 'a worker does not become ready and is ended');
-      life.kill(isSilent ? 'silence' : 'overtime');
+      incarnation.kill(isSilent ? 'silence' : 'overtime');
     }
   }
 
   /** What only one worker of the host must do is done by the one in the lowest slot that is ready. */
   #assignJobs(): void {
-    const chosen = this.lives.find(({ state }) => state === 'ready') ?? null;
-    if (chosen === this.#jobsLife) return;
-    this.#jobsLife?.send({ kind: 'jobs', run: false });
-    this.#jobsLife = chosen;
+    const chosen = this.incarnations.find(({ state }) => state === 'ready') ?? null;
+    if (chosen === this.#jobsIncarnation) return;
+    this.#jobsIncarnation?.send({ kind: 'jobs', run: false });
+    this.#jobsIncarnation = chosen;
     chosen?.send({ kind: 'jobs', run: true });
   }
 
   #reportExits(): void {
-    const reporter = this.lives.find(({ state }) => state === 'ready');
+    const reporter = this.incarnations.find(({ state }) => state === 'ready');
     for (const workerId of this.#exitsPending) reporter?.send({ kind: 'exited', workerId });
   }
 
@@ -250,9 +250,9 @@ export class Supervisor {
 
   /** False when the successor could not start; then the old worker stays. */
   async #replace(slot: Slot): Promise<boolean> {
-    const old = slot.lives.at(-1);
+    const old = slot.incarnations.at(-1);
     if (old?.state !== 'ready') return true;
-    const successor = this.#startLife(slot);
+    const successor = this.#startIncarnation(slot);
     if (!(await successor.ready)) return this.#stopping;
     this.restarts.replaced++;
     await this.#drain(old);
@@ -260,11 +260,11 @@ export class Supervisor {
   }
 
   /** Drains a worker and resolves when it is gone, which does not take longer than it may. */
-  async #drain(life: WorkerLife): Promise<void> {
-    life.drain();
+  async #drain(incarnation: WorkerIncarnation): Promise<void> {
+    incarnation.drain();
     this.#assignJobs();
-    const overtime = setTimeout(() => life.kill('overtime'), this.#options.drainMaxMs);
-    await life.exited;
+    const overtime = setTimeout(() => incarnation.kill('overtime'), this.#options.drainMaxMs);
+    await incarnation.exited;
     clearTimeout(overtime);
   }
 
@@ -272,9 +272,11 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#endPauses();
-    for (const life of this.lives) if (life.state === 'starting') life.kill();
+    for (const incarnation of this.incarnations) if (incarnation.state === 'starting') incarnation.kill();
     await Promise.all(
-      this.lives.map((life) => (life.state === 'starting' ? life.exited : this.#drain(life))),
+      this.incarnations.map((incarnation) =>
+        incarnation.state === 'starting' ? incarnation.exited : this.#drain(incarnation),
+      ),
     );
     this.#end();
   }
@@ -282,7 +284,7 @@ export class Supervisor {
   /** Ends all workers now, whatever they have in flight. */
   kill(): void {
     this.#end();
-    for (const life of this.lives) life.kill();
+    for (const incarnation of this.incarnations) incarnation.kill();
   }
 
   #end(): void {
@@ -291,7 +293,7 @@ export class Supervisor {
     this.#endPauses();
   }
 
-  /** Nobody who waits for the next life of a slot gets one. */
+  /** Nobody who waits for the next incarnation of a slot gets one. */
   #endPauses(): void {
     for (const { timer } of this.slots) clearTimeout(timer ?? undefined);
   }

@@ -13,8 +13,8 @@ export interface TakenPort {
 }
 
 /**
- * Takes a port for the life of this process: locks it against other supervisors, sees that nobody listens on it, and
- * kills workers of a dead supervisor that do not let go of it. For port 0 it draws a free one. Throws an Error that
+ * Takes a port for as long as this process runs: locks it against other supervisors, checks that nobody listens on it,
+ * and kills workers of a dead supervisor that do not let go of it. For port 0 it draws a free one. Throws an Error that
  * says what to do.
  */
 export async function takePort(

@@ -6,8 +6,8 @@ import {
   type WorkerStatus,
 } from './messages.ts';
 
-/** Where a worker is in its life. */
-export type LifeState = 'starting' | 'ready' | 'draining' | 'gone';
+/** Where a worker is in its incarnation. */
+export type IncarnationState = 'starting' | 'ready' | 'draining' | 'gone';
 
 /** How a worker process is started. */
 export interface WorkerCommand {
@@ -15,14 +15,14 @@ export interface WorkerCommand {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What a life tells the supervisor. */
-export interface LifeEvents {
-  onMessage(life: WorkerLife, message: FromWorker): void;
-  onExit(life: WorkerLife): void;
+/** What an incarnation tells the supervisor. */
+export interface IncarnationEvents {
+  onMessage(incarnation: WorkerIncarnation, message: FromWorker): void;
+  onExit(incarnation: WorkerIncarnation): void;
 }
 
-/** One process in a slot, from its start to its end. A slot has many lives, one after the other. */
-export class WorkerLife {
+/** One process in a slot, from its start to its end. A slot has many incarnations, one after the other. */
+export class WorkerIncarnation {
   readonly slot: number;
   readonly number: number;
   readonly workerId: string;
@@ -30,7 +30,7 @@ export class WorkerLife {
   /** Resolves to true when the worker listens, to false when it ended before. */
   readonly ready: Promise<boolean>;
   readonly exited: Promise<void>;
-  state: LifeState = 'starting';
+  state: IncarnationState = 'starting';
   status: WorkerStatus | null = null;
   /** When that was heard; 0 before. */
   heartbeatMs = 0;
@@ -38,16 +38,22 @@ export class WorkerLife {
   killedFor: 'silence' | 'overtime' | null = null;
   /** Whether it ever listened. */
   wasReady = false;
-  /** Null where the system could not start it: a life that is over as it begins. */
+  /** Null where the system could not start it: an incarnation that is over as it begins. */
   readonly #process: Bun.Subprocess | null;
   readonly #settleReady: (ready: boolean) => void;
   #silenceMs = 0;
   #startingMs = 0;
   #startError = '';
 
-  constructor(slot: number, life: number, workerId: string, start: WorkerCommand, events: LifeEvents) {
+  constructor(
+    slot: number,
+    incarnation: number,
+    workerId: string,
+    start: WorkerCommand,
+    events: IncarnationEvents,
+  ) {
     this.slot = slot;
-    this.number = life;
+    this.number = incarnation;
     this.workerId = workerId;
     const ready = Promise.withResolvers<boolean>();
     this.ready = ready.promise;
@@ -60,10 +66,10 @@ export class WorkerLife {
           ...start.environment,
           [WORKER_ENVIRONMENT.id]: workerId,
           [WORKER_ENVIRONMENT.slot]: String(slot),
-          [WORKER_ENVIRONMENT.life]: String(life),
+          [WORKER_ENVIRONMENT.incarnation]: String(incarnation),
         },
         ipc: (message: FromWorker) => {
-          // What arrives after the end is of a life whose counts are already folded.
+          // What arrives after the end is of an incarnation whose counts are already folded.
           if (this.state === 'gone') return;
           this.#silenceMs = 0;
           if (message.kind === 'heartbeat') {

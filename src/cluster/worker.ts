@@ -6,8 +6,8 @@ import type { Logger } from '../instrumentation/logger.ts';
 import { BackgroundLoops } from '../resilience/background-loops.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
-import { FIGURES_MS, type FromSupervisor, HEARTBEAT_MS, type WorkerStatus } from './messages.ts';
-import { RefusalWatch } from './refusal-monitor.ts';
+import { type FromSupervisor, HEARTBEAT_MS, STATS_MS, type WorkerStatus } from './messages.ts';
+import { RefusalMonitor } from './refusal-monitor.ts';
 import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
 
 // Long enough for a request that was sent before the signal to be read.
@@ -41,7 +41,7 @@ class Worker {
   readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   readonly #timers: Timer[];
   readonly #leave = Promise.withResolvers<void>();
-  readonly #refusals = new RefusalWatch();
+  readonly #refusals = new RefusalMonitor();
   #listener: Listener | null = null;
   #sharesApplied = 0;
   #accepting = true;
@@ -49,7 +49,7 @@ class Worker {
   readonly #loops: BackgroundLoops;
   #mode = '';
   #ending: Promise<void> | null = null;
-  #figures: Promise<MetricSnapshot[]> = Promise.resolve([]);
+  #stats: Promise<MetricSnapshot[]> = Promise.resolve([]);
 
   constructor(app: App, deps: Deps, channel: SupervisorChannel, identity: WorkerIdentity) {
     this.#app = app;
@@ -64,7 +64,7 @@ class Worker {
     deps.permits.setShare(0);
     this.#timers = [
       setInterval(() => this.#beat(), HEARTBEAT_MS),
-      setInterval(() => this.#channel.isBehind || void this.#tellFigures(null), FIGURES_MS),
+      setInterval(() => this.#channel.isBehind || void this.#tellStats(null), STATS_MS),
       ...this.#startJobs(),
     ];
     channel.onMessage = (message) => this.#obey(message);
@@ -103,7 +103,7 @@ class Worker {
       // At once, because another worker may wait for what this one has given up.
       this.#beat();
     } else if (message.kind === 'jobs') this.#serveHost(message.run);
-    else if (message.kind === 'collect') void this.#tellFigures(message.id);
+    else if (message.kind === 'collect') void this.#tellStats(message.id);
     else if (message.kind === 'exited') void this.#reportExit(message.workerId);
     else if (message.kind === 'leave') this.#leave.resolve();
     else if (message.kind === 'drain') void this.#end(DRAIN_MS, this.#graceMs);
@@ -124,7 +124,7 @@ class Worker {
 
   /** Tells how it stands. A supervisor that does not read hears it when it does: what it missed is out of date then. */
   #beat(): void {
-    this.#tellMode(this.#deps.permits.figures().mode);
+    this.#tellMode(this.#deps.permits.stats().mode);
     this.#tellRefusals();
     if (!this.#channel.isBehind) this.#sendHeartbeat();
   }
@@ -150,21 +150,21 @@ class Worker {
 
   /** Writes down that requests are refused and why, in one line for all of ten seconds. */
   #tellRefusals(): void {
-    const refused = this.#refusals.look(this.#app.admission.figures().decisions, performance.now());
+    const refused = this.#refusals.look(this.#app.admission.stats().decisions, performance.now());
     if (refused)
       this.#deps.logger.warn({ refused }, 'requests are refused, so that the others are served in time');
   }
 
   #readStatus(): WorkerStatus {
     const { permits, lifecycle } = this.#deps;
-    const { mode, cap } = permits.figures();
-    const admission = this.#app.admission.figures();
+    const { mode, cap } = permits.stats();
+    const admission = this.#app.admission.stats();
     const loopDelayMs = this.#loopDelay.max / NANOSECONDS;
     this.#loopDelay.reset();
     return {
       pid: process.pid,
       slot: this.#identity.slot,
-      life: this.#identity.life,
+      incarnation: this.#identity.incarnation,
       inFlight: admission.inFlight,
       limit: permits.limitAt(performance.now()),
       mode,
@@ -180,10 +180,10 @@ class Worker {
   }
 
   /** Reads and sends the metrics, one reading after the other, so that what is sent later was read later. */
-  async #tellFigures(id: number | null): Promise<void> {
+  async #tellStats(id: number | null): Promise<void> {
     const read = () => this.#app.registry.getMetricsAsJSON() as Promise<unknown> as Promise<MetricSnapshot[]>;
-    this.#figures = this.#figures.then(read, read);
-    await this.#channel.send({ kind: 'figures', id, figures: await this.#figures });
+    this.#stats = this.#stats.then(read, read);
+    await this.#channel.send({ kind: 'stats', id, stats: await this.#stats });
   }
 
   async #reportExit(workerId: string): Promise<void> {
@@ -235,9 +235,9 @@ class Worker {
       .close()
       .catch((err: unknown) => logger.warn({ err }, 'not everything was closed'));
     await Promise.race([closed, left()]);
-    await this.#tellFigures(null);
+    await this.#tellStats(null);
     void this.#channel.send({ kind: 'drained' });
-    // The counts of this life must have been read before its end is noticed.
+    // The counts of this incarnation must have been read before its end is noticed.
     if (this.#channel.isOpen) await Promise.race([this.#leave.promise, Bun.sleep(LEAVE_WAIT_MS)]);
     for (const timer of this.#timers) clearInterval(timer);
     process.exit(0);
@@ -251,7 +251,7 @@ function breakersOf(dependencies: Deps['dependencies']): WorkerStatus['breakers'
 }
 
 /** The lowest limit that the worker keeps by itself now, or null while it keeps none. */
-function adaptiveLimitOf({ resources, loopLimit }: ReturnType<App['admission']['figures']>): number | null {
+function adaptiveLimitOf({ resources, loopLimit }: ReturnType<App['admission']['stats']>): number | null {
   const engaged = resources.filter(({ isEngaged }) => isEngaged).map(({ limit }) => limit);
   const lowest = Math.min(loopLimit, ...engaged);
   return Number.isFinite(lowest) ? lowest : null;

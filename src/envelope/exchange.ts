@@ -6,7 +6,7 @@ export type Tier = 'critical' | 'default' | 'non-critical';
 
 /** What is known of a route before it is entered. */
 export interface MatchedRoute {
-  /** Position in the preallocated arrays of figures. */
+  /** Position in the preallocated arrays of stats. */
   readonly index: number;
   readonly method: string;
   /** The OpenAPI pattern, never the raw path. `unmatched` where no route fits. */

@@ -8,7 +8,7 @@ const STATUS_COUNT = 500;
  * Rate, errors and duration of every route (the RED method) as plain numbers in preallocated arrays. The request path
  * adds to them; whoever is asked for metrics reads them.
  */
-export class RedFigures {
+export class RedStats {
   readonly routes: readonly MatchedRoute[];
   readonly #counts: Float64Array;
   readonly #buckets: Float64Array;

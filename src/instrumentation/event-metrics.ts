@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
-import type { ConsumerFigures } from '../adapters/event-log/event-log.ts';
-import { registerFigures } from './metrics.ts';
+import type { ConsumerStats } from '../adapters/event-log/event-log.ts';
+import { registerStats } from './metrics.ts';
 
 /** What the relay of this process has done, and what waits. */
 export interface RelayReading {
@@ -15,44 +15,44 @@ export interface RelayReading {
 
 /** The way of events to the log. One worker of each host looks at the outbox, so the largest figure counts. */
 export function registerRelayMetrics(registry: Registry, read: () => RelayReading): void {
-  const one = (pick: (figures: RelayReading) => number) => () => [{ labels: {}, value: pick(read()) }];
+  const one = (pick: (stats: RelayReading) => number) => () => [{ labels: {}, value: pick(read()) }];
   const prefix = 'atlas_relay';
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_events_total`,
     'Events sent to the log',
     one((f) => f.sent),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_batches_total`,
     'Batches in which they were sent',
     one((f) => f.batches),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_failures_total`,
     'Times that sending had to be begun anew',
     one((f) => f.failures),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_parked_keys_total`,
     'Keys that stopped because an event was refused for what it is',
     one((f) => f.parked),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${prefix}_leading`,
     'Whether this host relays: 1 on one host',
     one((f) => Number(f.isLeading)),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${prefix}_backlog_rows`,
@@ -60,7 +60,7 @@ export function registerRelayMetrics(registry: Registry, read: () => RelayReadin
     one((f) => f.backlog.rowsMax),
     'max',
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${prefix}_backlog_age_seconds`,
@@ -71,46 +71,46 @@ export function registerRelayMetrics(registry: Registry, read: () => RelayReadin
 }
 
 /** What the consumers of this process do. */
-export function registerConsumerMetrics(registry: Registry, read: () => readonly ConsumerFigures[]): void {
-  const each = (pick: (figures: ConsumerFigures) => number) => () =>
-    read().map((figures) => ({ labels: { consumer: figures.consumer }, value: pick(figures) }));
+export function registerConsumerMetrics(registry: Registry, read: () => readonly ConsumerStats[]): void {
+  const each = (pick: (stats: ConsumerStats) => number) => () =>
+    read().map((stats) => ({ labels: { consumer: stats.consumer }, value: pick(stats) }));
   const prefix = 'atlas_consumer';
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_events_total`,
     'Events that had their effect',
     each((f) => f.handled),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_repeated_total`,
     'Events that came again and had no second effect',
     each((f) => f.repeated),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_recovered_total`,
     'Events that the log had lost and PostgreSQL had not',
     each((f) => f.recovered),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
-    `${prefix}_foreign_total`,
+    `${prefix}_undecodable_total`,
     'Messages in the log that are no events of Atlas',
-    each((f) => f.foreign),
+    each((f) => f.undecodable),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_failures_total`,
     'Times that a consumer had to begin anew',
     each((f) => f.failures),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${prefix}_lag`,

@@ -1,8 +1,8 @@
 import type { Registry } from 'prom-client';
-import { registerFigures, type Sample } from './metrics.ts';
+import { registerStats, type Sample } from './metrics.ts';
 
 /** Counts of the files feature, as it keeps them. */
-interface FileFigures {
+interface FileStats {
   readonly uploadsInFlight: number;
   readonly downloadsInFlight: number;
   readonly bytesIn: number;
@@ -15,65 +15,65 @@ interface FileFigures {
   readonly reconciled: Readonly<Record<'expired' | 'deleted' | 'orphans' | 'aborted', number>>;
 }
 
-/** What this process does with files. `figures` is read when metrics are asked for. */
-export function registerFileMetrics(registry: Registry, figures: FileFigures): void {
+/** What this process does with files. `stats` is read when metrics are asked for. */
+export function registerFileMetrics(registry: Registry, stats: FileStats): void {
   const prefix = 'atlas_files';
   const one = (read: () => number) => (): Sample[] => [{ labels: {}, value: read() }];
   const by = (label: string, read: () => Readonly<Record<string, number>>) => (): Sample[] =>
     Object.entries(read()).map(([name, value]) => ({ labels: { [label]: name }, value }));
   const gauge = (name: string, help: string, read: () => Sample[]) =>
-    registerFigures(registry, 'gauge', `${prefix}_${name}`, help, read);
+    registerStats(registry, 'gauge', `${prefix}_${name}`, help, read);
   const counter = (name: string, help: string, read: () => Sample[]) =>
-    registerFigures(registry, 'counter', `${prefix}_${name}`, help, read);
+    registerStats(registry, 'counter', `${prefix}_${name}`, help, read);
 
   gauge(
     'uploads_in_flight',
     'Uploads that go on now',
-    one(() => figures.uploadsInFlight),
+    one(() => stats.uploadsInFlight),
   );
   gauge(
     'downloads_in_flight',
     'Downloads that go on now',
-    one(() => figures.downloadsInFlight),
+    one(() => stats.downloadsInFlight),
   );
   counter(
     'received_bytes_total',
     'Bytes of files that came in',
-    one(() => figures.bytesIn),
+    one(() => stats.bytesIn),
   );
   counter(
     'sent_bytes_total',
     'Bytes of files that were delivered',
-    one(() => figures.bytesOut),
+    one(() => stats.bytesOut),
   );
   counter(
     'uploads_total',
     'Uploads by how they ended',
-    by('outcome', () => figures.uploads),
+    by('outcome', () => stats.uploads),
   );
   counter(
     'downloads_total',
     'Downloads by how they ended',
-    by('outcome', () => figures.downloads),
+    by('outcome', () => stats.downloads),
   );
   counter(
     'refused_types_total',
     'Files refused for their type',
-    one(() => figures.refusedTypes),
+    one(() => stats.refusedTypes),
   );
   counter(
     'corrupt_chunks_total',
     'Chunks that were not delivered, because they are not what was stored',
-    one(() => figures.corruptChunks),
+    one(() => stats.corruptChunks),
   );
   counter(
     'damaged_objects_total',
     'Looks at a stored file that found its object missing or of another size',
-    one(() => figures.damagedObjects),
+    one(() => stats.damagedObjects),
   );
   counter(
     'reconciled_total',
     'What the reconciler did: uploads given up, deletions finished, orphans deleted, parts removed',
-    by('what', () => figures.reconciled),
+    by('what', () => stats.reconciled),
   );
 }

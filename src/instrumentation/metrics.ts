@@ -1,10 +1,10 @@
 import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
-import { queryFigures } from '../adapters/postgres/postgres.ts';
-import type { RedFigures } from '../envelope/red-stats.ts';
+import { queryStats } from '../adapters/postgres/postgres.ts';
+import type { RedStats } from '../envelope/red-stats.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 
 /** Counts of the group commit, as the ledger keeps them. */
-export interface LedgerFigures {
+export interface LedgerStats {
   readonly batches: number;
   readonly items: number;
   readonly waitingItems: number;
@@ -23,7 +23,7 @@ export interface Sample {
 // them walks the whole heap and holds up the loop (45 ms for a million objects).
 const PREFIX = 'atlas_';
 
-/** Creates the registry that `/metrics` prints. Figures are read when they are asked for, never pushed. */
+/** Creates the registry that `/metrics` prints. Stats are read when they are asked for, never pushed. */
 export function createMetrics(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: PREFIX });
@@ -36,7 +36,7 @@ export function createMetrics(): Registry {
 export type Aggregator = 'sum' | 'average' | 'min' | 'max' | 'first';
 
 /** Registers a counter or gauge whose samples are computed at scrape time. */
-export function registerFigures(
+export function registerStats(
   registry: Registry,
   type: 'counter' | 'gauge' | 'histogram',
   name: string,
@@ -44,7 +44,7 @@ export function registerFigures(
   read: () => Sample[],
   aggregator: Aggregator = 'sum',
 ): void {
-  // prom-client asks a metric only for its name and `get()`, so figures kept elsewhere need no second copy.
+  // prom-client asks a metric only for its name and `get()`, so stats kept elsewhere need no second copy.
   const metric = {
     name,
     help,
@@ -55,11 +55,11 @@ export function registerFigures(
   registry.registerMetric(metric as unknown as Gauge);
 }
 
-/** The promised HTTP metrics, read from the figures of the envelope. */
-export function registerHttpMetrics(registry: Registry, figures: RedFigures): void {
+/** The promised HTTP metrics, read from the stats of the envelope. */
+export function registerHttpMetrics(registry: Registry, stats: RedStats): void {
   const samples = (label: 'status' | 'status_code' | null, from: number, to: number): Sample[] => {
     const found: Sample[] = [];
-    figures.forEachStatus(({ method, pattern }, status, count) => {
+    stats.forEachStatus(({ method, pattern }, status, count) => {
       if (status < from || status > to) return;
       const labels = { method, endpoint: pattern };
       found.push({ labels: label === null ? labels : { ...labels, [label]: status }, value: count });
@@ -67,25 +67,23 @@ export function registerHttpMetrics(registry: Registry, figures: RedFigures): vo
     return label === null ? sumByLabels(found) : found;
   };
   const prefix = 'atlas_api_http';
-  registerFigures(registry, 'counter', `${prefix}_requests_total`, 'Requests answered', () =>
+  registerStats(registry, 'counter', `${prefix}_requests_total`, 'Requests answered', () =>
     samples('status', 100, 599),
   );
-  registerFigures(registry, 'counter', `${prefix}_errors_total`, 'Requests answered with an error', () =>
+  registerStats(registry, 'counter', `${prefix}_errors_total`, 'Requests answered with an error', () =>
     samples('status_code', 400, 599),
   );
-  registerFigures(registry, 'counter', `${prefix}_4xx_errors_total`, 'Requests refused', () =>
+  registerStats(registry, 'counter', `${prefix}_4xx_errors_total`, 'Requests refused', () =>
     samples(null, 400, 499),
   );
-  registerFigures(registry, 'counter', `${prefix}_5xx_errors_total`, 'Requests failed', () =>
+  registerStats(registry, 'counter', `${prefix}_5xx_errors_total`, 'Requests failed', () =>
     samples(null, 500, 599),
   );
-  registerFigures(registry, 'gauge', `${prefix}_requests_in_flight`, 'Requests not answered yet', () => [
-    { labels: {}, value: figures.inFlight },
+  registerStats(registry, 'gauge', `${prefix}_requests_in_flight`, 'Requests not answered yet', () => [
+    { labels: {}, value: stats.inFlight },
   ]);
   const duration = `${prefix}_request_duration_seconds`;
-  registerFigures(registry, 'histogram', duration, 'Time to answer', () =>
-    durationSamples(duration, figures),
-  );
+  registerStats(registry, 'histogram', duration, 'Time to answer', () => durationSamples(duration, stats));
 }
 
 function sumByLabels(samples: Sample[]): Sample[] {
@@ -97,9 +95,9 @@ function sumByLabels(samples: Sample[]): Sample[] {
   return [...sums.values()];
 }
 
-function durationSamples(name: string, figures: RedFigures): Sample[] {
-  return figures.routes.flatMap((route) => {
-    const { buckets, sumMs } = figures.durations(route);
+function durationSamples(name: string, stats: RedStats): Sample[] {
+  return stats.routes.flatMap((route) => {
+    const { buckets, sumMs } = stats.durations(route);
     return histogramSamples(name, { method: route.method, endpoint: route.pattern }, buckets, sumMs);
   });
 }
@@ -126,38 +124,38 @@ export function histogramSamples(
 }
 
 /** What the group commit of transfers does. */
-export function registerLedgerMetrics(registry: Registry, read: () => LedgerFigures): void {
-  const one = (pick: (figures: LedgerFigures) => number) => () => [{ labels: {}, value: pick(read()) }];
+export function registerLedgerMetrics(registry: Registry, read: () => LedgerStats): void {
+  const one = (pick: (stats: LedgerStats) => number) => () => [{ labels: {}, value: pick(read()) }];
   const prefix = 'atlas_ledger';
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_batches_total`,
     'Batches of transfers that were sealed',
     one((f) => f.batches),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_items_total`,
     'Transfers in those batches, refused ones included',
     one((f) => f.items),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${prefix}_waiting_items`,
     'Transfers that wait for a batch',
     one((f) => f.waitingItems),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_batch_retries_total`,
     'Batches run again after a transient failure',
     one((f) => f.retries),
   );
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${prefix}_queue_refusals_total`,
@@ -170,20 +168,16 @@ export function registerLedgerMetrics(registry: Registry, read: () => LedgerFigu
 export function registerDatabaseMetrics(registry: Registry, connectionsMax: number): void {
   const prefix = 'atlas_database';
   const name = `${prefix}_query_duration_seconds`;
-  registerFigures(registry, 'gauge', `${prefix}_connections_max`, 'Connections that may be open', () => [
+  registerStats(registry, 'gauge', `${prefix}_connections_max`, 'Connections that may be open', () => [
     { labels: {}, value: connectionsMax },
   ]);
-  registerFigures(
-    registry,
-    'gauge',
-    `${prefix}_queries_in_flight`,
-    'Queries that are not answered yet',
-    () => [{ labels: {}, value: queryFigures.inFlight }],
-  );
-  registerFigures(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
-    { labels: {}, value: queryFigures.errors },
+  registerStats(registry, 'gauge', `${prefix}_queries_in_flight`, 'Queries that are not answered yet', () => [
+    { labels: {}, value: queryStats.inFlight },
   ]);
-  registerFigures(registry, 'histogram', name, 'Time to answer a query', () =>
-    histogramSamples(name, {}, queryFigures.buckets, queryFigures.sumMs),
+  registerStats(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
+    { labels: {}, value: queryStats.errors },
+  ]);
+  registerStats(registry, 'histogram', name, 'Time to answer a query', () =>
+    histogramSamples(name, {}, queryStats.buckets, queryStats.sumMs),
   );
 }

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
-import type { AdmissionFigures, Decision } from '../shedding/admission.ts';
-import type { PermitFigures, PermitMode } from '../shedding/permit-source.ts';
-import { type Aggregator, registerFigures } from './metrics.ts';
+import type { AdmissionStats, Decision } from '../shedding/admission.ts';
+import type { PermitMode, PermitStats } from '../shedding/permit-source.ts';
+import { type Aggregator, registerStats } from './metrics.ts';
 
 const MODES: readonly PermitMode[] = ['static', 'joining', 'learning', 'fresh', 'stale', 'floor'];
 const PREFIX = 'atlas_shedding';
@@ -9,15 +9,15 @@ const PREFIX = 'atlas_shedding';
 /** What load shedding decides, and what it decides by. Runbook 002 tells what each metric means. */
 export function registerSheddingMetrics(
   registry: Registry,
-  admission: () => AdmissionFigures,
-  permits: () => PermitFigures,
+  admission: () => AdmissionStats,
+  permits: () => PermitStats,
 ): void {
   const gauge = (name: string, help: string, read: () => number, aggregator: Aggregator = 'sum') =>
-    registerFigures(registry, 'gauge', `${PREFIX}_${name}`, help, () => one(read()), aggregator);
+    registerStats(registry, 'gauge', `${PREFIX}_${name}`, help, () => one(read()), aggregator);
   const counter = (name: string, help: string, read: () => number) =>
-    registerFigures(registry, 'counter', `${PREFIX}_${name}`, help, () => one(read()));
+    registerStats(registry, 'counter', `${PREFIX}_${name}`, help, () => one(read()));
 
-  registerFigures(registry, 'counter', `${PREFIX}_decisions_total`, 'Decisions by tier and reason', () =>
+  registerStats(registry, 'counter', `${PREFIX}_decisions_total`, 'Decisions by tier and reason', () =>
     admission().decisions.map(({ tier, decision, count }) => ({
       labels: labelsOf(tier, decision),
       value: count,
@@ -27,9 +27,9 @@ export function registerSheddingMetrics(
   gauge('permits_limit', 'Permits that the workers may use now', () => permits().limit);
   gauge('permits_cap', 'Permits of the whole cluster', () => permits().cap, 'max');
   gauge('permits_workers', 'Workers that share the cap, on all hosts', () => permits().workers, 'max');
-  // A worker without Redis would pass its own figures off as the cluster's.
+  // A worker without Redis would pass its own stats off as the cluster's.
   const ofCluster = (name: string, help: string, read: () => number) =>
-    registerFigures(
+    registerStats(
       registry,
       'gauge',
       `${PREFIX}_cluster_${name}`,
@@ -41,10 +41,10 @@ export function registerSheddingMetrics(
   ofCluster('in_flight', 'Permits that all hosts use, as of the last beat', () => permits().clusterInFlight);
   gauge('cutoff_level', 'Level below which requests are refused', () => admission().cutoffLevel, 'max');
   gauge('loop_delay_seconds', 'How late the event loop is', () => admission().loopDelayMs / 1000, 'max');
-  registerFigures(registry, 'gauge', `${PREFIX}_mode`, 'Workers by where their limit comes from', () =>
+  registerStats(registry, 'gauge', `${PREFIX}_mode`, 'Workers by where their limit comes from', () =>
     MODES.map((mode) => ({ labels: { mode }, value: permits().mode === mode ? 1 : 0 })),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${PREFIX}_resource_limit`,
@@ -54,10 +54,10 @@ export function registerSheddingMetrics(
         .resources.filter(({ limit }) => Number.isFinite(limit))
         .map(({ name, limit }) => ({ labels: { resource: name }, value: limit })),
   );
-  registerFigures(registry, 'gauge', `${PREFIX}_resource_in_flight`, 'In flight at a resource', () =>
+  registerStats(registry, 'gauge', `${PREFIX}_resource_in_flight`, 'In flight at a resource', () =>
     admission().resources.map(({ name, inFlight }) => ({ labels: { resource: name }, value: inFlight })),
   );
-  registerFigures(
+  registerStats(
     registry,
     'gauge',
     `${PREFIX}_resource_engaged`,
@@ -68,9 +68,9 @@ export function registerSheddingMetrics(
         value: isEngaged ? 1 : 0,
       })),
   );
-  counter('beats_total', 'Beats to Redis that were answered', () => permits().beats);
-  counter('beat_failures_total', 'Beats that failed or came too late', () => permits().beatFailures);
-  counter('beat_seconds_total', 'Time of all answered beats', () => permits().beatMsSum / 1000);
+  counter('beats_total', 'Beats to Redis that were answered', () => permits().renewals);
+  counter('beat_failures_total', 'Beats that failed or came too late', () => permits().renewalFailures);
+  counter('beat_seconds_total', 'Time of all answered beats', () => permits().renewalMsSum / 1000);
   counter('redis_commands_total', 'Commands sent to Redis for permits', () => permits().commands);
 }
 

@@ -1,8 +1,8 @@
 import type { Registry } from 'prom-client';
-import { registerFigures } from './metrics.ts';
+import { registerStats } from './metrics.ts';
 
 /** Counts of the event streams of a worker, as the feature keeps them. */
-export interface StreamFigures {
+export interface StreamStats {
   readonly open: number;
   readonly events: number;
   readonly failures: number;
@@ -13,26 +13,26 @@ export interface StreamFigures {
 const PREFIX = 'atlas_event_streams';
 
 /** What the streams of `GET /v1/events/stream` do. */
-export function registerStreamMetrics(registry: Registry, read: () => StreamFigures): void {
+export function registerStreamMetrics(registry: Registry, read: () => StreamStats): void {
   const byReason = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(([reason, value]) => ({ labels: { reason }, value }));
-  registerFigures(registry, 'gauge', `${PREFIX}_open`, 'Event streams that are open', () => [
+  registerStats(registry, 'gauge', `${PREFIX}_open`, 'Event streams that are open', () => [
     { labels: {}, value: read().open },
   ]);
-  registerFigures(registry, 'counter', `${PREFIX}_events_total`, 'Events that streams have sent', () => [
+  registerStats(registry, 'counter', `${PREFIX}_events_total`, 'Events that streams have sent', () => [
     { labels: {}, value: read().events },
   ]);
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${PREFIX}_failures_total`,
     'Looks of the streams at PostgreSQL that failed; each is repeated',
     () => [{ labels: {}, value: read().failures }],
   );
-  registerFigures(registry, 'counter', `${PREFIX}_refused_total`, 'Streams refused, by what was full', () =>
+  registerStats(registry, 'counter', `${PREFIX}_refused_total`, 'Streams refused, by what was full', () =>
     byReason(read().refused),
   );
-  registerFigures(registry, 'counter', `${PREFIX}_ended_total`, 'Streams that ended, by why', () =>
+  registerStats(registry, 'counter', `${PREFIX}_ended_total`, 'Streams that ended, by why', () =>
     byReason(read().ended),
   );
 }

@@ -1,8 +1,8 @@
 import type { Registry } from 'prom-client';
-import { type Aggregator, histogramSamples, registerFigures } from './metrics.ts';
+import { type Aggregator, histogramSamples, registerStats } from './metrics.ts';
 
 /** How the sending of webhooks goes, counted since the start of this process. */
-export interface SendingFigures {
+export interface SendingStats {
   /** Attempts by how they ended: `delivered`, or why they failed. */
   readonly attempts: ReadonlyMap<string, number>;
   /** Deliveries that were given up after their last attempt. */
@@ -21,16 +21,16 @@ export interface SendingFigures {
 
 const PREFIX = 'atlas_webhook';
 
-/** What is sent to webhooks, and what waits. Every host sees the same backlog, so those figures are not added up. */
-export function registerWebhookMetrics(registry: Registry, read: () => SendingFigures): void {
+/** What is sent to webhooks, and what waits. Every host sees the same backlog, so those stats are not added up. */
+export function registerWebhookMetrics(registry: Registry, read: () => SendingStats): void {
   const figure = (
     type: 'counter' | 'gauge',
     name: string,
     help: string,
-    value: (figures: SendingFigures) => number,
+    value: (stats: SendingStats) => number,
     aggregator: Aggregator = 'sum',
   ) =>
-    registerFigures(
+    registerStats(
       registry,
       type,
       `${PREFIX}_${name}`,
@@ -39,7 +39,7 @@ export function registerWebhookMetrics(registry: Registry, read: () => SendingFi
       aggregator,
     );
 
-  registerFigures(
+  registerStats(
     registry,
     'counter',
     `${PREFIX}_attempts_total`,
@@ -47,7 +47,7 @@ export function registerWebhookMetrics(registry: Registry, read: () => SendingFi
     () => Array.from(read().attempts, ([outcome, value]) => ({ labels: { outcome }, value })),
   );
   const duration = `${PREFIX}_attempt_duration_seconds`;
-  registerFigures(registry, 'histogram', duration, 'Time until a target answered or was given up', () => {
+  registerStats(registry, 'histogram', duration, 'Time until a target answered or was given up', () => {
     const { buckets, sumMs } = read();
     return histogramSamples(duration, {}, buckets, sumMs);
   });

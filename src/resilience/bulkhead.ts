@@ -8,7 +8,7 @@ export interface BulkheadOptions {
 }
 
 /** Until when somebody waits in line. */
-export interface Patience {
+export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs: number;
 }
@@ -63,7 +63,7 @@ export class Bulkhead {
    * Takes a slot: null when it was free, else a promise of it. Throws `BulkheadFull` when the line is full; the promise
    * rejects with that when patience ends, or with the reason of the signal. Each slot is given back by `leave`.
    */
-  enter(tier: Tier, patience: Patience): Promise<void> | null {
+  enter(tier: Tier, patience: WaitOptions): Promise<void> | null {
     if (this.#hasRoom(tier)) {
       this.#take(tier);
       return null;
@@ -87,7 +87,7 @@ export class Bulkhead {
     for (const tier of TIERS) for (const waiter of [...this.#lines[tier]]) waiter.refuse(reason);
   }
 
-  #wait(line: Set<Waiter>, { signal, timeoutMs }: Patience): Promise<void> {
+  #wait(line: Set<Waiter>, { signal, timeoutMs }: WaitOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const leaveLine = () => {
         line.delete(waiter);

@@ -14,7 +14,7 @@ export const CALL_OUTCOMES = [
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
 /** Counts of the calls of one dependency since the start. */
-export class CallFigures {
+export class CallStats {
   readonly outcomes = Object.fromEntries(CALL_OUTCOMES.map((outcome) => [outcome, 0])) as Record<
     CallOutcome,
     number

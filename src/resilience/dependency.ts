@@ -2,10 +2,10 @@ import { type Attributes, type Span, SpanKind, SpanStatusCode, trace } from '@op
 import { sleep } from '../utils/sleep.ts';
 import { AdaptiveTimeout, CallTimeout } from './adaptive-timeout.ts';
 import { Bulkhead, BulkheadFull, type Tier } from './bulkhead.ts';
-import { CallFigures } from './call-stats.ts';
+import { CallStats } from './call-stats.ts';
 import { type RunningWork, startWork } from './cancellable-work.ts';
 import { BreakerOpen, type BreakerState, CircuitBreaker, type Pass } from './circuit-breaker.ts';
-import { Watch } from './health-monitor.ts';
+import { HealthMonitor } from './health-monitor.ts';
 import { Probe } from './probe.ts';
 import { backoffMs, RetryBudget } from './retry.ts';
 
@@ -48,9 +48,9 @@ export interface CallOptions {
 }
 
 /** What has become of the calls since the start, for metrics and status. */
-export interface DependencyFigures
+export interface DependencyStats
   extends Readonly<
-    Pick<CallFigures, 'outcomes' | 'buckets' | 'sumMs' | 'retries' | 'retriesDenied' | 'abandoned'>
+    Pick<CallStats, 'outcomes' | 'buckets' | 'sumMs' | 'retries' | 'retriesDenied' | 'abandoned'>
   > {
   readonly name: string;
   readonly state: BreakerState;
@@ -80,7 +80,7 @@ const tracer = trace.getTracer('atlas');
 
 /**
  * Everything between Atlas and something outside in one place, because each part needs to know what the others found:
- * bulkhead, circuit breaker, adaptive timeout, retries within a budget, a span and figures.
+ * bulkhead, circuit breaker, adaptive timeout, retries within a budget, a span and stats.
  */
 export class Dependency {
   readonly #options: DependencyOptions;
@@ -88,17 +88,17 @@ export class Dependency {
   readonly #bulkhead: Bulkhead;
   readonly #budget = new RetryBudget();
   readonly #probe: Probe;
-  readonly #watch: Watch;
+  readonly #watch: HealthMonitor;
   readonly #timeouts = new Map<string, AdaptiveTimeout>();
   readonly #running = new Set<RunningWork>();
-  readonly #figures = new CallFigures();
+  readonly #stats = new CallStats();
 
   constructor(options: DependencyOptions) {
     this.#options = options;
     this.#breaker = new CircuitBreaker({ ...options, nowMs: () => performance.now() });
     this.#bulkhead = new Bulkhead(options);
     this.#probe = new Probe(options.name, (signal) => options.probe(signal));
-    this.#watch = new Watch({
+    this.#watch = new HealthMonitor({
       breaker: this.#breaker,
       probe: this.#probe,
       silenceMs: options.silenceMs,
@@ -139,7 +139,8 @@ export class Dependency {
         try {
           return await this.#attempt(attempt);
         } catch (error) {
-          const mayRepeat = idempotent && attempts < attemptsMax && this.#isAway(error) && !signal?.aborted;
+          const mayRepeat =
+            idempotent && attempts < attemptsMax && this.#isUnavailable(error) && !signal?.aborted;
           if (!mayRepeat || !(await this.#backOff(attempts, untilMs, signal))) throw error;
         }
       }
@@ -157,8 +158,8 @@ export class Dependency {
     return this.#probe.ping();
   }
 
-  figures(): DependencyFigures {
-    const { outcomes, buckets, sumMs, retries, retriesDenied, abandoned } = this.#figures;
+  stats(): DependencyStats {
+    const { outcomes, buckets, sumMs, retries, retriesDenied, abandoned } = this.#stats;
     const { inFlight, waiting } = this.#bulkhead;
     const { name, state } = this;
     return { name, state, outcomes, buckets, sumMs, retries, retriesDenied, abandoned, inFlight, waiting };
@@ -174,10 +175,10 @@ export class Dependency {
     const waitMs = backoffMs(attempts);
     if (performance.now() + waitMs >= untilMs) return false;
     if (!this.#budget.withdraw()) {
-      this.#figures.retriesDenied++;
+      this.#stats.retriesDenied++;
       return false;
     }
-    this.#figures.retries++;
+    this.#stats.retries++;
     await sleep(waitMs, signal);
     return !signal?.aborted;
   }
@@ -220,7 +221,7 @@ export class Dependency {
       among: this.#running,
       settled: (ending, durationMs, error) => {
         const outcome = ending === 'threw' && isFailure(error) ? 'failure' : OUTCOMES[ending];
-        this.#figures.count(outcome, durationMs);
+        this.#stats.count(outcome, durationMs);
         // A caller in a hurry says nothing of the dependency.
         if (outcome === 'aborted' || (outcome === 'timeout' && leftMs < timeoutMs)) this.#breaker.leave(pass);
         else if (outcome === 'ok' || outcome === 'error') {
@@ -232,7 +233,7 @@ export class Dependency {
       },
       ended: (wasAbandoned) => {
         this.#bulkhead.leave(tier);
-        if (wasAbandoned) this.#figures.abandoned++;
+        if (wasAbandoned) this.#stats.abandoned++;
       },
     });
   }
@@ -260,12 +261,12 @@ export class Dependency {
   }
 
   #refuse(outcome: 'refused_open' | 'refused_full', error: Error): Error {
-    this.#figures.outcomes[outcome]++;
+    this.#stats.outcomes[outcome]++;
     return error;
   }
 
   /** Whether an attempt found the dependency away; one that was not made found nothing. */
-  #isAway(error: unknown): boolean {
+  #isUnavailable(error: unknown): boolean {
     return error instanceof CallTimeout || (!isRefusal(error) && this.#options.isFailure(error));
   }
 }

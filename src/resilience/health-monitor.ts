@@ -2,7 +2,7 @@ import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { Probe } from './probe.ts';
 
 /** What a watch looks at, and whom it tells. */
-export interface WatchOptions {
+export interface HealthMonitorOptions {
   readonly breaker: CircuitBreaker;
   readonly probe: Probe;
   /** After so long without an answer a closed breaker is doubted; undefined never doubts. */
@@ -20,8 +20,8 @@ const PROBE_EVERY_MS = 1000;
  * Probes a dependency each second while its breaker is not closed, and while it is closed but nothing was answered for
  * a while. Its timer runs only as long as there is something to look at.
  */
-export class Watch {
-  readonly #options: WatchOptions;
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
   #timer: Timer | null = null;
   #answers = 0;
   /** When it was last heard of, or began to be asked after a rest. */
@@ -30,7 +30,7 @@ export class Watch {
   #isProbing = false;
   #isClosed = false;
 
-  constructor(options: WatchOptions) {
+  constructor(options: HealthMonitorOptions) {
     this.#options = options;
   }
 

@@ -41,7 +41,7 @@ const CRITICAL_FALL = 0.6;
 const CALM_UPDATES = 20;
 const CALM_LOST = 3;
 const PROBE_GROWTH = 1.1;
-// Figures follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
+// Stats follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
 const SMOOTHING_MS = 100;
 // So long answers came without a line: then their usual time is known.
 const TRUSTED_MS = 1000;

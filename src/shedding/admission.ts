@@ -219,7 +219,7 @@ export class AdmissionControl implements Admission {
   }
 
   /** How things stand, for metrics and for people. */
-  figures(): AdmissionFigures {
+  stats(): AdmissionStats {
     this.#catchUp();
     const decisions = TIERS.flatMap((tier, rank) =>
       DECISIONS.map((decision, i) => ({
@@ -250,7 +250,7 @@ function timesOf(route: number, isSuccess: boolean): number {
 }
 
 /** What admission did since the start, and where its limits are now. */
-export interface AdmissionFigures {
+export interface AdmissionStats {
   readonly inFlight: number;
   readonly decisions: readonly {
     readonly tier: string;

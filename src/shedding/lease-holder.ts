@@ -1,11 +1,11 @@
 import {
-  BEAT_MS,
-  BEAT_MS_MIN,
-  type Beat,
-  type BeatReply,
   FAILURES_MAX,
   PROBE_JITTER_MS,
   PROBE_MS,
+  RENEWAL_MS,
+  RENEWAL_MS_MIN,
+  type Renewal,
+  type RenewalReply,
   STANDING,
   type Standing,
   TTL_MS,
@@ -27,7 +27,7 @@ export interface LeaseHolderOptions {
   readonly random: () => number;
 }
 
-/** An outstanding beat. */
+/** An outstanding renewal. */
 interface Outstanding {
   readonly seq: number;
   readonly sentMs: number;
@@ -51,7 +51,7 @@ export class LeaseHolder {
   #seq = 0;
   #outstanding: Outstanding | null = null;
   #standing: Standing = STANDING.unknown;
-  #reply: BeatReply | null = null;
+  #reply: RenewalReply | null = null;
   #failuresInRow = 0;
   #probeAtMs = 0;
   #isUrgent = true;
@@ -73,12 +73,12 @@ export class LeaseHolder {
       return this.#standing !== STANDING.member && nowMs < this.#aloneAtMs ? 'joining' : 'floor';
     }
     if (this.#standing === STANDING.joining) return 'joining';
-    if (nowMs - this.#answeredSentMs >= 2 * BEAT_MS) return 'stale';
+    if (nowMs - this.#answeredSentMs >= 2 * RENEWAL_MS) return 'stale';
     return this.#reply!.isLearning ? 'learning' : 'fresh';
   }
 
   /** What the account answered last, or null before it first did. */
-  get reply(): BeatReply | null {
+  get reply(): RenewalReply | null {
     return this.#reply;
   }
 
@@ -98,12 +98,12 @@ export class LeaseHolder {
     this.#isUrgent = true;
   }
 
-  /** Whether the answer to this beat would count. */
+  /** Whether the answer to this renewal would count. */
   isOutstanding(seq: number): boolean {
     return this.#outstanding?.seq === seq;
   }
 
-  /** Whether the last beat that ended was answered. */
+  /** Whether the last renewal that ended was answered. */
   get isHeard(): boolean {
     return this.#reply !== null && this.#failuresInRow === 0;
   }
@@ -122,15 +122,16 @@ export class LeaseHolder {
     this.#limit = 0;
   }
 
-  /** When the next beat is due; infinite while one is outstanding. */
+  /** When the next renewal is due; infinite while one is outstanding. */
   dueAtMs(): number {
     if (this.#outstanding !== null) return Number.POSITIVE_INFINITY;
-    if (this.#failuresInRow >= FAILURES_MAX) return Math.max(this.#probeAtMs, this.#lastSentMs + BEAT_MS_MIN);
-    return this.#lastSentMs + (this.#isUrgent || this.#reply?.isShort ? BEAT_MS_MIN : BEAT_MS);
+    if (this.#failuresInRow >= FAILURES_MAX)
+      return Math.max(this.#probeAtMs, this.#lastSentMs + RENEWAL_MS_MIN);
+    return this.#lastSentMs + (this.#isUrgent || this.#reply?.isShort ? RENEWAL_MS_MIN : RENEWAL_MS);
   }
 
-  /** The beat to send now, or null while one is outstanding or none is due. */
-  nextBeat(nowMs: number, demand: PermitDemand): Beat | null {
+  /** The renewal to send now, or null while one is outstanding or none is due. */
+  nextRenewal(nowMs: number, demand: PermitDemand): Renewal | null {
     if (nowMs < this.dueAtMs()) return null;
     const { workerId, cap } = this.#options;
     let limit = this.limitAt(nowMs);
@@ -155,11 +156,11 @@ export class LeaseHolder {
   }
 
   /**
-   * Takes the answer to a beat, null where the account ignored it. Only the latest beat's counts, and only while the
-   * lease it brings is still valid: a late one would revive permits that were given back. Tells whether it counted;
-   * where it did not, the beat has failed.
+   * Takes the reply to a renewal, null where the account ignored it. Only the reply to the latest renewal counts, and
+   * only while its lease is still valid: a late one would revive permits that were given back. Returns whether it
+   * counted; where it did not, the renewal has failed.
    */
-  answered(seq: number, reply: BeatReply | null, nowMs: number): boolean {
+  answered(seq: number, reply: RenewalReply | null, nowMs: number): boolean {
     const sent = this.#outstanding;
     if (sent?.seq !== seq || reply === null || nowMs >= sent.sentMs + VALID_MS) return false;
     this.#outstanding = null;
@@ -177,7 +178,7 @@ export class LeaseHolder {
     return true;
   }
 
-  /** Gives up on a beat. Tells whether the connection should be dropped, because it has failed too often. */
+  /** Gives up on a renewal. Tells whether the connection should be dropped, because it has failed too often. */
   failed(seq: number, nowMs: number): boolean {
     if (this.#outstanding?.seq !== seq) return false;
     this.#outstanding = null;
@@ -212,7 +213,7 @@ export class LeaseHolder {
       const riseAtMs = isMember ? this.#validUntilMs + this.#options.riseAfterMs : this.#aloneAtMs;
       const floor = this.#floor(isMember);
       const limit = nowMs < riseAtMs ? Math.min(this.#lease, floor) : floor;
-      // A worker never holds more than it says in the beat that is outstanding; it looks again when that has ended.
+      // A worker never holds more than it says in the renewal that is outstanding; it looks again when that has ended.
       this.#limit = this.#outstanding === null ? limit : Math.min(this.#limit, limit);
       this.#limitUntilMs = nowMs < riseAtMs ? riseAtMs : Number.POSITIVE_INFINITY;
     }

@@ -1,12 +1,12 @@
 import type { PermitDemand } from './permit-source.ts';
 
-/** How long the account counts a lease after the beat that renewed it came in. */
+/** How long the account counts a lease after the renewal that renewed it came in. */
 export const TTL_MS = 900;
-/** How long a worker uses a lease after it sent that beat; the rest of the TTL is for networks and clocks. */
+/** How long a worker uses a lease after it sent that renewal; the rest of the TTL is for networks and clocks. */
 export const VALID_MS = 700;
-/** A beat in quiet times, and the least time between two: at most 20 commands per second. */
-export const BEAT_MS = 100;
-export const BEAT_MS_MIN = 50;
+/** A renewal in quiet times, and the least time between two: at most 20 commands per second. */
+export const RENEWAL_MS = 100;
+export const RENEWAL_MS_MIN = 50;
 /** An answer that takes longer does not count any more. */
 export const REPLY_TIMEOUT_MS = 50;
 /** After so many failures in a row the connection is dropped, and Redis is probed at this pace, jitter added. */
@@ -18,10 +18,10 @@ export const PROBE_JITTER_MS = 100;
 export const STANDING = { unknown: 0, joining: 1, member: 2 } as const;
 export type Standing = (typeof STANDING)[keyof typeof STANDING];
 
-/** What a worker tells the account. All figures are absolute, so a beat that is lost needs no repair. */
-export interface Beat extends PermitDemand {
+/** What a worker tells the account. All stats are absolute, so a renewal that is lost needs no repair. */
+export interface Renewal extends PermitDemand {
   readonly workerId: string;
-  /** Counts the beats of one life of a worker. */
+  /** Counts the renewals of one life of a worker. */
   readonly seq: number;
   /** Permits that it holds: its limit, or what is in flight where that is more. */
   readonly claim: number;
@@ -35,7 +35,7 @@ export interface Beat extends PermitDemand {
 }
 
 /** What the account answers. Counts are of the whole cluster. */
-export interface BeatReply {
+export interface RenewalReply {
   /** Permits that the worker may use; fewer than it claimed tell it to go down. */
   readonly lease: number;
   readonly standing: Standing;
@@ -69,27 +69,27 @@ export interface LeaseStore {
   close(): void;
 }
 
-/** The arguments of a beat, in the order in which the script reads them. */
-export function encodeBeat(beat: Beat): (string | number)[] {
+/** The arguments of a renewal, in the order in which the script reads them. */
+export function encodeRenewal(renewal: Renewal): (string | number)[] {
   return [
     'beat',
-    beat.workerId,
-    beat.seq,
-    beat.claim,
-    Math.ceil(beat.wanted),
-    beat.inFlight,
-    beat.cap,
-    Math.floor(beat.cutoff),
-    Math.ceil(beat.arrivals),
-    beat.standing,
-    beat.workers,
-    beat.epoch,
-    beat.version,
+    renewal.workerId,
+    renewal.seq,
+    renewal.claim,
+    Math.ceil(renewal.wanted),
+    renewal.inFlight,
+    renewal.cap,
+    Math.floor(renewal.cutoff),
+    Math.ceil(renewal.arrivals),
+    renewal.standing,
+    renewal.workers,
+    renewal.epoch,
+    renewal.version,
   ];
 }
 
-/** The account's answer, or null where it ignored the beat, because it has seen a newer one or the worker's exit. */
-export function decodeReply(numbers: readonly number[]): BeatReply | null {
+/** The account's answer, or null where it ignored the renewal, because it has seen a newer one or the worker's exit. */
+export function decodeReply(numbers: readonly number[]): RenewalReply | null {
   if (numbers[0] !== 1) return null;
   const [, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff] =
     numbers as [number, number, Standing, ...number[]];

@@ -5,7 +5,7 @@
  */
 export type PermitMode = 'static' | 'joining' | 'learning' | 'fresh' | 'stale' | 'floor';
 
-/** What a worker needs, as it says in every beat. */
+/** What a worker needs, as it says in every renewal. */
 export interface PermitDemand {
   /** Requests that hold a permit now. */
   readonly inFlight: number;
@@ -18,7 +18,7 @@ export interface PermitDemand {
 }
 
 /** How the permits of the cluster stand, as this worker knows it. */
-export interface PermitFigures {
+export interface PermitStats {
   readonly mode: PermitMode;
   /** Permits of the whole cluster. */
   readonly cap: number;
@@ -26,14 +26,14 @@ export interface PermitFigures {
   readonly limit: number;
   /** Workers that share the cap. */
   readonly workers: number;
-  /** Permits that all workers hold and use, as of the last beat; of this worker alone where there is no Redis. */
+  /** Permits that all workers hold and use, as of the last renewal; of this worker alone where there is no Redis. */
   readonly clusterHeld: number;
   readonly clusterInFlight: number;
   /** Beats that were answered, and that failed or came too late, since the start. */
-  readonly beats: number;
-  readonly beatFailures: number;
-  /** Milliseconds of all answered beats, from sending to the answer. */
-  readonly beatMsSum: number;
+  readonly renewals: number;
+  readonly renewalFailures: number;
+  /** Milliseconds of all answered renewals, from sending to the answer. */
+  readonly renewalMsSum: number;
   /** Commands sent to Redis for permits since the start. */
   readonly commands: number;
 }
@@ -46,13 +46,13 @@ export interface PermitSource {
   cutoffAt(nowMs: number): number | null;
   /** Tells that a request had to be refused for want of a permit. */
   runShort(): void;
-  /** Names where the demand of this worker is read before each beat. */
+  /** Names where the demand of this worker is read before each renewal. */
   observe(read: () => PermitDemand): void;
   /** What the supervisor lets this worker use when it has no lease: see `cluster`. */
   setShare(permits: number): void;
   /** Tells the others that a worker has died, so that its part of the safe share is theirs. */
   reportExit(workerId: string): Promise<void>;
-  figures(): PermitFigures;
+  stats(): PermitStats;
   /** Gives everything back and tells the others. */
   close(): Promise<void>;
 }

@@ -1,6 +1,12 @@
 import { LeaseHolder } from './lease-holder.ts';
-import { BEAT_MS_MIN, decodeReply, encodeBeat, type LeaseStore, REPLY_TIMEOUT_MS } from './lease-protocol.ts';
-import type { PermitDemand, PermitFigures, PermitSource } from './permit-source.ts';
+import {
+  decodeReply,
+  encodeRenewal,
+  type LeaseStore,
+  RENEWAL_MS_MIN,
+  REPLY_TIMEOUT_MS,
+} from './lease-protocol.ts';
+import type { PermitDemand, PermitSource, PermitStats } from './permit-source.ts';
 
 /** How a worker shares the cap. */
 export interface SharedLeasesOptions {
@@ -23,7 +29,7 @@ const LAST_LOOK_MS = 2;
 const NO_DEMAND: PermitDemand = { inFlight: 0, wanted: 0, cutoff: 0, arrivals: 0 };
 
 /**
- * Permits leased from the account in Redis. It beats in the background, at most every 50 ms, and answers requests from
+ * Permits leased from the account in Redis. It renews in the background, at most every 50 ms, and answers requests from
  * memory; nothing ever waits for Redis.
  */
 export class SharedLeases implements PermitSource {
@@ -36,9 +42,9 @@ export class SharedLeases implements PermitSource {
   #lastCommandMs = Number.NEGATIVE_INFINITY;
   #isHurried = false;
   #isClosed = false;
-  #beats = 0;
-  #beatFailures = 0;
-  #beatMsSum = 0;
+  #renewals = 0;
+  #renewalFailures = 0;
+  #renewalMsSum = 0;
   /** Dead workers that the account has to hear of. */
   readonly #exits = new Map<string, PromiseWithResolvers<void>>();
 
@@ -65,7 +71,7 @@ export class SharedLeases implements PermitSource {
   }
 
   runShort(): void {
-    // Called for every refusal, so all but the first one of a beat end here.
+    // Called for every refusal, so all but the first one of a renewal end here.
     if (this.#isHurried) return;
     this.#isHurried = true;
     this.#holder.runShort();
@@ -94,7 +100,7 @@ export class SharedLeases implements PermitSource {
     return told.promise;
   }
 
-  figures(): PermitFigures {
+  stats(): PermitStats {
     const nowMs = performance.now();
     const { reply } = this.#holder;
     const { cap, fallbackWorkers } = this.#options;
@@ -106,9 +112,9 @@ export class SharedLeases implements PermitSource {
       workers: reply?.workers ?? fallbackWorkers,
       clusterHeld: reply?.held ?? limit,
       clusterInFlight: reply?.inFlight ?? this.#read().inFlight,
-      beats: this.#beats,
-      beatFailures: this.#beatFailures,
-      beatMsSum: this.#beatMsSum,
+      renewals: this.#renewals,
+      renewalFailures: this.#renewalFailures,
+      renewalMsSum: this.#renewalMsSum,
       commands: this.#store.commands,
     };
   }
@@ -131,7 +137,7 @@ export class SharedLeases implements PermitSource {
   /** Sets the timer for what is due next. */
   #plan(): void {
     if (this.#isClosed) return;
-    const dueMs = Math.max(this.#holder.dueAtMs(), this.#lastCommandMs + BEAT_MS_MIN);
+    const dueMs = Math.max(this.#holder.dueAtMs(), this.#lastCommandMs + RENEWAL_MS_MIN);
     if (dueMs === this.#timerDueMs) return;
     clearTimeout(this.#timer);
     this.#timerDueMs = dueMs;
@@ -147,7 +153,7 @@ export class SharedLeases implements PermitSource {
 
   #wake(): void {
     const nowMs = performance.now();
-    if (nowMs < this.#lastCommandMs + BEAT_MS_MIN) {
+    if (nowMs < this.#lastCommandMs + RENEWAL_MS_MIN) {
       this.#plan();
       return;
     }
@@ -162,23 +168,23 @@ export class SharedLeases implements PermitSource {
   }
 
   #beat(nowMs: number): void {
-    const beat = this.#holder.nextBeat(nowMs, this.#read());
-    if (beat !== null) {
+    const renewal = this.#holder.nextRenewal(nowMs, this.#read());
+    if (renewal !== null) {
       this.#isHurried = false;
       this.#lastCommandMs = nowMs;
       const giveUp = setTimeout(
         // When the loop was stalled, this timer fires before answers are read that came in time.
-        () => setTimeout(() => this.#failed(beat.seq), LAST_LOOK_MS),
+        () => setTimeout(() => this.#failed(renewal.seq), LAST_LOOK_MS),
         REPLY_TIMEOUT_MS,
       );
-      this.#store.call(encodeBeat(beat)).then(
+      this.#store.call(encodeRenewal(renewal)).then(
         (numbers) => {
           clearTimeout(giveUp);
-          this.#answered(beat.seq, nowMs, numbers);
+          this.#answered(renewal.seq, nowMs, numbers);
         },
         () => {
           clearTimeout(giveUp);
-          this.#failed(beat.seq);
+          this.#failed(renewal.seq);
         },
       );
     }
@@ -188,15 +194,15 @@ export class SharedLeases implements PermitSource {
   #answered(seq: number, sentMs: number, numbers: readonly number[]): void {
     const nowMs = performance.now();
     if (this.#holder.answered(seq, decodeReply(numbers), nowMs)) {
-      this.#beats++;
-      this.#beatMsSum += nowMs - sentMs;
+      this.#renewals++;
+      this.#renewalMsSum += nowMs - sentMs;
     } else this.#failed(seq);
     this.#plan();
   }
 
   #failed(seq: number): void {
     if (!this.#holder.isOutstanding(seq)) return;
-    this.#beatFailures++;
+    this.#renewalFailures++;
     if (this.#holder.failed(seq, performance.now())) this.#store.reconnect();
     this.#dropExits();
     this.#plan();

@@ -1,4 +1,4 @@
-import type { PermitDemand, PermitFigures, PermitSource } from './permit-source.ts';
+import type { PermitDemand, PermitSource, PermitStats } from './permit-source.ts';
 
 /** A fixed share of the cap: what a worker has where no Redis is configured. */
 export class StaticShare implements PermitSource {
@@ -31,7 +31,7 @@ export class StaticShare implements PermitSource {
     this.#share = Math.min(permits, this.#cap);
   }
 
-  figures(): PermitFigures {
+  stats(): PermitStats {
     return {
       mode: 'static',
       cap: this.#cap,
@@ -39,9 +39,9 @@ export class StaticShare implements PermitSource {
       workers: this.#workers,
       clusterHeld: this.#share,
       clusterInFlight: this.#demand?.().inFlight ?? 0,
-      beats: 0,
-      beatFailures: 0,
-      beatMsSum: 0,
+      renewals: 0,
+      renewalFailures: 0,
+      renewalMsSum: 0,
       commands: 0,
     };
   }

@@ -1,5 +1,5 @@
 /** What stands before the body of an HTTP/1.1 answer, as far as anybody asks for it. */
-export interface AnswerHead {
+export interface ResponseHead {
   readonly status: number;
   readonly retryAfter: string | null;
 }
@@ -17,7 +17,7 @@ const INTERIM_ANSWERS_MAX = 8;
  * Reads the head of an HTTP/1.1 answer (RFC 9112) from the bytes that have come so far, as Latin-1 text. Passes over
  * interim answers (1xx). Answers null while it is not complete, and throws when it is too long or no HTTP.
  */
-export function readAnswerHead(text: string): AnswerHead | null {
+export function readResponseHead(text: string): ResponseHead | null {
   let rest = text;
   for (let interims = 0; ; interims++) {
     if (interims > INTERIM_ANSWERS_MAX) throw new Error('The head of the answer is too long.');

@@ -8,7 +8,7 @@ export interface BenchPlan {
   readonly mode: 'full' | 'quick';
 }
 
-/** What the figures depend on beside the code. Figures of other conditions cannot be compared with them. */
+/** What the stats depend on beside the code. Stats of other conditions cannot be compared with them. */
 export interface Conditions {
   readonly date: string;
   readonly cpu: string;

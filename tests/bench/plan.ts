@@ -20,7 +20,7 @@ export const FULL_PLAN: Plan = {
   laterStarts: 5,
 };
 
-/** For trying the benchmark itself: its figures are too short to judge by. */
+/** For trying the benchmark itself: its stats are too short to judge by. */
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
   envelopeRounds: 2,

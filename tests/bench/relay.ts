@@ -70,7 +70,7 @@ async function bench(): Promise<void> {
   const told = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
   const path = await writeReport('relay', { conditions: told, drains });
   console.log(
-    `\n${conditionsText(told)}\n\n${drainsTable(drains)}\n\n${verdict(drains, backlog)}\n\nFigures: ${path}`,
+    `\n${conditionsText(told)}\n\n${drainsTable(drains)}\n\n${verdict(drains, backlog)}\n\nStats: ${path}`,
   );
 }
 
@@ -110,18 +110,18 @@ async function measure(what: Drain['what'], backlog: number, ground: Ground): Pr
   const posted = what === 'alone' ? Promise.resolve() : keepPosting(sql, posting.signal);
   const running = relay.loop.run(stopped.signal);
   // The topic is made and the lease is taken before the clock starts.
-  while (relay.figures().sent === 0) await Bun.sleep(1);
-  const before = { sent: relay.figures().sent, ...cpu(database, kafka) };
+  while (relay.stats().sent === 0) await Bun.sleep(1);
+  const before = { sent: relay.stats().sent, ...cpu(database, kafka) };
   const startMs = performance.now();
   let toldMs = startMs;
-  while (relay.figures().sent < backlog) {
+  while (relay.stats().sent < backlog) {
     await Bun.sleep(LOOK_MS);
     if (performance.now() - toldMs < TICK_MS) continue;
     toldMs = performance.now();
-    progress(`${what}: ${count(relay.figures().sent)} of ${count(backlog)} events`);
+    progress(`${what}: ${count(relay.stats().sent)} of ${count(backlog)} events`);
   }
   const seconds = (performance.now() - startMs) / 1000;
-  const after = { sent: relay.figures().sent, ...cpu(database, kafka) };
+  const after = { sent: relay.stats().sent, ...cpu(database, kafka) };
   posting.abort();
   stopped.abort();
   await Promise.all([running, posted]);

@@ -40,20 +40,21 @@ function create(environment: Record<string, string>, options: Partial<Supervisor
   });
 }
 
-const lives = () => supervisor.lives.map(({ slot, number }) => [slot, number]);
-const limits = () => supervisor.lives.map(({ status }) => status?.limit);
-const runners = () => supervisor.lives.flatMap(({ slot, status }) => (status?.mode === 'jobs' ? [slot] : []));
+const incarnations = () => supervisor.incarnations.map(({ slot, number }) => [slot, number]);
+const limits = () => supervisor.incarnations.map(({ status }) => status?.limit);
+const runners = () =>
+  supervisor.incarnations.flatMap(({ slot, status }) => (status?.mode === 'jobs' ? [slot] : []));
 
 test('a supervisor that has stalled itself ends no worker for it', async () => {
   await supervise();
-  await until(() => supervisor.lives.every(({ status }) => status !== null));
-  const before = supervisor.lives.map(({ status }) => status);
+  await until(() => supervisor.incarnations.every(({ status }) => status !== null));
+  const before = supervisor.incarnations.map(({ status }) => status);
   const stalledMs = performance.now();
   // What a stopped or starved supervisor does: it reads no message for longer than a worker may be silent.
   while (performance.now() - stalledMs < 2500);
-  await until(() => supervisor.lives.every(({ status }, i) => status !== before[i]));
-  expect(supervisor.lives.map(({ killedFor }) => killedFor)).toEqual([null, null, null]);
-  expect(lives()).toEqual([
+  await until(() => supervisor.incarnations.every(({ status }, i) => status !== before[i]));
+  expect(supervisor.incarnations.map(({ killedFor }) => killedFor)).toEqual([null, null, null]);
+  expect(incarnations()).toEqual([
     [0, 1],
     [1, 1],
     [2, 1],
@@ -63,11 +64,11 @@ test('a supervisor that has stalled itself ends no worker for it', async () => {
 
 test('a worker that falls silent is ended and replaced, and no other', async () => {
   await supervise({ SILENT_AFTER_MS: '500' });
-  const [silent] = supervisor.lives;
+  const [silent] = supervisor.incarnations;
   await until(() => supervisor.restarts.silent === 1);
   await silent!.exited;
-  await until(() => supervisor.lives.length === 3);
-  expect(lives()).toEqual([
+  await until(() => supervisor.incarnations.length === 3);
+  expect(incarnations()).toEqual([
     [0, 2],
     [1, 1],
     [2, 1],
@@ -80,30 +81,30 @@ test('the jobs of the host are done by the lowest live worker alone, and move wh
   await supervise({ STARTS_MAX: '1' });
   await until(() => runners().length === 1);
   expect(runners()).toEqual([0]);
-  process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
+  process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
   await until(() => runners().join() === '1');
 });
 
 test('the jobs of the host go back to the lowest slot when a new worker is in it', async () => {
   await supervise();
   await until(() => runners().join() === '0');
-  process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
-  await until(() => supervisor.lives.length === 3 && supervisor.lives[0]!.number === 2);
+  process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
+  await until(() => supervisor.incarnations.length === 3 && supervisor.incarnations[0]!.number === 2);
   await until(() => runners().join() === '0');
 });
 
 test('the permits are split over the workers, and the worker that follows a dead one gets its share', async () => {
   await supervise();
   await until(() => limits().join() === '4,3,3');
-  process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
-  await until(() => supervisor.lives.length === 3 && supervisor.lives[0]!.number === 2);
+  process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
+  await until(() => supervisor.incarnations.length === 3 && supervisor.incarnations[0]!.number === 2);
   await until(() => limits().join() === '4,3,3');
 });
 
 test('a successor that cannot start leaves the old workers where they are', async () => {
   await supervise({ STARTS_MAX: '1' });
   await supervisor.roll();
-  expect(lives()).toEqual([
+  expect(incarnations()).toEqual([
     [0, 1],
     [1, 1],
     [2, 1],
@@ -116,15 +117,15 @@ test('an order to stop in the pause before the next start of a slot starts nobod
   await supervise({ DRAIN_MS: '700' }, { workers: 2 });
   const [, pausing] = supervisor.slots;
   for (let deaths = 1; deaths <= 3; deaths++) {
-    await until(() => pausing!.lives.at(-1)?.state === 'ready');
-    const life = pausing!.lives.at(-1)!;
-    process.kill(life.pid!, 'SIGKILL');
-    await life.exited;
+    await until(() => pausing!.incarnations.at(-1)?.state === 'ready');
+    const incarnation = pausing!.incarnations.at(-1)!;
+    process.kill(incarnation.pid!, 'SIGKILL');
+    await incarnation.exited;
   }
   // The pause is over long before the other worker is drained.
   await supervisor.stop();
   expect(pausing!.livesStarted).toBe(3);
-  expect(lives()).toEqual([]);
+  expect(incarnations()).toEqual([]);
 });
 
 test('a worker that the system cannot start is started later, and the supervisor lives on', async () => {
@@ -134,16 +135,18 @@ test('a worker that the system cannot start is started later, and the supervisor
   const start = { command: [program, SCRIPT], environment: process.env };
   await supervise({}, { start });
   rmSync(program);
-  process.kill(supervisor.lives[0]!.pid!, 'SIGKILL');
+  process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
   await until(() => logs.join('').includes('could not be started'));
   // Nor does a replacement that cannot be started cost a worker that serves.
   await supervisor.roll();
-  expect(supervisor.slots.slice(1).map((slot) => slot.lives.map(({ state }) => state))).toEqual([
+  expect(supervisor.slots.slice(1).map((slot) => slot.incarnations.map(({ state }) => state))).toEqual([
     ['ready'],
     ['ready'],
   ]);
   symlinkSync(process.execPath, program);
-  await until(() => supervisor.slots.every((slot) => slot.lives.some(({ state }) => state === 'ready')));
+  await until(() =>
+    supervisor.slots.every((slot) => slot.incarnations.some(({ state }) => state === 'ready')),
+  );
   expect(supervisor.restarts.crashed).toBeGreaterThanOrEqual(2);
   rmSync(folder, { recursive: true });
 });
@@ -159,7 +162,7 @@ test('workers that can never be started are a crash loop, which is told once', a
 
 test('a worker that speaks but does not become ready in time is ended, and the next one serves', async () => {
   await supervise({ NEVER_READY: '1' }, { startMaxMs: 1000 });
-  expect(lives()).toEqual([
+  expect(incarnations()).toEqual([
     [0, 2],
     [1, 1],
     [2, 1],
@@ -170,17 +173,17 @@ test('a worker that speaks but does not become ready in time is ended, and the n
 test('many workers that were ready and are killed at once are no crash loop', async () => {
   let gaveUp = false;
   await supervise({}, { workers: 11, onCrashLoop: () => (gaveUp = true) });
-  const before = supervisor.lives;
+  const before = supervisor.incarnations;
   for (const { pid } of before) process.kill(pid!, 'SIGKILL');
   await Promise.all(before.map(({ exited }) => exited));
-  await until(() => gaveUp || supervisor.lives.filter(({ state }) => state === 'ready').length === 11);
+  await until(() => gaveUp || supervisor.incarnations.filter(({ state }) => state === 'ready').length === 11);
   expect(gaveUp).toBe(false);
 });
 
 test('the processes that live are told after every start and every end', async () => {
   let told: readonly number[] = [];
   await supervise({}, { onProcesses: (pids) => (told = pids) });
-  expect(told).toEqual(supervisor.lives.map(({ pid }) => pid!));
+  expect(told).toEqual(supervisor.incarnations.map(({ pid }) => pid!));
   await supervisor.stop();
   expect(told).toEqual([]);
 });

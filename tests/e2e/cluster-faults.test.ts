@@ -119,9 +119,9 @@ test(
     process.kill(victim!.worker!.pid, 'SIGKILL');
     await until(async () => {
       const [slot] = (await status()).slots;
-      return slot!.state === 'ready' && slot!.worker?.life === 2 && slot!.restarts === 1;
+      return slot!.state === 'ready' && slot!.worker?.incarnation === 2 && slot!.restarts === 1;
     });
-    expect((await status()).slots.map(({ worker }) => worker?.life)).toEqual([2, 1, 1, 1]);
+    expect((await status()).slots.map(({ worker }) => worker?.incarnation)).toEqual([2, 1, 1, 1]);
     await lock!.release();
     lock = null;
     const answers = await Promise.all(held);
@@ -137,7 +137,7 @@ test(
     const { url, key, status } = await serve();
     const headers = { Authorization: `Bearer ${key}` };
     const load = startLoad(url, { callers: 4, keepAlive: false, headers, pauseMs: 1 });
-    const lives = async () => (await status()).slots.map(({ worker }) => worker?.life ?? 0);
+    const incarnations = async () => (await status()).slots.map(({ worker }) => worker?.incarnation ?? 0);
     const readySlots = async () => (await status()).slots.filter(({ state }) => state === 'ready');
     let before = await scrapeCounters(url);
     let kills = 0;
@@ -155,7 +155,9 @@ test(
       before = now;
     }
     await load.stop();
-    await until(async () => (await lives()).reduce((sum, life) => sum + life, 0) >= WORKERS + 5);
+    await until(
+      async () => (await incarnations()).reduce((sum, incarnation) => sum + incarnation, 0) >= WORKERS + 5,
+    );
     const deaths = [...before].find(
       ([name]) => name === 'atlas_cluster_worker_restarts_total{reason="crashed"}',
     );
@@ -173,7 +175,9 @@ test(
     const load = startLoad(url, { callers: 4, keepAlive: false, headers });
     await until(() => load.answered() > 200);
     atlas!.signal('SIGHUP');
-    await until(async () => (await atlas!.status()).slots.map(({ worker }) => worker?.life).join() === '2,2');
+    await until(
+      async () => (await atlas!.status()).slots.map(({ worker }) => worker?.incarnation).join() === '2,2',
+    );
     const { answered, failed } = await load.stop();
     expect(failed).toEqual([]);
     expect((await scrapeCounters(url)).get(ping)).toBe(answered);
@@ -193,13 +197,13 @@ test(
       headers: { Authorization: `Bearer ${key}` },
       pauseMs: 5,
     });
-    await until(async () => (await status()).slots[1]?.worker?.life === 2);
+    await until(async () => (await status()).slots[1]?.worker?.incarnation === 2);
     const { answered, failed } = await load.stop();
     expect(answered).toBeGreaterThan(100);
     // Each caller has one request at a time, so it can lose one to the worker that was ended.
     expect(failed.length).toBeLessThanOrEqual(16);
     expect(isAlive(victim!.worker!.pid)).toBe(false);
-    expect((await status()).slots.map(({ worker }) => worker?.life)).toEqual([1, 2, 1, 1]);
+    expect((await status()).slots.map(({ worker }) => worker?.incarnation)).toEqual([1, 2, 1, 1]);
     const counters = await scrapeCounters(url);
     expect(counters.get('atlas_cluster_worker_restarts_total{reason="silent"}')).toBe(1);
   },

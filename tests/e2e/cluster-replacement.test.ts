@@ -33,7 +33,7 @@ async function serve(settings: Record<string, string> = {}): Promise<void> {
 }
 
 const workerPids = async () => (await atlas.status()).slots.map(({ worker }) => worker?.pid);
-const livesOf = async () => (await atlas.status()).slots.map(({ worker }) => worker?.life);
+const incarnationsOf = async () => (await atlas.status()).slots.map(({ worker }) => worker?.incarnation);
 
 test(
   'three SIGHUP in a row under load make two rounds of new workers, and no request on an open connection fails',
@@ -56,7 +56,7 @@ test(
     }
     await until(async () => {
       const { slots } = await atlas.status();
-      return slots.length === WORKERS && slots.every(({ worker }) => worker?.life === 3);
+      return slots.length === WORKERS && slots.every(({ worker }) => worker?.incarnation === 3);
     });
     const reports = await Promise.all(loads.map((load) => load.stop()));
     console.log(`requests answered during the replacements: ${reports.map(({ answered }) => answered)}`);
@@ -70,7 +70,7 @@ test(
     const after = await workerPids();
     expect(before.filter((pid) => after.includes(pid))).toEqual([]);
     // What came while a round was under way made one more round, not two.
-    expect(await livesOf()).toEqual([3, 3, 3]);
+    expect(await incarnationsOf()).toEqual([3, 3, 3]);
   },
   TIMEOUT_MS,
 );
@@ -103,7 +103,7 @@ test(
     expect((await atlas.status()).slots.length).toBe(WORKERS + 1);
     await lock.release();
     lock = null;
-    await until(async () => (await livesOf()).join() === '2,2,2');
+    await until(async () => (await incarnationsOf()).join() === '2,2,2');
     watching = false;
     await watch;
     expect(sums.length).toBeGreaterThan(50);

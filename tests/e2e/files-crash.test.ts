@@ -173,7 +173,7 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         await files.settle();
         await files.sweep(NO_GRACE_MS);
         // Otherwise no kill left anything between a row and its object.
-        expect(files.figures.reconciled.deleted).toBeGreaterThan(0);
+        expect(files.stats.reconciled.deleted).toBeGreaterThan(0);
 
         const verification = await files.verify(true, signal, NO_GRACE_MS);
         expect(verification).toMatchObject({ ok: true, deleting: 0, discrepancies: [] });

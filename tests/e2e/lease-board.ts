@@ -8,7 +8,7 @@ const FIELDS = [
   'admitted',
   'limit',
   'mode',
-  'beatFailures',
+  'renewalFailures',
   'knownWorkers',
   'deathToReport',
 ] as const;
@@ -26,7 +26,7 @@ const SLOT_SIZE = 16;
 const SLOTS_MAX = 32;
 
 /**
- * Figures that all processes of a test see at the same moment: a file that each maps into its memory. Every admission
+ * Stats that all processes of a test see at the same moment: a file that each maps into its memory. Every admission
  * adds to one total, in one atomic step, so that the peak of the total misses no excess, however short it was; asking
  * the workers one after the other would miss some, and see some that never were.
  */

@@ -19,7 +19,7 @@ export interface LeaseWorker {
   readonly admitted: number;
   readonly limit: number;
   readonly mode: (typeof MODES)[number];
-  readonly beatFailures: number;
+  readonly renewalFailures: number;
   /** Workers among which it divides the cap when it is cut off. */
   readonly knownWorkers: number;
   /** Makes it tell the account that another one is dead, as a supervisor does. */
@@ -121,8 +121,8 @@ function workerOf(child: ChildProcess, board: LeaseBoard, slot: number): LeaseWo
     get mode() {
       return MODES[board.get(slot, 'mode')]!;
     },
-    get beatFailures() {
-      return board.get(slot, 'beatFailures');
+    get renewalFailures() {
+      return board.get(slot, 'renewalFailures');
     },
     get knownWorkers() {
       return board.get(slot, 'knownWorkers');
@@ -165,9 +165,9 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-function tell({ slot, mode, limit, inFlight, admitted, beatFailures }: LeaseWorker): string {
+function tell({ slot, mode, limit, inFlight, admitted, renewalFailures }: LeaseWorker): string {
   const state = `${mode || 'not up'}, ${inFlight} in flight of ${limit}`;
-  return `  worker ${slot}: ${state}, ${admitted} admitted, ${beatFailures} beats failed`;
+  return `  worker ${slot}: ${state}, ${admitted} admitted, ${renewalFailures} renewals failed`;
 }
 
 /** Waits until the condition holds and prints how long that took, which is a figure of the report and never asserted. */

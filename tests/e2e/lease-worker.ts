@@ -54,9 +54,9 @@ function tick(): void {
     // Redis may not be reached just now; then the next tick tries again.
     permits.reportExit(workerIdOf(death - 1)).catch(() => board.set(slot, 'deathToReport', death));
   }
-  const { mode, beatFailures, workers } = permits.figures();
+  const { mode, renewalFailures, workers } = permits.stats();
   board.set(slot, 'limit', permits.limitAt(nowMs));
-  board.set(slot, 'beatFailures', beatFailures);
+  board.set(slot, 'renewalFailures', renewalFailures);
   board.set(slot, 'knownWorkers', workers);
   board.set(slot, 'mode', MODES.indexOf(mode));
 }

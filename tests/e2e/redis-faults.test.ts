@@ -156,7 +156,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     wantEverywhere();
     await measure('all are on their floor while Redis is slow', areAll('floor'));
     await expectServedEverywhere();
-    // Long enough for delayed beats to arrive, for floors to rise, and for answers to beats of the past to come back.
+    // Long enough for delayed renewals to arrive, for floors to rise, and for answers to renewals of the past to come back.
     await until(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
     await Bun.sleep(RISE_AFTER_MS);
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);

@@ -119,7 +119,7 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     // One of the commands in between is this test's own.
     const perWorker = (after - before - 1) / workers.length;
     console.log(`${(perWorker / elapsedSeconds).toFixed(1)} commands per second and worker`);
-    // A worker whose first beat falls on the beginning has sent one more than a full period holds.
+    // A worker whose first renewal falls on the beginning has sent one more than a full period holds.
     expect(perWorker).toBeLessThanOrEqual(20 * elapsedSeconds + 1);
     expect(perWorker).toBeGreaterThan(0);
   });

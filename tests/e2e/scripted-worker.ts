@@ -4,20 +4,20 @@ import type { FromSupervisor } from '../../src/cluster/messages.ts';
 const silentAfterMs = Number(process.env.SILENT_AFTER_MS ?? Number.POSITIVE_INFINITY);
 const drainMs = Number(process.env.DRAIN_MS ?? 0);
 const slot = Number(process.env.ATLAS_WORKER_SLOT);
-const life = Number(process.env.ATLAS_WORKER_LIFE);
-if (life > Number(process.env.STARTS_MAX ?? Number.POSITIVE_INFINITY)) process.exit(1);
+const incarnation = Number(process.env.ATLAS_WORKER_INCARNATION);
+if (incarnation > Number(process.env.STARTS_MAX ?? Number.POSITIVE_INFINITY)) process.exit(1);
 let sharesApplied = 0;
 let limit = 0;
 let jobs = false;
 
 const tell = (message: object) => process.send!(message);
 const beat = () => {
-  // The first life of the first slot falls silent; nobody else does.
-  if (slot === 0 && life === 1 && performance.now() > silentAfterMs) return;
+  // The first incarnation of the first slot falls silent; nobody else does.
+  if (slot === 0 && incarnation === 1 && performance.now() > silentAfterMs) return;
   const status = {
     pid: process.pid,
     slot,
-    life,
+    incarnation,
     inFlight: 0,
     limit,
     // Tells the test who runs the jobs of the host, in a field that is free text.
@@ -46,6 +46,6 @@ process.on('message', (message: FromSupervisor) => {
 process.on('disconnect', () => process.exit(0));
 beat();
 tell({ kind: 'booted' });
-// The first life of the first slot may speak and never serve.
-if (!(process.env.NEVER_READY && slot === 0 && life === 1)) tell({ kind: 'ready' });
+// The first incarnation of the first slot may speak and never serve.
+if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1)) tell({ kind: 'ready' });
 setInterval(beat, 20);

@@ -1,4 +1,4 @@
-import type { Beat, BeatReply, Standing } from '../../src/shedding/lease-protocol.ts';
+import type { Renewal, RenewalReply, Standing } from '../../src/shedding/lease-protocol.ts';
 
 const TTL = 900;
 const STEP_MAX = 150;
@@ -118,8 +118,8 @@ export class LeaseAccount {
     return true;
   }
 
-  beat(nowMs: number, runId: string, beat: Beat): BeatReply | null {
-    const { workerId, seq, claim, inFlight, standing, epoch } = beat;
+  renewal(nowMs: number, runId: string, renewal: Renewal): RenewalReply | null {
+    const { workerId, seq, claim, inFlight, standing, epoch } = renewal;
     let mine = this.#entries.get(workerId);
     if (mine && (mine.standing === EXITED || seq <= mine.seq)) return null;
     if (!mine && this.#entries.size >= WORKERS_MAX) return null;
@@ -133,7 +133,7 @@ export class LeaseAccount {
         this.#fresh++;
         this.#workers++;
       } else if (epoch !== this.#epoch) {
-        this.#workers = Math.max(this.#workers - this.#fresh, beat.workers) + this.#fresh;
+        this.#workers = Math.max(this.#workers - this.#fresh, renewal.workers) + this.#fresh;
       }
       this.#workers = Math.max(this.#workers, named);
       this.#version++;
@@ -143,12 +143,12 @@ export class LeaseAccount {
     mine.seq = seq;
     mine.expires = this.#clock + TTL;
     mine.lease = claim;
-    mine.wanted = Math.ceil(beat.wanted);
+    mine.wanted = Math.ceil(renewal.wanted);
     mine.inFlight = inFlight;
-    mine.cap = beat.cap;
-    mine.cutoff = Math.floor(beat.cutoff);
-    mine.arrivals = Math.ceil(beat.arrivals);
-    mine.ack = epoch === this.#epoch ? beat.version : 0;
+    mine.cap = renewal.cap;
+    mine.cutoff = Math.floor(renewal.cutoff);
+    mine.arrivals = Math.ceil(renewal.arrivals);
+    mine.ack = epoch === this.#epoch ? renewal.version : 0;
 
     const live = [...this.#entries.values()].filter((entry) => this.#isLive(entry));
     const isLearning = this.isLearning;
@@ -229,9 +229,9 @@ export class LeaseAccount {
   }
 }
 
-function entryOf(figures: Partial<Entry>): Entry {
+function entryOf(stats: Partial<Entry>): Entry {
   const none = { seq: 0, expires: 0, lease: 0, wanted: 0, inFlight: 0, cap: 0, cutoff: 0, arrivals: 0 };
-  return { ...none, ack: 0, standing: 0, since: 0, fresh: 0, ...figures };
+  return { ...none, ack: 0, standing: 0, since: 0, fresh: 0, ...stats };
 }
 
 /** Max-min fair share of one worker: who wants least is served first; what nobody wants is split evenly. */

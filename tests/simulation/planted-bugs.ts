@@ -1,5 +1,5 @@
 import type { LeaseHolder } from '../../src/shedding/lease-holder.ts';
-import type { BeatReply } from '../../src/shedding/lease-protocol.ts';
+import type { RenewalReply } from '../../src/shedding/lease-protocol.ts';
 import type { AccountBugs } from './lease-account.ts';
 import type { Holder } from './simulated-worker.ts';
 
@@ -16,7 +16,7 @@ function plain(real: LeaseHolder): Holder {
     limitAt: (nowMs) => real.limitAt(nowMs),
     runShort: () => real.runShort(),
     dueAtMs: () => real.dueAtMs(),
-    nextBeat: (nowMs, demand) => real.nextBeat(nowMs, demand),
+    nextRenewal: (nowMs, demand) => real.nextRenewal(nowMs, demand),
     answered: (seq, reply, nowMs) => real.answered(seq, reply, nowMs),
     failed: (seq, nowMs) => real.failed(seq, nowMs),
     leave: () => real.leave(),
@@ -28,11 +28,11 @@ function raisesBeforeGrant(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => real.limitAt(nowMs) + extra,
-    nextBeat: (nowMs, demand) => {
-      const beat = real.nextBeat(nowMs, demand);
+    nextRenewal: (nowMs, demand) => {
+      const renewal = real.nextRenewal(nowMs, demand);
       // Takes what it is about to ask for.
-      if (beat) extra = Math.min(2, Math.max(0, demand.wanted - beat.claim));
-      return beat;
+      if (renewal) extra = Math.min(2, Math.max(0, demand.wanted - renewal.claim));
+      return renewal;
     },
   };
 }
@@ -42,11 +42,11 @@ function tellsBeforeGivingUp(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => Math.max(real.limitAt(nowMs), kept),
-    nextBeat: (nowMs, demand) => {
+    nextRenewal: (nowMs, demand) => {
       const before = real.limitAt(nowMs);
-      const beat = real.nextBeat(nowMs, demand);
-      if (beat) kept = real.modeAt(nowMs) === 'floor' ? 0 : before;
-      return beat;
+      const renewal = real.nextRenewal(nowMs, demand);
+      if (renewal) kept = real.modeAt(nowMs) === 'floor' ? 0 : before;
+      return renewal;
     },
     answered: (seq, reply, nowMs) => {
       kept = 0;
@@ -77,9 +77,9 @@ function ignoresExpiry(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => lease ?? real.limitAt(nowMs),
-    nextBeat: (nowMs, demand) => {
-      const beat = real.nextBeat(nowMs, demand);
-      return beat && { ...beat, claim: Math.max(lease ?? beat.claim, demand.inFlight) };
+    nextRenewal: (nowMs, demand) => {
+      const renewal = real.nextRenewal(nowMs, demand);
+      return renewal && { ...renewal, claim: Math.max(lease ?? renewal.claim, demand.inFlight) };
     },
     answered: (seq, reply, nowMs) => {
       const counts = real.answered(seq, reply, nowMs);
@@ -95,7 +95,7 @@ function expiryFromTheReply(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => (nowMs < heldUntilMs ? lease : real.limitAt(nowMs)),
-    answered: (seq: number, reply: BeatReply | null, nowMs: number) => {
+    answered: (seq: number, reply: RenewalReply | null, nowMs: number) => {
       const counts = real.answered(seq, reply, nowMs);
       if (counts) [heldUntilMs, lease] = [nowMs + 1200, reply!.lease];
       return counts;
@@ -116,10 +116,10 @@ function floorIsCap(real: LeaseHolder, cap: number): Holder {
 function claimsLessThanInFlight(real: LeaseHolder): Holder {
   return {
     ...plain(real),
-    nextBeat: (nowMs, demand) => {
+    nextRenewal: (nowMs, demand) => {
       const limit = real.limitAt(nowMs);
-      const beat = real.nextBeat(nowMs, demand);
-      return beat && { ...beat, claim: Math.min(beat.claim, limit) };
+      const renewal = real.nextRenewal(nowMs, demand);
+      return renewal && { ...renewal, claim: Math.min(renewal.claim, limit) };
     },
   };
 }

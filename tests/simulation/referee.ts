@@ -1,4 +1,4 @@
-import { type BeatReply, STANDING, VALID_MS } from '../../src/shedding/lease-protocol.ts';
+import { type RenewalReply, STANDING, VALID_MS } from '../../src/shedding/lease-protocol.ts';
 import type { SimulatedRedis } from './simulated-redis.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -19,8 +19,8 @@ export interface Checks {
  * Watches the invariants I1 to I3 from outside, knowing all. It checks Σ in flight ≤ cap + what is excused, after every
  * admission and whenever an excuse ends.
  *
- * A worker has lapsed when no beat was answered that it sent in the last VALID_MS. It is excused from the moment the
- * account serves another beat while it has lapsed, outside of learning: only then can its permits be lent to others; or
+ * A worker has lapsed when no renewal was answered that it sent in the last VALID_MS. It is excused from the moment the
+ * account serves another renewal while it has lapsed, outside of learning: only then can its permits be lent to others; or
  * when it is paused beyond its lease. So
  * nobody is excused when all reach Redis (I1) or when Redis is gone for all (I2). The excuse is worth
  * max(floor, in flight), by a floor that the referee works out from what the worker was told and from who is alive,
@@ -40,7 +40,7 @@ export class Referee {
   readonly #excused = new Map<SimulatedWorker, number>();
   readonly checks: Checks = { i1: 0, i2: 0, i3: 0 };
   readonly #admitted = new Set<SimulatedWorker>();
-  /** When the account last served a beat that may have granted permits. */
+  /** When the account last served a renewal that may have granted permits. */
   #grantedMs = Number.NEGATIVE_INFINITY;
   /** What floors add up to above the cap, until the account has all leases within it again. */
   #overhang = 0;
@@ -60,8 +60,8 @@ export class Referee {
     this.#longestWorkMs = limits.longestWorkMs;
   }
 
-  /** The account has answered a beat: whoever has lapsed is excused now, and an excuse may have ended. */
-  counted(sender: SimulatedWorker, reply: BeatReply | null): void {
+  /** The account has answered a renewal: whoever has lapsed is excused now, and an excuse may have ended. */
+  counted(sender: SimulatedWorker, reply: RenewalReply | null): void {
     const { account } = this.#redis;
     if (reply?.standing === STANDING.member && !this.#admitted.has(sender)) {
       // A newcomer that may hold permits must be reckoned with by everybody who has a lease.

@@ -1,4 +1,4 @@
-import { type Beat, type BeatReply, TTL_MS } from '../../src/shedding/lease-protocol.ts';
+import { type Renewal, type RenewalReply, TTL_MS } from '../../src/shedding/lease-protocol.ts';
 import { type AccountBugs, LeaseAccount } from './lease-account.ts';
 import type { Random } from './random.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -47,10 +47,10 @@ export class SimulatedRedis {
     return Math.floor(this.#clock.nowMs + this.#skewMs);
   }
 
-  /** Serves a beat of a worker that knows of others. */
-  beat(beat: Beat, known: number): BeatReply | null {
+  /** Serves a renewal of a worker that knows of others. */
+  renewal(renewal: Renewal, known: number): RenewalReply | null {
     this.#known |= known;
-    return this.#account.beat(this.#timeMs, this.runId, beat);
+    return this.#account.renewal(this.#timeMs, this.runId, renewal);
   }
 
   exit(workerId: string): void {
@@ -58,7 +58,7 @@ export class SimulatedRedis {
   }
 
   /**
-   * Sets the clock forward or back. Steps too small to be told from a pause between beats may come once in a TTL: the
+   * Sets the clock forward or back. Steps too small to be told from a pause between renewals may come once in a TTL: the
    * protocol leaves 200 ms for them.
    */
   jump(byMs: number): void {

@@ -1,5 +1,10 @@
 import type { LeaseHolder } from '../../src/shedding/lease-holder.ts';
-import { type BeatReply, REPLY_TIMEOUT_MS, STANDING, VALID_MS } from '../../src/shedding/lease-protocol.ts';
+import {
+  REPLY_TIMEOUT_MS,
+  type RenewalReply,
+  STANDING,
+  VALID_MS,
+} from '../../src/shedding/lease-protocol.ts';
 import type { Cut, Network } from './network.ts';
 import type { Random } from './random.ts';
 import type { SimulatedRedis } from './simulated-redis.ts';
@@ -8,7 +13,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** The part of the real holder that a worker drives; a planted bug stands in front of it. */
 export type Holder = Pick<
   LeaseHolder,
-  'limitAt' | 'runShort' | 'dueAtMs' | 'nextBeat' | 'answered' | 'failed' | 'leave'
+  'limitAt' | 'runShort' | 'dueAtMs' | 'nextRenewal' | 'answered' | 'failed' | 'leave'
 >;
 
 /** What a worker lives in. */
@@ -17,9 +22,9 @@ export interface Surroundings {
   readonly random: Random;
   readonly redis: SimulatedRedis;
   readonly network: Network;
-  /** Told after each admission, and after each beat that the account took. */
+  /** Told after each admission, and after each renewal that the account took. */
   readonly admitted: (worker: SimulatedWorker) => void;
-  readonly counted: (worker: SimulatedWorker, reply: BeatReply | null) => void;
+  readonly counted: (worker: SimulatedWorker, reply: RenewalReply | null) => void;
 }
 
 const WAITING_MAX = 50;
@@ -56,9 +61,9 @@ export class SimulatedWorker {
   /** Workers it must reckon with, as bits: those that the account knew of when it answered. */
   readonly bit: number;
   known: number;
-  reply: BeatReply | null = null;
+  reply: RenewalReply | null = null;
   releasedMs = 0;
-  beats = 0;
+  renewals = 0;
 
   constructor(id: string, bit: number, around: Surroundings, makeHolder: (startMs: number) => Holder) {
     this.id = id;
@@ -216,20 +221,20 @@ export class SimulatedWorker {
   #wake(plannedMs: number): void {
     if (plannedMs === this.#wakeMs) this.#wakeMs = Number.POSITIVE_INFINITY;
     const { clock, redis, counted } = this.#around;
-    const beat = this.#holder.nextBeat(this.#monotonicMs, this.#demand());
-    if (beat !== null) {
-      this.beats++;
-      this.#outstanding = beat.seq;
+    const renewal = this.#holder.nextRenewal(this.#monotonicMs, this.#demand());
+    if (renewal !== null) {
+      this.renewals++;
+      this.#outstanding = renewal.seq;
       const sentMs = clock.nowMs;
       this.#sendToRedis(() => {
-        const reply = redis.beat(beat, this.known);
+        const reply = redis.renewal(renewal, this.known);
         const { known } = redis;
         counted(this, reply);
         this.#around.network.carry(this.cut === 'both' || this.cut === 'replies', () =>
-          this.#run(() => this.#answered(beat.seq, reply, sentMs, known)),
+          this.#run(() => this.#answered(renewal.seq, reply, sentMs, known)),
         );
       });
-      clock.after(REPLY_TIMEOUT_MS, () => this.#run(() => this.#failed(beat.seq)));
+      clock.after(REPLY_TIMEOUT_MS, () => this.#run(() => this.#failed(renewal.seq)));
     }
     this.#planWake();
   }
@@ -243,7 +248,7 @@ export class SimulatedWorker {
     });
   }
 
-  #answered(seq: number, reply: BeatReply | null, sentMs: number, known: number): void {
+  #answered(seq: number, reply: RenewalReply | null, sentMs: number, known: number): void {
     if (this.#outstanding === seq) {
       this.#outstanding = 0;
       if (reply !== null && this.#around.clock.nowMs < sentMs + VALID_MS) {

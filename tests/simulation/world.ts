@@ -1,5 +1,5 @@
 import { LeaseHolder } from '../../src/shedding/lease-holder.ts';
-import { type BeatReply, TTL_MS } from '../../src/shedding/lease-protocol.ts';
+import { type RenewalReply, TTL_MS } from '../../src/shedding/lease-protocol.ts';
 import { type Cut, Network } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { Random } from './random.ts';
@@ -83,7 +83,7 @@ export class World {
       redis,
       network,
       admitted: (worker: SimulatedWorker) => this.#admitted(worker),
-      counted: (worker: SimulatedWorker, reply: BeatReply | null) => this.#counted(worker, reply),
+      counted: (worker: SimulatedWorker, reply: RenewalReply | null) => this.#counted(worker, reply),
     };
     const worker = new SimulatedWorker(id, 1 << place, around, (startMs) => {
       const holder = new LeaseHolder({
@@ -159,14 +159,14 @@ export class World {
     this.referee.check();
   }
 
-  #counted(worker: SimulatedWorker, reply: BeatReply | null): void {
+  #counted(worker: SimulatedWorker, reply: RenewalReply | null): void {
     this.#mix(this.redis.account.held * 8192 + this.clock.nowMs);
     this.referee.counted(worker, reply);
   }
 
   note(line: string): void {
-    const figures = this.liveWorkers().map(({ id, inFlight, reply }) => `${id} ${inFlight}/${reply?.lease}`);
-    this.#trace(`${this.clock.nowMs.toFixed(2).padStart(9)} ms  ${line}  (${figures.join(', ')})`);
+    const stats = this.liveWorkers().map(({ id, inFlight, reply }) => `${id} ${inFlight}/${reply?.lease}`);
+    this.#trace(`${this.clock.nowMs.toFixed(2).padStart(9)} ms  ${line}  (${stats.join(', ')})`);
     for (let i = 0; i < line.length; i++) this.#mix(line.charCodeAt(i));
   }
 

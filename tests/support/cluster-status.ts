@@ -7,7 +7,7 @@ export function clusterStatus(
   { cap = 1000, port = 8000 } = {},
 ): ClusterStatus {
   const idle = {
-    life: 1,
+    incarnation: 1,
     inFlight: 0,
     limit: 10,
     mode: 'static',

@@ -164,7 +164,7 @@ class Events {
   }
 }
 
-/** Figures of what was served in a span of virtual time. */
+/** Stats of what was served in a span of virtual time. */
 export function summary(served: readonly Served[], fromMs: number, toMs: number, withinMs = 200) {
   const span = served.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
   const took = span.flatMap(({ tookMs }) => tookMs ?? []).sort((a, b) => a - b);

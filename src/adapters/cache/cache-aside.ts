@@ -20,7 +20,7 @@ export interface CacheAsideOptions<T> {
 }
 
 /** What the readers of a cache have seen, since the start. */
-export interface CacheAsideFigures {
+export interface CacheAsideStats {
   hits: number;
   /** Hits on the knowledge that there is nothing. */
   negatives: number;
@@ -66,7 +66,7 @@ const CHANGE_MARK_MS = 60_000;
 export class CacheAside<T> {
   readonly #options: CacheAsideOptions<T>;
   readonly #flights = new SingleFlight<Loaded<T>>(FLIGHTS_MAX);
-  readonly figures: CacheAsideFigures = { hits: 0, negatives: 0, misses: 0, stale: 0, errors: 0, loads: 0 };
+  readonly stats: CacheAsideStats = { hits: 0, negatives: 0, misses: 0, stale: 0, errors: 0, loads: 0 };
 
   constructor(options: CacheAsideOptions<T>) {
     this.#options = options;
@@ -89,17 +89,17 @@ export class CacheAside<T> {
     if (changes && !cache.isShared) return load(signal ?? new AbortController().signal);
     const look = await this.#look(id, signal);
     if (look.entry !== null && !isDue(look.entry)) {
-      if (look.entry.value === null) this.figures.negatives++;
-      else this.figures.hits++;
+      if (look.entry.value === null) this.stats.negatives++;
+      else this.stats.hits++;
       return look.entry.value;
     }
-    this.figures.misses++;
+    this.stats.misses++;
     try {
       return await this.#share(id, look, load, signal);
     } catch (error) {
       if (signal?.aborted) throw tooLate(error);
       if (look.entry === null || look.entry.value === null || !isOutage(error)) throw error;
-      this.figures.stale++;
+      this.stats.stale++;
       return look.entry.value;
     }
   }
@@ -122,7 +122,7 @@ export class CacheAside<T> {
   }
 
   readonly #failed = (): void => {
-    this.figures.errors++;
+    this.stats.errors++;
   };
 
   async #look(id: string, signal: AbortSignal | undefined): Promise<Look<T>> {
@@ -163,7 +163,7 @@ export class CacheAside<T> {
     signal: AbortSignal,
   ): Promise<Loaded<T>> {
     const { changes, ttlMs, staleMs, negativeTtlMs } = this.#options;
-    this.figures.loads++;
+    this.stats.loads++;
     const startMs = performance.now();
     const value = await load(signal);
     const loadMs = Math.round(performance.now() - startMs);

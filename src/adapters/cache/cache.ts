@@ -19,6 +19,6 @@ export interface Cache {
    */
   replace(key: string, seen: string | null, text: string | null, ttlMs: number): Promise<boolean>;
   /** What this process holds; null where it is kept elsewhere. */
-  figures(): { readonly entries: number; readonly sizeBytes: number } | null;
+  stats(): { readonly entries: number; readonly sizeBytes: number } | null;
   close(): void;
 }

@@ -53,7 +53,7 @@ export class MemoryCache implements Cache {
     return true;
   }
 
-  figures() {
+  stats() {
     return { entries: this.#kept.size, sizeBytes: this.#sizeBytes };
   }
 

@@ -88,7 +88,7 @@ export class RedisCache implements Cache {
     );
   }
 
-  figures(): null {
+  stats(): null {
     return null;
   }
 

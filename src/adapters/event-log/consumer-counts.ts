@@ -1,7 +1,7 @@
-import type { ConsumerFigures } from './event-log.ts';
+import type { ConsumerStats } from './event-log.ts';
 import type { Applied } from './inbox.ts';
 
-type Mutable = { -readonly [K in keyof ConsumerFigures]: ConsumerFigures[K] };
+type Mutable = { -readonly [K in keyof ConsumerStats]: ConsumerStats[K] };
 
 /** What the consumers of this process have done. There are as many as the code names, so the labels are bounded. */
 export class ConsumerCounts {
@@ -10,7 +10,7 @@ export class ConsumerCounts {
   #of(consumer: string): Mutable {
     let counts = this.#byConsumer.get(consumer);
     if (counts === undefined) {
-      counts = { consumer, handled: 0, repeated: 0, recovered: 0, foreign: 0, failures: 0, lag: 0 };
+      counts = { consumer, handled: 0, repeated: 0, recovered: 0, undecodable: 0, failures: 0, lag: 0 };
       this.#byConsumer.set(consumer, counts);
     }
     return counts;
@@ -23,8 +23,8 @@ export class ConsumerCounts {
     counts.recovered += recovered;
   }
 
-  addForeign(consumer: string): void {
-    this.#of(consumer).foreign++;
+  addUndecodable(consumer: string): void {
+    this.#of(consumer).undecodable++;
   }
 
   fail(consumer: string): void {
@@ -35,7 +35,7 @@ export class ConsumerCounts {
     this.#of(consumer).lag = lag;
   }
 
-  figures(): readonly ConsumerFigures[] {
+  stats(): readonly ConsumerStats[] {
     return [...this.#byConsumer.values()].map((counts) => ({ ...counts }));
   }
 }

@@ -37,7 +37,7 @@ export interface EventPublisher {
 export type EventHandler = (events: readonly AtlasEvent[], tx: Queryable) => Promise<void>;
 
 /** How a consumer is doing, counted since the start of this process. */
-export interface ConsumerFigures {
+export interface ConsumerStats {
   readonly consumer: string;
   /** Events that had their effect. */
   readonly handled: number;
@@ -46,7 +46,7 @@ export interface ConsumerFigures {
   /** Events that the log had lost and that were taken from PostgreSQL instead. */
   readonly recovered: number;
   /** Messages in the log that are no events of Atlas, and were left out. */
-  readonly foreign: number;
+  readonly undecodable: number;
   readonly failures: number;
   /** Entries of the log that it has still to read, as far as this process knows. */
   readonly lag: number;
@@ -60,7 +60,7 @@ export interface EventConsumer {
    * until the signal aborts; rejects when it cannot go on, and may then be run again. Several processes may run one.
    */
   run(consumer: string, handle: EventHandler, signal: AbortSignal): Promise<void>;
-  figures(): readonly ConsumerFigures[];
+  stats(): readonly ConsumerStats[];
 }
 
 /** Where events go from the outbox: nowhere else, or to Kafka. */

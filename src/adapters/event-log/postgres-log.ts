@@ -65,7 +65,7 @@ export function openOutboxLog(sql: Sql): EventLog {
         // Whoever goes on with it tells how far it is.
         counts.setLag(consumer, 0);
       },
-      figures: () => counts.figures(),
+      stats: () => counts.stats(),
     },
     async ends(signal) {
       const [relay] = await runQuery(

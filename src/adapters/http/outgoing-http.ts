@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { AtlasError } from '../../errors.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { isPublicAddress } from '../../utils/public-address.ts';
-import { type AnswerHead, readAnswerHead } from '../../utils/response-head.ts';
+import { type ResponseHead, readResponseHead } from '../../utils/response-head.ts';
 
 /** Why a request that Atlas sends to others got no answer. */
 export type OutgoingFailure =
@@ -94,7 +94,7 @@ export class OutgoingHttp {
   }
 
   /** Posts the body and answers how the target did, whatever its status. Throws {@link OutgoingError}. */
-  async post({ url, headers, body, timeoutMs, signal }: OutgoingRequest): Promise<AnswerHead> {
+  async post({ url, headers, body, timeoutMs, signal }: OutgoingRequest): Promise<ResponseHead> {
     const target = new URL(url);
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const socket = await this.#connect(target, await this.#addressesOf(target, inTime), inTime);
@@ -217,10 +217,10 @@ function hostOf(host: string): string {
 }
 
 /** Sends the message, reads the head of the answer and what little of its body comes soon, and closes. */
-function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Promise<AnswerHead> {
-  const { promise, resolve, reject } = Promise.withResolvers<AnswerHead>();
+function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Promise<ResponseHead> {
+  const { promise, resolve, reject } = Promise.withResolvers<ResponseHead>();
   let text = '';
-  let head: AnswerHead | null = null;
+  let head: ResponseHead | null = null;
   let bodySizeBytes = 0;
   let bodyTimer: Timer | undefined;
   const end = (failure: OutgoingFailure, cause?: unknown) => {
@@ -241,7 +241,7 @@ function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Pro
     }
     text += chunk.toString('latin1');
     try {
-      head = readAnswerHead(text);
+      head = readResponseHead(text);
     } catch (error) {
       end('invalid_answer', error);
     }

@@ -4,7 +4,7 @@ import type { AtlasEvent } from '../../utils/event.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { sleep } from '../../utils/sleep.ts';
 import { ConsumerCounts } from '../event-log/consumer-counts.ts';
-import type { ConsumerFigures, EventConsumer, EventHandler } from '../event-log/event-log.ts';
+import type { ConsumerStats, EventConsumer, EventHandler } from '../event-log/event-log.ts';
 import { applyOnce } from '../event-log/inbox.ts';
 import { countQuery, type Sql } from '../postgres/postgres.ts';
 import { fromMessage } from './kafka-message.ts';
@@ -43,8 +43,8 @@ export class KafkaConsumer implements EventConsumer {
     this.#options = options;
   }
 
-  figures(): readonly ConsumerFigures[] {
-    return this.#counts.figures();
+  stats(): readonly ConsumerStats[] {
+    return this.#counts.stats();
   }
 
   async run(consumer: string, handle: EventHandler, signal: AbortSignal): Promise<void> {
@@ -54,7 +54,7 @@ export class KafkaConsumer implements EventConsumer {
       if (signal.aborted) return;
       this.#counts.fail(consumer);
       // The handler's own failures, and PostgreSQL's, are for whoever runs this.
-      if (!ended.isAway) throw ended.error;
+      if (!ended.isUnavailable) throw ended.error;
       this.#options.onTrouble(ended.error, `the consumer ${consumer} cannot read from Kafka; it tries again`);
       await sleep(AWAY_MS, signal);
     }
@@ -64,7 +64,7 @@ export class KafkaConsumer implements EventConsumer {
 /** Why a member ended: its work failed, or Kafka did. */
 interface Ended {
   readonly error: unknown;
-  readonly isAway: boolean;
+  readonly isUnavailable: boolean;
 }
 
 /** One membership in the group of a consumer, from joining it to leaving it. */
@@ -109,16 +109,16 @@ class Member {
   /** Resolves when it was told to end, or cannot go on. */
   async work(signal: AbortSignal): Promise<Ended> {
     const { dependency } = this.#options;
-    const stop = () => this.#end({ error: signal.reason, isAway: false });
+    const stop = () => this.#end({ error: signal.reason, isUnavailable: false });
     signal.addEventListener('abort', stop, { once: true });
     const watch = setInterval(() => {
       if (performance.now() - this.#heardMs < SILENT_MS_MAX) return;
-      this.#end({ error: new Error('Nothing was heard of Kafka.'), isAway: true });
+      this.#end({ error: new Error('Nothing was heard of Kafka.'), isUnavailable: true });
     }, HEARTBEAT_MS);
     try {
       await dependency.call('join', (within) => orAbort(this.#join(), within), { signal });
     } catch (error) {
-      this.#end({ error, isAway: true });
+      this.#end({ error, isUnavailable: true });
     }
     const ended = await this.#ended.promise;
     signal.removeEventListener('abort', stop);
@@ -141,11 +141,11 @@ class Member {
   async #join(): Promise<void> {
     const { client, topic } = this.#options;
     const member = this.#member;
-    member.on(member.events.CRASH, ({ payload }) => this.#end({ error: payload.error, isAway: true }));
+    member.on(member.events.CRASH, ({ payload }) => this.#end({ error: payload.error, isUnavailable: true }));
     member.on(member.events.GROUP_JOIN, ({ payload }) => {
       this.#positioned = this.#takePositions(payload.memberAssignment[topic] ?? []);
       // Whoever waits for it hears of a failure there; without a message nobody waits.
-      this.#positioned.catch((error) => this.#end({ error, isAway: error instanceof KafkaJSError }));
+      this.#positioned.catch((error) => this.#end({ error, isUnavailable: error instanceof KafkaJSError }));
     });
     const hear = () => {
       this.#heardMs = performance.now();
@@ -211,7 +211,7 @@ class Member {
         this.#hint(partition, position);
       }
     } catch (error) {
-      this.#end({ error, isAway: false });
+      this.#end({ error, isUnavailable: false });
       this.#member.pause([{ topic: this.#options.topic }]);
     } finally {
       clearInterval(beat);
@@ -239,12 +239,12 @@ class Member {
   #read(message: KafkaMessage, partition: number): AtlasEvent[] {
     const event = fromMessage(message);
     if (event !== null) return [event];
-    this.#tellForeign(partition, message.offset);
+    this.#reportUndecodable(partition, message.offset);
     return [];
   }
 
-  #tellForeign(partition: number, offset: string): void {
-    this.#counts.addForeign(this.#consumer);
+  #reportUndecodable(partition: number, offset: string): void {
+    this.#counts.addUndecodable(this.#consumer);
     const text = `message ${offset} of partition ${partition} is no event of Atlas; ${this.#consumer} leaves it out`;
     this.#options.onTrouble(null, text);
   }

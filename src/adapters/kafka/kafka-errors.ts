@@ -31,7 +31,7 @@ export function isFenced(error: unknown): boolean {
 }
 
 /** Whether the error shows that the brokers are away, rather than that they answered something. */
-export function isAway(error: unknown): boolean {
+export function isUnavailable(error: unknown): boolean {
   if (error instanceof AtlasError || isRefused(error) || isFenced(error)) return false;
   return kafkaErrorType(error) !== WRONG_CLOCK;
 }

@@ -6,7 +6,7 @@ import type { EventLog } from '../event-log/event-log.ts';
 import type { Sql } from '../postgres/postgres.ts';
 import { createKafkaClient } from './kafka-client.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
-import { isAway } from './kafka-errors.ts';
+import { isUnavailable } from './kafka-errors.ts';
 import { probeBrokers } from './kafka-probe.ts';
 import { KafkaPublisher } from './kafka-publisher.ts';
 import { topicEnds } from './kafka-topic.ts';
@@ -50,7 +50,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     failureThreshold,
     recoveryTimeoutMs,
     attributes: { 'messaging.system': 'kafka', 'messaging.destination.name': topic },
-    isFailure: isAway,
+    isFailure: isUnavailable,
     probe: (signal) => probeBrokers(brokers, signal),
     unavailable: (cause) =>
       new AtlasError('dependency_unavailable', 'Kafka cannot be reached.', {

@@ -105,12 +105,12 @@ export function directoryStore(dataDir: string): ObjectStore {
         return ended;
       }),
 
-    linkToPut: async (key, what, expiresSeconds) => ({
+    presignPut: async (key, what, expiresSeconds) => ({
       url: await sign({ method: 'PUT', key: requireKey(key), ...what }, expiresSeconds),
       headers: { 'Content-Type': what.mediaType, 'Content-Length': `${what.sizeBytes}` },
     }),
 
-    linkToGet: async (key, what, expiresSeconds) => ({
+    presignGet: async (key, what, expiresSeconds) => ({
       url: await sign({ method: 'GET', key: requireKey(key), ...what }, expiresSeconds),
     }),
   };

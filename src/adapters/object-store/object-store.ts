@@ -71,13 +71,13 @@ export interface ObjectStore {
    * A link with which somebody who has no key of the store uploads exactly these bytes, by PUT with these headers. Of
    * the directory it is a path of Atlas, else a URL of the store.
    */
-  linkToPut(
+  presignPut(
     key: string,
     what: PromisedBytes,
     expiresSeconds: number,
   ): Promise<{ readonly url: string; readonly headers: Readonly<Record<string, string>> }>;
   /** A link with which somebody who has no key of the store downloads the object, by GET. */
-  linkToGet(
+  presignGet(
     key: string,
     what: { readonly disposition: string; readonly mediaType: string },
     expiresSeconds: number,

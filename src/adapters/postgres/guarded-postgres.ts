@@ -73,7 +73,7 @@ export function openGuardedPostgres(options: GuardedPostgresOptions): { sql: Sql
     recoveryTimeoutMs,
     silenceMs: SILENCE_MS,
     attributes: { 'db.system.name': 'postgresql' },
-    isFailure: (error) => isAway(error) || (error instanceof AtlasError && isAway(error.cause)),
+    isFailure: (error) => isUnavailable(error) || (error instanceof AtlasError && isUnavailable(error.cause)),
     probe: (signal) => probePostgres(url, signal),
     unavailable,
     // After failures only, some that run may be answered yet.
@@ -157,7 +157,7 @@ export function openGuardedPostgres(options: GuardedPostgresOptions): { sql: Sql
 }
 
 /** A server that refuses a connection for the number of them is there. */
-function isAway(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
   return isConnectionLoss(error) && databaseErrorCode(error) !== TOO_MANY_CONNECTIONS;
 }
 
@@ -175,7 +175,7 @@ async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
     await sql`SELECT 1`.simple();
   } catch (error) {
     // A server that refuses a connection for its password is there too.
-    if (isAway(error)) throw error;
+    if (isUnavailable(error)) throw error;
   } finally {
     signal.removeEventListener('abort', end);
     end();

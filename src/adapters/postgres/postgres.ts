@@ -109,7 +109,7 @@ export function mapDatabaseError(error: unknown, signal?: AbortSignal): unknown 
 }
 
 /** What this process has asked of PostgreSQL since its start, for the metrics. */
-export const queryFigures = {
+export const queryStats = {
   inFlight: 0,
   errors: 0,
   sumMs: 0,
@@ -154,17 +154,17 @@ export async function executeQuery<T extends Rows>(
   const cancel = () => cancelQuery(query, signal!.reason);
   signal?.addEventListener('abort', cancel, { once: true });
   const startMs = performance.now();
-  queryFigures.inFlight++;
+  queryStats.inFlight++;
   try {
     return withoutHole((await query) as unknown as Answer<T>);
   } catch (error) {
-    queryFigures.errors++;
+    queryStats.errors++;
     throw error;
   } finally {
     const durationMs = performance.now() - startMs;
-    queryFigures.inFlight--;
-    queryFigures.sumMs += durationMs;
-    queryFigures.buckets[bucketOf(durationMs)]!++;
+    queryStats.inFlight--;
+    queryStats.sumMs += durationMs;
+    queryStats.buckets[bucketOf(durationMs)]!++;
     signal?.removeEventListener('abort', cancel);
   }
 }

@@ -19,7 +19,7 @@ export interface S3Limits {
  * Makes one call of S3. One that sends or receives an object has a time of its own, `transferMs`; any other has a
  * timeout that adapts to what such calls take. Throws AtlasErrors only.
  */
-export type AskS3 = <T>(
+export type CallS3 = <T>(
   operation: string,
   signal: AbortSignal | undefined,
   send: (signal: AbortSignal) => Promise<T>,
@@ -43,10 +43,10 @@ export function transferMs(sizeBytes: number): number {
  * from a delete. All that Atlas asks of S3 can be asked twice: what is left of an upload begun twice, `abortUploads`
  * ends.
  */
-export function askS3(
+export function callS3(
   client: S3Client,
   { bucket, ...limits }: S3Limits,
-): { readonly ask: AskS3; readonly dependencies: readonly Dependency[] } {
+): { readonly ask: CallS3; readonly dependencies: readonly Dependency[] } {
   const common = {
     ...limits,
     silenceMs: SILENCE_MS,
@@ -58,7 +58,7 @@ export function askS3(
   };
   const calls = new Dependency({ name: 's3', ...CALLS, ...common });
   const transfers = new Dependency({ name: 's3-transfers', ...TRANSFERS, ...common });
-  const ask: AskS3 = async (operation, signal, send, limitMs) => {
+  const ask: CallS3 = async (operation, signal, send, limitMs) => {
     try {
       if (limitMs === undefined) return await calls.call(operation, send, { signal, idempotent: true });
       const attempt = (ending: AbortSignal) => inTime(operation, limitMs, ending, send);

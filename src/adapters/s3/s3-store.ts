@@ -13,7 +13,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Dependency } from '../../resilience/dependency.ts';
 import { CHUNK_BYTES, type ObjectStore, requireKey, storeTooSlow } from '../object-store/object-store.ts';
 import { objectStream } from '../object-store/object-stream.ts';
-import { type AskS3, askS3, type S3Limits, transferMs } from './s3-calls.ts';
+import { type CallS3, callS3, type S3Limits, transferMs } from './s3-calls.ts';
 import { openS3Client, type S3Access, s3Status } from './s3-client.ts';
 import { type Piece, readPiece } from './s3-download.ts';
 import { uploadS3 } from './s3-upload.ts';
@@ -39,7 +39,7 @@ const PIECE_BYTES = 2 * CHUNK_BYTES;
 export function openS3Store(options: S3Options): OpenedObjectStore {
   const client = openS3Client(options);
   const linkClient = openS3Client({ ...options, endpoint: options.publicEndpoint });
-  const { ask, dependencies } = askS3(client, options);
+  const { ask, dependencies } = callS3(client, options);
   const close = () => {
     for (const dependency of dependencies) dependency.close();
     client.destroy();
@@ -48,7 +48,7 @@ export function openS3Store(options: S3Options): OpenedObjectStore {
   return { store: s3Store(client, linkClient, options.bucket, ask), dependencies, close };
 }
 
-function s3Store(client: S3Client, linkClient: S3Client, Bucket: string, ask: AskS3): ObjectStore {
+function s3Store(client: S3Client, linkClient: S3Client, Bucket: string, ask: CallS3): ObjectStore {
   return {
     mode: 's3',
     links: null,
@@ -111,7 +111,7 @@ function s3Store(client: S3Client, linkClient: S3Client, Bucket: string, ask: As
 
     abortUploads: (prefix, before, signal) => abortUploads(client, ask, Bucket, prefix, before, signal),
 
-    linkToPut: async (key, { sizeBytes, sha256, mediaType }, expiresIn) => {
+    presignPut: async (key, { sizeBytes, sha256, mediaType }, expiresIn) => {
       const ChecksumSHA256 = Buffer.from(sha256, 'hex').toString('base64');
       const object = { Bucket, Key: requireKey(key), ContentType: mediaType, ContentLength: sizeBytes };
       const url = await getSignedUrl(linkClient, new PutObjectCommand({ ...object, ChecksumSHA256 }), {
@@ -124,7 +124,7 @@ function s3Store(client: S3Client, linkClient: S3Client, Bucket: string, ask: As
       return { url, headers: { ...headers, 'x-amz-checksum-sha256': ChecksumSHA256 } };
     },
 
-    linkToGet: async (key, { disposition, mediaType }, expiresIn) => {
+    presignGet: async (key, { disposition, mediaType }, expiresIn) => {
       const answer = { ResponseContentDisposition: disposition, ResponseContentType: mediaType };
       const command = new GetObjectCommand({ Bucket, Key: requireKey(key), ...answer });
       return { url: await getSignedUrl(linkClient, command, { expiresIn }) };
@@ -167,7 +167,7 @@ async function* readPieces(
 
 async function abortUploads(
   client: S3Client,
-  ask: AskS3,
+  ask: CallS3,
   Bucket: string,
   Prefix: string,
   before: Date,

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { untilAborted } from '../../utils/until-aborted.ts';
 import { PARTS_MAX, PartBuffer, PartReader, partBytes } from './part-buffer.ts';
-import { type AskS3, transferMs } from './s3-calls.ts';
+import { type CallS3, transferMs } from './s3-calls.ts';
 
 /** An object of S3 that bytes are for. */
 export interface Destination {
@@ -31,7 +31,7 @@ const CLEAN_UP_MS = 2000;
  */
 export async function uploadS3(
   client: S3Client,
-  ask: AskS3,
+  ask: CallS3,
   destination: Destination,
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
@@ -61,7 +61,7 @@ export async function uploadS3(
 /** Sends the part in the buffer and all that the reader has after it. */
 async function uploadParts(
   client: S3Client,
-  ask: AskS3,
+  ask: CallS3,
   destination: Destination,
   reader: PartReader,
   firstPart: PartBuffer,
@@ -124,7 +124,7 @@ async function uploadParts(
 /** Makes one object of the parts. Where the answer is lost, or the second one says that there are none, S3 is asked. */
 async function complete(
   client: S3Client,
-  ask: AskS3,
+  ask: CallS3,
   command: ConstructorParameters<typeof CompleteMultipartUploadCommand>[0],
   upload: string,
   signal: AbortSignal,

@@ -72,7 +72,7 @@ async function play(fault: Fault, stage: Stage, { seconds, print, signal }: Demo
   const accounts = await openAccounts(client);
   const load = startLoad(client, accounts.bank, accounts.customers);
   const files = fault.withFiles ? startFileLoad(atlas) : null;
-  const watch = createWatch(client, accounts, load, files, print);
+  const watch = createMonitor(client, accounts, load, files, print);
   print(`\n${fault.happens}, after ${BEFORE_SECONDS} s\n\n${headLine(files !== null)}`);
   try {
     await watch.seconds(BEFORE_SECONDS, 'calm', signal);
@@ -129,7 +129,7 @@ async function openAccounts(client: DemoClient): Promise<Accounts> {
 }
 
 /** Prints a line each second, and adds the seconds up. */
-function createWatch(
+function createMonitor(
   client: DemoClient,
   { bank }: Accounts,
   load: Load,

@@ -30,7 +30,7 @@ export interface StoredFile extends FileRecord {
 }
 
 /** What somebody says beforehand about bytes that go to the object store by a link. */
-export interface AnnouncedFile {
+export interface InitiatedUpload {
   readonly name: string;
   readonly mediaType: string;
   readonly sizeBytes: number;
@@ -71,7 +71,7 @@ export function asGivenUp(error: unknown, signal: AbortSignal): unknown {
 }
 
 /** What this process has done with files since its start. */
-export interface FileFigures {
+export interface FileStats {
   uploadsInFlight: number;
   downloadsInFlight: number;
   bytesIn: number;

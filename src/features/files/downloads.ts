@@ -1,7 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
 import type { ByteRange } from './content-range.ts';
-import { asGivenUp, CHUNK_BYTES, type FileFigures, objectKeyOf, type StoredFile } from './domain.ts';
+import { asGivenUp, CHUNK_BYTES, type FileStats, objectKeyOf, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import { verifiedChunks } from './verified-chunks.ts';
@@ -16,7 +16,7 @@ const PIECE_MS = 64_000;
 export interface DownloadOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
-  readonly figures: FileFigures;
+  readonly stats: FileStats;
   readonly timeoutMs: number;
   /** Told of a file that cannot be delivered as it was stored. */
   readonly onCorrupt: (file: StoredFile, error: AtlasError) => void;
@@ -38,15 +38,15 @@ export interface Downloads {
 }
 
 export function createDownloads(options: DownloadOptions): Downloads {
-  const { repository, figures } = options;
+  const { repository, stats } = options;
   const slots = new TransferSlots(DOWNLOADS_MAX);
   return {
     async open(file, range, signal, ended) {
       const leave = slots.enter();
-      figures.downloadsInFlight = slots.inFlight;
+      stats.downloadsInFlight = slots.inFlight;
       const delivery = new Delivery(file, range, options, () => {
         leave();
-        figures.downloadsInFlight = slots.inFlight;
+        stats.downloadsInFlight = slots.inFlight;
         ended();
       });
       try {
@@ -121,7 +121,7 @@ class Delivery {
     this.#chunks?.return().catch(() => {});
     freeBytes(this.#chunk);
     this.#chunk = new Uint8Array();
-    this.#options.figures.downloads[isComplete ? 'complete' : 'cut']++;
+    this.#options.stats.downloads[isComplete ? 'complete' : 'cut']++;
     this.#release();
   }
 
@@ -137,7 +137,7 @@ class Delivery {
     const from = this.#at - this.#chunkAt;
     const length = Math.min(PIECE_BYTES, this.#chunk.byteLength - from, this.#range.last + 1 - this.#at);
     this.#at += length;
-    this.#options.figures.bytesOut += length;
+    this.#options.stats.bytesOut += length;
     // A copy, so that the memory of the chunk can be given back while the last of it is still on its way.
     controller.enqueue(this.#chunk.slice(from, from + length));
     if (this.#at <= this.#range.last) {
@@ -161,7 +161,7 @@ class Delivery {
       this.#chunk = value as Uint8Array<ArrayBuffer>;
     } catch (error) {
       if (error instanceof AtlasError && error.code === 'file_corrupt') {
-        this.#options.figures.corruptChunks++;
+        this.#options.stats.corruptChunks++;
         this.#options.onCorrupt(this.#file, error);
       }
       throw error;

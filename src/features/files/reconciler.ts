@@ -1,5 +1,5 @@
 import { limitConcurrency } from '../../utils/concurrency.ts';
-import { type FileFigures, objectKeyOf, objectPrefixOf, type StoredFile } from './domain.ts';
+import { type FileStats, objectKeyOf, objectPrefixOf, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 
 const ROWS_AT_ONCE = 200;
@@ -11,7 +11,7 @@ const ROUNDS_MAX = 60;
 export interface ReconcilerOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
-  readonly figures: FileFigures;
+  readonly stats: FileStats;
   /** How long an upload may take. */
   readonly timeoutMs: number;
   /** Told of a stored file whose object is gone or of another size. */
@@ -27,7 +27,7 @@ export interface Reconciler {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { repository, objects, figures } = options;
+  const { repository, objects, stats } = options;
   // Each call goes on with the files after the ones that the last call looked at.
   let lookedAtTo: string | null = null;
 
@@ -38,7 +38,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       async (id) => {
         await objects.delete(objectKeyOf(realm, id), signal);
         await repository.forget(id);
-        figures.reconciled.deleted++;
+        stats.reconciled.deleted++;
       },
       signal,
     );
@@ -49,7 +49,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     await each(files, async (file) => {
       const found = await findDamage(options, file, signal);
       if (found === null) return;
-      figures.damagedObjects++;
+      stats.damagedObjects++;
       options.onDamaged(file, found);
     });
     lookedAtTo = files.length < ROWS_AT_ONCE ? null : files.at(-1)!.id;
@@ -59,7 +59,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     async settle(signal) {
       for (let round = 0; round < ROUNDS_MAX && !signal.aborted; round++) {
         const expired = await repository.expire(ROWS_AT_ONCE);
-        figures.reconciled.expired += expired;
+        stats.reconciled.expired += expired;
         if (expired < ROWS_AT_ONCE) break;
       }
       try {
@@ -73,10 +73,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const before = new Date(Date.now() - graceMs);
       const begunBefore = new Date(before.getTime() - options.timeoutMs);
       const prefix = objectPrefixOf(await repository.realm());
-      figures.reconciled.aborted += await objects.abortUploads(prefix, begunBefore, signal);
+      stats.reconciled.aborted += await objects.abortUploads(prefix, begunBefore, signal);
       for await (const key of orphanKeys(options, before, signal)) {
         await objects.delete(key, signal);
-        figures.reconciled.orphans++;
+        stats.reconciled.orphans++;
       }
     },
   };

@@ -1,10 +1,10 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
 import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
 import {
-  type AnnouncedFile,
   DIGEST_BYTES,
   type Digests,
   type FileRecord,
+  type InitiatedUpload,
   type StoredFile,
 } from './domain.ts';
 
@@ -13,8 +13,8 @@ export type FileObjects = ObjectStore;
 
 /** A new row: of bytes that come straight to Atlas size and digest are not known yet. */
 export type NewFile = Pick<FileRecord, 'id' | 'owner'> &
-  Pick<AnnouncedFile, 'name' | 'mediaType'> &
-  Partial<Pick<AnnouncedFile, 'sizeBytes' | 'sha256'>>;
+  Pick<InitiatedUpload, 'name' | 'mediaType'> &
+  Partial<Pick<InitiatedUpload, 'sizeBytes' | 'sha256'>>;
 
 /** What is known of files, in PostgreSQL. Ids of files sort by age. */
 export interface FileRepository {

@@ -103,7 +103,7 @@ export function mountFiles(
       resource: 'database',
       method: 'post',
       path: '/v1/files/uploads',
-      operationId: 'announceFile',
+      operationId: 'initiateUpload',
       summary: 'Get a link to upload a file to',
       description:
         'For bytes that should not pass through the API: send exactly the announced ones to the link, then complete the file.',
@@ -112,7 +112,11 @@ export function mountFiles(
     },
     async ({ c, exchange, body }) => {
       const announced = { ...body, name: safeFileName(body.name) };
-      const { file, upload } = await files.announce(exchange.principal!.owner, announced, exchange.signal);
+      const { file, upload } = await files.initiateUpload(
+        exchange.principal!.owner,
+        announced,
+        exchange.signal,
+      );
       const { url, headers, expiresAt } = upload;
       c.header('Location', `/v1/files/${file.id}`);
       return c.json({ file: toResource(file), upload: { method: 'PUT', url, headers, expiresAt } }, 201);

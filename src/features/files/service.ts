@@ -1,10 +1,10 @@
 import { AtlasError } from '../../errors.ts';
 import {
-  type AnnouncedFile,
-  type FileFigures,
   type FileRecord,
+  type FileStats,
   fileIncomplete,
   fileNotFound,
+  type InitiatedUpload,
   isStored,
   objectKeyOf,
   objectPrefixOf,
@@ -61,9 +61,9 @@ export interface FileService {
     signal: AbortSignal,
   ): Promise<StoredFile>;
   /** Makes a link to which exactly these bytes can be sent. */
-  announce(
+  initiateUpload(
     owner: string,
-    file: AnnouncedFile,
+    file: InitiatedUpload,
     signal: AbortSignal,
   ): Promise<{ file: FileRecord; upload: FileLink & { headers: Readonly<Record<string, string>> } }>;
   /** Stores a file whose bytes came by its link. Safe to repeat. */
@@ -82,7 +82,7 @@ export interface FileService {
   delete(owner: string, id: string, signal: AbortSignal): Promise<void>;
   /** Makes a link with which the file can be downloaded. */
   link(owner: string, id: string, signal: AbortSignal): Promise<FileLink & { file: StoredFile }>;
-  /** Takes bytes by a link of {@link announce}; only where links lead to Atlas. */
+  /** Takes bytes by a link of {@link initiateUpload}; only where links lead to Atlas. */
   uploadByLink(
     key: string,
     query: URLSearchParams,
@@ -93,7 +93,7 @@ export interface FileService {
   openLink(key: string, query: URLSearchParams, signal: AbortSignal): Promise<StoredFile>;
   /** Whether links lead to Atlas, which then has to serve them. */
   readonly servesLinks: boolean;
-  readonly figures: FileFigures;
+  readonly stats: FileStats;
   /** The work of the reconciler. `graceMs` is for those who know that nothing else runs. */
   settle(): Promise<void>;
   sweep(graceMs?: number): Promise<void>;
@@ -102,7 +102,7 @@ export interface FileService {
 
 export function createFileService(options: FileServiceOptions): FileService {
   const { repository, objects, known, sizeBytesMax, timeoutMs } = options;
-  const figures: FileFigures = {
+  const stats: FileStats = {
     uploadsInFlight: 0,
     downloadsInFlight: 0,
     bytesIn: 0,
@@ -114,15 +114,15 @@ export function createFileService(options: FileServiceOptions): FileService {
     damagedObjects: 0,
     reconciled: { expired: 0, deleted: 0, orphans: 0, aborted: 0 },
   };
-  const uploads = createUploads(repository, objects, figures);
+  const uploads = createUploads(repository, objects, stats);
   const downloads = createDownloads({
     repository,
     objects,
-    figures,
+    stats,
     timeoutMs,
     onCorrupt: (file, error) => options.onDamaged(file, error.message),
   });
-  const reconciler = createReconciler({ ...options, figures });
+  const reconciler = createReconciler({ ...options, stats });
 
   /** The one place where what is known of a file is read for a caller. */
   async function find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord> {
@@ -151,10 +151,10 @@ export function createFileService(options: FileServiceOptions): FileService {
   };
 
   return {
-    figures,
+    stats,
     servesLinks: objects.links !== null,
     upload: uploads.take,
-    async announce(owner, announced, signal) {
+    async initiateUpload(owner, announced, signal) {
       const { name, mediaType, sizeBytes, sha256 } = announced;
       if (sizeBytes > sizeBytesMax)
         throw new AtlasError('body_too_large', `A file may have ${sizeBytesMax} bytes.`);
@@ -165,7 +165,7 @@ export function createFileService(options: FileServiceOptions): FileService {
       if (file === null) throw tooManyUploads();
       const key = objectKeyOf(await repository.realm(), id);
       const expiresAt = secondsFromNow(UPLOAD_LINK_SECONDS);
-      const link = await objects.linkToPut(key, { sizeBytes, sha256, mediaType }, UPLOAD_LINK_SECONDS);
+      const link = await objects.presignPut(key, { sizeBytes, sha256, mediaType }, UPLOAD_LINK_SECONDS);
       return { file, upload: { ...link, expiresAt } };
     },
     complete: async (owner, id, signal) => uploads.complete(await find(owner, id, signal), signal),
@@ -192,7 +192,7 @@ export function createFileService(options: FileServiceOptions): FileService {
       const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
       const key = objectKeyOf(await repository.realm(), id);
       const what = { disposition: attachmentOf(name), mediaType };
-      return { file, expiresAt, ...(await objects.linkToGet(key, what, DOWNLOAD_LINK_SECONDS)) };
+      return { file, expiresAt, ...(await objects.presignGet(key, what, DOWNLOAD_LINK_SECONDS)) };
     },
     async uploadByLink(key, query, body, signal) {
       const link = await open('PUT', key, query);

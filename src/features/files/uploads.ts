@@ -3,8 +3,8 @@ import { freeBytes } from '../../utils/free-bytes.ts';
 import { ChunkDigests } from './chunk-digests.ts';
 import {
   asGivenUp,
-  type FileFigures,
   type FileRecord,
+  type FileStats,
   fileIncomplete,
   fileNotFound,
   isStored,
@@ -52,31 +52,27 @@ export interface Uploads {
   discard(id: string): Promise<void>;
 }
 
-export function createUploads(
-  repository: FileRepository,
-  objects: FileObjects,
-  figures: FileFigures,
-): Uploads {
+export function createUploads(repository: FileRepository, objects: FileObjects, stats: FileStats): Uploads {
   const slots = new TransferSlots(UPLOADS_MAX);
   const keyOf = async (id: string) => objectKeyOf(await repository.realm(), id);
   const count = (sizeBytes: number) => {
-    figures.bytesIn += sizeBytes;
+    stats.bytesIn += sizeBytes;
   };
 
   /** Does the work in a place of its own, and counts how it ended. */
   async function inSlot<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const leave = slots.enter();
-    figures.uploadsInFlight = slots.inFlight;
+    stats.uploadsInFlight = slots.inFlight;
     try {
       const result = await work();
-      figures.uploads.complete++;
+      stats.uploads.complete++;
       return result;
     } catch (error) {
-      figures.uploads.failed++;
+      stats.uploads.failed++;
       throw asGivenUp(error, signal);
     } finally {
       leave();
-      figures.uploadsInFlight = slots.inFlight;
+      stats.uploadsInFlight = slots.inFlight;
     }
   }
 
@@ -95,7 +91,7 @@ export function createUploads(
     try {
       return typeOf(head, declared);
     } catch (error) {
-      figures.refusedTypes++;
+      stats.refusedTypes++;
       throw error;
     }
   }

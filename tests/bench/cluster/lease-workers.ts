@@ -22,9 +22,9 @@ export interface LeaseWorker {
   kill(): Promise<void>;
 }
 
-let lives = 0;
+let incarnations = 0;
 
-/** Starts a worker with a demand. Each has an id of its own, as each life of a worker must. */
+/** Starts a worker with a demand. Each has an id of its own, as each incarnation of a worker must. */
 export function startLeaseWorker(
   redis: BenchRedis,
   prefix: string,
@@ -34,7 +34,7 @@ export function startLeaseWorker(
     redisUrl: redis.url,
     prefix,
     cap: CAP,
-    workerId: `bench-${process.pid}-${++lives}`,
+    workerId: `bench-${process.pid}-${++incarnations}`,
     workers: WORKERS,
     ...demand,
   };

@@ -110,7 +110,7 @@ function tick(): void {
 
 function tell(): void {
   const nowMs = performance.now();
-  const { limit, commands } = permits.figures();
+  const { limit, commands } = permits.stats();
   const mean = area / (nowMs - toldMs);
   const line: LeaseLine = {
     atMs: performance.timeOrigin + nowMs,

@@ -4,7 +4,7 @@ import { type Load, load } from '../support/oha.ts';
 import { progress } from '../support/progress.ts';
 import { decimal, median, percent } from '../support/statistics.ts';
 import { pathOf } from './open-loop.ts';
-import { figuresOf, startVariant } from './variants.ts';
+import { startVariant, statsOf } from './variants.ts';
 
 const SERVED_PATH = '/health/live';
 const TOO_MANY_REQUESTS = 429;
@@ -33,7 +33,7 @@ export async function measureRefusalCost(
   const server = await startVariant('atlas', 'database', database, { env });
   const holder = new AbortController();
   const held = fetch(server.url + HOLD_PATH, { signal: holder.signal }).catch(() => {});
-  while ((await figuresOf(server)).inFlight < 1) await Bun.sleep(ASK_EVERY_MS);
+  while ((await statsOf(server)).inFlight < 1) await Bun.sleep(ASK_EVERY_MS);
   const refused = (seconds: number) =>
     load(oha, server.url + pathOf('default'), server.pid, seconds, { status: TOO_MANY_REQUESTS });
   const served = (seconds: number) => load(oha, server.url + SERVED_PATH, server.pid, seconds);

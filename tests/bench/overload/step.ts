@@ -6,7 +6,7 @@ import { pathOf, startOpenLoop } from './open-loop.ts';
 import { type Sample, type SamplesByTier, TIERS } from './samples.ts';
 import { type Calm, type Moment, moments, settlingMs } from './settling.ts';
 import { OBJECTIVE_MS } from './summary.ts';
-import { figuresOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
+import { statsOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
 
 const LOAD_BEFORE = 0.8;
 const LOAD_AFTER = 2;
@@ -76,7 +76,7 @@ export async function measureSteps(options: StepOptions): Promise<StepResult[]> 
 async function step(options: StepOptions, server: Server): Promise<Sample[]> {
   const { oha, database, capacityPerSecond, seconds } = options;
   await untilIdle(server, database);
-  await figuresOf(server, true);
+  await statsOf(server, true);
   const beforeSeconds = (START_MS + BEFORE_MS) / 1000;
   const base = { oha, server, ratePerSecond: LOAD_BEFORE * capacityPerSecond };
   const first = startOpenLoop({ ...base, seconds: beforeSeconds + seconds, set: 'base' });
@@ -84,7 +84,7 @@ async function step(options: StepOptions, server: Server): Promise<Sample[]> {
   const more = { ...base, ratePerSecond: (LOAD_AFTER - LOAD_BEFORE) * capacityPerSecond };
   const second = startOpenLoop({ ...more, seconds, set: 'step' });
   const [before, after] = await Promise.all([first.samples, second.samples]);
-  const { firstMs } = await figuresOf(server);
+  const { firstMs } = await statsOf(server);
   const startedMs = (set: string) =>
     TIERS.map((tier) => firstMs[server.url + pathOf(tier, set)] ?? Number.NaN);
   const stepMs = Math.min(...startedMs('step'));

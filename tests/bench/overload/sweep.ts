@@ -6,7 +6,7 @@ import { count, decimal, median, percent } from '../support/statistics.ts';
 import { runOpenLoop, type Shares } from './open-loop.ts';
 import { TIERS } from './samples.ts';
 import { OBJECTIVE_MS, type Summary, summarise } from './summary.ts';
-import { figuresOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
+import { statsOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
 
 /** The beginning of a run is about settling, which is measured on its own. */
 const WARM_UP_MS = 1000;
@@ -67,7 +67,7 @@ async function measure(options: Sweep, variant: Variant, load: number): Promise<
   const startMs = performance.now();
   const looking = setInterval(async () => {
     if (performance.now() - startMs < WARM_UP_MS) return;
-    const { inFlight, limit } = await figuresOf(server).catch(() => ({ inFlight: Number.NaN, limit: null }));
+    const { inFlight, limit } = await statsOf(server).catch(() => ({ inFlight: Number.NaN, limit: null }));
     looks.push({ inFlight, limit: limit ?? Number.NaN });
   }, LOOK_EVERY_MS);
   try {

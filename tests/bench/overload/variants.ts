@@ -1,4 +1,4 @@
-import { FIGURES_PATH, FIXED_LIMIT, type OverloadFigures } from '../servers/overload-stats.ts';
+import { FIXED_LIMIT, type OverloadStats, STATS_PATH } from '../servers/overload-stats.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { SERVER_CORE } from '../support/oha.ts';
 import { inRepository, type Server, startServer } from '../support/processes.ts';
@@ -42,10 +42,10 @@ export function startVariant(
   });
 }
 
-/** Asks a server for its figures; with `reset` it forgets which paths it has seen. */
-export async function figuresOf(server: Server, reset = false): Promise<OverloadFigures> {
-  const response = await fetch(`${server.url}${FIGURES_PATH}${reset ? '?reset' : ''}`);
-  return (await response.json()) as OverloadFigures;
+/** Asks a server for its stats; with `reset` it forgets which paths it has seen. */
+export async function statsOf(server: Server, reset = false): Promise<OverloadStats> {
+  const response = await fetch(`${server.url}${STATS_PATH}${reset ? '?reset' : ''}`);
+  return (await response.json()) as OverloadStats;
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
@@ -65,7 +65,7 @@ export async function untilIdle(server: Server, { sql }: BenchDatabase): Promise
     const [active] = await sql<[{ queries: number }]>`
       SELECT count(*) AS queries FROM pg_stat_activity
       WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()`;
-    const isIdle = active.queries === 0 && (await figuresOf(server)).inFlight === 0;
+    const isIdle = active.queries === 0 && (await statsOf(server)).inFlight === 0;
     quiet = isIdle ? quiet + 1 : 0;
     if (performance.now() > endMs) throw new Error('A server of the benchmark did not become idle.');
   }

@@ -7,7 +7,7 @@ import type { Exchange, Middleware, Tier } from '../../../src/envelope/exchange.
 import type { RouteTable } from '../../../src/http/route.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
 import { Slots } from './overload-slots.ts';
-import { FIGURES_PATH, FIXED_LIMIT, HOLD_PATH, type OverloadFigures } from './overload-stats.ts';
+import { FIXED_LIMIT, HOLD_PATH, type OverloadStats, STATS_PATH } from './overload-stats.ts';
 
 const SLOTS = 20;
 const SLOT_MS = 20;
@@ -73,13 +73,13 @@ const envelope = createEnvelope(
 );
 
 const firstMs = new Map<string, number>();
-function figures(): OverloadFigures {
+function stats(): OverloadStats {
   const limit = variant === 'none' ? null : variant === 'fixed' ? FIXED_LIMIT : limitOf('database');
   return { inFlight, limit, firstMs: Object.fromEntries(firstMs) };
 }
 
 function limitOf(resource: string): number | null {
-  return atlas.admission.figures().resources.find(({ name }) => name === resource)?.limit ?? null;
+  return atlas.admission.stats().resources.find(({ name }) => name === resource)?.limit ?? null;
 }
 
 const server = Bun.serve({
@@ -90,8 +90,8 @@ const server = Bun.serve({
   fetch: (request) => {
     const { url } = request;
     if (!firstMs.has(url)) {
-      if (url.includes(FIGURES_PATH)) {
-        const seen = figures();
+      if (url.includes(STATS_PATH)) {
+        const seen = stats();
         if (url.endsWith('?reset')) firstMs.clear();
         return Response.json(seen);
       }

@@ -1,5 +1,5 @@
 /** What the benchmark may ask a server of a variant at any time. */
-export interface OverloadFigures {
+export interface OverloadStats {
   /** Handlers that run now. */
   readonly inFlight: number;
   /** Requests in flight that the server allows itself now; null where it has no limit. */
@@ -8,8 +8,8 @@ export interface OverloadFigures {
   readonly firstMs: Readonly<Record<string, number>>;
 }
 
-/** Where the figures are told; with `?reset` the server forgets which URLs it has seen. */
-export const FIGURES_PATH = '/bench/figures';
+/** Where the stats are told; with `?reset` the server forgets which URLs it has seen. */
+export const STATS_PATH = '/bench/stats';
 
 /** A route whose handler ends only when its caller goes away, so that it holds a permit for as long as is needed. */
 export const HOLD_PATH = '/bench/hold';

@@ -4,7 +4,7 @@ import { inRepository } from './processes.ts';
 
 const FOLDER = '.atlas/bench';
 
-/** Keeps the figures of a run beside their conditions, one file for each run. Answers where. */
+/** Keeps the stats of a run beside their conditions, one file for each run. Answers where. */
 export async function writeReport(
   name: string,
   report: { readonly conditions: Conditions; readonly [part: string]: unknown },

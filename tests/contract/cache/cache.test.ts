@@ -126,6 +126,6 @@ describe.each(implementations)('a cache %s', (_, { start, fresh, stop }) => {
     expect(new Set(await all())).toEqual(new Set([1]));
     expect(new Set(await all())).toEqual(new Set([1]));
     expect(loads).toBe(1);
-    expect(aside.figures).toMatchObject({ hits: 100, misses: 100, loads: 1, errors: 0 });
+    expect(aside.stats).toMatchObject({ hits: 100, misses: 100, loads: 1, errors: 0 });
   });
 });

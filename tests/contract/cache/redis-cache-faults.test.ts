@@ -78,7 +78,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     await expectUse();
     await harm();
     await readUntil('open');
-    const { errors } = aside.figures;
+    const { errors } = aside.stats;
     expect(errors).toBeGreaterThan(0);
     if (fault === 'gone') await proxy.enable();
     else await proxy.heal();
@@ -90,7 +90,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     await find();
     await proxy.disable();
     await aside.forget('a');
-    expect(aside.figures.errors).toBe(1);
+    expect(aside.stats.errors).toBe(1);
     const [name] = await direct.keys('*');
     expect(await direct.pttl(name!)).toBeLessThanOrEqual(1.1 * MINUTE_MS);
   });
@@ -106,7 +106,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
   test('and that takes no writes harms no reader', async () => {
     await direct.config('SET', 'maxmemory', '1');
     expect(await find()).toBe(1);
-    expect(aside.figures.errors).toBe(1);
+    expect(aside.stats.errors).toBe(1);
     await direct.config('SET', 'maxmemory', '0');
     await expectUse();
   });
@@ -115,7 +115,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     await direct.rpush('test:cache:number:a', 'not', 'a', 'text');
     expect(await find()).toBe(1);
     await expectUse();
-    expect(aside.figures.errors).toBe(0);
+    expect(aside.stats.errors).toBe(0);
   });
 
   test('is not taken for slow when this process was held up', async () => {

@@ -109,7 +109,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     await world.sql`DELETE FROM consumer_offsets WHERE consumer = 'forgets'`;
     const log = world.openLog();
     world.consume('forgets', undefined, log);
-    await until(() => log.consumer.figures().some(({ repeated }) => repeated === effects.length));
+    await until(() => log.consumer.stats().some(({ repeated }) => repeated === effects.length));
     expect(await world.effects('forgets')).toEqual(effects);
   });
 

@@ -98,7 +98,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     await hasDecided.promise;
     await relaying.stop();
     expect(published).toBe(0);
-    expect(relay.figures()).toMatchObject({ sent: 0, isLeading: false, failures: 0 });
+    expect(relay.stats()).toMatchObject({ sent: 0, isLeading: false, failures: 0 });
     expect(await world.unsent()).toBe(1);
     const [row] = await world.sql`SELECT holder FROM relay WHERE expires_at > now()`;
     expect(row!.holder).toBe('other');
@@ -125,7 +125,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     const reader = world.openLog();
     world.consume('once', undefined, reader);
     const effects = await world.effectsOf('once', 7);
-    await until(() => reader.consumer.figures()[0]!.repeated === 6);
+    await until(() => reader.consumer.stats()[0]!.repeated === 6);
     expect(byKey(effects)).toEqual(
       new Map(
         [...[a, b].sort().map((id): [string, number[]] => [id, [0, 1, 2]]), ['end', [0]]].sort() as [
@@ -225,7 +225,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     world.consume('heals', undefined, log);
     const effects = await world.effectsOf('heals', 7);
     expect(effects.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect(log.consumer.figures()[0]!.recovered).toBe(3);
+    expect(log.consumer.stats()[0]!.recovered).toBe(3);
   });
 
   test('leaves out what is no event of Atlas, and says so', async () => {
@@ -241,7 +241,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     world.consume('strict', undefined, log);
     const effects = await world.effectsOf('strict', 2);
     expect(effects.map(({ sequence }) => sequence)).toEqual([0, 1]);
-    expect(log.consumer.figures()[0]!.foreign).toBe(1);
+    expect(log.consumer.stats()[0]!.undecodable).toBe(1);
     expect(world.warnings.some((text) => text.includes('no event of Atlas'))).toBe(true);
   });
 

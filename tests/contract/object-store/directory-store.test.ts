@@ -30,7 +30,7 @@ test('a directory store makes nothing before it is needed', async () => {
 test('objects and the secret are for the user of Atlas only', async () => {
   const store = directoryStore(folder);
   await put(store, 'files/secret-plan', bytesOf(10));
-  await store.linkToPut('files/other', UPLOAD, 60);
+  await store.presignPut('files/other', UPLOAD, 60);
   const paths = await readdir(join(folder, 'objects'), { recursive: true });
   const modes = await Promise.all(
     paths.map(async (path) => (await stat(join(folder, 'objects', path))).mode),
@@ -67,7 +67,7 @@ test('a stream that ends, is cancelled, or is aborted closes its file', async ()
 });
 
 test('a link opens in another process of the same folder, and only there', async () => {
-  const { url } = await directoryStore(folder).linkToPut('a', UPLOAD, 60);
+  const { url } = await directoryStore(folder).presignPut('a', UPLOAD, 60);
   const query = new URL(url, 'http://atlas.test').searchParams;
   const again = directoryStore(folder).links!;
   expect(await again.open('PUT', 'a', query)).toEqual({ method: 'PUT', key: 'a', ...UPLOAD });

@@ -242,7 +242,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
         store.get(key, { signal: NEVER }),
         (async () => store.head(key))(),
         store.delete(key),
-        store.linkToGet(key, { disposition: 'attachment', mediaType: 'text/plain' }, 60),
+        store.presignGet(key, { disposition: 'attachment', mediaType: 'text/plain' }, 60),
       ];
       for (const work of all) expect(await codeOf(work)).toBeInstanceOf(TypeError);
     },

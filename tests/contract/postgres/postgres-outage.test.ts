@@ -76,7 +76,7 @@ test('nobody listens: every call fails, and after five nobody is asked any more'
   await expect(one(pool.sql)).rejects.toMatchObject({ ...AWAY, cause: { name: 'BreakerOpen' } });
   await expect(pool.sql.begin(async () => 'never')).rejects.toMatchObject(AWAY);
   await expect(pool.dependency.ping()).rejects.toThrow();
-  expect(pool.dependency.figures().outcomes).toMatchObject({ failure: 5, refused_open: 2, ok: 0 });
+  expect(pool.dependency.stats().outcomes).toMatchObject({ failure: 5, refused_open: 2, ok: 0 });
   await pool.sql.end({ timeout: 1 });
 });
 
@@ -91,7 +91,7 @@ test('a server that has no more connections to give is there: nobody is kept fro
   const refused = ended.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
   expect(refused.length).toBeGreaterThan(5);
   for (const { reason } of refused) expect(reason).toMatchObject({ ...AWAY, cause: { code: '53300' } });
-  expect(pool.dependency.figures()).toMatchObject({ state: 'closed', outcomes: { failure: 0 } });
+  expect(pool.dependency.stats()).toMatchObject({ state: 'closed', outcomes: { failure: 0 } });
   await one(pool.sql);
   await Promise.all([pool.sql.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
 });
@@ -127,8 +127,8 @@ describe('behind a way that breaks', () => {
       expect({ status, reason }).toMatchObject({ status: 'rejected', reason: AWAY });
     expect(pool.dependency.state).toBe('open');
     // What was under way was cut off, so its slots are free again.
-    while (pool.dependency.figures().inFlight > 0) await Bun.sleep(1);
-    expect(pool.dependency.figures()).toMatchObject({ waiting: 0, abandoned: 0 });
+    while (pool.dependency.stats().inFlight > 0) await Bun.sleep(1);
+    expect(pool.dependency.stats()).toMatchObject({ waiting: 0, abandoned: 0 });
     await proxy.heal();
     await untilAnswered(pool);
     await pool.sql.end({ timeout: 1 });
@@ -141,7 +141,7 @@ describe('behind a way that breaks', () => {
       // Silent for longer than a probe and all that comes before it take.
       await runQuery(sql`SELECT pg_sleep(2.5)`);
       expect(dependency.state).toBe('closed');
-      expect(dependency.figures().outcomes).toMatchObject({ ok: 2, failure: 0, timeout: 0 });
+      expect(dependency.stats().outcomes).toMatchObject({ ok: 2, failure: 0, timeout: 0 });
     });
   });
 });
@@ -211,7 +211,7 @@ describe('a connection', () => {
       );
       await untilRunning(beside, 'AS busy');
       await expect(one(sql)).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
-      expect(dependency.figures()).toMatchObject({ inFlight: 1, waiting: 1024 });
+      expect(dependency.stats()).toMatchObject({ inFlight: 1, waiting: 1024 });
       patience.abort(new Error('the deadline'));
       for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected');
       // What ran was cancelled on the server too, and nothing that waited was begun.

@@ -48,7 +48,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
   }
 
   const limits = () => workers.map(({ leases }) => leases.limitAt(performance.now()));
-  const modes = () => workers.map(({ leases }) => leases.figures().mode);
+  const modes = () => workers.map(({ leases }) => leases.stats().mode);
   const areFresh = () => modes().every((mode) => mode === 'fresh');
   test('have the whole cap leased, most of it where it is wanted, and never more', async () => {
     const [busy, modest] = [startWorker('busy', 300), startWorker('modest', 10), startWorker('idle')];
@@ -68,7 +68,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     startWorker('there', 0, 'two');
     await until(areFresh);
     await until(() => limits().every((limit) => limit === CAP));
-    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([1, 1]);
+    expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([1, 1]);
   });
 
   test('send at most 20 commands per second, however often they run short', async () => {
@@ -76,13 +76,13 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     startWorker('rival', 300);
     await until(areFresh);
     const startMs = performance.now();
-    const before = leases.figures().commands;
-    while (leases.figures().commands < before + 30) {
+    const before = leases.stats().commands;
+    while (leases.stats().commands < before + 30) {
       leases.runShort();
       await Bun.sleep(1);
     }
     const seconds = (performance.now() - startMs) / 1000;
-    expect(leases.figures().commands - before).toBeLessThanOrEqual(COMMANDS_PER_SECOND_MAX * seconds + 1);
+    expect(leases.stats().commands - before).toBeLessThanOrEqual(COMMANDS_PER_SECOND_MAX * seconds + 1);
   });
 
   test('do not take their own stalled loop for a slow Redis', async () => {
@@ -105,29 +105,29 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
         },
       },
     });
-    const { beatFailures } = leases.figures();
+    const { renewalFailures } = leases.stats();
     // Redis answers only while the loop stands still, so the answer is read after the time for it has passed.
     await client.call('CLIENT', 'PAUSE', '150');
-    const { beats, commands } = leases.figures();
-    while (leases.figures().commands === commands) await new Promise(setImmediate);
+    const { renewals, commands } = leases.stats();
+    while (leases.stats().commands === commands) await new Promise(setImmediate);
     socket.write('stop');
     await stall.promise;
-    await until(() => leases.figures().beats > beats + 1);
+    await until(() => leases.stats().renewals > renewals + 1);
     socket.end();
     echo.stop(true);
-    expect(leases.figures().beatFailures).toBe(beatFailures);
+    expect(leases.stats().renewalFailures).toBe(renewalFailures);
   });
 
   test('lose nothing when the scripts are flushed', async () => {
     startWorker('one', 10);
     startWorker('two', 10);
     await until(() => areFresh() && limits().join() === '50,50');
-    const before = workers.map(({ leases }) => leases.figures());
+    const before = workers.map(({ leases }) => leases.stats());
     await client.script('FLUSH');
-    await until(() => workers.every(({ leases }, i) => leases.figures().beats > before[i]!.beats + 2));
-    // One beat fails, the next one brings the script, on the same connection.
+    await until(() => workers.every(({ leases }, i) => leases.stats().renewals > before[i]!.renewals + 2));
+    // One renewal fails, the next one brings the script, on the same connection.
     workers.forEach(({ leases }, i) => {
-      expect(leases.figures().beatFailures).toBeLessThanOrEqual(before[i]!.beatFailures + 1);
+      expect(leases.stats().renewalFailures).toBeLessThanOrEqual(before[i]!.renewalFailures + 1);
     });
     expect(limits()).toEqual([50, 50]);
   });
@@ -140,7 +140,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(() => modes().every((mode) => mode === 'learning'));
     expect(limits()).toEqual([90, 10]);
     await until(() => areFresh() && limits().join() === '90,10');
-    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([2, 2]);
+    expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
   });
 
   test('fall to the floor when Redis falls silent, and come back with it', async () => {
@@ -162,7 +162,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(() => modes().every((mode) => mode === 'floor'));
     server = await startTestRedis({ port: server.port });
     await until(() => areFresh() && limits().join() === '90,10');
-    expect(workers.map(({ leases }) => leases.figures().workers)).toEqual([2, 2]);
+    expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
   });
 
   test('have the permits of one that leaves, and divide the cap by one less', async () => {
@@ -171,37 +171,37 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(() => limits().join() === '50,50');
     await leases.close();
     workers.pop();
-    await until(() => limits()[0] === CAP && workers[0]!.leases.figures().workers === 1);
+    await until(() => limits()[0] === CAP && workers[0]!.leases.stats().workers === 1);
   });
 
   test('are told of one that died, once and for all', async () => {
     const { leases } = startWorker('survivor', 10);
     await until(areFresh);
-    await client.eval(LEASE_ACCOUNT_SCRIPT, 1, 'atlas:{test}:permits', '', await runId(), ...deadBeat(1));
-    await until(() => leases.figures().workers === 2);
+    await client.eval(LEASE_ACCOUNT_SCRIPT, 1, 'atlas:{test}:permits', '', await runId(), ...deadRenewal(1));
+    await until(() => leases.stats().workers === 2);
     await leases.reportExit('dead');
-    await until(() => leases.figures().workers === 1);
-    // A beat of the dead that was delayed comes in, and its exit is reported again.
+    await until(() => leases.stats().workers === 1);
+    // A renewal of the dead that was delayed comes in, and its exit is reported again.
     const late = client.eval(
       LEASE_ACCOUNT_SCRIPT,
       1,
       'atlas:{test}:permits',
       '',
       await runId(),
-      ...deadBeat(2),
+      ...deadRenewal(2),
     );
     expect(await late).toEqual([0]);
     await leases.reportExit('dead');
-    const { beats } = leases.figures();
-    await until(() => leases.figures().beats > beats + 1);
-    expect(leases.figures().workers).toBe(1);
+    const { renewals } = leases.stats();
+    await until(() => leases.stats().renewals > renewals + 1);
+    expect(leases.stats().workers).toBe(1);
   });
 
   test('say so when an exit cannot be told', async () => {
     const { leases } = startWorker('alone');
     await until(areFresh);
     await server.kill();
-    await until(() => leases.figures().beatFailures > 0);
+    await until(() => leases.stats().renewalFailures > 0);
     expect(leases.reportExit('dead')).rejects.toThrow('Redis');
   });
 
@@ -209,7 +209,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     return /^run_id:(\w+)/m.exec(await client.info('server'))![1]!;
   }
 
-  function deadBeat(seq: number): (string | number)[] {
+  function deadRenewal(seq: number): (string | number)[] {
     return ['beat', 'dead', seq, 0, 0, 0, CAP, 0, 0, 0, 0, 0, 0];
   }
 });

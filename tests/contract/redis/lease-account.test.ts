@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { openRedis, type Redis } from '../../../src/adapters/redis/redis.ts';
-import { decodeReply, encodeBeat } from '../../../src/shedding/lease-protocol.ts';
+import { decodeReply, encodeRenewal } from '../../../src/shedding/lease-protocol.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { LeaseAccount } from '../../simulation/lease-account.ts';
 import { Random } from '../../simulation/random.ts';
@@ -78,9 +78,9 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
         } else {
           seq += 1;
           const drawn = drawStep(random, epochs, awake);
-          const beat = { ...drawn, seq: random.chance(0.9) ? seq : drawn.seq };
-          const answer = decodeReply(await run(nowMs, runId, encodeBeat(beat)));
-          expect([at, answer]).toEqual([at, twin.beat(nowMs, runId, beat)]);
+          const renewal = { ...drawn, seq: random.chance(0.9) ? seq : drawn.seq };
+          const answer = decodeReply(await run(nowMs, runId, encodeRenewal(renewal)));
+          expect([at, answer]).toEqual([at, twin.renewal(nowMs, runId, renewal)]);
           if (answer && answer.epoch !== epochs.at(-1)) epochs.push(answer.epoch);
         }
         expect([at, await stored()]).toEqual([at, twin.stored()]);
@@ -95,31 +95,31 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     const known = { workers: 0, epoch: 0, version: 0 };
     let nowMs = 1_790_000_000_000;
     let seq = 0;
-    const beat = async (workerId: string) => {
+    const renewal = async (workerId: string) => {
       const one = { ...quiet, ...known, workerId, seq: ++seq };
-      const answer = decodeReply(await run(nowMs, 'a', encodeBeat(one)));
-      expect(answer).toEqual(twin.beat(nowMs, 'a', one));
+      const answer = decodeReply(await run(nowMs, 'a', encodeRenewal(one)));
+      expect(answer).toEqual(twin.renewal(nowMs, 'a', one));
       return answer!;
     };
-    for (const id of ['dead', 'alive']) await beat(id);
-    expect((await beat('alive')).workers).toBe(2);
-    // The clock of the account moves on with the beats of whoever lives.
+    for (const id of ['dead', 'alive']) await renewal(id);
+    expect((await renewal('alive')).workers).toBe(2);
+    // The clock of the account moves on with the renewals of whoever lives.
     const live = async (untilMs: number) => {
       for (const endMs = nowMs + untilMs; nowMs < endMs; ) {
         nowMs += 150;
-        await beat('alive');
+        await renewal('alive');
       }
     };
     await live(601_000);
     expect(Object.keys(await stored()).sort()).toEqual(['account', 'alive']);
     // Its number is kept: it may come back, and would use its floor until then.
-    expect((await beat('alive')).workers).toBe(2);
+    expect((await renewal('alive')).workers).toBe(2);
     const moveClock = async (clock: number) => {
       const account = JSON.parse((await redis.hget(KEY, 'account'))!);
       await redis.hset(KEY, 'account', JSON.stringify(account.with(2, clock)));
       nowMs += 50;
       return decodeReply(
-        await run(nowMs, 'a', encodeBeat({ ...quiet, ...known, workerId: 'alive', seq: ++seq })),
+        await run(nowMs, 'a', encodeRenewal({ ...quiet, ...known, workerId: 'alive', seq: ++seq })),
       )!;
     };
     expect((await moveClock(86_400_000)).workers).toBe(2);
@@ -128,9 +128,9 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
 
   test('go by the clock of Redis when no time is given, as in production', async () => {
     await redis.del(KEY);
-    const beat = { ...drawStep(new Random(1), []), seq: 1 };
+    const renewal = { ...drawStep(new Random(1), []), seq: 1 };
     const before = await redis.time();
-    await run('', 'a', encodeBeat(beat));
+    await run('', 'a', encodeRenewal(renewal));
     const account = (await stored()).account as [string, number];
     const beforeMs = Number(before[0]) * 1000 + Math.floor(Number(before[1]) / 1000);
     expect(account[1]).toBeGreaterThanOrEqual(beforeMs);

@@ -21,7 +21,7 @@ describe.if(isS3Here())('a link to S3', () => {
 
   const bytes = bytesOf(100_000);
   const promised = { sizeBytes: bytes.byteLength, sha256: sha256(bytes), mediaType: 'application/pdf' };
-  const link = (key: string, expiresSeconds = 60) => store.linkToPut(key, promised, expiresSeconds);
+  const link = (key: string, expiresSeconds = 60) => store.presignPut(key, promised, expiresSeconds);
 
   /** Sends as a stranger to S3, who has nothing but the link. The status, without which there is no answer. */
   async function send(
@@ -52,7 +52,7 @@ describe.if(isS3Here())('a link to S3', () => {
   test('takes an empty object', async () => {
     const none = new Uint8Array(0);
     const what = { sizeBytes: 0, sha256: sha256(none), mediaType: 'text/plain' };
-    const { url, headers } = await store.linkToPut('empty', what, 60);
+    const { url, headers } = await store.presignPut('empty', what, 60);
     expect(await send(url, 'PUT', headers, none)).toBe(200);
     expect((await store.head('empty'))?.sizeBytes).toBe(0);
   });
@@ -104,7 +104,7 @@ describe.if(isS3Here())('a link to S3', () => {
   test('gives the object under the name and as the type that it was made for', async () => {
     await put(store, 'given', bytes);
     const what = { disposition: `attachment; filename*=UTF-8''%E2%82%AC.pdf`, mediaType: 'application/pdf' };
-    const { url } = await store.linkToGet('given', what, 60);
+    const { url } = await store.presignGet('given', what, 60);
     const answer = await fetch(url);
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-disposition')).toBe(what.disposition);
@@ -121,7 +121,7 @@ describe('a link to S3 that callers reach in another way', () => {
     const limits = { attemptsMax: 1, failureThreshold: 5, recoveryTimeoutMs: 1000 };
     const endpoints = { endpoint: 'http://s3.internal:9000', publicEndpoint: 'https://files.example.com/' };
     const { store, close } = openS3Store({ ...endpoints, ...access, ...limits });
-    const { url } = await store.linkToGet('key', { disposition: 'attachment', mediaType: 'text/plain' }, 60);
+    const { url } = await store.presignGet('key', { disposition: 'attachment', mediaType: 'text/plain' }, 60);
     expect(url).toStartWith('https://files.example.com/atlas/key?');
     expect(url).not.toContain('internal');
     close();

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
-import { type AttemptResult, judge, TRIES_MAX } from '../../../src/features/webhooks/deliveries/domain.ts';
+import { type AttemptResult, decide, TRIES_MAX } from '../../../src/features/webhooks/deliveries/domain.ts';
 import {
   type Claim,
   createDeliveryRepository,
@@ -34,7 +34,7 @@ async function makeWebhook(owner: string, due: number, url = 'https://hooks.test
 }
 const claim = (free: number) => deliveries.claim(free, never);
 const settle = (claimed: Claim, result: AttemptResult) =>
-  deliveries.settle(claimed, result, judge(result, claimed.tries, Date.now(), 0.5));
+  deliveries.settle(claimed, result, decide(result, claimed.tries, Date.now(), 0.5));
 const webhookOf = async (id: string) =>
   (await sql`SELECT enabled, failing_since, disabled_count FROM webhooks WHERE id = ${id}`)[0]!;
 const deliveryOf = async (id: string) =>
@@ -189,7 +189,7 @@ test('what waits is what is due, and not of a disabled webhook', async () => {
 });
 
 test('forgetting and counting look at what they are after, never at all deliveries', async () => {
-  // One connection, because each tells its figures by itself.
+  // One connection, because each tells its stats by itself.
   const { host, port, database, user, pass } = sql.options;
   const url = `postgres://${user}:${pass}@${host[0]}:${port[0]}/${database}`;
   const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 10 });

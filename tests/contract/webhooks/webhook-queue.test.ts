@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
-import { type AttemptResult, judge } from '../../../src/features/webhooks/deliveries/domain.ts';
+import { type AttemptResult, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
 import {
   type Claim,
   createDeliveryRepository,
@@ -14,7 +14,7 @@ import { startReceiver } from '../../support/webhook-receiver.ts';
 const never = new AbortController().signal;
 const success: AttemptResult = { durationMs: 3, status: 200, failure: null, retryAfter: null };
 const failure: AttemptResult = { durationMs: 3, status: 500, failure: 'status', retryAfter: null };
-const verdictOf = (result: AttemptResult) => judge(result, 1, Date.now(), 0.5);
+const verdictOf = (result: AttemptResult) => decide(result, 1, Date.now(), 0.5);
 const eventsOf = (owner: string, count: number): AtlasEvent[] =>
   Array.from({ length: count }, (_, sequence) => ({
     owner,
@@ -203,10 +203,10 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
       const controller = new AbortController();
       const run = sender.run(controller.signal);
       await receiver.arrived(3);
-      expect(sender.figures().inFlight).toBe(3);
+      expect(sender.stats().inFlight).toBe(3);
       controller.abort();
       await run;
-      expect([sender.figures().inFlight, errors]).toEqual([0, []]);
+      expect([sender.stats().inFlight, errors]).toEqual([0, []]);
       const rows = await sql`SELECT DISTINCT state, tries, leased_until FROM webhook_deliveries`;
       expect(rows).toMatchObject([{ state: 'pending', tries: 0, leasedUntil: null }]);
       const again = new AbortController();

@@ -45,7 +45,7 @@ async function connect(query: string, lastId = ''): Promise<Connection> {
 }
 
 async function untilOpen(count: number): Promise<void> {
-  while (atlas.streams.figures().open !== count) await Bun.sleep(5);
+  while (atlas.streams.stats().open !== count) await Bun.sleep(5);
 }
 
 /** What a figure is when it has stopped growing. */
@@ -120,7 +120,7 @@ describe('over a socket', () => {
     const { reader, cut } = await connect('');
     await reader.block();
     await untilOpen(1);
-    const sentBefore = atlas.streams.figures().events;
+    const sentBefore = atlas.streams.stats().events;
     const wide = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`m${i}`, 'x'.repeat(500)]));
     const order = { debitAccountId: accounts[0]!.id, creditAccountId: accounts[1]!.id, amount: 1 };
     const transfers = Array.from({ length: 40 }, () => ({ ...order, metadata: wide }));
@@ -136,7 +136,7 @@ describe('over a socket', () => {
       await Bun.sleep(5);
     }
     // What the two sockets hold is some megabytes, and the rest is still in PostgreSQL.
-    const sent = await untilSteady(() => atlas.streams.figures().events - sentBefore);
+    const sent = await untilSteady(() => atlas.streams.stats().events - sentBefore);
     expect(sent).toBeWithin(1, row!.events);
     expect((await reader.events(row!.events)).length).toBe(row!.events);
     cut();
@@ -152,10 +152,10 @@ describe.if(isToxiproxyHere())('while PostgreSQL is away', () => {
     const events = await reader.events(ACCOUNTS);
     const coming = reader.events(2 * 20);
     for (let n = 0; n < 10; n++) expect(await pay(n)).toBe(201);
-    const { failures } = atlas.streams.figures();
+    const { failures } = atlas.streams.stats();
     await proxy.disable();
-    while (atlas.streams.figures().failures < failures + 2) await Bun.sleep(5);
-    expect(atlas.streams.figures().open).toBe(1);
+    while (atlas.streams.stats().failures < failures + 2) await Bun.sleep(5);
+    expect(atlas.streams.stats().open).toBe(1);
     await proxy.enable();
     for (let n = 10; n < 20; ) if ((await pay(n)) === 201) n++;
     events.push(...(await coming));

@@ -20,7 +20,7 @@ afterAll(async () => {
   await stopRelay();
   await atlas.close();
 });
-afterEach(() => expect(atlas.streams.figures().open).toBe(0));
+afterEach(() => expect(atlas.streams.stats().open).toBe(0));
 
 const pay = async (from = bank, to = alice) => {
   const response = await postTransfer(atlas, { debitAccountId: from.id, creditAccountId: to.id, amount: 1 });
@@ -165,7 +165,7 @@ describe('a stream ends', () => {
     expect(await atlas.keys.revoke(token.slice(length, length + 16))).toBe(true);
     await pay();
     expect(await reader.event()).toBeNull();
-    expect(atlas.streams.figures().ended.key).toBe(1);
+    expect(atlas.streams.stats().ended.key).toBe(1);
   });
 
   test('when the process drains, also one that begins just then', async () => {
@@ -176,7 +176,7 @@ describe('a stream ends', () => {
     expect(await open.event()).toBeNull();
     expect(await late.event()).toBeNull();
     atlas.deps.lifecycle.draining = false;
-    expect(atlas.streams.figures().ended.drain).toBe(2);
+    expect(atlas.streams.stats().ended.drain).toBe(2);
   });
 });
 

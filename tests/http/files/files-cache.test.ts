@@ -56,7 +56,7 @@ describe.if(isRedisHere())('what is known of a file', () => {
 
   const statusOf = async (id: string, headers = {}) =>
     (await atlas.call('GET', `/v1/files/${id}`, { headers })).status;
-  const hits = () => atlas.caches.find(({ name }) => name === 'file.v1')!.figures.hits;
+  const hits = () => atlas.caches.find(({ name }) => name === 'file.v1')!.stats.hits;
 
   /** A file that is in the cache: it was read from there. */
   async function cachedFile(): Promise<FileResource> {

@@ -120,7 +120,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
       length: String(bytes.byteLength),
     });
     expect(await response.text()).toBe('');
-    expect(atlas.files.figures.downloadsInFlight).toBe(0);
+    expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
   test('is a 502 and no byte when its beginning is damaged', async () => {
@@ -148,7 +148,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     };
     await expect(read()).rejects.toThrow();
     expect(Buffer.compare(Buffer.concat(got), bytes.subarray(0, MIB))).toBe(0);
-    expect(atlas.files.figures.downloadsInFlight).toBe(0);
+    expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
   test.each([
@@ -173,9 +173,9 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     const response = await get();
     const reader = response.body!.getReader();
     await reader.read();
-    expect(atlas.files.figures.downloadsInFlight).toBe(1);
+    expect(atlas.files.stats.downloadsInFlight).toBe(1);
     await reader.cancel();
-    expect(atlas.files.figures.downloadsInFlight).toBe(0);
+    expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
   test('is refused when as many are read as may be, and not for longer', async () => {

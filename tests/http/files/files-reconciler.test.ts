@@ -99,7 +99,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
       repository: createFileRepository(atlas.deps.sql),
       // As S3 answers for an object under a legal hold.
       objects: { ...atlas.deps.objects, delete: () => Promise.reject(new Error('held')) },
-      figures: atlas.files.figures,
+      stats: atlas.files.stats,
       timeoutMs: 1000,
       onDamaged: ({ id }) => void seen.push(id),
     });

@@ -64,7 +64,7 @@ test('an upload whose sender goes away leaves nothing behind', async () => {
   socket.write(gzipLike(MIB));
   await until(async () => Object.keys(await atlas.rows()).length > Object.keys(before).length);
   socket.destroy();
-  await until(() => atlas.files.figures.uploadsInFlight === 0);
+  await until(() => atlas.files.stats.uploadsInFlight === 0);
   expect(await atlas.rows()).toEqual(before);
   expect(await atlas.objectIds()).toEqual(Object.keys(before));
 });
@@ -102,12 +102,12 @@ test('a download whose reader goes away ends, and its file is closed', async () 
   const { socket, received } = open(`GET /v1/files/${id}/content HTTP/1.1`);
   await until(() => received().length > 0);
   socket.pause();
-  expect(atlas.files.figures.downloadsInFlight).toBe(1);
+  expect(atlas.files.stats.downloadsInFlight).toBe(1);
   // A reader that does not read stops the reading of the store.
-  const sent = atlas.files.figures.bytesOut;
+  const sent = atlas.files.stats.bytesOut;
   socket.destroy();
-  await until(() => atlas.files.figures.downloadsInFlight === 0);
-  expect(atlas.files.figures.bytesOut - sent).toBeLessThan(30 * MIB);
+  await until(() => atlas.files.stats.downloadsInFlight === 0);
+  expect(atlas.files.stats.bytesOut - sent).toBeLessThan(30 * MIB);
 });
 
 test('damage in the middle cuts the connection, so that nobody takes it for the end', async () => {

@@ -31,7 +31,7 @@ test('an upload that takes longer than FILES_TIMEOUT is a 504, and nothing of it
   const before = await atlas.rows();
   const body = until(new Promise(() => {}), gzipLike(100_000));
   await expectProblem(atlas, await atlas.call('POST', '/v1/files', { body }), 504, 'deadline_exceeded');
-  while (atlas.files.figures.uploadsInFlight > 0) await Bun.sleep(5);
+  while (atlas.files.stats.uploadsInFlight > 0) await Bun.sleep(5);
   expect(await atlas.rows()).toEqual(before);
   expect(await atlas.objectIds()).toEqual(Object.keys(before));
 });
@@ -53,7 +53,7 @@ test('a download may take longer than other requests, and no longer than FILES_T
   await Bun.sleep(600);
   expect((await reader.read()).done).toBe(false);
   await expect(reader.closed).rejects.toThrow('took too long');
-  expect(atlas.files.figures.downloadsInFlight).toBe(0);
+  expect(atlas.files.stats.downloadsInFlight).toBe(0);
   expect(silences).toEqual([0, 255]);
 });
 

@@ -89,12 +89,12 @@ describe('a posted transfer', () => {
 
   test('is loaded once for many that ask at once', async () => {
     await post();
-    const { figures } = atlas.caches[0]!;
-    const before = figures.loads;
+    const { stats } = atlas.caches[0]!;
+    const before = stats.loads;
     // Of the service, as a busy machine would shed some of so many requests.
     const found = await Promise.all(Array.from({ length: 100 }, () => atlas.transfers.find(transferId)));
     expect(new Set(found.map(({ id }) => id))).toEqual(new Set([transferId]));
-    expect(figures.loads).toBe(before + 1);
+    expect(stats.loads).toBe(before + 1);
   });
 });
 

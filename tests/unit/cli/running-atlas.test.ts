@@ -8,7 +8,7 @@ const TWO = { API_WORKERS: process.platform === 'linux' ? '2' : '1' };
 const ALONE = [{ name: 'postgresql', mode: 'embedded', status: 'healthy' }] as const;
 const workers = [{}, {}].slice(0, Number(TWO.API_WORKERS));
 
-test('where nothing runs the figures are those that the settings would start', () => {
+test('where nothing runs the stats are those that the settings would start', () => {
   const config = configOf({ ...TWO, LOAD_SHEDDING_MAX_CONCURRENT: '30' });
   expect(reportRunning(config, { status: null, reasons: null, dependencies: null })).toEqual({
     heading: 'Nothing runs on port 8000; this is what these settings would start',
@@ -33,7 +33,7 @@ test('what runs as it is set has no problem and no note', () => {
   expect([report.problems, report.notes]).toEqual([[], []]);
 });
 
-test('what runs is told with its own figures, and each that these settings would change is noted', () => {
+test('what runs is told with its own stats, and each that these settings would change is noted', () => {
   const status = clusterStatus([{}, {}, {}], { cap: 500 });
   const config = configOf({ ...TWO, REDIS_URL: 'redis://127.0.0.1:6379' });
   const report = reportRunning(config, { status, reasons: [], dependencies: ALONE });

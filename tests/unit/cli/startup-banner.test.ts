@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { announcement } from '../../../src/cli/startup-banner.ts';
+import { startupBanner } from '../../../src/cli/startup-banner.ts';
 import { loadConfig } from '../../../src/config.ts';
 
 function announced(
@@ -8,7 +8,7 @@ function announced(
   token: string | null = null,
 ) {
   const { config } = loadConfig(settings, 'no such file');
-  return announcement({ config, databaseMode: 'connected', port: 8000, token, modes });
+  return startupBanner({ config, databaseMode: 'connected', port: 8000, token, modes });
 }
 
 test('a start on Redis says that the limit is shared, unless the workers are cut off from it', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { type ShareChange, type ShareReport, Shares } from '../../../src/cluster/shares.ts';
 
-const permitsOf = (changes: readonly ShareChange[]) => changes.map(({ life, permits }) => [life, permits]);
+const permitsOf = (changes: readonly ShareChange[]) =>
+  changes.map(({ incarnation, permits }) => [incarnation, permits]);
 const reports = (applied: number, inFlight: number, accepting = true) => ({ applied, inFlight, accepting });
 
 describe('the shares of the permits', () => {
@@ -83,7 +84,7 @@ class World {
   readonly #slots: number;
   readonly #workers: {
     slot: number;
-    life: number;
+    incarnation: number;
     share: number;
     inFlight: number;
     inbox: number[];
@@ -91,7 +92,7 @@ class World {
     outbox: ShareReport[];
   }[] = [];
   #state: number;
-  #lives = 0;
+  #incarnations = 0;
 
   constructor(seed: number) {
     this.#state = seed;
@@ -111,7 +112,7 @@ class World {
     if (worker === undefined || action === 0) this.#join(this.#random(this.#slots));
     else if (action === 1) {
       this.#workers.splice(this.#workers.indexOf(worker), 1);
-      this.#deliver(this.#shares.leave(worker.slot, worker.life));
+      this.#deliver(this.#shares.leave(worker.slot, worker.incarnation));
     } else if (action === 2 && worker.inbox.length > 0) {
       worker.share = worker.inbox.shift()!;
       worker.applied++;
@@ -119,19 +120,19 @@ class World {
     else if (action === 4) worker.inFlight = this.#random(worker.inFlight + 1);
     else if (action === 5) worker.outbox.push(reports(worker.applied, worker.inFlight));
     else if (worker.outbox.length > 0)
-      this.#deliver(this.#shares.report(worker.slot, worker.life, worker.outbox.shift()!));
+      this.#deliver(this.#shares.report(worker.slot, worker.incarnation, worker.outbox.shift()!));
   }
 
   #join(slot: number): void {
     if (this.#workers.filter((worker) => worker.slot === slot).length > 2) return;
-    const life = ++this.#lives;
-    this.#workers.push({ slot, life, share: 0, inFlight: 0, inbox: [], applied: 0, outbox: [] });
-    this.#deliver(this.#shares.join(slot, life));
+    const incarnation = ++this.#incarnations;
+    this.#workers.push({ slot, incarnation, share: 0, inFlight: 0, inbox: [], applied: 0, outbox: [] });
+    this.#deliver(this.#shares.join(slot, incarnation));
   }
 
   #deliver(changes: readonly ShareChange[]): void {
-    for (const { life, permits } of changes)
-      this.#workers.find((worker) => worker.life === life)?.inbox.push(permits);
+    for (const { incarnation, permits } of changes)
+      this.#workers.find((worker) => worker.incarnation === incarnation)?.inbox.push(permits);
   }
 
   /** A linear congruential generator (Numerical Recipes), so that a seed repeats a run. */

@@ -56,7 +56,7 @@ test('nobody is killed where nothing was written down, or only half of it', () =
   expect(killOrphans(folder, PORT)).toBe(0);
 });
 
-test('the record is for the user that runs Atlas alone, and gone when no worker lives', () => {
+test('the record is for the user that runs Atlas alone, and gone when no worker incarnations', () => {
   const record = { supervisor: process.pid, idPrefix: 'host-1-a' };
   writeWorkerRecord(folder, PORT, { ...record, workers: [child.pid] });
   expect(statSync(workerRecordPath(folder, PORT)).mode & 0o777).toBe(0o600);

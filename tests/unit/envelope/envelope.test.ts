@@ -6,7 +6,7 @@ import { errors } from '../../../src/envelope/errors.ts';
 import type { Exchange, FetchHandler, Middleware } from '../../../src/envelope/exchange.ts';
 import { loadShedding } from '../../../src/envelope/load-shedding.ts';
 import { metrics } from '../../../src/envelope/metrics.ts';
-import { RedFigures } from '../../../src/envelope/red-stats.ts';
+import { RedStats } from '../../../src/envelope/red-stats.ts';
 import { requestId } from '../../../src/envelope/request-id.ts';
 import { securityHeaders } from '../../../src/envelope/security-headers.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
@@ -19,7 +19,7 @@ const request = () => new Request('http://atlas.test/things', { headers: { 'X-Re
 /** The layers in the order of the house, one permit wide, over a handler of the test. */
 function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
   const route = routeOf({ timeoutMs });
-  const figures = new RedFigures([route]);
+  const stats = new RedStats([route]);
   const admission = new AdmissionControl({
     permits: new StaticShare(1, 1, 1),
     routes: [route],
@@ -31,7 +31,7 @@ function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
   const layers = [
     requestId(),
     securityHeaders(false),
-    metrics(figures, null),
+    metrics(stats, null),
     deadline({
       wheel: new DeadlineWheel(1),
       toProblem: plainProblem,
@@ -43,10 +43,10 @@ function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
   const counted: number[] = [];
   const statuses = () => {
     counted.length = 0;
-    figures.forEachStatus((_, status, count) => counted.push(status, count));
+    stats.forEachStatus((_, status, count) => counted.push(status, count));
     return counted;
   };
-  return { fetch: createEnvelope(layers, handler, () => route), figures, admission, statuses };
+  return { fetch: createEnvelope(layers, handler, () => route), stats, admission, statuses };
 }
 
 describe('the composition', () => {
@@ -124,7 +124,7 @@ describe('the whole pipeline', () => {
     expect(response.headers.get('x-request-id')).toBe('mine');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(statuses()).toEqual([200, 1]);
-    expect(admission.figures().inFlight).toBe(0);
+    expect(admission.stats().inFlight).toBe(0);
   });
 
   test('counts and names what an asynchronous handler answers', async () => {
@@ -134,7 +134,7 @@ describe('the whole pipeline', () => {
   });
 
   test('counts, names and protects what comes of a handler that throws, and gives its permit back', () => {
-    const { fetch, statuses, admission, figures } = pipelineOver(() => {
+    const { fetch, statuses, admission, stats } = pipelineOver(() => {
       throw new Error('thrown');
     });
     const response = now(fetch(request()));
@@ -142,7 +142,7 @@ describe('the whole pipeline', () => {
     expect(response.headers.get('x-request-id')).toBe('mine');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     expect(statuses()).toEqual([500, 1]);
-    expect([admission.figures().inFlight, figures.inFlight]).toEqual([0, 0]);
+    expect([admission.stats().inFlight, stats.inFlight]).toEqual([0, 0]);
   });
 
   test('answers at the deadline but holds the permit until the handler has noticed', async () => {
@@ -151,12 +151,12 @@ describe('the whole pipeline', () => {
     const response = await fetch(request());
     expect(await response.text()).toBe('too late');
     expect(response.headers.get('x-request-id')).toBe('mine');
-    expect(admission.figures().inFlight).toBe(1);
+    expect(admission.stats().inFlight).toBe(1);
     expect(await now(fetch(request())).text()).toBe('full');
     resolve(new Response('too late to matter'));
     await promise;
     await Promise.resolve();
-    expect(admission.figures().inFlight).toBe(0);
+    expect(admission.stats().inFlight).toBe(0);
     expect(statuses()).toEqual([500, 2]);
   });
 });

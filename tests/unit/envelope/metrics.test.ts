@@ -1,72 +1,72 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exchange } from '../../../src/envelope/exchange.ts';
 import { metrics } from '../../../src/envelope/metrics.ts';
-import { RedFigures } from '../../../src/envelope/red-stats.ts';
+import { RedStats } from '../../../src/envelope/red-stats.ts';
 import { exchangeOf, now, pendingResponse, routeOf } from '../../support/exchange.ts';
 
 const routes = [routeOf({ index: 0, pattern: '/a' }), routeOf({ index: 1, pattern: '/b' })];
 
-function statusesOf(figures: RedFigures): [string, number, number][] {
+function statusesOf(stats: RedStats): [string, number, number][] {
   const found: [string, number, number][] = [];
-  figures.forEachStatus(({ pattern }, status, count) => found.push([pattern, status, count]));
+  stats.forEachStatus(({ pattern }, status, count) => found.push([pattern, status, count]));
   return found;
 }
 
 describe('the layer', () => {
   test('counts an answer that is there at once, and passes it as it is', () => {
-    const figures = new RedFigures(routes);
+    const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf({}, { index: 1 });
     const answer = new Response(null, { status: 201 });
     const inside: number[] = [];
     const layer = metrics(
-      figures,
+      stats,
       null,
     )(() => {
-      inside.push(figures.inFlight);
+      inside.push(stats.inFlight);
       return answer;
     });
     expect(now(layer(request, exchange))).toBe(answer);
-    expect(statusesOf(figures)).toEqual([['/b', 201, 1]]);
+    expect(statusesOf(stats)).toEqual([['/b', 201, 1]]);
     expect(inside).toEqual([1]);
-    expect(figures.inFlight).toBe(0);
+    expect(stats.inFlight).toBe(0);
   });
 
   test('counts an answer that comes later when it comes, not before', async () => {
-    const figures = new RedFigures(routes);
+    const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const { promise, resolve } = pendingResponse();
-    const answered = metrics(figures, null)(() => promise)(request, exchange);
-    expect(statusesOf(figures)).toEqual([]);
-    expect(figures.inFlight).toBe(1);
+    const answered = metrics(stats, null)(() => promise)(request, exchange);
+    expect(statusesOf(stats)).toEqual([]);
+    expect(stats.inFlight).toBe(1);
     resolve(new Response(null, { status: 504 }));
     await answered;
-    expect(statusesOf(figures)).toEqual([['/a', 504, 1]]);
-    expect(figures.inFlight).toBe(0);
+    expect(statusesOf(stats)).toEqual([['/a', 504, 1]]);
+    expect(stats.inFlight).toBe(0);
   });
 
   test('does not leave a request in flight that was thrown or rejected', async () => {
-    const figures = new RedFigures(routes);
+    const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const throwing = metrics(
-      figures,
+      stats,
       null,
     )(() => {
       throw new Error('thrown');
     });
     expect(() => throwing(request, exchange)).toThrow('thrown');
-    const rejecting = metrics(figures, null)(() => Promise.reject(new Error('rejected')));
+    const rejecting = metrics(stats, null)(() => Promise.reject(new Error('rejected')));
     await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
-    expect(figures.inFlight).toBe(0);
-    expect(statusesOf(figures)).toEqual([]);
+    expect(stats.inFlight).toBe(0);
+    expect(statusesOf(stats)).toEqual([]);
   });
 
   test('counts a request whose caller went away with whatever it was answered', async () => {
-    const figures = new RedFigures(routes);
+    const stats = new RedStats(routes);
     const caller = new AbortController();
     const { request, exchange } = exchangeOf({ signal: caller.signal });
     const { promise, resolve } = pendingResponse();
     const answered = metrics(
-      figures,
+      stats,
       null,
     )((_, { signal }) => {
       signal.addEventListener('abort', () => resolve(new Response(null, { status: 499 })));
@@ -74,17 +74,17 @@ describe('the layer', () => {
     })(request, exchange);
     caller.abort();
     await answered;
-    expect(statusesOf(figures)).toEqual([['/a', 499, 1]]);
-    expect(figures.inFlight).toBe(0);
+    expect(statusesOf(stats)).toEqual([['/a', 499, 1]]);
+    expect(stats.inFlight).toBe(0);
   });
 
   test('tells the observer after it has counted', () => {
-    const figures = new RedFigures(routes);
+    const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const observed: [Exchange, number, boolean][] = [];
-    const layer = metrics(figures, (of, status, durationMs) => {
+    const layer = metrics(stats, (of, status, durationMs) => {
       observed.push([of, status, durationMs >= 0]);
-      expect(statusesOf(figures)).toEqual([['/a', 200, 1]]);
+      expect(statusesOf(stats)).toEqual([['/a', 200, 1]]);
     });
     layer(() => new Response())(request, exchange);
     expect(observed).toEqual([[exchange, 200, true]]);

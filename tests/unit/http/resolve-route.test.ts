@@ -140,7 +140,7 @@ describe('the route that is resolved before routing', () => {
     expect(resolve(rawRequest(method, at)).pattern).toBe(pattern);
   });
 
-  test('stands at its own place in the list, so that figures are counted at the right one', () => {
+  test('stands at its own place in the list, so that stats are counted at the right one', () => {
     expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i));
     for (const route of all) expect(all[route.index]).toBe(route);
   });

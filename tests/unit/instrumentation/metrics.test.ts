@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
-import { queryFigures } from '../../../src/adapters/postgres/postgres.ts';
-import { RedFigures } from '../../../src/envelope/red-stats.ts';
+import { queryStats } from '../../../src/adapters/postgres/postgres.ts';
+import { RedStats } from '../../../src/envelope/red-stats.ts';
 import {
   createMetrics,
   registerDatabaseMetrics,
@@ -20,15 +20,15 @@ describe('the HTTP metrics', () => {
     routeOf({ index: 0, method: 'GET', pattern: '/v1/accounts/{id}' }),
     routeOf({ index: 1, method: 'POST', pattern: 'unmatched' }),
   ];
-  const figures = new RedFigures(routes);
-  figures.record(0, 200, 3);
-  figures.record(0, 200, 7);
-  figures.record(0, 404, 7);
-  figures.record(0, 422, 20_000);
-  figures.record(1, 503, 1);
-  figures.inFlight = 2;
+  const stats = new RedStats(routes);
+  stats.record(0, 200, 3);
+  stats.record(0, 200, 7);
+  stats.record(0, 404, 7);
+  stats.record(0, 422, 20_000);
+  stats.record(1, 503, 1);
+  stats.inFlight = 2;
   const registry = new Registry();
-  registerHttpMetrics(registry, figures);
+  registerHttpMetrics(registry, stats);
   const get = 'method="GET",endpoint="/v1/accounts/{id}"';
   const post = 'method="POST",endpoint="unmatched"';
 
@@ -49,7 +49,7 @@ describe('the HTTP metrics', () => {
     ['atlas_api_http_4xx_errors_total', [`{${get}} 2`]],
     ['atlas_api_http_5xx_errors_total', [`{${post}} 1`]],
     ['atlas_api_http_requests_in_flight', [' 2']],
-  ])('tell %s of known figures', async (name, expected) => {
+  ])('tell %s of known stats', async (name, expected) => {
     const text = await registry.metrics();
     expect(linesOf(text, name)).toEqual(expected.map((line) => `${name}${line}`));
     expect(text).toContain(`# TYPE ${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}`);
@@ -73,7 +73,7 @@ describe('the HTTP metrics', () => {
   });
 
   test('are read at each scrape', async () => {
-    const live = new RedFigures(routes);
+    const live = new RedStats(routes);
     const own = new Registry();
     registerHttpMetrics(own, live);
     expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toEqual([]);
@@ -100,8 +100,8 @@ test('the metrics of the database tell what is allowed and what failed', async (
   const lines = linesOf(await registry.metrics(), 'atlas_database');
   expect(lines).toContain('atlas_database_connections_max 150');
   // Other tests of this process may have asked the database.
-  expect(lines).toContain(`atlas_database_errors_total ${queryFigures.errors}`);
-  expect(lines).toContain(`atlas_database_queries_in_flight ${queryFigures.inFlight}`);
+  expect(lines).toContain(`atlas_database_errors_total ${queryStats.errors}`);
+  expect(lines).toContain(`atlas_database_queries_in_flight ${queryStats.inFlight}`);
 });
 
 test('the process tells of itself, without a walk over the whole heap at each scrape', async () => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
 import { registerSheddingMetrics } from '../../../src/instrumentation/shedding-metrics.ts';
-import type { AdmissionFigures } from '../../../src/shedding/admission.ts';
-import type { PermitFigures } from '../../../src/shedding/permit-source.ts';
+import type { AdmissionStats } from '../../../src/shedding/admission.ts';
+import type { PermitStats } from '../../../src/shedding/permit-source.ts';
 
-const ADMISSION: AdmissionFigures = {
+const ADMISSION: AdmissionStats = {
   inFlight: 7,
   decisions: [
     { tier: 'critical', decision: 'admitted', count: 11 },
@@ -19,16 +19,16 @@ const ADMISSION: AdmissionFigures = {
   loopDelayMs: 12,
   cutoffLevel: 17,
 };
-const PERMITS: PermitFigures = {
+const PERMITS: PermitStats = {
   mode: 'stale',
   cap: 100,
   limit: 25,
   workers: 4,
   clusterHeld: 90,
   clusterInFlight: 80,
-  beats: 1000,
-  beatFailures: 3,
-  beatMsSum: 500,
+  renewals: 1000,
+  renewalFailures: 3,
+  renewalMsSum: 500,
   commands: 1010,
 };
 
@@ -63,7 +63,7 @@ describe('the metrics of load shedding', () => {
     'atlas_shedding_beat_failures_total 3',
     'atlas_shedding_beat_seconds_total 0.5',
     'atlas_shedding_redis_commands_total 1010',
-  ])('tell %s of known figures', async (line) => {
+  ])('tell %s of known stats', async (line) => {
     expect(await scrape()).toContain(line);
   });
 
@@ -82,7 +82,7 @@ describe('the metrics of load shedding', () => {
     },
   );
 
-  test('read their figures when they are scraped, not before', async () => {
+  test('read their stats when they are scraped, not before', async () => {
     let inFlight = 1;
     const registry = new Registry();
     registerSheddingMetrics(

@@ -18,7 +18,7 @@ describe('while the breaker is open', () => {
       const call = dependency.call('get', async () => ++begun, { idempotent: true });
       await expect(call).rejects.toMatchObject({ name: 'Unavailable', cause: { name: 'BreakerOpen' } });
       expect(begun).toBe(0);
-      expect(dependency.figures()).toMatchObject({ retries: 0, outcomes: { refused_open: 1, failure: 5 } });
+      expect(dependency.stats()).toMatchObject({ retries: 0, outcomes: { refused_open: 1, failure: 5 } });
       dependency.close();
     }));
 
@@ -38,7 +38,7 @@ describe('while the breaker is open', () => {
         ...Array(5).fill('Away'),
         ...Array(5).fill('Unavailable'),
       ]);
-      expect(dependency.figures()).toMatchObject({ inFlight: 0, waiting: 0 });
+      expect(dependency.stats()).toMatchObject({ inFlight: 0, waiting: 0 });
       dependency.close();
     }));
 
@@ -123,7 +123,7 @@ describe('a dependency that falls silent', () => {
       for (const error of await Promise.all(calls)) expect(error).toBeInstanceOf(Unavailable);
       expect(events).toEqual(['silent', 'Unavailable', 'Unavailable', 'Unavailable']);
       expect(dependency).toMatchObject({ state: 'open' });
-      expect(dependency.figures()).toMatchObject({ inFlight: 0, outcomes: { failure: 3, timeout: 0 } });
+      expect(dependency.stats()).toMatchObject({ inFlight: 0, outcomes: { failure: 3, timeout: 0 } });
       dependency.close();
     }));
 

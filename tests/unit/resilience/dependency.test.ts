@@ -25,8 +25,8 @@ describe('a call', () => {
         throw broken;
       }),
     ).rejects.toBe(broken);
-    expect(dependency.figures()).toMatchObject({ state: 'closed', inFlight: 0 });
-    expect(dependency.figures().outcomes).toMatchObject({ ok: 1, error: 2, failure: 0 });
+    expect(dependency.stats()).toMatchObject({ state: 'closed', inFlight: 0 });
+    expect(dependency.stats().outcomes).toMatchObject({ ok: 1, error: 2, failure: 0 });
   });
 
   test('is given up at the timeout, the work is told, and the caller hears that it is unavailable', () =>
@@ -47,7 +47,7 @@ describe('a call', () => {
       expect(call.value).toBeInstanceOf(Unavailable);
       expect((call.value as Error).cause).toMatchObject({ name: 'CallTimeout' });
       expect(told).toMatchObject({ name: 'CallTimeout' });
-      expect(dependency.figures()).toMatchObject({ inFlight: 0, outcomes: { timeout: 1 } });
+      expect(dependency.stats()).toMatchObject({ inFlight: 0, outcomes: { timeout: 1 } });
     }));
 
   test('rejects at once with the reason of its caller, who says nothing of the dependency', async () => {
@@ -57,7 +57,7 @@ describe('a call', () => {
     caller.abort(new Error('the deadline'));
     await expect(call).rejects.toThrow('the deadline');
     await expect(dependency.call('get', endless, { signal: caller.signal })).rejects.toThrow('the deadline');
-    expect(dependency.figures()).toMatchObject({ state: 'closed', outcomes: { aborted: 1 } });
+    expect(dependency.stats()).toMatchObject({ state: 'closed', outcomes: { aborted: 1 } });
   });
 
   test('is not made when its caller gives up in the very turn in which a slot is free', async () => {
@@ -71,7 +71,7 @@ describe('a call', () => {
     void work.promise.then(() => caller.abort(new Error('the deadline')));
     await first;
     await expect(second).rejects.toThrow('the deadline');
-    expect(dependency.figures()).toMatchObject({ inFlight: 0, waiting: 0 });
+    expect(dependency.stats()).toMatchObject({ inFlight: 0, waiting: 0 });
   });
 
   test('holds its slot until the work has ended, and for 5 s at most when it does not', () =>
@@ -90,9 +90,9 @@ describe('a call', () => {
 
       follow(dependency.call('get', () => new Promise(() => {})));
       await pass(5900);
-      expect(dependency.figures()).toMatchObject({ inFlight: 1, abandoned: 0 });
+      expect(dependency.stats()).toMatchObject({ inFlight: 1, abandoned: 0 });
       await pass(200);
-      expect(dependency.figures()).toMatchObject({ inFlight: 0, abandoned: 1 });
+      expect(dependency.stats()).toMatchObject({ inFlight: 0, abandoned: 1 });
     }));
 
   test('of a caller in a hurry ends early, and does not count against the dependency', () =>
@@ -136,7 +136,7 @@ describe('a call that may be repeated', () => {
       expect(good).toMatchObject({ ended: 'well', value: 3 });
       expect(bad.value).toBeInstanceOf(Away);
       expect(always.calls).toBe(3);
-      expect(dependency.figures().retries).toBe(4);
+      expect(dependency.stats().retries).toBe(4);
     }));
 
   test('is not after an answer, and never where its caller does not say so', async () => {
@@ -181,7 +181,7 @@ describe('a call that may be repeated', () => {
         await pass(10);
       }
       await pass(1000);
-      const { retries, retriesDenied } = dependency.figures();
+      const { retries, retriesDenied } = dependency.stats();
       expect(attempts).toBe(500 + retries);
       expect(retries).toBeLessThanOrEqual(110);
       expect(retriesDenied).toBeGreaterThan(300);

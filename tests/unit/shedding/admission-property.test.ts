@@ -39,7 +39,7 @@ test('whatever comes and goes: no more than the permits are in flight, none is l
       const request = new Request('http://atlas.test/things', { headers: { priority: 'u=5' } });
       const inside: Exchange[] = [];
       const check = () => {
-        const { inFlight, decisions, resources } = admission.figures();
+        const { inFlight, decisions, resources } = admission.stats();
         expect(inFlight).toBe(inside.length);
         expect(decisions.reduce((sum, { count }) => sum + count, 0)).toBe(asked);
         for (const { inFlight: used, limit } of resources) {
@@ -106,7 +106,7 @@ test('whatever the load was, the important get in when it is gone, and soon all 
         permits: new StaticShare(200, 1, 200),
         seed,
         onUpdate: (_nowMs, admission) => {
-          expect(admission.figures().inFlight).toBeWithin(0, 201);
+          expect(admission.stats().inFlight).toBeWithin(0, 201);
         },
       });
       const late = summary(served, calmMs, quietMs);

@@ -58,8 +58,7 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
       loopDelayMs = ms;
     },
     count: (tier: string, decision: Decision) =>
-      admission.figures().decisions.find((found) => found.tier === tier && found.decision === decision)!
-        .count,
+      admission.stats().decisions.find((found) => found.tier === tier && found.decision === decision)!.count,
   };
 }
 
@@ -72,7 +71,7 @@ describe('permits', () => {
     admission.release(inside[0]!, 200);
     expect(send(CRITICAL).refusal).toBeNull();
     expect(send(CRITICAL).refusal).toBe('permits');
-    expect(admission.figures().inFlight).toBe(10);
+    expect(admission.stats().inFlight).toBe(10);
   });
 
   test('are kept back for the more important when they are nearly used up', () => {
@@ -87,7 +86,7 @@ describe('permits', () => {
     const { fill, admission } = startAdmission(10);
     const statuses = [0, 200, 304, 400, 401, 404, 429, 499, 500, 504];
     for (const [i, exchange] of fill(10).entries()) admission.release(exchange, statuses[i]!);
-    expect(admission.figures().inFlight).toBe(0);
+    expect(admission.stats().inFlight).toBe(0);
     expect(fill(20)).toHaveLength(10);
   });
 
@@ -104,7 +103,7 @@ describe('permits', () => {
     fill(8);
     share.setShare(4);
     expect(send(CRITICAL).refusal).toBe('permits');
-    expect(admission.figures().inFlight).toBe(8);
+    expect(admission.stats().inFlight).toBe(8);
   });
 });
 
@@ -129,7 +128,7 @@ describe('while permits run short', () => {
   test('the lower levels are refused by their rank, before they take the permits of others', () => {
     const server = startAdmission(60);
     overload(server);
-    expect(server.admission.figures().cutoffLevel).toBeGreaterThan(2 * COHORTS - 1);
+    expect(server.admission.stats().cutoffLevel).toBeGreaterThan(2 * COHORTS - 1);
     expect(server.send(NON_CRITICAL, { authorization: 'key1' }).refusal).toBe('priority');
     expect(server.send(DEFAULT, { authorization: 'key1' }).refusal).toBe('priority');
     expect(server.count('critical', 'admitted')).toBeGreaterThan(server.count('default', 'admitted') * 3);
@@ -139,7 +138,7 @@ describe('while permits run short', () => {
     const server = startAdmission(150);
     overload(server);
     const cohortKey = { authorization: 'key1' };
-    expect(server.admission.figures().cutoffLevel).toBeLessThan(2 * COHORTS);
+    expect(server.admission.stats().cutoffLevel).toBeLessThan(2 * COHORTS);
     expect(server.send(CRITICAL, cohortKey).refusal).toBeNull();
     expect(server.send(CRITICAL, { ...cohortKey, priority: 'u=7' }).refusal).toBe('priority');
     expect(server.send(NON_CRITICAL, { ...cohortKey, priority: 'u=0' }).refusal).toBe('priority');
@@ -154,7 +153,7 @@ describe('while permits run short', () => {
       server.pass(UPDATE_MS);
       server.serve(CRITICAL, 1, 1);
     }
-    expect(server.admission.figures().cutoffLevel).toBe(0);
+    expect(server.admission.stats().cutoffLevel).toBe(0);
     expect(server.send(NON_CRITICAL).refusal).toBeNull();
   });
 });
@@ -178,7 +177,7 @@ describe('a request that cannot be answered in time', () => {
     const server = startAdmission(10);
     server.serve(DEFAULT, 40, 50);
     server.send(DEFAULT, hurried);
-    expect(server.admission.figures().inFlight).toBe(0);
+    expect(server.admission.stats().inFlight).toBe(0);
   });
 
   test('is let in now and then, to see whether it still is', () => {
@@ -223,8 +222,8 @@ test('a loop that is late refuses by itself, and says so', () => {
   server.fill(100);
   server.pass(UPDATE_MS);
   expect(server.send(NON_CRITICAL).refusal).toBe('loop');
-  expect(server.admission.figures().loopDelayMs).toBe(100);
-  expect(server.admission.figures().inFlight).toBeLessThan(201);
+  expect(server.admission.stats().loopDelayMs).toBe(100);
+  expect(server.admission.stats().inFlight).toBeLessThan(201);
 });
 
 test('what it would need is told to the source of permits, and falls when less comes', () => {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { LeaseHolder } from '../../../src/shedding/lease-holder.ts';
-import { type BeatReply, STANDING, TTL_MS, VALID_MS } from '../../../src/shedding/lease-protocol.ts';
+import { type RenewalReply, STANDING, TTL_MS, VALID_MS } from '../../../src/shedding/lease-protocol.ts';
 
 const CAP = 100;
 const RISE_AFTER_MS = 5000;
 const IDLE = { inFlight: 0, wanted: 0, cutoff: 0, arrivals: 0 };
-const GRANTED: BeatReply = {
+const GRANTED: RenewalReply = {
   lease: 40,
   standing: STANDING.member,
   isLearning: false,
@@ -31,10 +31,10 @@ function newHolder(): LeaseHolder {
   });
 }
 
-/** A holder whose first beat, sent at 0, was answered at once. */
-function answered(reply: Partial<BeatReply> = {}): LeaseHolder {
+/** A holder whose first renewal, sent at 0, was answered at once. */
+function answered(reply: Partial<RenewalReply> = {}): LeaseHolder {
   const holder = newHolder();
-  const { seq } = holder.nextBeat(0, IDLE)!;
+  const { seq } = holder.nextRenewal(0, IDLE)!;
   holder.answered(seq, { ...GRANTED, ...reply }, 0);
   return holder;
 }
@@ -44,13 +44,13 @@ describe('a lease', () => {
     const holder = newHolder();
     expect(holder.limitAt(0)).toBe(0);
     expect(holder.modeAt(0)).toBe('joining');
-    holder.nextBeat(0, IDLE);
+    holder.nextRenewal(0, IDLE);
     expect(holder.limitAt(TTL_MS - 1)).toBe(0);
   });
 
-  test('counts from when the beat was sent, not from the answer', () => {
+  test('counts from when the renewal was sent, not from the answer', () => {
     const holder = newHolder();
-    const { seq } = holder.nextBeat(0, IDLE)!;
+    const { seq } = holder.nextRenewal(0, IDLE)!;
     expect(holder.answered(seq, GRANTED, VALID_MS - 1)).toBe(true);
     expect(holder.limitAt(VALID_MS - 1)).toBe(40);
     expect(holder.limitAt(VALID_MS)).toBe(25);
@@ -64,16 +64,16 @@ describe('a lease', () => {
 
   test('is not brought by an answer that comes after it would have ended', () => {
     const holder = newHolder();
-    const { seq } = holder.nextBeat(0, IDLE)!;
+    const { seq } = holder.nextRenewal(0, IDLE)!;
     expect(holder.answered(seq, GRANTED, VALID_MS)).toBe(false);
     expect(holder.limitAt(VALID_MS)).toBe(0);
   });
 
-  test('is not brought by an answer to any beat but the latest', () => {
+  test('is not brought by an answer to any renewal but the latest', () => {
     const holder = answered({ lease: 10 });
-    const first = holder.nextBeat(100, IDLE)!;
+    const first = holder.nextRenewal(100, IDLE)!;
     holder.failed(first.seq, 150);
-    const second = holder.nextBeat(200, IDLE)!;
+    const second = holder.nextRenewal(200, IDLE)!;
     expect(holder.answered(first.seq, { ...GRANTED, lease: 90 }, 210)).toBe(false);
     expect(holder.limitAt(210)).toBe(10);
     expect(holder.answered(second.seq, { ...GRANTED, lease: 20 }, 220)).toBe(true);
@@ -88,35 +88,35 @@ describe('a lease', () => {
 describe('a beat', () => {
   test('is sent one at a time, every 100 ms, and after 50 ms when the worker runs short', () => {
     const holder = answered();
-    expect(holder.nextBeat(99, IDLE)).toBeNull();
-    expect(holder.nextBeat(100, IDLE)).not.toBeNull();
-    expect(holder.nextBeat(400, IDLE)).toBeNull();
+    expect(holder.nextRenewal(99, IDLE)).toBeNull();
+    expect(holder.nextRenewal(100, IDLE)).not.toBeNull();
+    expect(holder.nextRenewal(400, IDLE)).toBeNull();
     const hurried = answered();
     hurried.runShort();
-    expect(hurried.nextBeat(49, IDLE)).toBeNull();
-    expect(hurried.nextBeat(50, IDLE)).not.toBeNull();
+    expect(hurried.nextRenewal(49, IDLE)).toBeNull();
+    expect(hurried.nextRenewal(50, IDLE)).not.toBeNull();
   });
 
   test('claims the lease, and what is in flight where that is more', () => {
-    expect(answered().nextBeat(100, IDLE)!.claim).toBe(40);
-    expect(answered().nextBeat(100, { ...IDLE, inFlight: 55 })!.claim).toBe(55);
+    expect(answered().nextRenewal(100, IDLE)!.claim).toBe(40);
+    expect(answered().nextRenewal(100, { ...IDLE, inFlight: 55 })!.claim).toBe(55);
   });
 
   test('gives up what is not wanted before it says so, while the cluster is short', () => {
     const holder = answered({ isShort: true });
-    expect(holder.nextBeat(50, { ...IDLE, inFlight: 3, wanted: 7 })!.claim).toBe(7);
+    expect(holder.nextRenewal(50, { ...IDLE, inFlight: 3, wanted: 7 })!.claim).toBe(7);
     expect(holder.limitAt(50)).toBe(7);
-    expect(answered().nextBeat(100, { ...IDLE, wanted: 7 })!.claim).toBe(40);
+    expect(answered().nextRenewal(100, { ...IDLE, wanted: 7 })!.claim).toBe(40);
   });
 
   test('acknowledges the membership that was heard last', () => {
-    const { workers, epoch, version, standing } = answered().nextBeat(100, IDLE)!;
+    const { workers, epoch, version, standing } = answered().nextRenewal(100, IDLE)!;
     expect({ workers, epoch, version, standing }).toEqual({ workers: 4, epoch: 1, version: 4, standing: 2 });
   });
 
   test('asks for a new connection after three failures, and probes more slowly', () => {
     const holder = answered();
-    const fail = (sentMs: number) => holder.failed(holder.nextBeat(sentMs, IDLE)!.seq, sentMs + 50);
+    const fail = (sentMs: number) => holder.failed(holder.nextRenewal(sentMs, IDLE)!.seq, sentMs + 50);
     expect([fail(100), fail(200), fail(300)]).toEqual([false, false, true]);
     expect(holder.dueAtMs()).toBe(600);
     holder.reconnected();
@@ -138,10 +138,10 @@ describe('a worker that is cut off', () => {
     expect(holder.limitAt(VALID_MS + RISE_AFTER_MS)).toBe(25);
   });
 
-  test('does not go up while a beat is under way that claims less', () => {
+  test('does not go up while a renewal is under way that claims less', () => {
     const holder = answered({ lease: 2 });
     const atMs = VALID_MS + RISE_AFTER_MS - 10;
-    const { seq, claim } = holder.nextBeat(atMs, IDLE)!;
+    const { seq, claim } = holder.nextRenewal(atMs, IDLE)!;
     expect(claim).toBe(2);
     expect(holder.limitAt(atMs + 20)).toBe(2);
     holder.failed(seq, atMs + 50);
@@ -166,11 +166,11 @@ describe('a worker that is cut off', () => {
 
   test('that comes back claims what it uses, and gives no new permit when it is told that there are none', () => {
     const holder = answered({ lease: 25 });
-    const { seq, claim } = holder.nextBeat(2000, { ...IDLE, inFlight: 12 })!;
+    const { seq, claim } = holder.nextRenewal(2000, { ...IDLE, inFlight: 12 })!;
     expect(claim).toBe(25);
     holder.answered(seq, { ...GRANTED, lease: 0 }, 2010);
     expect(holder.limitAt(2010)).toBe(0);
-    expect(holder.nextBeat(2060, { ...IDLE, inFlight: 12 })!.claim).toBe(12);
+    expect(holder.nextRenewal(2060, { ...IDLE, inFlight: 12 })!.claim).toBe(12);
   });
 });
 
@@ -191,11 +191,11 @@ describe('the ladder', () => {
 
 test('a worker that leaves takes nothing any more, not even what is granted', () => {
   const holder = answered();
-  const { seq } = holder.nextBeat(100, IDLE)!;
+  const { seq } = holder.nextRenewal(100, IDLE)!;
   holder.leave();
   expect(holder.limitAt(101)).toBe(0);
   holder.answered(seq, { ...GRANTED, lease: 60 }, 102);
   expect(holder.limitAt(102)).toBe(0);
   expect(holder.limitAt(1_000_000)).toBe(0);
-  expect(holder.nextBeat(1_000_000, { ...IDLE, inFlight: 3 })!.claim).toBe(3);
+  expect(holder.nextRenewal(1_000_000, { ...IDLE, inFlight: 3 })!.claim).toBe(3);
 });

@@ -99,7 +99,7 @@ describe.each([
   const served = serveVirtually({
     phases: [{ untilMs: 20_000, perSecond: mixed(800) }],
     bottleneck: { slots, serviceMs },
-    onUpdate: (nowMs, admission) => inFlight.push({ nowMs, count: admission.figures().inFlight }),
+    onUpdate: (nowMs, admission) => inFlight.push({ nowMs, count: admission.stats().inFlight }),
   });
 
   test('is soon asked no more', () => {

@@ -19,19 +19,19 @@ test('a static share knows no cutoff but that of its own worker', () => {
   expect(new StaticShare(100, 1, 100).cutoffAt(0)).toBeNull();
 });
 
-test('its figures tell of a worker that asks nobody', () => {
+test('its stats tell of a worker that asks nobody', () => {
   const share = new StaticShare(100, 4, 25);
   share.observe(() => ({ inFlight: 7, wanted: 12, cutoff: 0, arrivals: 50 }));
-  expect(share.figures()).toEqual({
+  expect(share.stats()).toEqual({
     mode: 'static',
     cap: 100,
     limit: 25,
     workers: 4,
     clusterHeld: 25,
     clusterInFlight: 7,
-    beats: 0,
-    beatFailures: 0,
-    beatMsSum: 0,
+    renewals: 0,
+    renewalFailures: 0,
+    renewalMsSum: 0,
     commands: 0,
   });
 });

@@ -28,7 +28,7 @@ export interface StreamsOptions {
 }
 
 /** Counts since the start, for the metrics. */
-export interface StreamFigures {
+export interface StreamStats {
   readonly open: number;
   readonly events: number;
   readonly failures: number;
@@ -81,7 +81,7 @@ export class EventStreams {
     this.#reads = new SingleFlight(options.streamsMax);
   }
 
-  figures(): StreamFigures {
+  stats(): StreamStats {
     return {
       open: this.#open,
       events: this.#events,

@@ -35,7 +35,7 @@ export interface RelayOptions {
 }
 
 /** Counts since the start of this process, and what is waiting now. */
-export interface RelayFigures {
+export interface RelayStats {
   readonly isLeading: boolean;
   readonly epoch: number;
   readonly sent: number;
@@ -77,7 +77,7 @@ export class Relay {
     this.#wakeUp();
   }
 
-  figures(): RelayFigures {
+  stats(): RelayStats {
     return {
       isLeading: this.#isLeading,
       epoch: this.#epoch,

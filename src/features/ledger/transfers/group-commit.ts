@@ -35,7 +35,7 @@ const QUIET_MS = 100;
 const SMOOTHING = 0.3;
 
 /** Counts since the start, for the metrics. */
-export interface GroupCommitFigures {
+export interface GroupCommitStats {
   readonly batches: number;
   readonly items: number;
   readonly waitingItems: number;
@@ -64,7 +64,7 @@ export class GroupCommit {
     this.#options = options;
   }
 
-  figures(): GroupCommitFigures {
+  stats(): GroupCommitStats {
     return {
       batches: this.#batches,
       items: this.#items,

@@ -1,9 +1,9 @@
 import { OutgoingError, type OutgoingHttp } from '../../../adapters/http/outgoing-http.ts';
-import type { SendingFigures } from '../../../instrumentation/webhook-metrics.ts';
+import type { SendingStats } from '../../../instrumentation/webhook-metrics.ts';
 import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../../utils/buckets.ts';
 import { sleep } from '../../../utils/sleep.ts';
-import { type AttemptResult, judge, messageIdOf } from './domain.ts';
+import { type AttemptResult, decide, messageIdOf } from './domain.ts';
 import type { Claim, DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -66,7 +66,7 @@ export class DeliverySender implements BackgroundLoop {
     }
   };
 
-  figures(): SendingFigures {
+  stats(): SendingStats {
     return {
       attempts: this.#attempts,
       givenUp: this.#givenUp,
@@ -102,7 +102,7 @@ export class DeliverySender implements BackgroundLoop {
     const result = await this.#send(claim, cut);
     if (result === null) return this.#repository.release(claim);
     this.#count(result);
-    const verdict = judge(result, claim.tries, Date.now(), Math.random());
+    const verdict = decide(result, claim.tries, Date.now(), Math.random());
     for (let tries = 1; ; tries++) {
       try {
         const { disabled } = await this.#repository.settle(claim, result, verdict);

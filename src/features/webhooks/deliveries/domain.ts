@@ -53,7 +53,7 @@ export interface AttemptResult {
 }
 
 /** What becomes of a delivery after an attempt. */
-export interface Verdict {
+export interface DeliveryOutcome {
   readonly state: DeliveryState;
   /** Until the next attempt, while the state is pending. */
   readonly waitMs: number;
@@ -126,12 +126,12 @@ function deliveryOf(event: AtlasEvent, body: string, webhookId: string): NewDeli
  * What becomes of a delivery whose attempt ended so. `tries` counts the attempts of this round, this one included;
  * `random` is from 0 to 1. A target may ask for a longer wait with Retry-After, and for a day at most.
  */
-export function judge(
+export function decide(
   { status, failure, retryAfter }: AttemptResult,
   tries: number,
   nowMs: number,
   random: number,
-): Verdict {
+): DeliveryOutcome {
   if (failure === null) return { state: 'delivered', waitMs: 0, isGone: false };
   const waitMs = RETRY_WAITS_MS[tries - 1];
   const isGone = status === GONE;

@@ -12,6 +12,7 @@ import {
   type AttemptResult,
   DELIVERY_DAYS,
   type Delivery,
+  type DeliveryOutcome,
   type DeliveryState,
   deliveriesOf,
   FAILING_DAYS_MAX,
@@ -19,7 +20,6 @@ import {
   type NewDelivery,
   type Target,
   TRIES_MAX,
-  type Verdict,
 } from './domain.ts';
 
 /** A delivery that this process may attempt now, with what the attempt needs. */
@@ -57,7 +57,7 @@ export interface DeliveryRepository {
   fanOut(events: readonly AtlasEvent[], tx: Queryable): Promise<void>;
   /** Takes up to `free` due deliveries for this process. */
   claim(free: number, signal: AbortSignal): Promise<Claim[]>;
-  settle(claim: Claim, result: AttemptResult, verdict: Verdict): Promise<{ disabled: boolean }>;
+  settle(claim: Claim, result: AttemptResult, verdict: DeliveryOutcome): Promise<{ disabled: boolean }>;
   /** Gives back a claim whose attempt nobody knows the end of: it is due again at once. */
   release(claim: Claim): Promise<void>;
   backlog(signal: AbortSignal): Promise<Backlog>;

@@ -6,7 +6,7 @@ import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import type { Webhook } from './domain.ts';
 import {
   IfMatchHeadersSchema,
-  NewWebhookAnswerSchema,
+  NewWebhookResponseSchema,
   newWebhookSchema,
   WebhookPageSchema,
   WebhookSchema,
@@ -44,7 +44,7 @@ export function mountWebhooks(
       scope: 'webhooks:write',
       body: newWebhookSchema(eventTypes),
       refusals: [422],
-      responses: { 201: jsonOf('The webhook, with its secret', NewWebhookAnswerSchema, ETAG) },
+      responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ c, exchange, body }) => {
       const { url, eventTypes: types = null, description = null } = body;
@@ -152,7 +152,7 @@ export function mountWebhooks(
       scope: 'webhooks:write',
       params: IdSchema,
       refusals: [404],
-      responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookAnswerSchema, ETAG) },
+      responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ c, exchange, params }) => {
       const { owner } = exchange.principal!;

@@ -42,7 +42,7 @@ const webhookMembers = {
 
 export const WebhookSchema = z.strictObject(webhookMembers).openapi('Webhook');
 
-export const NewWebhookAnswerSchema = z
+export const NewWebhookResponseSchema = z
   .strictObject({
     ...webhookMembers,
     secret: z.string().openapi({

@@ -66,7 +66,7 @@ describe('a value', () => {
     laterBy(220);
     expect(await find()).toEqual(thing('a'));
     expect(source.loads).toBe(2);
-    expect(aside.figures).toMatchObject({ hits: 1, misses: 2, loads: 2, stale: 0, errors: 0 });
+    expect(aside.stats).toMatchObject({ hits: 1, misses: 2, loads: 2, stale: 0, errors: 0 });
   });
 
   test('that was loaded with others does not expire with them', async () => {
@@ -111,7 +111,7 @@ describe('a value', () => {
     const long = { ...thing('a'), text: 'x'.repeat(70_000) };
     const source = sourceOf({ a: long });
     expect(await aside.find('a', source.load('a'))).toEqual(long);
-    expect(cache.figures()?.entries).toBe(0);
+    expect(cache.stats()?.entries).toBe(0);
   });
 });
 
@@ -131,7 +131,7 @@ describe('what is not there', () => {
     await aside.find('a', source.load('a'));
     expect(await aside.find('a', source.load('a'))).toBeNull();
     expect(source.loads).toBe(1);
-    expect(aside.figures.negatives).toBe(1);
+    expect(aside.stats.negatives).toBe(1);
     laterBy(111);
     await aside.find('a', source.load('a'));
     expect(source.loads).toBe(2);
@@ -159,7 +159,7 @@ describe('while the source cannot be reached', () => {
     source.held.a = OUTAGE;
     laterBy(2000);
     expect(await aside.find('a', source.load('a'))).toEqual(thing('a'));
-    expect(aside.figures.stale).toBe(1);
+    expect(aside.stats.stale).toBe(1);
     laterBy(4200);
     await expect(aside.find('a', source.load('a'))).rejects.toBe(OUTAGE);
   });
@@ -234,7 +234,7 @@ describe('whatever is wrong with the cache', () => {
       get: fails,
       set: fails,
       replace: fails,
-      figures: () => null,
+      stats: () => null,
       close() {},
     };
     const aside = asideOver(broken);
@@ -242,7 +242,7 @@ describe('whatever is wrong with the cache', () => {
     expect(await aside.find('a', source.load('a'))).toEqual(thing('a'));
     await aside.forget('a');
     // One for the look and one for the mark; what could not be looked at is not written over.
-    expect(aside.figures).toMatchObject({ errors: 2, misses: 1, loads: 1 });
+    expect(aside.stats).toMatchObject({ errors: 2, misses: 1, loads: 1 });
   });
 });
 
@@ -292,6 +292,6 @@ describe('a value that changed', () => {
     await aside.find('a', source.load('a'));
     await aside.find('a', source.load('a'));
     expect(source.loads).toBe(2);
-    expect(cache.figures()?.entries).toBe(0);
+    expect(cache.stats()?.entries).toBe(0);
   });
 });

@@ -19,7 +19,7 @@ test('an entry is gone when its time is over, and its memory with it', async () 
   expect(await cache.get('a')).toBe('1');
   nowMs = 1000;
   expect(await cache.get('a')).toBeNull();
-  expect(cache.figures()).toEqual({ entries: 0, sizeBytes: 0 });
+  expect(cache.stats()).toEqual({ entries: 0, sizeBytes: 0 });
 });
 
 test('an entry larger than the whole cache is not kept, and takes what was there away', async () => {
@@ -54,12 +54,12 @@ test('it never holds more than it may, and what it answers is what was set last'
           expect(await cache.replace(next.key, found, next.text, 1000)).toBe(true);
           last.set(next.key, next.text);
         }
-        const { entries, sizeBytes } = cache.figures();
+        const { entries, sizeBytes } = cache.stats();
         expect(entries).toBeLessThanOrEqual(3);
         expect(sizeBytes).toBeLessThanOrEqual(1500);
       }
       cache.close();
-      expect(cache.figures()).toEqual({ entries: 0, sizeBytes: 0 });
+      expect(cache.stats()).toEqual({ entries: 0, sizeBytes: 0 });
     }),
   );
 });

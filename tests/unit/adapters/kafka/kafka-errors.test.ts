@@ -1,6 +1,11 @@
 import { expect, test } from 'bun:test';
 import { KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from 'kafkajs';
-import { isAway, isFenced, isRefused, kafkaErrorType } from '../../../../src/adapters/kafka/kafka-errors.ts';
+import {
+  isFenced,
+  isRefused,
+  isUnavailable,
+  kafkaErrorType,
+} from '../../../../src/adapters/kafka/kafka-errors.ts';
 import { AtlasError } from '../../../../src/errors.ts';
 
 const protocol = (type: string, code: number) =>
@@ -23,8 +28,8 @@ test('a code that is younger than the library is known by its number', () => {
 });
 
 test('only what is no answer shows that the brokers are away', () => {
-  expect(isAway(new Error('connect ECONNREFUSED'))).toBe(true);
-  expect(isAway(protocol('MESSAGE_TOO_LARGE', 10))).toBe(false);
-  expect(isAway(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(false);
-  expect(isAway(new AtlasError('dependency_unavailable', 'refused by its breaker'))).toBe(false);
+  expect(isUnavailable(new Error('connect ECONNREFUSED'))).toBe(true);
+  expect(isUnavailable(protocol('MESSAGE_TOO_LARGE', 10))).toBe(false);
+  expect(isUnavailable(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(false);
+  expect(isUnavailable(new AtlasError('dependency_unavailable', 'refused by its breaker'))).toBe(false);
 });

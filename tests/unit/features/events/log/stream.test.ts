@@ -11,11 +11,11 @@ const TIMES: StreamTimes = { heartbeatMs: FOREVER, lifeMs: FOREVER, unreadMs: FO
 
 /** A stream over pages that a test puts in, with a reader that reads when the test does. */
 function streamOver(pages: string[], times: Partial<StreamTimes> = {}) {
-  const state = { reads: 0, keyChecks: 0, isKeyUsable: true, isAway: false, sent: 0, failures: 0 };
+  const state = { reads: 0, keyChecks: 0, isKeyUsable: true, isUnavailable: false, sent: 0, failures: 0 };
   const ended: EndReason[] = [];
   const read = async (position: number): Promise<StreamPage | null> => {
     state.reads++;
-    if (state.isAway) throw new Error('away');
+    if (state.isUnavailable) throw new Error('away');
     const text = pages[position];
     if (text === undefined) return null;
     const bytes = new TextEncoder().encode(text);
@@ -28,7 +28,7 @@ function streamOver(pages: string[], times: Partial<StreamTimes> = {}) {
       read,
       isKeyUsable: async () => {
         state.keyChecks++;
-        if (state.isAway) throw new Error('away');
+        if (state.isUnavailable) throw new Error('away');
         return state.isKeyUsable;
       },
       onSent: (events) => {
@@ -111,13 +111,13 @@ describe('a stream', () => {
   test('stays while the database is away, says nothing wrong, and goes on from where it was', async () => {
     const { stream, next, state, ended } = streamOver(['a'], { heartbeatMs: 20 });
     await next();
-    state.isAway = true;
+    state.isUnavailable = true;
     const coming = next();
     await Bun.sleep(25);
     stream.tick(performance.now());
     expect(await coming).toMatch(HEARTBEAT);
     expect(state.failures).toBeGreaterThan(0);
-    state.isAway = false;
+    state.isUnavailable = false;
     const clock = setInterval(() => stream.tick(performance.now()), 5);
     const texts: (string | null)[] = [];
     while (texts.at(-1) !== 'a') {

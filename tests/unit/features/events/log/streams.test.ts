@@ -54,11 +54,11 @@ describe('the streams of a worker', () => {
     readers.push(open('bob'));
     expect(codeOf(() => open('eve'))).toBe('too_many_streams');
     expect(codeOf(() => streams.requireRoom('eve'))).toBe('too_many_streams');
-    expect(streams.figures()).toMatchObject({ open: 4, refused: { owner: 1, worker: 2 } });
+    expect(streams.stats()).toMatchObject({ open: 4, refused: { owner: 1, worker: 2 } });
     await readers.pop()!.leave();
     readers.push(open('eve'));
     await Promise.all(readers.map(({ leave }) => leave()));
-    expect(streams.figures().open).toBe(0);
+    expect(streams.stats().open).toBe(0);
   });
 
   test('share the reads of those that stand at the same place', async () => {
@@ -111,7 +111,7 @@ describe('the streams of a worker', () => {
     const pages = [await reader.ids(), await reader.ids()];
     expect(pages.map(({ length }) => length)).toEqual([50, 20]);
     expect(pages.flat()).toEqual(Array.from({ length: 70 }, (_, i) => 2 * i + 1));
-    expect(streams.figures().events).toBe(70);
+    expect(streams.stats().events).toBe(70);
     await reader.leave();
   });
 
@@ -140,7 +140,7 @@ describe('the streams of a worker', () => {
     await first.leave();
     controller.abort();
     expect(await second.ids()).toEqual([]);
-    expect(streams.figures()).toMatchObject({ open: 0, ended: { client: 2 } });
+    expect(streams.stats()).toMatchObject({ open: 0, ended: { client: 2 } });
     const { polls } = events.state;
     await Bun.sleep(3 * POLL_MS);
     expect(events.state.polls).toBe(polls);
@@ -155,7 +155,7 @@ describe('the streams of a worker', () => {
     await until(() => events.state.polls > 0);
     events.state.away = true;
     events.append('alice', 2);
-    await until(() => streams.figures().failures > 1);
+    await until(() => streams.stats().failures > 1);
     events.append('alice');
     events.state.away = false;
     expect(await coming).toEqual([1, 2, 3]);
@@ -171,6 +171,6 @@ describe('the streams of a worker', () => {
     const coming = readers.map(({ ids }) => ids());
     lifecycle.draining = true;
     expect(await Promise.all(coming)).toEqual([[], [], []]);
-    expect(streams.figures()).toMatchObject({ open: 0, ended: { drain: 3 } });
+    expect(streams.stats()).toMatchObject({ open: 0, ended: { drain: 3 } });
   });
 });

@@ -45,7 +45,7 @@ describe('a batch that fails', () => {
       { code: 'dependency_unavailable' },
     ]);
     expect(ledger.batches).toHaveLength(3);
-    expect(commit.figures().retries).toBe(2);
+    expect(commit.stats().retries).toBe(2);
   });
 
   test('does not stop the batches after it', async () => {
@@ -74,7 +74,7 @@ describe('a batch whose COMMIT got lost', () => {
     again.commit();
     expect(await Promise.all(posted)).toMatchObject([{ state: 'fresh' }, { state: 'fresh' }]);
     expect([...ledger.applied]).toEqual(['a', 'b']);
-    expect(commit.figures()).toMatchObject({ batches: 1, retries: 1 });
+    expect(commit.stats()).toMatchObject({ batches: 1, retries: 1 });
   });
 
   test('stays in progress while it is run again', async () => {
@@ -125,7 +125,7 @@ test('every request hears what became of it, whatever comes, leaves and fails', 
         if (outcome === 'posted') expect(ledger.applied.has(key)).toBe(true);
         if (outcome.startsWith('The deadline passed')) expect(ledger.applied.has(key)).toBe(false);
       }
-      expect(commit.figures().waitingItems).toBe(0);
+      expect(commit.stats().waitingItems).toBe(0);
       expect(ledger.open).toEqual([]);
     }),
     { numRuns: 60, seed: 15 },

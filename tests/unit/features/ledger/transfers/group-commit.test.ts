@@ -24,7 +24,7 @@ describe('requests of one turn of the loop', () => {
       'c/0',
     ]);
     expect(ledger.batches).toHaveLength(1);
-    expect(commit.figures()).toEqual({ batches: 1, items: 3, waitingItems: 0, retries: 0, refused: 0 });
+    expect(commit.stats()).toEqual({ batches: 1, items: 3, waitingItems: 0, retries: 0, refused: 0 });
   });
 
   test('form the next batch when one is in flight, and never two at a time', async () => {
@@ -35,7 +35,7 @@ describe('requests of one turn of the loop', () => {
     const later = ['b', 'c'].map((key) => commit.submit(requestOf(key)));
     await Bun.sleep(0);
     expect(ledger.batches).toEqual([['a']]);
-    expect(commit.figures().waitingItems).toBe(2);
+    expect(commit.stats().waitingItems).toBe(2);
     inFlight.commit();
     (await ledger.next()).commit();
     await Promise.all([first, ...later]);
@@ -61,7 +61,7 @@ describe('a full queue', () => {
     const refusal = refusalOf(() => commit.submit(requestOf('b', 3)));
     expect(refusal).toMatchObject({ code: 'queue_full', retryAfterSeconds: 1 });
     const second = commit.submit(requestOf('c', 2));
-    expect(commit.figures()).toMatchObject({ waitingItems: 5, refused: 1 });
+    expect(commit.stats()).toMatchObject({ waitingItems: 5, refused: 1 });
     ledger.auto = true;
     await Promise.all([first, second]);
     expect(ledger.applied.has('b')).toBe(false);
@@ -132,7 +132,7 @@ describe('an aborted request', () => {
     const staying = commit.submit(requestOf('c'));
     caller.abort(new AbortReason(kind));
     await expect(leaving).rejects.toMatchObject({ code });
-    expect(commit.figures().waitingItems).toBe(1);
+    expect(commit.stats().waitingItems).toBe(1);
     inFlight.commit();
     (await ledger.next()).commit();
     await Promise.all([first, staying]);

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import {
   type AttemptResult,
+  decide,
   deliveriesOf,
-  judge,
   messageIdOf,
   RETRY_WAITS_MS,
   retryAfterMs,
@@ -23,11 +23,11 @@ const failed = (status: number | null, retryAfter: string | null = null): Attemp
 describe('after an attempt', () => {
   test('that succeeded, nothing more is sent', () => {
     const result = { durationMs: 1, status: 204, failure: null, retryAfter: '60' };
-    expect(judge(result, 1, NOW_MS, 0.5)).toEqual({ state: 'delivered', waitMs: 0, isGone: false });
+    expect(decide(result, 1, NOW_MS, 0.5)).toEqual({ state: 'delivered', waitMs: 0, isGone: false });
   });
 
   test('that failed, the next one comes after the wait of the schedule, and after the last one none', () => {
-    const waits = Array.from({ length: TRIES_MAX }, (_, i) => judge(failed(500), i + 1, NOW_MS, 0.5));
+    const waits = Array.from({ length: TRIES_MAX }, (_, i) => decide(failed(500), i + 1, NOW_MS, 0.5));
     expect(waits.slice(0, -1).map(({ state }) => state)).toEqual(RETRY_WAITS_MS.map(() => 'pending'));
     expect(waits.slice(0, -1).map(({ waitMs }) => waitMs)).toEqual([...RETRY_WAITS_MS]);
     expect(waits.at(-1)).toEqual({ state: 'failed', waitMs: 0, isGone: false });
@@ -42,7 +42,7 @@ describe('after an attempt', () => {
         fc.constantFrom(null, 301, 400, 404, 410, 429, 500, 503),
         fc.option(fc.string()),
         (tries, random, status, retryAfter) => {
-          const { state, waitMs } = judge(failed(status, retryAfter), tries, NOW_MS, random);
+          const { state, waitMs } = decide(failed(status, retryAfter), tries, NOW_MS, random);
           expect(state).toBe(tries < TRIES_MAX ? 'pending' : 'failed');
           if (state === 'failed') return;
           const most = Math.max(RETRY_WAITS_MS[tries - 1]! * 1.2, 24 * 3_600_000);
@@ -54,18 +54,18 @@ describe('after an attempt', () => {
   });
 
   test('a Retry-After of 429 and 503 lengthens the wait, never shortens it, and means nothing elsewhere', () => {
-    expect(judge(failed(429, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
-    expect(judge(failed(503, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
-    expect(judge(failed(503, '1'), 2, NOW_MS, 0.5).waitMs).toBe(300_000);
-    expect(judge(failed(500, '90'), 1, NOW_MS, 0.5).waitMs).toBe(5000);
-    expect(judge(failed(503, '9999999999'), 1, NOW_MS, 0.5).waitMs).toBe(24 * 3_600_000);
+    expect(decide(failed(429, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
+    expect(decide(failed(503, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
+    expect(decide(failed(503, '1'), 2, NOW_MS, 0.5).waitMs).toBe(300_000);
+    expect(decide(failed(500, '90'), 1, NOW_MS, 0.5).waitMs).toBe(5000);
+    expect(decide(failed(503, '9999999999'), 1, NOW_MS, 0.5).waitMs).toBe(24 * 3_600_000);
   });
 
   test('only a 410 says that the target is gone', () => {
     for (const status of [404, 409, 411, 500, null])
-      expect(judge(failed(status), 1, NOW_MS, 0).isGone).toBe(false);
-    expect(judge(failed(410), 1, NOW_MS, 0).isGone).toBe(true);
-    expect(judge(failed(410), TRIES_MAX, NOW_MS, 0).isGone).toBe(true);
+      expect(decide(failed(status), 1, NOW_MS, 0).isGone).toBe(false);
+    expect(decide(failed(410), 1, NOW_MS, 0).isGone).toBe(true);
+    expect(decide(failed(410), TRIES_MAX, NOW_MS, 0).isGone).toBe(true);
   });
 });
 
