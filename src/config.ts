@@ -1,7 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { type SettingMeta, settingsSchema } from './settings.ts';
+import { FEATURE_SETTINGS } from './features.ts';
+import { coreSettings } from './settings.ts';
+import type { SettingMeta } from './utils/setting-types.ts';
+
+const settingsSchema = z.object({ ...coreSettings, ...FEATURE_SETTINGS });
 
 /** All settings, typed, under their own names. */
 export type Config = z.output<typeof settingsSchema>;

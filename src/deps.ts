@@ -15,13 +15,13 @@ import { openRedis, type Redis } from './adapters/redis/redis.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
 import type { Config } from './config.ts';
-import type { Lifecycle } from './features/system/health/service.ts';
 import type { Logger } from './instrumentation/logger.ts';
 import type { Dependency } from './resilience/dependency.ts';
 import { LEASE_ACCOUNT_SCRIPT } from './shedding/lease-script.ts';
 import type { PermitSource } from './shedding/permit-source.ts';
 import { SharedLeases } from './shedding/shared-leases.ts';
 import { StaticShare } from './shedding/static-share.ts';
+import type { Lifecycle } from './utils/lifecycle.ts';
 
 const EMBEDDED_PORT = 5433;
 const CACHE_ENTRIES_MAX = 10_000;

@@ -11,6 +11,7 @@ import { addMigrateCommand } from './cli/migrate.ts';
 import { fail } from './cli/output.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
+import { withService } from './cli/session.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { addWorkerCommand } from './cli/worker.ts';
 import { describeSettings } from './config.ts';
@@ -28,12 +29,24 @@ addServeCommand(program);
 addStatusCommand(program);
 addWorkerCommand(program);
 addMigrateCommand(program);
-addSeedCommand(program);
+addSeedCommand(
+  program,
+  withService(({ ledger }) => ledger),
+);
 addDoctorCommand(program);
 addConfigCommand(program);
-addKeyCommand(program);
-addEventsCommand(program);
-addFilesCommand(program);
+addKeyCommand(
+  program,
+  withService(({ identity }) => identity.keys),
+);
+addEventsCommand(
+  program,
+  withService(({ events }) => events.relay),
+);
+addFilesCommand(
+  program,
+  withService(({ files }) => files.service),
+);
 addDocsCommand(program);
 addDemoCommand(program);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { basename, dirname, join, normalize } from 'node:path';
-import { envExample, replaceSettingsTable } from '../src/cli/settings-text.ts';
+import { envExample, settingsPage } from '../src/cli/settings-text.ts';
 import {
   codeOf,
   exists,
@@ -19,8 +19,12 @@ const DOCUMENTS = filesOf('*.md', 'docs/**/*.md').filter((path) => path !== 'CHA
 
 const imports = SOURCE.flatMap(importsOf);
 const tell = ({ from, specifier }: Import) => `${from} imports ${specifier}`;
-/** `src/envelope/cors.ts` belongs to `envelope`, `src/errors.ts` to `errors`. */
-const layerOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '');
+/** `src/envelope/cors.ts` belongs to `envelope`, `src/errors.ts` to `errors`, `src/features.ts` to `feature-list`. */
+const layerOf = (path: string) =>
+  path === 'src/features.ts' ? 'feature-list' : path.split('/')[1]!.replace(/\.ts$/, '');
+/** `src/features/ledger/feature.ts`, which builds the features of a context. */
+const isFeature = (path: string) => /^src\/features\/[^/]+\/feature\.ts$/.test(path);
+const contextOf = (path: string) => /^src\/features\/([^/]+)\//.exec(path)?.[1];
 const isRouter = (path: string) => path.endsWith('/router.ts');
 const featureOf = (path: string) => /^src\/features\/(.+)\/[^/]+$/.exec(path)?.[1];
 
@@ -29,25 +33,24 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   utils: { values: '' },
   errors: { values: '' },
   version: { values: '' },
-  settings: { values: '' },
-  config: { values: 'settings' },
+  settings: { values: 'utils' },
+  config: { values: 'settings feature-list', types: 'utils' },
   envelope: { values: 'utils', types: 'shedding' },
   shedding: { values: 'utils', types: 'envelope' },
   resilience: { values: 'utils errors' },
   adapters: { values: 'resilience utils errors' },
   instrumentation: { values: 'adapters resilience utils', types: 'envelope shedding config errors' },
   http: { values: 'utils errors version', types: 'envelope shedding' },
-  features: { values: 'http adapters resilience utils errors', types: 'envelope instrumentation' },
-  services: { values: 'features adapters resilience', types: 'deps' },
-  deps: { values: 'adapters shedding', types: 'config features instrumentation resilience' },
-  'register-metrics': { values: 'instrumentation', types: 'services deps envelope shedding' },
+  features: { values: 'http instrumentation adapters resilience utils errors', types: 'envelope shedding' },
+  'feature-list': { values: 'features http adapters version', types: 'deps' },
+  deps: { values: 'adapters shedding', types: 'config instrumentation resilience utils' },
   app: {
-    values: 'services features http envelope shedding instrumentation adapters version register-metrics',
-    types: 'deps config',
+    values: 'feature-list features http envelope shedding instrumentation',
+    types: 'deps',
   },
-  cluster: { values: 'app deps services adapters resilience instrumentation config version utils errors' },
+  cluster: { values: 'app deps adapters resilience instrumentation config version utils errors' },
   cli: {
-    values: 'cluster app deps services features adapters http instrumentation config version utils errors',
+    values: 'cluster app deps feature-list features adapters instrumentation config version utils errors',
   },
   main: { values: 'cli config version' },
 };
@@ -72,11 +75,15 @@ describe('the arrows of the house', () => {
     expect(outside.map(({ target }) => target)).toEqual(['package.json']);
   });
 
-  test('let only repositories and workers of a feature reach its adapters', () => {
+  test('let only repositories, workers and the feature.ts of a context reach adapters', () => {
     const wrong = imports.filter(
-      ({ from, target }) =>
+      ({ from, target, typeOnly }) =>
         featureOf(from) !== undefined &&
         target?.startsWith('src/adapters/') &&
+        !isFeature(from) &&
+        // A feature's metrics read the stats of what delivers to it.
+        !(typeOnly && from.endsWith('-metrics.ts')) &&
+        from !== 'src/features/feature.ts' &&
         !/\/(?:repository|relay|delivery-sender)\.ts$/.test(from),
     );
     expect(wrong.map(tell)).toEqual([]);
@@ -96,19 +103,52 @@ describe('the arrows of the house', () => {
   });
 
   test('let a feature use the service of another one and nothing else of it', () => {
+    const shared = /^src\/features\/[\w-]+\.ts$/;
     const wrong = imports.filter(({ from, target }) => {
       const [here, there] = [featureOf(from), featureOf(target ?? '')];
-      return here && there && here !== there && basename(target!) !== 'service.ts';
+      if (!here || !there || here === there || shared.test(target!)) return false;
+      // The feature.ts of a context knows everything below it, and nothing of another context.
+      if (isFeature(from)) return contextOf(from) !== contextOf(target!);
+      return basename(target!) !== 'service.ts';
     });
     expect(wrong.map(tell)).toEqual([]);
   });
 
-  test('let one page alone construct repositories', () => {
+  test('let the feature.ts of a context alone construct its repositories', () => {
     const constructing = imports.filter(
       ({ target, typeOnly }) => !typeOnly && target?.endsWith('/repository.ts'),
     );
-    expect([...new Set(constructing.map(({ from }) => from))]).toEqual(['src/services.ts']);
+    const wrong = constructing.filter(
+      ({ from, target }) => !isFeature(from) || contextOf(from) !== contextOf(target!),
+    );
+    expect(wrong.map(tell)).toEqual([]);
   });
+});
+
+describe('a feature', () => {
+  const contexts = [...new Set(filesOf('src/features/*/**').flatMap((path) => contextOf(path) ?? []))];
+
+  test('is a module: each context has a feature.ts, and the list has each of them', () => {
+    expect(contexts.length).toBeGreaterThan(4);
+    expect(contexts.filter((context) => !exists(`src/features/${context}/feature.ts`))).toEqual([]);
+    const listed = imports.filter(
+      ({ from, target }) => from === 'src/features.ts' && isFeature(target ?? ''),
+    );
+    expect(listed.map(({ target }) => contextOf(target!)).sort()).toEqual(contexts.toSorted());
+  });
+
+  test('is listed on one page of at most 90 lines', () => {
+    expect(textOf('src/features.ts').trimEnd().split('\n').length).toBeLessThanOrEqual(90);
+  });
+
+  test('is handed ports, never the whole Deps', () => {
+    const wrong = imports.filter(({ from, target }) => featureOf(from) && target === 'src/deps.ts');
+    expect(wrong.map(tell)).toEqual([]);
+  });
+});
+
+test('nothing lies directly in src/adapters: each port has a folder', () => {
+  expect(filesOf('src/adapters/*')).toEqual([]);
 });
 
 describe('the envelope', () => {
@@ -215,7 +255,7 @@ describe('the documents', () => {
 
   test('hold the settings as the schema has them', () => {
     expect(textOf('.env.example')).toBe(envExample());
-    expect(textOf('README.md')).toBe(replaceSettingsTable(textOf('README.md')));
+    expect(textOf('docs/settings.md')).toBe(settingsPage());
   });
 
   test('list every script, and every script runs a file that exists', () => {

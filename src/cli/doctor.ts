@@ -5,7 +5,7 @@ import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import type { Deps } from '../deps.ts';
-import { createServices } from '../services.ts';
+import { createFeatures } from '../features.ts';
 import { table } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
@@ -117,7 +117,7 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
 
 async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
   const { config } = deps;
-  const status = await createServices(deps).relay.status().catch(unlessNotMigrated);
+  const status = await createFeatures(deps).events.relay.status().catch(unlessNotMigrated);
   if (status === null)
     return { row: ['events', '–', 'table events', 'none before the database is migrated'] };
   const { unsent, oldestAgeSeconds, holder, parkedKeys } = status;

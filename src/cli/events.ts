@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import type { Services } from '../services.ts';
+import type { RelayService } from '../features/events/relay/service.ts';
 import { table } from './output.ts';
-import { withServices } from './session.ts';
+import type { WithService } from './session.ts';
 
-type Status = Awaited<ReturnType<Services['relay']['status']>>;
+type Status = Awaited<ReturnType<RelayService['status']>>;
 
-export function addEventsCommand(program: Command): void {
+export function addEventsCommand(program: Command, withRelay: WithService<RelayService>): void {
   const events = program.command('events').description('see how far events are, and mend keys that stopped');
 
   events
@@ -13,7 +13,7 @@ export function addEventsCommand(program: Command): void {
     .description('show what waits to be sent, who sends, and how far each consumer is')
     .option('--json', 'print everything as JSON')
     .action(({ json }: { json?: boolean }) =>
-      withServices(async ({ relay }) => {
+      withRelay(async (relay) => {
         const status = await relay.status();
         console.log(json ? JSON.stringify(status, null, 2) : statusText(status));
       }),
@@ -24,7 +24,7 @@ export function addEventsCommand(program: Command): void {
     .description('list keys whose next event was refused for what it is')
     .option('--json', 'print everything as JSON')
     .action(({ json }: { json?: boolean }) =>
-      withServices(async ({ relay }) => {
+      withRelay(async (relay) => {
         const parked = await relay.listParked();
         if (json) return console.log(JSON.stringify(parked, null, 2));
         if (parked.length === 0) return console.log('No key is parked.');
@@ -45,7 +45,7 @@ export function addEventsCommand(program: Command): void {
     .argument('[key]', 'a key that `events parked` lists')
     .option('--all', 'every parked key')
     .action((key: string | undefined, { all }: { all?: boolean }) =>
-      withServices(async ({ relay }) => {
+      withRelay(async (relay) => {
         if ((key === undefined) === (all === undefined))
           throw new Error(
             'Nothing was tried again.\n  why:  it takes one key, or --all\n  do:   see the keys with: npm run -s atlas -- events parked',

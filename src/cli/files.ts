@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import type { FileService } from '../features/files/service.ts';
 import type { FileVerification } from '../features/files/verification.ts';
 import { table } from './output.ts';
-import { withServices } from './session.ts';
+import type { WithService } from './session.ts';
 
-export function addFilesCommand(program: Command): void {
+export function addFilesCommand(program: Command, withFiles: WithService<FileService>): void {
   const files = program.command('files').description('prove that files and their objects belong together');
 
   files
@@ -12,8 +13,8 @@ export function addFilesCommand(program: Command): void {
     .option('--deep', 'read all bytes too, and compare their checksums')
     .option('--json', 'print JSON')
     .action(({ deep = false, json }: { deep?: boolean; json?: boolean }) =>
-      withServices(async (services) => {
-        const found = await services.files.verify(deep, new AbortController().signal);
+      withFiles(async (service) => {
+        const found = await service.verify(deep, new AbortController().signal);
         console.log(json ? JSON.stringify(found, null, 2) : describe(found, deep));
         if (!found.ok) process.exitCode = 1;
       }),
@@ -23,10 +24,10 @@ export function addFilesCommand(program: Command): void {
     .command('reconcile')
     .description('give up dead uploads, finish deletions, delete old objects of no file; as the server does')
     .action(() =>
-      withServices(async (services) => {
-        await services.files.settle();
-        await services.files.sweep();
-        const { expired, deleted, orphans, aborted } = services.files.stats.reconciled;
+      withFiles(async (service) => {
+        await service.settle();
+        await service.sweep();
+        const { expired, deleted, orphans, aborted } = service.stats.reconciled;
         console.log(
           table(
             ['what', 'count'],

@@ -1,18 +1,20 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { ALL_SCOPES, parseToken, SCOPES, type Scope } from '../features/identity/keys/domain.ts';
+import { parseToken } from '../features/identity/keys/domain.ts';
+import type { KeyService } from '../features/identity/keys/service.ts';
+import { ALL_SCOPES, SCOPES } from '../features.ts';
 import { table } from './output.ts';
-import { withServices } from './session.ts';
+import type { WithService } from './session.ts';
 
 interface CreateOptions {
   readonly owner: string;
   readonly name: string;
-  readonly scopes: Scope[];
+  readonly scopes: string[];
   readonly expiresDays?: number;
 }
 
 const DAY_MS = 86_400_000;
 
-export function addKeyCommand(program: Command): void {
+export function addKeyCommand(program: Command, withKeys: WithService<KeyService>): void {
   const key = program.command('key').description('create, list and revoke API keys');
   const scopes = Object.entries(SCOPES).map(([scope, allows]) => `  ${scope.padEnd(16)} ${allows}`);
 
@@ -29,7 +31,7 @@ export function addKeyCommand(program: Command): void {
     .addOption(new Option('--expires-days <days>', 'when it ends').argParser(parseDays))
     .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
     .action(({ owner, name, scopes: wanted, expiresDays }: CreateOptions) =>
-      withServices(async ({ keys }) => {
+      withKeys(async (keys) => {
         const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
         const { token } = await keys.create({ owner, name, scopes: wanted, expiresAt });
         process.stderr.write('Keep this key: it is shown once and cannot be read again.\n');
@@ -41,7 +43,7 @@ export function addKeyCommand(program: Command): void {
     .command('list')
     .description('list all keys, without their secrets')
     .action(() =>
-      withServices(async ({ keys }) => {
+      withKeys(async (keys) => {
         const day = (date: Date | null) => date?.toISOString().slice(0, 16).replace('T', ' ') ?? '–';
         const rows = (await keys.list()).map((found) => [
           found.id,
@@ -68,7 +70,7 @@ export function addKeyCommand(program: Command): void {
     .description('end a key; it is refused within 5 s')
     .argument('<key>', 'the key itself, or the id that `key list` shows')
     .action((given: string) =>
-      withServices(async ({ keys }) => {
+      withKeys(async (keys) => {
         // Whoever found a leaked key has only the key. Its id is in it; its secret is not printed again.
         const id = parseToken(given)?.id ?? given;
         if (!(await keys.revoke(id)))
@@ -80,12 +82,12 @@ export function addKeyCommand(program: Command): void {
     );
 }
 
-function parseScopes(text: string): Scope[] {
+function parseScopes(text: string): string[] {
   const wanted = text.split(',').map((scope) => scope.trim());
-  const unknown = wanted.filter((scope) => !ALL_SCOPES.includes(scope as Scope));
+  const unknown = wanted.filter((scope) => !ALL_SCOPES.includes(scope));
   if (unknown.length > 0)
     throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}. There are: ${ALL_SCOPES.join(', ')}.`);
-  return wanted as Scope[];
+  return wanted;
 }
 
 function parseDays(text: string): number {

@@ -8,7 +8,7 @@ import {
   migrateUp,
   readMigrations,
 } from '../adapters/postgres/migrations.ts';
-import { createServices } from '../services.ts';
+import { createFeatures } from '../features.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
 
@@ -57,7 +57,7 @@ export function addMigrateCommand(program: Command): void {
         const migrations = await readMigrations();
         await migrateDown(deps.sql, migrations, migrations.length);
         await migrateUp(deps.sql, migrations);
-        await seed(createServices(deps));
+        await seed(createFeatures(deps).ledger);
         console.log(
           'The database is as new. API keys are gone too: npm run -s atlas -- key create --name NAME',
         );

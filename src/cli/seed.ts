@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import type { Services } from '../services.ts';
-import { withServices } from './session.ts';
+import type { AccountService } from '../features/ledger/accounts/service.ts';
+import type { TransferService } from '../features/ledger/transfers/service.ts';
+import type { WithService } from './session.ts';
 
 /** The accounts of the tour in the README. Fixed ids make the seed safe to repeat. */
 export const DEMO_ACCOUNTS = {
@@ -8,12 +9,18 @@ export const DEMO_ACCOUNTS = {
   alice: '00000000-0000-7000-8000-00000000000a',
   bob: '00000000-0000-7000-8000-00000000000b',
 } as const;
-// Whom the first key belongs to.
+// The owner of the first key.
 const OWNER = 'owner';
 const OPENING_MINOR = 100_000;
 
-/** Makes the demo accounts and gives two of them 1,000.00 EUR each. Doing it again changes nothing. */
-export async function seed({ accounts, transfers }: Pick<Services, 'accounts' | 'transfers'>): Promise<void> {
+/** The services that demo data is created with. */
+export interface Ledger {
+  readonly accounts: AccountService;
+  readonly transfers: TransferService;
+}
+
+/** Creates the demo accounts and gives two of them 1,000.00 EUR each. Repeating it changes nothing. */
+export async function seed({ accounts, transfers }: Ledger): Promise<void> {
   const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
   await accounts.open(DEMO_ACCOUNTS.bank, OWNER, { ...content, name: 'Demo bank', allowNegative: true });
   await accounts.open(DEMO_ACCOUNTS.alice, OWNER, { ...content, name: 'Alice', allowNegative: false });
@@ -27,13 +34,13 @@ export async function seed({ accounts, transfers }: Pick<Services, 'accounts' | 
   await transfers.postBatch({ owner: 'seed', key: 'opening-balances', path: 'seed' }, opening, true);
 }
 
-export function addSeedCommand(program: Command): void {
+export function addSeedCommand(program: Command, withLedger: WithService<Ledger>): void {
   program
     .command('seed')
-    .description('make the demo accounts; safe to repeat')
+    .description('create the demo accounts; safe to repeat')
     .action(() =>
-      withServices(async (services) => {
-        await seed(services);
+      withLedger(async (ledger) => {
+        await seed(ledger);
         console.log(
           Object.entries(DEMO_ACCOUNTS)
             .map(([name, id]) => `${name.padEnd(6)} ${id}`)

@@ -12,10 +12,10 @@ import { DRAIN_MS } from '../cluster/worker.ts';
 import { writeWorkerRecord } from '../cluster/worker-record.ts';
 import { type Config, environmentOf, loadConfig } from '../config.ts';
 import { type Deps, openDeps, workersOf } from '../deps.ts';
-import { ALL_SCOPES } from '../features/identity/keys/domain.ts';
+import type { KeyService } from '../features/identity/keys/service.ts';
+import { ALL_SCOPES, createFeatures } from '../features.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
-import { createServices, type Services } from '../services.ts';
 import { fail } from './output.ts';
 import { seed } from './seed.ts';
 import { startupBanner } from './startup-banner.ts';
@@ -46,9 +46,9 @@ async function serve(): Promise<void> {
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
     await migrateUp(deps.sql, await readMigrations());
-    const services = createServices(deps);
-    const { accounts } = await services.accounts.list(null, 1);
-    if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(services);
+    const { identity, ledger } = createFeatures(deps);
+    const { accounts } = await ledger.accounts.list(null, 1);
+    if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(ledger);
     const { port, release } = await takePort(config.API_HOST, config.API_PORT, config.ATLAS_DATA_DIR);
     closing.push(async () => release());
     migrateRequests();
@@ -57,7 +57,7 @@ async function serve(): Promise<void> {
     serveStats(supervisor, config, logger, port, closing);
     if (!(await supervisor.start())) return;
     // Last, so that a start that fails does not make a key that nobody sees.
-    const token = await makeFirstKey(services, config);
+    const token = await createFirstKey(identity.keys, config);
     rollOnHangUp(supervisor, logger);
     // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
     process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
@@ -207,7 +207,7 @@ async function closeAll(closing: readonly (() => Promise<void>)[]): Promise<void
 }
 
 /** The owner's key of a new installation. In production it is made only where a person can see it. */
-async function makeFirstKey({ keys }: Pick<Services, 'keys'>, config: Config): Promise<string | null> {
+async function createFirstKey(keys: KeyService, config: Config): Promise<string | null> {
   const visible = config.ENVIRONMENT !== 'production' || process.stdout.isTTY;
   if (!visible || !(await keys.isEmpty())) return null;
   const { token } = await keys.create({

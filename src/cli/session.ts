@@ -1,7 +1,10 @@
 import { type Config, loadConfig } from '../config.ts';
 import { type Deps, openDeps } from '../deps.ts';
+import { createFeatures, type Features } from '../features.ts';
 import { createLogger } from '../instrumentation/logger.ts';
-import { createServices, type Services } from '../services.ts';
+
+/** Runs the work of a command with the service it was handed, and releases everything afterwards. */
+export type WithService<S> = <T>(work: (service: S) => Promise<T>) => Promise<T>;
 
 /** Runs a command on opened dependencies and closes them afterwards, whatever happens. */
 export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
@@ -15,7 +18,7 @@ export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<
   }
 }
 
-/** Like {@link withDeps}, with the services of every feature. */
-export function withServices<T>(work: (services: Services) => Promise<T>): Promise<T> {
-  return withDeps((deps) => work(createServices(deps)));
+/** Picks the service that a command is handed. Dependencies are opened when the command runs. */
+export function withService<S>(pick: (features: Features) => S): WithService<S> {
+  return (work) => withDeps((deps) => work(pick(createFeatures(deps))));
 }

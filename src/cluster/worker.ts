@@ -206,6 +206,11 @@ class Worker {
     );
   }
 
+  /** Runs the jobs of this worker once more, so that what it holds in memory is saved. */
+  #flushJobs(): Promise<unknown>[] {
+    return this.#app.jobs.flatMap(({ by, run }) => (by === 'each' ? run() : []));
+  }
+
   /** Ends once, by whatever came first; a supervisor that is lost on the way shortens what is left. */
   #end(waitMs: number, graceMs: number): Promise<void> {
     if (this.#ending && graceMs === ORPHAN_MS) setTimeout(() => process.exit(1), ORPHAN_MS);
@@ -227,10 +232,7 @@ class Worker {
     this.#beat();
     // Also what ends now may still change the database, so the pool is open until then.
     await Promise.race([Promise.allSettled([answered, this.#loops.stop()]), left()]);
-    await Promise.race([
-      Promise.allSettled([this.#app.keys.flushLastUsed(), permits.close()]),
-      left(CLOSE_MS),
-    ]);
+    await Promise.race([Promise.allSettled([...this.#flushJobs(), permits.close()]), left(CLOSE_MS)]);
     const closed = this.#deps
       .close()
       .catch((err: unknown) => logger.warn({ err }, 'not everything was closed'));

@@ -1,31 +1,29 @@
 import { AtlasError } from '../errors.ts';
 import type { Refusal } from '../shedding/admission.ts';
 import { prepareProblem } from './problem.ts';
+import { httpProblems } from './problems.ts';
 
 const JITTER_SECONDS = 3;
 
-/** The errors that layers of the envelope raise, which know no error of Atlas themselves. */
+/** The errors of the pipeline's layers, which do not know the errors of Atlas themselves. */
 export const pipelineErrors = {
   deadlineExceeded: () =>
     new AtlasError(
       'deadline_exceeded',
-      'The answer was not ready in time. The request may still take effect.',
+      'The response was not ready in time. The request may still take effect.',
     ),
   invalidHost: () =>
     new AtlasError('invalid_host', 'Send exactly one Host header with a name and, if needed, a port.'),
   bodyTooLarge: (limitBytes: number) =>
-    new AtlasError('body_too_large', `The body may have at most ${limitBytes} bytes here.`),
+    new AtlasError('body_too_large', `The body of this route may have at most ${limitBytes} bytes.`),
   bodyTooDeep: (depthMax: number) =>
-    new AtlasError('body_too_deep', `JSON may be nested ${depthMax} levels deep.`),
+    new AtlasError('body_too_deep', `JSON may be nested at most ${depthMax} levels deep.`),
   bodyNotUtf8: () =>
     new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
   bodyStalled: () =>
-    new AtlasError(
-      'body_stalled',
-      'Hardly anything of the body arrived for half a minute. Nothing was kept.',
-    ),
+    new AtlasError('body_stalled', 'The body arrived too slowly for half a minute. Nothing was stored.'),
   bodyCut: (cause: unknown) =>
     (cause as { kind?: unknown } | undefined)?.kind === 'deadline'
       ? pipelineErrors.deadlineExceeded()
@@ -35,21 +33,21 @@ export const pipelineErrors = {
 };
 
 const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
-  permits: 'As many requests are in flight as may be. Nothing was done; try again after Retry-After.',
+  permits: 'Too many requests are in flight. Nothing was done; retry after Retry-After.',
   resource:
-    'What this needs is busy, the wait would be too long. Nothing was done; try again after Retry-After.',
-  loop: 'There is more to compute than this worker can. Nothing was done; try again after Retry-After.',
-  priority: 'More important requests go first at this moment. Nothing was done; try again after Retry-After.',
+    'A resource that this route needs is busy, and the wait would be too long. Nothing was done; retry after Retry-After.',
+  loop: 'This worker is out of processor time. Nothing was done; retry after Retry-After.',
+  priority: 'Requests of higher priority are served first. Nothing was done; retry after Retry-After.',
 };
 
 /**
- * Makes the errors that refuse requests. They are made once and used again, because a refusal must cost less than what
- * it saves: an error takes longer to build than a decision. `q` of the policy is the cap of the cluster.
+ * Creates the errors that refuse requests. Each is created once and reused, because a refusal must cost less than it
+ * saves: building an error takes longer than a decision. `q` of the policy is the cap of the cluster.
  */
 export function refusals(cap: number): (reason: Refusal) => AtlasError {
   const hopeless = new AtlasError(
     'deadline_too_short',
-    'The time left is shorter than half of the answers here take; nothing was done.',
+    'The time left is shorter than half of the responses of this route take. Nothing was done.',
   );
   const made = new Map(
     Object.entries(SHED_DETAILS).map(([reason, detail]) => [
@@ -59,7 +57,7 @@ export function refusals(cap: number): (reason: Refusal) => AtlasError {
   );
   return (reason) => {
     if (reason === 'deadline') return hopeless;
-    // Jitter keeps the refused from coming back all at once (AWS Builders' Library, timeouts and retries).
+    // Jitter keeps refused callers from retrying in step (AWS Builders' Library, timeouts and retries).
     return made.get(reason)![Math.floor(Math.random() * JITTER_SECONDS)]!;
   };
 }
@@ -70,5 +68,6 @@ function shed(detail: string, retryAfterSeconds: number, cap: number): AtlasErro
     'RateLimit-Policy': `"shed";q=${cap}`,
     RateLimit: `"shed";r=0;t=${retryAfterSeconds}`,
   };
-  return prepareProblem(new AtlasError('overloaded', detail, { retryAfterSeconds, headers }));
+  const error = new AtlasError('overloaded', detail, { retryAfterSeconds, headers });
+  return prepareProblem(error, httpProblems.overloaded);
 }

@@ -1,9 +1,9 @@
 import { z } from '@hono/zod-openapi';
-import type { Exchange } from '../envelope/exchange.ts';
+import type { Exchange, ToProblem } from '../envelope/exchange.ts';
 import { AtlasError } from '../errors.ts';
-import { PROBLEM_KINDS } from './problem-kinds.ts';
+import type { ProblemKind, ProblemKinds } from './problem-kind.ts';
 
-/** RFC 9457 problem details, with `requestId` and, for bad input, `errors`. */
+/** Problem details (RFC 9457) with `requestId` and, for invalid input, `errors`. */
 export const ProblemSchema = z
   .object({
     type: z.string().openapi({ format: 'uri-reference', example: '/problems/invalid_request' }),
@@ -16,62 +16,58 @@ export const ProblemSchema = z
       .optional(),
   })
   .openapi('Problem', {
-    description: 'Problem details (RFC 9457). `type` is served by Atlas: cause and remedy.',
+    description: 'Problem details (RFC 9457). `type` links to a page of Atlas with cause and remedy.',
   });
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** Told of errors that an operator should hear of, before the caller gets an answer. */
+/** Notified of errors that an operator should know about, before the caller gets its response. */
 export interface ErrorReports {
-  /** Something that Atlas did not foresee: a 500. */
+  /** An unexpected error: a 500. */
   readonly unexpected: (error: unknown, exchange: Exchange) => void;
-  /** A dependency that does not answer: a 503. Comes with every request while that lasts. */
+  /** A dependency that is unavailable: a 503. Called for every such request. */
   readonly unavailable: (error: AtlasError) => void;
 }
 
-/** Makes the one function that turns any error into a response; the pipeline and Hono share it. */
-export function createToProblem(reports: ErrorReports): (error: unknown, exchange: Exchange) => Response {
+/** Creates the one function that turns any error into a response; the pipeline and Hono share it. */
+export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToProblem {
   return (error, exchange) => {
     if (error instanceof AtlasError) {
       if (error.code === 'dependency_unavailable') reports.unavailable(error);
-      return problemResponse(error, exchange);
+      return problemResponse(error, kinds[error.code]!, exchange);
     }
     reports.unexpected(error, exchange);
-    return problemResponse(
-      new AtlasError('internal', 'The error was logged under the request id.'),
-      exchange,
-    );
+    const internal = new AtlasError('internal', 'The error was logged under the request ID.');
+    return problemResponse(internal, kinds.internal!, exchange);
   };
 }
 
-// By error, for those that are made once and answer many requests: all but the request id is then written in advance.
+// By error, for errors that are created once and returned to many requests: all but the request id is serialized.
 const prepared = new WeakMap<AtlasError, { readonly beforeId: string; readonly headers: Headers }>();
 
-/** Has an error that will answer many requests written down once, so that a refusal costs next to nothing. */
-export function prepareProblem(error: AtlasError): AtlasError {
-  const { type, title, status, detail } = bodyOf(error);
-  const beforeId = JSON.stringify({ type, title, status, detail }).slice(0, -1);
+/** Serializes an error that will be returned to many requests once, so that a refusal costs next to nothing. */
+export function prepareProblem(error: AtlasError, kind: ProblemKind): AtlasError {
+  const beforeId = JSON.stringify(bodyOf(error, kind)).slice(0, -1);
   prepared.set(error, { beforeId: `${beforeId},"requestId":`, headers: headersOf(error) });
   return error;
 }
 
-function problemResponse(error: AtlasError, exchange: Exchange): Response {
-  const { status } = PROBLEM_KINDS[error.code];
+function problemResponse(error: AtlasError, kind: ProblemKind, exchange: Exchange): Response {
+  const { status } = kind;
   const written = prepared.get(error);
   if (written !== undefined) {
     const body = `${written.beforeId}${JSON.stringify(exchange.requestId)}}`;
     return new Response(body, { status, headers: written.headers });
   }
   const body = {
-    ...bodyOf(error),
+    ...bodyOf(error, kind),
     requestId: exchange.requestId,
     ...(error.errors && { errors: error.errors }),
   };
   return new Response(JSON.stringify(body), { status, headers: headersOf(error) });
 }
 
-function bodyOf(error: AtlasError) {
-  const { status, title } = PROBLEM_KINDS[error.code];
+function bodyOf(error: AtlasError, { title, status }: ProblemKind) {
   return { type: `/problems/${error.code}`, title, status, detail: error.message };
 }
 

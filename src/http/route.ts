@@ -4,7 +4,7 @@ import type { Exchange, MatchedRoute, Tier } from '../envelope/exchange.ts';
 import { AtlasError, type InputError } from '../errors.ts';
 import { readJson } from './json-body.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
-import { PROBLEM_KINDS } from './problem-kinds.ts';
+import type { ProblemKinds } from './problem-kind.ts';
 
 /** The Hono app of Atlas: its env is the exchange. */
 export type Atlas = OpenAPIHono<{ Bindings: Exchange }>;
@@ -62,9 +62,12 @@ export const JSON_BODY_LIMIT_BYTES = 1_048_576;
 export class RouteTable {
   readonly app: Atlas;
   readonly facts: RouteFacts[] = [];
+  readonly #kinds: ProblemKinds;
 
-  constructor(app: Atlas) {
+  /** `kinds` document the problems of each status. */
+  constructor(app: Atlas, kinds: ProblemKinds) {
     this.app = app;
+    this.#kinds = kinds;
   }
 
   /**
@@ -81,7 +84,7 @@ export class RouteTable {
     handle: (input: Input<Output<P>, Output<Q>, Output<H>, Output<B>>) => Response | Promise<Response>,
   ): void {
     const { method, path, tier, scope } = route;
-    this.app.openAPIRegistry.registerPath(createRoute(document(route)));
+    this.app.openAPIRegistry.registerPath(createRoute(document(route, this.#kinds)));
     this.facts.push({
       method: method.toUpperCase(),
       pattern: path,
@@ -163,6 +166,7 @@ function escapePointer(step: string): string {
 
 function document<P extends Shape, Q extends Shape, H extends Shape, B extends Shape>(
   route: RouteDefinition<P, Q, H, B>,
+  kinds: ProblemKinds,
 ): RouteConfig {
   const { params, query, headers, body, streams } = route;
   const refused = new Set(route.refusals);
@@ -171,7 +175,7 @@ function document<P extends Shape, Q extends Shape, H extends Shape, B extends S
   // Every request can bring a malformed Host, and any request with a body can be broken in these ways.
   refused.add(400);
   if (body || streams) for (const status of [413, 415]) refused.add(status);
-  const problems = [...refused].sort().map((status) => [status, problemOf(status)] as const);
+  const problems = [...refused].sort().map((status) => [status, problemOf(status, kinds)] as const);
   return {
     method: route.method,
     path: route.path,
@@ -195,16 +199,19 @@ function document<P extends Shape, Q extends Shape, H extends Shape, B extends S
 // OpenAPI 3.1 says nothing of bytes but their media type.
 const BYTES = {} as const;
 
-function problemOf(status: number) {
-  const titles = Object.values(PROBLEM_KINDS)
+function problemOf(status: number, kinds: ProblemKinds) {
+  const titles = Object.values(kinds)
     .filter((kind) => kind.status === status)
     .map((kind) => kind.title);
   const retry = {
-    'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const, minimum: 0 } },
+    'Retry-After': {
+      description: 'Seconds to wait before a retry',
+      schema: { type: 'integer' as const, minimum: 0 },
+    },
   };
   return {
-    // Not each of them on each route: the table knows statuses, and a route does not say which codes it can answer.
-    description: titles.length === 1 ? titles[0]! : 'A problem; its `type` says which',
+    // A route declares statuses and not codes, so with several codes of a status only `type` tells which it is.
+    description: titles.length === 1 ? titles[0]! : 'A problem; see its `type`',
     ...([409, 429, 503].includes(status) && { headers: retry }),
     content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema } },
   };

@@ -3,15 +3,6 @@ import { queryStats } from '../adapters/postgres/postgres.ts';
 import type { RedStats } from '../envelope/red-stats.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 
-/** Counts of the group commit, as the ledger keeps them. */
-export interface LedgerStats {
-  readonly batches: number;
-  readonly items: number;
-  readonly waitingItems: number;
-  readonly retries: number;
-  readonly refused: number;
-}
-
 /** One sample of a metric. `metricName` is for the parts of a histogram. */
 export interface Sample {
   readonly labels: Record<string, string | number>;
@@ -121,47 +112,6 @@ export function histogramSamples(
     { metricName: `${name}_sum`, labels, value: sumMs / 1000 },
     { metricName: `${name}_count`, labels, value: count },
   ];
-}
-
-/** What the group commit of transfers does. */
-export function registerLedgerMetrics(registry: Registry, read: () => LedgerStats): void {
-  const one = (pick: (stats: LedgerStats) => number) => () => [{ labels: {}, value: pick(read()) }];
-  const prefix = 'atlas_ledger';
-  registerStats(
-    registry,
-    'counter',
-    `${prefix}_batches_total`,
-    'Batches of transfers that were sealed',
-    one((f) => f.batches),
-  );
-  registerStats(
-    registry,
-    'counter',
-    `${prefix}_items_total`,
-    'Transfers in those batches, refused ones included',
-    one((f) => f.items),
-  );
-  registerStats(
-    registry,
-    'gauge',
-    `${prefix}_waiting_items`,
-    'Transfers that wait for a batch',
-    one((f) => f.waitingItems),
-  );
-  registerStats(
-    registry,
-    'counter',
-    `${prefix}_batch_retries_total`,
-    'Batches run again after a transient failure',
-    one((f) => f.retries),
-  );
-  registerStats(
-    registry,
-    'counter',
-    `${prefix}_queue_refusals_total`,
-    'Requests refused because too many waited',
-    one((f) => f.refused),
-  );
 }
 
 /** What this process asks of PostgreSQL. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { freePort } from '../../infra/native-postgres.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDeps } from '../../src/deps.ts';
+import { createFeatures } from '../../src/features.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
-import { createServices } from '../../src/services.ts';
 import { availableStores, gzipLike, MIB, reprDigestOf, sha256Of } from '../http/files/file-steps.ts';
 import { freshDatabase } from '../support/database.ts';
 import { startTestS3, type TestS3 } from '../support/s3.ts';
@@ -165,7 +165,7 @@ describe.each(availableStores())('Atlas killed again and again over files in the
       );
       const deps = await openDeps(config, createLogger(config, { write: () => {} }));
       try {
-        const { files } = createServices(deps);
+        const { service: files } = createFeatures(deps).files;
         const signal = AbortSignal.timeout(TIMEOUT_MS);
         const { sql } = deps;
         // The leases of uploads whose process was killed end by themselves, in five minutes.

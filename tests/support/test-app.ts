@@ -1,7 +1,7 @@
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { type Deps, openDeps } from '../../src/deps.ts';
-import { ALL_SCOPES, type Scope } from '../../src/features/identity/keys/domain.ts';
+import { ALL_SCOPES, type Features } from '../../src/features.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type Engine, freshDatabase } from './database.ts';
 
@@ -11,10 +11,15 @@ export const START_TIMEOUT_MS = 60_000;
 /** The whole Atlas over a database of its own, called without a socket. */
 export interface TestApp extends App {
   readonly deps: Deps;
+  /** The services that tests call beside HTTP. */
+  readonly keys: Features['identity']['keys'];
+  readonly files: Features['files']['service'];
+  readonly streams: Features['events']['streams'];
+  readonly transfers: Features['ledger']['transfers'];
   /** Lines that were logged so far. */
   readonly logs: string[];
   /** Makes an API key; all scopes where none are named. */
-  key(scopes?: readonly Scope[], owner?: string): Promise<string>;
+  key(scopes?: readonly string[], owner?: string): Promise<string>;
   /** Sends a request with a key of all scopes, unless the headers say otherwise. `json` becomes the body. */
   call(
     method: string,
@@ -47,12 +52,17 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
   const logs: string[] = [];
   const deps = await openDeps(config, createLogger(config, { write: (line) => void logs.push(line) }));
   const app = createApp(deps);
-  const key = async (scopes: readonly Scope[] = ALL_SCOPES, owner = 'owner') =>
-    (await app.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
+  const key = async (scopes: readonly string[] = ALL_SCOPES, owner = 'owner') =>
+    (await app.features.identity.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
+  const { identity, files, events, ledger } = app.features;
   const defaultKey = await key();
   return {
     ...app,
     deps,
+    keys: identity.keys,
+    files: files.service,
+    streams: events.streams,
+    transfers: ledger.transfers,
     logs,
     key,
     async call(method, path, { json, body, headers = {} } = {}) {

@@ -139,10 +139,12 @@ describe('a bad value', () => {
   test('in a list of brokers or hosts is refused, as it could never be reached', () => {
     const brokers = ['localhost', 'a:1,localhost', 'a:99999', 'kafka://a:1', 'user@a:1', 'a:1/b'];
     for (const value of brokers)
-      expect(refusalOf({ KAFKA_BROKERS: value })).toContain('holds something that is not host:port');
+      expect(refusalOf({ KAFKA_BROKERS: value })).toContain('contains an item that is not host:port');
     const hosts = ['http://localhost', 'localhost:8080', 'a b', '[a]', '10.0.0.0/8'];
     for (const value of hosts)
-      expect(refusalOf({ WEBHOOKS_ALLOWED_HOSTS: value })).toContain('holds something that is not a host');
+      expect(refusalOf({ WEBHOOKS_ALLOWED_HOSTS: value })).toContain(
+        'contains an item that is not a bare host',
+      );
     const good = {
       KAFKA_BROKERS: 'a_b:9092,[::1]:9092',
       WEBHOOKS_ALLOWED_HOSTS: 'a.example,10.0.0.1,::1,[::1]',

@@ -47,6 +47,11 @@ export async function appliedMigrations(sql: Sql, signal?: AbortSignal): Promise
   return row.applied;
 }
 
+/** Whether the database has every migration of this release. Throws like {@link appliedMigrations}. */
+export async function isMigrated(sql: Sql, signal?: AbortSignal): Promise<boolean> {
+  return (await appliedMigrations(sql, signal)) >= (await readMigrations()).length;
+}
+
 /**
  * Applies what is missing, each migration in a transaction of its own, one process at a time in the whole cluster.
  * Throws when an applied migration has another text than the file: history is corrected by a new migration.

@@ -1,10 +1,10 @@
 import { installPostgres, startNativePostgres } from '../../../infra/native-postgres.ts';
 import { migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
-import { ALL_SCOPES } from '../../../src/features/identity/keys/domain.ts';
 import { createKeyRepository } from '../../../src/features/identity/keys/repository.ts';
 import { createKeyService } from '../../../src/features/identity/keys/service.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
+import { ALL_SCOPES } from '../../../src/features.ts';
 import { undoAtEnd } from './clean-up.ts';
 import { freshFolder } from './folders.ts';
 import { progress } from './progress.ts';

@@ -63,9 +63,9 @@ test('a failure inside Atlas tells the caller nothing, and the log everything un
     const problem = await expectProblem(atlas, response, 500, 'internal');
     expect(problem).toEqual({
       type: '/problems/internal',
-      title: 'Something went wrong inside Atlas',
+      title: 'Internal error',
       status: 500,
-      detail: 'The error was logged under the request id.',
+      detail: 'The error was logged under the request ID.',
       requestId: 'find-me',
     });
     expect([...response.headers.values()].join(' ')).not.toMatch(/ledger|column|postgres/i);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { ALL_SCOPES, SCOPES } from '../../../src/features/identity/keys/domain.ts';
+import { ALL_SCOPES, SCOPES } from '../../../src/features.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { callWithoutKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';

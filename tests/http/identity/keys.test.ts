@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test';
-import { ALL_SCOPES, makeToken } from '../../../src/features/identity/keys/domain.ts';
+import { makeToken } from '../../../src/features/identity/keys/domain.ts';
+import { ALL_SCOPES } from '../../../src/features.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { callWithoutKey, openAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';

@@ -208,7 +208,7 @@ test('after 30 days a key is forgotten, and its request still posts nothing twic
   await postTransfer(atlas, payTo(account), recent);
   await atlas.deps
     .sql`UPDATE idempotency_keys SET created_at = now() - interval '31 days' WHERE key = ${key}`;
-  await atlas.jobs.find(({ name }) => name === 'forget old idempotency keys')!.run();
+  await atlas.jobs.find(({ name }) => name === 'delete expired idempotency keys')!.run();
   const late = await postTransfer(atlas, payTo(account), key);
   expect([late.status, late.headers.has(REPLAYED)]).toEqual([200, false]);
   expect((await postTransfer(atlas, payTo(account), recent)).headers.get(REPLAYED)).toBe('true');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GENERATED } from '../../../src/cli/docs.ts';
-import { ALL_SCOPES, type Scope } from '../../../src/features/identity/keys/domain.ts';
+import { ALL_SCOPES } from '../../../src/features.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { callWithoutKey } from '../ledger/ledger-steps.ts';
 
@@ -124,7 +124,7 @@ test('every operation under /v1 names its scope, and documents refusals and over
     expect(operation.security).toHaveLength(1);
     const [scope, ...others] = operation.security[0]!.apiKey!;
     expect(others).toEqual([]);
-    expect(ALL_SCOPES).toContain(scope as Scope);
+    expect(ALL_SCOPES).toContain(scope!);
     expect(Object.keys(operation.responses)).toEqual(
       expect.arrayContaining(['401', '403', '429', '500', '503', '504']),
     );

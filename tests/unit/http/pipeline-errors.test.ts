@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
+import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { pipelineErrors, refusals } from '../../../src/http/pipeline-errors.ts';
 import { createToProblem } from '../../../src/http/problem.ts';
-import { PROBLEM_KINDS } from '../../../src/http/problem-kinds.ts';
 import { DECISIONS, type Refusal } from '../../../src/shedding/admission.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 const REASONS = DECISIONS.filter((decision): decision is Refusal => decision !== 'admitted');
 const SATURATED = REASONS.filter((reason) => reason !== 'deadline');
-const toProblem = createToProblem({ unexpected: () => {}, unavailable: () => {} });
+const toProblem = createToProblem(PROBLEM_KINDS, { unexpected: () => {}, unavailable: () => {} });
 const refuse = refusals(1000);
 
 describe('a refusal for want of room', () => {
@@ -62,7 +62,7 @@ test('a refusal for want of time is a 504 of its own, which says that nothing wa
   expect(response.status).toBe(504);
   const problem = await response.json();
   expect(problem.type).toBe('/problems/deadline_too_short');
-  expect(problem.detail).toContain('nothing was done');
+  expect(problem.detail).toContain('Nothing was done');
   expect(response.headers.get('retry-after')).toBeNull();
   expect(response.headers.get('ratelimit')).toBeNull();
 });
@@ -75,7 +75,7 @@ test.each([
   [pipelineErrors.bodyNotUtf8(), 400],
   [pipelineErrors.bodyBroken(new Error('secret')), 400],
 ])('%s is answered with %d, and its cause stays inside', async (error, status) => {
-  expect(PROBLEM_KINDS[error.code].status).toBe(status);
+  expect(PROBLEM_KINDS[error.code]!.status).toBe(status);
   const response = toProblem(error, exchangeOf().exchange);
   expect(response.status).toBe(status);
   expect(await response.text()).not.toContain('secret');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { AtlasError, type ErrorCode } from '../../../src/errors.ts';
+import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { createToProblem, ProblemSchema } from '../../../src/http/problem.ts';
-import { PROBLEM_KINDS } from '../../../src/http/problem-kinds.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 const CODES = Object.keys(PROBLEM_KINDS) as ErrorCode[];
@@ -12,7 +12,7 @@ function mapped(error: unknown) {
   exchange.requestId = 'request-1';
   const unexpected: unknown[] = [];
   const unavailable: unknown[] = [];
-  const toProblem = createToProblem({
+  const toProblem = createToProblem(PROBLEM_KINDS, {
     unexpected: (found) => unexpected.push(found),
     unavailable: (found) => unavailable.push(found),
   });
@@ -21,7 +21,7 @@ function mapped(error: unknown) {
 
 describe('every error code', () => {
   test.each(CODES)('%s has a status, a title, a cause and a remedy', (code) => {
-    const { status, title, cause, remedy } = PROBLEM_KINDS[code];
+    const { status, title, cause, remedy } = PROBLEM_KINDS[code]!;
     expect(status).toBeWithin(400, 600);
     for (const text of [title, cause, remedy]) expect(text.length).toBeGreaterThan(10);
   });
@@ -33,7 +33,7 @@ describe('every error code', () => {
     const body = await response.json();
     expect(ProblemSchema.parse(body)).toEqual({
       type: `/problems/${code}`,
-      title: PROBLEM_KINDS[code].title,
+      title: PROBLEM_KINDS[code]!.title,
       status: response.status,
       detail: 'What happened.',
       requestId: 'request-1',
@@ -41,9 +41,9 @@ describe('every error code', () => {
   });
 
   test('tells 429 for what Atlas is too full for, and 503 for what it cannot reach', () => {
-    expect(PROBLEM_KINDS.overloaded.status).toBe(429);
-    expect(PROBLEM_KINDS.queue_full.status).toBe(429);
-    expect(PROBLEM_KINDS.dependency_unavailable.status).toBe(503);
+    expect(PROBLEM_KINDS.overloaded!.status).toBe(429);
+    expect(PROBLEM_KINDS.queue_full!.status).toBe(429);
+    expect(PROBLEM_KINDS.dependency_unavailable!.status).toBe(503);
   });
 
   test('has a title of its own, so that two problems can be told apart', () => {
@@ -92,9 +92,9 @@ describe('an error that nobody foresaw', () => {
     expect(text).not.toContain('secret');
     expect(JSON.parse(text)).toEqual({
       type: '/problems/internal',
-      title: PROBLEM_KINDS.internal.title,
+      title: PROBLEM_KINDS.internal!.title,
       status: 500,
-      detail: 'The error was logged under the request id.',
+      detail: 'The error was logged under the request ID.',
       requestId: 'request-1',
     });
     expect(unexpected).toEqual([error]);

@@ -6,6 +6,7 @@ import { createApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { openDeps } from '../../../src/deps.ts';
 import { Exchange } from '../../../src/envelope/exchange.ts';
+import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { compileRoutes } from '../../../src/http/resolve-route.ts';
 import { RouteTable } from '../../../src/http/route.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
@@ -21,7 +22,7 @@ const answerOf = (name: string) => () => new Response(null, { headers: { 'x-rout
 
 /** The same routes behind the real mounting, with handlers that only say who they are. */
 const mounted = new OpenAPIHono<{ Bindings: Exchange }>();
-const table = new RouteTable(mounted);
+const table = new RouteTable(mounted, PROBLEM_KINDS);
 /** The same routes in a Hono that knows nothing of Atlas. */
 const bare = new Hono();
 for (const fact of routes) {

@@ -6,7 +6,6 @@ import {
   createMetrics,
   registerDatabaseMetrics,
   registerHttpMetrics,
-  registerLedgerMetrics,
 } from '../../../src/instrumentation/metrics.ts';
 import { routeOf } from '../../support/exchange.ts';
 
@@ -80,18 +79,6 @@ describe('the HTTP metrics', () => {
     live.record(0, 200, 1);
     expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toHaveLength(1);
   });
-});
-
-test('the metrics of the ledger tell batches and what waits', async () => {
-  const registry = new Registry();
-  registerLedgerMetrics(registry, () => ({ batches: 2, items: 30, waitingItems: 4, retries: 1, refused: 6 }));
-  expect(linesOf(await registry.metrics(), 'atlas_ledger')).toEqual([
-    'atlas_ledger_batches_total 2',
-    'atlas_ledger_items_total 30',
-    'atlas_ledger_waiting_items 4',
-    'atlas_ledger_batch_retries_total 1',
-    'atlas_ledger_queue_refusals_total 6',
-  ]);
 });
 
 test('the metrics of the database tell what is allowed and what failed', async () => {

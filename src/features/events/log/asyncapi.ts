@@ -1,20 +1,21 @@
-import { ALL_EVENT_TYPES, dataSchemaOf, EVENT_CATALOGUE, EVENT_TYPES, type EventType } from './catalogue.ts';
+import type { EventKind } from '../../event-kind.ts';
+import { dataSchemaOf, type EventCatalogue, loggedTypes } from './catalogue.ts';
 
 type JsonObject = Record<string, unknown>;
 
 const reference = (to: string) => ({ $ref: `#/${to}` });
 
-interface Way {
+interface Transport {
   readonly operation: string;
   readonly summary: string;
-  readonly types: readonly EventType[];
+  /** Whether it also carries the types that are in no log. */
+  readonly carriesAll?: true;
   readonly channel: JsonObject;
 }
 
-/** What each way to the events is, in the words of AsyncAPI: a channel, and the operation that Atlas does on it. */
-const WAYS: Readonly<Record<string, Way>> = {
+/** Each transport of events in terms of AsyncAPI: a channel, and the operation that Atlas performs on it. */
+const TRANSPORTS: Readonly<Record<string, Transport>> = {
   kafka: {
-    types: EVENT_TYPES,
     operation: 'publishEvents',
     summary: 'Every event of every owner, in Kafka.',
     channel: {
@@ -26,7 +27,6 @@ const WAYS: Readonly<Record<string, Way>> = {
     },
   },
   stream: {
-    types: EVENT_TYPES,
     operation: 'streamEvents',
     summary: 'The events of one owner, as they come (server-sent events).',
     channel: {
@@ -37,7 +37,7 @@ const WAYS: Readonly<Record<string, Way>> = {
     },
   },
   webhooks: {
-    types: ALL_EVENT_TYPES,
+    carriesAll: true,
     operation: 'deliverEvents',
     summary: 'The events of one owner, posted to its webhooks.',
     channel: {
@@ -49,14 +49,17 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 };
 
-/** The AsyncAPI 3.0 document of everything that Atlas sends. Committed under `docs/api`, and a test compares the two. */
-export function asyncApiDocument(version: string): object {
-  const messages = Object.fromEntries(ALL_EVENT_TYPES.map((type) => [type, messageOf(type)]));
-  const channels = Object.entries(WAYS).map(([name, { channel, types }]) => {
+/** The AsyncAPI 3.0 document of every event that Atlas sends. Committed under `docs/api`; a test compares the two. */
+export function asyncApiDocument(version: string, catalogue: EventCatalogue): object {
+  const messages = Object.fromEntries(
+    Object.entries(catalogue).map(([type, kind]) => [type, messageOf(type, kind)]),
+  );
+  const channels = Object.entries(TRANSPORTS).map(([name, { channel, carriesAll }]) => {
+    const types = carriesAll ? Object.keys(catalogue) : loggedTypes(catalogue);
     const carried = types.map((type) => [type, reference(`components/messages/${type}`)]);
     return [name, { ...channel, messages: Object.fromEntries(carried) }];
   });
-  const operations = Object.entries(WAYS).map(([name, { operation, summary }]) => [
+  const operations = Object.entries(TRANSPORTS).map(([name, { operation, summary }]) => [
     operation,
     { action: 'send', summary, channel: reference(`channels/${name}`) },
   ]);
@@ -76,19 +79,19 @@ export function asyncApiDocument(version: string): object {
   };
 }
 
-function messageOf(type: EventType): JsonObject {
-  const { summary, keyedBy } = EVENT_CATALOGUE[type];
+function messageOf(type: string, kind: EventKind): JsonObject {
+  const { summary, keyedBy } = kind;
   return {
     name: type,
     title: type,
     summary,
     description: `The key, and so the subject, is the id of ${keyedBy}.`,
-    payload: payloadOf(type),
+    payload: payloadOf(type, kind),
   };
 }
 
 /** A whole event of the type as JSON Schema. */
-function payloadOf(type: EventType): JsonObject {
+function payloadOf(type: string, kind: EventKind): JsonObject {
   const properties = {
     specversion: { const: '1.0' },
     id: { type: 'string', description: 'Key and sequence: the same however often the event is sent.' },
@@ -99,7 +102,7 @@ function payloadOf(type: EventType): JsonObject {
     datacontenttype: { const: 'application/json' },
     sequence: { type: 'string', pattern: '^\\d+$', description: 'Counts the events of the key.' },
     sequencetype: { const: 'Integer' },
-    data: dataSchemaOf(type),
+    data: dataSchemaOf(kind),
   };
   return { type: 'object', properties, required: Object.keys(properties) };
 }

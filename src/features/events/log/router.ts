@@ -5,8 +5,8 @@ import { toListed, writeCursor } from './domain.ts';
 import {
   EventIdSchema,
   EventPageSchema,
-  EventQuerySchema,
   EventSchema,
+  eventQuerySchema,
   StreamHeadersSchema,
   StreamQuerySchema,
 } from './schemas.ts';
@@ -21,7 +21,11 @@ const STREAM_HEADERS = {
 };
 
 /** `/v1/events`: listed, one by one, and followed. */
-export function mountEvents(routes: RouteTable, events: EventService): void {
+export function mountEvents(
+  routes: RouteTable,
+  events: EventService,
+  types: readonly [string, ...string[]],
+): void {
   const read = {
     method: 'get',
     tag: 'Events',
@@ -39,7 +43,7 @@ export function mountEvents(routes: RouteTable, events: EventService): void {
       summary: 'List events, oldest first',
       description:
         'Those of the owner of the key. `resumeCursor` is always there: sent as `cursor` later, it answers what has come since. A page can hold fewer than `limit`, or none, while `nextCursor` leads on.',
-      query: EventQuerySchema,
+      query: eventQuerySchema(types),
       compressible: true,
       responses: { 200: jsonOf('A page of events', EventPageSchema, NEXT) },
     },

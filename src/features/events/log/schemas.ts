@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../../http/cursor.ts';
 import { pageQuerySchema, TimestampSchema, UuidSchema } from '../../../http/schemas.ts';
-import { EVENT_TYPES } from './catalogue.ts';
 import { CURSOR_FORM, EVENT_ID_FORM, parseCursor } from './domain.ts';
 
 export const EventSchema = z
@@ -14,7 +13,7 @@ export const EventSchema = z
     source: z.literal('atlas'),
     type: z
       .string()
-      .openapi({ description: 'What happened, with the version of `data`.', example: EVENT_TYPES[1] }),
+      .openapi({ description: 'What happened, with the version of `data`.', example: 'account.debited.v1' }),
     subject: z.string().openapi({ description: 'The key: the id of what it happened to.' }),
     time: TimestampSchema,
     datacontenttype: z.literal('application/json'),
@@ -45,12 +44,13 @@ export const EventPageSchema = z
   })
   .openapi('EventPage');
 
-export const EventQuerySchema = pageQuerySchema(CursorSchema).extend({
-  type: z.enum(EVENT_TYPES).optional().openapi({ description: 'Only events of this type.' }),
-  key: UuidSchema.optional().openapi({
-    description: 'Only events of this account, file or webhook, by its id.',
-  }),
-});
+export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
+  pageQuerySchema(CursorSchema).extend({
+    type: z.enum(types).optional().openapi({ description: 'Only events of this type.' }),
+    key: UuidSchema.optional().openapi({
+      description: 'Only events of this account, file or webhook, by its id.',
+    }),
+  });
 
 export const EventIdSchema = z
   .string()

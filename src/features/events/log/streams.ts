@@ -1,8 +1,8 @@
 import { AtlasError } from '../../../errors.ts';
 import { limitConcurrency } from '../../../utils/concurrency.ts';
+import type { Lifecycle } from '../../../utils/lifecycle.ts';
 import { SingleFlight } from '../../../utils/single-flight.ts';
 import { throttle } from '../../../utils/throttle.ts';
-import type { Lifecycle } from '../../system/health/service.ts';
 import { eventBlock } from './domain.ts';
 import type { EventRepository } from './repository.ts';
 import { type EndReason, EventStream, type StreamPage, type StreamTimes } from './stream.ts';

@@ -1,23 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** Every scope there is, with what it allows. */
-export const SCOPES = {
-  'ping:read': 'Call GET /v1/ping.',
-  'accounts:read': 'Read accounts.',
-  'accounts:write': 'Open accounts.',
-  'transfers:read': 'Read transfers.',
-  'transfers:write': 'Post transfers.',
-  'ledger:admin': 'Verify the ledger.',
-  'events:read': 'Read and follow events.',
-  'webhooks:read': 'Read webhooks and their deliveries.',
-  'webhooks:write': 'Make, change and delete webhooks, and replay deliveries.',
-  'files:read': 'Read files.',
-  'files:write': 'Upload and delete files.',
-} as const;
-export type Scope = keyof typeof SCOPES;
-export const ALL_SCOPES = Object.keys(SCOPES) as Scope[];
-
 /** An API key as it is stored: never its secret. */
 export interface ApiKey {
   readonly id: string;

@@ -1,6 +1,6 @@
 import type { Principal } from '../../../envelope/exchange.ts';
 import { AtlasError } from '../../../errors.ts';
-import { type ApiKey, isSecret, makeToken, parseToken, type Scope } from './domain.ts';
+import { type ApiKey, isSecret, makeToken, parseToken } from './domain.ts';
 import type { KeyRepository } from './repository.ts';
 
 // A revoked key is dead within 5 s: entries are asked for again after 2 s of use and never used after 4.
@@ -13,7 +13,7 @@ const LIST_LIMIT = 1000;
 export interface NewKey {
   readonly owner: string;
   readonly name: string;
-  readonly scopes: readonly Scope[];
+  readonly scopes: readonly string[];
   readonly expiresAt: Date | null;
 }
 

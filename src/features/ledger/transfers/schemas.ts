@@ -1,5 +1,4 @@
 import { z } from '@hono/zod-openapi';
-import { PROBLEM_KINDS } from '../../../http/problem-kinds.ts';
 import {
   AmountSchema,
   LedgerSchema,
@@ -8,7 +7,7 @@ import {
   textSchema,
   UuidSchema,
 } from '../../../http/schemas.ts';
-import { BATCH_ITEMS_MAX, type Transfer } from './domain.ts';
+import { BATCH_ITEMS_MAX, REFUSAL_DETAILS, type Transfer } from './domain.ts';
 
 const REFERENCE_LENGTH_MAX = 200;
 
@@ -63,7 +62,7 @@ export const TransferBatchResultSchema = z
         status: z.enum(statuses),
         id: UuidSchema,
         transfer: TransferSchema.optional(),
-        code: z.enum(Object.keys(PROBLEM_KINDS) as [string, ...string[]]).optional(),
+        code: z.enum(Object.keys(REFUSAL_DETAILS) as [string, ...string[]]).optional(),
         detail: z.string().optional(),
       }),
     ),

@@ -1,15 +1,10 @@
+import type { Lifecycle } from '../../../utils/lifecycle.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
 import { aggregate, type DependencyHealth, type HealthStatus, type Probe } from './domain.ts';
 
 const PROBE_TIMEOUT_MS = 2000;
 /** Slower than this, a dependency answers but something is wrong with it. */
 const SLOW_MS = 500;
-
-/** What the process knows about its own life. */
-export interface Lifecycle {
-  /** Set when the process was told to end: it finishes what it has and should get nothing new. */
-  draining: boolean;
-}
 
 /** The verbs of health. */
 export interface HealthService {

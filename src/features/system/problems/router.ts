@@ -1,34 +1,38 @@
 import { z } from '@hono/zod-openapi';
-import { AtlasError, type ErrorCode } from '../../../errors.ts';
-import { PROBLEM_KINDS } from '../../../http/problem-kinds.ts';
+import { AtlasError } from '../../../errors.ts';
+import type { ProblemKind, ProblemKinds } from '../../../http/problem-kind.ts';
 import type { RouteTable } from '../../../http/route.ts';
 
-/** `/problems/{code}`: what the `type` of a problem points to. For people, so it is a page. */
-export function mountProblems(routes: RouteTable): void {
+/** `/problems/{code}`: the page that the `type` of a problem links to. */
+export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
   routes.mount(
     {
       method: 'get',
       path: '/problems/{code}',
       operationId: 'explainProblem',
-      summary: 'The cause and the remedy of a problem',
+      summary: 'Explain a problem type',
       tag: 'Problems',
       tier: 'non-critical',
       scope: null,
       sheddable: false,
       params: z.object({ code: z.string().max(64).openapi({ example: 'insufficient_funds' }) }),
       refusals: [404],
-      responses: { 200: { description: 'A page', content: { 'text/html': { schema: z.string() } } } },
+      responses: {
+        200: {
+          description: 'An HTML page with cause and remedy',
+          content: { 'text/html': { schema: z.string() } },
+        },
+      },
     },
     ({ c, params }) => {
-      if (!Object.hasOwn(PROBLEM_KINDS, params.code))
-        throw new AtlasError('not_found', 'There is no problem of this name.');
-      return c.html(page(params.code as ErrorCode), 200);
+      const kind = Object.hasOwn(kinds, params.code) ? kinds[params.code] : undefined;
+      if (kind === undefined) throw new AtlasError('not_found', 'There is no problem with this code.');
+      return c.html(page(params.code, kind), 200);
     },
   );
 }
 
-function page(code: ErrorCode): string {
-  const { status, title, cause, remedy } = PROBLEM_KINDS[code];
+function page(code: string, { status, title, cause, remedy }: ProblemKind): string {
   const text = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
   return `<!doctype html>
 <html lang="en">

@@ -1,8 +1,8 @@
 import { OutgoingError, type OutgoingHttp } from '../../../adapters/http/outgoing-http.ts';
-import type { SendingStats } from '../../../instrumentation/webhook-metrics.ts';
 import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../../utils/buckets.ts';
 import { sleep } from '../../../utils/sleep.ts';
+import type { SendingStats } from './delivery-metrics.ts';
 import { type AttemptResult, decide, messageIdOf } from './domain.ts';
 import type { Claim, DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';

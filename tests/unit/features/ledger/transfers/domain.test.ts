@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { ledgerProblems } from '../../../../../src/features/ledger/problems.ts';
 import {
   deriveTransferId,
   fingerprintOf,
@@ -7,7 +8,6 @@ import {
   sortMembers,
   type TransferOrder,
 } from '../../../../../src/features/ledger/transfers/domain.ts';
-import { PROBLEM_KINDS } from '../../../../../src/http/problem-kinds.ts';
 import { UuidSchema } from '../../../../../src/http/schemas.ts';
 
 const ORDER: TransferOrder = {
@@ -97,6 +97,6 @@ describe('sorted members', () => {
 test('every refusal has a text and is a business refusal over HTTP', () => {
   for (const [code, detail] of Object.entries(REFUSAL_DETAILS)) {
     expect(detail).toEndWith('.');
-    expect([409, 422]).toContain(PROBLEM_KINDS[code as keyof typeof PROBLEM_KINDS].status);
+    expect([409, 422]).toContain(ledgerProblems[code as keyof typeof REFUSAL_DETAILS].status);
   }
 });

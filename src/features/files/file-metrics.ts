@@ -1,21 +1,8 @@
 import type { Registry } from 'prom-client';
-import { registerStats, type Sample } from './metrics.ts';
+import { registerStats, type Sample } from '../../instrumentation/metrics.ts';
+import type { FileStats } from './domain.ts';
 
-/** Counts of the files feature, as it keeps them. */
-interface FileStats {
-  readonly uploadsInFlight: number;
-  readonly downloadsInFlight: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly uploads: Readonly<Record<'complete' | 'failed', number>>;
-  readonly downloads: Readonly<Record<'complete' | 'cut', number>>;
-  readonly refusedTypes: number;
-  readonly corruptChunks: number;
-  readonly damagedObjects: number;
-  readonly reconciled: Readonly<Record<'expired' | 'deleted' | 'orphans' | 'aborted', number>>;
-}
-
-/** What this process does with files. `stats` is read when metrics are asked for. */
+/** Metrics of uploads, downloads, and the reconciler. `stats` is read at scrape time. */
 export function registerFileMetrics(registry: Registry, stats: FileStats): void {
   const prefix = 'atlas_files';
   const one = (read: () => number) => (): Sample[] => [{ labels: {}, value: read() }];
@@ -28,52 +15,52 @@ export function registerFileMetrics(registry: Registry, stats: FileStats): void 
 
   gauge(
     'uploads_in_flight',
-    'Uploads that go on now',
+    'Uploads in progress',
     one(() => stats.uploadsInFlight),
   );
   gauge(
     'downloads_in_flight',
-    'Downloads that go on now',
+    'Downloads in progress',
     one(() => stats.downloadsInFlight),
   );
   counter(
     'received_bytes_total',
-    'Bytes of files that came in',
+    'Bytes received in uploads',
     one(() => stats.bytesIn),
   );
   counter(
     'sent_bytes_total',
-    'Bytes of files that were delivered',
+    'Bytes sent in downloads',
     one(() => stats.bytesOut),
   );
   counter(
     'uploads_total',
-    'Uploads by how they ended',
+    'Uploads by outcome',
     by('outcome', () => stats.uploads),
   );
   counter(
     'downloads_total',
-    'Downloads by how they ended',
+    'Downloads by outcome',
     by('outcome', () => stats.downloads),
   );
   counter(
     'refused_types_total',
-    'Files refused for their type',
+    'Files refused because of their type',
     one(() => stats.refusedTypes),
   );
   counter(
     'corrupt_chunks_total',
-    'Chunks that were not delivered, because they are not what was stored',
+    'Chunks not delivered because their checksum did not match',
     one(() => stats.corruptChunks),
   );
   counter(
     'damaged_objects_total',
-    'Looks at a stored file that found its object missing or of another size',
+    'Checks of a stored file that found its object missing or of a different size',
     one(() => stats.damagedObjects),
   );
   counter(
     'reconciled_total',
-    'What the reconciler did: uploads given up, deletions finished, orphans deleted, parts removed',
+    'Actions of the reconciler: uploads expired, deletions finished, orphans deleted, parts removed',
     by('what', () => stats.reconciled),
   );
 }

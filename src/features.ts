@@ -1,0 +1,78 @@
+import { hostname } from 'node:os';
+import type { z } from 'zod';
+import { isMigrated } from './adapters/postgres/migrations.ts';
+import { pingPostgres } from './adapters/postgres/postgres.ts';
+import type { Deps } from './deps.ts';
+import type { EventKind } from './features/event-kind.ts';
+import { createEvents, events } from './features/events/feature.ts';
+import { asyncApiDocument } from './features/events/log/asyncapi.ts';
+import { loggedTypes } from './features/events/log/catalogue.ts';
+import { mergeTables, type SettingsOf } from './features/feature.ts';
+import { createFiles, files } from './features/files/feature.ts';
+import { createIdentity, identity } from './features/identity/feature.ts';
+import { createLedger, ledger } from './features/ledger/feature.ts';
+import { createSystem, system } from './features/system/feature.ts';
+import { createWebhooks, webhooks } from './features/webhooks/feature.ts';
+import type { ProblemKind } from './http/problem-kind.ts';
+import { httpProblems } from './http/problems.ts';
+import { VERSION } from './version.ts';
+
+/** Every feature, in the order of the docs. To add one, add it here and to {@link createFeatures}. */
+const FEATURES = [identity, ledger, events, webhooks, files, system] as const;
+
+export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
+export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
+export const ALL_SCOPES: readonly string[] = Object.keys(SCOPES);
+export const PROBLEM_KINDS = mergeTables<ProblemKind>(
+  httpProblems,
+  ...FEATURES.map(({ problems }) => problems),
+);
+export const EVENT_CATALOGUE = mergeTables<EventKind>(...FEATURES.map(({ eventTypes }) => eventTypes));
+export const FEATURE_SETTINGS = mergeTables<z.ZodRawShape[string]>(
+  ...FEATURES.map(({ settings }): z.ZodRawShape => settings),
+) as unknown as SettingsOf<typeof FEATURES>;
+
+export type Features = ReturnType<typeof createFeatures>;
+
+/** Builds every feature over opened dependencies, each from the ports it needs. */
+export function createFeatures(deps: Deps) {
+  const { config, sql, cache, lifecycle, logger, objects, outgoing, permits } = deps;
+  const types = loggedTypes(EVENT_CATALOGUE);
+
+  const identity = createIdentity({ sql });
+  const events = createEvents({
+    sql,
+    log: deps.events,
+    lifecycle,
+    logger,
+    isKeyUsable: identity.keys.isUsable,
+    httpTimeoutSeconds: config.HTTP_TIMEOUT,
+    types,
+    relayHolder: `${hostname()}:${process.pid}`,
+  });
+  const ledger = createLedger({
+    sql,
+    cache,
+    onPosted: events.wakeRelay,
+    workers: deps.workers,
+    inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
+  });
+  const webhooks = createWebhooks({ sql, consumer: deps.events.consumer, outgoing, logger, types });
+  const files = createFiles({ sql, objects, cache, logger, settings: config });
+  const system = createSystem({
+    about: { version: VERSION, environment: config.ENVIRONMENT },
+    lifecycle,
+    dependencies: deps.dependencies,
+    databaseMode: deps.databaseMode,
+    pingDatabase: (signal) => pingPostgres(sql, signal),
+    isMigrated: (signal) => isMigrated(sql, signal),
+    redis: deps.redis,
+    permits: () => permits.stats(),
+    problems: PROBLEM_KINDS,
+    servesMetrics: config.PROMETHEUS_ENABLED,
+    scrapeCluster: deps.scrapeCluster,
+    servesDocs: config.DOCS_ENABLED,
+    asyncApi: () => asyncApiDocument(VERSION, EVENT_CATALOGUE),
+  });
+  return { system, identity, ledger, events, webhooks, files };
+}

@@ -1,0 +1,84 @@
+import type { EventLog } from '../../adapters/event-log/event-log.ts';
+import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { RouteTable } from '../../http/route.ts';
+import type { Logger } from '../../instrumentation/logger.ts';
+import type { Lifecycle } from '../../utils/lifecycle.ts';
+import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { registerConsumerMetrics } from './consumer-metrics.ts';
+import { createEventRepository } from './log/repository.ts';
+import { mountEvents } from './log/router.ts';
+import { createEventService } from './log/service.ts';
+import { registerStreamMetrics } from './log/stream-metrics.ts';
+import { EventStreams } from './log/streams.ts';
+import { eventProblems } from './problems.ts';
+import { Relay } from './relay/relay.ts';
+import { registerRelayMetrics } from './relay/relay-metrics.ts';
+import { createRelayRepository } from './relay/repository.ts';
+import { createRelayService } from './relay/service.ts';
+
+// Per worker, and per owner on it. An open stream costs next to nothing, and what arrives for all is read once.
+const STREAMS_MAX = 1000;
+const STREAMS_OF_OWNER_MAX = 100;
+// Half of the listener's idle timeout if HTTP_TIMEOUT is small, so that no quiet stream is cut.
+const HEARTBEAT_MS_MAX = 15_000;
+const HEARTBEAT_MS_MIN = 5_000;
+// A command that asks how far the log is reports that it is unknown after this long.
+const ENDS_TIMEOUT_MS = 3000;
+
+/** The event log as callers read it, and the relay that fills it from the outbox. */
+export const events = {
+  tags: ['Events'],
+  scopes: { 'events:read': 'Read and follow events.' },
+  problems: eventProblems,
+  eventTypes: {},
+  settings: {},
+} as const satisfies FeatureDeclaration;
+
+/** What events need from outside. */
+export interface EventPorts {
+  readonly sql: Sql;
+  readonly log: EventLog;
+  readonly lifecycle: Lifecycle;
+  readonly logger: Logger;
+  readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
+  readonly httpTimeoutSeconds: number;
+  /** Types in the log. */
+  readonly types: readonly [string, ...string[]];
+  /** Who relays, for people: unique among all processes. */
+  readonly relayHolder: string;
+}
+
+export function createEvents(ports: EventPorts) {
+  const { sql, log, lifecycle, logger, isKeyUsable, httpTimeoutSeconds, types, relayHolder } = ports;
+  const relayRepository = createRelayRepository(sql);
+  const relay = new Relay({
+    repository: relayRepository,
+    publisher: log.publisher,
+    holder: relayHolder,
+    logger,
+  });
+  const repository = createEventRepository(sql);
+  const streams = new EventStreams({
+    repository,
+    isKeyUsable,
+    lifecycle,
+    onFailure: (err) => logger.warn({ err }, 'event streams cannot read from PostgreSQL; retrying'),
+    heartbeatMs: Math.min(HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN + httpTimeoutSeconds * 500),
+    streamsMax: STREAMS_MAX,
+    streamsOfOwnerMax: STREAMS_OF_OWNER_MAX,
+  });
+  const service = createEventService(repository, streams);
+  return {
+    streams,
+    relay: createRelayService(relayRepository, log.ends, ENDS_TIMEOUT_MS),
+    /** Has the relay look at the outbox now. */
+    wakeRelay: () => relay.wake(),
+    mount: (routes: RouteTable) => mountEvents(routes, service, types),
+    metrics(registry) {
+      registerRelayMetrics(registry, () => relay.stats());
+      registerConsumerMetrics(registry, () => log.consumer.stats());
+      registerStreamMetrics(registry, () => streams.stats());
+    },
+    loops: [relay.loop],
+  } satisfies Feature & Record<string, unknown>;
+}

@@ -1,0 +1,22 @@
+import type { ProblemKinds } from '../../http/problem-kind.ts';
+
+/** Problems of event lists and streams. */
+export const eventProblems = {
+  event_not_found: {
+    status: 404,
+    title: 'Event not found',
+    cause: 'You have no event with this ID or position.',
+    remedy: 'Start from an event listed by GET /v1/events, or without a cursor.',
+  },
+  too_many_streams: {
+    status: 429,
+    title: 'Too many event streams',
+    cause: 'This worker, or your key, has reached its limit of open streams.',
+    remedy:
+      'Close streams you do not need, or poll GET /v1/events. Retry after the number of seconds in Retry-After.',
+  },
+} as const satisfies ProblemKinds;
+
+declare module '../../errors.ts' {
+  interface ErrorCodes extends Record<keyof typeof eventProblems, true> {}
+}

@@ -1,0 +1,22 @@
+import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { createKeyRepository } from './keys/repository.ts';
+import { createKeyService } from './keys/service.ts';
+
+/** API keys: who may call Atlas. Their problems, `unauthenticated` and `forbidden`, are those of the pipeline. */
+export const identity = {
+  tags: [],
+  scopes: {},
+  problems: {},
+  eventTypes: {},
+  settings: {},
+} as const satisfies FeatureDeclaration;
+
+export function createIdentity({ sql }: { readonly sql: Sql }) {
+  const keys = createKeyService(createKeyRepository(sql));
+  return {
+    keys,
+    mount: () => {},
+    jobs: [{ name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed }],
+  } satisfies Feature & { keys: unknown };
+}

@@ -1,0 +1,75 @@
+import type { ProblemKinds } from '../../http/problem-kind.ts';
+
+/** Problems of accounts and transfers. */
+export const ledgerProblems = {
+  account_not_found: {
+    status: 404,
+    title: 'Account not found',
+    cause: 'No account has this ID.',
+    remedy: 'Check the ID. GET /v1/accounts lists the accounts.',
+  },
+  account_id_taken: {
+    status: 409,
+    title: 'Account ID already in use',
+    cause: 'An account with this ID and different content exists.',
+    remedy: 'Use another ID, or omit it to have one generated.',
+  },
+  transfer_not_found: {
+    status: 404,
+    title: 'Transfer not found',
+    cause: 'No transfer has this ID.',
+    remedy: 'Check the ID. GET /v1/accounts/{id}/transfers lists the transfers of an account.',
+  },
+  transfer_id_taken: {
+    status: 409,
+    title: 'Transfer ID already in use',
+    cause: 'A transfer with this ID and different content exists, and transfers are immutable.',
+    remedy: 'Use another ID, or omit it to have one generated.',
+  },
+  same_account: {
+    status: 422,
+    title: 'Debit and credit account are the same',
+    cause: 'A transfer moves money from one account to another.',
+    remedy: 'Use two different accounts.',
+  },
+  unknown_account: {
+    status: 422,
+    title: 'Unknown account',
+    cause: 'The debit or the credit account does not exist.',
+    remedy: 'Open the account first: POST /v1/accounts.',
+  },
+  different_ledgers: {
+    status: 422,
+    title: 'Accounts on different ledgers',
+    cause: 'A ledger holds one currency, and a transfer stays within one ledger.',
+    remedy: 'Transfer between accounts of the same ledger. A currency exchange takes two transfers.',
+  },
+  insufficient_funds: {
+    status: 422,
+    title: 'Insufficient funds',
+    cause: 'The balance of the debit account would fall below zero, which the account does not allow.',
+    remedy: 'Send a smaller amount, or credit the account first.',
+  },
+  balance_overflow: {
+    status: 422,
+    title: 'Balance overflow',
+    cause: 'The total debits or credits of an account would exceed 9007199254740991 (2^53−1).',
+    remedy: 'Use another account.',
+  },
+  batch_refused: {
+    status: 422,
+    title: 'Batch rejected',
+    cause: 'The batch is atomic and at least one of its transfers was rejected, so none was posted.',
+    remedy: 'Read `errors`, fix or remove those transfers, and send the batch with a new key.',
+  },
+  queue_full: {
+    status: 429,
+    title: 'Ledger queue full',
+    cause: 'The queue of transfers waiting to be posted is full. This is not a quota of your key.',
+    remedy: 'Wait for the number of seconds in Retry-After and retry with the same Idempotency-Key.',
+  },
+} as const satisfies ProblemKinds;
+
+declare module '../../errors.ts' {
+  interface ErrorCodes extends Record<keyof typeof ledgerProblems, true> {}
+}

@@ -1,0 +1,44 @@
+import type { Registry } from 'prom-client';
+import { registerStats } from '../../../instrumentation/metrics.ts';
+import type { GroupCommitStats } from './group-commit.ts';
+
+/** Metrics of the group commit. */
+export function registerLedgerMetrics(registry: Registry, read: () => GroupCommitStats): void {
+  const one = (pick: (stats: GroupCommitStats) => number) => () => [{ labels: {}, value: pick(read()) }];
+  const prefix = 'atlas_ledger';
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_batches_total`,
+    'Batches of transfers sent to PostgreSQL',
+    one((f) => f.batches),
+  );
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_items_total`,
+    'Transfers in those batches, including refused ones',
+    one((f) => f.items),
+  );
+  registerStats(
+    registry,
+    'gauge',
+    `${prefix}_waiting_items`,
+    'Transfers waiting for a batch',
+    one((f) => f.waitingItems),
+  );
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_batch_retries_total`,
+    'Batches retried after a transient failure',
+    one((f) => f.retries),
+  );
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_queue_refusals_total`,
+    'Requests refused because the queue was full',
+    one((f) => f.refused),
+  );
+}

@@ -1,0 +1,83 @@
+import type { Redis } from '../../adapters/redis/redis.ts';
+import { pingRedis } from '../../adapters/redis/redis.ts';
+import type { ProblemKinds } from '../../http/problem-kind.ts';
+import type { RouteTable } from '../../http/route.ts';
+import type { Dependency } from '../../resilience/dependency.ts';
+import type { PermitStats } from '../../shedding/permit-source.ts';
+import type { Lifecycle } from '../../utils/lifecycle.ts';
+import type { Feature, FeatureDeclaration, House } from '../feature.ts';
+import { mountDocumentation } from './documentation/router.ts';
+import type { Probe } from './health/domain.ts';
+import { type About, mountHealth } from './health/router.ts';
+import { createHealthService } from './health/service.ts';
+import { mountMetrics } from './metrics/router.ts';
+import { mountPing } from './ping/router.ts';
+import { mountProblems } from './problems/router.ts';
+
+/** What Atlas says about itself: health, metrics, and its documentation. */
+export const system = {
+  tags: ['Health', 'Documentation', 'Problems'],
+  scopes: { 'ping:read': 'Call GET /v1/ping.' },
+  problems: {},
+  eventTypes: {},
+  settings: {},
+} as const satisfies FeatureDeclaration;
+
+/** What the system feature needs from outside. */
+export interface SystemPorts {
+  readonly about: About;
+  readonly lifecycle: Lifecycle;
+  readonly dependencies: readonly Dependency[];
+  readonly databaseMode: Probe['mode'];
+  pingDatabase(signal?: AbortSignal): Promise<number>;
+  isMigrated(signal: AbortSignal): Promise<boolean>;
+  readonly redis: Redis | null;
+  permits(): PermitStats;
+  readonly problems: ProblemKinds;
+  readonly servesMetrics: boolean;
+  readonly scrapeCluster: (() => Promise<string>) | null;
+  readonly servesDocs: boolean;
+  readonly asyncApi: () => object;
+}
+
+export function createSystem(ports: SystemPorts) {
+  const { about, permits, problems, scrapeCluster, asyncApi } = ports;
+  const health = createHealthService(probesOf(ports), ports.lifecycle, ports.isMigrated);
+  return {
+    mount(routes: RouteTable, { registry, openApi }: House) {
+      mountHealth(routes, health, about, permits);
+      if (ports.servesMetrics) mountMetrics(routes, registry, scrapeCluster);
+      if (ports.servesDocs) mountDocumentation(routes, { openApi, asyncApi });
+      mountProblems(routes, problems);
+      mountPing(routes);
+    },
+  } satisfies Feature;
+}
+
+function probesOf({ dependencies, redis, ...ports }: SystemPorts): Probe[] {
+  const probes = dependencies.map((dependency) => probeOf(dependency, ports));
+  if (redis === null) return probes;
+  // Without Redis the workers keep to their shares of the cap, and every request is served.
+  return [...probes, { name: 'redis', mode: 'connected', required: false, ping: () => pingRedis(redis) }];
+}
+
+/** The health probe of a dependency that is called through a breaker. Only PostgreSQL is required. */
+function probeOf(
+  dependency: Dependency,
+  { databaseMode, pingDatabase }: Pick<SystemPorts, 'databaseMode' | 'pingDatabase'>,
+): Probe {
+  const isDatabase = dependency.name === 'postgresql';
+  const reach = async () => {
+    if (dependency.state === 'open') throw new Error('the circuit breaker is open');
+    return dependency.ping();
+  };
+  return {
+    name: dependency.name,
+    mode: isDatabase ? databaseMode : 'connected',
+    required: isDatabase,
+    breaker: () => dependency.state,
+    reach,
+    // While the breaker is closed, through the pool that requests use: a full pool matters too.
+    ping: (signal) => (isDatabase && dependency.state === 'closed' ? pingDatabase(signal) : reach()),
+  };
+}

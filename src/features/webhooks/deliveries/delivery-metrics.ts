@@ -1,0 +1,68 @@
+import type { Registry } from 'prom-client';
+import { type Aggregator, histogramSamples, registerStats } from '../../../instrumentation/metrics.ts';
+
+/** How the sending of webhooks goes, counted since the start of this process. */
+export interface SendingStats {
+  /** Attempts by how they ended: `delivered`, or why they failed. */
+  readonly attempts: ReadonlyMap<string, number>;
+  /** Deliveries that were given up after their last attempt. */
+  readonly givenUp: number;
+  /** Webhooks that were disabled. */
+  readonly disabled: number;
+  readonly inFlight: number;
+  readonly sumMs: number;
+  readonly buckets: Float64Array;
+  /** Due and not begun, and how late the oldest one is, as last looked; zeros in a worker that does not send. */
+  readonly dueCount: number;
+  readonly dueAgeSeconds: number;
+  /** Webhooks that are disabled now and that Atlas has disabled. */
+  readonly disabledWebhooks: number;
+}
+
+const PREFIX = 'atlas_webhook';
+
+/** Metrics of webhook deliveries. Every host sees the same backlog, so backlog gauges are not summed. */
+export function registerDeliveryMetrics(registry: Registry, read: () => SendingStats): void {
+  const single = (
+    type: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    value: (stats: SendingStats) => number,
+    aggregator: Aggregator = 'sum',
+  ) =>
+    registerStats(
+      registry,
+      type,
+      `${PREFIX}_${name}`,
+      help,
+      () => [{ labels: {}, value: value(read()) }],
+      aggregator,
+    );
+
+  registerStats(registry, 'counter', `${PREFIX}_attempts_total`, 'Delivery attempts, by outcome', () =>
+    Array.from(read().attempts, ([outcome, value]) => ({ labels: { outcome }, value })),
+  );
+  const duration = `${PREFIX}_attempt_duration_seconds`;
+  registerStats(
+    registry,
+    'histogram',
+    duration,
+    'Time until a target responded or the attempt timed out',
+    () => {
+      const { buckets, sumMs } = read();
+      return histogramSamples(duration, {}, buckets, sumMs);
+    },
+  );
+  single('counter', 'deliveries_given_up_total', 'Deliveries that failed permanently', (f) => f.givenUp);
+  single('counter', 'disabled_total', 'Webhooks disabled because of failures', (f) => f.disabled);
+  single('gauge', 'in_flight', 'Deliveries in progress', (f) => f.inFlight);
+  single('gauge', 'due', 'Deliveries due but not started', (f) => f.dueCount, 'max');
+  single('gauge', 'due_age_seconds', 'Age of the oldest due delivery', (f) => f.dueAgeSeconds, 'max');
+  single(
+    'gauge',
+    'disabled',
+    'Webhooks currently disabled because of failures',
+    (f) => f.disabledWebhooks,
+    'max',
+  );
+}

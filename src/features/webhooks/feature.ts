@@ -1,0 +1,64 @@
+import type { EventConsumer } from '../../adapters/event-log/event-log.ts';
+import type { OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
+import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { RouteTable } from '../../http/route.ts';
+import type { Logger } from '../../instrumentation/logger.ts';
+import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
+import { DeliverySender } from './deliveries/delivery-sender.ts';
+import { createDeliveryRepository } from './deliveries/repository.ts';
+import { mountDeliveries } from './deliveries/router.ts';
+import { createDeliveryService } from './deliveries/service.ts';
+import { webhookEventTypes } from './event-types.ts';
+import { webhookProblems } from './problems.ts';
+import { webhookSettings } from './settings.ts';
+import { createWebhookRepository } from './subscriptions/repository.ts';
+import { mountWebhooks } from './subscriptions/router.ts';
+import { createWebhookService } from './subscriptions/service.ts';
+
+/** Subscriptions to events, and their deliveries. */
+export const webhooks = {
+  tags: ['Webhooks'],
+  scopes: {
+    'webhooks:read': 'Read webhooks and their deliveries.',
+    'webhooks:write': 'Create, change, and delete webhooks, and replay deliveries.',
+  },
+  problems: webhookProblems,
+  eventTypes: webhookEventTypes,
+  settings: webhookSettings,
+} as const satisfies FeatureDeclaration;
+
+/** What webhooks need from outside. */
+export interface WebhookPorts {
+  readonly sql: Sql;
+  readonly consumer: EventConsumer;
+  readonly outgoing: OutgoingHttp;
+  readonly logger: Logger;
+  /** Event types that can be subscribed to. */
+  readonly types: readonly [string, ...string[]];
+}
+
+export function createWebhooks({ sql, consumer, outgoing, logger, types }: WebhookPorts) {
+  const subscriptions = createWebhookService(createWebhookRepository(sql), (url, signal) =>
+    outgoing.check(url, signal),
+  );
+  const repository = createDeliveryRepository(sql);
+  const sender = new DeliverySender(repository, outgoing, (err) =>
+    logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
+  );
+  const deliveries = createDeliveryService(repository, subscriptions);
+  return {
+    subscriptions,
+    deliveries,
+    mount(routes: RouteTable) {
+      mountWebhooks(routes, subscriptions, types);
+      mountDeliveries(routes, deliveries);
+    },
+    metrics: (registry) => registerDeliveryMetrics(registry, () => sender.stats()),
+    loops: [
+      { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', repository.fanOut, signal) },
+      sender,
+    ],
+    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: repository.forget }],
+  } satisfies Feature & Record<string, unknown>;
+}

@@ -1,0 +1,10 @@
+/** What an error code means over HTTP, and what its page under `/problems/` says. */
+export interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  readonly cause: string;
+  readonly remedy: string;
+}
+
+/** Problem kinds by error code. */
+export type ProblemKinds = Readonly<Record<string, ProblemKind>>;

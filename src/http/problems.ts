@@ -1,0 +1,146 @@
+import type { ProblemKinds } from './problem-kind.ts';
+
+/** Problems of HTTP itself and of the pipeline, which any route can return. Features declare their own. */
+export const httpProblems = {
+  invalid_request: {
+    status: 400,
+    title: 'Invalid request',
+    cause: 'A header, parameter, or member of the body is missing, unknown, or out of bounds.',
+    remedy:
+      'Read `errors`: each entry points to one mistake and says what is allowed. The schemas are in /openapi.json.',
+  },
+  malformed_json: {
+    status: 400,
+    title: 'Malformed JSON',
+    cause:
+      'The body is not valid JSON in UTF-8 without a byte order mark, or a string in it contains NUL or an unpaired surrogate.',
+    remedy: 'Send the output of a JSON serializer, encoded as UTF-8.',
+  },
+  body_missing: {
+    status: 400,
+    title: 'Missing request body',
+    cause: 'The route requires a JSON body and none was sent.',
+    remedy: 'Send a JSON object with Content-Type: application/json.',
+  },
+  body_too_large: {
+    status: 413,
+    title: 'Request body too large',
+    cause: 'The body is larger than the route allows.',
+    remedy: 'Send less per request, for example a smaller batch.',
+  },
+  body_too_deep: {
+    status: 400,
+    title: 'JSON nested too deeply',
+    cause: 'Objects and arrays in the body are nested deeper than the limit.',
+    remedy: 'Send flatter JSON. No schema of Atlas needs more than a few levels.',
+  },
+  body_stalled: {
+    status: 408,
+    title: 'Request body timed out',
+    cause: 'The body arrived so slowly for half a minute that Atlas stopped waiting for the rest.',
+    remedy: 'Retry over a connection that sustains at least 1 KB/s.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'Unsupported media type',
+    cause: 'The Content-Type header is missing or is not one the route accepts.',
+    remedy: 'Send Content-Type: application/json.',
+  },
+  invalid_host: {
+    status: 400,
+    title: 'Invalid Host header',
+    cause: 'The Host header is missing, repeated, or contains more than a name and a port.',
+    remedy: 'Send exactly one Host header with a name and, if needed, a port.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'Authentication required',
+    cause: 'The request has no API key, or its key is unknown, revoked, or expired.',
+    remedy: 'Send Authorization: Bearer atlas_live_… with a key created by `atlas key create`.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'Insufficient scope',
+    cause: 'The API key is valid but does not have the scope that the route requires.',
+    remedy: 'Use a key with the scope named in `detail`. `atlas key create --scopes` creates one.',
+  },
+  not_found: {
+    status: 404,
+    title: 'Route not found',
+    cause: 'No route matches this path.',
+    remedy: 'Check the path. All routes are listed in /openapi.json.',
+  },
+  method_not_allowed: {
+    status: 405,
+    title: 'Method not allowed',
+    cause: 'The path exists but does not support this method.',
+    remedy: 'Use one of the methods listed in the Allow header.',
+  },
+  idempotency_key_in_progress: {
+    status: 409,
+    title: 'Request with this Idempotency-Key in progress',
+    cause: 'A retry arrived before the first request with the same key had finished.',
+    remedy: 'Wait for the number of seconds in Retry-After, then send the same request with the same key.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'Idempotency-Key reused',
+    cause: 'The key was already used for a request with a different method, path, or body.',
+    remedy: 'Use a new key for each new request, and send retries unchanged.',
+  },
+  precondition_failed: {
+    status: 412,
+    title: 'Precondition failed',
+    cause: 'The If-Match header names a version that is no longer current.',
+    remedy: 'Read the resource again, reapply your change, and send its new ETag in If-Match.',
+  },
+  precondition_required: {
+    status: 428,
+    title: 'If-Match header required',
+    cause: 'An update without If-Match could overwrite a concurrent change.',
+    remedy: 'Send the ETag you read in If-Match.',
+  },
+  overloaded: {
+    status: 429,
+    title: 'Atlas is overloaded',
+    cause:
+      'Atlas, or a resource this route needs, has more work than it can finish in time; `detail` says which. This is not a quota of your key.',
+    remedy:
+      'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe. Mark requests that can wait with Priority: u=7.',
+  },
+  request_aborted: {
+    status: 499,
+    title: 'Client closed request',
+    cause: 'The connection was closed before the response was ready.',
+    remedy: 'Nothing was done. Retry with the same Idempotency-Key.',
+  },
+  dependency_unavailable: {
+    status: 503,
+    title: 'Dependency unavailable',
+    cause: 'PostgreSQL, or for files the object store, is not responding, or is starting or stopping.',
+    remedy:
+      'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe.',
+  },
+  deadline_exceeded: {
+    status: 504,
+    title: 'Deadline exceeded',
+    cause: 'The response was not ready within the time that the caller or the route allows.',
+    remedy: 'The request may still take effect. Retry with the same Idempotency-Key to learn the result.',
+  },
+  deadline_too_short: {
+    status: 504,
+    title: 'Deadline too short',
+    cause: 'The caller allows less time than half of the responses of this route currently take.',
+    remedy: 'Nothing was done. Allow more time, or retry later.',
+  },
+  internal: {
+    status: 500,
+    title: 'Internal error',
+    cause: 'An unexpected error occurred. It was logged under the request ID.',
+    remedy: 'Retry. If the error persists, report the request ID to the operator of this Atlas.',
+  },
+} as const satisfies ProblemKinds;
+
+declare module '../errors.ts' {
+  interface ErrorCodes extends Record<keyof typeof httpProblems, true> {}
+}

@@ -1,0 +1,94 @@
+import { isIPv6 } from 'node:net';
+import { z } from 'zod';
+
+/** What a setting's schema says beside its type. */
+export type SettingMeta = {
+  readonly section: string;
+  readonly description: string;
+  /** Never shown in full. */
+  readonly secret?: true;
+  /** The value has no effect yet: nothing reads it. */
+  readonly unused?: true;
+};
+
+/** A whole number within bounds. */
+export const integer = (min: number, max: number) =>
+  z.coerce
+    .number<string>({ error: 'is not a whole number' })
+    .int({ error: 'is not a whole number' })
+    .min(min, { error: 'is too small' })
+    .max(max, { error: 'is too large' })
+    .meta({ allowed: `a whole number from ${min} to ${max}` });
+/** A number within bounds. */
+export const decimal = (min: number, max: number) =>
+  z.coerce
+    .number<string>({ error: 'is not a number' })
+    .min(min, { error: 'is too small' })
+    .max(max, { error: 'is too large' })
+    .meta({ allowed: `a number from ${min} to ${max}` });
+/** One of a few words. */
+export const choice = <const T extends readonly string[]>(...choices: T) =>
+  z.enum(choices, { error: 'is not one of the choices' });
+/** True or false. */
+export const flag = () =>
+  z.stringbool({ error: 'is neither true nor false' }).meta({ allowed: 'true or false' });
+/** A URL of one of the schemes. */
+export const url = (...schemes: string[]) => {
+  const allowed = `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
+  const fits = (text: string) =>
+    schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text);
+  return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed });
+};
+const list = (allowed: string) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean),
+    )
+    .meta({ allowed });
+/** A short name that can be part of a key or topic. */
+export const name = () => {
+  const allowed = '1 to 64 letters, digits or any of . _ -';
+  return z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, { error: 'is too long or contains other characters' })
+    .meta({ allowed });
+};
+/** The section and description of a setting, for everything that is generated from the schema. */
+export const meta = (
+  section: string,
+  description: string,
+  extra: Pick<SettingMeta, 'secret' | 'unused'> = {},
+) => ({
+  section,
+  description,
+  ...extra,
+});
+
+/** A comma-separated list of web origins. */
+export const origins = () => {
+  const allowed = 'origins such as https://app.example.com, comma-separated, without a path';
+  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+  return list(allowed)
+    .refine((items) => items.every(isOrigin), { error: 'contains an item that is not an origin' })
+    .meta({ allowed });
+};
+/** A comma-separated list of host:port pairs. */
+export const brokers = () => {
+  const allowed = 'host:port pairs, comma-separated';
+  const isBroker = (text: string) => /^[^\s/@]+:\d{1,5}$/.test(text) && URL.canParse(`kafka://${text}`);
+  return list(allowed)
+    .refine((items) => items.every(isBroker), { error: 'contains an item that is not host:port' })
+    .meta({ allowed });
+};
+/** A comma-separated list of host names or addresses. */
+export const hosts = () => {
+  const allowed = 'host names or addresses, comma-separated, without scheme and port';
+  const isHost = (text: string) => /^[\w.-]+$/.test(text) || isIPv6(text.replace(/^\[(.*)\]$/, '$1'));
+  return list(allowed)
+    .refine((items) => items.every(isHost), { error: 'contains an item that is not a bare host' })
+    .meta({ allowed });
+};

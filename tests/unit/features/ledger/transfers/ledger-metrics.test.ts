@@ -1,0 +1,16 @@
+import { expect, test } from 'bun:test';
+import { Registry } from 'prom-client';
+import { registerLedgerMetrics } from '../../../../../src/features/ledger/transfers/ledger-metrics.ts';
+
+test('the metrics of the ledger count batches, and transfers that wait', async () => {
+  const registry = new Registry();
+  registerLedgerMetrics(registry, () => ({ batches: 2, items: 30, waitingItems: 4, retries: 1, refused: 6 }));
+  const lines = (await registry.metrics()).split('\n');
+  expect(lines.filter((line) => line.startsWith('atlas_ledger'))).toEqual([
+    'atlas_ledger_batches_total 2',
+    'atlas_ledger_items_total 30',
+    'atlas_ledger_waiting_items 4',
+    'atlas_ledger_batch_retries_total 1',
+    'atlas_ledger_queue_refusals_total 6',
+  ]);
+});
