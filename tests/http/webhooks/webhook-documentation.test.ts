@@ -43,9 +43,9 @@ test('the sample of the documentation takes what Atlas sends, during a rotation 
   expect(() => verifyWebhook(secret, old, received!.body)).toThrow('too old');
 });
 
-test('the documented waits are those that are kept', () => {
+test('the documented delays are those of the code', () => {
   const units: Record<string, number> = { s: 1000, min: 60_000, h: 3_600_000 };
-  const [, row] = /after the one before \| at once \|([^\n]+)\|/.exec(document)!;
+  const [, row] = /delay after the previous attempt \| none \|([^\n]+)\|/.exec(document)!;
   const waits = row!.split('|').map((cell) => {
     const [count, unit] = cell.trim().split(' ') as [string, string];
     return Number(count) * units[unit]!;
