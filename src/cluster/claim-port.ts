@@ -4,10 +4,10 @@ const WAIT_MAX_MS = 3000;
 const WAIT_MS = 50;
 
 /**
- * Finds out that nobody else listens on the port, by listening on it alone for a moment, and answers which one it is:
- * for 0 a free one. Workers share the port, so without this a second Atlas would quietly take half of the requests of
- * the first. The workers of a supervisor that was killed may still be closing, so it waits up to 3 s. Throws an Error
- * that says what to do; an Atlas of the same data folder is called by its name.
+ * Checks that the port is free by listening on it exclusively for a moment, and returns it; port 0 picks a free one.
+ * Workers share the port, so without this check a second Atlas would silently take half of the requests of the first.
+ * Waits up to 3 s, because the workers of a killed supervisor may still be closing. Throws an Error with a remedy; it
+ * identifies an Atlas of the same data folder.
  */
 export async function claimPort(
   hostname: string,
@@ -19,9 +19,9 @@ export async function claimPort(
   for (;;) {
     try {
       const probe = Bun.serve({ hostname, port, fetch: () => new Response(null, { status: 503 }) });
-      const found = probe.port!;
+      const freePort = probe.port!;
       await probe.stop(true);
-      return found;
+      return freePort;
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === 'EADDRINUSE' && performance.now() < untilMs) {
@@ -40,22 +40,22 @@ async function explain(
   dataDir: string,
 ): Promise<Error> {
   const { code, message } = error;
-  const where = `Atlas cannot listen on ${hostname}:${port}.`;
+  const problem = `Atlas cannot listen on ${hostname}:${port}.`;
   if (code === 'EADDRNOTAVAIL') {
     return new Error(
-      `${where}\n  why:  ${hostname} is not an address of this host\n  do:   set API_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them`,
+      `${problem}\n  why:  ${hostname} is not an address of this host\n  do:   set API_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them`,
       { cause: error },
     );
   }
   const running = code === 'EADDRINUSE' ? await findStatus(dataDir, port).catch(() => null) : null;
   if (running) {
     return new Error(
-      `Atlas already runs on port ${port} (supervisor pid ${running.pid}).\n  why:  it answers for this port and the data folder ${dataDir}\n  do:   look at it with npm run status, or set API_PORT to another port to start one more`,
+      `Atlas is already running on port ${port} (supervisor pid ${running.pid}).\n  why:  it serves this port from the data folder ${dataDir}\n  do:   check it with npm run status, or set API_PORT to another port to start a second one`,
       { cause: error },
     );
   }
   return new Error(
-    `${where}\n  why:  ${message}\n  do:   stop what uses the port, or set API_PORT to another one`,
+    `${problem}\n  why:  ${message}\n  do:   stop the process that uses the port, or set API_PORT to another port`,
     { cause: error },
   );
 }

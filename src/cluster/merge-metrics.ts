@@ -1,17 +1,17 @@
-/** One sample of a metric, as prom-client tells it. */
+/** One sample of a metric, as prom-client returns it. */
 export interface MetricSample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** Where it is not that of the metric, as in `…_bucket` of a histogram. */
+  /** Set where it differs from the metric's name, as in `…_bucket` of a histogram. */
   readonly metricName?: string;
 }
 
-/** One metric of one process, as `registry.getMetricsAsJSON()` tells it. */
+/** One metric of one process, as `registry.getMetricsAsJSON()` returns it. */
 export interface MetricSnapshot {
   readonly name: string;
   readonly help: string;
   readonly type: string;
-  /** How samples of several processes become one: sum, average, min, max, first or omit. */
+  /** How samples of several processes are merged: sum, average, min, max, first or omit. */
   readonly aggregator: string;
   readonly values: readonly MetricSample[];
 }
@@ -24,21 +24,21 @@ const AGGREGATORS: Readonly<Record<string, (values: readonly number[]) => number
   first: (values) => values[0]!,
 };
 
-/** Whether a metric only ever grows, so that what a process counted stays true after its end. */
+/** Whether a metric only ever grows, so that its counts stay valid after the process has exited. */
 export function isCumulative({ type }: MetricSnapshot): boolean {
   return type === 'counter' || type === 'histogram';
 }
 
 /**
- * Makes one set of metrics of several, by the aggregator that each names. Values are added in the order given, so the
- * same parts in the same order give the same floating-point sum. Metrics of aggregator `omit` are left out.
+ * Merges several sets of metrics into one, each metric by its aggregator. Values are added in the order given, so the
+ * same parts in the same order give the same floating-point sum. Metrics with aggregator `omit` are dropped.
  */
 export function mergeMetrics(parts: readonly (readonly MetricSnapshot[])[]): MetricSnapshot[] {
   const byName = new Map<string, MetricSnapshot[]>();
   for (const part of parts) {
     for (const metric of part) {
-      const found = byName.get(metric.name);
-      if (found) found.push(metric);
+      const sameName = byName.get(metric.name);
+      if (sameName) sameName.push(metric);
       else byName.set(metric.name, [metric]);
     }
   }

@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const SETTING = '/proc/sys/net/ipv4/tcp_migrate_req';
 
 /**
- * Whether the kernel hands connections that wait on a listener which closes to another one of the same port
- * (`net.ipv4.tcp_migrate_req`, Linux 5.14 and newer). Where it does not, the replacement of a worker resets them. Null
- * where there is no such setting.
+ * Whether the kernel moves pending connections of a closing listener to another listener on the same port
+ * (`net.ipv4.tcp_migrate_req`, Linux 5.14 and newer). If not, replacing a worker resets them. Null if the kernel has
+ * no such setting.
  */
 export function migratesRequests(): boolean | null {
   try {
@@ -15,13 +15,13 @@ export function migratesRequests(): boolean | null {
   }
 }
 
-/** Turns that on where it is permitted, for listeners opened afterwards, and answers {@link migratesRequests}. */
+/** Enables this for listeners opened later, if permitted. Returns {@link migratesRequests}. */
 export function migrateRequests(): boolean | null {
   if (migratesRequests() === false) {
     try {
       writeFileSync(SETTING, '1');
     } catch {
-      // Not root, or a container whose settings are read-only: `doctor` tells what that means.
+      // Not root, or a container with read-only settings: `doctor` explains the consequences.
     }
   }
   return migratesRequests();

@@ -1,94 +1,94 @@
-/** A share that a worker must be told. Infinity: nothing but its lease bounds it. */
+/** A new share, to be sent to a worker. Infinity: only its lease limits it. */
 export interface ShareChange {
   readonly slot: number;
   readonly incarnation: number;
   readonly permits: number;
 }
 
-/** What a worker says of its share in a heartbeat. */
+/** What a worker reports about its share in a heartbeat. */
 export interface ShareReport {
-  /** How many of the shares that it was told it has applied. */
+  /** How many of the shares sent to it are applied. */
   readonly applied: number;
   readonly inFlight: number;
-  /** Whether it still takes new requests. */
+  /** Whether it still accepts requests. */
   readonly accepting: boolean;
 }
 
 interface Holder {
   readonly incarnation: number;
-  /** The share it has applied, as far as is known, and after it those that it was told since. */
+  /** The last share it has confirmed, followed by those sent since. */
   shares: number[];
-  /** How many of the shares that it was told it has applied. */
+  /** How many of the shares sent to it are applied. */
   applied: number;
   inFlight: number;
   accepting: boolean;
 }
 
 /**
- * Splits the permits of the host over its slots, so that the sum never exceeds the cap, not while a worker is replaced
- * either. The old worker of a slot first gives up half; the new one gets what the old one has shown to have given up,
- * and the rest as what the old one has in flight ends. A worker holds the most of what it has applied, what it was
- * told since, and what it has in flight: whatever is under way may be what it admits by at this moment.
+ * Splits the permits of the host among its slots so that the sum never exceeds the cap, not even while a worker is
+ * replaced. The old worker of a slot first releases half; its successor gets what the old one has confirmed, and the
+ * rest as requests of the old one finish. A worker counts with the maximum of the share it has confirmed, the shares
+ * sent since and its requests in flight, since any of them may be the limit it applies right now.
  */
 export class Shares {
   readonly #cap: number;
   readonly #bounded: boolean;
   readonly #slots: Holder[][];
 
-  /** `bounded` is false where leases of Redis rule: then a share binds only while two workers have one slot. */
+  /** `bounded` is false if Redis leases limit workers: a share then applies only while two workers have one slot. */
   constructor(cap: number, slots: number, bounded: boolean) {
     this.#cap = cap;
     this.#bounded = bounded;
     this.#slots = Array.from({ length: slots }, () => []);
   }
 
-  /** The permits of one slot. What does not divide goes to the first ones. */
+  /** Returns the permits of a slot. The remainder of the division goes to the first slots. */
   ofSlot(slot: number): number {
     const slots = this.#slots.length;
     return Math.floor(this.#cap / slots) + (slot < this.#cap % slots ? 1 : 0);
   }
 
-  /** A worker has come, which holds nothing before it is told. */
+  /** Adds a worker. It has no permits until a share is sent to it. */
   join(slot: number, incarnation: number): ShareChange[] {
     this.#slots[slot]!.push({ incarnation, shares: [0], applied: 0, inFlight: 0, accepting: true });
-    return this.#settle(slot);
+    return this.#rebalance(slot);
   }
 
-  /** A worker said what it has applied and what it has in flight. */
+  /** Records the report of a worker. */
   report(slot: number, incarnation: number, { applied, inFlight, accepting }: ShareReport): ShareChange[] {
-    const holder = this.#slots[slot]!.find((known) => known.incarnation === incarnation);
+    const holder = this.#slots[slot]!.find((other) => other.incarnation === incarnation);
     if (!holder) return [];
     holder.shares.splice(0, applied - holder.applied);
     holder.applied = applied;
     holder.inFlight = inFlight;
     holder.accepting = accepting;
-    return this.#settle(slot);
+    return this.#rebalance(slot);
   }
 
-  /** A worker is gone, and nothing of it is in flight. */
+  /** Removes a worker that has exited. */
   leave(slot: number, incarnation: number): ShareChange[] {
-    this.#slots[slot] = this.#slots[slot]!.filter((known) => known.incarnation !== incarnation);
-    return this.#settle(slot);
+    this.#slots[slot] = this.#slots[slot]!.filter((other) => other.incarnation !== incarnation);
+    return this.#rebalance(slot);
   }
 
-  #settle(slot: number): ShareChange[] {
-    const whole = this.ofSlot(slot);
+  #rebalance(slot: number): ShareChange[] {
+    const total = this.ofSlot(slot);
     const holders = this.#slots[slot]!;
     const changes: ShareChange[] = [];
-    const tell = (holder: Holder, permits: number) => {
+    const assign = (holder: Holder, permits: number) => {
       if (holder.shares.at(-1) === permits) return;
       holder.shares.push(permits);
       changes.push({ slot, incarnation: holder.incarnation, permits });
     };
-    let free = whole;
+    let free = total;
     for (const [index, holder] of holders.entries()) {
-      const newest = index === holders.length - 1;
-      if (newest) {
-        tell(holder, holders.length === 1 && !this.#bounded ? Infinity : Math.max(0, free));
+      const isNewest = index === holders.length - 1;
+      if (isNewest) {
+        assign(holder, holders.length === 1 && !this.#bounded ? Infinity : Math.max(0, free));
       } else {
-        const half = Math.floor(whole / 2 ** (index + 1));
-        tell(holder, holder.accepting ? Math.max(0, Math.min(half, free)) : 0);
-        free -= Math.min(whole, Math.max(holder.inFlight, ...holder.shares));
+        const half = Math.floor(total / 2 ** (index + 1));
+        assign(holder, holder.accepting ? Math.max(0, Math.min(half, free)) : 0);
+        free -= Math.min(total, Math.max(holder.inFlight, ...holder.shares));
       }
     }
     return changes;

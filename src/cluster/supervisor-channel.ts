@@ -4,7 +4,7 @@ import { type FromSupervisor, type FromWorker, WORKER_ENVIRONMENT } from './mess
 const SCRAPE_MAX_MS = 2000;
 const SCRAPES_MAX = 64;
 
-/** What a worker's supervisor has said it is. */
+/** The identity that a supervisor assigns to a worker. */
 export interface WorkerIdentity {
   readonly workerId: string;
   readonly slot: number;
@@ -13,12 +13,12 @@ export interface WorkerIdentity {
   readonly databaseMode: 'embedded' | 'connected';
 }
 
-/** Reads who this worker is. Throws an Error where no supervisor has started the process. */
+/** Reads the identity of this worker. Throws an Error if no supervisor has started the process. */
 export function readIdentity(environment: Readonly<Record<string, string | undefined>>): WorkerIdentity {
   const { id, slot, incarnation, workers, databaseMode } = WORKER_ENVIRONMENT;
   if (!process.send || !environment[id]) {
     throw new Error(
-      'A worker does not run alone.\n  why:  its supervisor gives it its share, its place and its end\n  do:   run atlas serve; API_WORKERS says how many workers it starts',
+      'A worker cannot run without its supervisor.\n  why:  the supervisor assigns its slot and its permits, and stops it\n  do:   run atlas serve; API_WORKERS sets how many workers it starts',
     );
   }
   return {
@@ -32,9 +32,9 @@ export function readIdentity(environment: Readonly<Record<string, string | undef
 
 /** The worker's end of the control channel. */
 export class SupervisorChannel {
-  /** Told of everything but the answers to scrapes. */
+  /** Called with every message except the replies to scrapes. */
   onMessage: (message: FromSupervisor) => void = () => {};
-  /** Told once when the supervisor is gone. */
+  /** Called once when the supervisor is gone. */
   onLost: () => void = () => {};
   readonly #scrapes = new Map<number, (text: string) => void>();
   #scrapesSent = 0;
@@ -52,12 +52,12 @@ export class SupervisorChannel {
     return process.connected;
   }
 
-  /** Whether the supervisor has not yet read what was sent: then nothing that can wait should be sent. */
+  /** Whether the supervisor has messages left to read; then send nothing that can wait. */
   get isBehind(): boolean {
     return this.#unsent > 0;
   }
 
-  /** Sends a message, and resolves when it is on its way or cannot be sent any more. */
+  /** Sends a message. Resolves when it is handed to the system, or cannot be sent. */
   send(message: FromWorker): Promise<void> {
     if (!process.connected) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -74,13 +74,13 @@ export class SupervisorChannel {
     return promise;
   }
 
-  /** The metrics of the whole cluster. Throws an AtlasError where the supervisor does not answer in time. */
+  /** Returns the metrics of the whole cluster. Throws an AtlasError if the supervisor does not reply in time. */
   async scrape(): Promise<string> {
-    if (this.#scrapes.size >= SCRAPES_MAX || !process.connected) throw unanswered();
+    if (this.#scrapes.size >= SCRAPES_MAX || !process.connected) throw unavailable();
     const id = ++this.#scrapesSent;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#scrapes.set(id, resolve);
-    const timer = setTimeout(() => reject(unanswered()), SCRAPE_MAX_MS);
+    const timer = setTimeout(() => reject(unavailable()), SCRAPE_MAX_MS);
     void this.send({ kind: 'scrape', id });
     try {
       return await promise;
@@ -91,9 +91,9 @@ export class SupervisorChannel {
   }
 }
 
-/** This worker's own stats instead would look like counters that have fallen. */
-function unanswered(): AtlasError {
-  return new AtlasError('dependency_unavailable', 'The supervisor of this worker does not answer.', {
+/** An error, because falling back to this worker's own stats would look like counters that decreased. */
+function unavailable(): AtlasError {
+  return new AtlasError('dependency_unavailable', "This worker's supervisor is not responding.", {
     retryAfterSeconds: 1,
   });
 }

@@ -4,18 +4,17 @@ import { killOrphans } from './worker-record.ts';
 
 const WAIT_MAX_MS = 3000;
 const WAIT_MS = 50;
-const DRAWS_MAX = 10;
+const ATTEMPTS_MAX = 10;
 
-/** A port that no other Atlas of this host can take until it is released or this process ends. */
+/** A port that no other Atlas on this host can take until it is released or this process exits. */
 export interface TakenPort {
   readonly port: number;
   release(): void;
 }
 
 /**
- * Takes a port for as long as this process runs: locks it against other supervisors, checks that nobody listens on it,
- * and kills workers of a dead supervisor that do not let go of it. For port 0 it draws a free one. Throws an Error that
- * says what to do.
+ * Takes a port for the lifetime of this process: locks it against other supervisors, checks that it is free, and kills
+ * workers of a dead supervisor that still hold it. Port 0 picks a free one. Throws an Error with a remedy.
  */
 export async function takePort(
   hostname: string,
@@ -23,7 +22,7 @@ export async function takePort(
   dataDir: string,
   waitMaxMs = WAIT_MAX_MS,
 ): Promise<TakenPort> {
-  if (port === 0) return drawPort(hostname, dataDir);
+  if (port === 0) return pickPort(hostname, dataDir);
   const taken = await waitForLock(hostname, port, dataDir, waitMaxMs);
   try {
     await claimPort(hostname, port, dataDir, waitMaxMs).catch((error: unknown) => {
@@ -37,16 +36,16 @@ export async function takePort(
   }
 }
 
-async function drawPort(hostname: string, dataDir: string): Promise<TakenPort> {
-  for (let draws = 1; ; draws++) {
+async function pickPort(hostname: string, dataDir: string): Promise<TakenPort> {
+  for (let attempts = 1; ; attempts++) {
     const port = await claimPort(hostname, 0, dataDir);
     const taken = lockPort(hostname, port);
     if (taken) return taken;
-    if (draws === DRAWS_MAX) throw alreadyRuns(port, null);
+    if (attempts === ATTEMPTS_MAX) throw alreadyRunning(port, null);
   }
 }
 
-/** A supervisor that is about to end has a moment for it. */
+/** Waits a moment, for a supervisor that is about to exit. */
 async function waitForLock(
   hostname: string,
   port: number,
@@ -59,16 +58,16 @@ async function waitForLock(
     if (taken) return taken;
     if (performance.now() >= untilMs) {
       const running = await findStatus(dataDir, port).catch(() => null);
-      throw alreadyRuns(port, running?.pid ?? null);
+      throw alreadyRunning(port, running?.pid ?? null);
     }
     await Bun.sleep(WAIT_MS);
   }
 }
 
 /**
- * Locks a port against other supervisors; null where one has it. Workers share their port, so two starts at the same
- * time would see it free both. The lock is a socket with an abstract name: the kernel removes it with the process, and
- * a network namespace has its own, as it has its own ports. Elsewhere workers do not share a port, and need no lock.
+ * Locks a port against other supervisors; returns null if another one has it. Workers share their port, so two
+ * supervisors that start together would both find it free. The lock is an abstract socket: the kernel removes it with
+ * the process and scopes it to a network namespace, like ports. On other systems workers share no port: no lock.
  */
 function lockPort(hostname: string, port: number): TakenPort | null {
   if (process.platform !== 'linux') return { port, release: () => {} };
@@ -89,9 +88,9 @@ function isInUse(error: unknown): boolean {
   return (error as { code?: string } | undefined)?.code === 'EADDRINUSE';
 }
 
-function alreadyRuns(port: number, supervisor: number | null): Error {
-  const which = supervisor === null ? '' : ` (supervisor pid ${supervisor})`;
+function alreadyRunning(port: number, supervisor: number | null): Error {
+  const pidText = supervisor === null ? '' : ` (supervisor pid ${supervisor})`;
   return new Error(
-    `Atlas already runs on port ${port}${which}.\n  why:  its supervisor has locked the port on this host\n  do:   look at it with npm run status, or set API_PORT to another port to start one more`,
+    `Atlas is already running on port ${port}${pidText}.\n  why:  its supervisor has locked the port on this host\n  do:   check it with npm run status, or set API_PORT to another port to start a second one`,
   );
 }

@@ -2,22 +2,22 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { WORKER_ENVIRONMENT } from './messages.ts';
 
-/** The processes of one supervisor, as they are written down for whoever starts after it. */
+/** The processes of one supervisor, as recorded for the next start. */
 export interface WorkerProcesses {
   readonly supervisor: number;
-  /** What is in front of the id of every worker of this supervisor. */
+  /** Prefix of every worker id of this supervisor. */
   readonly idPrefix: string;
   readonly workers: readonly number[];
 }
 
-/** The file that names the processes of the supervisor of a port, beside its status socket. */
+/** Returns the path of the record for a port, next to the status socket. */
 export function workerRecordPath(dataDir: string, port: number): string {
   return resolve(dataDir, `serve-${port}.workers`);
 }
 
 /**
- * Writes down the processes; without any there is no file. Only the user that runs Atlas may read it. Throws what the
- * file system throws.
+ * Writes the record, or removes it if there are no workers. Only the user that runs Atlas may read it. Throws errors of
+ * the file system.
  */
 export function writeWorkerRecord(dataDir: string, port: number, processes: WorkerProcesses): void {
   const path = workerRecordPath(dataDir, port);
@@ -30,9 +30,9 @@ export function writeWorkerRecord(dataDir: string, port: number, processes: Work
 }
 
 /**
- * Kills the workers that a dead supervisor of the port has left behind, and answers how many. A worker ends by itself
- * when its supervisor does, but not one that is stopped or hangs. Whether a process is still the one that was written
- * down is asked of the kernel, so only Linux has this.
+ * Kills the workers that a dead supervisor of the port left behind, and returns how many. Workers exit when their
+ * supervisor does, unless they are stopped or hang. Linux only: `/proc` shows whether a process is still the recorded
+ * one.
  */
 export function killOrphans(dataDir: string, port: number): number {
   const record = readWorkerRecord(workerRecordPath(dataDir, port));
@@ -45,7 +45,7 @@ function readWorkerRecord(path: string): WorkerProcesses | null {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as WorkerProcesses;
   } catch {
-    // There is none, or its supervisor was killed while it wrote.
+    // Missing, or the supervisor was killed while writing it.
     return null;
   }
 }
@@ -54,7 +54,7 @@ function isOrphan(pid: number, { supervisor, idPrefix }: WorkerProcesses): boole
   try {
     const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
     const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    // The kernel gives the children of the dead to another parent.
+    // The kernel assigns orphans to another parent.
     return (
       environment.some((entry) => entry.startsWith(`${WORKER_ENVIRONMENT.id}=${idPrefix}-`)) &&
       Number(parent) !== supervisor
@@ -68,6 +68,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has just ended.
+    // It has just exited.
   }
 }

@@ -31,7 +31,7 @@ async function start(more: Record<string, string> = {}): Promise<AtlasProcess> {
   return atlas;
 }
 
-/** Whether a process runs: one that has ended may be left as a zombie where nobody waits for orphans. */
+/** Whether a process runs, as opposed to a zombie that no parent has reaped. */
 function isRunning(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -44,12 +44,12 @@ const pidsOf = async (atlas: AtlasProcess) =>
   (await atlas.status()).slots.flatMap(({ state, worker }) => (state === 'ready' ? worker!.pid : []));
 
 test(
-  'of two starts on one port at the same time one serves, and the other says that Atlas already runs',
+  'of two simultaneous starts on one port one serves, and the other reports that Atlas is already running',
   async () => {
     const ends = await Promise.allSettled([start(), start()]);
     expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     const refused = ends.find((end) => end.status === 'rejected');
-    expect(String(refused!.reason)).toContain(`Atlas already runs on port ${settings.API_PORT}`);
+    expect(String(refused!.reason)).toContain(`Atlas is already running on port ${settings.API_PORT}`);
     expect(await pidsOf(started[0]!)).toHaveLength(2);
   },
   TIMEOUT_MS,
@@ -61,7 +61,7 @@ test(
     const first = await start();
     const [stopped] = await pidsOf(first);
     process.kill(stopped!, 'SIGSTOP');
-    // It does not end for the test before its output is closed, which the stopped worker still has.
+    // The test cannot wait for its exit: the stopped worker still holds its output open.
     process.kill(first.pid, 'SIGKILL');
     try {
       const second = await start();
@@ -76,7 +76,7 @@ test(
 );
 
 test(
-  'a worker that is started later serves with the settings of the start, whatever .env says by then',
+  'a restarted worker keeps the settings of the first start, even if .env has changed',
   async () => {
     const atlas = await start({
       API_WORKERS: '1',
@@ -99,11 +99,11 @@ test(
 );
 
 test(
-  'workers that cannot listen any more end and say why, and the server ends as one that was serving',
+  'workers that cannot listen exit with the reason, and the server exits with the status of one that was serving',
   async () => {
     const atlas = await start();
     const pids = await pidsOf(atlas);
-    // The port is free for as long as the next workers take to start.
+    // The port is free until the next workers have started.
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     let thief: Bun.Server<undefined> | undefined;
     await until(() => {
@@ -114,7 +114,7 @@ test(
           fetch: () => new Response(),
         });
       } catch {
-        // A killed worker has it still.
+        // A killed worker still has it.
       }
       return thief !== undefined;
     });

@@ -36,7 +36,7 @@ const workerPids = async () => (await atlas.status()).slots.map(({ worker }) => 
 const incarnationsOf = async () => (await atlas.status()).slots.map(({ worker }) => worker?.incarnation);
 
 test(
-  'three SIGHUP in a row under load make two rounds of new workers, and no request on an open connection fails',
+  'three SIGHUPs in a row under load replace the workers twice, and no request on an open connection fails',
   async () => {
     await serve();
     const before = await workerPids();
@@ -49,7 +49,7 @@ test(
     await until(() => loads.every((load) => load.answered() > 100));
     atlas.signal('SIGHUP');
     await until(async () => (await atlas.status()).slots.length > WORKERS);
-    // The kernel itself makes one of two signals that nobody has read yet.
+    // The kernel merges signals that are still pending.
     for (let i = 0; i < 2; i++) {
       atlas.signal('SIGHUP');
       await atlas.status();
@@ -59,24 +59,26 @@ test(
       return slots.length === WORKERS && slots.every(({ worker }) => worker?.incarnation === 3);
     });
     const reports = await Promise.all(loads.map((load) => load.stop()));
-    console.log(`requests answered during the replacements: ${reports.map(({ answered }) => answered)}`);
+    console.log(`responses during the replacements: ${reports.map(({ answered }) => answered)}`);
     const [fresh, ...kept] = reports.map(({ failed }) => failed);
     expect(kept.flat()).toEqual([]);
-    // Only the kernel can save a connection that is opened at the moment at which its listener closes. One that was
-    // accepted in that moment and has not sent its request yet looks idle to Bun, which cuts it: at most one a worker.
+    // Only the kernel can save a connection that is opened while its listener closes. One that was just accepted and
+    // has not sent its request yet looks idle to Bun, which closes it: at most one per worker.
     if (migratesRequests()) expect(fresh!.length).toBeLessThanOrEqual(2 * WORKERS);
     else
-      console.warn(`net.ipv4.tcp_migrate_req is off and may not be set here: ${fresh!.length} were reset.`);
+      console.warn(
+        `net.ipv4.tcp_migrate_req is off and cannot be set here: ${fresh!.length} connections were reset.`,
+      );
     const after = await workerPids();
     expect(before.filter((pid) => after.includes(pid))).toEqual([]);
-    // What came while a round was under way made one more round, not two.
+    // The signals during the first round caused one more round, not two.
     expect(await incarnationsOf()).toEqual([3, 3, 3]);
   },
   TIMEOUT_MS,
 );
 
 test(
-  'while a worker is replaced the limits never add up to more than the cap, and what it had in flight is answered',
+  'during a replacement the limits never add up to more than the cap, and requests in flight complete',
   async () => {
     await serve({ LOAD_SHEDDING_MAX_CONCURRENT: '30' });
     lock = await lockTable(databaseUrl, 'accounts');
@@ -89,9 +91,9 @@ test(
     await until(async () => (await inFlight()) === held.length);
 
     const sums: number[] = [];
-    let watching = true;
-    const watch = (async () => {
-      while (watching) {
+    let sampling = true;
+    const sampler = (async () => {
+      while (sampling) {
         const { slots } = await atlas.status();
         sums.push(slots.reduce((sum, { worker: w }) => sum + (w ? Math.max(w.limit, w.inFlight) : 0), 0));
         await Bun.sleep(2);
@@ -99,13 +101,13 @@ test(
     })();
     atlas.signal('SIGHUP');
     await until(async () => (await atlas.status()).slots.some(({ worker }) => worker?.draining));
-    // Both workers of the slot are there now, and one of them still has what it had.
+    // The slot has two workers now, and the old one still has its requests in flight.
     expect((await atlas.status()).slots.length).toBe(WORKERS + 1);
     await lock.release();
     lock = null;
     await until(async () => (await incarnationsOf()).join() === '2,2,2');
-    watching = false;
-    await watch;
+    sampling = false;
+    await sampler;
     expect(sums.length).toBeGreaterThan(50);
     expect(Math.max(...sums)).toBeLessThanOrEqual(30);
     expect(await Promise.all(held)).toEqual(Array<number>(held.length).fill(200));

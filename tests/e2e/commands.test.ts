@@ -130,7 +130,7 @@ test(
 
       const { code, stderr } = await runAtlas(folder, ['serve'], { API_PORT: port });
       expect(code).toBe(1);
-      expect(stderr).toContain(`Atlas already runs on port ${port} (supervisor pid ${atlas.pid}).`);
+      expect(stderr).toContain(`Atlas is already running on port ${port} (supervisor pid ${atlas.pid}).`);
       expect((await fetch(`${atlas.url}/health/ready`)).status).toBe(200);
     } finally {
       await atlas.end('SIGTERM');

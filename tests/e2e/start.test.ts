@@ -121,7 +121,7 @@ test(
     taken.close();
     expect(code).toBe(1);
     expect(stderr).toContain(`Atlas cannot listen on 127.0.0.1:${port}.`);
-    expect(stderr).toMatch(/do: +stop what uses the port, or set API_PORT/);
+    expect(stderr).toMatch(/do: +stop the process that uses the port, or set API_PORT/);
     expect(await postgresPid(folder)).toBeNull();
     // The first start that works is still the first one: its key was not made and lost before.
     expect((await serve()).key).toStartWith('atlas_live_');

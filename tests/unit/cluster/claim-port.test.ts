@@ -11,34 +11,34 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Why the port of a server that listens cannot be had, told at once. */
-async function refusalOf(dataDir: string, port: number, hostname = '127.0.0.1'): Promise<string> {
-  const refused = claimPort(hostname, port, dataDir, 0);
-  return refused.then(String, (error: Error) => error.message);
+/** Returns the error for a port that is in use, without waiting for it to become free. */
+async function claimError(dataDir: string, port: number, hostname = '127.0.0.1'): Promise<string> {
+  const claim = claimPort(hostname, port, dataDir, 0);
+  return claim.then(String, (error: Error) => error.message);
 }
 
-test('a port that an Atlas of the same folder has is told with its supervisor, and another folder does not know it', async () => {
+test('the error for a port in use identifies an Atlas of the same folder, but not of another one', async () => {
   const server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() });
   const port = server.port!;
   const status = { pid: 4711, host: '127.0.0.1', port, uptimeSeconds: 1, cap: 1, slots: [] };
   const socket = serveStatus(statusSocketPath(folder, port), folder, () => status);
   try {
-    const refusal = await refusalOf(folder, port);
-    expect(refusal).toContain(`Atlas already runs on port ${port} (supervisor pid 4711).`);
-    expect(refusal).toMatch(/do: +look at it with npm run status, or set API_PORT/);
-    const elsewhere = await refusalOf(join(folder, 'elsewhere'), port);
+    const error = await claimError(folder, port);
+    expect(error).toContain(`Atlas is already running on port ${port} (supervisor pid 4711).`);
+    expect(error).toMatch(/do: +check it with npm run status, or set API_PORT/);
+    const elsewhere = await claimError(join(folder, 'elsewhere'), port);
     expect(elsewhere).toContain(`Atlas cannot listen on 127.0.0.1:${port}.`);
-    expect(elsewhere).toMatch(/do: +stop what uses the port, or set API_PORT/);
+    expect(elsewhere).toMatch(/do: +stop the process that uses the port, or set API_PORT/);
   } finally {
     await socket.close();
     await server.stop(true);
   }
 });
 
-test('an address of another host is told as one, and not as a port that is taken', async () => {
-  // TEST-NET-3 of RFC 5737 is nobody's address.
-  const refusal = await refusalOf(folder, 0, '203.0.113.1');
-  expect(refusal).toContain('203.0.113.1 is not an address of this host');
-  expect(refusal).toMatch(/do: +set API_HOST/);
-  expect(refusal).not.toContain('API_PORT');
+test('the error for an address of another host does not blame the port', async () => {
+  // TEST-NET-3 of RFC 5737 is never assigned.
+  const error = await claimError(folder, 0, '203.0.113.1');
+  expect(error).toContain('203.0.113.1 is not an address of this host');
+  expect(error).toMatch(/do: +set API_HOST/);
+  expect(error).not.toContain('API_PORT');
 });

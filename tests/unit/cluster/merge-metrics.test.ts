@@ -16,16 +16,16 @@ test.each([
   ['min', 1],
   ['max', 6],
   ['first', 2],
-])('samples of several workers become one by %s', (aggregator, expected) => {
+])('samples of several workers are merged by %s', (aggregator, expected) => {
   const parts = [2, 1, 6].map((value) => [metric(aggregator, one(value))]);
   expect(mergeMetrics(parts)).toEqual([metric(aggregator, one(expected))]);
 });
 
-test('a metric that says nothing of a cluster is left out', () => {
+test('a metric with aggregator omit is dropped', () => {
   expect(mergeMetrics([[metric('omit', one(1))], [metric('omit', one(2))]])).toEqual([]);
 });
 
-test('samples of other labels or of another part of a histogram stay apart', () => {
+test('samples with different labels or metric names are kept separate', () => {
   const bucket = (le: string, value: number) => ({ metricName: 'm_bucket', labels: { le }, value });
   const total = (value: number) => ({ metricName: 'm_count', labels: {}, value });
   const parts = [
@@ -36,7 +36,7 @@ test('samples of other labels or of another part of a histogram stay apart', () 
   expect(merged!.values).toEqual([bucket('1', 11), bucket('+Inf', 22), total(22)]);
 });
 
-test('what only one worker has counted is kept', () => {
+test('a metric of a single worker is kept', () => {
   const other = { ...metric('sum', one(5)), name: 'other' };
   expect(mergeMetrics([[metric('sum', one(1))], [other]])).toEqual([metric('sum', one(1)), other]);
 });

@@ -6,7 +6,7 @@ const permitsOf = (changes: readonly ShareChange[]) =>
 const reports = (applied: number, inFlight: number, accepting = true) => ({ applied, inFlight, accepting });
 
 describe('the shares of the permits', () => {
-  test('are equal, and what does not divide goes to the first slots', () => {
+  test('are equal, with the remainder in the first slots', () => {
     const shares = new Shares(10, 4, true);
     expect([0, 1, 2, 3].map((slot) => shares.ofSlot(slot))).toEqual([3, 3, 2, 2]);
     expect([0, 1, 2, 3].flatMap((slot) => permitsOf(shares.join(slot, 1)))).toEqual([
@@ -17,17 +17,17 @@ describe('the shares of the permits', () => {
     ]);
   });
 
-  test('of a slot are halved for a successor, which gets nothing before the old worker has applied it', () => {
+  test('of a slot are halved for a successor, which gets nothing until the old worker has applied it', () => {
     const shares = new Shares(20, 2, true);
     shares.join(0, 1);
     shares.report(0, 1, reports(1, 0));
     expect(permitsOf(shares.join(0, 2))).toEqual([[1, 5]]);
-    // A heartbeat that was on its way when the order was given.
+    // A heartbeat that was sent before the share arrived.
     expect(shares.report(0, 1, reports(1, 3))).toEqual([]);
     expect(permitsOf(shares.report(0, 1, reports(2, 3)))).toEqual([[2, 5]]);
   });
 
-  test('of an old worker count for what it has in flight while that is more', () => {
+  test('of an old worker count as its requests in flight while those are more', () => {
     const shares = new Shares(10, 1, true);
     shares.join(0, 1);
     shares.report(0, 1, reports(1, 9));
@@ -37,7 +37,7 @@ describe('the shares of the permits', () => {
     expect(permitsOf(shares.report(0, 1, reports(2, 2)))).toEqual([[2, 5]]);
   });
 
-  test('pass on as the old worker drains, and wholly when it is gone', () => {
+  test('move to the successor as the old worker drains, and entirely when it has exited', () => {
     const shares = new Shares(10, 1, true);
     shares.join(0, 1);
     shares.report(0, 1, reports(1, 4));
@@ -56,7 +56,7 @@ describe('the shares of the permits', () => {
     expect(permitsOf(shares.leave(0, 2))).toEqual([[1, 10]]);
   });
 
-  test('bind nobody under leases, but for the time of a replacement', () => {
+  test('do not limit workers under leases, except during a replacement', () => {
     const shares = new Shares(10, 1, false);
     expect(permitsOf(shares.join(0, 1))).toEqual([[1, Infinity]]);
     shares.report(0, 1, reports(1, 0));
@@ -65,19 +65,19 @@ describe('the shares of the permits', () => {
     expect(permitsOf(shares.leave(0, 1))).toEqual([[2, Infinity]]);
   });
 
-  test('never add up to more than the cap, in whatever order workers come, report and go', () => {
+  test('never add up to more than the cap, in whatever order workers join, report and leave', () => {
     for (let seed = 1; seed <= 300; seed++) {
       const world = new World(seed);
       for (let step = 0; step < 200; step++) {
         world.step();
-        if (world.most() > world.cap)
-          throw new Error(`seed ${seed}, step ${step}: ${world.most()} > ${world.cap}`);
+        if (world.inFlightMax() > world.cap)
+          throw new Error(`seed ${seed}, step ${step}: ${world.inFlightMax()} > ${world.cap}`);
       }
     }
   });
 });
 
-/** Workers that admit as much as they may, and hear and report late. */
+/** Workers that admit up to their share, with delays in both directions of the channel. */
 class World {
   readonly cap: number;
   readonly #shares: Shares;
@@ -101,8 +101,8 @@ class World {
     this.#shares = new Shares(this.cap, this.#slots, true);
   }
 
-  /** The most that could be in flight: what is, and what every worker may still let in. */
-  most(): number {
+  /** Maximum requests in flight: current ones and those that every worker may still admit. */
+  inFlightMax(): number {
     return this.#workers.reduce((sum, { share, inFlight }) => sum + Math.max(share, inFlight), 0);
   }
 

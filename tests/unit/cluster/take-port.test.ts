@@ -12,10 +12,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('a port that was taken is nobody else’s, though nobody listens on it yet', async () => {
+test('a taken port is refused to others before anything listens on it', async () => {
   const first = await takePort(HOST, 0, folder);
   await expect(takePort(HOST, first.port, folder, 0)).rejects.toThrow(
-    new RegExp(`^Atlas already runs on port ${first.port}\\.[\\s\\S]*do: +\\S`),
+    new RegExp(`^Atlas is already running on port ${first.port}\\.[\\s\\S]*do: +\\S`),
   );
   first.release();
   const second = await takePort(HOST, first.port, folder, 0);
@@ -23,17 +23,17 @@ test('a port that was taken is nobody else’s, though nobody listens on it yet'
   second.release();
 });
 
-test('a start waits for the one that is about to release the port', async () => {
+test('a start waits for the port to be released', async () => {
   const first = await takePort(HOST, 0, folder);
   const second = takePort(HOST, first.port, folder);
   first.release();
   (await second).release();
 });
 
-test('a port on which something else listens is refused, and not kept', async () => {
-  const stranger = Bun.serve({ hostname: HOST, port: 0, fetch: () => new Response() });
-  const { port } = stranger;
+test('a port that is in use is refused, and its lock released', async () => {
+  const other = Bun.serve({ hostname: HOST, port: 0, fetch: () => new Response() });
+  const { port } = other;
   await expect(takePort(HOST, port!, folder, 0)).rejects.toThrow(`Atlas cannot listen on ${HOST}:${port}.`);
-  await stranger.stop(true);
+  await other.stop(true);
   (await takePort(HOST, port!, folder, 0)).release();
 });

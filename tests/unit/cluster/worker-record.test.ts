@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { killOrphans, workerRecordPath, writeWorkerRecord } from '../../../src/cluster/worker-record.ts';
 
 const PORT = 8000;
-// No process has this number: it is above the most that Linux gives.
+// Above the highest process id of Linux.
 const DEAD = 2 ** 22 + 1;
 
 let folder: string;
@@ -19,7 +19,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A process with the environment of a worker, which answers: before its exec is done the kernel shows no environment. */
+/** A process with the environment of a worker. Waits for its output: before its exec, `/proc` shows no environment. */
 async function spawnWorker(): Promise<Bun.Subprocess> {
   const cat = Bun.spawn(['cat'], { env: { ATLAS_WORKER_ID: 'host-1-a-0-1' }, stdin: 'pipe', stdout: 'pipe' });
   cat.stdin.write('up');
@@ -37,7 +37,7 @@ test('a worker that outlives its supervisor is killed', async () => {
   expect(child.signalCode).toBe('SIGKILL');
 });
 
-test('nobody is killed whose supervisor lives, who is another process, or who serves another port', () => {
+test('workers of a live supervisor, other processes and workers of other ports are not killed', () => {
   const workers = [child.pid, process.pid];
   writeWorkerRecord(folder, PORT, { supervisor: process.pid, idPrefix: 'host-1-a', workers });
   expect(killOrphans(folder, PORT)).toBe(0);
@@ -50,13 +50,13 @@ test('nobody is killed whose supervisor lives, who is another process, or who se
   expect(child.killed).toBe(false);
 });
 
-test('nobody is killed where nothing was written down, or only half of it', () => {
+test('nothing is killed if the record is missing or truncated', () => {
   expect(killOrphans(folder, PORT)).toBe(0);
   writeFileSync(workerRecordPath(folder, PORT), '{"supervisor":1,"wor');
   expect(killOrphans(folder, PORT)).toBe(0);
 });
 
-test('the record is for the user that runs Atlas alone, and gone when no worker incarnations', () => {
+test('only the user that runs Atlas can read the record, and it is removed with the last worker', () => {
   const record = { supervisor: process.pid, idPrefix: 'host-1-a' };
   writeWorkerRecord(folder, PORT, { ...record, workers: [child.pid] });
   expect(statSync(workerRecordPath(folder, PORT)).mode & 0o777).toBe(0o600);
