@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { askStatus, type ClusterStatus } from '../cluster/status-socket.ts';
+import { type ClusterStatus, requireStatus } from '../cluster/status-socket.ts';
 import { loadConfig } from '../config.ts';
 import { table } from './output.ts';
 
@@ -31,7 +31,7 @@ export function addStatusCommand(program: Command): void {
     .option('--json', 'print everything as JSON, once')
     .action(async ({ once, json }: { once?: boolean; json?: boolean }) => {
       const { config } = loadConfig();
-      const ask = () => askStatus(config.ATLAS_DATA_DIR, config.API_PORT);
+      const ask = () => requireStatus(config.ATLAS_DATA_DIR, config.API_PORT);
       if (json) return console.log(JSON.stringify(await ask(), null, 2));
       if (once || !process.stdout.isTTY) return console.log(statusText(await ask()));
       for (;;) {

@@ -6,67 +6,70 @@ import type { WorkerIncarnation } from './worker-incarnation.ts';
 
 const COLLECT_MAX_MS = 500;
 
+type Collection =
+  | { readonly kind: 'none' }
+  /** `next` is the collection that follows the running one, if it was requested. */
+  | { readonly kind: 'running'; readonly text: Promise<string>; next: Promise<string> | null };
+
 /**
- * Answers the workers that are asked for `/metrics` with the stats of the whole cluster. Every live worker is asked
- * for its own; of one that is silent the last known are used. All is added up in one place at one instant, so of two
- * scrapes that follow each other the later one never has less, whichever workers answered them.
+ * Serves the metrics of the whole cluster to workers that are scraped. Collects stats from every live worker and uses
+ * the last ones of a worker that does not respond. All sums are taken here, at one instant, so counters never go
+ * backwards between two scrapes, whichever workers serve them.
  */
 export class ClusterScrape {
   readonly #supervisor: Supervisor;
-  /** The metrics that the supervisor itself has. */
+  /** The metrics of the supervisor itself. */
   readonly #own: Registry;
-  readonly #waiting = new Map<number, () => void>();
-  #requests = 0;
-  #running: Promise<string> | null = null;
-  #next: Promise<string> | null = null;
+  readonly #collections = new Map<number, () => void>();
+  #collectionsStarted = 0;
+  #current: Collection = { kind: 'none' };
 
   constructor(supervisor: Supervisor, own: Registry) {
     this.#supervisor = supervisor;
     this.#own = own;
-    supervisor.onMessage = (incarnation, message) => this.#hear(incarnation, message);
+    supervisor.onMessage = (incarnation, message) => this.#handle(incarnation, message);
   }
 
-  #hear(incarnation: WorkerIncarnation, message: FromWorker): void {
+  #handle(incarnation: WorkerIncarnation, message: FromWorker): void {
     if (message.kind === 'scrape') {
       void this.text().then((text) => incarnation.send({ kind: 'scraped', id: message.id, text }));
-    } else if (message.kind === 'stats' && message.id !== null) this.#waiting.get(message.id)?.();
+    } else if (message.kind === 'stats' && message.id !== null) this.#collections.get(message.id)?.();
   }
 
-  /** The metrics of the cluster. One collection runs at a time; whoever comes meanwhile shares the one after it. */
+  /** Returns the metrics as text. One collection runs at a time; calls during a collection share the next one. */
   text(): Promise<string> {
-    if (this.#running === null) {
-      this.#running = this.#collect().finally(() => {
-        this.#running = null;
-      });
-      return this.#running;
+    const current = this.#current;
+    if (current.kind === 'running') {
+      current.next ??= current.text.then(() => this.text());
+      return current.next;
     }
-    this.#next ??= this.#running.then(() => {
-      this.#next = null;
-      return this.text();
+    const text = this.#collect().finally(() => {
+      this.#current = { kind: 'none' };
     });
-    return this.#next;
+    this.#current = { kind: 'running', text, next: null };
+    return text;
   }
 
   async #collect(): Promise<string> {
-    const ready = this.#supervisor.incarnations.filter(({ status }) => status !== null);
-    await Promise.all(ready.map((incarnation) => this.#ask(incarnation)));
+    const running = this.#supervisor.incarnations.filter(({ status }) => status !== null);
+    await Promise.all(running.map((incarnation) => this.#collectFrom(incarnation)));
     const own = (await this.#own.getMetricsAsJSON()) as unknown as MetricSnapshot[];
-    const merged = this.#supervisor.stats.merged(own);
-    // Of one part it makes the same again, as a registry that can print it.
+    const merged = this.#supervisor.stats.merge(own);
+    // Aggregating a single part changes nothing, but returns a registry that can print it.
     return AggregatorRegistry.aggregate([merged]).metrics();
   }
 
-  /** Resolves when the worker has told its stats, has ended, or has taken too long. */
-  #ask(incarnation: WorkerIncarnation): Promise<void> {
-    const id = ++this.#requests;
+  /** Resolves when the worker has sent its stats, has exited, or has taken too long. */
+  #collectFrom(incarnation: WorkerIncarnation): Promise<void> {
+    const id = ++this.#collectionsStarted;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, COLLECT_MAX_MS);
-    this.#waiting.set(id, resolve);
+    this.#collections.set(id, resolve);
     void incarnation.exited.then(resolve);
     incarnation.send({ kind: 'collect', id });
     return promise.finally(() => {
       clearTimeout(timer);
-      this.#waiting.delete(id);
+      this.#collections.delete(id);
     });
   }
 }

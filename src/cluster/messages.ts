@@ -1,73 +1,72 @@
 import type { MetricSnapshot } from './merge-metrics.ts';
 
-/** What a worker says of itself in every heartbeat. */
+/** The state of a worker, sent with every heartbeat. */
 export interface WorkerStatus {
   readonly pid: number;
   readonly slot: number;
   readonly incarnation: number;
-  /** Requests that hold a permit, and how many may. */
+  /** Requests that hold a permit, and the maximum of them. */
   readonly inFlight: number;
   readonly limit: number;
   /** Where the limit comes from: see `PermitMode`. */
   readonly mode: string;
-  /** Permits of the whole cluster, as this worker knows it. */
+  /** Permits of the whole cluster, as known to this worker. */
   readonly cap: number;
-  /** What the worker allows itself by what it observes; null where it does not limit itself. */
+  /** The limit that the worker derives from its own measurements; null while it has none. */
   readonly adaptiveLimit: number | null;
-  /** The level below which requests are refused; 0 refuses nobody. */
+  /** Requests below this level are refused; at 0 none are. */
   readonly cutoff: number;
   /** Over about the last second. */
   readonly refusedPerSecond: number;
-  /** The longest delay of the event loop since the last heartbeat. */
+  /** Longest delay of the event loop since the last heartbeat. */
   readonly loopDelayMs: number;
   readonly rssBytes: number;
-  /** The circuit breakers that are not closed, by dependency. */
+  /** Circuit breakers that are not closed, by dependency. */
   readonly breakers: Readonly<Record<string, 'open' | 'half-open'>>;
   readonly draining: boolean;
 }
 
-/** What a worker tells its supervisor. */
+/** Messages from a worker to its supervisor. */
 export type FromWorker =
-  /** Everything is opened; what is missing is a share of the permits. */
+  /** Everything is open; the worker waits for its share of the permits. */
   | { readonly kind: 'booted' }
-  /** It listens. */
+  /** The worker listens. */
   | { readonly kind: 'ready' }
   | {
       readonly kind: 'heartbeat';
       readonly status: WorkerStatus;
-      /** How many of the shares that it was told it has applied. */
+      /** How many `share` messages it has applied. */
       readonly sharesApplied: number;
-      /** False once it has stopped listening: then what is in flight can only become less. */
+      /** False once it has stopped listening: from then on `inFlight` can only fall. */
       readonly accepting: boolean;
     }
-  /** All its metrics, once a second and when asked (`id`). */
+  /** All its metrics: once a second with id null, and in reply to `collect`. */
   | { readonly kind: 'stats'; readonly id: number | null; readonly stats: MetricSnapshot[] }
-  /** Somebody asks this worker for the metrics of the cluster. */
+  /** Requests the metrics of the cluster. */
   | { readonly kind: 'scrape'; readonly id: number }
   | { readonly kind: 'exit-reported'; readonly workerId: string }
-  /** It is drained and its last metrics were sent; it ends at `leave`. */
+  /** It has drained and sent its last metrics; it exits on `exit`. */
   | { readonly kind: 'drained' };
 
-/** What the supervisor tells a worker. */
+/** Messages from the supervisor to a worker. */
 export type FromSupervisor =
-  /** Permits it may use; null: no bound but that of its lease. */
+  /** Permits it may use; null if only its lease limits it. */
   | { readonly kind: 'share'; readonly permits: number | null }
-  /** Whether it is the one that does what only one worker of the host must do. */
+  /** Whether this worker runs the jobs of the host. */
   | { readonly kind: 'jobs'; readonly run: boolean }
   | { readonly kind: 'drain' }
-  | { readonly kind: 'leave' }
+  | { readonly kind: 'exit' }
   | { readonly kind: 'collect'; readonly id: number }
-  /** The metrics of the cluster as text, to whoever sent `scrape`. */
+  /** The metrics of the cluster as text, in reply to `scrape`. */
   | { readonly kind: 'scraped'; readonly id: number; readonly text: string }
-  /** A worker is dead; the cluster's account must hear of it. */
-  | { readonly kind: 'exited'; readonly workerId: string };
+  /** A worker has died; its permits must be released in Redis. */
+  | { readonly kind: 'report-exit'; readonly workerId: string };
 
-/** How often a worker tells its status. */
 export const HEARTBEAT_MS = 250;
-/** How often it also tells its metrics: a worker that is killed takes at most this much of its counts with it. */
+/** How often a worker also sends its metrics: a worker that is killed loses at most this much of its counts. */
 export const STATS_MS = 1000;
 
-/** What a worker process finds in its environment. */
+/** Environment variables of a worker process. */
 export const WORKER_ENVIRONMENT = {
   id: 'ATLAS_WORKER_ID',
   slot: 'ATLAS_WORKER_SLOT',

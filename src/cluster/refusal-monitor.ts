@@ -5,18 +5,18 @@ export interface DecisionCount {
 }
 
 const WINDOW_MS = 1000;
-// Looks that come closer together say nothing new of a second.
+// Samples closer together add nothing to a rate over a second.
 const SAMPLE_MS = 200;
-const TOLD_EVERY_MS = 10_000;
+const REPORT_EVERY_MS = 10_000;
 
 /**
- * Makes a rate and an occasional line of the log out of the counters of refused requests. An overload refuses thousands
- * a second: a line for each would cost more than the refusal. Times are milliseconds of the monotonic clock.
+ * Turns the counters of refused requests into a rate and an occasional report. An overload refuses thousands of
+ * requests a second; logging each would cost more than the refusal. Times are milliseconds of the monotonic clock.
  */
 export class RefusalMonitor {
   #samples: { readonly atMs: number; readonly refused: number }[] = [];
-  #told: Readonly<Record<string, number>> = {};
-  #toldMs = Number.NEGATIVE_INFINITY;
+  #reported: Readonly<Record<string, number>> = {};
+  #reportedMs = Number.NEGATIVE_INFINITY;
   #perSecond = 0;
 
   /** Requests refused in about the last second. */
@@ -25,10 +25,10 @@ export class RefusalMonitor {
   }
 
   /**
-   * Looks at the counters, several times a second. Answers what was refused since it last answered, by reason, or null
-   * where that is nothing or less than ten seconds ago.
+   * Samples the counters, several times a second. Returns the refusals since the last report, by reason, or null if
+   * there were none or the last report is less than ten seconds old.
    */
-  look(decisions: readonly DecisionCount[], nowMs: number): Readonly<Record<string, number>> | null {
+  sample(decisions: readonly DecisionCount[], nowMs: number): Readonly<Record<string, number>> | null {
     const counts: Record<string, number> = {};
     for (const { decision, count } of decisions)
       if (decision !== 'admitted') counts[decision] = (counts[decision] ?? 0) + count;
@@ -36,21 +36,21 @@ export class RefusalMonitor {
       Object.values(counts).reduce((sum, count) => sum + count, 0),
       nowMs,
     );
-    if (nowMs - this.#toldMs < TOLD_EVERY_MS) return null;
-    const news = Object.entries(counts)
-      .map(([reason, count]) => [reason, count - (this.#told[reason] ?? 0)] as const)
+    if (nowMs - this.#reportedMs < REPORT_EVERY_MS) return null;
+    const increases = Object.entries(counts)
+      .map(([reason, count]) => [reason, count - (this.#reported[reason] ?? 0)] as const)
       .filter(([, count]) => count > 0);
-    if (news.length === 0) return null;
-    this.#told = counts;
-    this.#toldMs = nowMs;
-    return Object.fromEntries(news);
+    if (increases.length === 0) return null;
+    this.#reported = counts;
+    this.#reportedMs = nowMs;
+    return Object.fromEntries(increases);
   }
 
   #measure(refused: number, nowMs: number): void {
     const newest = this.#samples.at(-1);
     if (newest && nowMs - newest.atMs < SAMPLE_MS) return;
     this.#samples.push({ atMs: nowMs, refused });
-    // The oldest one that is kept is the first that is a second old or older.
+    // Keep one sample that is at least a second old, and all newer ones.
     while (this.#samples.length > 2 && nowMs - this.#samples[1]!.atMs >= WINDOW_MS) this.#samples.shift();
     const { atMs, refused: before } = this.#samples[0]!;
     this.#perSecond = nowMs > atMs ? Math.round(((refused - before) * 1000) / (nowMs - atMs)) : 0;

@@ -3,60 +3,60 @@ import { relative, resolve } from 'node:path';
 import type { WorkerStatus } from './messages.ts';
 import type { Supervisor } from './supervisor.ts';
 
-/** One slot, as `atlas status` shows it. */
+/** One worker, as shown by `atlas status`. */
 export interface SlotStatus {
   readonly slot: number;
-  /** Of the newest worker; `waiting` where a dead one has not been started anew yet. */
+  /** `waiting` if the slot is empty until its worker is restarted. */
   readonly state: 'starting' | 'ready' | 'draining' | 'waiting';
   readonly uptimeSeconds: number;
   readonly restarts: number;
-  /** The last heartbeat, and how long ago it was; null before the first one. */
+  /** The last heartbeat and its age; null before the first one. */
   readonly worker: WorkerStatus | null;
   readonly heartbeatAgeSeconds: number | null;
 }
 
-/** What the supervisor answers. */
+/** The status of a supervisor and its workers. */
 export interface ClusterStatus {
   readonly pid: number;
-  /** As they were set for it: `API_HOST`, and the port that it took. */
+  /** `API_HOST`, and the port it listens on. */
   readonly host: string;
   readonly port: number;
   readonly uptimeSeconds: number;
-  /** Of its settings; another host with less can make that of the cluster smaller, see `WorkerStatus.cap`. */
+  /** From its settings; a host with a lower cap lowers that of the cluster, see `WorkerStatus.cap`. */
   readonly cap: number;
-  /** One row for each worker; a slot that is being replaced has two. */
+  /** One element per worker; a slot whose worker is being replaced has two. */
   readonly slots: readonly SlotStatus[];
 }
 
-// The kernel keeps 108 bytes for the path of a socket, and the last one is a zero.
+// The kernel limits the path of a socket to 108 bytes, including the terminating zero.
 const PATH_BYTES_MAX = 107;
 const NAME = /^serve-(\d+)\.sock$/;
-const ANSWER_MAX_MS = 2000;
-// More than any folder has, unless its supervisors were killed on ever new ports.
+const RESPONSE_MAX_MS = 2000;
+// More than a folder has, unless its supervisors were killed again and again on changing ports.
 const SOCKETS_MAX = 64;
 const startedMs = performance.now();
 
-/** The path of the socket on which the supervisor of a port answers. Throws an Error when it is too long for one. */
+/** Returns the path of the status socket for a port. Throws an Error if the path is too long for a socket. */
 export function statusSocketPath(dataDir: string, port: number): string {
-  const whole = resolve(dataDir, `serve-${port}.sock`);
-  const short = relative(process.cwd(), whole);
-  const path = short.length < whole.length ? short : whole;
+  const absolute = resolve(dataDir, `serve-${port}.sock`);
+  const short = relative(process.cwd(), absolute);
+  const path = short.length < absolute.length ? short : absolute;
   if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
     throw new Error(
-      `The status of the workers cannot be asked.\n  why:  ${path} has more than ${PATH_BYTES_MAX} bytes, the most that a socket's path may have\n  do:   set ATLAS_DATA_DIR to a folder with a shorter path`,
+      `Atlas cannot use its status socket.\n  why:  the path ${path} is longer than ${PATH_BYTES_MAX} bytes, the maximum for a socket\n  do:   set ATLAS_DATA_DIR to a folder with a shorter path`,
     );
   }
   return path;
 }
 
-/** Answers on the socket until it is closed. Only the user that runs Atlas may connect. */
+/** Serves the status on a socket until it is closed. Only the user that runs Atlas may connect. */
 export function serveStatus(
   path: string,
   dataDir: string,
   read: () => ClusterStatus,
 ): { close(): Promise<void> } {
   mkdirSync(dataDir, { recursive: true });
-  // Left behind by a supervisor that was killed: whoever has the port has its socket.
+  // A leftover of a killed supervisor: the process that owns the port also owns its socket.
   rmSync(path, { force: true });
   const mask = process.umask(0o177);
   const server = Bun.serve({ unix: path, fetch: () => Response.json(read()) });
@@ -70,7 +70,7 @@ export function serveStatus(
   };
 }
 
-/** What there is to tell of a supervisor and its workers. */
+/** Returns the current status of a supervisor and its workers. */
 export function statusOf(
   { slots }: Supervisor,
   { host, port, cap }: Pick<ClusterStatus, 'host' | 'port' | 'cap'>,
@@ -85,79 +85,82 @@ export function statusOf(
     cap,
     slots: slots.flatMap(({ index: slot, incarnations, restarts }): SlotStatus[] => {
       if (incarnations.length === 0) {
-        const none = { worker: null, heartbeatAgeSeconds: null };
-        return [{ slot, state: 'waiting', uptimeSeconds: 0, restarts, ...none }];
+        const noHeartbeat = { worker: null, heartbeatAgeSeconds: null };
+        return [{ slot, state: 'waiting', uptimeSeconds: 0, restarts, ...noHeartbeat }];
       }
-      return incarnations.map(({ state, startedMs: bornMs, status, heartbeatMs }) => ({
+      return incarnations.map(({ state, startedMs: spawnedMs, heartbeat }) => ({
         slot,
         state: state === 'gone' ? 'waiting' : state,
-        uptimeSeconds: seconds(bornMs),
+        uptimeSeconds: seconds(spawnedMs),
         restarts,
-        worker: status,
-        heartbeatAgeSeconds: status && seconds(heartbeatMs),
+        worker: heartbeat?.status ?? null,
+        heartbeatAgeSeconds: heartbeat && seconds(heartbeat.receivedMs),
       }));
     }),
   };
 }
 
 /**
- * Asks the supervisor of a port, or for port 0 the only one of the folder. Answers null where none runs. Throws an
- * Error where one hangs, and where port 0 can mean several.
+ * Returns the status of the supervisor on a port, or for port 0 of the only one on the data folder. Returns null if
+ * none runs. Throws an Error if it does not respond, or if port 0 is ambiguous.
  */
 export async function findStatus(dataDir: string, port: number): Promise<ClusterStatus | null> {
   if (port !== 0) return readStatus(dataDir, port);
-  const found = await listStatuses(dataDir);
-  if (found.length < 2) return found[0] ?? null;
+  const running = await listStatuses(dataDir);
+  if (running.length < 2) return running[0] ?? null;
   throw new Error(
-    `It is not clear which Atlas is meant.\n  why:  API_PORT is 0, and ${dataDir} has more than one, on the ports ${portsOf(found)}\n  do:   set API_PORT to the port that it serves on`,
+    `API_PORT=0 matches more than one Atlas.\n  why:  several run on the data folder ${dataDir}, on ports ${portsOf(running)}\n  do:   set API_PORT to the port of the one you mean`,
   );
 }
 
-/** Like {@link findStatus}, for who must have one. Throws an Error that names those that run on other ports. */
-export async function askStatus(dataDir: string, port: number): Promise<ClusterStatus> {
-  const found = await findStatus(dataDir, port);
-  if (found) return found;
+/** Like {@link findStatus}, but throws an Error if none runs. The error lists those that run on other ports. */
+export async function requireStatus(dataDir: string, port: number): Promise<ClusterStatus> {
+  const status = await findStatus(dataDir, port);
+  if (status) return status;
   if (port === 0) {
     throw new Error(
-      `No Atlas runs here.\n  why:  no supervisor of the data folder ${dataDir} answers\n  do:   start one with npm start, or set ATLAS_DATA_DIR to the folder of the one you mean`,
+      `Atlas is not running.\n  why:  no supervisor responds on the data folder ${dataDir}\n  do:   start it with npm start, or set ATLAS_DATA_DIR to the data folder of a running one`,
     );
   }
   const others = await listStatuses(dataDir);
   const [why, remedy] =
     others.length > 0
       ? [
-          `what runs on the data folder ${dataDir} serves on port ${portsOf(others)}`,
-          `ask it with API_PORT=${others[0]!.port} npm run status`,
+          `the Atlas on the data folder ${dataDir} serves port ${portsOf(others)}`,
+          `check it with API_PORT=${others[0]!.port} npm run status`,
         ]
       : [
-          `no supervisor of the data folder ${dataDir} answers for this port`,
-          'start one with npm start, or set API_PORT and ATLAS_DATA_DIR to those of the one you mean',
+          `no supervisor responds for this port on the data folder ${dataDir}`,
+          'start it with npm start, or set API_PORT and ATLAS_DATA_DIR to those of a running one',
         ];
-  throw new Error(`No Atlas runs here for port ${port}.\n  why:  ${why}\n  do:   ${remedy}`);
+  throw new Error(`Atlas is not running on port ${port}.\n  why:  ${why}\n  do:   ${remedy}`);
 }
 
 async function readStatus(dataDir: string, port: number): Promise<ClusterStatus | null> {
   const path = statusSocketPath(dataDir, port);
   try {
-    const response = await fetch('http://atlas/', { unix: path, signal: AbortSignal.timeout(ANSWER_MAX_MS) });
+    const response = await fetch('http://atlas/', {
+      unix: path,
+      signal: AbortSignal.timeout(RESPONSE_MAX_MS),
+    });
     return (await response.json()) as ClusterStatus;
   } catch (error) {
-    // Whatever else goes wrong means that nobody is there: the socket was left behind, or there is none.
+    // Any other error means that no supervisor listens: the socket is a leftover, or does not exist.
     if ((error as Error).name !== 'TimeoutError') return null;
     throw new Error(
-      `The Atlas on port ${port} does not tell its status.\n  why:  its supervisor did not answer within ${ANSWER_MAX_MS / 1000} s\n  do:   look whether its process is stopped or the host is out of processor time`,
+      `The Atlas on port ${port} does not report its status.\n  why:  its supervisor did not respond within ${RESPONSE_MAX_MS / 1000} s\n  do:   check whether its process is stopped or the host is out of CPU`,
       { cause: error },
     );
   }
 }
 
-/** What every supervisor of the folder answers that does. */
+/** Returns the status of every supervisor on the data folder that responds. */
 async function listStatuses(dataDir: string): Promise<ClusterStatus[]> {
   const ports = listFolder(dataDir).flatMap((name) => NAME.exec(name)?.[1] ?? []);
-  const asked = ports
+  const statuses = ports
     .slice(0, SOCKETS_MAX)
     .map((port) => readStatus(dataDir, Number(port)).catch(() => null));
-  return (await Promise.all(asked)).filter((status) => status !== null);
+  return (await Promise.all(statuses)).filter((status) => status !== null);
 }
 
 function portsOf(statuses: readonly ClusterStatus[]): string {

@@ -6,147 +6,176 @@ import {
   type WorkerStatus,
 } from './messages.ts';
 
-/** Where a worker is in its incarnation. */
-export type IncarnationState = 'starting' | 'ready' | 'draining' | 'gone';
+type Phase =
+  /** `elapsedMs` is the time spent in this phase, as far as it counts toward the start deadline. */
+  | { readonly kind: 'starting'; elapsedMs: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'draining' }
+  | { readonly kind: 'gone'; readonly wasReady: boolean };
 
-/** How a worker process is started. */
+export type IncarnationState = Phase['kind'];
+
+/** Why the supervisor killed a worker: it sent no heartbeats, or took too long to start or to drain. */
+export type KillReason = 'silence' | 'timeout';
+
+/** The command that starts a worker process, and its environment. */
 export interface WorkerCommand {
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What an incarnation tells the supervisor. */
+/** Callbacks of an incarnation. */
 export interface IncarnationEvents {
   onMessage(incarnation: WorkerIncarnation, message: FromWorker): void;
   onExit(incarnation: WorkerIncarnation): void;
 }
 
-/** One process in a slot, from its start to its end. A slot has many incarnations, one after the other. */
+/** When a worker counts as failed. */
+export interface LivenessLimits {
+  /** Longest silence, once there was a heartbeat. */
+  readonly silenceMaxMs: number;
+  /** Longest start, and longest silence before the first heartbeat. */
+  readonly startMaxMs: number;
+}
+
+type Spawned =
+  | { readonly kind: 'running'; readonly process: Bun.Subprocess }
+  /** The system could not start the process; the incarnation is over immediately. */
+  | { readonly kind: 'failed'; readonly error: string };
+
+/** One worker process of a slot, from start to exit. */
 export class WorkerIncarnation {
   readonly slot: number;
   readonly number: number;
   readonly workerId: string;
   readonly startedMs = performance.now();
-  /** Resolves to true when the worker listens, to false when it ended before. */
+  /** Resolves to true when the worker listens, to false if it exits before. */
   readonly ready: Promise<boolean>;
   readonly exited: Promise<void>;
-  state: IncarnationState = 'starting';
-  status: WorkerStatus | null = null;
-  /** When that was heard; 0 before. */
-  heartbeatMs = 0;
-  /** Why it was ended, where the supervisor did it. */
-  killedFor: 'silence' | 'overtime' | null = null;
-  /** Whether it ever listened. */
-  wasReady = false;
-  /** Null where the system could not start it: an incarnation that is over as it begins. */
-  readonly #process: Bun.Subprocess | null;
+  /** The last heartbeat; null before the first one. */
+  heartbeat: { readonly status: WorkerStatus; readonly receivedMs: number } | null = null;
+  killedFor: KillReason | null = null;
+  readonly #spawned: Spawned;
   readonly #settleReady: (ready: boolean) => void;
+  readonly #events: IncarnationEvents;
+  #phase: Phase = { kind: 'starting', elapsedMs: 0 };
   #silenceMs = 0;
-  #startingMs = 0;
-  #startError = '';
 
   constructor(
     slot: number,
-    incarnation: number,
+    number: number,
     workerId: string,
-    start: WorkerCommand,
+    command: WorkerCommand,
     events: IncarnationEvents,
   ) {
     this.slot = slot;
-    this.number = incarnation;
+    this.number = number;
     this.workerId = workerId;
+    this.#events = events;
     const ready = Promise.withResolvers<boolean>();
     this.ready = ready.promise;
     this.#settleReady = ready.resolve;
-    this.#process = this.#spawn(() =>
-      Bun.spawn([...start.command], {
-        stdio: ['ignore', 'inherit', 'inherit'],
-        serialization: 'json',
-        env: {
-          ...start.environment,
-          [WORKER_ENVIRONMENT.id]: workerId,
-          [WORKER_ENVIRONMENT.slot]: String(slot),
-          [WORKER_ENVIRONMENT.incarnation]: String(incarnation),
-        },
-        ipc: (message: FromWorker) => {
-          // What arrives after the end is of an incarnation whose counts are already folded.
-          if (this.state === 'gone') return;
-          this.#silenceMs = 0;
-          if (message.kind === 'heartbeat') {
-            this.status = message.status;
-            this.heartbeatMs = performance.now();
-          }
-          if (message.kind === 'ready' && this.state === 'starting') {
-            this.state = 'ready';
-            this.wasReady = true;
-            this.#settleReady(true);
-          }
-          events.onMessage(this, message);
-        },
-      }),
-    );
-    this.exited = Promise.resolve(this.#process?.exited).then(() => {
-      this.state = 'gone';
+    this.#spawned = this.#spawn(command);
+    const exit = this.#spawned.kind === 'running' ? this.#spawned.process.exited : null;
+    this.exited = Promise.resolve(exit).then(() => {
+      this.#phase = { kind: 'gone', wasReady: this.wasReady };
       this.#settleReady(false);
       events.onExit(this);
     });
   }
 
-  /** Without processes, memory or the program, starting throws; that is a death like any other. */
-  #spawn(start: () => Bun.Subprocess): Bun.Subprocess | null {
+  /** Spawning throws if the host is out of processes or memory, or the program is missing. */
+  #spawn({ command, environment }: WorkerCommand): Spawned {
     try {
-      return start();
+      const process = Bun.spawn([...command], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        serialization: 'json',
+        env: {
+          ...environment,
+          [WORKER_ENVIRONMENT.id]: this.workerId,
+          [WORKER_ENVIRONMENT.slot]: String(this.slot),
+          [WORKER_ENVIRONMENT.incarnation]: String(this.number),
+        },
+        ipc: (message: FromWorker) => this.#handle(message),
+      });
+      return { kind: 'running', process };
     } catch (error) {
-      this.#startError = (error as Error).message;
-      return null;
+      return { kind: 'failed', error: (error as Error).message };
     }
+  }
+
+  #handle(message: FromWorker): void {
+    // The counts of an incarnation that has exited are already folded.
+    if (this.#phase.kind === 'gone') return;
+    this.#silenceMs = 0;
+    if (message.kind === 'heartbeat') {
+      this.heartbeat = { status: message.status, receivedMs: performance.now() };
+    }
+    if (message.kind === 'ready' && this.#phase.kind === 'starting') {
+      this.#phase = { kind: 'ready' };
+      this.#settleReady(true);
+    }
+    this.#events.onMessage(this, message);
+  }
+
+  get state(): IncarnationState {
+    return this.#phase.kind;
+  }
+
+  /** Whether it ever listened. */
+  get wasReady(): boolean {
+    return this.#phase.kind === 'gone' ? this.#phase.wasReady : this.#phase.kind !== 'starting';
+  }
+
+  get status(): WorkerStatus | null {
+    return this.heartbeat?.status ?? null;
   }
 
   get pid(): number | undefined {
-    return this.#process?.pid;
+    return this.#spawned.kind === 'running' ? this.#spawned.process.pid : undefined;
   }
 
-  /** How it ended, in words. */
-  get ending(): string {
-    if (!this.#process) return `could not be started: ${this.#startError}`;
-    const { signalCode, exitCode } = this.#process;
-    return this.killedFor ?? (signalCode ? `ended by ${signalCode}` : `ended with ${exitCode}`);
+  /** How it exited, for logs and errors. */
+  get exitText(): string {
+    if (this.#spawned.kind === 'failed') return `failed to start: ${this.#spawned.error}`;
+    if (this.killedFor === 'silence') return 'killed, no heartbeats';
+    if (this.killedFor === 'timeout') return 'killed, timed out';
+    const { signalCode, exitCode } = this.#spawned.process;
+    return signalCode ? `killed by ${signalCode}` : `exited with status ${exitCode}`;
   }
 
   send(message: FromSupervisor): void {
-    if (this.state === 'gone' || !this.#process || this.#process.killed) return;
+    if (this.#phase.kind === 'gone' || this.#spawned.kind === 'failed' || this.#spawned.process.killed)
+      return;
     try {
-      this.#process.send(message);
+      this.#spawned.process.send(message);
     } catch {
-      // The channel of a worker that has just died; its exit says the rest.
+      // The worker has just died; its exit is handled separately.
     }
   }
 
-  /** Asks it to finish what it has and end. */
+  /** Sends the order to finish all requests in flight and exit. */
   drain(): void {
-    if (this.state === 'gone') return;
-    this.state = 'draining';
+    if (this.#phase.kind === 'gone') return;
+    this.#phase = { kind: 'draining' };
     this.send({ kind: 'drain' });
   }
 
-  kill(reason: 'silence' | 'overtime' | null = null): void {
-    if (this.state === 'gone') return;
+  kill(reason: KillReason | null = null): void {
+    if (this.#phase.kind === 'gone') return;
     this.killedFor = reason;
-    this.#process?.kill('SIGKILL');
+    if (this.#spawned.kind === 'running') this.#spawned.process.kill('SIGKILL');
   }
 
   /**
-   * Adds the time since the last look to its silence, and answers whether that is too long. A look that came late adds
-   * only two heartbeats: then the supervisor itself had stopped, and what was said meanwhile is still to be read.
+   * Returns the limit that the worker exceeds, if any. A late check counts as two heartbeats at most: the supervisor
+   * itself was stalled then, and messages sent meanwhile are still unread.
    */
-  isSilent(sinceLastLookMs: number, silenceMaxMs: number): boolean {
-    this.#silenceMs += Math.min(sinceLastLookMs, 2 * HEARTBEAT_MS);
-    return this.#silenceMs > silenceMaxMs;
-  }
-
-  /** Whether it takes too long to become ready, though it speaks; measured like its silence. */
-  isLate(sinceLastLookMs: number, startMaxMs: number): boolean {
-    if (this.state === 'starting') this.#startingMs += Math.min(sinceLastLookMs, 2 * HEARTBEAT_MS);
-    return this.state === 'starting' && this.#startingMs > startMaxMs;
+  checkLiveness(sinceLastCheckMs: number, { silenceMaxMs, startMaxMs }: LivenessLimits): KillReason | null {
+    const elapsedMs = Math.min(sinceLastCheckMs, 2 * HEARTBEAT_MS);
+    this.#silenceMs += elapsedMs;
+    if (this.#phase.kind === 'starting') this.#phase.elapsedMs += elapsedMs;
+    if (this.#silenceMs > (this.heartbeat === null ? startMaxMs : silenceMaxMs)) return 'silence';
+    return this.#phase.kind === 'starting' && this.#phase.elapsedMs > startMaxMs ? 'timeout' : null;
   }
 }

@@ -1,28 +1,27 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type App, createApp } from '../app.ts';
 import type { Config } from '../config.ts';
 import { type Deps, openDeps } from '../deps.ts';
 import type { Logger } from '../instrumentation/logger.ts';
-import { BackgroundLoops } from '../resilience/background-loops.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
-import { type FromSupervisor, HEARTBEAT_MS, STATS_MS, type WorkerStatus } from './messages.ts';
+import { type FromSupervisor, HEARTBEAT_MS, STATS_MS } from './messages.ts';
 import { RefusalMonitor } from './refusal-monitor.ts';
 import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
+import { WorkerJobs } from './worker-jobs.ts';
+import { WorkerLog } from './worker-log.ts';
+import { WorkerStatusReader } from './worker-status.ts';
 
-// Long enough for a request that was sent before the signal to be read.
+// Long enough to read a request that was sent before the signal.
 export const DRAIN_MS = 300;
 const ORPHAN_MS = 2000;
 const SHARE_WAIT_MS = 2000;
-const SHARE_LOOK_MS = 10;
-const LEAVE_WAIT_MS = 500;
+const SHARE_CHECK_MS = 10;
+const EXIT_WAIT_MS = 500;
 const CLOSE_MS = 2000;
-const LOOP_RESOLUTION_MS = 20;
-const NANOSECONDS = 1e6;
 
 /**
- * One worker: serves the app until its supervisor has it drained, or is gone. A Ctrl+C in the terminal reaches the
- * workers too, but while there is a supervisor only that decides when a worker ends.
+ * Runs a worker: serves the app until its supervisor drains it or is gone. A Ctrl+C in the terminal reaches workers
+ * too, but as long as there is a supervisor, only the supervisor decides when a worker exits.
  */
 export async function runWorker(config: Config, logger: Logger, identity: WorkerIdentity): Promise<void> {
   const channel = new SupervisorChannel();
@@ -33,154 +32,108 @@ export async function runWorker(config: Config, logger: Logger, identity: Worker
   new Worker(app, deps, channel, identity);
 }
 
+type Phase =
+  /** Waits for permits; does not listen yet. */
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'listening'; readonly listener: Listener }
+  /** Drains, but still accepts requests that were sent before. */
+  | { readonly kind: 'draining' }
+  /** No longer accepts requests. */
+  | { readonly kind: 'closing' };
+
 class Worker {
   readonly #app: App;
   readonly #deps: Deps;
   readonly #channel: SupervisorChannel;
-  readonly #identity: WorkerIdentity;
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
-  readonly #timers: Timer[];
-  readonly #leave = Promise.withResolvers<void>();
-  readonly #refusals = new RefusalMonitor();
-  #listener: Listener | null = null;
+  readonly #status: WorkerStatusReader;
+  readonly #log: WorkerLog;
+  readonly #jobs: WorkerJobs;
+  readonly #exit = Promise.withResolvers<void>();
+  #phase: Phase = { kind: 'starting' };
   #sharesApplied = 0;
-  #accepting = true;
-  #runsJobsOfHost = false;
-  readonly #loops: BackgroundLoops;
-  #mode = '';
-  #ending: Promise<void> | null = null;
   #stats: Promise<MetricSnapshot[]> = Promise.resolve([]);
 
   constructor(app: App, deps: Deps, channel: SupervisorChannel, identity: WorkerIdentity) {
+    const refusals = new RefusalMonitor();
     this.#app = app;
     this.#deps = deps;
     this.#channel = channel;
-    this.#identity = identity;
-    this.#loops = new BackgroundLoops(app.loops, deps.config, (loop, err) =>
-      deps.logger.warn({ err, loop }, 'a background loop failed and is started anew'),
-    );
-    this.#loopDelay.enable();
-    // It holds nothing until it is told what.
+    this.#status = new WorkerStatusReader(app, deps, identity, refusals);
+    this.#log = new WorkerLog(deps.logger, refusals);
+    this.#jobs = new WorkerJobs(app, deps.config, deps.logger);
+    // It has no permits until the supervisor sends its share.
     deps.permits.setShare(0);
-    this.#timers = [
-      setInterval(() => this.#beat(), HEARTBEAT_MS),
-      setInterval(() => this.#channel.isBehind || void this.#tellStats(null), STATS_MS),
-      ...this.#startJobs(),
-    ];
-    channel.onMessage = (message) => this.#obey(message);
-    channel.onLost = () => void this.#end(0, ORPHAN_MS);
-    const obeySignal = () => channel.isOpen || void this.#end(0, ORPHAN_MS);
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, obeySignal);
-    // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
-    process.on('unhandledRejection', (err) => deps.logger.warn({ err }, 'a failure that nobody waited for'));
-    this.#beat();
+    setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
+    setInterval(() => this.#channel.isBehind || void this.#sendStats(null), STATS_MS);
+    channel.onMessage = (message) => this.#handle(message);
+    channel.onLost = () => this.#drainOrphan();
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
+      process.on(signal, () => channel.isOpen || this.#drainOrphan());
+    // The driver rejects a promise it keeps to itself when a cancel finds no server; log it like everything else.
+    process.on('unhandledRejection', (err) => deps.logger.warn({ err }, 'unhandled rejection'));
+    this.#heartbeat();
     void channel.send({ kind: 'booted' });
     void this.#listenWithShare();
   }
 
-  /** Listens as soon as there are permits to serve with, so that a new worker refuses nobody for want of them. */
+  get #isEnding(): boolean {
+    return this.#phase.kind === 'draining' || this.#phase.kind === 'closing';
+  }
+
+  /** Listens once there are permits, so that a new worker does not refuse requests for lack of them. */
   async #listenWithShare(): Promise<void> {
     const untilMs = performance.now() + SHARE_WAIT_MS;
     while (this.#deps.permits.limitAt(performance.now()) <= 0 && performance.now() < untilMs)
-      await Bun.sleep(SHARE_LOOK_MS);
-    if (this.#ending) return;
+      await Bun.sleep(SHARE_CHECK_MS);
+    if (this.#isEnding) return;
     try {
-      this.#listener = listen(this.#app, this.#deps);
+      this.#phase = { kind: 'listening', listener: listen(this.#app, this.#deps) };
     } catch (err) {
       this.#deps.logger.error({ err }, 'the worker cannot listen');
-      // Its supervisor starts the next one, after a while.
+      // The supervisor starts the next one, with a backoff.
       process.exit(1);
     }
-    // What is told of a worker that is ready is how it is now.
+    // So that the supervisor has a current status of every worker that is ready.
     this.#sendHeartbeat();
     void this.#channel.send({ kind: 'ready' });
   }
 
-  #obey(message: FromSupervisor): void {
+  #handle(message: FromSupervisor): void {
     if (message.kind === 'share') {
       this.#deps.permits.setShare(message.permits ?? Number.POSITIVE_INFINITY);
       this.#sharesApplied++;
-      // At once, because another worker may wait for what this one has given up.
-      this.#beat();
-    } else if (message.kind === 'jobs') this.#serveHost(message.run);
-    else if (message.kind === 'collect') void this.#tellStats(message.id);
-    else if (message.kind === 'exited') void this.#reportExit(message.workerId);
-    else if (message.kind === 'leave') this.#leave.resolve();
-    else if (message.kind === 'drain') void this.#end(DRAIN_MS, this.#graceMs);
+      // Immediately, because another worker may wait for the permits that this one has released.
+      this.#heartbeat();
+    } else if (message.kind === 'jobs') this.#jobs.assignHostJobs(message.run && !this.#isEnding);
+    else if (message.kind === 'collect') void this.#sendStats(message.id);
+    else if (message.kind === 'report-exit') void this.#reportExit(message.workerId);
+    else if (message.kind === 'exit') this.#exit.resolve();
+    else if (message.kind === 'drain' && !this.#isEnding) void this.#drain(DRAIN_MS, this.#graceMs);
   }
 
-  /** Begins or ends what only one worker of the host does. */
-  #serveHost(isChosen: boolean): void {
-    this.#runsJobsOfHost = isChosen && this.#ending === null;
-    if (this.#runsJobsOfHost) this.#loops.start();
-    else void this.#loops.stop();
-  }
-
-  /** Longer than any request can take that is in flight. */
+  /** Longer than any request in flight can take. */
   get #graceMs(): number {
     const { HTTP_TIMEOUT, DATABASE_TIMEOUT } = this.#deps.config;
     return (HTTP_TIMEOUT + DATABASE_TIMEOUT) * 1000;
   }
 
-  /** Tells how it stands. A supervisor that does not read hears it when it does: what it missed is out of date then. */
-  #beat(): void {
-    this.#tellMode(this.#deps.permits.stats().mode);
-    this.#tellRefusals();
+  /** Sends a heartbeat, unless the supervisor still has some to read: those it misses would be out of date. */
+  #heartbeat(): void {
+    this.#log.update(this.#deps.permits.stats().mode, this.#app.admission.stats().decisions);
     if (!this.#channel.isBehind) this.#sendHeartbeat();
   }
 
   #sendHeartbeat(): void {
-    const status = this.#readStatus();
     void this.#channel.send({
       kind: 'heartbeat',
-      status,
+      status: this.#status.read(),
       sharesApplied: this.#sharesApplied,
-      accepting: this.#accepting,
+      accepting: this.#phase.kind !== 'closing',
     });
   }
 
-  /** Writes down when this worker is cut off from Redis, and when it is back. */
-  #tellMode(mode: string): void {
-    const { logger } = this.#deps;
-    if (mode === 'floor' && this.#mode !== 'floor')
-      logger.warn('Redis does not answer: this worker keeps to its part of the cap by itself');
-    if (mode === 'fresh' && this.#mode === 'floor') logger.info('Redis answers again: the cap is shared');
-    if (mode === 'floor' || mode === 'fresh') this.#mode = mode;
-  }
-
-  /** Writes down that requests are refused and why, in one line for all of ten seconds. */
-  #tellRefusals(): void {
-    const refused = this.#refusals.look(this.#app.admission.stats().decisions, performance.now());
-    if (refused)
-      this.#deps.logger.warn({ refused }, 'requests are refused, so that the others are served in time');
-  }
-
-  #readStatus(): WorkerStatus {
-    const { permits, lifecycle } = this.#deps;
-    const { mode, cap } = permits.stats();
-    const admission = this.#app.admission.stats();
-    const loopDelayMs = this.#loopDelay.max / NANOSECONDS;
-    this.#loopDelay.reset();
-    return {
-      pid: process.pid,
-      slot: this.#identity.slot,
-      incarnation: this.#identity.incarnation,
-      inFlight: admission.inFlight,
-      limit: permits.limitAt(performance.now()),
-      mode,
-      cap,
-      adaptiveLimit: adaptiveLimitOf(admission),
-      cutoff: admission.cutoffLevel,
-      refusedPerSecond: this.#refusals.perSecond,
-      loopDelayMs: Math.round(loopDelayMs * 10) / 10,
-      rssBytes: process.memoryUsage.rss(),
-      breakers: breakersOf(this.#deps.dependencies),
-      draining: lifecycle.draining,
-    };
-  }
-
-  /** Reads and sends the metrics, one reading after the other, so that what is sent later was read later. */
-  async #tellStats(id: number | null): Promise<void> {
+  /** Reads and sends the metrics, one reading after the other, so that metrics sent later were also read later. */
+  async #sendStats(id: number | null): Promise<void> {
     const read = () => this.#app.registry.getMetricsAsJSON() as Promise<unknown> as Promise<MetricSnapshot[]>;
     this.#stats = this.#stats.then(read, read);
     await this.#channel.send({ kind: 'stats', id, stats: await this.#stats });
@@ -191,70 +144,42 @@ class Worker {
       await this.#deps.permits.reportExit(workerId);
       void this.#channel.send({ kind: 'exit-reported', workerId });
     } catch (err) {
-      // The supervisor asks again.
-      this.#deps.logger.debug({ err, workerId }, 'the exit of a worker could not be reported');
+      // The supervisor sends it again.
+      this.#deps.logger.debug({ err, workerId }, 'could not report a worker exit');
     }
   }
 
-  #startJobs(): Timer[] {
-    const { logger } = this.#deps;
-    const failed = (job: string) => (err: unknown) => logger.warn({ err, job }, 'a background job failed');
-    return this.#app.jobs.map(({ name, by, everyMs, run }) =>
-      setInterval(() => {
-        if (by === 'each' || this.#runsJobsOfHost) void run().catch(failed(name));
-      }, everyMs),
-    );
+  /** The supervisor is gone: drains within 2 s, or cuts a drain that is under way to 2 s. */
+  #drainOrphan(): void {
+    if (this.#isEnding) setTimeout(() => process.exit(1), ORPHAN_MS);
+    else void this.#drain(0, ORPHAN_MS);
   }
 
-  /** Runs the jobs of this worker once more, so that what it holds in memory is saved. */
-  #flushJobs(): Promise<unknown>[] {
-    return this.#app.jobs.flatMap(({ by, run }) => (by === 'each' ? run() : []));
-  }
-
-  /** Ends once, by whatever came first; a supervisor that is lost on the way shortens what is left. */
-  #end(waitMs: number, graceMs: number): Promise<void> {
-    if (this.#ending && graceMs === ORPHAN_MS) setTimeout(() => process.exit(1), ORPHAN_MS);
-    this.#ending ??= this.#drain(waitMs, graceMs);
-    return this.#ending;
-  }
-
-  /** Finishes what is in flight, writes down what is only in memory, and ends the process. */
+  /** Finishes the requests in flight, persists what is only in memory, and exits. */
   async #drain(waitMs: number, graceMs: number): Promise<void> {
     const { lifecycle, permits, logger } = this.#deps;
     const untilMs = performance.now() + waitMs + graceMs;
-    const left = (mostMs = Number.POSITIVE_INFINITY) =>
-      Bun.sleep(Math.max(0, Math.min(mostMs, untilMs - performance.now())));
+    const timeLeft = (maxMs = Number.POSITIVE_INFINITY) =>
+      Bun.sleep(Math.max(0, Math.min(maxMs, untilMs - performance.now())));
+    const listener = this.#phase.kind === 'listening' ? this.#phase.listener : null;
+    this.#phase = { kind: 'draining' };
     lifecycle.draining = true;
-    this.#beat();
-    if (waitMs > 0) await left(waitMs);
-    const answered = this.#listener?.stop();
-    this.#accepting = false;
-    this.#beat();
-    // Also what ends now may still change the database, so the pool is open until then.
-    await Promise.race([Promise.allSettled([answered, this.#loops.stop()]), left()]);
-    await Promise.race([Promise.allSettled([...this.#flushJobs(), permits.close()]), left(CLOSE_MS)]);
+    this.#heartbeat();
+    if (waitMs > 0) await timeLeft(waitMs);
+    const finished = listener?.stop();
+    this.#phase = { kind: 'closing' };
+    this.#heartbeat();
+    // Requests and loops that finish now may still write to the database, so its pool stays open until then.
+    await Promise.race([Promise.allSettled([finished, this.#jobs.stopLoops()]), timeLeft()]);
+    await Promise.race([Promise.allSettled([this.#jobs.flush(), permits.close()]), timeLeft(CLOSE_MS)]);
     const closed = this.#deps
       .close()
-      .catch((err: unknown) => logger.warn({ err }, 'not everything was closed'));
-    await Promise.race([closed, left()]);
-    await this.#tellStats(null);
+      .catch((err: unknown) => logger.warn({ err }, 'could not close everything'));
+    await Promise.race([closed, timeLeft()]);
+    await this.#sendStats(null);
     void this.#channel.send({ kind: 'drained' });
-    // The counts of this incarnation must have been read before its end is noticed.
-    if (this.#channel.isOpen) await Promise.race([this.#leave.promise, Bun.sleep(LEAVE_WAIT_MS)]);
-    for (const timer of this.#timers) clearInterval(timer);
+    // The supervisor must have read the counts of this incarnation before it notices the exit.
+    if (this.#channel.isOpen) await Promise.race([this.#exit.promise, Bun.sleep(EXIT_WAIT_MS)]);
     process.exit(0);
   }
-}
-
-function breakersOf(dependencies: Deps['dependencies']): WorkerStatus['breakers'] {
-  const found: Record<string, 'open' | 'half-open'> = {};
-  for (const { name, state } of dependencies) if (state !== 'closed') found[name] = state;
-  return found;
-}
-
-/** The lowest limit that the worker keeps by itself now, or null while it keeps none. */
-function adaptiveLimitOf({ resources, loopLimit }: ReturnType<App['admission']['stats']>): number | null {
-  const engaged = resources.filter(({ isEngaged }) => isEngaged).map(({ limit }) => limit);
-  const lowest = Math.min(loopLimit, ...engaged);
-  return Number.isFinite(lowest) ? lowest : null;
 }

@@ -12,7 +12,7 @@ let supervisor: Supervisor;
 let logs: string[];
 afterEach(() => supervisor.kill());
 
-/** A supervisor in this process over scripted workers that has started. Silence is noticed soon, so that the test can cause it. */
+/** Starts a supervisor of scripted workers in this process, with a short silence limit. */
 async function supervise(
   environment: Record<string, string> = {},
   options: Partial<SupervisorOptions> = {},
@@ -45,12 +45,12 @@ const limits = () => supervisor.incarnations.map(({ status }) => status?.limit);
 const runners = () =>
   supervisor.incarnations.flatMap(({ slot, status }) => (status?.mode === 'jobs' ? [slot] : []));
 
-test('a supervisor that has stalled itself ends no worker for it', async () => {
+test('a supervisor that stalled does not kill workers for their silence', async () => {
   await supervise();
   await until(() => supervisor.incarnations.every(({ status }) => status !== null));
   const before = supervisor.incarnations.map(({ status }) => status);
   const stalledMs = performance.now();
-  // What a stopped or starved supervisor does: it reads no message for longer than a worker may be silent.
+  // Like a stopped or starved supervisor, read no messages for longer than the silence limit.
   while (performance.now() - stalledMs < 2500);
   await until(() => supervisor.incarnations.every(({ status }, i) => status !== before[i]));
   expect(supervisor.incarnations.map(({ killedFor }) => killedFor)).toEqual([null, null, null]);
@@ -62,7 +62,7 @@ test('a supervisor that has stalled itself ends no worker for it', async () => {
   expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, replaced: 0 });
 });
 
-test('a worker that falls silent is ended and replaced, and no other', async () => {
+test('a worker that falls silent is killed and replaced, and no other worker is', async () => {
   await supervise({ SILENT_AFTER_MS: '500' });
   const [silent] = supervisor.incarnations;
   await until(() => supervisor.restarts.silent === 1);
@@ -76,8 +76,8 @@ test('a worker that falls silent is ended and replaced, and no other', async () 
   expect(supervisor.restarts).toEqual({ crashed: 0, silent: 1, replaced: 0 });
 });
 
-test('the jobs of the host are done by the lowest live worker alone, and move when it dies', async () => {
-  // Nobody can follow in its slot, so the state after its death lasts.
+test('only the lowest live worker runs the jobs of the host, and they move when it dies', async () => {
+  // Its slot cannot restart, so the state after its death lasts.
   await supervise({ STARTS_MAX: '1' });
   await until(() => runners().length === 1);
   expect(runners()).toEqual([0]);
@@ -85,7 +85,7 @@ test('the jobs of the host are done by the lowest live worker alone, and move wh
   await until(() => runners().join() === '1');
 });
 
-test('the jobs of the host go back to the lowest slot when a new worker is in it', async () => {
+test('the jobs of the host return to the lowest slot when it has a new worker', async () => {
   await supervise();
   await until(() => runners().join() === '0');
   process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
@@ -93,7 +93,7 @@ test('the jobs of the host go back to the lowest slot when a new worker is in it
   await until(() => runners().join() === '0');
 });
 
-test('the permits are split over the workers, and the worker that follows a dead one gets its share', async () => {
+test('permits are split among the workers, and the successor of a dead worker gets its share', async () => {
   await supervise();
   await until(() => limits().join() === '4,3,3');
   process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
@@ -101,7 +101,7 @@ test('the permits are split over the workers, and the worker that follows a dead
   await until(() => limits().join() === '4,3,3');
 });
 
-test('a successor that cannot start leaves the old workers where they are', async () => {
+test('a successor that fails to start leaves the old workers in place', async () => {
   await supervise({ STARTS_MAX: '1' });
   await supervisor.roll();
   expect(incarnations()).toEqual([
@@ -110,25 +110,25 @@ test('a successor that cannot start leaves the old workers where they are', asyn
     [2, 1],
   ]);
   expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, replaced: 0 });
-  expect(logs.join('')).toContain('a new worker did not start');
+  expect(logs.join('')).toContain('the new worker failed to start');
 });
 
-test('an order to stop in the pause before the next start of a slot starts nobody', async () => {
+test('a stop during the restart delay of a slot cancels the restart', async () => {
   await supervise({ DRAIN_MS: '700' }, { workers: 2 });
-  const [, pausing] = supervisor.slots;
+  const [, waiting] = supervisor.slots;
   for (let deaths = 1; deaths <= 3; deaths++) {
-    await until(() => pausing!.incarnations.at(-1)?.state === 'ready');
-    const incarnation = pausing!.incarnations.at(-1)!;
+    await until(() => waiting!.incarnations.at(-1)?.state === 'ready');
+    const incarnation = waiting!.incarnations.at(-1)!;
     process.kill(incarnation.pid!, 'SIGKILL');
     await incarnation.exited;
   }
-  // The pause is over long before the other worker is drained.
+  // The delay ends long before the other worker is drained.
   await supervisor.stop();
-  expect(pausing!.livesStarted).toBe(3);
+  expect(waiting!.incarnationsStarted).toBe(3);
   expect(incarnations()).toEqual([]);
 });
 
-test('a worker that the system cannot start is started later, and the supervisor lives on', async () => {
+test('a worker that the system cannot start is retried, and the supervisor survives', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-control-'));
   const program = join(folder, 'bun');
   symlinkSync(process.execPath, program);
@@ -136,8 +136,8 @@ test('a worker that the system cannot start is started later, and the supervisor
   await supervise({}, { start });
   rmSync(program);
   process.kill(supervisor.incarnations[0]!.pid!, 'SIGKILL');
-  await until(() => logs.join('').includes('could not be started'));
-  // Nor does a replacement that cannot be started cost a worker that serves.
+  await until(() => logs.join('').includes('failed to start'));
+  // Nor does a replacement that fails to start cost a worker that serves.
   await supervisor.roll();
   expect(supervisor.slots.slice(1).map((slot) => slot.incarnations.map(({ state }) => state))).toEqual([
     ['ready'],
@@ -151,16 +151,18 @@ test('a worker that the system cannot start is started later, and the supervisor
   rmSync(folder, { recursive: true });
 });
 
-test('workers that can never be started are a crash loop, which is told once', async () => {
-  const told: string[] = [];
+test('workers that never start are a crash loop, which is reported once', async () => {
+  const errors: string[] = [];
   const start = { command: [join(import.meta.dir, 'no-such-program')], environment: {} };
-  create({}, { start, onCrashLoop: ({ message }) => void told.push(message) });
+  create({}, { start, onCrashLoop: ({ message }) => void errors.push(message) });
   expect(await supervisor.start()).toBe(false);
-  expect(told).toEqual([expect.stringContaining('more than 10 ended within 60 s and none was ready')]);
-  expect(told[0]).toContain('could not be started');
+  expect(errors).toEqual([
+    expect.stringContaining('more than 10 workers died within 60 s and none became ready'),
+  ]);
+  expect(errors[0]).toContain('failed to start');
 });
 
-test('a worker that speaks but does not become ready in time is ended, and the next one serves', async () => {
+test('a worker that sends heartbeats but does not become ready in time is killed, and the next one serves', async () => {
   await supervise({ NEVER_READY: '1' }, { startMaxMs: 1000 });
   expect(incarnations()).toEqual([
     [0, 2],
@@ -170,20 +172,22 @@ test('a worker that speaks but does not become ready in time is ended, and the n
   expect(supervisor.restarts).toEqual({ crashed: 1, silent: 0, replaced: 0 });
 });
 
-test('many workers that were ready and are killed at once are no crash loop', async () => {
-  let gaveUp = false;
-  await supervise({}, { workers: 11, onCrashLoop: () => (gaveUp = true) });
+test('many workers that were ready and are killed together are not a crash loop', async () => {
+  let hasFailed = false;
+  await supervise({}, { workers: 11, onCrashLoop: () => (hasFailed = true) });
   const before = supervisor.incarnations;
   for (const { pid } of before) process.kill(pid!, 'SIGKILL');
   await Promise.all(before.map(({ exited }) => exited));
-  await until(() => gaveUp || supervisor.incarnations.filter(({ state }) => state === 'ready').length === 11);
-  expect(gaveUp).toBe(false);
+  await until(
+    () => hasFailed || supervisor.incarnations.filter(({ state }) => state === 'ready').length === 11,
+  );
+  expect(hasFailed).toBe(false);
 });
 
-test('the processes that live are told after every start and every end', async () => {
-  let told: readonly number[] = [];
-  await supervise({}, { onProcesses: (pids) => (told = pids) });
-  expect(told).toEqual(supervisor.incarnations.map(({ pid }) => pid!));
+test('the live processes are published after every start and every exit', async () => {
+  let published: readonly number[] = [];
+  await supervise({}, { onProcesses: (pids) => (published = pids) });
+  expect(published).toEqual(supervisor.incarnations.map(({ pid }) => pid!));
   await supervisor.stop();
-  expect(told).toEqual([]);
+  expect(published).toEqual([]);
 });

@@ -60,7 +60,7 @@ async function hold({ url, key, status }: AtlasProcess, count: number): Promise<
   return held;
 }
 
-/** The counters of a scrape by name and labels. */
+/** Scrapes the counters, by name and labels. */
 async function scrapeCounters(url: string): Promise<Map<string, number>> {
   const text = await (await fetch(`${url}/metrics`, { keepalive: false })).text();
   const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]));
@@ -77,7 +77,7 @@ async function scrapeCounters(url: string): Promise<Map<string, number>> {
 }
 
 test(
-  'all workers on one port get connections, and the status shows each with what it has in flight',
+  'all workers get connections from one port, and the status shows the requests each has in flight',
   async () => {
     const { url } = await serve();
     const held = await hold(atlas!, 60);
@@ -95,11 +95,11 @@ test(
       expect(worker!.inFlight).toBeGreaterThan(0);
       expect(worker!.rssBytes).toBeGreaterThan(0);
     }
-    // The pools are a budget of the host: 10 connections, divided among four.
+    // Connections are a budget of the host: 10, divided among four workers.
     const text = await (await fetch(`${url}/metrics`)).text();
     expect(/^atlas_database_connections_max (\d+)$/m.exec(text)![1]).toBe('8');
     expect(text).toMatch(/^atlas_cluster_workers\{state="ready"\} 4$/m);
-    // Without the port it finds the only one of the folder.
+    // Without a port it finds the only one on the folder.
     const { stdout: table } = await runAtlas(folder, ['status']);
     expect(table).toContain(`60 of 1000 in flight`);
     expect(table.split('\n').filter((line) => line.includes('ready'))).toHaveLength(WORKERS);
@@ -111,7 +111,7 @@ test(
 );
 
 test(
-  'kill -9 of a worker cuts off its own requests only, and another worker takes its place',
+  'kill -9 of a worker fails only its own requests, and another worker takes its place',
   async () => {
     const { status } = await serve();
     const held = await hold(atlas!, 60);
@@ -124,15 +124,15 @@ test(
     expect((await status()).slots.map(({ worker }) => worker?.incarnation)).toEqual([2, 1, 1, 1]);
     await lock!.release();
     lock = null;
-    const answers = await Promise.all(held);
-    expect(answers.filter((answer) => answer === null)).toHaveLength(victim!.worker!.inFlight);
-    expect(answers.filter((answer) => answer === 200)).toHaveLength(60 - victim!.worker!.inFlight);
+    const statuses = await Promise.all(held);
+    expect(statuses.filter((code) => code === null)).toHaveLength(victim!.worker!.inFlight);
+    expect(statuses.filter((code) => code === 200)).toHaveLength(60 - victim!.worker!.inFlight);
   },
   TIMEOUT_MS,
 );
 
 test(
-  'no counter falls over 20 scrapes, whichever workers answer, while workers are killed',
+  'no counter decreases over 20 scrapes, whichever workers serve them, while workers are killed',
   async () => {
     const { url, key, status } = await serve();
     const headers = { Authorization: `Bearer ${key}` };
@@ -143,15 +143,15 @@ test(
     let kills = 0;
     for (let i = 0; i < 20; i++) {
       if (i % 4 === 1) {
-        // Two are left at least, so that there is always somebody to ask.
+        // At least two are left, so that one can always be scraped.
         await until(async () => (await readySlots()).length >= 3);
         const ready = await readySlots();
         process.kill(ready[++kills % ready.length]!.worker!.pid, 'SIGKILL');
       }
-      // A request to the listener of a dead worker is cut off; then somebody else is asked.
+      // A request to the listener of a dead worker is reset; then scrape another one.
       const now = await scrapeCounters(url).catch(() => scrapeCounters(url));
-      const fallen = [...before].filter(([name, value]) => (now.get(name) ?? 0) < value);
-      expect(fallen).toEqual([]);
+      const decreased = [...before].filter(([name, value]) => (now.get(name) ?? 0) < value);
+      expect(decreased).toEqual([]);
       before = now;
     }
     await load.stop();
@@ -167,7 +167,7 @@ test(
 );
 
 test(
-  'a replaced worker takes none of its counts with it',
+  'the counts of a replaced worker are kept',
   async () => {
     const { url, key } = await serve({ API_WORKERS: '2' });
     const headers = { Authorization: `Bearer ${key}` };
@@ -186,7 +186,7 @@ test(
 );
 
 test(
-  'a worker that is stopped is replaced, and the others serve meanwhile',
+  'a stopped worker is replaced while the others serve',
   async () => {
     const { url, status, key } = await serve();
     const [, victim] = (await status()).slots;
@@ -200,7 +200,7 @@ test(
     await until(async () => (await status()).slots[1]?.worker?.incarnation === 2);
     const { answered, failed } = await load.stop();
     expect(answered).toBeGreaterThan(100);
-    // Each caller has one request at a time, so it can lose one to the worker that was ended.
+    // Each caller has one request at a time, so it can lose one to the killed worker.
     expect(failed.length).toBeLessThanOrEqual(16);
     expect(isAlive(victim!.worker!.pid)).toBe(false);
     expect((await status()).slots.map(({ worker }) => worker?.incarnation)).toEqual([1, 2, 1, 1]);
@@ -211,7 +211,7 @@ test(
 );
 
 test(
-  'workers that die as fast as they are started end the start with an error, and none is left',
+  'a crash loop fails the start with an error and leaves no worker behind',
   async () => {
     const main = join(import.meta.dir, '../../src/main.ts');
     await Bun.write(
@@ -222,7 +222,7 @@ test(
     const { code, stdout, stderr } = await runAtlas(folder, ['serve'], settingsOf());
     expect(code).toBe(1);
     expect(stderr).toContain('Atlas cannot keep a worker alive.');
-    expect(stderr).toMatch(/why: +more than 12 ended within 60 s .* ended with 3/);
+    expect(stderr).toMatch(/why: +more than 12 workers died within 60 s .* exited with status 3/);
     expect(stdout).not.toContain('serves on');
     expect(stdout).not.toContain('atlas_live_');
   },

@@ -28,13 +28,13 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await atlas?.end('SIGKILL');
-  // It would start again what is only killed, so it is told to end.
+  // SIGTERM to the launcher: it would restart a server that is only killed.
   launcher?.kill('SIGTERM');
   await launcher?.exited;
   await removeFolder(folder);
 });
 
-/** Whether a process runs: one that has ended may be left as a zombie where nobody waits for orphans. */
+/** Whether a process runs, as opposed to a zombie that no parent has reaped. */
 function isRunning(pid: number): boolean {
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -44,7 +44,7 @@ function isRunning(pid: number): boolean {
 }
 
 test(
-  'after kill -9 of the supervisor no worker stays, none keeps the port, and what is short is still answered',
+  'after kill -9 of the supervisor the workers release the port, finish short requests and exit',
   async () => {
     const databaseUrl = await freshDatabase();
     const port = await freePort();
@@ -63,7 +63,7 @@ test(
         ({ code }) => code === 'ECONNREFUSED',
       ),
     );
-    // The port is free while a worker still finishes what it has.
+    // The port is free while a worker still finishes its requests.
     expect(pids.some(isRunning)).toBe(true);
     await lock.release();
     expect((await held).status).toBe(200);
@@ -77,7 +77,7 @@ test(
 );
 
 test(
-  'the launcher starts the server anew when it was killed, and not when it was told to end',
+  'the launcher restarts a killed server, but not one that it was told to stop',
   async () => {
     const node = Bun.which('node');
     if (!isHere('Node', node)) return;
@@ -128,7 +128,7 @@ test(
   TIMEOUT_MS,
 );
 
-test('a worker does not run without its supervisor, and the help does not offer it', async () => {
+test('a worker does not run without its supervisor, and the help does not list it', async () => {
   const { code, stderr } = await runAtlas(folder, ['worker']);
   expect(code).toBe(1);
   expect(stderr).toMatch(/do: +run atlas serve/);
@@ -137,8 +137,8 @@ test('a worker does not run without its supervisor, and the help does not offer 
   expect(stdout).not.toMatch(/^ {2}worker\b/m);
 });
 
-test('atlas status says so where nothing runs', async () => {
+test('atlas status fails if Atlas is not running', async () => {
   const { code, stderr } = await runAtlas(folder, ['status'], { API_PORT: '8000' });
   expect(code).toBe(1);
-  expect(stderr).toContain('No Atlas runs here for port 8000.');
+  expect(stderr).toContain('Atlas is not running on port 8000.');
 });

@@ -1,6 +1,6 @@
 import type { FromSupervisor } from '../../src/cluster/messages.ts';
 
-// A worker process that speaks the protocol and serves nothing, so that a test decides what it says and when.
+// A worker process that speaks the protocol and serves nothing, so that a test controls its messages.
 const silentAfterMs = Number(process.env.SILENT_AFTER_MS ?? Number.POSITIVE_INFINITY);
 const drainMs = Number(process.env.DRAIN_MS ?? 0);
 const slot = Number(process.env.ATLAS_WORKER_SLOT);
@@ -10,9 +10,9 @@ let sharesApplied = 0;
 let limit = 0;
 let jobs = false;
 
-const tell = (message: object) => process.send!(message);
-const beat = () => {
-  // The first incarnation of the first slot falls silent; nobody else does.
+const send = (message: object) => process.send!(message);
+const heartbeat = () => {
+  // Only the first incarnation of the first slot falls silent.
   if (slot === 0 && incarnation === 1 && performance.now() > silentAfterMs) return;
   const status = {
     pid: process.pid,
@@ -20,7 +20,7 @@ const beat = () => {
     incarnation,
     inFlight: 0,
     limit,
-    // Tells the test who runs the jobs of the host, in a field that is free text.
+    // Shows the test which worker runs the jobs of the host, in a field that is free text.
     mode: jobs ? 'jobs' : 'none',
     cap: 0,
     adaptiveLimit: null,
@@ -31,7 +31,7 @@ const beat = () => {
     breakers: {},
     draining: false,
   };
-  tell({ kind: 'heartbeat', status, sharesApplied, accepting: true });
+  send({ kind: 'heartbeat', status, sharesApplied, accepting: true });
 };
 
 process.on('message', (message: FromSupervisor) => {
@@ -40,12 +40,12 @@ process.on('message', (message: FromSupervisor) => {
     limit = message.permits ?? Number.MAX_SAFE_INTEGER;
   } else if (message.kind === 'jobs') jobs = message.run;
   else if (message.kind === 'drain') setTimeout(() => process.exit(0), drainMs);
-  else if (message.kind === 'exited') tell({ kind: 'exit-reported', workerId: message.workerId });
-  beat();
+  else if (message.kind === 'report-exit') send({ kind: 'exit-reported', workerId: message.workerId });
+  heartbeat();
 });
 process.on('disconnect', () => process.exit(0));
-beat();
-tell({ kind: 'booted' });
-// The first incarnation of the first slot may speak and never serve.
-if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1)) tell({ kind: 'ready' });
-setInterval(beat, 20);
+heartbeat();
+send({ kind: 'booted' });
+// The first incarnation of the first slot may send heartbeats without ever serving.
+if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1)) send({ kind: 'ready' });
+setInterval(heartbeat, 20);

@@ -14,11 +14,11 @@ function statsOf(count: number, inFlight = 0): MetricSnapshot[] {
 }
 
 function readValue(stats: ClusterStats, name: string): number | undefined {
-  return stats.merged().find((metric) => metric.name === name)?.values[0]?.value;
+  return stats.merge().find((metric) => metric.name === name)?.values[0]?.value;
 }
 
-describe('the stats of the cluster', () => {
-  test('are those of all workers together', () => {
+describe('the stats of a cluster', () => {
+  test('are the sums over all workers', () => {
     const stats = new ClusterStats(2);
     stats.record(0, 1, statsOf(3, 1));
     stats.record(1, 1, statsOf(4, 2));
@@ -27,29 +27,29 @@ describe('the stats of the cluster', () => {
     expect(readValue(stats, 'in_flight')).toBe(4);
   });
 
-  test('keep what a dead worker counted and forget what it had in flight', () => {
+  test('keep the counts of a dead worker and drop its gauges', () => {
     const stats = new ClusterStats(2);
     stats.record(0, 1, statsOf(100, 7));
     stats.record(1, 1, statsOf(1, 1));
-    stats.depart(0, 1);
+    stats.retire(0, 1);
     expect(readValue(stats, 'requests_total')).toBe(101);
     expect(readValue(stats, 'in_flight')).toBe(1);
     stats.record(0, 2, statsOf(2, 1));
     expect(readValue(stats, 'requests_total')).toBe(103);
   });
 
-  test('count an incarnation once, although it ends before an older one of its slot', () => {
+  test('count an incarnation once, even if it exits before an older one of its slot', () => {
     const stats = new ClusterStats(1);
     stats.record(0, 1, statsOf(10));
     stats.record(0, 2, statsOf(20));
-    stats.depart(0, 2);
+    stats.retire(0, 2);
     stats.record(0, 2, statsOf(1000));
     expect(readValue(stats, 'requests_total')).toBe(30);
-    stats.depart(0, 1);
+    stats.retire(0, 1);
     expect(readValue(stats, 'requests_total')).toBe(30);
   });
 
-  test('never fall by a bit, however incarnations of many fractions come and go', () => {
+  test('never decrease by rounding, in whatever order incarnations start and exit', () => {
     let state = 7;
     const random = () => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -65,7 +65,7 @@ describe('the stats of the cluster', () => {
       const [slot, incarnation] = living[at] ?? [0, 0];
       if (living.length < 4 || random() < 0.1) living.push([Math.floor(random() * 3), ++incarnations]);
       else if (random() < 0.3) {
-        stats.depart(slot, incarnation);
+        stats.retire(slot, incarnation);
         living.splice(at, 1);
       } else {
         const count = (counts.get(`${incarnation}`) ?? 0) + random() * 0.1;
