@@ -10,16 +10,17 @@ export class WorkerSlot {
   restarts = 0;
   readonly #policy = new RestartPolicy();
   readonly #spawn: (number: number) => WorkerIncarnation;
-  #restart: Timer | undefined;
+  /** The scheduled restart. */
+  #restart: Timer | null = null;
 
   constructor(index: number, spawn: (slot: number, number: number) => WorkerIncarnation) {
     this.index = index;
     this.#spawn = (number) => spawn(index, number);
   }
 
-  /** Whether a worker of this slot serves or will, rather than drains. */
+  /** Whether a worker serves or will serve in this slot, as opposed to draining. */
   get isOccupied(): boolean {
-    return this.incarnations.some(({ state }) => state !== 'draining');
+    return this.#restart !== null || this.incarnations.some(({ state }) => state !== 'draining');
   }
 
   start(): WorkerIncarnation {
@@ -35,11 +36,15 @@ export class WorkerSlot {
   /** Calls back when the next incarnation is due after this death. Returns the delay in milliseconds. */
   scheduleRestart(died: WorkerIncarnation, onDue: () => void): number {
     const delayMs = this.#policy.delayMs(performance.now() - died.startedMs);
-    this.#restart = setTimeout(onDue, delayMs);
+    this.#restart = setTimeout(() => {
+      this.#restart = null;
+      onDue();
+    }, delayMs);
     return delayMs;
   }
 
   cancelRestart(): void {
-    clearTimeout(this.#restart);
+    clearTimeout(this.#restart ?? undefined);
+    this.#restart = null;
   }
 }

@@ -128,6 +128,28 @@ test('a stop during the restart delay of a slot cancels the restart', async () =
   expect(incarnations()).toEqual([]);
 });
 
+test('a drained worker does not restart its slot while the restart of its dead successor is pending', async () => {
+  await supervise({ DRAIN_MS: '300' }, { workers: 1 });
+  const [slot] = supervisor.slots;
+  const killNewest = async () => {
+    await until(() => slot!.incarnations.at(-1)?.state === 'ready');
+    const newest = slot!.incarnations.at(-1)!;
+    process.kill(newest.pid!, 'SIGKILL');
+    await newest.exited;
+  };
+  // Three deaths raise the delay of the next restart above the time of the drain.
+  for (let deaths = 1; deaths <= 3; deaths++) await killNewest();
+  await until(() => slot!.incarnations.at(-1)?.state === 'ready');
+  const rolled = supervisor.roll();
+  await until(() => slot!.incarnations[0]?.state === 'draining');
+  await killNewest();
+  await rolled;
+  expect(slot!.restarts).toBe(4);
+  expect(supervisor.restarts).toEqual({ crashed: 4, silent: 0, replaced: 1 });
+  await until(() => slot!.incarnations.at(-1)?.state === 'ready');
+  expect(slot!.incarnations).toHaveLength(1);
+});
+
 test('a worker that the system cannot start is retried, and the supervisor survives', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-control-'));
   const program = join(folder, 'bun');

@@ -10,11 +10,16 @@ function slotWith(...states: readonly IncarnationStub['state'][]): WorkerSlot {
   return slot;
 }
 
-test('a slot is occupied unless all its workers drain', () => {
+test('a slot is occupied unless all its workers drain and no restart is scheduled', () => {
   expect(slotWith().isOccupied).toBe(false);
   expect(slotWith('draining').isOccupied).toBe(false);
   expect(slotWith('draining', 'starting').isOccupied).toBe(true);
   expect(slotWith('ready').isOccupied).toBe(true);
+  const restarting = slotWith('draining');
+  restarting.scheduleRestart(restarting.incarnations[0]!, () => {});
+  expect(restarting.isOccupied).toBe(true);
+  restarting.cancelRestart();
+  expect(restarting.isOccupied).toBe(false);
 });
 
 test('a restart happens after the backoff, unless it is cancelled', () =>
