@@ -173,14 +173,14 @@ test(
     const headers = { Authorization: `Bearer ${key}` };
     const ping = 'atlas_api_http_requests_total{method="GET",endpoint="/v1/ping",status="200"}';
     const load = startLoad(url, { callers: 4, keepAlive: false, headers });
-    await until(() => load.answered() > 200);
+    await until(() => load.succeeded() > 200);
     atlas!.signal('SIGHUP');
     await until(
       async () => (await atlas!.status()).slots.map(({ worker }) => worker?.incarnation).join() === '2,2',
     );
-    const { answered, failed } = await load.stop();
+    const { succeeded, failed } = await load.stop();
     expect(failed).toEqual([]);
-    expect((await scrapeCounters(url)).get(ping)).toBe(answered);
+    expect((await scrapeCounters(url)).get(ping)).toBe(succeeded);
   },
   TIMEOUT_MS,
 );
@@ -198,8 +198,8 @@ test(
       pauseMs: 5,
     });
     await until(async () => (await status()).slots[1]?.worker?.incarnation === 2);
-    const { answered, failed } = await load.stop();
-    expect(answered).toBeGreaterThan(100);
+    const { succeeded, failed } = await load.stop();
+    expect(succeeded).toBeGreaterThan(100);
     // Each caller has one request at a time, so it can lose one to the killed worker.
     expect(failed.length).toBeLessThanOrEqual(16);
     expect(isAlive(victim!.worker!.pid)).toBe(false);

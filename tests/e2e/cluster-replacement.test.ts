@@ -46,7 +46,7 @@ test(
       startLoad(atlas.url, { callers: 8, keepAlive: true, headers }),
       startLoad(atlas.url, { callers: 8, keepAlive: true, headers, pauseMs: 20, path: '/v1/accounts' }),
     ];
-    await until(() => loads.every((load) => load.answered() > 100));
+    await until(() => loads.every((load) => load.succeeded() > 100));
     atlas.signal('SIGHUP');
     await until(async () => (await atlas.status()).slots.length > WORKERS);
     // The kernel merges signals that are still pending.
@@ -59,9 +59,9 @@ test(
       return slots.length === WORKERS && slots.every(({ worker }) => worker?.incarnation === 3);
     });
     const reports = await Promise.all(loads.map((load) => load.stop()));
-    console.log(`responses during the replacements: ${reports.map(({ answered }) => answered)}`);
-    const [fresh, ...kept] = reports.map(({ failed }) => failed);
-    expect(kept.flat()).toEqual([]);
+    console.log(`responses during the replacements: ${reports.map(({ succeeded }) => succeeded)}`);
+    const [fresh, ...persistent] = reports.map(({ failed }) => failed);
+    expect(persistent.flat()).toEqual([]);
     // Only the kernel can save a connection that is opened while its listener closes. One that was just accepted and
     // has not sent its request yet looks idle to Bun, which closes it: at most one per worker.
     if (migratesRequests()) expect(fresh!.length).toBeLessThanOrEqual(2 * WORKERS);

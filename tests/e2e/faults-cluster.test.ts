@@ -152,8 +152,8 @@ test(
       stalls++;
     }, 300);
     try {
-      const answered = load.answered();
-      await until(() => stalls >= 20 && load.answered() > answered + 1000);
+      const succeeded = load.succeeded();
+      await until(() => stalls >= 20 && load.succeeded() > succeeded + 1000);
     } finally {
       clearInterval(stalling);
     }

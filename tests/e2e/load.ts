@@ -1,31 +1,31 @@
 import { connect, type Socket } from 'node:net';
 
-/** What callers saw until they were stopped. */
+/** The results of all callers until they were stopped. */
 export interface LoadReport {
-  readonly answered: number;
-  /** Requests that got no whole answer, or another status than 200: why, in words. */
+  readonly succeeded: number;
+  /** The reason for each request without a complete response, or with a status other than 200. */
   readonly failed: readonly string[];
 }
 
 export interface Load {
-  /** Answers so far. */
-  answered(): number;
+  /** Successful requests so far. */
+  succeeded(): number;
   stop(): Promise<LoadReport>;
 }
 
 export interface LoadOptions {
   readonly callers: number;
-  /** Whether a caller keeps its connection for as long as the server does, or opens a new one for each request. */
+  /** Whether a caller keeps its connection until the server closes it, or opens a new one for each request. */
   readonly keepAlive: boolean;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** How long a caller thinks between two requests. */
+  /** How long a caller pauses between two requests. */
   readonly pauseMs?: number;
 }
 
 /**
- * Sends requests over plain sockets, each caller one after the other. Client libraries send a request again that was
- * cut off; here every such request counts as failed.
+ * Sends requests over plain sockets, one at a time per caller. HTTP clients retry requests on reset connections; here
+ * each one counts as failed.
  */
 export function startLoad(
   url: string,
@@ -36,7 +36,7 @@ export function startLoad(
   if (!keepAlive) lines.push('Connection: close');
   const request = `GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
   const failed: string[] = [];
-  let answered = 0;
+  let succeeded = 0;
   let stopped = false;
 
   async function call(): Promise<void> {
@@ -45,7 +45,7 @@ export function startLoad(
       if (!connection?.isOpen) connection = new Connection(Number(port), hostname);
       try {
         const { status, closes } = await connection.exchange(request);
-        if (status === 200) answered++;
+        if (status === 200) succeeded++;
         else failed.push(`status ${status}`);
         if (closes || !keepAlive) connection.end();
       } catch (error) {
@@ -59,11 +59,11 @@ export function startLoad(
 
   const calling = Array.from({ length: callers }, call);
   return {
-    answered: () => answered,
+    succeeded: () => succeeded,
     stop: async () => {
       stopped = true;
       await Promise.all(calling);
-      return { answered, failed };
+      return { succeeded, failed };
     },
   };
 }
@@ -79,7 +79,7 @@ class Connection {
     this.#socket.setEncoding('utf8');
     this.#socket.on('data', (chunk: string) => this.#read(chunk));
     this.#socket.on('error', (error) => this.#fail(error.message));
-    this.#socket.on('close', () => this.#fail('closed without an answer'));
+    this.#socket.on('close', () => this.#fail('closed without a response'));
   }
 
   exchange(request: string): Promise<{ status: number; closes: boolean }> {
