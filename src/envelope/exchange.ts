@@ -1,8 +1,6 @@
 import type { Abortable } from '../utils/abortable.ts';
+import type { Tier } from '../utils/tier.ts';
 import { callerTimeoutMs } from './caller-timeout.ts';
-
-/** How much a request matters when not all can be served (the SLO tiers of the product). */
-export type Tier = 'critical' | 'default' | 'non-critical';
 
 /** What is known of a route before it is entered. */
 export interface MatchedRoute {

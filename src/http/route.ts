@@ -1,7 +1,8 @@
 import { createRoute, type OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Exchange, MatchedRoute, Tier } from '../envelope/exchange.ts';
+import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import { AtlasError, type InputError } from '../errors.ts';
+import type { Tier } from '../utils/tier.ts';
 import { readJson } from './json-body.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 import type { ProblemKinds } from './problem-kind.ts';

@@ -1,5 +1,4 @@
-/** Who goes first when not all can: as the SLO tiers of routes. */
-export type Tier = 'critical' | 'default' | 'non-critical';
+import { TIERS, type Tier } from '../utils/tier.ts';
 
 /** How many calls at a time, and how many may wait for one of each tier. */
 export interface BulkheadOptions {
@@ -18,7 +17,7 @@ interface Waiter {
   readonly refuse: (reason: unknown) => void;
 }
 
-const TIERS: readonly Tier[] = ['critical', 'default', 'non-critical'];
+const MOST_IMPORTANT_FIRST = TIERS.toReversed();
 // Of the slots and of the places in line, what can wait may have a half.
 const NON_CRITICAL_SHARE = 0.5;
 
@@ -84,7 +83,8 @@ export class Bulkhead {
 
   /** Sends everybody away who waits. */
   refuseWaiting(reason: unknown): void {
-    for (const tier of TIERS) for (const waiter of [...this.#lines[tier]]) waiter.refuse(reason);
+    for (const tier of MOST_IMPORTANT_FIRST)
+      for (const waiter of [...this.#lines[tier]]) waiter.refuse(reason);
   }
 
   #wait(line: Set<Waiter>, { signal, timeoutMs }: WaitOptions): Promise<void> {
@@ -124,7 +124,7 @@ export class Bulkhead {
   }
 
   #admitNext(): void {
-    for (const tier of TIERS) {
+    for (const tier of MOST_IMPORTANT_FIRST) {
       const [first] = this.#lines[tier];
       if (first === undefined || !this.#hasRoom(tier)) continue;
       this.#take(tier);

@@ -1,7 +1,8 @@
 import { type Attributes, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { sleep } from '../utils/sleep.ts';
+import type { Tier } from '../utils/tier.ts';
 import { AdaptiveTimeout, CallTimeout } from './adaptive-timeout.ts';
-import { Bulkhead, BulkheadFull, type Tier } from './bulkhead.ts';
+import { Bulkhead, BulkheadFull } from './bulkhead.ts';
 import { CallStats } from './call-stats.ts';
 import { type RunningWork, startWork } from './cancellable-work.ts';
 import { BreakerOpen, type BreakerState, CircuitBreaker, type Pass } from './circuit-breaker.ts';

@@ -1,5 +1,6 @@
+import { smooth } from '../utils/smooth.ts';
 import { DrainProbe } from './drain-probe.ts';
-import { TIERS } from './priority.ts';
+import { TIER_RANKS } from './priority.ts';
 import { Slowness } from './slowness.ts';
 
 /** What completed on a resource since the last update. */
@@ -134,7 +135,7 @@ export class AdaptiveLimit {
 
   /** The limit of the most important tier: what may be in flight at all. */
   get limit(): number {
-    return Math.floor(this.#limits[TIERS.length - 1]!);
+    return Math.floor(this.#limits[TIER_RANKS.critical]!);
   }
 
   #drainedLimit(rank: number): number {
@@ -150,16 +151,20 @@ export class AdaptiveLimit {
     this.#leastInFlight = this.inFlight;
     this.#mostInFlight = this.inFlight;
     const weight = 1 - Math.exp(-elapsedMs / Math.max(SMOOTHING_MS, this.#latencyMs));
-    this.#ratePerSecond += ((ended * 1000) / elapsedMs - this.#ratePerSecond) * weight;
+    this.#ratePerSecond = smooth(this.#ratePerSecond, (ended * 1000) / elapsedMs, weight);
     if (ended > 0) {
       const sinceMs = this.#silentMs + elapsedMs;
-      this.#pacePerSecond += ((ended * 1000) / sinceMs - this.#pacePerSecond) * PACE_SMOOTHING;
+      this.#pacePerSecond = smooth(this.#pacePerSecond, (ended * 1000) / sinceMs, PACE_SMOOTHING);
       this.#silentMs = 0;
     } else this.#silentMs += elapsedMs;
     if (count > 0) {
-      this.#lateShare += (late / count - this.#lateShare) * (1 - Math.exp(-count / LATE_ANSWERS));
-      this.#latencyMs = smooth(this.#latencyMs, durationMsSum / count);
-      this.#baselineMs = smooth(this.#baselineMs, baselineMsSum / count);
+      this.#lateShare = smooth(this.#lateShare, late / count, 1 - Math.exp(-count / LATE_ANSWERS));
+      this.#latencyMs = smooth(this.#latencyMs, durationMsSum / count, this.#latencyMs === 0 ? 1 : SMOOTHING);
+      this.#baselineMs = smooth(
+        this.#baselineMs,
+        baselineMsSum / count,
+        this.#baselineMs === 0 ? 1 : SMOOTHING,
+      );
     }
     if (this.#baselineMs > 0) this.#slowness.boundBy(this.#latencyMs / this.#baselineMs);
     if (this.#isEngaged) this.#steer(elapsedMs, standing, refused);
@@ -249,7 +254,7 @@ export class AdaptiveLimit {
     const wanted = (this.#ratePerSecond * this.#targetMs(rank)) / 1000;
     const next = before + (wanted - before) * weight;
     // The most important callers are let down gently: what stands in line drains by refusing the others.
-    const least = rank === TIERS.length - 1 ? before * CRITICAL_FALL : 0;
+    const least = rank === TIER_RANKS.critical ? before * CRITICAL_FALL : 0;
     this.#limits[rank] = Math.max(this.#floorOfRank[rank]!, least, next);
   }
 
@@ -268,8 +273,4 @@ export class AdaptiveLimit {
   #predictedMs(inFlight: number): number {
     return (inFlight * 1000) / Math.max(this.#ratePerSecond, 0.001);
   }
-}
-
-function smooth(before: number, now: number): number {
-  return before === 0 ? now : before + (now - before) * SMOOTHING;
 }

@@ -1,10 +1,11 @@
 import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import type { Admission } from '../envelope/load-shedding.ts';
+import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit, type ResourceTraits } from './adaptive-limit.ts';
 import { Cutoff } from './cutoff.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { PermitSource } from './permit-source.ts';
-import { COHORTS, cohortOf, rankOf, TIER_RANKS, TIERS } from './priority.ts';
+import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import { RouteTimes } from './route-times.ts';
 
 /** Why a request was let in or not: for want of a permit, of room at a resource or in the loop, of rank, or of time. */

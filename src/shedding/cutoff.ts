@@ -1,3 +1,4 @@
+import { smooth } from '../utils/smooth.ts';
 import { LEVELS } from './priority.ts';
 
 // What stays above the cutoff must still ask for more than there is, or permits would lie idle.
@@ -48,9 +49,13 @@ export class Cutoff {
   /** Moves the level. `short`: requests were refused for want of permits since the last call. */
   update(elapsedSeconds: number, short: boolean): void {
     for (let level = 0; level < LEVELS; level++) {
-      this.#perSecond[level] = smooth(this.#perSecond[level]!, this.#arrivals[level]! / elapsedSeconds);
+      this.#perSecond[level] = smooth(
+        this.#perSecond[level]!,
+        this.#arrivals[level]! / elapsedSeconds,
+        SMOOTHING,
+      );
     }
-    this.#servedPerSecond = smooth(this.#servedPerSecond, this.#admitted / elapsedSeconds);
+    this.#servedPerSecond = smooth(this.#servedPerSecond, this.#admitted / elapsedSeconds, SMOOTHING);
     this.#arrivals.fill(0);
     this.#admitted = 0;
     this.#level = short || this.#level > 0 ? this.#find() : 0;
@@ -65,8 +70,4 @@ export class Cutoff {
     }
     return 0;
   }
-}
-
-function smooth(before: number, now: number): number {
-  return before + (now - before) * SMOOTHING;
 }

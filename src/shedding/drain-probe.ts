@@ -1,4 +1,4 @@
-import { TIERS } from './priority.ts';
+import { TIER_RANKS } from './priority.ts';
 
 // The first look comes soon, because what was learned at the beginning of an overload was learned in a queue.
 const FIRST_MS = 400;
@@ -50,7 +50,7 @@ export class DrainProbe {
    * time: then nobody knows yet whether it is they who stand in line.
    */
   shareOf(rank: number): number {
-    const isCritical = rank === TIERS.length - 1;
+    const isCritical = rank === TIER_RANKS.critical;
     if (this.#isFirst) return isCritical ? FIRST_SHARE_OF_CRITICAL : FIRST_SHARE;
     return isCritical ? 1 : SHARE;
   }

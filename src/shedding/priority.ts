@@ -1,15 +1,16 @@
-import type { Tier } from '../envelope/exchange.ts';
+import { TIERS, type Tier } from '../utils/tier.ts';
 
 /**
  * Groups of callers inside a tier, by the key they use: when a tier cannot be served whole, some of it is served well.
  */
 export const COHORTS = 16;
 /** Levels from the first to go (0) to the last: tiers × cohorts (DAGOR, Zhou et al., SoCC 2018). */
-export const LEVELS = 3 * COHORTS;
+export const LEVELS = TIERS.length * COHORTS;
 
-/** Rank of a tier: who goes first has the lowest. */
-export const TIER_RANKS: Readonly<Record<Tier, number>> = { 'non-critical': 0, default: 1, critical: 2 };
-export const TIERS: readonly Tier[] = ['non-critical', 'default', 'critical'];
+/** Rank of each tier: the lowest is shed first. */
+export const TIER_RANKS: Readonly<Record<Tier, number>> = Object.fromEntries(
+  TIERS.map((tier, rank) => [tier, rank]),
+) as Record<Tier, number>;
 
 // Urgency of RFC 9218: 0 is the most urgent, 3 the default, 7 the least. More urgent than the default changes nothing.
 const URGENCY = /(?:^|,)\s*u=([4-7])\s*(?:$|[,;])/;

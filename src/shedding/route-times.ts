@@ -1,3 +1,4 @@
+import { smooth } from '../utils/smooth.ts';
 import type { Completions } from './adaptive-limit.ts';
 
 // Below this many at once, nobody waits for another: then an answer takes what it takes.
@@ -119,11 +120,12 @@ export class RouteTimes {
       if (count < YOUNG_ANSWERS) return;
       this.#isYoung[route] = 0;
     } else if (count < LEARN_FROM) return;
-    else if (learning.mostInFlight <= ALONE_MAX) this.#baselinesMs[route]! += (meanMs - known) * ALONE_WEIGHT;
+    else if (learning.mostInFlight <= ALONE_MAX)
+      this.#baselinesMs[route] = smooth(known, meanMs, ALONE_WEIGHT);
     else {
       const deviationMs = Math.sqrt(Math.max(0, learning.squares / count - meanMs * meanMs));
       const surelyMs = meanMs + (STANDARD_ERRORS * deviationMs) / Math.sqrt(count);
-      if (surelyMs < known) this.#baselinesMs[route]! += (surelyMs - known) * FALL;
+      if (surelyMs < known) this.#baselinesMs[route] = smooth(known, surelyMs, FALL);
     }
     this.#learning[route] = { count: 0, sumMs: 0, squares: 0, mostInFlight: 0 };
   }

@@ -1,8 +1,9 @@
-import { Exchange, type MatchedRoute, type Tier } from '../../src/envelope/exchange.ts';
+import { Exchange, type MatchedRoute } from '../../src/envelope/exchange.ts';
 import { AdmissionControl } from '../../src/shedding/admission.ts';
 import { LoopLimit } from '../../src/shedding/loop-limit.ts';
 import type { PermitSource } from '../../src/shedding/permit-source.ts';
 import { StaticShare } from '../../src/shedding/static-share.ts';
+import type { Tier } from '../../src/utils/tier.ts';
 import { routeOf } from './exchange.ts';
 
 /** A request that the virtual server answered or refused. Times are virtual milliseconds. */

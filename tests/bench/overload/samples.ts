@@ -1,4 +1,4 @@
-import type { Tier } from '../../../src/envelope/exchange.ts';
+import type { Tier } from '../../../src/utils/tier.ts';
 
 /** One answered request as its caller saw it. */
 export interface Sample {

@@ -1,4 +1,4 @@
-import type { Tier } from '../../../src/envelope/exchange.ts';
+import type { Tier } from '../../../src/utils/tier.ts';
 import { percentile } from '../support/statistics.ts';
 import { isServed, type SamplesByTier, TIER_MIX, TIERS } from './samples.ts';
 

@@ -1,4 +1,4 @@
-import type { Tier } from '../../../src/envelope/exchange.ts';
+import type { Tier } from '../../../src/utils/tier.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import type { Server } from '../support/processes.ts';
 import { progress } from '../support/progress.ts';

@@ -3,9 +3,10 @@ import { createApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { openDeps } from '../../../src/deps.ts';
 import { createEnvelope } from '../../../src/envelope/envelope.ts';
-import type { Exchange, Middleware, Tier } from '../../../src/envelope/exchange.ts';
+import type { Exchange, Middleware } from '../../../src/envelope/exchange.ts';
 import type { RouteTable } from '../../../src/http/route.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
+import type { Tier } from '../../../src/utils/tier.ts';
 import { Slots } from './overload-slots.ts';
 import { FIXED_LIMIT, HOLD_PATH, type OverloadStats, STATS_PATH } from './overload-stats.ts';
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { Bulkhead, BulkheadFull, type Tier } from '../../../src/resilience/bulkhead.ts';
+import { Bulkhead, BulkheadFull } from '../../../src/resilience/bulkhead.ts';
+import { TIERS, type Tier } from '../../../src/utils/tier.ts';
 
 const PATIENT = { timeoutMs: 60_000 };
-const TIERS: readonly Tier[] = ['critical', 'default', 'non-critical'];
 
 /** Enters, and writes down in which order those who waited got in. */
 function enter(bulkhead: Bulkhead, tier: Tier, name: string, order: string[]): void {

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { Exchange } from '../../../src/envelope/exchange.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
-import { TIERS } from '../../../src/shedding/priority.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
+import { TIERS } from '../../../src/utils/tier.ts';
 import { routeOf } from '../../support/exchange.ts';
 import { enter, mixed, serveVirtually, summary } from '../../support/virtual-server.ts';
 

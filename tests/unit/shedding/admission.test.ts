@@ -3,8 +3,9 @@ import { Exchange, type MatchedRoute } from '../../../src/envelope/exchange.ts';
 import { AdmissionControl, type Decision } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import type { PermitDemand } from '../../../src/shedding/permit-source.ts';
-import { COHORTS, TIERS } from '../../../src/shedding/priority.ts';
+import { COHORTS } from '../../../src/shedding/priority.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
+import { TIERS } from '../../../src/utils/tier.ts';
 import { routeOf } from '../../support/exchange.ts';
 import { enter } from '../../support/virtual-server.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { makeToken } from '../../../src/features/identity/keys/domain.ts';
-import { COHORTS, cohortOf, LEVELS, rankOf, TIER_RANKS, TIERS } from '../../../src/shedding/priority.ts';
+import { COHORTS, cohortOf, LEVELS, rankOf, TIER_RANKS } from '../../../src/shedding/priority.ts';
+import { TIERS } from '../../../src/utils/tier.ts';
 
 describe('the rank of a request', () => {
   test.each(TIERS)('is that of its route where the caller says nothing: %s', (tier) => {
