@@ -22,6 +22,9 @@ export interface RunningWork {
   die(reason: unknown): void;
 }
 
+/** Canceled: its caller has the outcome, and the work has not ended yet. */
+type WorkState = 'running' | 'canceled' | 'ended';
+
 // For work to end after it was told to: longer than a cancel takes, and than tidying up what was begun.
 const ABANDON_MS = 5000;
 
@@ -36,25 +39,24 @@ export function startWork<T>(
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const controller = new AbortController();
   const startMs = performance.now();
-  let isSettled = false;
-  let isOver = false;
+  let state: WorkState = 'running';
   let abandoning: Timer | undefined;
 
   const settle = (ending: Ending, error?: unknown) => {
-    isSettled = true;
     among.delete(running);
     clearTimeout(timer);
     signal?.removeEventListener('abort', aborted);
     settled(ending, performance.now() - startMs, error);
   };
   const end = (wasAbandoned: boolean) => {
-    if (isOver) return;
-    isOver = true;
+    if (state === 'ended') return;
+    state = 'ended';
     clearTimeout(abandoning);
     ended(wasAbandoned);
   };
   const giveUp = (ending: Ending, reason: unknown) => {
-    if (isSettled) return;
+    if (state !== 'running') return;
+    state = 'canceled';
     settle(ending, reason);
     abandoning = setTimeout(end, ABANDON_MS, true);
     abandoning.unref();
@@ -71,14 +73,16 @@ export function startWork<T>(
 
   begin(work, controller.signal).then(
     (value) => {
+      const isAwaited = state === 'running';
       end(false);
-      if (isSettled) return;
+      if (!isAwaited) return;
       settle('answered');
       resolve(value);
     },
     (error) => {
+      const isAwaited = state === 'running';
       end(false);
-      if (isSettled) return;
+      if (!isAwaited) return;
       settle('threw', error);
       reject(error);
     },

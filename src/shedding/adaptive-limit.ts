@@ -54,6 +54,15 @@ const MISSING_ANSWERS = 20;
 const PACE_SMOOTHING = 0.1;
 
 /**
+ * `open`: no standing queue; the limit is far above what is in use. `limiting`: the limit tracks what the resource
+ * completes. `draining`: like `limiting`, but lowered for a moment to measure the baseline. `standingMs` is the age of
+ * the queue that is being watched, `calmUpdates` the updates without a queue.
+ */
+type LimitState =
+  | { readonly kind: 'open'; standingMs: number }
+  | { readonly kind: 'limiting' | 'draining'; readonly calmUpdates: number };
+
+/**
  * A limit on the requests in flight at one resource that may be a bottleneck. While nothing stands in line it is out of
  * the way: a multiple of what was in use. A standing queue (the least in flight over an interval, as in CoDel, RFC
  * 8289) engages it; then it is rate × (baseline + a short wait), the bandwidth-delay product of BBR, for each tier its
@@ -73,10 +82,7 @@ export class AdaptiveLimit {
   #refused = 0;
   readonly #limits = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   readonly #drainProbe = new DrainProbe();
-  #isDraining = false;
-  #isEngaged = false;
-  #calmUpdates = 0;
-  #standingMs = 0;
+  #state: LimitState = { kind: 'open', standingMs: 0 };
   #peak = 0;
   #burst = Number.POSITIVE_INFINITY;
   #ratePerSecond = 0;
@@ -101,7 +107,7 @@ export class AdaptiveLimit {
   /** Whether a request of this rank fits. Counts the refusal where it does not. */
   admits(rank: number): boolean {
     const limit = this.#limits[rank]!;
-    if (this.inFlight < (this.#isDraining ? this.#drainedLimit(rank) : limit)) return true;
+    if (this.inFlight < (this.#state.kind === 'draining' ? this.#drainedLimit(rank) : limit)) return true;
     this.#refused++;
     return false;
   }
@@ -121,16 +127,14 @@ export class AdaptiveLimit {
 
   /** Forgets the line, which is gone when nobody has come for a while. */
   rest(): void {
-    this.#isEngaged = false;
-    this.#isDraining = false;
-    this.#standingMs = 0;
+    this.#state = { kind: 'open', standingMs: 0 };
     this.#silentMs = 0;
     this.#lateShare = 0;
   }
 
   /** True while something stands in line at the resource, and requests are refused for it. */
   get isEngaged(): boolean {
-    return this.#isEngaged;
+    return this.#state.kind !== 'open';
   }
 
   /** The limit of the most important tier: what may be in flight at all. */
@@ -167,11 +171,16 @@ export class AdaptiveLimit {
       );
     }
     if (this.#baselineMs > 0) this.#slowness.boundBy(this.#latencyMs / this.#baselineMs);
-    if (this.#isEngaged) this.#steer(elapsedMs, standing, refused);
-    else {
+    const state = this.#state;
+    if (state.kind === 'open') {
       if (count > 0 && !this.#isLate) this.#freeMs += elapsedMs;
-      this.#watch(elapsedMs, this.#isLate ? standing : 0, most, refused);
-    }
+      state.standingMs = this.#isQueued(this.#isLate ? standing : 0) ? state.standingMs + elapsedMs : 0;
+      // Requests that came a moment ago are not late yet, however many they are.
+      if (state.standingMs > this.#baselineMs + elapsedMs / 2) this.#engage();
+      else this.#allowBurst(most, refused);
+    } else if (this.#drainProbe.isDraining(elapsedMs, this.#latencyMs, this.#baselineMs))
+      this.#state = { kind: 'draining', calmUpdates: state.calmUpdates };
+    else this.#steer(state.calmUpdates, elapsedMs, standing, refused);
   }
 
   /**
@@ -182,16 +191,15 @@ export class AdaptiveLimit {
     return this.#lateShare > LATE_SHARE || this.#silentMs * this.#pacePerSecond > MISSING_ANSWERS * 1000;
   }
 
-  #watch(elapsedMs: number, standing: number, most: number, refused: number): void {
+  #isQueued(standing: number): boolean {
     const isKnown = this.#baselineMs > 0;
-    const waits = isKnown && standing >= STANDING_MIN && this.#predictedMs(standing) > this.#targetMs(2);
-    this.#standingMs = waits ? this.#standingMs + elapsedMs : 0;
-    // Requests that came a moment ago are not late yet, however many they are.
-    if (this.#standingMs > this.#baselineMs + elapsedMs / 2) {
-      this.#engage();
-      return;
-    }
-    const isFast = this.#predictedMs(most) < this.#targetMs(2);
+    return (
+      isKnown && standing >= STANDING_MIN && this.#predictedMs(standing) > this.#targetMs(TIER_RANKS.critical)
+    );
+  }
+
+  #allowBurst(most: number, refused: number): void {
+    const isFast = this.#predictedMs(most) < this.#targetMs(TIER_RANKS.critical);
     if (isFast) this.#peak = Math.max(most, this.#peak * 0.99);
     const isIdle = (this.#ratePerSecond * this.#baselineMs) / 1000 < IDLE_MAX;
     // Nobody can say yet that an idle resource could not take it all at once.
@@ -205,8 +213,7 @@ export class AdaptiveLimit {
   }
 
   #engage(): void {
-    this.#isEngaged = true;
-    this.#calmUpdates = 0;
+    this.#state = { kind: 'limiting', calmUpdates: 0 };
     this.#slowness.reset();
     this.#drainProbe.reset(this.#freeMs > TRUSTED_MS);
     this.#freeMs = 0;
@@ -216,23 +223,20 @@ export class AdaptiveLimit {
     for (const rank of QUEUE_OF_RANK.keys()) this.#setLimit(rank, 1);
   }
 
-  #steer(elapsedMs: number, standing: number, refused: number): void {
-    this.#isDraining = this.#drainProbe.isDraining(elapsedMs, this.#latencyMs, this.#baselineMs);
-    if (this.#isDraining) return;
+  #steer(calmBefore: number, elapsedMs: number, standing: number, refused: number): void {
     const seen = {
       inFlight: (this.#ratePerSecond * this.#latencyMs) / 1000,
       latencyMs: this.#latencyMs,
       baselineMs: this.#baselineMs,
     };
     this.#restore(this.#slowness.learn(elapsedMs, seen));
-    const waits = this.#latencyMs > this.#targetMs(2);
+    const waits = this.#latencyMs > this.#targetMs(TIER_RANKS.critical);
     // At some moment, fewer were there than the resource works on at once: those who come have no line to stand in.
     const isFree = !waits && this.#predictedMs(standing) < this.#slowness.factor * this.#baselineMs;
     this.#capacityPerSecond = Math.max(this.#capacityPerSecond, this.#ratePerSecond);
-    this.#calmUpdates =
-      isFree || (refused === 0 && !waits)
-        ? this.#calmUpdates + 1
-        : Math.max(0, this.#calmUpdates - CALM_LOST);
+    const calmUpdates =
+      isFree || (refused === 0 && !waits) ? calmBefore + 1 : Math.max(0, calmBefore - CALM_LOST);
+    this.#state = { kind: 'limiting', calmUpdates };
     const isPinned = refused > 0 && this.#limits[1]! <= this.#floorOfRank[1]!;
     if (isFree) this.#slowness.stopProbe();
     else {
@@ -243,9 +247,8 @@ export class AdaptiveLimit {
     }
     if (isFree && refused > 0) for (const rank of this.#limits.keys()) this.#limits[rank]! *= PROBE_GROWTH;
     else if (refused > 0 || waits) for (const rank of QUEUE_OF_RANK.keys()) this.#setLimit(rank, 0.5);
-    if (this.#calmUpdates < CALM_UPDATES) return;
-    this.#isEngaged = false;
-    this.#standingMs = 0;
+    if (calmUpdates < CALM_UPDATES) return;
+    this.#state = { kind: 'open', standingMs: 0 };
     this.#burst = Math.max(...this.#limits);
   }
 
