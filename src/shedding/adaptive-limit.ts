@@ -3,35 +3,35 @@ import { DrainProbe } from './drain-probe.ts';
 import { TIER_RANKS } from './priority.ts';
 import { Slowness } from './slowness.ts';
 
-/** What completed on a resource since the last update. */
+/** Completions on a resource since the last update. */
 export interface Completions {
-  /** All that gave its place back, failures included. */
-  readonly ended: number;
-  /** Those whose time tells something; the sums are over them. */
+  /** All requests that released their slot, failures included. */
+  readonly finished: number;
+  /** Those with a meaningful duration; `late` and the sums cover only these. */
   readonly count: number;
-  /** Those of them that took much longer than with nobody in line. */
+  /** Those that took much longer than they would without a queue. */
   readonly late: number;
   readonly durationMsSum: number;
-  /** What the same requests would have taken without a queue: the sum of the baselines of their routes. */
+  /** Time the same requests would have taken without a queue: the sum of their routes' baselines. */
   readonly baselineMsSum: number;
 }
 
-/** What is known of a resource beforehand. */
+/** Properties of a resource that are known in advance. */
 export interface ResourceTraits {
-  /** A wait in line that is worth having here, at least, for the most important callers, in milliseconds. */
+  /** Minimum queueing time to allow the most important callers, in milliseconds. */
   readonly queueMs?: number;
-  /** So many it always takes at once, however slow it is. */
+  /** Concurrency to allow every tier, however slow the resource is. */
   readonly inFlightMin?: number;
 }
 
-// Wait in a queue that is worth having, so that the bottleneck never idles: of the most important tier, in full.
+// Queueing time to allow, so that the bottleneck never idles. The most important tier gets all of it.
 const QUEUE_MS_MIN = 10;
 const QUEUE_SHARE = 0.8;
-// A tier may make callers wait for that much of it, so that the more important ones find room above the others.
+// Share of it per rank, so that more important tiers have room above the others.
 const QUEUE_OF_RANK = [0.25, 0.5, 1] as const;
 const FLOOR_OF_RANK = [4, 6, 8] as const;
-// A burst is welcome if the resource can take it in an eyeblink. What it can take is known after its first standing
-// queue; until then the permits are the only limit.
+// A burst is admitted if the resource can absorb it within 80 ms. Its capacity is unknown until the first standing
+// queue; until then, permits are the only limit.
 const IDLE_MAX = 2;
 const BURST_MIN = 64;
 const BURST_SECONDS = 0.08;
@@ -42,15 +42,15 @@ const CRITICAL_FALL = 0.6;
 const CALM_UPDATES = 20;
 const CALM_LOST = 3;
 const PROBE_GROWTH = 1.1;
-// Stats follow in that time, or in that of an answer where it takes longer: what came in before it is not out yet.
+// Time constant of the averages, or the latency if that is longer: earlier arrivals have not completed yet.
 const SMOOTHING_MS = 100;
-// So long answers came without a line: then their usual time is known.
+// After this long without a queue, the baseline is trusted.
 const TRUSTED_MS = 1000;
 const SMOOTHING = 0.4;
-// Most of the last answers were late, or none came for a time in which there used to be so many.
+// A resource is late when most recent responses were, or when this many expected responses are missing.
 const LATE_SHARE = 0.5;
-const LATE_ANSWERS = 20;
-const MISSING_ANSWERS = 20;
+const LATE_RESPONSES = 20;
+const MISSING_RESPONSES = 20;
 const PACE_SMOOTHING = 0.1;
 
 /**
@@ -63,19 +63,18 @@ type LimitState =
   | { readonly kind: 'limiting' | 'draining'; readonly calmUpdates: number };
 
 /**
- * A limit on the requests in flight at one resource that may be a bottleneck. While nothing stands in line it is out of
- * the way: a multiple of what was in use. A standing queue (the least in flight over an interval, as in CoDel, RFC
- * 8289) engages it; then it is rate × (baseline + a short wait), the bandwidth-delay product of BBR, for each tier its
- * own.
+ * A concurrency limit for one resource that may be a bottleneck. Without a queue it stays at a multiple of what was in
+ * use. A standing queue (the minimum in flight over an interval, as in CoDel, RFC 8289) engages it. Then each tier's
+ * limit is rate × (baseline + a short wait): the bandwidth-delay product of BBR.
  *
- * A slower resource looks like a queue. So when fewer in flight do not make answers faster, the slowness is taken as
- * given for a while, instead of refusing ever more: the failure of limits that trust their baseline.
+ * A slower resource looks like a queue. When fewer requests in flight do not make it faster, the limit accepts the
+ * slowness for a while. Limits that trust their baseline would refuse more and more.
  */
 export class AdaptiveLimit {
   readonly name: string;
   readonly #queueMs: number;
   readonly #floorOfRank: readonly number[];
-  /** Requests that use the resource now. */
+  /** Requests using the resource now. */
   inFlight = 0;
   #leastInFlight = 0;
   #mostInFlight = 0;
@@ -86,15 +85,15 @@ export class AdaptiveLimit {
   #peak = 0;
   #burst = Number.POSITIVE_INFINITY;
   #ratePerSecond = 0;
-  /** Completions per second while something stood in line: what the resource can take. 0 before that was seen. */
+  /** Completions per second while there was a queue: the resource's capacity. 0 until one was seen. */
   #capacityPerSecond = 0;
   #latencyMs = 0;
   #baselineMs = 0;
   #lateShare = 0;
   #silentMs = 0;
-  /** How long answers came while nothing limited the resource. */
-  #freeMs = 0;
-  /** Completions per second while there are some. */
+  /** Time in which responses arrived while the limit was open. */
+  #openMs = 0;
+  /** Completions per second, idle intervals excluded. */
   #pacePerSecond = 0;
   readonly #slowness = new Slowness();
 
@@ -104,7 +103,7 @@ export class AdaptiveLimit {
     this.#floorOfRank = FLOOR_OF_RANK.map((floor) => Math.max(floor, inFlightMin));
   }
 
-  /** Whether a request of this rank fits. Counts the refusal where it does not. */
+  /** Reports whether a request of this rank fits, and counts the refusal if not. */
   admits(rank: number): boolean {
     const limit = this.#limits[rank]!;
     if (this.inFlight < (this.#state.kind === 'draining' ? this.#drainedLimit(rank) : limit)) return true;
@@ -120,24 +119,24 @@ export class AdaptiveLimit {
     if (--this.inFlight < this.#leastInFlight) this.#leastInFlight = this.inFlight;
   }
 
-  /** The most that used the resource at once since the last update. */
+  /** Peak concurrency since the last update. */
   get mostInFlight(): number {
     return this.#mostInFlight;
   }
 
-  /** Forgets the line, which is gone when nobody has come for a while. */
-  rest(): void {
+  /** Opens the limit after an idle period, in which any queue has drained. */
+  disengage(): void {
     this.#state = { kind: 'open', standingMs: 0 };
     this.#silentMs = 0;
     this.#lateShare = 0;
   }
 
-  /** True while something stands in line at the resource, and requests are refused for it. */
+  /** Whether the resource has a queue and requests may be refused because of it. */
   get isEngaged(): boolean {
     return this.#state.kind !== 'open';
   }
 
-  /** The limit of the most important tier: what may be in flight at all. */
+  /** The limit of the most important tier, and so of the total in flight. */
   get limit(): number {
     return Math.floor(this.#limits[TIER_RANKS.critical]!);
   }
@@ -146,8 +145,8 @@ export class AdaptiveLimit {
     return Math.max(this.#floorOfRank[rank]!, this.#limits[rank]! * this.#drainProbe.shareOf(rank));
   }
 
-  /** Moves the limit by what was seen since the last update, some tens of milliseconds ago. */
-  update(elapsedMs: number, { ended, count, late, durationMsSum, baselineMsSum }: Completions): void {
+  /** Adjusts the limit to what happened since the last update, some tens of milliseconds ago. */
+  update(elapsedMs: number, { finished, count, late, durationMsSum, baselineMsSum }: Completions): void {
     const refused = this.#refused;
     const standing = this.#leastInFlight;
     const most = this.#mostInFlight;
@@ -155,14 +154,14 @@ export class AdaptiveLimit {
     this.#leastInFlight = this.inFlight;
     this.#mostInFlight = this.inFlight;
     const weight = 1 - Math.exp(-elapsedMs / Math.max(SMOOTHING_MS, this.#latencyMs));
-    this.#ratePerSecond = smooth(this.#ratePerSecond, (ended * 1000) / elapsedMs, weight);
-    if (ended > 0) {
+    this.#ratePerSecond = smooth(this.#ratePerSecond, (finished * 1000) / elapsedMs, weight);
+    if (finished > 0) {
       const sinceMs = this.#silentMs + elapsedMs;
-      this.#pacePerSecond = smooth(this.#pacePerSecond, (ended * 1000) / sinceMs, PACE_SMOOTHING);
+      this.#pacePerSecond = smooth(this.#pacePerSecond, (finished * 1000) / sinceMs, PACE_SMOOTHING);
       this.#silentMs = 0;
     } else this.#silentMs += elapsedMs;
     if (count > 0) {
-      this.#lateShare = smooth(this.#lateShare, late / count, 1 - Math.exp(-count / LATE_ANSWERS));
+      this.#lateShare = smooth(this.#lateShare, late / count, 1 - Math.exp(-count / LATE_RESPONSES));
       this.#latencyMs = smooth(this.#latencyMs, durationMsSum / count, this.#latencyMs === 0 ? 1 : SMOOTHING);
       this.#baselineMs = smooth(
         this.#baselineMs,
@@ -173,9 +172,9 @@ export class AdaptiveLimit {
     if (this.#baselineMs > 0) this.#slowness.boundBy(this.#latencyMs / this.#baselineMs);
     const state = this.#state;
     if (state.kind === 'open') {
-      if (count > 0 && !this.#isLate) this.#freeMs += elapsedMs;
+      if (count > 0 && !this.#isLate) this.#openMs += elapsedMs;
       state.standingMs = this.#isQueued(this.#isLate ? standing : 0) ? state.standingMs + elapsedMs : 0;
-      // Requests that came a moment ago are not late yet, however many they are.
+      // Requests that have just arrived are not late yet, however many there are.
       if (state.standingMs > this.#baselineMs + elapsedMs / 2) this.#engage();
       else this.#allowBurst(most, refused);
     } else if (this.#drainProbe.isDraining(elapsedMs, this.#latencyMs, this.#baselineMs))
@@ -184,11 +183,11 @@ export class AdaptiveLimit {
   }
 
   /**
-   * Whether what is in flight stands in line. In a line everybody is late; where some take long by nature, most are
-   * not. A resource on which nothing ends any more cannot be told apart by that, so its silence counts.
+   * Whether the requests in flight are queueing. In a queue, most requests are late; where some are slow by nature,
+   * most are not. A resource that completes nothing at all shows neither, so silence counts as late.
    */
   get #isLate(): boolean {
-    return this.#lateShare > LATE_SHARE || this.#silentMs * this.#pacePerSecond > MISSING_ANSWERS * 1000;
+    return this.#lateShare > LATE_SHARE || this.#silentMs * this.#pacePerSecond > MISSING_RESPONSES * 1000;
   }
 
   #isQueued(standing: number): boolean {
@@ -202,7 +201,7 @@ export class AdaptiveLimit {
     const isFast = this.#predictedMs(most) < this.#targetMs(TIER_RANKS.critical);
     if (isFast) this.#peak = Math.max(most, this.#peak * 0.99);
     const isIdle = (this.#ratePerSecond * this.#baselineMs) / 1000 < IDLE_MAX;
-    // Nobody can say yet that an idle resource could not take it all at once.
+    // An idle resource of unknown capacity may be able to take everything.
     if (this.#capacityPerSecond === 0 && isIdle) this.#burst = Number.POSITIVE_INFINITY;
     const usual = Math.max(BURST_MIN, this.#capacityPerSecond * BURST_SECONDS, this.#peak * BURST_GROWTH);
     if (!isIdle && this.#burst === Number.POSITIVE_INFINITY) this.#burst = usual;
@@ -215,8 +214,8 @@ export class AdaptiveLimit {
   #engage(): void {
     this.#state = { kind: 'limiting', calmUpdates: 0 };
     this.#slowness.reset();
-    this.#drainProbe.reset(this.#freeMs > TRUSTED_MS);
-    this.#freeMs = 0;
+    this.#drainProbe.reset(this.#openMs > TRUSTED_MS);
+    this.#openMs = 0;
     this.#capacityPerSecond = this.#ratePerSecond;
     for (const rank of this.#limits.keys())
       this.#limits[rank] = Math.min(this.#limits[rank]!, this.inFlight * 1.25);
@@ -224,14 +223,14 @@ export class AdaptiveLimit {
   }
 
   #steer(calmBefore: number, elapsedMs: number, standing: number, refused: number): void {
-    const seen = {
+    const observed = {
       inFlight: (this.#ratePerSecond * this.#latencyMs) / 1000,
       latencyMs: this.#latencyMs,
       baselineMs: this.#baselineMs,
     };
-    this.#restore(this.#slowness.learn(elapsedMs, seen));
+    this.#restore(this.#slowness.learn(elapsedMs, observed));
     const waits = this.#latencyMs > this.#targetMs(TIER_RANKS.critical);
-    // At some moment, fewer were there than the resource works on at once: those who come have no line to stand in.
+    // At some moment, fewer were in flight than the resource serves concurrently, so there is no standing queue.
     const isFree = !waits && this.#predictedMs(standing) < this.#slowness.factor * this.#baselineMs;
     this.#capacityPerSecond = Math.max(this.#capacityPerSecond, this.#ratePerSecond);
     const calmUpdates =
@@ -240,7 +239,7 @@ export class AdaptiveLimit {
     const isPinned = refused > 0 && this.#limits[1]! <= this.#floorOfRank[1]!;
     if (isFree) this.#slowness.stopProbe();
     else {
-      const { factor, isProbing, acceptedInFlight } = this.#slowness.probe(elapsedMs, seen, isPinned);
+      const { factor, isProbing, acceptedInFlight } = this.#slowness.probe(elapsedMs, observed, isPinned);
       for (const rank of this.#limits.keys()) this.#limits[rank]! *= factor;
       this.#restore(acceptedInFlight);
       if (isProbing) return;
@@ -254,25 +253,25 @@ export class AdaptiveLimit {
 
   #setLimit(rank: number, weight: number): void {
     const before = this.#limits[rank]!;
-    const wanted = (this.#ratePerSecond * this.#targetMs(rank)) / 1000;
-    const next = before + (wanted - before) * weight;
-    // The most important callers are let down gently: what stands in line drains by refusing the others.
+    const target = (this.#ratePerSecond * this.#targetMs(rank)) / 1000;
+    const next = smooth(before, target, weight);
+    // The limit of the most important tier falls slowly: the queue drains by refusing the others.
     const least = rank === TIER_RANKS.critical ? before * CRITICAL_FALL : 0;
     this.#limits[rank] = Math.max(this.#floorOfRank[rank]!, least, next);
   }
 
-  /** Goes back to where it was before so many were refused for nothing. */
+  /** Raises the limits to a concurrency that turned out not to be the cause of the slowness. */
   #restore(inFlight: number): void {
     for (const rank of this.#limits.keys()) this.#limits[rank] = Math.max(this.#limits[rank]!, inFlight);
   }
 
-  /** How long an answer should take at most, for a rank. */
+  /** The longest a response should take, for a rank. */
   #targetMs(rank: number): number {
     const usualMs = this.#slowness.factor * this.#baselineMs;
     return usualMs + Math.max(this.#queueMs, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
   }
 
-  /** How long those in flight take to get through (Little's law). */
+  /** How long the requests in flight take to complete (Little's law). */
   #predictedMs(inFlight: number): number {
     return (inFlight * 1000) / Math.max(this.#ratePerSecond, 0.001);
   }

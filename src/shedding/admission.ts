@@ -8,19 +8,19 @@ import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import { RouteTimes } from './route-times.ts';
 
-/** Why a request was let in or not: for want of a permit, of room at a resource or in the loop, of rank, or of time. */
+/** The outcome of admission: admitted, or refused for lack of permits, resource or loop capacity, rank, or time. */
 export const DECISIONS = ['admitted', 'permits', 'resource', 'loop', 'priority', 'deadline'] as const;
 export type Decision = (typeof DECISIONS)[number];
 export type Refusal = Exclude<Decision, 'admitted'>;
 
-/** What admission needs from outside. */
+/** Collaborators and settings of admission. */
 export interface AdmissionOptions {
   readonly permits: PermitSource;
   readonly routes: readonly MatchedRoute[];
   readonly loop: LoopLimit;
-  /** What is known of resources beforehand, by name. */
+  /** Known properties of resources, by name. */
   readonly traits?: Readonly<Record<string, ResourceTraits>>;
-  /** The public id of the key that a request brings, unverified, or null. */
+  /** Returns the public id of the request's API key, unverified, or null. */
   readonly keyIdOf: (request: Request) => string | null;
   readonly refuse: (reason: Refusal) => Error;
   /** Milliseconds of the monotonic clock. */
@@ -28,24 +28,24 @@ export interface AdmissionOptions {
 }
 
 const UPDATE_MS = 50;
-/** After a longer silence, what was seen before it says nothing of now. */
+/** After a longer idle period, earlier measurements are stale. */
 const SILENCE_MS = 1000;
 const RESERVED_BY_RANK = [0.04, 0.02, 0] as const;
-// Below it, no caller's deadline is worth being looked at before the work begins.
+// For faster routes, checking the caller's deadline up front is not worth it.
 const DEADLINE_MEDIAN_MS_MIN = 2;
 const SHORT_UPDATES = 20;
-// Mostly answered before any resource was asked; what took longer than that has used one.
+// These statuses are mostly sent before any resource is used; a response that took longer did use one.
 const EARLY_MS_MAX = 1;
 const REFUSED_EARLY = new Set([400, 401, 403, 413, 415, 429]);
 const TURN_MS = 3_600_000;
-const WANTED_KEPT = 0.9;
+const WANTED_RETAINED = 0.9;
 const WANTED_MARGIN = 1.25;
 const WANTED_MORE = 2;
 
 /**
- * Decides in front of every route, in well under a microsecond: by the permits of the cluster, by what each resource
- * and the loop of this worker can take, by the rank of the request, and by the time it has left. Limits move every 50
- * ms, by the first request that comes then: there is no timer, and nothing happens where nobody asks.
+ * Admits or refuses every request, in well under a microsecond: by the permits of the cluster, the limits of the
+ * resource and of this worker's event loop, the rank of the request, and the time it has left. The first request after
+ * 50 ms updates the limits, so there is no timer and an idle worker does nothing.
  */
 export class AdmissionControl implements Admission {
   readonly #options: AdmissionOptions;
@@ -60,7 +60,7 @@ export class AdmissionControl implements Admission {
   #shortRefusals = 0;
   #shortUpdates = 0;
   #cutoffLevel = 0;
-  #isPressed = false;
+  #isUnderPressure = false;
   #turn = 0;
   #wanted = 0;
   #loopDelayMs = 0;
@@ -85,16 +85,16 @@ export class AdmissionControl implements Admission {
     permits.observe(() => this.#demand());
   }
 
-  /** Answers null and takes a permit, or answers the error that refuses the request. */
+  /** Takes a permit and returns null, or returns the error that refuses the request. */
   admit(request: Request, exchange: Exchange): Error | null {
     const { permits, loop } = this.#options;
     const { route, startMs } = exchange;
     if (startMs - this.#updatedMs >= UPDATE_MS) this.#update(startMs);
     const routeRank = this.#ranks[route.index]!;
     let rank = routeRank;
-    if (this.#isPressed) {
+    if (this.#isUnderPressure) {
       rank = rankOf(route.tier, request.headers.get('priority'));
-      // The cutoff is that of the cluster: a worker that is not short itself lets the others have its permits.
+      // The cutoff is the cluster's: a worker that is not short itself leaves its permits to the others.
       if (this.#shortUpdates > 0 || this.#cutoffLevel > 0) {
         const level = rank * COHORTS + cohortOf(this.#options.keyIdOf(request), this.#turn);
         if (this.#shortUpdates > 0) this.#cutoff.arrived(level);
@@ -118,19 +118,19 @@ export class AdmissionControl implements Admission {
     return null;
   }
 
-  /** Answers null and takes a place at the resource of the route, or answers the error that refuses the request. */
+  /** Takes a slot at the route's resource and returns null, or returns the error that refuses the request. */
   begin(exchange: Exchange): Error | null {
     const { route } = exchange;
     const resource = this.#limitOfRoute[route.index]!;
     const rank = this.#ranks[route.index]!;
-    // It was counted as admitted too, when its body was still to come: a count that was told is not taken back.
+    // The request was also counted as admitted, before its body arrived: published counters never decrease.
     if (resource !== null && !resource.admits(rank)) return this.#refuse(rank, 'resource');
     resource?.enter();
     exchange.begunMs = this.#options.nowMs();
     return null;
   }
 
-  /** Gives the permit back. `status` is what the handler answered, or 0 where it threw. */
+  /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
   release({ route, begunMs }: Exchange, status: number): void {
     this.#inFlight--;
     if (begunMs < 0) return;
@@ -139,12 +139,12 @@ export class AdmissionControl implements Admission {
     const times = timesOf(route.index, status < 400 || status === 504);
     if (REFUSED_EARLY.has(status)) {
       if (tookMs >= EARLY_MS_MAX) this.#times.addFailure(times);
-    } else if (this.#tellsTime(status, tookMs, times)) this.#times.add(times, tookMs);
+    } else if (this.#isMeaningful(status, tookMs, times)) this.#times.add(times, tookMs);
     else this.#times.addFailure(times);
   }
 
-  /** A failure says nothing of the next answer; one that was cut off says only that it would have taken longer. */
-  #tellsTime(status: number, tookMs: number, times: number): boolean {
+  /** Whether a duration predicts others: that of a failure does not, and a timeout is only a lower bound. */
+  #isMeaningful(status: number, tookMs: number, times: number): boolean {
     if (status === 504) return tookMs >= this.#times.medianMs(times);
     return status !== 0 && status !== 499 && status < 500;
   }
@@ -154,10 +154,10 @@ export class AdmissionControl implements Admission {
     return this.#options.refuse(reason);
   }
 
-  /** Whether the caller will be gone before half of the answers of this route are ready. */
+  /** Whether the deadline is shorter than the median response time of this route. */
   #isHopeless(exchange: Exchange): boolean {
     const { index, timeoutMs, streamsBody } = exchange.route;
-    // How long a stream takes is up to who sends it, and says nothing of the next one.
+    // The duration of an upload depends on its sender and predicts nothing.
     if (streamsBody) return false;
     const times = timesOf(index, true);
     const medianMs = this.#times.medianMs(times);
@@ -170,38 +170,38 @@ export class AdmissionControl implements Admission {
 
   #update(nowMs: number): void {
     const elapsedMs = Math.min(nowMs - this.#updatedMs, SILENCE_MS);
-    if (nowMs - this.#updatedMs > SILENCE_MS) this.#rest();
+    if (nowMs - this.#updatedMs > SILENCE_MS) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.mostInFlight));
     this.#loopDelayMs = this.#options.loop.update();
-    const short = this.#shortRefusals > 0;
-    this.#shortUpdates = short ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
-    if (this.#shortUpdates > 0) this.#cutoff.update(elapsedMs / 1000, short);
-    else this.#cutoff.rest();
+    const isShort = this.#shortRefusals > 0;
+    this.#shortUpdates = isShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
+    if (this.#shortUpdates > 0) this.#cutoff.update(elapsedMs / 1000, isShort);
+    else this.#cutoff.reset();
     this.#cutoffLevel = this.#options.permits.cutoffAt(nowMs) ?? this.#cutoff.level;
     this.#wanted = this.#wantedNow();
     this.#mostInFlight = this.#inFlight;
     this.#shortRefusals = 0;
     this.#turn = Math.floor(Date.now() / TURN_MS);
-    this.#isPressed =
+    this.#isUnderPressure =
       this.#shortUpdates > 0 ||
       this.#cutoffLevel > 0 ||
       this.#options.loop.limit !== Number.POSITIVE_INFINITY ||
       this.#resources.some(({ limit }) => limit.isEngaged);
   }
 
-  /** Nobody came for a while, so nobody stands in line any more. What is in flight still counts. */
-  #rest(): void {
-    for (const { limit } of this.#resources) limit.rest();
+  /** Clears the signs of a queue after an idle period. Requests in flight still count. */
+  #resetAfterIdle(): void {
+    for (const { limit } of this.#resources) limit.disengage();
     this.#shortUpdates = 0;
     this.#wanted = 0;
   }
 
-  /** What was in flight at most, and what those would have held that were refused for want of permits. */
+  /** Permits for the peak in flight and for the requests refused for lack of permits. */
   #wantedNow(): number {
     const used = this.#mostInFlight * WANTED_MARGIN + WANTED_MORE;
-    return Math.max(used + this.#shortRefusals, this.#wanted * WANTED_KEPT);
+    return Math.max(used + this.#shortRefusals, this.#wanted * WANTED_RETAINED);
   }
 
   #catchUp(): void {
@@ -219,7 +219,7 @@ export class AdmissionControl implements Admission {
     };
   }
 
-  /** How things stand, for metrics and for people. */
+  /** Current state, for metrics and status. */
   stats(): AdmissionStats {
     this.#catchUp();
     const decisions = TIERS.flatMap((tier, rank) =>
@@ -245,12 +245,12 @@ export class AdmissionControl implements Admission {
   }
 }
 
-/** Where the times of a route stand: those of its successes apart from its refusals, which can be much faster. */
+/** Index of a route's times. Successes are separate from refusals, which can be much faster. */
 function timesOf(route: number, isSuccess: boolean): number {
   return route * 2 + (isSuccess ? 0 : 1);
 }
 
-/** What admission did since the start, and where its limits are now. */
+/** Decisions since the start, and the current limits. */
 export interface AdmissionStats {
   readonly inFlight: number;
   readonly decisions: readonly {
@@ -262,10 +262,10 @@ export interface AdmissionStats {
     readonly name: string;
     readonly inFlight: number;
     readonly limit: number;
-    /** Whether requests are refused for it now. */
+    /** Whether the limit is engaged, so that requests may be refused. */
     readonly isEngaged: boolean;
   }[];
-  /** Requests that one turn of the loop may begin; infinite while it is on time. */
+  /** Requests that one turn of the event loop may start; infinite while it is on time. */
   readonly loopLimit: number;
   readonly loopDelayMs: number;
   readonly cutoffLevel: number;

@@ -1,16 +1,16 @@
 import { smooth } from '../utils/smooth.ts';
 import { LEVELS } from './priority.ts';
 
-// What stays above the cutoff must still ask for more than there is, or permits would lie idle.
+// Demand above the cutoff must still exceed capacity, or permits would sit idle.
 const MARGIN = 1.25;
 const SMOOTHING = 0.2;
-// No cutoff without this many arrivals in a second: a handful says nothing of who asks.
+// No cutoff below this many arrivals per second: too few to be a sample.
 const ARRIVALS_MIN = 20;
 
 /**
- * Finds the level below which requests are refused at once while permits run short: the highest one above which still
- * more is asked for than can be served (the histogram of priorities of Cinnamon, Uber 2023). Arrivals are counted
- * whether they are admitted or not, so refusing changes nothing about the next answer.
+ * Finds the level below which requests are refused immediately while permits run short: the highest level above which
+ * demand still exceeds capacity (the priority histogram of Cinnamon, Uber 2023). Arrivals count whether admitted or
+ * not, so a refusal does not influence the next decision.
  */
 export class Cutoff {
   readonly #arrivals = new Float64Array(LEVELS);
@@ -19,7 +19,7 @@ export class Cutoff {
   #servedPerSecond = 0;
   #level = 0;
 
-  /** The level of this worker alone; 0 refuses nobody. */
+  /** The level of this worker alone; 0 refuses nothing. */
   get level(): number {
     return this.#level;
   }
@@ -36,8 +36,8 @@ export class Cutoff {
     this.#admitted++;
   }
 
-  /** Refuses nobody and forgets who came: what was seen in one shortage says nothing of the next. */
-  rest(): void {
+  /** Clears the level and the histogram: one shortage says nothing about the next. */
+  reset(): void {
     if (this.#level === 0 && this.#servedPerSecond === 0) return;
     this.#level = 0;
     this.#admitted = 0;
@@ -46,7 +46,7 @@ export class Cutoff {
     this.#perSecond.fill(0);
   }
 
-  /** Moves the level. `short`: requests were refused for want of permits since the last call. */
+  /** Updates the level. `short`: requests were refused for lack of permits since the last call. */
   update(elapsedSeconds: number, short: boolean): void {
     for (let level = 0; level < LEVELS; level++) {
       this.#perSecond[level] = smooth(

@@ -1,13 +1,13 @@
--- The account of the cluster's permits: one hash, one script, run for every beat. Times are milliseconds.
--- KEYS[1]  the hash: field `account` holds the state of all, every other field is one worker; values are JSON arrays.
--- ARGV     now (empty: the clock of Redis; contract tests alone set it), run id of the server, verb, worker id, and for
---          a beat: seq, claim, wanted, inFlight, cap, cutoff, arrivals, standing, workers, epoch, version
--- Answers  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff}, or {0}
---          for a beat that is not newer than the last one. All numbers are whole.
+-- The account of the cluster's permits: one hash, one script, run for every renewal. Times are in milliseconds.
+-- KEYS[1]  the hash: field `account` holds the shared state, every other field one worker; values are JSON arrays.
+-- ARGV     now (empty: the clock of Redis; only contract tests set it), run id of the server, verb, worker id, and for
+--          a renewal (`beat`): seq, claim, wanted, inFlight, cap, cutoff, arrivals, standing, workers, epoch, version
+-- Returns  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff}, or {0}
+--          for a renewal that is not newer than the last one. All numbers are integers.
 local TTL, RETENTION, MARK, SWEEP, WORKERS_MAX = 900, 600000, 10000, 86400000, 512
 local STEP_MAX, STEP_DOUBTFUL = 150, 50
 local JOINING, MEMBER, EXITED = 1, 2, 3
--- Places in the array of a worker, and in that of the account.
+-- Indexes into the array of a worker, and into that of the account.
 local SEQ, EXPIRES, LEASE, WANTED, INFLIGHT, CAP, CUTOFF, ARRIVALS, ACK, STANDING, SINCE, FRESH =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 local RUN_ID, TIME, CLOCK, EPOCH, LEARNING_UNTIL, WORKERS, FRESH_WORKERS, VERSION, SWEEP_AT, NAMELESS =
@@ -43,8 +43,8 @@ local is_new = not account
 if is_new then account = { run_id, now, 0, 0, 0, 0, 0, 0, SWEEP, 0 } end
 local gap = now - account[TIME]
 if is_new or account[RUN_ID] ~= run_id or gap < 0 or gap > TTL then
-  -- Who holds what may be forgotten or out of date: for one TTL, which ends every lease that nobody confirms, claims
-  -- are taken as they come and nothing else is granted. The number of workers is kept: too high is safe.
+  -- The leases on record may be lost or stale. For one TTL, after which every unconfirmed lease has expired, accept
+  -- claims as they are and grant nothing else. Keep the number of workers: too high is safe.
   account[RUN_ID] = run_id
   account[EPOCH] = math.max(account[EPOCH] + 1, now)
   account[LEARNING_UNTIL] = account[CLOCK] + TTL
@@ -52,21 +52,21 @@ if is_new or account[RUN_ID] ~= run_id or gap < 0 or gap > TTL then
   for name, worker in pairs(workers) do
     if worker[STANDING] ~= EXITED then
       worker[EXPIRES], worker[LEASE] = math.min(worker[EXPIRES], account[CLOCK]), 0
-      -- An acknowledgement of -1 marks a worker that has not been heard in this epoch.
+      -- An acknowledgement of -1 marks a worker that has not renewed in this epoch.
       worker[ACK], worker[FRESH] = -1, 0
       changed[name] = true
     end
   end
 else
-  -- A clock of its own. Beats come more often than STEP_MAX, so a wider gap may be a jump of the server's clock, which
-  -- must not end a lease before its worker does: 200 ms early at most. After a silence, leases last a little longer.
+  -- The account has its own clock. Renewals are more frequent than STEP_MAX, so a wider gap may be a jump of the server
+  -- clock, which must not expire a lease early by more than 200 ms. After a silence, leases last slightly longer.
   account[CLOCK] = account[CLOCK] + (gap > STEP_MAX and STEP_DOUBTFUL or gap)
 end
 account[TIME] = now
 local clock = account[CLOCK]
 
--- The names of silent workers are forgotten after RETENTION, marks of exits after MARK, when no beat is on its way any
--- more; their number is not until one or two SWEEPs later.
+-- Remove silent workers by name after RETENTION, and marks of exits after MARK, when no renewal can still be on its
+-- way. Silent workers keep counting until one or two SWEEPs later.
 local named = 0
 for name, worker in pairs(workers) do
   if name ~= id and clock - worker[EXPIRES] > (worker[STANDING] == EXITED and MARK or RETENTION) then
@@ -100,7 +100,7 @@ if verb == 'exit' then
     account[WORKERS] = account[WORKERS] - 1
     account[FRESH_WORKERS] = account[FRESH_WORKERS] - mine[FRESH]
   end
-  -- What is left is a mark, so that a beat that was delayed does not raise the dead.
+  -- Leave a mark, so that a delayed renewal does not bring the worker back.
   workers[id] = { 0, clock, 0, 0, 0, 0, 0, 0, 0, EXITED, 0, 0 }
   changed[id] = true
   save()
@@ -118,7 +118,7 @@ if not mine or mine[ACK] < 0 then
     account[FRESH_WORKERS] = account[FRESH_WORKERS] + 1
     account[WORKERS] = account[WORKERS] + 1
   elseif tonumber(ARGV[14]) ~= account[EPOCH] then
-    -- It was counted before the account lost its memory, and so were those it knew of; who came since adds to them.
+    -- This worker and those it knew of were counted before the account lost its state; add those that joined since.
     local base = math.max(account[WORKERS] - account[FRESH_WORKERS], knows)
     account[WORKERS] = base + account[FRESH_WORKERS]
   end
@@ -133,7 +133,7 @@ mine[ACK] = tonumber(ARGV[14]) == account[EPOCH] and tonumber(ARGV[15]) or 0
 
 local learning = clock < account[LEARNING_UNTIL]
 if mine[STANDING] == JOINING and not learning then
-  -- It may hold something once every live member has heard of it and so divides the cap by one more.
+  -- A worker may hold permits once every live member knows of it and divides the cap accordingly.
   local is_known = true
   for name, worker in pairs(workers) do
     if worker[STANDING] == MEMBER and clock < worker[EXPIRES] and worker[ACK] < mine[SINCE] then is_known = false end
@@ -154,7 +154,7 @@ for name, worker in pairs(workers) do
   end
 end
 
--- Max-min fair: who wants least is served first, with at most an equal part of what is left for all who follow.
+-- Max-min fairness: the smallest demand is served first, with at most an equal part of what is left for the rest.
 local function fair_share()
   table.sort(members, function(a, b)
     if a[WANTED] ~= b[WANTED] then return a[WANTED] < b[WANTED] end
@@ -166,7 +166,7 @@ local function fair_share()
     left = left - part
     if worker == mine then share, place = part, i end
   end
-  -- What nobody wants is split evenly, so that an idle worker can serve should Redis go away.
+  -- Split unclaimed permits evenly, so that an idle worker can serve if Redis becomes unavailable.
   local evenly = math.floor(left / #members)
   local rest = left - evenly * #members
   return share + evenly + (place <= rest and 1 or 0)
@@ -183,10 +183,10 @@ elseif mine[STANDING] == MEMBER then
   else
     lease = target
   end
-  -- Who comes back finds its permits lent to others, and takes no new one before they have given them back.
+  -- A returning worker finds its permits lent out, and takes no new ones until they are returned.
   if held > cap then lease = math.min(lease, was_away and math.max(0, cap - others) or fitting) end
 end
--- A lower lease is on record only when the worker has said that it went down.
+-- Record a lower lease only once the worker has confirmed it.
 mine[LEASE] = math.max(claim, lease)
 changed[id] = true
 save()

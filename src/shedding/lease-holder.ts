@@ -13,14 +13,14 @@ import {
 } from './lease-protocol.ts';
 import type { PermitDemand, PermitMode } from './permit-source.ts';
 
-/** How a worker takes part in sharing the cap. */
+/** Settings of a lease holder. */
 export interface LeaseHolderOptions {
-  /** Never used twice: each life of a worker has its own. */
+  /** Unique per worker incarnation. */
   readonly workerId: string;
   readonly cap: number;
-  /** Workers to divide the cap by while Redis has never been heard. */
+  /** Workers to divide the cap by until the account has replied for the first time. */
   readonly fallbackWorkers: number;
-  /** Wait before a worker that is cut off goes up to the floor: the longest request and one TTL, at least. */
+  /** How long a worker that is cut off waits before rising to the floor: at least the longest request plus one TTL. */
   readonly riseAfterMs: number;
   readonly startMs: number;
   /** A number in [0, 1) that spreads the probes of many workers. */
@@ -34,20 +34,20 @@ interface Outstanding {
 }
 
 /**
- * One life of a worker in the lease protocol: what it may have in flight and what it says to the account. It has no
- * timer and does no I/O; times are milliseconds of a monotonic clock and are given to it, so that the simulation runs
- * this very code. Leases after Gray and Cheriton (1989); sharing a capacity by leases after Doorman.
+ * One worker incarnation in the lease protocol: what it may have in flight, and what it sends to the account. It has no
+ * timer and does no I/O. Callers pass in the time, in milliseconds of a monotonic clock, so the simulation runs this
+ * same code. Leases follow Gray and Cheriton (1989); sharing capacity by leases follows Doorman.
  */
 export class LeaseHolder {
   readonly #options: LeaseHolderOptions;
   #share = Number.POSITIVE_INFINITY;
-  // What limitAt answers until the given time; then the ladder is looked at again.
+  // What limitAt returns until the given time; after that, the limit is computed again.
   #limit = 0;
   #limitUntilMs = 0;
   #lease = 0;
   #validUntilMs = Number.NEGATIVE_INFINITY;
   #lastSentMs = Number.NEGATIVE_INFINITY;
-  #answeredSentMs: number;
+  #repliedSentMs: number;
   #seq = 0;
   #outstanding: Outstanding | null = null;
   #standing: Standing = STANDING.unknown;
@@ -59,12 +59,12 @@ export class LeaseHolder {
 
   constructor(options: LeaseHolderOptions) {
     this.#options = options;
-    this.#answeredSentMs = options.startMs;
+    this.#repliedSentMs = options.startMs;
   }
 
-  /** Permits that this worker may have in flight. Right even when the process stood still and no timer has run. */
+  /** Permits this worker may have in flight. Correct even after the process was paused and no timer has run. */
   limitAt(nowMs: number): number {
-    if (nowMs >= this.#limitUntilMs) this.#stepDown(nowMs);
+    if (nowMs >= this.#limitUntilMs) this.#updateLimit(nowMs);
     return this.#limit;
   }
 
@@ -73,48 +73,48 @@ export class LeaseHolder {
       return this.#standing !== STANDING.member && nowMs < this.#aloneAtMs ? 'joining' : 'floor';
     }
     if (this.#standing === STANDING.joining) return 'joining';
-    if (nowMs - this.#answeredSentMs >= 2 * RENEWAL_MS) return 'stale';
+    if (nowMs - this.#repliedSentMs >= 2 * RENEWAL_MS) return 'stale';
     return this.#reply!.isLearning ? 'learning' : 'fresh';
   }
 
-  /** What the account answered last, or null before it first did. */
+  /** The last reply, or null before the first. */
   get reply(): RenewalReply | null {
     return this.#reply;
   }
 
-  /** The cluster's cutoff, or null where this worker has no lease. */
+  /** The cluster's cutoff, or null if this worker has no lease. */
   cutoffAt(nowMs: number): number | null {
     return nowMs < this.#validUntilMs ? this.#reply!.cutoff : null;
   }
 
-  /** Beats as soon as the pace allows, because a request had to be refused. */
+  /** Makes the next renewal due at the minimum interval, because a request was refused. */
   runShort(): void {
     this.#isUrgent = true;
   }
 
-  /** Beats as soon as the pace allows, because there is a new connection. */
+  /** Makes the next renewal due at the minimum interval, because there is a new connection. */
   reconnected(): void {
     this.#probeAtMs = 0;
     this.#isUrgent = true;
   }
 
-  /** Whether the answer to this renewal would count. */
+  /** Whether a reply to this renewal would still count. */
   isOutstanding(seq: number): boolean {
     return this.#outstanding?.seq === seq;
   }
 
-  /** Whether the last renewal that ended was answered. */
-  get isHeard(): boolean {
+  /** Whether the last completed renewal got a reply. */
+  get isAccountReachable(): boolean {
     return this.#reply !== null && this.#failuresInRow === 0;
   }
 
-  /** Bounds what this worker uses when it has no lease. */
+  /** Bounds what this worker uses without a lease. */
   setShare(permits: number, nowMs: number): void {
     this.#share = permits;
-    this.#stepDown(nowMs);
+    this.#updateLimit(nowMs);
   }
 
-  /** Gives everything back that is not in flight, and takes nothing any more. */
+  /** Returns all permits that are not in flight, and takes no more. */
   leave(): void {
     this.#isLeaving = true;
     this.#isUrgent = true;
@@ -136,7 +136,7 @@ export class LeaseHolder {
     const { workerId, cap } = this.#options;
     let limit = this.limitAt(nowMs);
     if (this.#reply?.isShort && nowMs < this.#validUntilMs) {
-      // Given up before it is told: from here on this worker has no more than it says.
+      // Lower the limit before reporting it: from here on, this worker holds no more than it claims.
       limit = this.#lower(Math.max(demand.inFlight, Math.ceil(demand.wanted)));
     }
     this.#outstanding = { seq: ++this.#seq, sentMs: nowMs };
@@ -156,11 +156,11 @@ export class LeaseHolder {
   }
 
   /**
-   * Takes the reply to a renewal, null where the account ignored it. Only the reply to the latest renewal counts, and
-   * only while its lease is still valid: a late one would revive permits that were given back. Returns whether it
-   * counted; where it did not, the renewal has failed.
+   * Applies the reply to a renewal; null if the account ignored it. Only the reply to the latest renewal counts, and
+   * only while its lease is valid: a late one would revive permits that were returned. Returns whether it counted; if
+   * not, the renewal has failed.
    */
-  answered(seq: number, reply: RenewalReply | null, nowMs: number): boolean {
+  acceptReply(seq: number, reply: RenewalReply | null, nowMs: number): boolean {
     const sent = this.#outstanding;
     if (sent?.seq !== seq || reply === null || nowMs >= sent.sentMs + VALID_MS) return false;
     this.#outstanding = null;
@@ -169,21 +169,21 @@ export class LeaseHolder {
     this.#standing = reply.standing;
     const before = this.limitAt(nowMs);
     this.#lease = this.#isLeaving ? 0 : Math.min(reply.lease, this.#options.cap);
-    this.#answeredSentMs = sent.sentMs;
+    this.#repliedSentMs = sent.sentMs;
     this.#validUntilMs = sent.sentMs + VALID_MS;
     this.#limit = this.#lease;
     this.#limitUntilMs = this.#validUntilMs;
-    // What was just given up can only move to others when the account hears of it.
+    // Permits that were just given up can move to other workers only once the account knows.
     if (this.#lease < before || reply.standing === STANDING.joining) this.#isUrgent = true;
     return true;
   }
 
-  /** Gives up on a renewal. Tells whether the connection should be dropped, because it has failed too often. */
-  failed(seq: number, nowMs: number): boolean {
+  /** Records that a renewal failed. Returns whether it failed so often that the connection should be dropped. */
+  failRenewal(seq: number, nowMs: number): boolean {
     if (this.#outstanding?.seq !== seq) return false;
     this.#outstanding = null;
     this.#failuresInRow++;
-    this.#stepDown(nowMs);
+    this.#updateLimit(nowMs);
     if (this.#failuresInRow < FAILURES_MAX) return false;
     this.#probeAtMs = this.#lastSentMs + PROBE_MS + PROBE_JITTER_MS * this.#options.random();
     return true;
@@ -195,13 +195,13 @@ export class LeaseHolder {
     return this.#limit;
   }
 
-  /** When a worker that was never admitted has waited long enough to believe that nobody will admit it. */
+  /** When a worker that was never admitted stops waiting for the account and goes to the floor. */
   get #aloneAtMs(): number {
-    return this.#answeredSentMs + TTL_MS;
+    return this.#repliedSentMs + TTL_MS;
   }
 
-  /** Finds the rung of the ladder: the lease, then the floor downwards, later upwards too. */
-  #stepDown(nowMs: number): void {
+  /** Applies the lease while it is valid, after that at most the floor, and later the floor in full. */
+  #updateLimit(nowMs: number): void {
     if (this.#isLeaving) {
       this.#limit = 0;
       this.#limitUntilMs = Number.POSITIVE_INFINITY;
@@ -213,13 +213,13 @@ export class LeaseHolder {
       const riseAtMs = isMember ? this.#validUntilMs + this.#options.riseAfterMs : this.#aloneAtMs;
       const floor = this.#floor(isMember);
       const limit = nowMs < riseAtMs ? Math.min(this.#lease, floor) : floor;
-      // A worker never holds more than it says in the renewal that is outstanding; it looks again when that has ended.
+      // Never hold more than the outstanding renewal claims; the limit is updated when that completes.
       this.#limit = this.#outstanding === null ? limit : Math.min(this.#limit, limit);
       this.#limitUntilMs = nowMs < riseAtMs ? riseAtMs : Number.POSITIVE_INFINITY;
     }
   }
 
-  /** What is safe without a lease as long as no more workers than this one knows of do the same. */
+  /** The share that is safe without a lease, as long as no more workers exist than this one knows of. */
   #floor(isMember: boolean): number {
     const { cap, fallbackWorkers } = this.#options;
     const known = this.#reply?.workers ?? 0;

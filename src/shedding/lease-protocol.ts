@@ -1,75 +1,75 @@
 import type { PermitDemand } from './permit-source.ts';
 
-/** How long the account counts a lease after the renewal that renewed it came in. */
+/** How long the account counts a lease after receiving its renewal. */
 export const TTL_MS = 900;
-/** How long a worker uses a lease after it sent that renewal; the rest of the TTL is for networks and clocks. */
+/** How long a worker uses a lease after sending its renewal. The rest of the TTL covers network and clock errors. */
 export const VALID_MS = 700;
-/** A renewal in quiet times, and the least time between two: at most 20 commands per second. */
+/** The usual interval between renewals, and the minimum: at most 20 commands per second. */
 export const RENEWAL_MS = 100;
 export const RENEWAL_MS_MIN = 50;
-/** An answer that takes longer does not count any more. */
+/** A renewal without a reply after this long has failed. */
 export const REPLY_TIMEOUT_MS = 50;
-/** After so many failures in a row the connection is dropped, and Redis is probed at this pace, jitter added. */
+/** After this many failures in a row, the worker drops its connection and probes Redis at this interval plus jitter. */
 export const FAILURES_MAX = 3;
 export const PROBE_MS = 250;
 export const PROBE_JITTER_MS = 100;
 
-/** What the account knows of a worker: nothing, that it waits to be admitted (but counts), or that it takes part. */
+/** A worker's membership: not yet known, waiting to be admitted (but counted), or a full member. */
 export const STANDING = { unknown: 0, joining: 1, member: 2 } as const;
 export type Standing = (typeof STANDING)[keyof typeof STANDING];
 
-/** What a worker tells the account. All stats are absolute, so a renewal that is lost needs no repair. */
+/** A renewal, sent from a worker to the account. All values are absolute, so a lost renewal needs no repair. */
 export interface Renewal extends PermitDemand {
   readonly workerId: string;
-  /** Counts the renewals of one life of a worker. */
+  /** Numbers the renewals of one worker incarnation. */
   readonly seq: number;
-  /** Permits that it holds: its limit, or what is in flight where that is more. */
+  /** Permits the worker holds: the larger of its limit and what is in flight. */
   readonly claim: number;
-  /** The cap of its own configuration. */
+  /** The cap in the worker's own configuration. */
   readonly cap: number;
   readonly standing: Standing;
-  /** The number of workers as it knows it, and the membership that it heard that from: this acknowledges it. */
+  /** The number of workers it knows of, and the membership version it acknowledges with that. */
   readonly workers: number;
   readonly epoch: number;
   readonly version: number;
 }
 
-/** What the account answers. Counts are of the whole cluster. */
+/** The account's reply. Counts cover the whole cluster. */
 export interface RenewalReply {
-  /** Permits that the worker may use; fewer than it claimed tell it to go down. */
+  /** Permits the worker may use; it must step down if they are fewer than it claimed. */
   readonly lease: number;
   readonly standing: Standing;
-  /** Whether the account has lately forgotten who holds what, so that it grants nothing but what is claimed. */
+  /** Whether the account recently lost its leases, so that it grants no more than is claimed. */
   readonly isLearning: boolean;
   readonly workers: number;
   readonly epoch: number;
   readonly version: number;
-  /** The smallest cap that a live worker has configured. */
+  /** The smallest cap configured on any live worker. */
   readonly cap: number;
   readonly held: number;
   readonly inFlight: number;
   readonly wanted: number;
-  /** Whether more is wanted than there is, so that unused permits should move fast. */
+  /** Whether demand exceeds the cap, so that unused permits should move quickly. */
   readonly isShort: boolean;
   readonly cutoff: number;
 }
 
 /**
- * A place that keeps the account: runs one command on it. Answers the numbers of the script in `lease-account.lua`, or
- * rejects; its promise may stay open for ever, so callers bound their own waiting.
+ * Storage for the account. `call` runs one command and resolves with the numbers that the script in `lease-account.lua`
+ * returns. Its promise may never settle, so callers bound their own wait.
  */
 export interface LeaseStore {
   call(args: readonly (string | number)[]): Promise<readonly number[]>;
-  /** Names who is told of each new connection. */
+  /** Sets the listener called for each new connection. */
   onReady(listener: () => void): void;
-  /** Drops the connection, so that what was sent on it cannot be answered any more, and opens a new one. */
+  /** Drops the connection, so that no reply can arrive on it, and opens a new one. */
   reconnect(): void;
   /** Commands sent since the start. */
   readonly commands: number;
   close(): void;
 }
 
-/** The arguments of a renewal, in the order in which the script reads them. */
+/** Returns the arguments of a renewal, in the order in which the script reads them. */
 export function encodeRenewal(renewal: Renewal): (string | number)[] {
   return [
     'beat',
@@ -88,7 +88,7 @@ export function encodeRenewal(renewal: Renewal): (string | number)[] {
   ];
 }
 
-/** The account's answer, or null where it ignored the renewal, because it has seen a newer one or the worker's exit. */
+/** Decodes a reply; null if the account ignored the renewal because it has a newer one or the worker's exit. */
 export function decodeReply(numbers: readonly number[]): RenewalReply | null {
   if (numbers[0] !== 1) return null;
   const [, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff] =

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The text of the script that keeps the account in Redis. */
+/** Source of the Redis script that maintains the account. */
 export const LEASE_ACCOUNT_SCRIPT = readFileSync(join(import.meta.dir, 'lease-account.lua'), 'utf8');

@@ -1,4 +1,4 @@
-// A turn of the event loop that takes longer makes everybody wait who has come meanwhile.
+// A longer turn of the event loop delays every request that arrives during it.
 const TARGET_MS = 50;
 const WATCH_MS = TARGET_MS / 2;
 const GROWTH = 1.5;
@@ -6,9 +6,9 @@ const SHARE_OF_RANK = [0.6, 0.8, 1] as const;
 const TURN_MAX = 1024;
 
 /**
- * A limit on the requests that are begun in one turn of the event loop. What computes is never seen in flight by others
- * of its process: they queue in the sockets while it runs. So the delay of the loop is what tells (as in Node's
- * under-pressure), and requests for one turn are what can be limited.
+ * A limit on the requests started in one turn of the event loop. CPU-bound work never shows up as concurrency: while
+ * it runs, other requests queue in their sockets. So the signal is the delay of the loop (as in Node's under-pressure),
+ * and the limit is on requests per turn.
  */
 export class LoopLimit {
   readonly #delayMs: () => number;
@@ -18,12 +18,12 @@ export class LoopLimit {
   #mostInTurn = 0;
   #refused = 0;
 
-  /** `delayMs` answers how late the event loop was since the last call, in milliseconds. */
+  /** `delayMs` returns the event loop delay since the last call, in milliseconds. */
   constructor(delayMs: () => number) {
     this.#delayMs = delayMs;
   }
 
-  /** Requests that one turn may begin; infinite while the loop is on time. */
+  /** Requests that one turn may start; infinite while the loop is on time. */
   get limit(): number {
     return this.#limit;
   }
@@ -40,7 +40,7 @@ export class LoopLimit {
     if (this.#inTurn > this.#mostInTurn) this.#mostInTurn = this.#inTurn;
   }
 
-  /** Moves the limit, and answers how late the loop was, in milliseconds. */
+  /** Updates the limit, and returns the event loop delay in milliseconds. */
   update(): number {
     const delayMs = this.#delayMs();
     const most = Math.max(1, this.#mostInTurn);

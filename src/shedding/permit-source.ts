@@ -1,58 +1,58 @@
 /**
- * Where a worker's limit comes from. `static`: a fixed share, there is no Redis. `joining`: holds nothing until the
- * others know of it. `learning`: Redis has forgotten who holds what, so nothing new is granted. `fresh`: a lease.
- * `stale`: a lease that could not be renewed and has not expired. `floor`: cut off, on the share that is always safe.
+ * Where a worker's limit comes from. `static`: a fixed share, without Redis. `joining`: nothing until the other workers
+ * know of it. `learning`: Redis lost the leases, so nothing new is granted. `fresh`: a renewed lease. `stale`: a lease
+ * that could not be renewed but has not expired. `floor`: cut off from Redis, on the share that is always safe.
  */
 export type PermitMode = 'static' | 'joining' | 'learning' | 'fresh' | 'stale' | 'floor';
 
-/** What a worker needs, as it says in every renewal. */
+/** A worker's demand, sent with every renewal. */
 export interface PermitDemand {
-  /** Requests that hold a permit now. */
+  /** Requests that hold a permit. */
   readonly inFlight: number;
-  /** Permits it could use now: those in flight and those it would give to callers it must refuse. */
+  /** Permits it could use: for requests in flight and for those it has to refuse. */
   readonly wanted: number;
-  /** The level below which this worker would refuse; 0 refuses nobody. */
+  /** The level below which this worker would refuse; 0 refuses nothing. */
   readonly cutoff: number;
-  /** Requests that arrived in the last second: the weight of its cutoff in that of the cluster. */
+  /** Arrivals per second: the weight of this worker in the cluster's cutoff. */
   readonly arrivals: number;
 }
 
-/** How the permits of the cluster stand, as this worker knows it. */
+/** The cluster's permits, as this worker knows them. */
 export interface PermitStats {
   readonly mode: PermitMode;
   /** Permits of the whole cluster. */
   readonly cap: number;
-  /** Permits this worker may use now. */
+  /** Permits this worker may use. */
   readonly limit: number;
   /** Workers that share the cap. */
   readonly workers: number;
-  /** Permits that all workers hold and use, as of the last renewal; of this worker alone where there is no Redis. */
+  /** Permits all workers hold and use, as of the last renewal; those of this worker alone without Redis. */
   readonly clusterHeld: number;
   readonly clusterInFlight: number;
-  /** Beats that were answered, and that failed or came too late, since the start. */
+  /** Renewals since the start that succeeded, and those that failed or whose reply came too late. */
   readonly renewals: number;
   readonly renewalFailures: number;
-  /** Milliseconds of all answered renewals, from sending to the answer. */
+  /** Total round-trip time of successful renewals, in milliseconds. */
   readonly renewalMsSum: number;
   /** Commands sent to Redis for permits since the start. */
   readonly commands: number;
 }
 
-/** Says how many requests this worker may have in flight. Asked for every request, so it never waits. */
+/** Decides how many requests this worker may have in flight. Called for every request, so it never waits. */
 export interface PermitSource {
   /** The limit at a time of the monotonic clock, in milliseconds. */
   limitAt(nowMs: number): number;
-  /** The cluster's cutoff of levels, or null where this worker knows only its own. */
+  /** The cluster's cutoff level, or null if this worker knows only its own. */
   cutoffAt(nowMs: number): number | null;
-  /** Tells that a request had to be refused for want of a permit. */
+  /** Reports that a request was refused for lack of a permit. */
   runShort(): void;
-  /** Names where the demand of this worker is read before each renewal. */
+  /** Sets the function that reads this worker's demand before each renewal. */
   observe(read: () => PermitDemand): void;
-  /** What the supervisor lets this worker use when it has no lease: see `cluster`. */
+  /** Sets the supervisor's bound on what this worker uses without a lease: see `cluster`. */
   setShare(permits: number): void;
-  /** Tells the others that a worker has died, so that its part of the safe share is theirs. */
+  /** Reports that a worker has died, so that the others can divide its share of the floor. */
   reportExit(workerId: string): Promise<void>;
   stats(): PermitStats;
-  /** Gives everything back and tells the others. */
+  /** Returns all permits and leaves the cluster. */
   close(): Promise<void>;
 }

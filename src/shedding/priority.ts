@@ -1,10 +1,8 @@
 import { TIERS, type Tier } from '../utils/tier.ts';
 
-/**
- * Groups of callers inside a tier, by the key they use: when a tier cannot be served whole, some of it is served well.
- */
+/** Groups of callers within a tier, by API key: if a tier cannot be served in full, some of it is served well. */
 export const COHORTS = 16;
-/** Levels from the first to go (0) to the last: tiers × cohorts (DAGOR, Zhou et al., SoCC 2018). */
+/** Levels, from the first to be shed (0) to the last: tiers × cohorts (DAGOR, Zhou et al., SoCC 2018). */
 export const LEVELS = TIERS.length * COHORTS;
 
 /** Rank of each tier: the lowest is shed first. */
@@ -16,8 +14,8 @@ export const TIER_RANKS: Readonly<Record<Tier, number>> = Object.fromEntries(
 const URGENCY = /(?:^|,)\s*u=([4-7])\s*(?:$|[,;])/;
 
 /**
- * The rank that a request is treated with. Its route sets it; the caller may lower it with `Priority: u=4` or `u=5` (by
- * one tier) or `u=6` or `u=7` (to the lowest), and can never raise it.
+ * Returns the rank of a request. Its route sets it; the caller may lower it with `Priority: u=4` or `u=5` (by one tier)
+ * or `u=6` or `u=7` (to the lowest), but never raise it.
  */
 export function rankOf(tier: Tier, priority: string | null): number {
   const rank = TIER_RANKS[tier];
@@ -28,9 +26,9 @@ export function rankOf(tier: Tier, priority: string | null): number {
 }
 
 /**
- * The cohort of a caller: a hash (FNV-1a) of the public id of its key, which stands in the token in the clear. Whoever
- * sends none is in the first to go. The key is not verified yet, so a made-up id only chooses among the cohorts. The
- * turn, such as the hour, moves everybody to another cohort, so that it is not always the same callers who go first.
+ * Returns the cohort of a caller: a hash (FNV-1a) of the public id of its key, which the token carries in the clear.
+ * Without a key it is 0, the first to be shed. The key is not verified yet, so a forged id only selects a cohort. The
+ * turn, such as the hour, reassigns the cohorts, so that it is not always the same callers who are shed.
  */
 export function cohortOf(publicId: string | null, turn = 0): number {
   if (publicId === null) return 0;

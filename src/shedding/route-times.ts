@@ -1,26 +1,26 @@
 import { smooth } from '../utils/smooth.ts';
 import type { Completions } from './adaptive-limit.ts';
 
-// Below this many at once, nobody waits for another: then an answer takes what it takes.
+// Up to this concurrency, requests do not queue behind one another.
 const ALONE_MAX = 4;
-// A mean of fewer says too little: where times vary, the shortest few would pass for the usual.
+// A mean of fewer is unreliable: where times vary, the shortest few would pass for typical.
 const LEARN_FROM = 20;
-const YOUNG_ANSWERS = 50;
+const YOUNG_RESPONSES = 50;
 const FALL = 0.4;
 const ALONE_WEIGHT = 0.2;
 const STANDARD_ERRORS = 2;
-// An answer that takes so much longer than it would alone has waited.
+// A response that takes this multiple of the baseline has queued.
 const LATE = 1.5;
 const MEDIAN_STEP = 0.05;
-// One in ten of the hopeless is let through, to see whether they still are.
+// About one in ten requests that look hopeless is admitted, to check that they still are.
 const DOUBT_STEP = MEDIAN_STEP / 10;
 
 /**
- * How long the answers of each route take: with nobody in line (the baseline) and usually (the median). Plain numbers
- * in arrays, so that a request costs a few additions.
+ * Response times of each route: without a queue (the baseline) and typical (the median). Plain numbers in arrays, so
+ * that a request costs a few additions.
  *
- * A baseline falls as soon as answers are faster beyond chance. It rises only by what was seen with hardly anybody in
- * flight, so it stands still while requests are refused, and no incident is long enough to become normal.
+ * A baseline falls as soon as responses are significantly faster. It rises only on samples with almost nothing in
+ * flight, so it does not move while requests are refused, and no incident is long enough to become normal.
  */
 export class RouteTimes {
   readonly #counts: Float64Array;
@@ -28,7 +28,7 @@ export class RouteTimes {
   readonly #late: Float64Array;
   readonly #sumsMs: Float64Array;
   readonly #squares: Float64Array;
-  /** What was summed up since a baseline was last moved. */
+  /** Sums since the baseline was last updated. */
   readonly #learning: { count: number; sumMs: number; squares: number; mostInFlight: number }[];
   readonly #baselinesMs: Float64Array;
   readonly #isYoung: Uint8Array;
@@ -63,31 +63,31 @@ export class RouteTimes {
     else this.#mediansMs[route] = median * (durationMs > median ? 1 + MEDIAN_STEP : 1 - MEDIAN_STEP);
   }
 
-  /** Counts a request that ended, but whose time says nothing of the next one. */
+  /** Counts a request that finished, but whose duration predicts nothing. */
   addFailure(route: number): void {
     this.#failures[route]!++;
   }
 
-  /** Milliseconds that half of the answers take; 0 where none is known. */
+  /** Median response time in milliseconds; 0 before the first response. */
   medianMs(route: number): number {
     return this.#mediansMs[route]!;
   }
 
-  /** Lets the median fall, for want of answers that could lower it. */
+  /** Lowers the median slightly, since refused requests cannot. */
   doubtMedian(route: number): void {
     this.#mediansMs[route]! *= 1 - DOUBT_STEP;
   }
 
-  /** Sums up and forgets what these routes completed, and moves their baselines. */
+  /** Returns and clears the completions of these routes, and updates their baselines. */
   take(routes: readonly number[], mostInFlight: number): Completions {
-    let ended = 0;
+    let finished = 0;
     let count = 0;
     let late = 0;
     let durationMsSum = 0;
     let baselineMsSum = 0;
     for (const route of routes) {
       const completed = this.#counts[route]!;
-      ended += completed + this.#failures[route]!;
+      finished += completed + this.#failures[route]!;
       this.#failures[route] = 0;
       if (completed === 0) continue;
       const sumMs = this.#sumsMs[route]!;
@@ -101,7 +101,7 @@ export class RouteTimes {
       this.#sumsMs[route] = 0;
       this.#squares[route] = 0;
     }
-    return { ended, count, late, durationMsSum, baselineMsSum };
+    return { finished, count, late, durationMsSum, baselineMsSum };
   }
 
   #learn(route: number, mostInFlight: number): void {
@@ -112,20 +112,20 @@ export class RouteTimes {
     learning.mostInFlight = Math.max(learning.mostInFlight, mostInFlight);
     const { count } = learning;
     const meanMs = learning.sumMs / count;
-    const known = this.#baselinesMs[route]!;
-    // The first to be answered are the fastest, so the first mean grows with what follows. A line that it may have been
-    // learned in drains soon: too low would stay, too high does not.
+    const baselineMs = this.#baselinesMs[route]!;
+    // The first responses to arrive are the fastest, so the first mean keeps growing. If it was learned in a queue, it
+    // is too high and falls at the next drain; a mean that is too low would stay.
     if (this.#isYoung[route] === 1) {
       this.#baselinesMs[route] = meanMs;
-      if (count < YOUNG_ANSWERS) return;
+      if (count < YOUNG_RESPONSES) return;
       this.#isYoung[route] = 0;
     } else if (count < LEARN_FROM) return;
     else if (learning.mostInFlight <= ALONE_MAX)
-      this.#baselinesMs[route] = smooth(known, meanMs, ALONE_WEIGHT);
+      this.#baselinesMs[route] = smooth(baselineMs, meanMs, ALONE_WEIGHT);
     else {
       const deviationMs = Math.sqrt(Math.max(0, learning.squares / count - meanMs * meanMs));
       const surelyMs = meanMs + (STANDARD_ERRORS * deviationMs) / Math.sqrt(count);
-      if (surelyMs < known) this.#baselinesMs[route] = smooth(known, surelyMs, FALL);
+      if (surelyMs < baselineMs) this.#baselinesMs[route] = smooth(baselineMs, surelyMs, FALL);
     }
     this.#learning[route] = { count: 0, sumMs: 0, squares: 0, mostInFlight: 0 };
   }

@@ -8,29 +8,29 @@ import {
 } from './lease-protocol.ts';
 import type { PermitDemand, PermitSource, PermitStats } from './permit-source.ts';
 
-/** How a worker shares the cap. */
+/** Settings of a worker that shares the cap. */
 export interface SharedLeasesOptions {
   readonly store: LeaseStore;
-  /** Unlike that of any other worker's life, on any host. */
+  /** Unique per worker incarnation, across all hosts. */
   readonly workerId: string;
   /** Permits of the whole cluster. */
   readonly cap: number;
-  /** Workers that share the cap, as configured: counts while Redis was never reached. */
+  /** The configured number of workers sharing the cap, used until Redis is reached for the first time. */
   readonly fallbackWorkers: number;
-  /** How long a worker that is cut off waits before it goes up to the floor: HTTP_TIMEOUT + DATABASE_TIMEOUT. */
+  /** How long a worker that is cut off waits before rising to the floor: HTTP_TIMEOUT + DATABASE_TIMEOUT. */
   readonly riseAfterMs: number;
 }
 
 const CLOSE_MS_MAX = 200;
 const CLOSE_STEP_MS = 10;
 const EXITS_MAX = 64;
-/** A turn of the event loop in which an answer that has already come in is read. */
-const LAST_LOOK_MS = 2;
+/** Time for the event loop to read a reply that has already arrived. */
+const READ_GRACE_MS = 2;
 const NO_DEMAND: PermitDemand = { inFlight: 0, wanted: 0, cutoff: 0, arrivals: 0 };
 
 /**
- * Permits leased from the account in Redis. It renews in the background, at most every 50 ms, and answers requests from
- * memory; nothing ever waits for Redis.
+ * Permits leased from the account in Redis. Renews in the background, at most every 50 ms, and decides from memory, so
+ * that no request ever waits for Redis.
  */
 export class SharedLeases implements PermitSource {
   readonly #store: LeaseStore;
@@ -45,7 +45,7 @@ export class SharedLeases implements PermitSource {
   #renewals = 0;
   #renewalFailures = 0;
   #renewalMsSum = 0;
-  /** Dead workers that the account has to hear of. */
+  /** Exits of other workers that have not been reported to the account yet. */
   readonly #exits = new Map<string, PromiseWithResolvers<void>>();
 
   constructor(options: SharedLeasesOptions) {
@@ -57,9 +57,9 @@ export class SharedLeases implements PermitSource {
     this.#holder = new LeaseHolder({ workerId, cap, fallbackWorkers, riseAfterMs, startMs, random });
     this.#store.onReady(() => {
       this.#holder.reconnected();
-      this.#plan();
+      this.#schedule();
     });
-    this.#plan();
+    this.#schedule();
   }
 
   limitAt(nowMs: number): number {
@@ -71,11 +71,11 @@ export class SharedLeases implements PermitSource {
   }
 
   runShort(): void {
-    // Called for every refusal, so all but the first one of a renewal end here.
+    // Called for every refusal; only the first one between two renewals does anything.
     if (this.#isHurried) return;
     this.#isHurried = true;
     this.#holder.runShort();
-    this.#plan();
+    this.#schedule();
   }
 
   observe(read: () => PermitDemand): void {
@@ -87,17 +87,17 @@ export class SharedLeases implements PermitSource {
   }
 
   /**
-   * Tells the account that another worker is dead, so that the cap is divided by one less. To be called only when that
-   * process is gone for certain: nothing counts what it has in flight from then on. Rejects when Redis cannot hear it.
+   * Reports to the account that another worker is dead, so that the cap is divided among the rest. Call it only when
+   * the process is certainly gone: its requests in flight no longer count. Rejects if Redis is unavailable.
    */
   reportExit(workerId: string): Promise<void> {
     const pending = this.#exits.get(workerId);
     if (pending) return pending.promise;
-    if (this.#isClosed || !this.#holder.isHeard || this.#exits.size >= EXITS_MAX)
-      return Promise.reject(new Error('Redis cannot be told of the exit now.'));
-    const told = Promise.withResolvers<void>();
-    this.#exits.set(workerId, told);
-    return told.promise;
+    if (this.#isClosed || !this.#holder.isAccountReachable || this.#exits.size >= EXITS_MAX)
+      return Promise.reject(new Error('The exit cannot be reported: Redis is unavailable.'));
+    const reported = Promise.withResolvers<void>();
+    this.#exits.set(workerId, reported);
+    return reported.promise;
   }
 
   stats(): PermitStats {
@@ -119,23 +119,23 @@ export class SharedLeases implements PermitSource {
     };
   }
 
-  /** Gives back what is not in flight, and takes leave of the others where nothing is; takes 200 ms at most. */
+  /** Returns unused permits, and leaves the cluster once nothing is in flight. Takes at most 200 ms. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     const endMs = performance.now() + CLOSE_MS_MAX;
     this.#holder.leave();
-    this.#plan();
+    this.#schedule();
     while (this.#read().inFlight > 0 && performance.now() < endMs) await Bun.sleep(CLOSE_STEP_MS);
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#dropExits();
-    // A silent Redis hears of it from the supervisor, or not at all, which is safe.
-    if (this.#read().inFlight === 0) await this.#tellExit(this.#options.workerId).catch(() => {});
+    // If this fails, the supervisor reports the exit, or nobody does, which is safe.
+    if (this.#read().inFlight === 0) await this.#sendExit(this.#options.workerId).catch(() => {});
     this.#store.close();
   }
 
-  /** Sets the timer for what is due next. */
-  #plan(): void {
+  /** Schedules the timer for the next command. */
+  #schedule(): void {
     if (this.#isClosed) return;
     const dueMs = Math.max(this.#holder.dueAtMs(), this.#lastCommandMs + RENEWAL_MS_MIN);
     if (dueMs === this.#timerDueMs) return;
@@ -154,74 +154,74 @@ export class SharedLeases implements PermitSource {
   #wake(): void {
     const nowMs = performance.now();
     if (nowMs < this.#lastCommandMs + RENEWAL_MS_MIN) {
-      this.#plan();
+      this.#schedule();
       return;
     }
     const [dead] = this.#exits;
-    if (dead === undefined) this.#beat(nowMs);
+    if (dead === undefined) this.#renew(nowMs);
     else {
-      const [workerId, told] = dead;
+      const [workerId, reported] = dead;
       this.#exits.delete(workerId);
-      this.#tellExit(workerId).then(told.resolve, told.reject);
-      this.#plan();
+      this.#sendExit(workerId).then(reported.resolve, reported.reject);
+      this.#schedule();
     }
   }
 
-  #beat(nowMs: number): void {
+  #renew(nowMs: number): void {
     const renewal = this.#holder.nextRenewal(nowMs, this.#read());
     if (renewal !== null) {
       this.#isHurried = false;
       this.#lastCommandMs = nowMs;
-      const giveUp = setTimeout(
-        // When the loop was stalled, this timer fires before answers are read that came in time.
-        () => setTimeout(() => this.#failed(renewal.seq), LAST_LOOK_MS),
+      const timeout = setTimeout(
+        // After a stall of the event loop, this timer fires before replies that arrived in time are read.
+        () => setTimeout(() => this.#failRenewal(renewal.seq), READ_GRACE_MS),
         REPLY_TIMEOUT_MS,
       );
       this.#store.call(encodeRenewal(renewal)).then(
         (numbers) => {
-          clearTimeout(giveUp);
-          this.#answered(renewal.seq, nowMs, numbers);
+          clearTimeout(timeout);
+          this.#handleReply(renewal.seq, nowMs, numbers);
         },
         () => {
-          clearTimeout(giveUp);
-          this.#failed(renewal.seq);
+          clearTimeout(timeout);
+          this.#failRenewal(renewal.seq);
         },
       );
     }
-    this.#plan();
+    this.#schedule();
   }
 
-  #answered(seq: number, sentMs: number, numbers: readonly number[]): void {
+  #handleReply(seq: number, sentMs: number, numbers: readonly number[]): void {
     const nowMs = performance.now();
-    if (this.#holder.answered(seq, decodeReply(numbers), nowMs)) {
+    if (this.#holder.acceptReply(seq, decodeReply(numbers), nowMs)) {
       this.#renewals++;
       this.#renewalMsSum += nowMs - sentMs;
-    } else this.#failed(seq);
-    this.#plan();
+    } else this.#failRenewal(seq);
+    this.#schedule();
   }
 
-  #failed(seq: number): void {
+  #failRenewal(seq: number): void {
     if (!this.#holder.isOutstanding(seq)) return;
     this.#renewalFailures++;
-    if (this.#holder.failed(seq, performance.now())) this.#store.reconnect();
+    if (this.#holder.failRenewal(seq, performance.now())) this.#store.reconnect();
     this.#dropExits();
-    this.#plan();
+    this.#schedule();
   }
 
-  async #tellExit(workerId: string): Promise<void> {
+  async #sendExit(workerId: string): Promise<void> {
     this.#lastCommandMs = performance.now();
-    const silence = Promise.withResolvers<never>();
-    const timer = setTimeout(() => silence.reject(new Error('Redis was silent.')), REPLY_TIMEOUT_MS);
+    const timeout = Promise.withResolvers<never>();
+    const timer = setTimeout(() => timeout.reject(new Error('Redis did not reply.')), REPLY_TIMEOUT_MS);
     try {
-      await Promise.race([this.#store.call(['exit', workerId]), silence.promise]);
+      await Promise.race([this.#store.call(['exit', workerId]), timeout.promise]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Whoever asked is told that it did not work, and may ask again. */
+  /** Rejects the pending reports, which callers may repeat. */
   #dropExits(): void {
-    for (const told of this.#exits.values()) told.reject(new Error('Redis cannot be reached.'));
+    for (const reported of this.#exits.values()) reported.reject(new Error('Redis is unavailable.'));
     this.#exits.clear();
   }
 }

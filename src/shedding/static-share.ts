@@ -1,6 +1,6 @@
 import type { PermitDemand, PermitSource, PermitStats } from './permit-source.ts';
 
-/** A fixed share of the cap: what a worker has where no Redis is configured. */
+/** A fixed share of the cap, used when no Redis is configured. */
 export class StaticShare implements PermitSource {
   readonly #cap: number;
   readonly #workers: number;

@@ -17,8 +17,8 @@ function plain(real: LeaseHolder): Holder {
     runShort: () => real.runShort(),
     dueAtMs: () => real.dueAtMs(),
     nextRenewal: (nowMs, demand) => real.nextRenewal(nowMs, demand),
-    answered: (seq, reply, nowMs) => real.answered(seq, reply, nowMs),
-    failed: (seq, nowMs) => real.failed(seq, nowMs),
+    acceptReply: (seq, reply, nowMs) => real.acceptReply(seq, reply, nowMs),
+    failRenewal: (seq, nowMs) => real.failRenewal(seq, nowMs),
     leave: () => real.leave(),
   };
 }
@@ -48,13 +48,13 @@ function tellsBeforeGivingUp(real: LeaseHolder): Holder {
       if (renewal) kept = real.modeAt(nowMs) === 'floor' ? 0 : before;
       return renewal;
     },
-    answered: (seq, reply, nowMs) => {
+    acceptReply: (seq, reply, nowMs) => {
       kept = 0;
-      return real.answered(seq, reply, nowMs);
+      return real.acceptReply(seq, reply, nowMs);
     },
-    failed: (seq, nowMs) => {
+    failRenewal: (seq, nowMs) => {
       kept = 0;
-      return real.failed(seq, nowMs);
+      return real.failRenewal(seq, nowMs);
     },
   };
 }
@@ -64,8 +64,8 @@ function acceptsLateReplies(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => Math.max(real.limitAt(nowMs), real.modeAt(nowMs) === 'floor' ? 0 : revived),
-    answered: (seq, reply, nowMs) => {
-      const counts = real.answered(seq, reply, nowMs);
+    acceptReply: (seq, reply, nowMs) => {
+      const counts = real.acceptReply(seq, reply, nowMs);
       revived = counts ? 0 : (reply?.lease ?? 0);
       return counts;
     },
@@ -81,8 +81,8 @@ function ignoresExpiry(real: LeaseHolder): Holder {
       const renewal = real.nextRenewal(nowMs, demand);
       return renewal && { ...renewal, claim: Math.max(lease ?? renewal.claim, demand.inFlight) };
     },
-    answered: (seq, reply, nowMs) => {
-      const counts = real.answered(seq, reply, nowMs);
+    acceptReply: (seq, reply, nowMs) => {
+      const counts = real.acceptReply(seq, reply, nowMs);
       if (counts) lease = reply!.lease;
       return counts;
     },
@@ -95,8 +95,8 @@ function expiryFromTheReply(real: LeaseHolder): Holder {
   return {
     ...plain(real),
     limitAt: (nowMs) => (nowMs < heldUntilMs ? lease : real.limitAt(nowMs)),
-    answered: (seq: number, reply: RenewalReply | null, nowMs: number) => {
-      const counts = real.answered(seq, reply, nowMs);
+    acceptReply: (seq: number, reply: RenewalReply | null, nowMs: number) => {
+      const counts = real.acceptReply(seq, reply, nowMs);
       if (counts) [heldUntilMs, lease] = [nowMs + 1200, reply!.lease];
       return counts;
     },

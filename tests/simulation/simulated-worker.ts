@@ -13,7 +13,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** The part of the real holder that a worker drives; a planted bug stands in front of it. */
 export type Holder = Pick<
   LeaseHolder,
-  'limitAt' | 'runShort' | 'dueAtMs' | 'nextRenewal' | 'answered' | 'failed' | 'leave'
+  'limitAt' | 'runShort' | 'dueAtMs' | 'nextRenewal' | 'acceptReply' | 'failRenewal' | 'leave'
 >;
 
 /** What a worker lives in. */
@@ -257,13 +257,14 @@ export class SimulatedWorker {
         this.reply = reply;
       }
     }
-    if (!this.#holder.answered(seq, reply, this.#monotonicMs)) this.#holder.failed(seq, this.#monotonicMs);
+    if (!this.#holder.acceptReply(seq, reply, this.#monotonicMs))
+      this.#holder.failRenewal(seq, this.#monotonicMs);
     this.#planWake();
   }
 
   #failed(seq: number): void {
     if (this.#outstanding === seq) this.#outstanding = 0;
-    this.#holder.failed(seq, this.#monotonicMs);
+    this.#holder.failRenewal(seq, this.#monotonicMs);
     this.#planWake();
   }
 }

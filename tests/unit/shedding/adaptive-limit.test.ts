@@ -6,13 +6,13 @@ const UPDATE_MS = 50;
 
 /** What completes in 50 ms at a thousand per second, when each takes so long and usually took 20 ms. */
 const completing = (durationMs: number, count = 50) => ({
-  ended: count,
+  finished: count,
   count,
   late: durationMs > 30 ? count : 0,
   durationMsSum: count * durationMs,
   baselineMsSum: count * 20,
 });
-const NOTHING = { ended: 0, count: 0, late: 0, durationMsSum: 0, baselineMsSum: 0 };
+const NOTHING = { finished: 0, count: 0, late: 0, durationMsSum: 0, baselineMsSum: 0 };
 
 /** A resource with so many in flight that answered a thousand per second in 20 ms each so far. */
 function busy(inFlight: number): AdaptiveLimit {

@@ -66,7 +66,7 @@ describe('the cutoff', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, 120);
     expect(cutoff.level).toBeGreaterThan(0);
-    cutoff.rest();
+    cutoff.reset();
     expect([cutoff.level, cutoff.arrivalsPerSecond]).toEqual([0, 0]);
     cutoff.update(SECONDS, true);
     expect(cutoff.level).toBe(0);

@@ -35,7 +35,7 @@ function newHolder(): LeaseHolder {
 function answered(reply: Partial<RenewalReply> = {}): LeaseHolder {
   const holder = newHolder();
   const { seq } = holder.nextRenewal(0, IDLE)!;
-  holder.answered(seq, { ...GRANTED, ...reply }, 0);
+  holder.acceptReply(seq, { ...GRANTED, ...reply }, 0);
   return holder;
 }
 
@@ -51,7 +51,7 @@ describe('a lease', () => {
   test('counts from when the renewal was sent, not from the answer', () => {
     const holder = newHolder();
     const { seq } = holder.nextRenewal(0, IDLE)!;
-    expect(holder.answered(seq, GRANTED, VALID_MS - 1)).toBe(true);
+    expect(holder.acceptReply(seq, GRANTED, VALID_MS - 1)).toBe(true);
     expect(holder.limitAt(VALID_MS - 1)).toBe(40);
     expect(holder.limitAt(VALID_MS)).toBe(25);
   });
@@ -65,18 +65,18 @@ describe('a lease', () => {
   test('is not brought by an answer that comes after it would have ended', () => {
     const holder = newHolder();
     const { seq } = holder.nextRenewal(0, IDLE)!;
-    expect(holder.answered(seq, GRANTED, VALID_MS)).toBe(false);
+    expect(holder.acceptReply(seq, GRANTED, VALID_MS)).toBe(false);
     expect(holder.limitAt(VALID_MS)).toBe(0);
   });
 
   test('is not brought by an answer to any renewal but the latest', () => {
     const holder = answered({ lease: 10 });
     const first = holder.nextRenewal(100, IDLE)!;
-    holder.failed(first.seq, 150);
+    holder.failRenewal(first.seq, 150);
     const second = holder.nextRenewal(200, IDLE)!;
-    expect(holder.answered(first.seq, { ...GRANTED, lease: 90 }, 210)).toBe(false);
+    expect(holder.acceptReply(first.seq, { ...GRANTED, lease: 90 }, 210)).toBe(false);
     expect(holder.limitAt(210)).toBe(10);
-    expect(holder.answered(second.seq, { ...GRANTED, lease: 20 }, 220)).toBe(true);
+    expect(holder.acceptReply(second.seq, { ...GRANTED, lease: 20 }, 220)).toBe(true);
     expect(holder.limitAt(220)).toBe(20);
   });
 
@@ -116,7 +116,7 @@ describe('a beat', () => {
 
   test('asks for a new connection after three failures, and probes more slowly', () => {
     const holder = answered();
-    const fail = (sentMs: number) => holder.failed(holder.nextRenewal(sentMs, IDLE)!.seq, sentMs + 50);
+    const fail = (sentMs: number) => holder.failRenewal(holder.nextRenewal(sentMs, IDLE)!.seq, sentMs + 50);
     expect([fail(100), fail(200), fail(300)]).toEqual([false, false, true]);
     expect(holder.dueAtMs()).toBe(600);
     holder.reconnected();
@@ -144,7 +144,7 @@ describe('a worker that is cut off', () => {
     const { seq, claim } = holder.nextRenewal(atMs, IDLE)!;
     expect(claim).toBe(2);
     expect(holder.limitAt(atMs + 20)).toBe(2);
-    holder.failed(seq, atMs + 50);
+    holder.failRenewal(seq, atMs + 50);
     expect(holder.limitAt(atMs + 50)).toBe(25);
   });
 
@@ -168,7 +168,7 @@ describe('a worker that is cut off', () => {
     const holder = answered({ lease: 25 });
     const { seq, claim } = holder.nextRenewal(2000, { ...IDLE, inFlight: 12 })!;
     expect(claim).toBe(25);
-    holder.answered(seq, { ...GRANTED, lease: 0 }, 2010);
+    holder.acceptReply(seq, { ...GRANTED, lease: 0 }, 2010);
     expect(holder.limitAt(2010)).toBe(0);
     expect(holder.nextRenewal(2060, { ...IDLE, inFlight: 12 })!.claim).toBe(12);
   });
@@ -194,7 +194,7 @@ test('a worker that leaves takes nothing any more, not even what is granted', ()
   const { seq } = holder.nextRenewal(100, IDLE)!;
   holder.leave();
   expect(holder.limitAt(101)).toBe(0);
-  holder.answered(seq, { ...GRANTED, lease: 60 }, 102);
+  holder.acceptReply(seq, { ...GRANTED, lease: 60 }, 102);
   expect(holder.limitAt(102)).toBe(0);
   expect(holder.limitAt(1_000_000)).toBe(0);
   expect(holder.nextRenewal(1_000_000, { ...IDLE, inFlight: 3 })!.claim).toBe(3);

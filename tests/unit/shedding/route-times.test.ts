@@ -73,14 +73,14 @@ describe('what completed', () => {
     times.add(1, 100);
     times.add(2, 7);
     expect(times.take([0, 1], CROWDED)).toEqual({
-      ended: 3,
+      finished: 3,
       count: 3,
       late: 0,
       durationMsSum: 210,
       baselineMsSum: 210,
     });
     expect(times.take([0, 1], CROWDED)).toEqual({
-      ended: 0,
+      finished: 0,
       count: 0,
       late: 0,
       durationMsSum: 0,
@@ -93,7 +93,7 @@ describe('what completed', () => {
     const times = new RouteTimes(1);
     times.addFailure(0);
     expect(times.take([0], ALONE)).toEqual({
-      ended: 1,
+      finished: 1,
       count: 0,
       late: 0,
       durationMsSum: 0,
