@@ -2,14 +2,14 @@ import { sleep } from '../utils/sleep.ts';
 
 const WAIT_MS_MIN = 100;
 
-/** Work that goes on for as long as it may. */
+/** Work that runs until it is stopped. */
 export interface BackgroundLoop {
   readonly name: string;
-  /** Works until the signal aborts, then ends what it has begun and resolves. Else it is started anew. */
+  /** Runs until the signal aborts, then completes work in progress and resolves. Restarted if it ends earlier. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** Waits between two starts of a loop that fails, in seconds (RETRY_*). */
+/** Backoff between restarts of a failing loop, in seconds (RETRY_*). */
 export interface LoopBackoff {
   readonly RETRY_MULTIPLIER: number;
   readonly RETRY_MIN_WAIT: number;
@@ -17,7 +17,7 @@ export interface LoopBackoff {
   readonly RETRY_JITTER: boolean;
 }
 
-/** Keeps loops running between `start` and `stop`, each by itself. */
+/** Keeps loops running between `start` and `stop`, each independently of the others. */
 export class BackgroundLoops {
   readonly #loops: readonly BackgroundLoop[];
   readonly #backoff: LoopBackoff;
@@ -35,7 +35,7 @@ export class BackgroundLoops {
     this.#onFailure = onFailure;
   }
 
-  /** Starts them; those of before end first. */
+  /** Starts the loops, after any previous run of them has ended. */
   start(): void {
     if (this.#controller !== null) return;
     const controller = new AbortController();
@@ -46,7 +46,7 @@ export class BackgroundLoops {
     );
   }
 
-  /** Has them end, and resolves when they have. */
+  /** Stops the loops, and resolves once all have ended. */
   async stop(): Promise<void> {
     this.#controller?.abort();
     this.#controller = null;
@@ -58,7 +58,7 @@ export class BackgroundLoops {
       const startMs = performance.now();
       try {
         await run(signal);
-        if (!signal.aborted) throw new Error('it ended without being told to');
+        if (!signal.aborted) throw new Error('the loop ended unexpectedly');
       } catch (error) {
         if (signal.aborted) return;
         const { RETRY_MAX_WAIT } = this.#backoff;
@@ -72,7 +72,7 @@ export class BackgroundLoops {
   #waitMs(failures: number): number {
     const { RETRY_MULTIPLIER, RETRY_MIN_WAIT, RETRY_MAX_WAIT, RETRY_JITTER } = this.#backoff;
     const seconds = Math.min(RETRY_MAX_WAIT, RETRY_MIN_WAIT * RETRY_MULTIPLIER ** (failures - 1));
-    // Whatever was drawn or set, a loop that fails at once must not keep the worker from everything else.
+    // Even with little jitter or backoff, a loop that fails immediately must not starve the worker.
     return Math.max(WAIT_MS_MIN, seconds * 1000 * (RETRY_JITTER ? Math.random() : 1));
   }
 }

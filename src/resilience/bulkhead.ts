@@ -1,12 +1,12 @@
 import { TIERS, type Tier } from '../utils/tier.ts';
 
-/** How many calls at a time, and how many may wait for one of each tier. */
+/** Maximum concurrent calls, and maximum queued calls of each tier. */
 export interface BulkheadOptions {
   readonly concurrencyMax: number;
   readonly waitingMax: number;
 }
 
-/** Until when somebody waits in line. */
+/** How long a call waits in the queue. */
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs: number;
@@ -18,10 +18,10 @@ interface Waiter {
 }
 
 const MOST_IMPORTANT_FIRST = TIERS.toReversed();
-// Of the slots and of the places in line, what can wait may have a half.
+// Share of the slots and of the queue that non-critical calls may use.
 const NON_CRITICAL_SHARE = 0.5;
 
-/** Why a call was not made: as many run as may, and as many wait as may, or it waited for as long as it could. */
+/** Thrown when all slots are in use and the queue is full, or when the wait for a slot timed out. */
 export class BulkheadFull extends Error {
   constructor(detail: string) {
     super(detail);
@@ -30,14 +30,14 @@ export class BulkheadFull extends Error {
 }
 
 /**
- * A bulkhead (Nygard, Release It!): one dependency that is slow holds so many calls and no more. Each tier waits in a
- * line of its own, first come first served; critical calls go before the others, and non-critical ones may fill only a
- * part. A slot that is free is given to a waiter before anybody new can take it.
+ * A bulkhead (Nygard, Release It!): bounds the calls that a slow dependency can hold. Each tier has its own FIFO queue.
+ * Critical calls go before the others, and non-critical calls may use only part of the slots. A free slot goes to a
+ * waiter before a new call can take it.
  */
 export class Bulkhead {
   readonly #options: BulkheadOptions;
   readonly #nonCriticalMax: number;
-  readonly #lines: Record<Tier, Set<Waiter>> = {
+  readonly #queues: Record<Tier, Set<Waiter>> = {
     critical: new Set(),
     default: new Set(),
     'non-critical': new Set(),
@@ -55,61 +55,61 @@ export class Bulkhead {
   }
 
   get waiting(): number {
-    return TIERS.reduce((sum, tier) => sum + this.#lines[tier].size, 0);
+    return TIERS.reduce((sum, tier) => sum + this.#queues[tier].size, 0);
   }
 
   /**
-   * Takes a slot: null when it was free, else a promise of it. Throws `BulkheadFull` when the line is full; the promise
-   * rejects with that when patience ends, or with the reason of the signal. Each slot is given back by `leave`.
+   * Takes a slot: returns null if one was free, else a promise for one. Throws `BulkheadFull` if the queue is full. The
+   * promise rejects with `BulkheadFull` at the timeout, or with the reason of the signal. `leave` releases the slot.
    */
-  enter(tier: Tier, patience: WaitOptions): Promise<void> | null {
+  enter(tier: Tier, options: WaitOptions): Promise<void> | null {
     if (this.#hasRoom(tier)) {
       this.#take(tier);
       return null;
     }
-    const line = this.#lines[tier];
+    const queue = this.#queues[tier];
     const { waitingMax } = this.#options;
-    const placesMax = tier === 'non-critical' ? Math.ceil(waitingMax * NON_CRITICAL_SHARE) : waitingMax;
-    if (line.size >= placesMax) throw new BulkheadFull(`${line.size} calls wait already`);
-    return this.#wait(line, patience);
+    const queuedMax = tier === 'non-critical' ? Math.ceil(waitingMax * NON_CRITICAL_SHARE) : waitingMax;
+    if (queue.size >= queuedMax) throw new BulkheadFull(`${queue.size} calls are already queued`);
+    return this.#wait(queue, options);
   }
 
-  /** Gives a slot back, to whoever waits first. */
+  /** Releases a slot, which goes to the next waiter. */
   leave(tier: Tier): void {
     this.#inFlight--;
     if (tier === 'non-critical') this.#nonCritical--;
     this.#admitNext();
   }
 
-  /** Sends everybody away who waits. */
+  /** Rejects all queued calls. */
   refuseWaiting(reason: unknown): void {
     for (const tier of MOST_IMPORTANT_FIRST)
-      for (const waiter of [...this.#lines[tier]]) waiter.refuse(reason);
+      for (const waiter of [...this.#queues[tier]]) waiter.refuse(reason);
   }
 
-  #wait(line: Set<Waiter>, { signal, timeoutMs }: WaitOptions): Promise<void> {
+  #wait(queue: Set<Waiter>, { signal, timeoutMs }: WaitOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leaveLine = () => {
-        line.delete(waiter);
+      const leaveQueue = () => {
+        queue.delete(waiter);
         clearTimeout(timer);
         signal?.removeEventListener('abort', aborted);
       };
       const waiter: Waiter = {
         admit: () => {
-          leaveLine();
+          leaveQueue();
           resolve();
         },
         refuse: (reason) => {
-          leaveLine();
+          leaveQueue();
           reject(reason);
         },
       };
       const aborted = () => waiter.refuse(signal!.reason);
-      const tired = () =>
-        waiter.refuse(new BulkheadFull(`no slot became free in ${Math.round(timeoutMs)} ms`));
-      const timer = setTimeout(tired, timeoutMs);
+      const expired = () =>
+        waiter.refuse(new BulkheadFull(`no slot became free within ${Math.round(timeoutMs)} ms`));
+      const timer = setTimeout(expired, timeoutMs);
       signal?.addEventListener('abort', aborted, { once: true });
-      line.add(waiter);
+      queue.add(waiter);
     });
   }
 
@@ -125,7 +125,7 @@ export class Bulkhead {
 
   #admitNext(): void {
     for (const tier of MOST_IMPORTANT_FIRST) {
-      const [first] = this.#lines[tier];
+      const [first] = this.#queues[tier];
       if (first === undefined || !this.#hasRoom(tier)) continue;
       this.#take(tier);
       first.admit();

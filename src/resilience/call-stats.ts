@@ -10,25 +10,28 @@ export const CALL_OUTCOMES = [
   'refused_full',
 ] as const;
 
-/** How an attempt ended: answered well or with an error; not answered; given up by its caller; or never made. */
+/**
+ * The outcome of an attempt. `error`: the dependency responded with an error. `failure`, `timeout`: it did not respond.
+ * `aborted`: the caller canceled. `refused_open`, `refused_full`: the attempt was not made.
+ */
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
-/** Counts of the calls of one dependency since the start. */
+/** Counters for the calls to one dependency since the start. */
 export class CallStats {
   readonly outcomes = Object.fromEntries(CALL_OUTCOMES.map((outcome) => [outcome, 0])) as Record<
     CallOutcome,
     number
   >;
-  /** Durations of the attempts that were made, as counts per bucket of `BUCKETS_MS`. */
+  /** Durations of attempts, as counts per bucket of `BUCKETS_MS`. */
   readonly buckets = new Float64Array(BUCKETS_MS.length + 1);
   sumMs = 0;
   retries = 0;
-  /** Retries that were not made because the budget was used up. */
+  /** Retries denied because the budget was exhausted. */
   retriesDenied = 0;
-  /** Calls that did not end when they were told to, and whose slot was given up. */
+  /** Calls that did not end after they were canceled, so that their slot was released without them. */
   abandoned = 0;
 
-  /** An attempt that was made has ended. */
+  /** Records an attempt that has ended. */
   count(outcome: CallOutcome, durationMs: number): void {
     this.outcomes[outcome]++;
     this.sumMs += durationMs;

@@ -1,40 +1,40 @@
 import { CallTimeout } from './adaptive-timeout.ts';
 
-/** How work ended for whoever waits for it. */
-export type Ending = 'answered' | 'threw' | 'expired' | 'aborted' | 'died';
+/** How work ended, from the caller's point of view. */
+export type Ending = 'returned' | 'threw' | 'expired' | 'aborted' | 'killed';
 
-/** What work is held to, and who is told of it. */
+/** Bounds of the work, and callbacks for its outcome. */
 export interface WorkLimits {
   readonly name: string;
   readonly limitMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Holds the work until its caller was told how it ended. */
-  readonly among: Set<RunningWork>;
-  /** Told once, when the caller is: with the error, where there is one. */
-  settled(ending: Ending, durationMs: number, error?: unknown): void;
-  /** Told once, when the work has ended by itself, or did not though it was told to. */
-  ended(wasAbandoned: boolean): void;
+  /** Contains the work until it settles for its caller. */
+  readonly running: Set<RunningWork>;
+  /** Called once, when the work settles for its caller, with the error if there is one. */
+  onSettled(ending: Ending, durationMs: number, error?: unknown): void;
+  /** Called once, when the work has ended, or when it did not end in time after it was canceled. */
+  onEnded(wasAbandoned: boolean): void;
 }
 
-/** Work that is under way. */
+/** Work in progress. */
 export interface RunningWork {
-  /** Has its caller told at once that it came to nothing, and the work too. */
-  die(reason: unknown): void;
+  /** Rejects for the caller immediately, and cancels the work. */
+  kill(reason: unknown): void;
 }
 
-/** Canceled: its caller has the outcome, and the work has not ended yet. */
+/** `canceled`: settled for the caller, but the work itself has not ended yet. */
 type WorkState = 'running' | 'canceled' | 'ended';
 
-// For work to end after it was told to: longer than a cancel takes, and than tidying up what was begun.
+// Time for canceled work to end: longer than a cancellation and the cleanup take.
 const ABANDON_MS = 5000;
 
 /**
- * Starts work that is given up at its limit, at the abort of the signal, or when told to. The result settles at that
- * moment; the work hears of it through its own signal, and what it still does is waited for, but not for ever.
+ * Starts work that is canceled at its time limit, when the signal aborts, or by `kill`. The result settles at that
+ * moment. The work is canceled through its own signal and gets a bounded time to end.
  */
 export function startWork<T>(
   work: (signal: AbortSignal) => PromiseLike<T>,
-  { name, limitMs, signal, among, settled, ended }: WorkLimits,
+  { name, limitMs, signal, running, onSettled, onEnded }: WorkLimits,
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const controller = new AbortController();
@@ -43,18 +43,18 @@ export function startWork<T>(
   let abandoning: Timer | undefined;
 
   const settle = (ending: Ending, error?: unknown) => {
-    among.delete(running);
+    running.delete(handle);
     clearTimeout(timer);
     signal?.removeEventListener('abort', aborted);
-    settled(ending, performance.now() - startMs, error);
+    onSettled(ending, performance.now() - startMs, error);
   };
   const end = (wasAbandoned: boolean) => {
     if (state === 'ended') return;
     state = 'ended';
     clearTimeout(abandoning);
-    ended(wasAbandoned);
+    onEnded(wasAbandoned);
   };
-  const giveUp = (ending: Ending, reason: unknown) => {
+  const cancel = (ending: Ending, reason: unknown) => {
     if (state !== 'running') return;
     state = 'canceled';
     settle(ending, reason);
@@ -63,20 +63,20 @@ export function startWork<T>(
     reject(reason);
     controller.abort(reason);
   };
-  const aborted = () => giveUp('aborted', signal!.reason);
-  const expired = () => giveUp('expired', new CallTimeout(name, limitMs));
-  // One turn later: after a stall of this process, what has arrived in time is read only then.
+  const aborted = () => cancel('aborted', signal!.reason);
+  const expired = () => cancel('expired', new CallTimeout(name, limitMs));
+  // One turn later, because after a stall of this process, responses that arrived in time are read only then.
   const timer = setTimeout(() => setImmediate(expired), limitMs);
   signal?.addEventListener('abort', aborted, { once: true });
-  const running: RunningWork = { die: (reason) => giveUp('died', reason) };
-  among.add(running);
+  const handle: RunningWork = { kill: (reason) => cancel('killed', reason) };
+  running.add(handle);
 
-  begin(work, controller.signal).then(
+  start(work, controller.signal).then(
     (value) => {
       const isAwaited = state === 'running';
       end(false);
       if (!isAwaited) return;
-      settle('answered');
+      settle('returned');
       resolve(value);
     },
     (error) => {
@@ -90,8 +90,8 @@ export function startWork<T>(
   return promise;
 }
 
-/** What work throws before it begins to wait counts like what it throws later. */
-function begin<T>(work: (signal: AbortSignal) => PromiseLike<T>, signal: AbortSignal): PromiseLike<T> {
+/** Turns a synchronous throw into a rejection. */
+function start<T>(work: (signal: AbortSignal) => PromiseLike<T>, signal: AbortSignal): PromiseLike<T> {
   try {
     return work(signal);
   } catch (error) {

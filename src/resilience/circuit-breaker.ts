@@ -1,11 +1,11 @@
-/** Whether calls go through, none does, or a few may try. */
+/** `closed` lets calls through, `open` none, `half-open` a few trial calls. */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-/** How a breaker opens and closes. Times are milliseconds of the monotonic clock. */
+/** Settings of a breaker. Times are milliseconds of the monotonic clock. */
 export interface BreakerOptions {
-  /** Failures in a row that open it. */
+  /** Consecutive failures that open it. */
   readonly failureThreshold: number;
-  /** After this it lets calls try, whatever the probes said. */
+  /** Time after which trial calls are allowed, even if no probe succeeded. */
   readonly recoveryTimeoutMs: number;
   readonly nowMs: () => number;
 }
@@ -15,24 +15,24 @@ type State =
   | { readonly kind: 'open'; readonly untilMs: number }
   | { readonly kind: 'half-open'; trials: number; successes: number };
 
-/** The right to make one call. It is good for the state that gave it: what comes of it later changes no other state. */
+/** Permission for one call. It belongs to the state that issued it: a late outcome does not affect another state. */
 export type Pass = Exclude<State, { kind: 'open' }>;
 
-/** Calls that may try at a time in HALF_OPEN, and how many must succeed. */
+/** Trial calls while half-open, and how many of them must succeed. */
 const TRIALS_MAX = 3;
 
-/** Why a call was not made: the dependency was found to be away, and asking it again would only hold up the caller. */
+/** Thrown instead of making a call, because the dependency was found to be unavailable. */
 export class BreakerOpen extends Error {
   constructor(name: string, cause?: unknown) {
-    super(`the breaker of ${name} is open`, cause === undefined ? undefined : { cause });
+    super(`the circuit breaker of ${name} is open`, cause === undefined ? undefined : { cause });
     this.name = 'BreakerOpen';
   }
 }
 
 /**
- * A circuit breaker (Nygard, Release It!): closed, it counts failures in a row; open, it lets nothing through until a
- * probe succeeds or the recovery time is over; half-open, it lets a few calls try. Every state is an object of its own
- * and a pass is that object, so a call that ends after its state has ended changes nothing.
+ * A circuit breaker (Nygard, Release It!). Closed, it counts consecutive failures. Open, it refuses all calls until a
+ * probe succeeds or the recovery time is over. Half-open, it allows a few trial calls. Each state is a new object and a
+ * pass is that object, so a call that outlives its state changes nothing.
  */
 export class CircuitBreaker {
   readonly #options: BreakerOptions;
@@ -43,12 +43,12 @@ export class CircuitBreaker {
   }
 
   get state(): BreakerState {
-    return this.#look().kind;
+    return this.#current().kind;
   }
 
-  /** A pass for one call, or null while none may be made. Each pass is given back by exactly one of the next three. */
+  /** Returns a pass for one call, or null to refuse it. Pass it to exactly one of the next three methods. */
   enter(): Pass | null {
-    const state = this.#look();
+    const state = this.#current();
     if (state.kind === 'open') return null;
     if (state.kind === 'half-open') {
       if (state.trials + state.successes >= TRIALS_MAX) return null;
@@ -57,7 +57,7 @@ export class CircuitBreaker {
     return state;
   }
 
-  /** The call was answered. */
+  /** Records that the dependency responded. */
   succeed(pass: Pass): void {
     if (pass !== this.#state) return;
     if (pass.kind === 'closed') pass.failuresInRow = 0;
@@ -67,28 +67,28 @@ export class CircuitBreaker {
     }
   }
 
-  /** The call found the dependency away. Tells whether that opened the breaker. */
+  /** Records that the dependency was unavailable. Returns whether that opened the breaker. */
   fail(pass: Pass): boolean {
     if (pass !== this.#state) return false;
     if (pass.kind === 'closed' && ++pass.failuresInRow < this.#options.failureThreshold) return false;
     return this.trip();
   }
 
-  /** The call says nothing, because whoever made it gave up. */
+  /** Records a call without an outcome, because its caller canceled it. */
   leave(pass: Pass): void {
     if (pass === this.#state && pass.kind === 'half-open') pass.trials--;
   }
 
-  /** A probe was answered: calls may try, and without calls the probes alone close it, one answer after the other. */
-  hearProbe(): void {
-    const state = this.#look();
+  /** Records a successful probe. It allows trial calls; without any, further probes close the breaker. */
+  probeSucceeded(): void {
+    const state = this.#current();
     if (state.kind === 'open') this.#state = { kind: 'half-open', trials: 0, successes: 0 };
     else if (state.kind === 'half-open') this.#countSuccess(state);
   }
 
-  /** Opens at once. Tells whether it was not open before. */
+  /** Opens immediately. Returns false if it was already open. */
   trip(): boolean {
-    if (this.#look().kind === 'open') return false;
+    if (this.#current().kind === 'open') return false;
     const { nowMs, recoveryTimeoutMs } = this.#options;
     this.#state = { kind: 'open', untilMs: nowMs() + recoveryTimeoutMs };
     return true;
@@ -98,7 +98,8 @@ export class CircuitBreaker {
     if (++state.successes >= TRIALS_MAX) this.#state = { kind: 'closed', failuresInRow: 0 };
   }
 
-  #look(): State {
+  /** The state now: an open breaker becomes half-open when its recovery time is over. */
+  #current(): State {
     if (this.#state.kind === 'open' && this.#options.nowMs() >= this.#state.untilMs)
       this.#state = { kind: 'half-open', trials: 0, successes: 0 };
     return this.#state;

@@ -10,45 +10,45 @@ import { HealthMonitor } from './health-monitor.ts';
 import { Probe } from './probe.ts';
 import { backoffMs, RetryBudget } from './retry.ts';
 
-/** How a dependency is called. */
+/** Settings of a dependency. */
 export interface DependencyOptions {
   readonly name: string;
-  /** Calls at a time, and how many of each tier may wait for one to end. */
+  /** Maximum concurrent calls, and maximum queued calls of each tier. */
   readonly concurrencyMax: number;
   readonly waitingMax: number;
-  /** Bounds of the adaptive timeout of one attempt. Where both are the same, the timeout is fixed. */
+  /** Bounds of the adaptive timeout per attempt. If they are equal, the timeout is fixed. */
   readonly timeoutFloorMs: number;
   readonly timeoutMaxMs: number;
-  /** Attempts of a call that may be repeated, the first one included; 1 repeats none. */
+  /** Attempts of an idempotent call, including the first; 1 disables retries. */
   readonly attemptsMax?: number;
-  /** Failures in a row that open the breaker, and after how long it lets calls try at the latest. */
+  /** Consecutive failures that open the breaker, and the longest time until it allows trial calls. */
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;
-  /** Where it is set: a probe is made when nothing was answered for so long, and when it fails, the breaker opens. */
+  /** If set, calls without any response for this long trigger a probe, and the breaker opens if that fails too. */
   readonly silenceMs?: number;
-  /** What each span says beside its name, in the words of OpenTelemetry's semantic conventions. */
+  /** Attributes of each span, by OpenTelemetry's semantic conventions. */
   readonly attributes?: Attributes;
-  /** Whether an error shows that the dependency is away. Every other error is an answer of it. */
+  /** Whether an error shows that the dependency is unavailable. Any other error is a response from it. */
   isFailure(error: unknown): boolean;
-  /** Asks something cheap, on a way of its own. Rejects when the dependency is away. */
+  /** Makes a cheap request on a separate connection. Rejects if the dependency is unavailable. */
   probe(signal: AbortSignal): Promise<unknown>;
-  /** What callers get instead of a `BreakerOpen`, `BulkheadFull` or `CallTimeout`, which is the cause. */
+  /** Maps a `BreakerOpen`, `BulkheadFull` or `CallTimeout` to the error that callers get. */
   unavailable(cause: unknown): Error;
-  /** Told when the breaker opens, as connections may be dead; and when it fell silent, before what runs is given up. */
+  /** Called when the breaker opens, as connections may be dead, and on silence, before running calls are canceled. */
   onOpened?(isSilent: boolean): void;
 }
 
-/** How one call is made. */
+/** Options of one call. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Whether making it twice does what making it once does. Only then is it retried. */
+  /** Whether the call may safely be repeated. Only idempotent calls are retried. */
   readonly idempotent?: boolean;
-  /** The time for everything, waits and retries included. An attempt has the adaptive timeout in any case. */
+  /** Total time, including waits and retries. Each attempt has the adaptive timeout in addition. */
   readonly timeoutMs?: number;
   readonly tier?: Tier;
 }
 
-/** What has become of the calls since the start, for metrics and status. */
+/** Counters since the start and the current state, for metrics and status. */
 export interface DependencyStats
   extends Readonly<
     Pick<CallStats, 'outcomes' | 'buckets' | 'sumMs' | 'retries' | 'retriesDenied' | 'abandoned'>
@@ -68,20 +68,20 @@ interface Attempt<T> {
 }
 
 const OUTCOMES = {
-  answered: 'ok',
+  returned: 'ok',
   threw: 'error',
   expired: 'timeout',
   aborted: 'aborted',
-  died: 'failure',
+  killed: 'failure',
 } as const;
-// Each operation has a timeout of its own; those beyond share one, so that names cannot fill the memory.
+// Each operation has its own timeout. Beyond this many they share one, so that memory stays bounded.
 const OPERATIONS_MAX = 32;
 
 const tracer = trace.getTracer('atlas');
 
 /**
- * Everything between Atlas and something outside in one place, because each part needs to know what the others found:
- * bulkhead, circuit breaker, adaptive timeout, retries within a budget, a span and stats.
+ * Guards calls to an external system: bulkhead, circuit breaker, adaptive timeout, retries within a budget, a span and
+ * stats. They are in one place because each depends on what the others observe.
  */
 export class Dependency {
   readonly #options: DependencyOptions;
@@ -89,7 +89,7 @@ export class Dependency {
   readonly #bulkhead: Bulkhead;
   readonly #budget = new RetryBudget();
   readonly #probe: Probe;
-  readonly #watch: HealthMonitor;
+  readonly #monitor: HealthMonitor;
   readonly #timeouts = new Map<string, AdaptiveTimeout>();
   readonly #running = new Set<RunningWork>();
   readonly #stats = new CallStats();
@@ -99,7 +99,7 @@ export class Dependency {
     this.#breaker = new CircuitBreaker({ ...options, nowMs: () => performance.now() });
     this.#bulkhead = new Bulkhead(options);
     this.#probe = new Probe(options.name, (signal) => options.probe(signal));
-    this.#watch = new HealthMonitor({
+    this.#monitor = new HealthMonitor({
       breaker: this.#breaker,
       probe: this.#probe,
       silenceMs: options.silenceMs,
@@ -117,9 +117,9 @@ export class Dependency {
   }
 
   /**
-   * Does work that needs the dependency. The work gets a signal that aborts with that of the caller, at the timeout,
-   * and when the dependency is found dead; the call rejects at once then, and its slot is free when the work has
-   * ended. Throws what the work throws, the reason of the caller's signal, or what `unavailable` makes.
+   * Runs work that needs the dependency. Its signal aborts with the caller's, at the timeout, and when the dependency
+   * is found dead. The call then rejects immediately; its slot is released when the work has ended. Throws what the
+   * work throws, the reason of the caller's signal, or the error that `unavailable` returns.
    */
   async call<T>(
     operation: string,
@@ -140,9 +140,9 @@ export class Dependency {
         try {
           return await this.#attempt(attempt);
         } catch (error) {
-          const mayRepeat =
+          const mayRetry =
             idempotent && attempts < attemptsMax && this.#isUnavailable(error) && !signal?.aborted;
-          if (!mayRepeat || !(await this.#backOff(attempts, untilMs, signal))) throw error;
+          if (!mayRetry || !(await this.#backOff(attempts, untilMs, signal))) throw error;
         }
       }
     } catch (error) {
@@ -154,7 +154,7 @@ export class Dependency {
     }
   }
 
-  /** Milliseconds that a probe took; rejects when there is no answer within a second. */
+  /** Returns the milliseconds that a probe took. Rejects if there is no response within a second. */
   ping(): Promise<number> {
     return this.#probe.ping();
   }
@@ -166,12 +166,12 @@ export class Dependency {
     return { name, state, outcomes, buckets, sumMs, retries, retriesDenied, abandoned, inFlight, waiting };
   }
 
-  /** Ends its timer. What runs goes on. */
+  /** Stops the health monitor. Running calls continue. */
   close(): void {
-    this.#watch.close();
+    this.#monitor.close();
   }
 
-  /** Waits before a retry. False where none may be made: it would be too late, or the budget is used up. */
+  /** Waits before a retry. Returns false if it would be too late, or if the budget is exhausted. */
   async #backOff(attempts: number, untilMs: number, signal: AbortSignal | undefined): Promise<boolean> {
     const waitMs = backoffMs(attempts);
     if (performance.now() + waitMs >= untilMs) return false;
@@ -187,7 +187,7 @@ export class Dependency {
   async #attempt<T>(attempt: Attempt<T>): Promise<T> {
     const { tier, signal, untilMs } = attempt;
     const { name, timeoutMaxMs } = this.#options;
-    // Asked before the line, so that nobody waits in it for what will not come.
+    // Check before queueing: an open breaker would make the wait pointless.
     if (this.#breaker.state === 'open') throw this.#refuse('refused_open', new BreakerOpen(name));
     const timeoutMs = Math.max(0, Math.min(timeoutMaxMs, untilMs - performance.now()));
     try {
@@ -209,30 +209,30 @@ export class Dependency {
     return this.#run(attempt, pass);
   }
 
-  /** Starts the work, and takes note of how it ends. */
+  /** Starts the work and records its outcome. */
   #run<T>({ work, timeout, untilMs, signal, tier }: Attempt<T>, pass: Pass): Promise<T> {
     const { name, isFailure } = this.#options;
     const { timeoutMs } = timeout;
     const leftMs = Math.max(0, untilMs - performance.now());
-    if (this.#running.size === 0) this.#watch.begin();
+    if (this.#running.size === 0) this.#monitor.callsStarted();
     return startWork(work, {
-      name: `a call of ${name}`,
+      name: `a call to ${name}`,
       limitMs: Math.min(timeoutMs, leftMs),
       signal,
-      among: this.#running,
-      settled: (ending, durationMs, error) => {
+      running: this.#running,
+      onSettled: (ending, durationMs, error) => {
         const outcome = ending === 'threw' && isFailure(error) ? 'failure' : OUTCOMES[ending];
         this.#stats.count(outcome, durationMs);
-        // A caller in a hurry says nothing of the dependency.
+        // A short deadline of the caller says nothing about the dependency.
         if (outcome === 'aborted' || (outcome === 'timeout' && leftMs < timeoutMs)) this.#breaker.leave(pass);
         else if (outcome === 'ok' || outcome === 'error') {
-          this.#watch.hear();
+          this.#monitor.responseReceived();
           this.#breaker.succeed(pass);
         } else if (this.#breaker.fail(pass)) this.#opened(false);
         if (outcome === 'ok') timeout.observe(durationMs);
         if (outcome === 'timeout' && leftMs >= timeoutMs) timeout.observe(timeoutMs);
       },
-      ended: (wasAbandoned) => {
+      onEnded: (wasAbandoned) => {
         this.#bulkhead.leave(tier);
         if (wasAbandoned) this.#stats.abandoned++;
       },
@@ -241,11 +241,11 @@ export class Dependency {
 
   #opened(isSilent: boolean): void {
     this.#bulkhead.refuseWaiting(new BreakerOpen(this.name));
-    this.#watch.start();
+    this.#monitor.start();
     this.#options.onOpened?.(isSilent);
     if (!isSilent) return;
-    // Nothing is answered any more: whoever waits is told now instead of at the end of the timeout.
-    for (const running of [...this.#running]) running.die(new BreakerOpen(this.name));
+    // No response is expected any more, so callers get an error now instead of at the timeout.
+    for (const work of [...this.#running]) work.kill(new BreakerOpen(this.name));
   }
 
   #timeoutOf(operation: string): AdaptiveTimeout {
@@ -266,13 +266,13 @@ export class Dependency {
     return error;
   }
 
-  /** Whether an attempt found the dependency away; one that was not made found nothing. */
+  /** Whether an attempt found the dependency unavailable. One that was refused found nothing. */
   #isUnavailable(error: unknown): boolean {
     return error instanceof CallTimeout || (!isRefusal(error) && this.#options.isFailure(error));
   }
 }
 
-/** Whether this is the doing of the dependency's guards, and not of its caller or its work. */
+/** Whether an error comes from the guards and not from the caller or the work. */
 function isRefusal(error: unknown): boolean {
   return error instanceof BreakerOpen || error instanceof BulkheadFull || error instanceof CallTimeout;
 }

@@ -1,15 +1,15 @@
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { Probe } from './probe.ts';
 
-/** What a watch looks at, and whom it tells. */
+/** Collaborators of a health monitor. */
 export interface HealthMonitorOptions {
   readonly breaker: CircuitBreaker;
   readonly probe: Probe;
-  /** After so long without an answer a closed breaker is doubted; undefined never doubts. */
+  /** Time without a response after which a closed breaker is probed; undefined for never. */
   readonly silenceMs: number | undefined;
-  /** Whether anybody waits for an answer. */
+  /** Whether calls are waiting for a response. */
   isBusy(): boolean;
-  /** Told when neither a call nor a probe was answered. The breaker is open then, if it was not before. */
+  /** Called when neither a call nor a probe got a response. The breaker is open by then. */
   onSilent(): void;
 }
 
@@ -17,15 +17,15 @@ const TICK_MS = 250;
 const PROBE_EVERY_MS = 1000;
 
 /**
- * Probes a dependency each second while its breaker is not closed, and while it is closed but nothing was answered for
- * a while. Its timer runs only as long as there is something to look at.
+ * Probes a dependency every second while its breaker is not closed, or while it is closed but calls get no response.
+ * The timer runs only while there is something to monitor.
  */
 export class HealthMonitor {
   readonly #options: HealthMonitorOptions;
   #timer: Timer | null = null;
-  #answers = 0;
-  /** When it was last heard of, or began to be asked after a rest. */
-  #heardMs = 0;
+  #responses = 0;
+  /** When the last response arrived, or when calls started after an idle period. */
+  #responseMs = 0;
   #probeDueMs = 0;
   #isProbing = false;
   #isClosed = false;
@@ -34,23 +34,23 @@ export class HealthMonitor {
     this.#options = options;
   }
 
-  /** A call begins, and no other was out. */
-  begin(): void {
-    this.#heardMs = performance.now();
+  /** Records that a call starts while no other is running. */
+  callsStarted(): void {
+    this.#responseMs = performance.now();
     if (this.#options.silenceMs !== undefined) this.start();
   }
 
-  /** The dependency answered something. */
-  hear(): void {
-    this.#answers++;
-    this.#heardMs = performance.now();
+  /** Records a response from the dependency. */
+  responseReceived(): void {
+    this.#responses++;
+    this.#responseMs = performance.now();
   }
 
-  /** Looks from now on, until there is nothing to look at. */
+  /** Starts the timer, which stops when there is nothing left to monitor. */
   start(): void {
     if (this.#timer !== null || this.#isClosed) return;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    // The process may end while a dependency is away.
+    // The process may exit while a dependency is unavailable.
     this.#timer.unref();
   }
 
@@ -69,29 +69,29 @@ export class HealthMonitor {
     const nowMs = performance.now();
     if (breaker.state === 'closed') {
       if (silenceMs === undefined || !isBusy()) this.#stop();
-      if (silenceMs === undefined || nowMs - this.#heardMs < silenceMs) return;
+      if (silenceMs === undefined || nowMs - this.#responseMs < silenceMs) return;
     }
     if (this.#isProbing || nowMs < this.#probeDueMs) return;
     this.#probeDueMs = nowMs + PROBE_EVERY_MS;
-    void this.#look();
+    void this.#check();
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { breaker, probe, isBusy, silenceMs = Number.POSITIVE_INFINITY, onSilent } = this.#options;
-    const answersBefore = this.#answers;
+    const responsesBefore = this.#responses;
     this.#isProbing = true;
     const isAlive = await probe.ping().then(
       () => true,
       () => false,
     );
-    // After a stall of this process timers come before what has arrived meanwhile: one turn later it has been read.
+    // After a stall of this process, timers fire before pending responses are read; one turn later they have been.
     await new Promise(setImmediate);
     this.#isProbing = false;
     if (this.#isClosed) return;
-    // An answer since then is a better witness than the probe: only where both are missing nobody is let through.
-    const isSilent = this.#answers === answersBefore && isBusy();
-    if (isAlive) breaker.hearProbe();
-    // Open already: failures of other calls were quicker, and what runs waits on.
-    else if (isSilent && (breaker.trip() || performance.now() - this.#heardMs >= silenceMs)) onSilent();
+    // A response since then outweighs a failed probe: calls are refused only if both are missing.
+    const isSilent = this.#responses === responsesBefore && isBusy();
+    if (isAlive) breaker.probeSucceeded();
+    // If failures of other calls have opened the breaker already, running calls keep their time until silenceMs.
+    else if (isSilent && (breaker.trip() || performance.now() - this.#responseMs >= silenceMs)) onSilent();
   }
 }

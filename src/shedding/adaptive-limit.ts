@@ -76,8 +76,8 @@ export class AdaptiveLimit {
   readonly #floorOfRank: readonly number[];
   /** Requests using the resource now. */
   inFlight = 0;
-  #leastInFlight = 0;
-  #mostInFlight = 0;
+  #minInFlight = 0;
+  #peakInFlight = 0;
   #refused = 0;
   readonly #limits = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   readonly #drainProbe = new DrainProbe();
@@ -112,16 +112,16 @@ export class AdaptiveLimit {
   }
 
   enter(): void {
-    if (++this.inFlight > this.#mostInFlight) this.#mostInFlight = this.inFlight;
+    if (++this.inFlight > this.#peakInFlight) this.#peakInFlight = this.inFlight;
   }
 
   leave(): void {
-    if (--this.inFlight < this.#leastInFlight) this.#leastInFlight = this.inFlight;
+    if (--this.inFlight < this.#minInFlight) this.#minInFlight = this.inFlight;
   }
 
   /** Peak concurrency since the last update. */
-  get mostInFlight(): number {
-    return this.#mostInFlight;
+  get peakInFlight(): number {
+    return this.#peakInFlight;
   }
 
   /** Opens the limit after an idle period, in which any queue has drained. */
@@ -148,11 +148,11 @@ export class AdaptiveLimit {
   /** Adjusts the limit to what happened since the last update, some tens of milliseconds ago. */
   update(elapsedMs: number, { finished, count, late, durationMsSum, baselineMsSum }: Completions): void {
     const refused = this.#refused;
-    const standing = this.#leastInFlight;
-    const most = this.#mostInFlight;
+    const standing = this.#minInFlight;
+    const most = this.#peakInFlight;
     this.#refused = 0;
-    this.#leastInFlight = this.inFlight;
-    this.#mostInFlight = this.inFlight;
+    this.#minInFlight = this.inFlight;
+    this.#peakInFlight = this.inFlight;
     const weight = 1 - Math.exp(-elapsedMs / Math.max(SMOOTHING_MS, this.#latencyMs));
     this.#ratePerSecond = smooth(this.#ratePerSecond, (finished * 1000) / elapsedMs, weight);
     if (finished > 0) {

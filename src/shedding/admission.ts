@@ -56,7 +56,7 @@ export class AdmissionControl implements Admission {
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
   #inFlight = 0;
-  #mostInFlight = 0;
+  #peakInFlight = 0;
   #shortRefusals = 0;
   #shortUpdates = 0;
   #cutoffLevel = 0;
@@ -112,7 +112,7 @@ export class AdmissionControl implements Admission {
     if (resource !== null && !resource.admits(rank)) return this.#refuse(routeRank, 'resource');
     if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
     loop.enter();
-    if (++this.#inFlight > this.#mostInFlight) this.#mostInFlight = this.#inFlight;
+    if (++this.#inFlight > this.#peakInFlight) this.#peakInFlight = this.#inFlight;
     if (this.#shortUpdates > 0) this.#cutoff.admitted();
     this.#decisions[routeRank * DECISIONS.length]!++;
     return null;
@@ -173,7 +173,7 @@ export class AdmissionControl implements Admission {
     if (nowMs - this.#updatedMs > SILENCE_MS) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
     for (const { limit, times } of this.#resources)
-      limit.update(elapsedMs, this.#times.take(times, limit.mostInFlight));
+      limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight));
     this.#loopDelayMs = this.#options.loop.update();
     const isShort = this.#shortRefusals > 0;
     this.#shortUpdates = isShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
@@ -181,7 +181,7 @@ export class AdmissionControl implements Admission {
     else this.#cutoff.reset();
     this.#cutoffLevel = this.#options.permits.cutoffAt(nowMs) ?? this.#cutoff.level;
     this.#wanted = this.#wantedNow();
-    this.#mostInFlight = this.#inFlight;
+    this.#peakInFlight = this.#inFlight;
     this.#shortRefusals = 0;
     this.#turn = Math.floor(Date.now() / TURN_MS);
     this.#isUnderPressure =
@@ -200,7 +200,7 @@ export class AdmissionControl implements Admission {
 
   /** Permits for the peak in flight and for the requests refused for lack of permits. */
   #wantedNow(): number {
-    const used = this.#mostInFlight * WANTED_MARGIN + WANTED_MORE;
+    const used = this.#peakInFlight * WANTED_MARGIN + WANTED_MORE;
     return Math.max(used + this.#shortRefusals, this.#wanted * WANTED_RETAINED);
   }
 

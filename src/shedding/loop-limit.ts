@@ -15,7 +15,7 @@ export class LoopLimit {
   #limit = Number.POSITIVE_INFINITY;
   #isWatching = false;
   #inTurn = 0;
-  #mostInTurn = 0;
+  #peakInTurn = 0;
   #refused = 0;
 
   /** `delayMs` returns the event loop delay since the last call, in milliseconds. */
@@ -37,19 +37,19 @@ export class LoopLimit {
   enter(): void {
     if (!this.#isWatching) return;
     if (this.#inTurn++ === 0) setImmediate(this.#endTurn);
-    if (this.#inTurn > this.#mostInTurn) this.#mostInTurn = this.#inTurn;
+    if (this.#inTurn > this.#peakInTurn) this.#peakInTurn = this.#inTurn;
   }
 
   /** Updates the limit, and returns the event loop delay in milliseconds. */
   update(): number {
     const delayMs = this.#delayMs();
-    const most = Math.max(1, this.#mostInTurn);
-    if (delayMs > TARGET_MS && this.#mostInTurn > 0)
+    const most = Math.max(1, this.#peakInTurn);
+    if (delayMs > TARGET_MS && this.#peakInTurn > 0)
       this.#limit = Math.max(1, (Math.min(most, this.#limit) * TARGET_MS) / delayMs);
     else if (delayMs < WATCH_MS || this.#refused === 0) this.#limit = this.#limit * GROWTH + 1;
     if (this.#limit > TURN_MAX) this.#limit = Number.POSITIVE_INFINITY;
     this.#isWatching = delayMs > WATCH_MS || this.#limit !== Number.POSITIVE_INFINITY;
-    this.#mostInTurn = 0;
+    this.#peakInTurn = 0;
     this.#refused = 0;
     return delayMs;
   }

@@ -29,7 +29,7 @@ export class RouteTimes {
   readonly #sumsMs: Float64Array;
   readonly #squares: Float64Array;
   /** Sums since the baseline was last updated. */
-  readonly #learning: { count: number; sumMs: number; squares: number; mostInFlight: number }[];
+  readonly #learning: { count: number; sumMs: number; squares: number; peakInFlight: number }[];
   readonly #baselinesMs: Float64Array;
   readonly #isYoung: Uint8Array;
   readonly #mediansMs: Float64Array;
@@ -44,7 +44,7 @@ export class RouteTimes {
       count: 0,
       sumMs: 0,
       squares: 0,
-      mostInFlight: 0,
+      peakInFlight: 0,
     }));
     this.#baselinesMs = new Float64Array(routeCount);
     this.#isYoung = new Uint8Array(routeCount).fill(1);
@@ -79,7 +79,7 @@ export class RouteTimes {
   }
 
   /** Returns and clears the completions of these routes, and updates their baselines. */
-  take(routes: readonly number[], mostInFlight: number): Completions {
+  take(routes: readonly number[], peakInFlight: number): Completions {
     let finished = 0;
     let count = 0;
     let late = 0;
@@ -91,7 +91,7 @@ export class RouteTimes {
       this.#failures[route] = 0;
       if (completed === 0) continue;
       const sumMs = this.#sumsMs[route]!;
-      this.#learn(route, mostInFlight);
+      this.#learn(route, peakInFlight);
       count += completed;
       late += this.#late[route]!;
       this.#late[route] = 0;
@@ -104,12 +104,12 @@ export class RouteTimes {
     return { finished, count, late, durationMsSum, baselineMsSum };
   }
 
-  #learn(route: number, mostInFlight: number): void {
+  #learn(route: number, peakInFlight: number): void {
     const learning = this.#learning[route]!;
     learning.count += this.#counts[route]!;
     learning.sumMs += this.#sumsMs[route]!;
     learning.squares += this.#squares[route]!;
-    learning.mostInFlight = Math.max(learning.mostInFlight, mostInFlight);
+    learning.peakInFlight = Math.max(learning.peakInFlight, peakInFlight);
     const { count } = learning;
     const meanMs = learning.sumMs / count;
     const baselineMs = this.#baselinesMs[route]!;
@@ -120,13 +120,13 @@ export class RouteTimes {
       if (count < YOUNG_RESPONSES) return;
       this.#isYoung[route] = 0;
     } else if (count < LEARN_FROM) return;
-    else if (learning.mostInFlight <= ALONE_MAX)
+    else if (learning.peakInFlight <= ALONE_MAX)
       this.#baselinesMs[route] = smooth(baselineMs, meanMs, ALONE_WEIGHT);
     else {
       const deviationMs = Math.sqrt(Math.max(0, learning.squares / count - meanMs * meanMs));
       const surelyMs = meanMs + (STANDARD_ERRORS * deviationMs) / Math.sqrt(count);
       if (surelyMs < baselineMs) this.#baselinesMs[route] = smooth(baselineMs, surelyMs, FALL);
     }
-    this.#learning[route] = { count: 0, sumMs: 0, squares: 0, mostInFlight: 0 };
+    this.#learning[route] = { count: 0, sumMs: 0, squares: 0, peakInFlight: 0 };
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Something that can be given up while others wait for it. It says less than an `AbortSignal` and costs a tenth: one
- * listener instead of an event target, for paths that every payment takes.
+ * Work that can be aborted while others wait for it. It offers less than an `AbortSignal` at a tenth of the cost (one
+ * listener instead of an event target), for code that every payment runs through.
  */
 export interface Abortable {
-  /** Why it was given up, or null while it was not. Looks for a lost connection too. */
+  /** Why it was aborted, or null. Also checks for a lost connection. */
   readonly abortReason: { readonly kind: 'deadline' | 'disconnect' } | null;
-  /** Called once when it is given up. There is one listener: whatever is being waited for now. */
+  /** Sets the listener called once on abort. There is only one: the current wait. */
   set onAbort(listener: (() => void) | null);
 }

@@ -1,13 +1,12 @@
 /**
- * Lets at most `max` pieces of work run at a time; the others wait in the order in which they came. Who calls bounds
- * how many can wait.
+ * Runs at most `max` tasks concurrently and queues the others in FIFO order. The caller bounds the length of the queue.
  */
 export function limitConcurrency(max: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (work) => {
     if (running < max) running++;
-    // Whoever ends hands its place on, so that nobody can slip in between.
+    // A finished task hands its slot to the next waiter, so that no new task can take it in between.
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
       return await work();

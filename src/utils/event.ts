@@ -1,10 +1,10 @@
-/** Something that happened, as it is told to whoever listens. `key` and `sequence` together name it for ever. */
+/** A domain event. `key` and `sequence` together identify it permanently. */
 export interface AtlasEvent {
-  /** Whose it is: only this owner reads it over HTTP. */
+  /** The owner, who alone can read it over HTTP. */
   readonly owner: string;
-  /** What happened, with the version of the schema of `data`, such as `account.debited.v1`. */
+  /** Event type with the schema version of `data`, such as `account.debited.v1`. */
   readonly type: string;
-  /** What it happened to: events of one key are told in the order of their sequence, without a gap. */
+  /** The entity. Events with the same key are delivered in sequence order, without gaps. */
   readonly key: string;
   readonly sequence: number;
   /** RFC 3339, UTC. */
@@ -12,7 +12,7 @@ export interface AtlasEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** An event as JSON outside of Atlas: CloudEvents 1.0 with the extension `sequence`. */
+/** The external JSON form of an event: CloudEvents 1.0 with the `sequence` extension. */
 export interface CloudEvent {
   readonly specversion: '1.0';
   readonly id: string;
@@ -21,13 +21,13 @@ export interface CloudEvent {
   readonly subject: string;
   readonly time: string;
   readonly datacontenttype: 'application/json';
-  /** The sequence as text, as the extension asks (CloudEvents, sequence extension, `Integer`). */
+  /** The sequence as a string, as the extension requires (CloudEvents, sequence extension, `Integer`). */
   readonly sequence: string;
   readonly sequencetype: 'Integer';
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** The one id of an event, the same however often it is sent. */
+/** Returns the id of an event, which is the same for every delivery. */
 export function eventIdOf({ key, sequence }: Pick<AtlasEvent, 'key' | 'sequence'>): string {
   return `${key}:${sequence}`;
 }
@@ -47,7 +47,7 @@ export function toCloudEvent(event: AtlasEvent): CloudEvent {
   };
 }
 
-/** A posted transfer as its two events need it. Amounts are whole minor units. */
+/** The fields of a posted transfer that its two events carry. The amount is in minor units. */
 export interface PostedTransfer {
   readonly transferId: string;
   readonly debitAccountId: string;
@@ -60,7 +60,7 @@ export interface PostedTransfer {
 
 export type TransferSide = 'debit' | 'credit';
 
-/** The `data` of the event that a transfer is for one of its accounts. */
+/** Returns the `data` of the event that a transfer causes on one of its accounts. */
 export function transferData(side: TransferSide, transfer: PostedTransfer): Record<string, unknown> {
   const { transferId, debitAccountId, creditAccountId, ledger, amount, reference, metadata } = transfer;
   const isDebit = side === 'debit';

@@ -1,7 +1,7 @@
 /**
- * Gives the memory of bytes back now instead of at the next garbage collection, and leaves them empty. Chunks of a
- * stream of megabytes a second otherwise pile up: the collector sees how few objects there are, not how large. Bytes
- * that share their memory with others are left as they are. Only for whoever read them last.
+ * Releases the memory of an array now instead of at the next garbage collection, and leaves it empty. Otherwise chunks
+ * of a fast stream pile up, because the collector sees the number of objects, not their size. Does nothing for an array
+ * that shares its buffer. Call it only from the last reader.
  */
 export function freeBytes({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);

@@ -1,2 +1,2 @@
-/** The largest amount and the largest sum, in minor units: the largest whole number that JSON carries exactly. */
+/** Largest amount and largest sum, in minor units: the largest integer that JSON represents exactly. */
 export const AMOUNT_MINOR_MAX = Number.MAX_SAFE_INTEGER;

@@ -1,17 +1,17 @@
-/** Rejects at the abort, whatever the work does: what has fallen silent cannot even be told to cancel. */
+/** Settles like the work, but rejects when the signal aborts, even if the work ignores it. */
 export function orAbort<T>(work: PromiseLike<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const aborted = () => reject(signal.reason);
-    const ended = () => signal.removeEventListener('abort', aborted);
+    const cleanUp = () => signal.removeEventListener('abort', aborted);
     signal.addEventListener('abort', aborted, { once: true });
     if (signal.aborted) aborted();
     work.then(
       (value) => {
-        ended();
+        cleanUp();
         resolve(value);
       },
       (error) => {
-        ended();
+        cleanUp();
         reject(error);
       },
     );

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
-// What IANA has set aside (special-purpose address registries, RFC 6890) or made for groups.
+// Special-purpose (IANA registries, RFC 6890) and multicast ranges.
 const NOT_PUBLIC_V4 = [
   '0.0.0.0/8',
   '10.0.0.0/8',
@@ -18,10 +18,10 @@ const NOT_PUBLIC_V4 = [
   '224.0.0.0/4',
   '240.0.0.0/4',
 ].map((range) => toRange(range, 32));
-// Everything outside of 2000::/3 is refused, so these are the exceptions inside of it.
+// Everything outside 2000::/3 is refused, so these are only the exceptions within it.
 const GLOBAL_V6 = toRange('2000::/3', 128);
 const NOT_PUBLIC_V6 = ['2001::/23', '2001:db8::/32', '3fff::/20'].map((range) => toRange(range, 128));
-// Addresses that carry an IPv4 address, with the bits below it: a gateway leads to that one, so that one counts.
+// Addresses that embed an IPv4 address, with the number of bits below it. A gateway routes to it, so it decides.
 const CARRIERS_V6 = [
   { range: toRange('::ffff:0:0/96', 128), bitsBelow: 0n },
   { range: toRange('64:ff9b::/96', 128), bitsBelow: 0n },
@@ -34,9 +34,9 @@ interface Range {
 }
 
 /**
- * Whether an IP address is one of the public internet. False for addresses of hosts, networks and groups at home
- * (loopback, private, link-local, documentation, multicast …), in either family and however wrapped, and for what is
- * no IP address. An IPv6 address with a zone is never public.
+ * Reports whether an IP address is on the public internet. Returns false for special-purpose addresses (loopback,
+ * private, link-local, documentation, multicast …) of either family, also when embedded in IPv6, and for anything that
+ * is not an IP address. An IPv6 address with a zone is never public.
  */
 export function isPublicAddress(address: string): boolean {
   if (isIPv4(address)) return isPublicV4(v4Of(address));
@@ -65,7 +65,7 @@ function v4Of(address: string): bigint {
   return address.split('.').reduce((value, byte) => value * 256n + BigInt(byte), 0n);
 }
 
-/** The 128 bits of a valid IPv6 address, its last 32 bits written either way. */
+/** Returns the 128 bits of a valid IPv6 address, whose last 32 bits may be in dotted or hex notation. */
 function v6Of(address: string): bigint {
   const plain = address.replace(/[\d.]+$/, (tail) => {
     if (!tail.includes('.')) return tail;

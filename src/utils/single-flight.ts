@@ -1,49 +1,48 @@
 interface Flight<T> {
-  readonly landed: Promise<T>;
+  readonly result: Promise<T>;
   readonly controller: AbortController;
   waiting: number;
 }
 
 /**
- * Has work that several callers want at the same time done once for all of them (the idea of Go's
- * `golang.org/x/sync/singleflight`). The work belongs to nobody: a caller that gives up leaves, and only when the last
- * one has left is the work aborted.
+ * Runs work once for all callers that request it concurrently (after Go's `golang.org/x/sync/singleflight`). No caller
+ * owns the work: a caller that aborts leaves, and the work is aborted only when the last one has left.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>();
   readonly #flightsMax: number;
 
-  /** Beyond `flightsMax` keys at a time, callers work for themselves. */
+  /** Beyond `flightsMax` concurrent keys, each caller runs its own work. */
   constructor(flightsMax: number) {
     this.#flightsMax = flightsMax;
   }
 
-  /** Keys that are worked on now. */
+  /** Number of keys with work in progress. */
   get size(): number {
     return this.#flights.size;
   }
 
-  /** Joins the work under the key, or begins it. Rejects with the reason of the caller's signal when that aborts. */
+  /** Joins the work for a key, or starts it. Rejects with the reason of the caller's signal if that aborts. */
   run(key: string, work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const flight = this.#flights.get(key) ?? this.#begin(key, work);
+    const flight = this.#flights.get(key) ?? this.#start(key, work);
     if (flight === null) return work(signal ?? new AbortController().signal);
     flight.waiting++;
-    return signal === undefined ? flight.landed : this.#wait(key, flight, signal);
+    return signal === undefined ? flight.result : this.#wait(key, flight, signal);
   }
 
-  /** Lets nobody join what is under way for the key: whoever comes now begins anew. */
+  /** Detaches the work in progress for a key: the next caller starts new work. */
   forget(key: string): void {
     this.#flights.delete(key);
   }
 
-  #begin(key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T> | null {
+  #start(key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T> | null {
     if (this.#flights.size >= this.#flightsMax) return null;
     const controller = new AbortController();
-    const landed = work(controller.signal).finally(() => this.#end(key, flight));
-    // Everybody may have left before it fails.
-    landed.catch(() => {});
-    const flight: Flight<T> = { landed, controller, waiting: 0 };
+    const result = work(controller.signal).finally(() => this.#end(key, flight));
+    // All callers may have left before it fails.
+    result.catch(() => {});
+    const flight: Flight<T> = { result, controller, waiting: 0 };
     this.#flights.set(key, flight);
     return flight;
   }
@@ -61,14 +60,14 @@ export class SingleFlight<T> {
         flight.controller.abort(signal.reason);
       };
       signal.addEventListener('abort', leave, { once: true });
-      const stay = () => signal.removeEventListener('abort', leave);
-      flight.landed.then(
+      const cleanUp = () => signal.removeEventListener('abort', leave);
+      flight.result.then(
         (value) => {
-          stay();
+          cleanUp();
           resolve(value);
         },
         (error) => {
-          stay();
+          cleanUp();
           reject(error);
         },
       );

@@ -1,4 +1,4 @@
-/** Resolves after the time, or at once when the signal aborts: whoever waits looks at the signal itself. */
+/** Resolves after the time, or as soon as the signal aborts. Callers check the signal themselves. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

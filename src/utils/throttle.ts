@@ -1,15 +1,18 @@
-/** Lets a call through at most once in `everyMs`, and tells it how many were left out since the last one. */
-export function throttle<T>(everyMs: number, call: (value: T, leftOut: number) => void): (value: T) => void {
+/** Calls `call` at most once per `everyMs`, with the number of calls suppressed since the last one. */
+export function throttle<T>(
+  everyMs: number,
+  call: (value: T, suppressed: number) => void,
+): (value: T) => void {
   let nextMs = Number.NEGATIVE_INFINITY;
-  let leftOut = 0;
+  let suppressed = 0;
   return (value) => {
     const nowMs = performance.now();
     if (nowMs < nextMs) {
-      leftOut++;
+      suppressed++;
       return;
     }
     nextMs = nowMs + everyMs;
-    call(value, leftOut);
-    leftOut = 0;
+    call(value, suppressed);
+    suppressed = 0;
   };
 }

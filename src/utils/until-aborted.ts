@@ -1,20 +1,19 @@
 /**
- * The items of the source until the signal aborts; then it throws the signal's reason at once, even while the source
- * has nothing to say, and tells the source to end.
+ * Yields the items of the source until the signal aborts. Then throws the signal's reason immediately, even while the
+ * source is silent, and closes the source.
  */
 export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
-  let giveUp: (reason: unknown) => void = () => {};
-  const aborted = () => giveUp(signal.reason);
+  let rejectStep: (reason: unknown) => void = () => {};
+  const aborted = () => rejectStep(signal.reason);
   signal.addEventListener('abort', aborted, { once: true });
   let ended = false;
   try {
     for (;;) {
       signal.throwIfAborted();
-      // One promise for each step: what is raced against one long-lived promise stays referenced by it until it
-      // settles.
+      // One promise per step: a long-lived promise would keep a reference to everything raced against it.
       const step = await new Promise<IteratorResult<T>>((resolve, reject) => {
-        giveUp = reject;
+        rejectStep = reject;
         iterator.next().then(resolve, reject);
       });
       if (step.done) {
@@ -25,7 +24,7 @@ export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSi
     }
   } finally {
     signal.removeEventListener('abort', aborted);
-    // Not awaited: a source that waits for something ends only when that comes.
+    // Not awaited: a source that is waiting for something closes only after that.
     if (!ended) iterator.return?.().catch(() => {});
   }
 }

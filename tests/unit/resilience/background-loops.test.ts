@@ -4,50 +4,50 @@ import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
 const BACKOFF = { RETRY_MULTIPLIER: 2, RETRY_MIN_WAIT: 1, RETRY_MAX_WAIT: 10, RETRY_JITTER: false };
 
-/** A loop that does as it is told, and writes down what happens to it. */
+/** A scripted loop that logs its starts and ends. */
 function scripted(name: string, run: (signal: AbortSignal, start: number) => Promise<void>) {
   const log: string[] = [];
   const loop: BackgroundLoop = {
     name,
     run: async (signal) => {
-      log.push('begins');
+      log.push('starts');
       try {
-        await run(signal, log.filter((line) => line === 'begins').length);
+        await run(signal, log.filter((line) => line === 'starts').length);
       } finally {
         log.push('ends');
       }
     },
   };
-  return { loop, log, starts: () => log.filter((line) => line === 'begins').length };
+  return { loop, log, starts: () => log.filter((line) => line === 'starts').length };
 }
 const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
-test('loops run from start to stop, and stop waits until each has ended what it had begun', async () => {
-  const tidying = Promise.withResolvers<void>();
+test('loops run from start to stop, and stop waits until each has completed its work', async () => {
+  const cleanup = Promise.withResolvers<void>();
   const quick = scripted('quick', untilAborted);
-  const careful = scripted('careful', (signal) => untilAborted(signal).then(() => tidying.promise));
-  const loops = new BackgroundLoops([quick.loop, careful.loop], BACKOFF, () => expect.unreachable());
+  const slow = scripted('slow', (signal) => untilAborted(signal).then(() => cleanup.promise));
+  const loops = new BackgroundLoops([quick.loop, slow.loop], BACKOFF, () => expect.unreachable());
   expect(quick.log).toEqual([]);
   loops.start();
   loops.start();
   await settled();
-  expect([quick.log, careful.log]).toEqual([['begins'], ['begins']]);
+  expect([quick.log, slow.log]).toEqual([['starts'], ['starts']]);
   let stopped = false;
   const stopping = loops.stop().then(() => {
     stopped = true;
   });
   await settled();
-  expect([stopped, quick.log, careful.log]).toEqual([false, ['begins', 'ends'], ['begins']]);
-  tidying.resolve();
+  expect([stopped, quick.log, slow.log]).toEqual([false, ['starts', 'ends'], ['starts']]);
+  cleanup.resolve();
   await stopping;
-  expect(careful.log).toEqual(['begins', 'ends']);
+  expect(slow.log).toEqual(['starts', 'ends']);
 });
 
-test('started again, they begin only when those of before have ended', async () => {
-  const tidying = Promise.withResolvers<void>();
+test('a restart waits until the previous run has ended', async () => {
+  const cleanup = Promise.withResolvers<void>();
   const slow = scripted('slow', (signal, start) =>
-    untilAborted(signal).then(() => (start === 1 ? tidying.promise : undefined)),
+    untilAborted(signal).then(() => (start === 1 ? cleanup.promise : undefined)),
   );
   const loops = new BackgroundLoops([slow.loop], BACKOFF, () => expect.unreachable());
   loops.start();
@@ -55,21 +55,21 @@ test('started again, they begin only when those of before have ended', async () 
   void loops.stop();
   loops.start();
   await settled();
-  expect(slow.log).toEqual(['begins']);
-  tidying.resolve();
+  expect(slow.log).toEqual(['starts']);
+  cleanup.resolve();
   await settled();
-  expect(slow.log).toEqual(['begins', 'ends', 'begins']);
+  expect(slow.log).toEqual(['starts', 'ends', 'starts']);
   await loops.stop();
 });
 
-test('one that fails is started anew, each time later, and its failures are told; the others go on', () =>
+test('a failing loop is restarted with growing waits and its failures are reported; the others keep running', () =>
   inVirtualTime(async () => {
     const failures: string[] = [];
     const broken = scripted('broken', async () => {
       throw new Error('it broke');
     });
-    const sound = scripted('sound', untilAborted);
-    const loops = new BackgroundLoops([broken.loop, sound.loop], BACKOFF, (name, error) =>
+    const healthy = scripted('healthy', untilAborted);
+    const loops = new BackgroundLoops([broken.loop, healthy.loop], BACKOFF, (name, error) =>
       failures.push(`${name}: ${(error as Error).message}`),
     );
     loops.start();
@@ -81,11 +81,11 @@ test('one that fails is started anew, each time later, and its failures are told
     }
     expect(starts).toEqual([1, 1, 2, 2, 3, 3, 4]);
     expect(failures).toEqual(Array(4).fill('broken: it broke'));
-    expect(sound.log).toEqual(['begins']);
+    expect(healthy.log).toEqual(['starts']);
     await loops.stop();
   }));
 
-test('however often it fails, it waits no longer than the longest wait', () =>
+test('the wait between restarts has a maximum', () =>
   inVirtualTime(async () => {
     const broken = scripted('broken', async () => {
       throw new Error('it broke');
@@ -99,7 +99,7 @@ test('however often it fails, it waits no longer than the longest wait', () =>
     await loops.stop();
   }));
 
-test('stop ends a wait too, leaves no timer behind, and nothing begins after it', () =>
+test('stop also ends a wait and leaves no timer, and nothing starts afterwards', () =>
   inVirtualTime(async () => {
     const timers = jest.getTimerCount();
     const broken = scripted('broken', async () => {
@@ -114,15 +114,15 @@ test('stop ends a wait too, leaves no timer behind, and nothing begins after it'
     expect(broken.starts()).toBe(1);
   }));
 
-test('one that ends though nobody told it to is started anew like one that fails, after a wait', async () => {
-  const told: string[] = [];
+test('a loop that ends unexpectedly is restarted after a wait, like one that fails', async () => {
+  const failures: string[] = [];
   const brief = scripted('brief', async () => {});
   const loops = new BackgroundLoops([brief.loop], BACKOFF, (_name, error) =>
-    told.push((error as Error).message),
+    failures.push((error as Error).message),
   );
   loops.start();
   await settled();
-  expect([brief.starts(), told]).toEqual([1, ['it ended without being told to']]);
+  expect([brief.starts(), failures]).toEqual([1, ['the loop ended unexpectedly']]);
   await loops.stop();
   expect(brief.starts()).toBe(1);
 });

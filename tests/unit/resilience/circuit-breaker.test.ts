@@ -22,7 +22,7 @@ function opened() {
   return { breaker, clock };
 }
 
-test('it opens at the fifth failure in a row, and not one before', () => {
+test('it opens at the fifth consecutive failure, not earlier', () => {
   const { breaker } = breakerAt();
   for (let failure = 1; failure < THRESHOLD; failure++) expect(breaker.fail(breaker.enter()!)).toBe(false);
   expect(breaker.state).toBe('closed');
@@ -31,7 +31,7 @@ test('it opens at the fifth failure in a row, and not one before', () => {
   expect(breaker.enter()).toBeNull();
 });
 
-test('an answer in between begins the count anew, and a call that says nothing does not', () => {
+test('a response resets the count, a canceled call does not', () => {
   const { breaker } = breakerAt();
   for (let failure = 1; failure < THRESHOLD; failure++) breaker.fail(breaker.enter()!);
   breaker.succeed(breaker.enter()!);
@@ -42,14 +42,14 @@ test('an answer in between begins the count anew, and a call that says nothing d
   expect(breaker.state).toBe('open');
 });
 
-test('a probe that is answered lets calls try', () => {
+test('a successful probe makes it half-open', () => {
   const { breaker } = opened();
   expect(breaker.state).toBe('open');
-  breaker.hearProbe();
+  breaker.probeSucceeded();
   expect(breaker.state).toBe('half-open');
 });
 
-test('at the end of the recovery time calls may try, whatever the probes found', () => {
+test('it is half-open after the recovery time, whatever the probes found', () => {
   const { breaker, clock } = opened();
   clock.nowMs = RECOVERY_MS - 1;
   expect(breaker.enter()).toBeNull();
@@ -58,13 +58,13 @@ test('at the end of the recovery time calls may try, whatever the probes found',
   expect(breaker.state).toBe('half-open');
 });
 
-test('half-open, three may try at a time and no more; when all three succeed it closes', () => {
+test('half-open, it allows three trial calls, and closes when all three succeed', () => {
   const { breaker } = opened();
-  breaker.hearProbe();
+  breaker.probeSucceeded();
   const trials = [breaker.enter()!, breaker.enter()!, breaker.enter()!];
   expect(breaker.enter()).toBeNull();
   breaker.succeed(trials[0]!);
-  // A success does not make room: three that succeed are what is asked for.
+  // A success does not free a trial: three successes are required.
   expect(breaker.enter()).toBeNull();
   breaker.succeed(trials[1]!);
   expect(breaker.state).toBe('half-open');
@@ -72,9 +72,9 @@ test('half-open, three may try at a time and no more; when all three succeed it 
   expect(breaker.state).toBe('closed');
 });
 
-test('half-open, one failure opens it again, and a caller that gives up makes room for another', () => {
+test('half-open, one failure opens it again, and a canceled call frees its trial', () => {
   const { breaker } = opened();
-  breaker.hearProbe();
+  breaker.probeSucceeded();
   const [first, second] = [breaker.enter()!, breaker.enter()!, breaker.enter()!];
   breaker.leave(first);
   expect(breaker.enter()).not.toBeNull();
@@ -83,23 +83,23 @@ test('half-open, one failure opens it again, and a caller that gives up makes ro
   expect(breaker.state).toBe('open');
 });
 
-test('without any calls the probes alone close it', () => {
+test('without calls, probes alone close it', () => {
   const { breaker } = opened();
   for (let probe = 0; probe < TRIALS; probe++) {
-    breaker.hearProbe();
+    breaker.probeSucceeded();
     expect(breaker.state).toBe('half-open');
   }
-  breaker.hearProbe();
+  breaker.probeSucceeded();
   expect(breaker.state).toBe('closed');
 });
 
-test('what comes of a call later changes no later state, in either direction', () => {
+test('the outcome of a call does not affect a later state, in either direction', () => {
   const { breaker } = breakerAt();
   const old = Array.from({ length: 20 }, () => breaker.enter()!);
   breaker.trip();
   for (const pass of old.slice(0, 5)) breaker.succeed(pass);
   expect(breaker.state).toBe('open');
-  breaker.hearProbe();
+  breaker.probeSucceeded();
   for (const pass of old.slice(5, 10)) breaker.succeed(pass);
   expect(breaker.state).toBe('half-open');
   expect(breaker.fail(old[10]!)).toBe(false);
@@ -109,7 +109,7 @@ test('what comes of a call later changes no later state, in either direction', (
   expect(breaker.state).toBe('closed');
 });
 
-/** The same rules, told as a table: what each event does in each state. */
+/** The same rules as a table: what each event does in each state. */
 class Model {
   kind: 'closed' | 'open' | 'half-open' = 'closed';
   failures = 0;
@@ -161,7 +161,7 @@ const event = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(80_000) }) },
 );
 
-test('whatever happens in whatever order, it does what the table says', () => {
+test('it behaves like the table for any sequence of events', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 120 }), (events) => {
       const { breaker, clock } = breakerAt();
@@ -174,7 +174,7 @@ test('whatever happens in whatever order, it does what the table says', () => {
           breaker.trip();
           model.trip(clock.nowMs);
         } else if (next.kind === 'probe') {
-          breaker.hearProbe();
+          breaker.probeSucceeded();
           model.probe(clock.nowMs);
         } else if (next.kind === 'enter') {
           const pass = breaker.enter();

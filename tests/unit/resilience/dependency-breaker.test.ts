@@ -1,5 +1,6 @@
 import { describe, expect, jest, test } from 'bun:test';
 import type { Dependency } from '../../../src/resilience/dependency.ts';
+import { sleep } from '../../../src/utils/sleep.ts';
 import { Away, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
@@ -9,20 +10,20 @@ async function open(dependency: Dependency): Promise<void> {
 }
 
 describe('while the breaker is open', () => {
-  test('nobody gets through, callers hear it at once, and their work is not begun', () =>
+  test('calls fail immediately and their work is not started', () =>
     inVirtualTime(async () => {
       const { dependency, server } = testDependency();
       server.isThere = false;
       await open(dependency);
-      let begun = 0;
-      const call = dependency.call('get', async () => ++begun, { idempotent: true });
+      let started = 0;
+      const call = dependency.call('get', async () => ++started, { idempotent: true });
       await expect(call).rejects.toMatchObject({ name: 'Unavailable', cause: { name: 'BreakerOpen' } });
-      expect(begun).toBe(0);
+      expect(started).toBe(0);
       expect(dependency.stats()).toMatchObject({ retries: 0, outcomes: { refused_open: 1, failure: 5 } });
       dependency.close();
     }));
 
-  test('whoever waited in line is sent away, so that nobody waits for what will not come', () =>
+  test('queued calls are refused, since their wait would be pointless', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ concurrencyMax: 1 });
       const waiting: Promise<unknown>[] = [];
@@ -32,9 +33,9 @@ describe('while the breaker is open', () => {
         waiting.push(dependency.call('get', fails).catch((error) => error));
       slow.reject(new Away());
       await settled();
-      const told = await Promise.all([first, ...waiting]);
-      // Five found out for themselves.
-      expect(told.map((error) => error.name)).toEqual([
+      const errors = await Promise.all([first, ...waiting]);
+      // Five calls reached the dependency.
+      expect(errors.map((error) => error.name)).toEqual([
         ...Array(5).fill('Away'),
         ...Array(5).fill('Unavailable'),
       ]);
@@ -42,7 +43,7 @@ describe('while the breaker is open', () => {
       dependency.close();
     }));
 
-  test('a probe is made each second, and the first that succeeds lets calls through', () =>
+  test('a probe is made every second, and the first success allows calls', () =>
     inVirtualTime(async () => {
       const { dependency, server } = testDependency();
       server.isThere = false;
@@ -60,7 +61,7 @@ describe('while the breaker is open', () => {
       dependency.close();
     }));
 
-  test('a probe that never answers is given up, and the next one is made', () =>
+  test('a probe without a response times out, and the next one is made', () =>
     inVirtualTime(async () => {
       let probes = 0;
       const { dependency } = testDependency({
@@ -74,13 +75,13 @@ describe('while the breaker is open', () => {
       expect(dependency.state).toBe('open');
       expect(probes).toBeGreaterThanOrEqual(3);
       await pass(60_000);
-      // The recovery time is over: whether calls get through is for calls to find out.
+      // The recovery time is over, so trial calls are allowed.
       for (let call = 0; call < 3; call++) await dependency.call('get', async () => 1);
       expect(dependency.state).toBe('closed');
       dependency.close();
     }));
 
-  test('it closes though nobody calls, and its timer ends', () =>
+  test('it closes without calls, and its timer stops', () =>
     inVirtualTime(async () => {
       const timers = jest.getTimerCount();
       const { dependency } = testDependency();
@@ -90,7 +91,7 @@ describe('while the breaker is open', () => {
       expect(jest.getTimerCount()).toBe(timers);
     }));
 
-  test('after it was closed for good, it asks nothing any more', () =>
+  test('a closed dependency makes no more probes', () =>
     inVirtualTime(async () => {
       const timers = jest.getTimerCount();
       const { dependency, server } = testDependency();
@@ -102,10 +103,10 @@ describe('while the breaker is open', () => {
     }));
 });
 
-describe('a dependency that falls silent', () => {
+describe('a silent dependency', () => {
   const SILENCE = { silenceMs: 500, timeoutFloorMs: 30_000, timeoutMaxMs: 30_000 };
 
-  test('is found out long before the timeout: what runs is given up, and what it ran on is told first', () =>
+  test('is detected long before the timeout: onOpened is called first, then running calls are canceled', () =>
     inVirtualTime(async () => {
       const events: string[] = [];
       const { dependency, server } = testDependency({
@@ -127,7 +128,7 @@ describe('a dependency that falls silent', () => {
       dependency.close();
     }));
 
-  test('to some while others fail at once: those that wait are given up soon too', () =>
+  test('is detected for waiting calls soon after other calls fail immediately', () =>
     inVirtualTime(async () => {
       const events: string[] = [];
       const { dependency, server } = testDependency({
@@ -140,13 +141,13 @@ describe('a dependency that falls silent', () => {
       expect(events).toEqual(['failing']);
       await pass(2000);
       expect(await stuck).toBeInstanceOf(Unavailable);
-      // Nobody waits any more, so nobody is given up again.
+      // No call is waiting any more, so none is canceled again.
       await pass(5000);
       expect(events).toEqual(['failing', 'silent']);
       dependency.close();
     }));
 
-  test('to some, and answers others that had begun before its breaker opened: they are left to their end', () =>
+  test('does not cancel calls that were running when other failures opened the breaker, if they complete soon', () =>
     inVirtualTime(async () => {
       const { dependency, server } = testDependency(SILENCE);
       server.isThere = false;
@@ -159,7 +160,7 @@ describe('a dependency that falls silent', () => {
       dependency.close();
     }));
 
-  test('is left alone when the probe is answered: it is only slow', () =>
+  test('is only slow if the probe succeeds, so nothing is canceled', () =>
     inVirtualTime(async () => {
       const { dependency, server } = testDependency({ ...SILENCE, onOpened: () => expect.unreachable() });
       const slow = Promise.withResolvers<number>();
@@ -172,23 +173,23 @@ describe('a dependency that falls silent', () => {
       dependency.close();
     }));
 
-  test('is left alone while it answers anybody, whatever the probe finds', () =>
+  test('is not assumed while any call gets a response, even if probes fail', () =>
     inVirtualTime(async () => {
       const { dependency, server } = testDependency(SILENCE);
       server.isThere = false;
-      const patience = new AbortController();
-      const stuck = dependency.call('get', endless, { signal: patience.signal }).catch(() => 'given up');
+      const caller = new AbortController();
+      const stuck = dependency.call('get', endless, { signal: caller.signal }).catch(() => 'canceled');
       for (let second = 0; second < 10; second++) {
         await pass(400);
         await dependency.call('get', async () => 1);
       }
       expect(dependency.state).toBe('closed');
-      patience.abort();
-      expect(await stuck).toBe('given up');
+      caller.abort();
+      expect(await stuck).toBe('canceled');
       dependency.close();
     }));
 
-  test('is not doubted while nobody asks anything of it', () =>
+  test('is not probed while there are no calls', () =>
     inVirtualTime(async () => {
       const timers = jest.getTimerCount();
       const { dependency, server } = testDependency(SILENCE);
@@ -201,19 +202,21 @@ describe('a dependency that falls silent', () => {
     }));
 });
 
-test('health asks one question at a time, however many want to know', async () => {
-  let asked = 0;
-  const answer = Promise.withResolvers<void>();
-  const { dependency } = testDependency({
-    probe: () => {
-      asked++;
-      return answer.promise;
-    },
-  });
-  const pings = [dependency.ping(), dependency.ping(), dependency.ping()];
-  answer.resolve();
-  for (const latencyMs of await Promise.all(pings)) expect(latencyMs).toBeGreaterThanOrEqual(0);
-  expect(asked).toBe(1);
-  await dependency.ping();
-  expect(asked).toBe(2);
-});
+test('concurrent pings share one probe and its latency', () =>
+  inVirtualTime(async () => {
+    let probes = 0;
+    const { dependency } = testDependency({
+      probe: () => {
+        probes++;
+        return sleep(40);
+      },
+    });
+    const pings = [dependency.ping(), dependency.ping(), dependency.ping()];
+    await pass(40);
+    expect(await Promise.all(pings)).toEqual([40, 40, 40]);
+    expect(probes).toBe(1);
+    const next = dependency.ping();
+    await pass(40);
+    expect(await next).toBe(40);
+    expect(probes).toBe(2);
+  }));

@@ -4,18 +4,24 @@ import { type SpanOptions, trace } from '@opentelemetry/api';
 import { Away, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
-/** The outcome of a call, as it is once enough time has passed. */
-function follow<T>(call: Promise<T>): { readonly ended: 'no' | 'well' | 'badly'; readonly value: unknown } {
-  const seen: { ended: 'no' | 'well' | 'badly'; value: unknown } = { ended: 'no', value: undefined };
+/** Tracks the outcome of a call. */
+function follow<T>(call: Promise<T>): {
+  readonly state: 'pending' | 'resolved' | 'rejected';
+  readonly value: unknown;
+} {
+  const outcome: { state: 'pending' | 'resolved' | 'rejected'; value: unknown } = {
+    state: 'pending',
+    value: undefined,
+  };
   call.then(
-    (value) => Object.assign(seen, { ended: 'well', value }),
-    (error) => Object.assign(seen, { ended: 'badly', value: error }),
+    (value) => Object.assign(outcome, { state: 'resolved', value }),
+    (error) => Object.assign(outcome, { state: 'rejected', value: error }),
   );
-  return seen;
+  return outcome;
 }
 
 describe('a call', () => {
-  test('answers what the work answers, and throws what it throws', async () => {
+  test('returns what the work returns, and throws what it throws', async () => {
     const { dependency } = testDependency();
     expect(await dependency.call('get', async () => 7)).toBe(7);
     const broken = new TypeError('a business error');
@@ -29,28 +35,28 @@ describe('a call', () => {
     expect(dependency.stats().outcomes).toMatchObject({ ok: 1, error: 2, failure: 0 });
   });
 
-  test('is given up at the timeout, the work is told, and the caller hears that it is unavailable', () =>
+  test('is canceled at the timeout: the work is aborted, and the caller gets the unavailable error', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency();
-      let told: unknown;
+      let abortReason: unknown;
       const call = follow(
         dependency.call('get', (signal) =>
           endless(signal).catch((reason) => {
-            told = reason;
+            abortReason = reason;
             throw reason;
           }),
         ),
       );
       await pass(990);
-      expect(call.ended).toBe('no');
+      expect(call.state).toBe('pending');
       await pass(20);
       expect(call.value).toBeInstanceOf(Unavailable);
       expect((call.value as Error).cause).toMatchObject({ name: 'CallTimeout' });
-      expect(told).toMatchObject({ name: 'CallTimeout' });
+      expect(abortReason).toMatchObject({ name: 'CallTimeout' });
       expect(dependency.stats()).toMatchObject({ inFlight: 0, outcomes: { timeout: 1 } });
     }));
 
-  test('rejects at once with the reason of its caller, who says nothing of the dependency', async () => {
+  test('rejects immediately with the abort reason of its caller, without counting as a failure', async () => {
     const { dependency } = testDependency({ failureThreshold: 1 });
     const caller = new AbortController();
     const call = dependency.call('get', endless, { signal: caller.signal });
@@ -60,27 +66,27 @@ describe('a call', () => {
     expect(dependency.stats()).toMatchObject({ state: 'closed', outcomes: { aborted: 1 } });
   });
 
-  test('is not made when its caller gives up in the very turn in which a slot is free', async () => {
+  test('is not made if its caller aborts in the same turn in which it gets a slot', async () => {
     const { dependency } = testDependency({ concurrencyMax: 1 });
     const caller = new AbortController();
     const work = Promise.withResolvers<void>();
     const first = dependency.call('get', () => work.promise);
     const second = dependency.call('get', () => expect.unreachable(), { signal: caller.signal });
     work.resolve();
-    // After the slot was given to the second, before that has gone on.
+    // After the second call was given the slot, and before it continues.
     void work.promise.then(() => caller.abort(new Error('the deadline')));
     await first;
     await expect(second).rejects.toThrow('the deadline');
     expect(dependency.stats()).toMatchObject({ inFlight: 0, waiting: 0 });
   });
 
-  test('holds its slot until the work has ended, and for 5 s at most when it does not', () =>
+  test('holds its slot until the work has ended, but at most 5 s longer', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ concurrencyMax: 1, waitingMax: 0 });
       const work = Promise.withResolvers<number>();
       const first = follow(dependency.call('get', () => work.promise));
       await pass(1010);
-      expect(first.ended).toBe('badly');
+      expect(first.state).toBe('rejected');
       await expect(dependency.call('get', async () => 1)).rejects.toMatchObject({
         cause: { name: 'BulkheadFull' },
       });
@@ -95,7 +101,7 @@ describe('a call', () => {
       expect(dependency.stats()).toMatchObject({ inFlight: 0, abandoned: 1 });
     }));
 
-  test('of a caller in a hurry ends early, and does not count against the dependency', () =>
+  test('with a short deadline ends early, without counting as a failure', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ failureThreshold: 1 });
       const call = follow(dependency.call('get', endless, { timeoutMs: 50 }));
@@ -104,7 +110,7 @@ describe('a call', () => {
       expect(dependency.state).toBe('closed');
     }));
 
-  test('leaves no timer and no listener behind, however it ends', () =>
+  test('leaves no timer or listener, however it ends', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ silenceMs: 500 });
       const { signal } = new AbortController();
@@ -118,14 +124,14 @@ describe('a call', () => {
     }));
 });
 
-describe('a call that may be repeated', () => {
-  /** Work that finds the dependency away so many times. */
+describe('an idempotent call', () => {
+  /** Work that finds the dependency unavailable this many times. */
   const failsFirst = (times: number) => {
     const work = { calls: 0, run: async () => (++work.calls > times ? work.calls : fails()) };
     return work;
   };
 
-  test('is, until it is answered, and as often as it may', () =>
+  test('is retried until there is a response, up to the maximum number of attempts', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ failureThreshold: 100 });
       const twice = failsFirst(2);
@@ -133,13 +139,13 @@ describe('a call that may be repeated', () => {
       const always = failsFirst(99);
       const bad = follow(dependency.call('get', always.run, { idempotent: true }));
       await pass(700);
-      expect(good).toMatchObject({ ended: 'well', value: 3 });
+      expect(good).toMatchObject({ state: 'resolved', value: 3 });
       expect(bad.value).toBeInstanceOf(Away);
       expect(always.calls).toBe(3);
       expect(dependency.stats().retries).toBe(4);
     }));
 
-  test('is not after an answer, and never where its caller does not say so', async () => {
+  test('is not retried after a response, and other calls never are', async () => {
     const { dependency } = testDependency();
     let calls = 0;
     const count = (error: Error) => async () => {
@@ -153,7 +159,7 @@ describe('a call that may be repeated', () => {
     expect(calls).toBe(2);
   });
 
-  test('is not when the time is over before it could begin, nor after its caller went away', () =>
+  test('is not retried if its time is over or its caller has gone', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency();
       const late = follow(dependency.call('get', failsFirst(99).run, { idempotent: true, timeoutMs: 0 }));
@@ -164,11 +170,11 @@ describe('a call that may be repeated', () => {
       expect(late.value).toBeInstanceOf(Away);
       caller.abort(new Error('the deadline'));
       await pass(2000);
-      expect(gone.ended).toBe('badly');
+      expect(gone.state).toBe('rejected');
       expect(work.calls).toBe(1);
     }));
 
-  test('is not while too many others are: an outage is multiplied by 1.2 and no more', () =>
+  test('is not retried beyond the budget: load grows by at most 1.2 in an outage', () =>
     inVirtualTime(async () => {
       const { dependency } = testDependency({ failureThreshold: 100_000, concurrencyMax: 1000 });
       let attempts = 0;
@@ -188,22 +194,22 @@ describe('a call that may be repeated', () => {
     }));
 });
 
-test('each operation has a timeout of its own, and names beyond 32 share one', () =>
+test('each operation has its own timeout, and those beyond 32 share one', () =>
   inVirtualTime(async () => {
     const { dependency } = testDependency({ timeoutFloorMs: 100 });
     for (let call = 0; call < 200; call++) await dependency.call('quick', async () => 1);
     const quick = follow(dependency.call('quick', endless));
     const slow = follow(dependency.call('slow', endless));
     await pass(130);
-    expect([quick.ended, slow.ended]).toEqual(['badly', 'no']);
+    expect([quick.state, slow.state]).toEqual(['rejected', 'pending']);
     for (let name = 0; name < 100; name++) await dependency.call(`operation ${name}`, async () => 1);
     for (let call = 0; call < 200; call++) await dependency.call('the hundredth', async () => 1);
     const shared = follow(dependency.call('another', endless));
     await pass(130);
-    expect(shared.ended).toBe('badly');
+    expect(shared.state).toBe('rejected');
   }));
 
-test('each call is one span, named and described as it should be, and marked when it fails', async () => {
+test('each call is one span with a name, attributes, and an error status if it fails', async () => {
   const spans: { name: string; options: SpanOptions; ended: number; error?: unknown; status?: unknown }[] =
     [];
   const startSpan = (name: string, options: SpanOptions) => {

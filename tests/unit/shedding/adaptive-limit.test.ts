@@ -123,8 +123,8 @@ describe('a limit on a resource', () => {
     limit.enter();
     limit.enter();
     limit.leave();
-    expect([limit.name, limit.inFlight, limit.mostInFlight]).toEqual(['database', 1, 2]);
+    expect([limit.name, limit.inFlight, limit.peakInFlight]).toEqual(['database', 1, 2]);
     limit.update(UPDATE_MS, NOTHING);
-    expect(limit.mostInFlight).toBe(1);
+    expect(limit.peakInFlight).toBe(1);
   });
 });

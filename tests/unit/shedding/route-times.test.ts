@@ -6,9 +6,9 @@ const ALONE = 1;
 const CROWDED = 50;
 
 /** The baseline after `count` more answers that took so long, with so many in flight. */
-function baselineAfter(times: RouteTimes, count: number, durationMs: number, mostInFlight: number): number {
+function baselineAfter(times: RouteTimes, count: number, durationMs: number, peakInFlight: number): number {
   for (let i = 0; i < count; i++) times.add(0, durationMs);
-  const { baselineMsSum } = times.take([0], mostInFlight);
+  const { baselineMsSum } = times.take([0], peakInFlight);
   return baselineMsSum / count;
 }
 
