@@ -4,7 +4,7 @@ import { AdaptiveLimit } from '../../../src/shedding/adaptive-limit.ts';
 const [NON_CRITICAL, DEFAULT, CRITICAL] = [0, 1, 2];
 const UPDATE_MS = 50;
 
-/** What completes in 50 ms at a thousand per second, when each takes so long and usually took 20 ms. */
+/** Completions of 50 ms at a thousand per second, each of this duration against a baseline of 20 ms. */
 const completing = (durationMs: number, count = 50) => ({
   finished: count,
   count,
@@ -14,7 +14,7 @@ const completing = (durationMs: number, count = 50) => ({
 });
 const NOTHING = { finished: 0, count: 0, late: 0, durationMsSum: 0, baselineMsSum: 0 };
 
-/** A resource with so many in flight that answered a thousand per second in 20 ms each so far. */
+/** A resource with this many in flight that has completed a thousand requests per second in 20 ms each. */
 function busy(inFlight: number): AdaptiveLimit {
   const limit = new AdaptiveLimit('database');
   for (let i = 0; i < inFlight; i++) limit.enter();
@@ -22,7 +22,7 @@ function busy(inFlight: number): AdaptiveLimit {
   return limit;
 }
 
-/** The same, after a queue has stood in front of it for half a second: 200 in flight, so 200 ms for each. */
+/** The same with a queue for half a second: 200 in flight, so 200 ms for each. */
 function queued(): AdaptiveLimit {
   const limit = busy(20);
   for (let i = 0; i < 180; i++) limit.enter();
@@ -31,7 +31,7 @@ function queued(): AdaptiveLimit {
 }
 
 describe('a limit on a resource', () => {
-  test('is out of the way before anything is known', () => {
+  test('admits everything before anything is measured', () => {
     const limit = new AdaptiveLimit('database');
     for (let i = 0; i < 10_000; i++) {
       expect(limit.admits(NON_CRITICAL)).toBe(true);
@@ -40,13 +40,13 @@ describe('a limit on a resource', () => {
     expect(limit.limit).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('is a multiple of what is in use while nobody stands in line', () => {
+  test('is a multiple of what is in use while there is no queue', () => {
     const limit = busy(20);
     expect(limit.isEngaged).toBe(false);
     expect(limit.limit).toBeGreaterThan(60);
   });
 
-  test('engages when a queue stands, and then admits what the resource answers after a short wait', () => {
+  test('engages on a standing queue, and then admits what the resource completes after a short wait', () => {
     const limit = queued();
     expect(limit.isEngaged).toBe(true);
     // A thousand per second × (20 ms + 16 ms of wait) for the critical.
@@ -58,7 +58,7 @@ describe('a limit on a resource', () => {
     ]);
   });
 
-  test('leaves room for the important above what the others may fill', () => {
+  test('leaves room for more important tiers above the others', () => {
     const limit = queued();
     while (limit.inFlight > 0) limit.leave();
     const filled = [NON_CRITICAL, DEFAULT, CRITICAL].map((rank) => {
@@ -69,7 +69,7 @@ describe('a limit on a resource', () => {
     expect(new Set(filled).size).toBe(3);
   });
 
-  test('does not engage for a burst that is gone before the next look', () => {
+  test('does not engage for a burst that drains before the next update', () => {
     const limit = busy(20);
     for (let round = 0; round < 20; round++) {
       for (let i = 0; i < 180; i++) limit.enter();
@@ -79,14 +79,14 @@ describe('a limit on a resource', () => {
     expect(limit.isEngaged).toBe(false);
   });
 
-  test('does not engage for many in flight whose answers are not late', () => {
+  test('does not engage for high concurrency without late responses', () => {
     const limit = busy(20);
     for (let i = 0; i < 180; i++) limit.enter();
     for (let i = 0; i < 20; i++) limit.update(UPDATE_MS, completing(20));
     expect(limit.isEngaged).toBe(false);
   });
 
-  test('engages when nothing is answered any more, and lets a few try', () => {
+  test('engages when nothing completes any more, and admits a few', () => {
     const limit = busy(60);
     for (let i = 0; i < 40; i++) {
       limit.update(UPDATE_MS, NOTHING);
@@ -98,7 +98,7 @@ describe('a limit on a resource', () => {
     for (const rank of [NON_CRITICAL, DEFAULT, CRITICAL]) expect(limit.admits(rank)).toBe(true);
   });
 
-  test('is out of the way again a while after nobody stands in line', () => {
+  test('opens again some time after the queue has drained', () => {
     const limit = queued();
     while (limit.inFlight > 5) limit.leave();
     for (let i = 0; i < 60; i++) limit.update(UPDATE_MS, completing(20, 10));
@@ -106,7 +106,7 @@ describe('a limit on a resource', () => {
     expect(limit.limit).toBeGreaterThan(60);
   });
 
-  test('grows while it refuses although nobody stands in line', () => {
+  test('grows while it refuses without a queue', () => {
     const limit = queued();
     while (limit.inFlight > 5) limit.leave();
     limit.update(UPDATE_MS, completing(20));
@@ -118,7 +118,7 @@ describe('a limit on a resource', () => {
     expect(limit.limit).toBeGreaterThan(before);
   });
 
-  test('counts who comes and goes', () => {
+  test('counts requests in flight and their peak', () => {
     const limit = new AdaptiveLimit('database');
     limit.enter();
     limit.enter();

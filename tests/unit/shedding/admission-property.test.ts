@@ -21,29 +21,29 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ delayMs: fc.nat(500) }) },
 );
 
-test('whatever comes and goes: no more than the permits are in flight, none is lost, and it says what it does', () => {
+test('in any sequence, the requests in flight never exceed the permits, none is lost, and every decision is counted', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
       let nowMs = 0;
       let delayMs = 0;
-      let asked = 0;
+      let requests = 0;
       const permits = new StaticShare(40, 1, 40);
       const admission = new AdmissionControl({
         permits,
         routes: ROUTES,
         loop: new LoopLimit(() => delayMs),
-        keyIdOf: () => `key${asked}`,
+        keyIdOf: () => `key${requests}`,
         refuse: (reason) => new Error(reason),
         nowMs: () => nowMs,
       });
       const request = new Request('http://atlas.test/things', { headers: { priority: 'u=5' } });
-      const inside: Exchange[] = [];
+      const admitted: Exchange[] = [];
       const check = () => {
         const { inFlight, decisions, resources } = admission.stats();
-        expect(inFlight).toBe(inside.length);
-        expect(decisions.reduce((sum, { count }) => sum + count, 0)).toBe(asked);
+        expect(inFlight).toBe(admitted.length);
+        expect(decisions.reduce((sum, { count }) => sum + count, 0)).toBe(requests);
         for (const { inFlight: used, limit } of resources) {
-          expect(used).toBe(inside.filter(({ route }) => route.resource !== null).length);
+          expect(used).toBe(admitted.filter(({ route }) => route.resource !== null).length);
           expect(limit).toBeGreaterThanOrEqual(8);
         }
       };
@@ -51,28 +51,28 @@ test('whatever comes and goes: no more than the permits are in flight, none is l
         if ('admit' in next) {
           for (let i = 0; i < next.count; i++) {
             const exchange = new Exchange(request, ROUTES[next.admit]!, nowMs);
-            asked++;
+            requests++;
             if (enter(admission, request, exchange) !== null) continue;
-            inside.push(exchange);
-            expect(inside.length).toBeLessThanOrEqual(permits.limitAt(nowMs));
+            admitted.push(exchange);
+            expect(admitted.length).toBeLessThanOrEqual(permits.limitAt(nowMs));
           }
         } else if ('release' in next) {
-          const [exchange] = inside.splice(next.release % Math.max(1, inside.length), 1);
+          const [exchange] = admitted.splice(next.release % Math.max(1, admitted.length), 1);
           if (exchange) admission.release(exchange, next.status);
         } else if ('passMs' in next) nowMs += next.passMs;
         else if ('share' in next) permits.setShare(next.share);
         else delayMs = next.delayMs;
         check();
       }
-      for (const exchange of inside.splice(0)) admission.release(exchange, 200);
+      for (const exchange of admitted.splice(0)) admission.release(exchange, 200);
       check();
-      // Nothing that happened can shut out everybody for ever.
+      // No history can lock everybody out permanently.
       delayMs = 0;
       permits.setShare(40);
       for (let i = 0; i < 100; i++) {
         nowMs += 100;
         const exchange = new Exchange(request, ROUTES[2]!, nowMs);
-        asked++;
+        requests++;
         if (enter(admission, request, exchange) === null) admission.release(exchange, 200);
       }
       const last = new Exchange(new Request('http://atlas.test/things'), ROUTES[2]!, nowMs);
@@ -82,7 +82,7 @@ test('whatever comes and goes: no more than the permits are in flight, none is l
   );
 });
 
-test('whatever the load was, the important get in when it is gone, and soon all do', () => {
+test('after any load, critical requests are admitted once it is over, and soon all requests are', () => {
   const phase = fc.record({
     lengthMs: fc.integer({ min: 200, max: 3000 }),
     load: fc.double({ min: 0.1, max: 8, noNaN: true }),

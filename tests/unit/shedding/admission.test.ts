@@ -37,9 +37,9 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
     admission,
     share,
     shortages,
-    /** Asks for a permit; answers the exchange, and why it was refused or null. */
+    /** Sends a request; returns its exchange, and the reason of the refusal or null. */
     send,
-    /** Admits so many requests, and answers those that came in. */
+    /** Sends this many requests, and returns those that were admitted. */
     fill(count: number, route = CRITICAL): Exchange[] {
       const sent = Array.from({ length: count }, () => send(route));
       return sent.filter(({ refusal }) => refusal === null).map(({ exchange }) => exchange);
@@ -47,7 +47,7 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
     pass: (ms: number) => {
       nowMs += ms;
     },
-    /** Requests that were answered so long after they came. */
+    /** Sends requests that take this long, one after the other. */
     serve(route: MatchedRoute, tookMs: number, count: number, status = 200) {
       for (let i = 0; i < count; i++) {
         const { exchange } = send(route);
@@ -64,18 +64,18 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
 }
 
 describe('permits', () => {
-  test('are never given to more than there are, and come back when requests end', () => {
+  test('bound the requests in flight, and are released when requests end', () => {
     const { fill, send, admission } = startAdmission(10);
-    const inside = fill(15);
-    expect(inside).toHaveLength(10);
+    const admitted = fill(15);
+    expect(admitted).toHaveLength(10);
     expect(send(CRITICAL).refusal).toBe('permits');
-    admission.release(inside[0]!, 200);
+    admission.release(admitted[0]!, 200);
     expect(send(CRITICAL).refusal).toBeNull();
     expect(send(CRITICAL).refusal).toBe('permits');
     expect(admission.stats().inFlight).toBe(10);
   });
 
-  test('are kept back for the more important when they are nearly used up', () => {
+  test('are reserved for more important tiers when they are nearly used up', () => {
     const { fill, send } = startAdmission(100);
     expect(fill(200, NON_CRITICAL)).toHaveLength(96);
     expect(send(NON_CRITICAL).refusal).toBe('permits');
@@ -83,7 +83,7 @@ describe('permits', () => {
     expect(fill(200, CRITICAL)).toHaveLength(2);
   });
 
-  test('come back however a request ended', () => {
+  test('are released however a request ended', () => {
     const { fill, admission } = startAdmission(10);
     const statuses = [0, 200, 304, 400, 401, 404, 429, 499, 500, 504];
     for (const [i, exchange] of fill(10).entries()) admission.release(exchange, statuses[i]!);
@@ -91,7 +91,7 @@ describe('permits', () => {
     expect(fill(20)).toHaveLength(10);
   });
 
-  test('that run short are told to their source; a refusal for another reason is not', () => {
+  test('that run short are reported to their source', () => {
     const { fill, shortages } = startAdmission(5);
     fill(5);
     expect(shortages).toEqual([]);
@@ -99,7 +99,7 @@ describe('permits', () => {
     expect(shortages).toHaveLength(3);
   });
 
-  test('taken back by their source are refused at once, and those in flight stay in', () => {
+  test('withdrawn by their source are refused immediately, and requests in flight continue', () => {
     const { fill, send, share, admission } = startAdmission(10);
     fill(8);
     share.setShare(4);
@@ -109,24 +109,24 @@ describe('permits', () => {
 });
 
 describe('while permits run short', () => {
-  /** 40 rounds of 50 ms with a hundred of each tier from everywhere, of which 60 are answered in that time. */
+  /** 40 rounds of 50 ms with a hundred requests of each tier from many keys, of which 60 are served per round. */
   function overload(server: ReturnType<typeof startAdmission>) {
-    let inside: Exchange[] = [];
+    let admitted: Exchange[] = [];
     for (let round = 0; round < 40; round++) {
-      for (const exchange of inside) server.admission.release(exchange, 200);
-      inside = [];
+      for (const exchange of admitted) server.admission.release(exchange, 200);
+      admitted = [];
       for (let i = 0; i < 100; i++) {
         for (const route of ROUTES) {
           const sent = server.send(route, { authorization: `key${(i * 7 + round) % 50}` });
-          if (sent.refusal === null) inside.push(sent.exchange);
+          if (sent.refusal === null) admitted.push(sent.exchange);
         }
       }
       server.pass(UPDATE_MS);
     }
-    for (const exchange of inside) server.admission.release(exchange, 200);
+    for (const exchange of admitted) server.admission.release(exchange, 200);
   }
 
-  test('the lower levels are refused by their rank, before they take the permits of others', () => {
+  test('lower levels are refused by rank, before they take the permits of others', () => {
     const server = startAdmission(60);
     overload(server);
     expect(server.admission.stats().cutoffLevel).toBeGreaterThan(2 * COHORTS - 1);
@@ -135,7 +135,7 @@ describe('while permits run short', () => {
     expect(server.count('critical', 'admitted')).toBeGreaterThan(server.count('default', 'admitted') * 3);
   });
 
-  test('a caller that lowers itself is refused first, and none gains by raising itself', () => {
+  test('a caller that lowers its priority is refused first, and raising it gains nothing', () => {
     const server = startAdmission(150);
     overload(server);
     const cohortKey = { authorization: 'key1' };
@@ -146,10 +146,10 @@ describe('while permits run short', () => {
     expect(server.count('critical', 'priority')).toBe(1);
   });
 
-  test('refusals end with the shortage: nobody is refused for a rank that was right a while ago', () => {
+  test('refusals end with the shortage, and no outdated cutoff is applied', () => {
     const server = startAdmission(60);
     overload(server);
-    // Most requests are gone from one moment to the next.
+    // Most of the load disappears from one moment to the next.
     for (let i = 0; i < 30; i++) {
       server.pass(UPDATE_MS);
       server.serve(CRITICAL, 1, 1);
@@ -159,10 +159,10 @@ describe('while permits run short', () => {
   });
 });
 
-describe('a request that cannot be answered in time', () => {
+describe('a request that cannot complete in time', () => {
   const hurried = { 'x-envoy-expected-rq-timeout-ms': '10' };
 
-  test('is refused where half of the answers take longer', () => {
+  test('is refused if half of the responses take longer', () => {
     const server = startAdmission(10);
     expect(server.send(DEFAULT, hurried).refusal).toBeNull();
     server.serve(DEFAULT, 40, 50);
@@ -181,7 +181,7 @@ describe('a request that cannot be answered in time', () => {
     expect(server.admission.stats().inFlight).toBe(0);
   });
 
-  test('is let in now and then, to see whether it still is', () => {
+  test('is admitted now and then, to check that it still cannot', () => {
     const server = startAdmission(10);
     server.serve(DEFAULT, 40, 50);
     let refused = 0;
@@ -189,7 +189,7 @@ describe('a request that cannot be answered in time', () => {
     expect(refused).toBeWithin(10, 1000);
   });
 
-  test('is not told by answers that were no successes', () => {
+  test('is not recognized by unsuccessful responses', () => {
     const server = startAdmission(10);
     for (const status of [0, 404, 422, 499, 500, 503]) server.serve(DEFAULT, 400, 50, status);
     expect(server.send(DEFAULT, hurried).refusal).toBeNull();
@@ -199,21 +199,21 @@ describe('a request that cannot be answered in time', () => {
   });
 });
 
-test('answers that were cut off at a short deadline do not pass for fast ones', () => {
+test('responses cut off at a short deadline do not count as fast', () => {
   const server = startAdmission(10);
   server.serve(DEFAULT, 40, 50);
   server.serve(DEFAULT, 5, 200, 504);
   expect(server.send(DEFAULT, { 'grpc-timeout': '10m' }).refusal).toBe('deadline');
 });
 
-test('answers that were cut off after longer than usual do pass for slow ones', () => {
+test('responses cut off after longer than usual do count as slow', () => {
   const server = startAdmission(10);
   server.serve(DEFAULT, 40, 50);
   server.serve(DEFAULT, 400, 100, 504);
   expect(server.send(DEFAULT, { 'grpc-timeout': '100m' }).refusal).toBe('deadline');
 });
 
-test('a loop that is late refuses by itself, and says so', () => {
+test('a late event loop refuses requests, with its own reason', () => {
   const server = startAdmission(1000);
   server.delayLoop(100);
   server.fill(1);
@@ -227,9 +227,9 @@ test('a loop that is late refuses by itself, and says so', () => {
   expect(server.admission.stats().inFlight).toBeLessThan(201);
 });
 
-test('what it would need is told to the source of permits, and falls when less comes', () => {
+test('demand is reported to the source of permits, and falls with the load', () => {
   let read: () => PermitDemand = () => {
-    throw new Error('Nobody named where demand is read.');
+    throw new Error('Demand is not observed yet.');
   };
   const share = new StaticShare(10, 1, 10);
   share.observe = (given) => {
@@ -246,12 +246,12 @@ test('what it would need is told to the source of permits, and falls when less c
   });
   const request = new Request('http://atlas.test/things');
   const sent = Array.from({ length: 30 }, () => new Exchange(request, CRITICAL, 0));
-  const inside = sent.filter((exchange) => enter(admission, request, exchange) === null);
+  const admitted = sent.filter((exchange) => enter(admission, request, exchange) === null);
   nowMs = 50;
   expect(read().inFlight).toBe(10);
-  // The ten that are in, and the twenty that were refused.
+  // The ten that were admitted, and the twenty that were refused.
   expect(read().wanted).toBeWithin(30, 50);
-  for (const exchange of inside) admission.release(exchange, 200);
+  for (const exchange of admitted) admission.release(exchange, 200);
   for (let i = 0; i < 60; i++) {
     nowMs += 50;
     read();

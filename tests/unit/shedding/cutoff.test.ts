@@ -14,13 +14,13 @@ function overload(cutoff: Cutoff, rounds: number, perLevel: number, served: numb
 }
 
 describe('the cutoff', () => {
-  test('refuses nobody while permits suffice', () => {
+  test('refuses nothing while permits suffice', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, 480, false);
     expect(cutoff.level).toBe(0);
   });
 
-  test('leaves above it more than can be served, but not much more', () => {
+  test('leaves slightly more demand above it than can be served', () => {
     for (const served of [48, 120, 240, 360]) {
       const cutoff = new Cutoff();
       overload(cutoff, 50, 10, served);
@@ -30,14 +30,14 @@ describe('the cutoff', () => {
     }
   });
 
-  test('spares the critical while a third of all can be served', () => {
+  test('spares critical requests while a third of the load can be served', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, LEVELS * 10 * 0.3);
     expect(cutoff.level).toBeLessThanOrEqual(2 * COHORTS);
     expect(cutoff.level).toBeGreaterThan(COHORTS);
   });
 
-  test('counts who is refused too, so that refusing does not change its mind', () => {
+  test('counts refused requests too, so that refusing does not move it', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, 115);
     const before = cutoff.level;
@@ -46,14 +46,14 @@ describe('the cutoff', () => {
     expect(cutoff.level).toBe(before);
   });
 
-  test('falls to nobody as soon as all that comes is served', () => {
+  test('falls to 0 as soon as the whole load is served', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, 120);
     overload(cutoff, 50, 1, LEVELS, false);
     expect(cutoff.level).toBe(0);
   });
 
-  test('draws nothing from a handful of requests', () => {
+  test('ignores a handful of requests', () => {
     const cutoff = new Cutoff();
     for (let round = 0; round < 100; round++) {
       if (round % 10 === 0) cutoff.arrived(0);
@@ -62,7 +62,7 @@ describe('the cutoff', () => {
     expect(cutoff.level).toBe(0);
   });
 
-  test('rests when the shortage is over: nobody is refused, and nothing of it is remembered', () => {
+  test('is 0 without a history after a reset', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 50, 10, 120);
     expect(cutoff.level).toBeGreaterThan(0);
@@ -72,7 +72,7 @@ describe('the cutoff', () => {
     expect(cutoff.level).toBe(0);
   });
 
-  test('tells how many came in a second', () => {
+  test('reports the arrivals per second', () => {
     const cutoff = new Cutoff();
     overload(cutoff, 100, 1, 10);
     expect(cutoff.arrivalsPerSecond).toBeCloseTo(LEVELS / SECONDS, 0);

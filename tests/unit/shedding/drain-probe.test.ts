@@ -4,7 +4,7 @@ import { DrainProbe } from '../../../src/shedding/drain-probe.ts';
 const UPDATE_MS = 50;
 const [DEFAULT, CRITICAL] = [1, 2];
 
-/** Updates for a time, with the baseline that each update finds; answers at which of them the line was drained. */
+/** Updates for a time with the given baselines; returns the times at which the queue was drained. */
 function drained(probe: DrainProbe, forMs: number, baselineMs: (atMs: number) => number): number[] {
   const times: number[] = [];
   for (let atMs = UPDATE_MS; atMs <= forMs; atMs += UPDATE_MS)
@@ -12,22 +12,22 @@ function drained(probe: DrainProbe, forMs: number, baselineMs: (atMs: number) =>
   return times;
 }
 
-test('a line is drained soon after it was found, and then every ten seconds', () => {
+test('a queue is drained soon after it was found, and then every ten seconds', () => {
   const times = drained(new DrainProbe(), 21_500, () => 20);
-  const begins = times.filter((atMs) => !times.includes(atMs - UPDATE_MS));
-  expect(begins[0]).toBe(400);
-  expect(begins.length).toBe(3);
-  expect(begins[1]! - begins[0]!).toBeWithin(10_000, 10_500);
-  // It takes the time of the line and of some answers, no longer.
+  const starts = times.filter((atMs) => !times.includes(atMs - UPDATE_MS));
+  expect(starts[0]).toBe(400);
+  expect(starts.length).toBe(3);
+  expect(starts[1]! - starts[0]!).toBeWithin(10_000, 10_500);
+  // A drain lasts as long as the queue and a few baselines.
   expect(times.filter((atMs) => atMs < 5000).length).toBe(2);
 });
 
-test('a baseline that fell is looked at again soon', () => {
+test('a baseline that fell is measured again soon', () => {
   const times = drained(new DrainProbe(), 5000, (atMs) => (atMs < 450 ? 60 : 20));
   expect(times.some((atMs) => atMs > 600 && atMs < 1500)).toBe(true);
 });
 
-test('the most important are asked to make room only the first time', () => {
+test('the most important tier makes room only the first time', () => {
   const probe = new DrainProbe();
   expect(probe.shareOf(CRITICAL)).toBeLessThan(1);
   drained(probe, 1000, () => 20);

@@ -31,8 +31,8 @@ function newHolder(): LeaseHolder {
   });
 }
 
-/** A holder whose first renewal, sent at 0, was answered at once. */
-function answered(reply: Partial<RenewalReply> = {}): LeaseHolder {
+/** A holder whose first renewal, sent at 0, was granted immediately. */
+function granted(reply: Partial<RenewalReply> = {}): LeaseHolder {
   const holder = newHolder();
   const { seq } = holder.nextRenewal(0, IDLE)!;
   holder.acceptReply(seq, { ...GRANTED, ...reply }, 0);
@@ -40,7 +40,7 @@ function answered(reply: Partial<RenewalReply> = {}): LeaseHolder {
 }
 
 describe('a lease', () => {
-  test('gives nothing before the account has answered', () => {
+  test('grants nothing before the first reply', () => {
     const holder = newHolder();
     expect(holder.limitAt(0)).toBe(0);
     expect(holder.modeAt(0)).toBe('joining');
@@ -48,7 +48,7 @@ describe('a lease', () => {
     expect(holder.limitAt(TTL_MS - 1)).toBe(0);
   });
 
-  test('counts from when the renewal was sent, not from the answer', () => {
+  test('runs from the sending of the renewal, not from the reply', () => {
     const holder = newHolder();
     const { seq } = holder.nextRenewal(0, IDLE)!;
     expect(holder.acceptReply(seq, GRANTED, VALID_MS - 1)).toBe(true);
@@ -56,21 +56,21 @@ describe('a lease', () => {
     expect(holder.limitAt(VALID_MS)).toBe(25);
   });
 
-  test('is over for a process that stood still, though no timer has run', () => {
-    const holder = answered({ lease: 80 });
+  test('has expired after a pause of the process, even if no timer has run', () => {
+    const holder = granted({ lease: 80 });
     expect(holder.limitAt(60_000)).toBe(25);
     expect(holder.modeAt(60_000)).toBe('floor');
   });
 
-  test('is not brought by an answer that comes after it would have ended', () => {
+  test('is not renewed by a reply that arrives after it would have expired', () => {
     const holder = newHolder();
     const { seq } = holder.nextRenewal(0, IDLE)!;
     expect(holder.acceptReply(seq, GRANTED, VALID_MS)).toBe(false);
     expect(holder.limitAt(VALID_MS)).toBe(0);
   });
 
-  test('is not brought by an answer to any renewal but the latest', () => {
-    const holder = answered({ lease: 10 });
+  test('is renewed only by the reply to the latest renewal', () => {
+    const holder = granted({ lease: 10 });
     const first = holder.nextRenewal(100, IDLE)!;
     holder.failRenewal(first.seq, 150);
     const second = holder.nextRenewal(200, IDLE)!;
@@ -80,42 +80,42 @@ describe('a lease', () => {
     expect(holder.limitAt(220)).toBe(20);
   });
 
-  test('is never more than the own cap', () => {
-    expect(answered({ lease: 500 }).limitAt(1)).toBe(CAP);
+  test('is never above the configured cap', () => {
+    expect(granted({ lease: 500 }).limitAt(1)).toBe(CAP);
   });
 });
 
-describe('a beat', () => {
-  test('is sent one at a time, every 100 ms, and after 50 ms when the worker runs short', () => {
-    const holder = answered();
+describe('a renewal', () => {
+  test('is sent one at a time, every 100 ms, or after 50 ms when the worker runs short', () => {
+    const holder = granted();
     expect(holder.nextRenewal(99, IDLE)).toBeNull();
     expect(holder.nextRenewal(100, IDLE)).not.toBeNull();
     expect(holder.nextRenewal(400, IDLE)).toBeNull();
-    const hurried = answered();
+    const hurried = granted();
     hurried.runShort();
     expect(hurried.nextRenewal(49, IDLE)).toBeNull();
     expect(hurried.nextRenewal(50, IDLE)).not.toBeNull();
   });
 
-  test('claims the lease, and what is in flight where that is more', () => {
-    expect(answered().nextRenewal(100, IDLE)!.claim).toBe(40);
-    expect(answered().nextRenewal(100, { ...IDLE, inFlight: 55 })!.claim).toBe(55);
+  test('claims the lease, or what is in flight if that is more', () => {
+    expect(granted().nextRenewal(100, IDLE)!.claim).toBe(40);
+    expect(granted().nextRenewal(100, { ...IDLE, inFlight: 55 })!.claim).toBe(55);
   });
 
-  test('gives up what is not wanted before it says so, while the cluster is short', () => {
-    const holder = answered({ isShort: true });
+  test('gives up unused permits before reporting it, while the cluster is short', () => {
+    const holder = granted({ isShort: true });
     expect(holder.nextRenewal(50, { ...IDLE, inFlight: 3, wanted: 7 })!.claim).toBe(7);
     expect(holder.limitAt(50)).toBe(7);
-    expect(answered().nextRenewal(100, { ...IDLE, wanted: 7 })!.claim).toBe(40);
+    expect(granted().nextRenewal(100, { ...IDLE, wanted: 7 })!.claim).toBe(40);
   });
 
-  test('acknowledges the membership that was heard last', () => {
-    const { workers, epoch, version, standing } = answered().nextRenewal(100, IDLE)!;
+  test('acknowledges the latest known membership', () => {
+    const { workers, epoch, version, standing } = granted().nextRenewal(100, IDLE)!;
     expect({ workers, epoch, version, standing }).toEqual({ workers: 4, epoch: 1, version: 4, standing: 2 });
   });
 
-  test('asks for a new connection after three failures, and probes more slowly', () => {
-    const holder = answered();
+  test('requests a new connection after three failures, and then probes more slowly', () => {
+    const holder = granted();
     const fail = (sentMs: number) => holder.failRenewal(holder.nextRenewal(sentMs, IDLE)!.seq, sentMs + 50);
     expect([fail(100), fail(200), fail(300)]).toEqual([false, false, true]);
     expect(holder.dueAtMs()).toBe(600);
@@ -125,21 +125,21 @@ describe('a beat', () => {
 });
 
 describe('a worker that is cut off', () => {
-  test('goes down to the floor at once, by the number of workers it knew', () => {
-    const holder = answered({ lease: 90, workers: 3 });
+  test('drops to the floor immediately, by the number of workers it knew', () => {
+    const holder = granted({ lease: 90, workers: 3 });
     expect(holder.limitAt(VALID_MS - 1)).toBe(90);
     expect(holder.limitAt(VALID_MS)).toBe(33);
   });
 
-  test('goes up to the floor only when the work of others has ended', () => {
-    const holder = answered({ lease: 2 });
+  test('rises to the floor only after the work of others has ended', () => {
+    const holder = granted({ lease: 2 });
     expect(holder.limitAt(VALID_MS)).toBe(2);
     expect(holder.limitAt(VALID_MS + RISE_AFTER_MS - 1)).toBe(2);
     expect(holder.limitAt(VALID_MS + RISE_AFTER_MS)).toBe(25);
   });
 
-  test('does not go up while a renewal is under way that claims less', () => {
-    const holder = answered({ lease: 2 });
+  test('does not rise while a renewal that claims less is outstanding', () => {
+    const holder = granted({ lease: 2 });
     const atMs = VALID_MS + RISE_AFTER_MS - 10;
     const { seq, claim } = holder.nextRenewal(atMs, IDLE)!;
     expect(claim).toBe(2);
@@ -148,8 +148,8 @@ describe('a worker that is cut off', () => {
     expect(holder.limitAt(atMs + 50)).toBe(25);
   });
 
-  test('keeps to what its supervisor lets it use', () => {
-    const holder = answered({ lease: 90 });
+  test('stays within the share set by its supervisor', () => {
+    const holder = granted({ lease: 90 });
     holder.setShare(7, 10);
     expect(holder.limitAt(10)).toBe(90);
     expect(holder.limitAt(VALID_MS)).toBe(7);
@@ -157,15 +157,15 @@ describe('a worker that is cut off', () => {
     expect(holder.limitAt(VALID_MS + 1)).toBe(3);
   });
 
-  test('that was never heard takes the configured share, after one TTL', () => {
+  test('that never got a reply takes the configured share after one TTL', () => {
     const holder = newHolder();
     expect(holder.limitAt(TTL_MS - 1)).toBe(0);
     expect(holder.limitAt(TTL_MS)).toBe(20);
     expect(holder.modeAt(TTL_MS)).toBe('floor');
   });
 
-  test('that comes back claims what it uses, and gives no new permit when it is told that there are none', () => {
-    const holder = answered({ lease: 25 });
+  test('that returns claims what it uses, and admits nothing if it is granted nothing', () => {
+    const holder = granted({ lease: 25 });
     const { seq, claim } = holder.nextRenewal(2000, { ...IDLE, inFlight: 12 })!;
     expect(claim).toBe(25);
     holder.acceptReply(seq, { ...GRANTED, lease: 0 }, 2010);
@@ -174,23 +174,23 @@ describe('a worker that is cut off', () => {
   });
 });
 
-describe('the ladder', () => {
-  test('is told by its mode', () => {
-    const holder = answered();
+describe('the mode', () => {
+  test('names the source of the limit', () => {
+    const holder = granted();
     expect([100, 250, 900].map((nowMs) => holder.modeAt(nowMs))).toEqual(['fresh', 'stale', 'floor']);
-    expect(answered({ isLearning: true }).modeAt(1)).toBe('learning');
-    expect(answered({ standing: STANDING.joining, lease: 0 }).modeAt(1)).toBe('joining');
-  });
-
-  test('has a cutoff of the cluster only as long as there is a lease', () => {
-    const holder = answered({ cutoff: 17 });
-    expect(holder.cutoffAt(VALID_MS - 1)).toBe(17);
-    expect(holder.cutoffAt(VALID_MS)).toBeNull();
+    expect(granted({ isLearning: true }).modeAt(1)).toBe('learning');
+    expect(granted({ standing: STANDING.joining, lease: 0 }).modeAt(1)).toBe('joining');
   });
 });
 
-test('a worker that leaves takes nothing any more, not even what is granted', () => {
-  const holder = answered();
+test('the cutoff of the cluster is known only while there is a lease', () => {
+  const holder = granted({ cutoff: 17 });
+  expect(holder.cutoffAt(VALID_MS - 1)).toBe(17);
+  expect(holder.cutoffAt(VALID_MS)).toBeNull();
+});
+
+test('a worker that leaves takes no more permits, even if they are granted', () => {
+  const holder = granted();
   const { seq } = holder.nextRenewal(100, IDLE)!;
   holder.leave();
   expect(holder.limitAt(101)).toBe(0);

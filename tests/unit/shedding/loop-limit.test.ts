@@ -12,88 +12,88 @@ function loopOf(): { loop: LoopLimit; delay: (ms: number) => void } {
   return { loop: new LoopLimit(() => delayMs), delay };
 }
 
-/** Begins as many requests in one turn as are let in, at most `asked`. */
-function begin(loop: LoopLimit, rank: number, asked: number): number {
-  let begun = 0;
-  for (let i = 0; i < asked; i++) {
+/** Starts as many requests in one turn as are admitted, at most `count`. */
+function start(loop: LoopLimit, rank: number, count: number): number {
+  let started = 0;
+  for (let i = 0; i < count; i++) {
     if (!loop.admits(rank)) continue;
     loop.enter();
-    begun++;
+    started++;
   }
-  return begun;
+  return started;
 }
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A loop that a hundred requests a turn made 125 ms late. */
+/** A loop that is 125 ms late after a hundred requests in one turn. */
 async function lateLoop() {
   const { loop, delay } = loopOf();
   delay(125);
   loop.update();
-  begin(loop, CRITICAL, 100);
+  start(loop, CRITICAL, 100);
   loop.update();
   await nextTurn();
   return { loop, delay };
 }
 
 describe('a loop that is on time', () => {
-  test('limits nobody', () => {
+  test('limits nothing', () => {
     const { loop } = loopOf();
     expect(loop.update()).toBe(0);
-    expect(begin(loop, NON_CRITICAL, 10_000)).toBe(10_000);
+    expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
     loop.update();
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
   });
 });
 
 describe('a loop that is late', () => {
-  test('begins so many in a turn as it can in time', async () => {
+  test('starts as many requests per turn as it can in time', async () => {
     const { loop } = await lateLoop();
     expect(loop.limit).toBeCloseTo(40);
-    expect(begin(loop, CRITICAL, 100)).toBe(40);
+    expect(start(loop, CRITICAL, 100)).toBe(40);
     await nextTurn();
-    expect(begin(loop, CRITICAL, 100)).toBe(40);
+    expect(start(loop, CRITICAL, 100)).toBe(40);
   });
 
-  test('keeps room for the more important', async () => {
+  test('leaves room for more important tiers', async () => {
     const { loop } = await lateLoop();
-    expect(begin(loop, NON_CRITICAL, 100)).toBe(24);
-    expect(begin(loop, DEFAULT, 100)).toBe(8);
-    expect(begin(loop, CRITICAL, 100)).toBe(8);
+    expect(start(loop, NON_CRITICAL, 100)).toBe(24);
+    expect(start(loop, DEFAULT, 100)).toBe(8);
+    expect(start(loop, CRITICAL, 100)).toBe(8);
   });
 
-  test('begins one in a turn at least, of whatever rank, however late it is', async () => {
+  test('starts at least one request per turn, of any rank, however late it is', async () => {
     const { loop, delay } = await lateLoop();
     delay(5000);
     for (let i = 0; i < 20; i++) {
-      begin(loop, NON_CRITICAL, 10);
+      start(loop, NON_CRITICAL, 10);
       loop.update();
       await nextTurn();
     }
     expect(loop.limit).toBe(1);
-    expect(begin(loop, NON_CRITICAL, 10)).toBe(1);
+    expect(start(loop, NON_CRITICAL, 10)).toBe(1);
   });
 
-  test('that is late for something else limits nobody: no requests were begun in it', () => {
+  test('without requests in the turn is late for another reason, so nothing is limited', () => {
     const { loop, delay } = loopOf();
     delay(500);
     for (let i = 0; i < 10; i++) loop.update();
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('is held where it is while it is nearly on time and somebody is refused', async () => {
+  test('keeps its limit while it is nearly on time and requests are refused', async () => {
     const { loop, delay } = await lateLoop();
     delay(35);
-    begin(loop, CRITICAL, 100);
+    start(loop, CRITICAL, 100);
     loop.update();
     expect(loop.limit).toBeCloseTo(40);
   });
 
-  test('and on time again lets in more and more, until it limits nobody', async () => {
+  test('and on time again raises the limit until it is gone', async () => {
     const { loop, delay } = await lateLoop();
     delay(1);
     const limits: number[] = [];
     for (let i = 0; i < 20; i++) {
-      begin(loop, CRITICAL, 10_000);
+      start(loop, CRITICAL, 10_000);
       loop.update();
       limits.push(loop.limit);
       await nextTurn();
@@ -101,6 +101,6 @@ describe('a loop that is late', () => {
     expect(limits).toEqual(limits.toSorted((a, b) => a - b));
     expect(limits[0]!).toBeLessThan(100);
     expect(limits.at(-1)).toBe(Number.POSITIVE_INFINITY);
-    expect(begin(loop, NON_CRITICAL, 10_000)).toBe(10_000);
+    expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
   });
 });

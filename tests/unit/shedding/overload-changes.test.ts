@@ -7,7 +7,7 @@ const steady = (tier: 'default', perSecond: number, untilMs: number): Phase[] =>
   { untilMs, perSecond: { [tier]: perSecond } },
 ];
 
-/** 1,000/s at a resource on which nobody waits for another, and which is `factor` times slower from the fifth second on. */
+/** 1,000/s at a resource without queueing that is `factor` times slower from the fifth second on. */
 function slower(usualMs: number, factor: number) {
   const serviceMs = (nowMs: number) => (nowMs > 5000 ? usualMs * factor : usualMs);
   return serveVirtually({
@@ -16,18 +16,18 @@ function slower(usualMs: number, factor: number) {
   });
 }
 
-describe('a resource that becomes slower, but on which nobody waits for another', () => {
+describe('a resource without queueing that becomes slower', () => {
   test.each([
     [20, 3],
     [20, 8],
     [20, 15],
     [2, 15],
     [2, 60],
-  ])('of %d ms by %d times is refused for seconds only', (usualMs, factor) => {
+  ])('from %d ms by a factor of %d has refusals for seconds only', (usualMs, factor) => {
     const served = slower(usualMs, factor);
     expect(summary(served, 0, 5000).default).toBe(1);
     expect(summary(served, 15_000, 20_000, 1000).default).toBeGreaterThan(0.97);
-    // The slowness is not forgotten and found again at the callers' cost.
+    // The slowness is not forgotten and learned again at the callers' expense.
     expect(summary(served, 20_000, 60_000, 1000).default).toBeGreaterThan(0.97);
   });
 
@@ -35,7 +35,7 @@ describe('a resource that becomes slower, but on which nobody waits for another'
     [10, 6000],
     [20, 9000],
   ])(
-    'from %d ms after it hung is found out too, though hardly anything was let in',
+    'from %d ms after it hung is detected too, although hardly anything was admitted',
     (usualMs, hungUntilMs) => {
       const serviceMs = (nowMs: number) => {
         if (nowMs < 4000) return usualMs;
@@ -53,7 +53,7 @@ describe('a resource that becomes slower, but on which nobody waits for another'
     },
   );
 
-  test('and fast again is used as before', () => {
+  test('and then fast again is used as before', () => {
     const serviceMs = (nowMs: number) => (nowMs > 5000 && nowMs < 65_000 ? 60 : 20);
     const served = serveVirtually({
       phases: steady('default', 1000, 80_000),
@@ -63,7 +63,7 @@ describe('a resource that becomes slower, but on which nobody waits for another'
   });
 });
 
-test('a pool of two is not overrun to find out what is known: more in flight make its answers slower', () => {
+test('a pool of two is not overrun by probes: more in flight makes its responses slower', () => {
   const phases = [
     { untilMs: 3000, perSecond: mixed(80) },
     { untilMs: 30_000, perSecond: mixed(500) },
@@ -71,13 +71,13 @@ test('a pool of two is not overrun to find out what is known: more in flight mak
   const served = serveVirtually({ phases, bottleneck: { slots: 2, serviceMs: () => 20 } });
   const { goodPerSecond, p50Ms } = summary(served, 8000, 30_000);
   expect(goodPerSecond).toBeGreaterThan(95);
-  // Six in flight are three turns of 20 ms; eight are four, and whoever takes longer was part of a try.
+  // Six in flight take three rounds of 20 ms, and eight take four. Anything slower was part of a probe.
   expect(p50Ms).toBeLessThan(70);
   const took = served.filter(({ atMs }) => atMs > 8000).flatMap(({ tookMs }) => tookMs ?? []);
   expect(took.filter((ms) => ms > 100).length).toBeLessThan(0.03 * took.length);
 });
 
-test('when half of the capacity goes, the critical go on; when it comes back, so does everybody', () => {
+test('at half the capacity critical requests are served, and when it is back, all are', () => {
   const serviceMs = (nowMs: number) => (nowMs > 10_000 && nowMs < 25_000 ? 40 : 20);
   const phases = [{ untilMs: 40_000, perSecond: mixed(800) }];
   const served = serveVirtually({ phases, bottleneck: { slots: 20, serviceMs } });
@@ -92,7 +92,7 @@ test('when half of the capacity goes, the critical go on; when it comes back, so
 
 describe.each([
   ['20 slots', 20],
-  ['as many slots as anybody wants', ELASTIC],
+  ['unlimited slots', ELASTIC],
 ])('a resource on %s that hangs for five seconds', (_, slots) => {
   const serviceMs = (nowMs: number) => (nowMs > 5000 && nowMs < 10_000 ? 10_020 - nowMs : 20);
   const inFlight: { nowMs: number; count: number }[] = [];
@@ -102,23 +102,23 @@ describe.each([
     onUpdate: (nowMs, admission) => inFlight.push({ nowMs, count: admission.stats().inFlight }),
   });
 
-  test('is soon asked no more', () => {
-    // 800 a second came; without a limit all of them would be in there.
+  test('soon receives no more requests', () => {
+    // 800 per second arrive; without a limit all of them would be in flight.
     const hanging = inFlight.filter(({ nowMs }) => nowMs > 5500 && nowMs < 9900);
     expect(Math.max(...hanging.map(({ count }) => count))).toBeLessThan(300);
     const later = served.filter(({ atMs, tookMs }) => atMs > 6000 && atMs < 9900 && tookMs !== null);
     expect(later.length).toBeLessThan(200);
   });
 
-  test('is used as before soon after, by the critical first', () => {
+  test('is used as before soon after, by critical requests first', () => {
     expect(summary(served, 11_000, 20_000).critical).toBe(1);
     const back = summary(served, 13_000, 20_000);
     expect(Math.min(back.default, back.nonCritical)).toBeGreaterThan(0.99);
   });
 });
 
-describe('answers that are no successes', () => {
-  /** From the fifth to the tenth second nine of ten answers take 1 ms and have this status. */
+describe('unsuccessful responses', () => {
+  /** From the fifth to the tenth second, nine of ten responses take 1 ms and have this status. */
   const flooded = (status: number, floodPerSecond: number) => {
     const serviceMs: Bottleneck['serviceMs'] = (nowMs, _inFlight, _tier, random) =>
       nowMs > 5000 && nowMs < 10_000 && random() < 0.9 ? 1 : 20;
@@ -137,12 +137,12 @@ describe('answers that are no successes', () => {
     ['404', 404, 3000],
     ['422', 422, 3000],
     ['thrown errors', 0, 800],
-  ])('and come fast make nobody think that successes are late: %s', (_, status, perSecond) => {
+  ])('that are fast do not make successes look late: %s', (_, status, perSecond) => {
     const served = flooded(status, perSecond);
     expect(summary(served, 0, 20_000)).toMatchObject(EVERYBODY);
   });
 
-  test('because their callers went away say nothing of the refusals that others wait for', () => {
+  test('to callers that have disconnected do not affect the baseline of other refusals', () => {
     const serviceMs: Bottleneck['serviceMs'] = (nowMs, _inFlight, _tier, random) =>
       nowMs < 5000 && random() < 0.9 ? 1 : 20;
     const served = serveVirtually({
@@ -152,8 +152,8 @@ describe('answers that are no successes', () => {
     expect(summary(served, 0, 15_000)).toMatchObject(EVERYBODY);
   });
 
-  test('and took a slot count as work done: a flood of refused keys takes no room from others', () => {
-    // Four of five requests are answered with 401, after as long in the database as any other.
+  test('that took a slot count as completed work: a flood of rejected keys takes no capacity from others', () => {
+    // Four of five requests get a 401, after as long in the database as any other.
     const statusOf = (ms: number) => (ms < 21.2 ? 401 : 200);
     const phases = [
       { untilMs: 5000, perSecond: mixed(800) },
@@ -168,7 +168,7 @@ describe('answers that are no successes', () => {
 });
 
 describe('a burst', () => {
-  test('at a resource that was idle is let in whole', () => {
+  test('at an idle resource is admitted in full', () => {
     const phases = [
       ...steady('default', 10, 2000),
       ...steady('default', 200_000, 2001),
@@ -179,8 +179,8 @@ describe('a burst', () => {
     expect(summary(served, 0, 4000).default).toBe(1);
   });
 
-  test('that the resource works off at once is no reason to refuse anybody', () => {
-    // Every second 60 requests in 10 ms, on 20 slots: the last ones wait for 40 ms and nobody stands in line after that.
+  test('that the resource absorbs immediately causes no refusals', () => {
+    // Every second 60 requests in 10 ms, on 20 slots: the last ones wait for 40 ms, and then the queue is empty.
     const phases = Array.from({ length: 10 }, (_, i) => [
       { untilMs: 1000 * i + 990, perSecond: { default: 100 } },
       { untilMs: 1000 * i + 1000, perSecond: { default: 6000 } },

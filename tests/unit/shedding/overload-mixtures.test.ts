@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { type Bottleneck, type Phase, serveVirtually, summary } from '../../support/virtual-server.ts';
 
 const END_MS = 60_000;
-// Whatever comes is worked on at once: nobody ever stands in line, so every refusal is wrong.
+// Unlimited concurrency: there is never a queue, so every refusal is wrong.
 const ELASTIC = Number.MAX_SAFE_INTEGER;
 
 type Service = Bottleneck['serviceMs'];
@@ -25,7 +25,7 @@ const MIXTURES: readonly [string, Phase['perSecond'], Service][] = [
     ofTier({ default: 2, 'non-critical': 5000 }),
   ],
   [
-    'payments beside 20 slow reports',
+    'payments and 20 slow reports',
     { critical: 50, 'non-critical': 2 },
     ofTier({ critical: 5, 'non-critical': 10_000 }),
   ],
@@ -33,7 +33,7 @@ const MIXTURES: readonly [string, Phase['perSecond'], Service][] = [
   ['one route whose times vary', { default: 500 }, exponential50],
 ];
 
-test.each(MIXTURES)('where nobody stands in line nobody is refused: %s', (_name, perSecond, serviceMs) => {
+test.each(MIXTURES)('without a queue nothing is refused: %s', (_name, perSecond, serviceMs) => {
   for (const seed of [1, 2, 3]) {
     const served = serveVirtually({
       phases: [{ untilMs: END_MS, perSecond }],
@@ -45,7 +45,7 @@ test.each(MIXTURES)('where nobody stands in line nobody is refused: %s', (_name,
   }
 });
 
-test('an overload of an hour ago refuses nobody who comes alone', () => {
+test('an overload an hour ago causes no refusals at low load', () => {
   const served = serveVirtually({
     phases: [
       { untilMs: 10_000, perSecond: { default: 5000 } },

@@ -17,27 +17,27 @@ const serve = (load: number, seed = 1, bottleneck = SLOTS) =>
   serveVirtually({ phases: stepTo(load), bottleneck, seed });
 
 describe('a route on 20 slots of 20 ms', () => {
-  test.each(SEEDS)('refuses hardly anybody at 0.8 of its capacity (seed %d)', (seed) => {
+  test.each(SEEDS)('refuses almost nothing at 0.8 of its capacity (seed %d)', (seed) => {
     const { critical, default: usual, nonCritical } = summary(serve(0.8, seed), 0, END_MS);
     expect(critical).toBe(1);
     expect(Math.min(usual, nonCritical)).toBeGreaterThan(0.99);
   });
 
-  test.each([2, 5, 10])('answers as many at %d times its capacity as it can', (load) => {
+  test.each([2, 5, 10])('keeps its full goodput at %d times its capacity', (load) => {
     for (const seed of SEEDS) {
       const { goodPerSecond } = summary(serve(load, seed), STEP_MS, END_MS);
       expect(goodPerSecond).toBeGreaterThan(0.95 * CAPACITY);
     }
   });
 
-  test('makes those that it lets in wait at most twice as long at ten times its capacity', () => {
+  test('at most doubles the latency of admitted requests at up to ten times its capacity', () => {
     const calm = summary(serve(0.8), STEP_MS, END_MS);
     for (const load of [2, 5, 10]) {
       expect(summary(serve(load), STEP_MS + 500, END_MS).p99Ms).toBeLessThan(2 * calm.p99Ms);
     }
   });
 
-  test('serves the critical at five times its capacity, and the others before those who can wait', () => {
+  test('serves critical requests at five times its capacity, and default before non-critical ones', () => {
     for (const seed of SEEDS) {
       const steady = summary(serve(5, seed), STEP_MS + 500, END_MS);
       expect(steady.critical).toBeGreaterThan(0.995);
@@ -58,7 +58,7 @@ describe('a route on 20 slots of 20 ms', () => {
     }
   });
 
-  test('is of use even if it was never seen without a queue', () => {
+  test('works even if it was never measured without a queue', () => {
     const phases = [{ untilMs: 10_000, perSecond: mixed(5 * CAPACITY) }];
     const served = serveVirtually({ phases, bottleneck: SLOTS });
     const steady = summary(served, 1000, 10_000);
@@ -68,7 +68,7 @@ describe('a route on 20 slots of 20 ms', () => {
   });
 
   test.each(['critical', 'default', 'non-critical'] as const)(
-    'is used in full when all that comes is %s',
+    'is fully used when all requests are %s',
     (tier) => {
       const phases = [
         { untilMs: STEP_MS, perSecond: { [tier]: 0.5 * CAPACITY } },
@@ -79,7 +79,7 @@ describe('a route on 20 slots of 20 ms', () => {
     },
   );
 
-  test('drifts neither in latency nor in goodput while a little too much comes for ten minutes', () => {
+  test('drifts neither in latency nor in goodput under ten minutes of slight overload', () => {
     const phases = [{ untilMs: 600_000, perSecond: mixed(1.05 * CAPACITY) }];
     const served = serveVirtually({ phases, bottleneck: SLOTS });
     const first = summary(served, 10_000, 70_000);
@@ -90,7 +90,7 @@ describe('a route on 20 slots of 20 ms', () => {
     expect(last.critical).toBeGreaterThan(0.995);
   });
 
-  test('does not take a long incident for normal', () => {
+  test('does not learn a long incident as the baseline', () => {
     const incident = { untilMs: 240_000, perSecond: mixed(5 * CAPACITY) };
     const served = serveVirtually({ phases: [...stepTo(0.8), incident], bottleneck: SLOTS });
     const [early, late] = [summary(served, 14_000, 24_000), summary(served, 230_000, 240_000)];
@@ -100,11 +100,11 @@ describe('a route on 20 slots of 20 ms', () => {
   });
 });
 
-describe('answers that take now shorter and now longer (exponential times)', () => {
+describe('responses with exponentially distributed times', () => {
   const exponential: Bottleneck['serviceMs'] = (_now, _inFlight, _tier, random) =>
     -20 * Math.log(1 - random());
 
-  test('do not pass for a queue where there is none', () => {
+  test('do not look like a queue', () => {
     const phases = [
       { untilMs: 20_000, perSecond: { default: 20 } },
       { untilMs: 40_000, perSecond: { default: CAPACITY } },
@@ -114,13 +114,13 @@ describe('answers that take now shorter and now longer (exponential times)', () 
     expect(summary(served, 0, 40_000).default).toBeGreaterThan(0.99);
   });
 
-  test('are admitted before long even if the first that were seen were the short ones', () => {
+  test('are soon admitted even if the first ones were short', () => {
     const phases = [{ untilMs: 20_000, perSecond: { default: CAPACITY } }];
     const served = serveVirtually({ phases, bottleneck: { slots: 1e9, serviceMs: exponential } });
     expect(summary(served, 5000, 20_000).default).toBeGreaterThan(0.97);
   });
 
-  test('on 20 slots are refused only as far as they must', () => {
+  test('on 20 slots are refused only as far as necessary', () => {
     const bottleneck = { slots: 20, serviceMs: exponential };
     expect(summary(serve(0.8, 1, bottleneck), STEP_MS, END_MS).goodPerSecond).toBeGreaterThan(
       0.75 * CAPACITY,
@@ -131,7 +131,7 @@ describe('answers that take now shorter and now longer (exponential times)', () 
   });
 });
 
-test('routes of 5, 20 and 100 ms on one resource are told apart by their own baselines', () => {
+test('routes of 5, 20 and 100 ms on one resource have their own baselines', () => {
   const serviceMs: Bottleneck['serviceMs'] = (_now, _inFlight, tier) =>
     ({ critical: 5, default: 20, 'non-critical': 100 })[tier];
   // 20 slots work 20,000 ms per second: 0.4 of it, then twice of it.

@@ -4,7 +4,7 @@ import { COHORTS, cohortOf, LEVELS, rankOf, TIER_RANKS } from '../../../src/shed
 import { TIERS } from '../../../src/utils/tier.ts';
 
 describe('the rank of a request', () => {
-  test.each(TIERS)('is that of its route where the caller says nothing: %s', (tier) => {
+  test.each(TIERS)('is that of its route by default: %s', (tier) => {
     expect(rankOf(tier, null)).toBe(TIER_RANKS[tier]);
     expect(TIERS[TIER_RANKS[tier]]).toBe(tier);
   });
@@ -23,7 +23,7 @@ describe('the rank of a request', () => {
   });
 
   test.each(['u=0', 'u=1', 'u=2', 'u=3', 'i', '', 'u', 'u=', 'u=8', 'u=-7', 'u=70', 'u=7.5', 'xu=7', 'U=7'])(
-    'stays as it is with Priority: %p',
+    'is unchanged with Priority: %p',
     (header) => {
       for (const tier of TIERS) expect(rankOf(tier, header)).toBe(TIER_RANKS[tier]);
     },
@@ -46,7 +46,7 @@ describe('the cohort of a caller', () => {
     expect(cohortOf(id)).toBe(cohortOf(`${id}`));
   });
 
-  test('is one of sixteen, and keys are spread over all of them evenly', () => {
+  test('is one of sixteen, and keys are spread evenly over them', () => {
     const counts = new Array<number>(COHORTS).fill(0);
     const keys = 16_000;
     for (let i = 0; i < keys; i++) counts[cohortOf(`key${i}`)]!++;
@@ -56,11 +56,11 @@ describe('the cohort of a caller', () => {
     }
   });
 
-  test('is the first to go for whoever sends no key', () => {
+  test('is the first to be shed for callers without a key', () => {
     expect(cohortOf(null)).toBe(0);
   });
 
-  test('never lifts anybody into the next tier', () => {
+  test('never lifts a caller into the next tier', () => {
     expect(LEVELS).toBe(TIERS.length * COHORTS);
     for (let i = 0; i < 1000; i++) expect(cohortOf(`key${i}`)).toBeWithin(0, COHORTS);
   });

@@ -5,7 +5,7 @@ import { randomOf } from '../../support/virtual-server.ts';
 const ALONE = 1;
 const CROWDED = 50;
 
-/** The baseline after `count` more answers that took so long, with so many in flight. */
+/** The baseline after `count` more responses of this duration, with this many in flight. */
 function baselineAfter(times: RouteTimes, count: number, durationMs: number, peakInFlight: number): number {
   for (let i = 0; i < count; i++) times.add(0, durationMs);
   const { baselineMsSum } = times.take([0], peakInFlight);
@@ -13,11 +13,11 @@ function baselineAfter(times: RouteTimes, count: number, durationMs: number, pea
 }
 
 describe('the baseline of a route', () => {
-  test('is what the first answers took', () => {
+  test('starts as the mean of the first responses', () => {
     expect(baselineAfter(new RouteTimes(1), 3, 20, CROWDED)).toBe(20);
   });
 
-  test('stands still while many are in flight, however long answers take and for however long', () => {
+  test('does not rise while many are in flight, however slow responses are and for however long', () => {
     const times = new RouteTimes(1);
     baselineAfter(times, 50, 20, ALONE);
     baselineAfter(times, 50, 20, ALONE);
@@ -25,14 +25,14 @@ describe('the baseline of a route', () => {
     expect(baselineAfter(times, 50, 200, CROWDED)).toBe(20);
   });
 
-  test('falls at once when answers become faster, in a crowd too', () => {
+  test('falls immediately when responses become faster, even with many in flight', () => {
     const times = new RouteTimes(1);
     baselineAfter(times, 50, 100, ALONE);
     for (let i = 0; i < 10; i++) baselineAfter(times, 50, 10, CROWDED);
     expect(baselineAfter(times, 50, 10, CROWDED)).toBeLessThan(15);
   });
 
-  test('rises by what is seen with hardly anybody in flight', () => {
+  test('rises on samples with hardly anything in flight', () => {
     const times = new RouteTimes(1);
     baselineAfter(times, 50, 20, ALONE);
     const once = baselineAfter(times, 50, 40, ALONE);
@@ -42,7 +42,7 @@ describe('the baseline of a route', () => {
     expect(baselineAfter(times, 50, 40, ALONE)).toBeCloseTo(40, 0);
   });
 
-  test('does not rise when a crowd was there in between', () => {
+  test('does not rise if many were in flight in between', () => {
     const times = new RouteTimes(1);
     baselineAfter(times, 50, 20, ALONE);
     baselineAfter(times, 10, 200, CROWDED);
@@ -50,7 +50,7 @@ describe('the baseline of a route', () => {
   });
 
   test.each([ALONE, CROWDED])(
-    'is not drawn down to the shortest of times that vary (%d in flight)',
+    'is not pulled down to the shortest of varying times (%d in flight)',
     (most) => {
       const random = randomOf(7);
       const times = new RouteTimes(1);
@@ -65,8 +65,8 @@ describe('the baseline of a route', () => {
   );
 });
 
-describe('what completed', () => {
-  test('is summed over the routes that are asked for, each against its own baseline, and forgotten', () => {
+describe('completions', () => {
+  test('are summed over the given routes, each against its own baseline, and then cleared', () => {
     const times = new RouteTimes(3);
     times.add(0, 10);
     times.add(1, 100);
@@ -89,7 +89,7 @@ describe('what completed', () => {
     expect(times.take([2], CROWDED).count).toBe(1);
   });
 
-  test('counts failures as ended, and learns nothing from them', () => {
+  test('include failures, from which nothing is learned', () => {
     const times = new RouteTimes(1);
     times.addFailure(0);
     expect(times.take([0], ALONE)).toEqual({
@@ -104,11 +104,11 @@ describe('what completed', () => {
 });
 
 describe('the median of a route', () => {
-  test('is unknown before the first answer', () => {
+  test('is 0 before the first response', () => {
     expect(new RouteTimes(1).medianMs(0)).toBe(0);
   });
 
-  test('is found whatever the distribution, and is not the mean', () => {
+  test('is found for any distribution, and is not the mean', () => {
     const random = randomOf(3);
     const times = new RouteTimes(1);
     for (let i = 0; i < 5000; i++) times.add(0, random() < 0.7 ? 5 + random() : 500);
@@ -116,7 +116,7 @@ describe('the median of a route', () => {
     expect(times.medianMs(0)).toBeLessThan(9);
   });
 
-  test('falls by doubt, where nothing else could lower it', () => {
+  test('falls by doubt when nothing else can lower it', () => {
     const times = new RouteTimes(1);
     times.add(0, 100);
     let doubts = 0;

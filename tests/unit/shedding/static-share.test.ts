@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 
-test('a static share is what the supervisor set last, whatever the time', () => {
+test('a static share is what the supervisor set last, at any time', () => {
   const share = new StaticShare(100, 4, 25);
   expect(share.limitAt(0)).toBe(25);
   share.setShare(33);
@@ -15,11 +15,11 @@ test('a static share is never more than the cap of the cluster', () => {
   expect(share.limitAt(0)).toBe(100);
 });
 
-test('a static share knows no cutoff but that of its own worker', () => {
+test('a static share has no cutoff of the cluster', () => {
   expect(new StaticShare(100, 1, 100).cutoffAt(0)).toBeNull();
 });
 
-test('its stats tell of a worker that asks nobody', () => {
+test('its stats describe a worker without Redis', () => {
   const share = new StaticShare(100, 4, 25);
   share.observe(() => ({ inFlight: 7, wanted: 12, cutoff: 0, arrivals: 50 }));
   expect(share.stats()).toEqual({

@@ -1,13 +1,13 @@
 import { expect, test } from 'bun:test';
 import { freeBytes } from '../../../src/utils/free-bytes.ts';
 
-test('bytes that are freed are empty', () => {
+test('a freed array is empty', () => {
   const bytes = new Uint8Array(1000);
   freeBytes(bytes);
   expect(bytes.byteLength).toBe(0);
 });
 
-test('bytes that share their memory are left as they are', () => {
+test('an array that shares its buffer is unchanged', () => {
   const whole = new Uint8Array([1, 2, 3, 4]);
   const part = whole.subarray(1, 3);
   freeBytes(part);

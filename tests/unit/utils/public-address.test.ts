@@ -22,7 +22,7 @@ const RANGES_V4 = [
 const toNumber = (address: string) => address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
 const toText = (value: number) => [24, 16, 8, 0].map((bits) => (value >>> bits) & 255).join('.');
 const toGroups = (value: number) => `${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`;
-/** The same IPv4 address, wrapped in every way that a gateway or a stack unwraps. */
+/** The same IPv4 address in every IPv6 form that a gateway or a network stack unwraps. */
 const wrapped = (address: string) => {
   const value = toNumber(address);
   return [
@@ -35,7 +35,7 @@ const wrapped = (address: string) => {
   ];
 };
 
-test.each(RANGES_V4)('%s to %s is not public, and what lies beside it is', (first, last) => {
+test.each(RANGES_V4)('%s to %s is not public, and its neighbors are', (first, last) => {
   for (const inside of [first, last]) {
     for (const form of [inside, ...wrapped(inside)])
       expect([form, isPublicAddress(form)]).toEqual([form, false]);
@@ -48,7 +48,7 @@ test.each(RANGES_V4)('%s to %s is not public, and what lies beside it is', (firs
   }
 });
 
-test('every IPv4 address is public exactly when it is in none of the ranges, in every form', () => {
+test('an IPv4 address is public if and only if it is in none of the ranges, in every form', () => {
   fc.assert(
     fc.property(fc.nat(0xffff_ffff), (value) => {
       const isInRange = RANGES_V4.some(([from, to]) => value >= toNumber(from) && value <= toNumber(to));
@@ -109,7 +109,7 @@ test.each([
   '[2606:4700::1]',
   '8.8.8.8:443',
   '2606:4700:4700::1111%1',
-])('%p is no address, and so not public', (text) => {
+])('%p is not an address, so it is not public', (text) => {
   expect(isPublicAddress(text)).toBe(false);
 });
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test';
 import { settle } from '../../../src/utils/settle.ts';
 
-test('a value that is there now is used now, without a promise', () => {
+test('a value is used immediately, without a promise', () => {
   expect(settle(1, (value) => value + 1)).toBe(2);
 });
 
-test('a value that comes later is used when it comes', async () => {
+test('a promised value is used when it resolves', async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const settled = settle(promise, (value) => value + 1);
   expect(settled).toBeInstanceOf(Promise);
@@ -13,7 +13,7 @@ test('a value that comes later is used when it comes', async () => {
   expect(await settled).toBe(2);
 });
 
-test('what is thrown or rejected passes', async () => {
+test('errors and rejections are passed on', async () => {
   const throwing = (): never => {
     throw new Error('thrown');
   };

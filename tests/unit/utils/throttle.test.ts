@@ -9,18 +9,18 @@ beforeEach(() => {
 });
 afterEach(() => clock.mockRestore());
 
-test('the first call goes through, then one in each interval, with how many were left out', () => {
-  const heard: [string, number][] = [];
-  const say = throttle<string>(1000, (value, leftOut) => heard.push([value, leftOut]));
-  say('a');
-  say('b');
+test('the first call goes through, then one per interval, with the number of suppressed calls', () => {
+  const calls: [string, number][] = [];
+  const throttled = throttle<string>(1000, (value, suppressed) => calls.push([value, suppressed]));
+  throttled('a');
+  throttled('b');
   nowMs += 999;
-  say('c');
+  throttled('c');
   nowMs += 1;
-  say('d');
+  throttled('d');
   nowMs += 10_000;
-  say('e');
-  expect(heard).toEqual([
+  throttled('e');
+  expect(calls).toEqual([
     ['a', 0],
     ['d', 2],
     ['e', 0],

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { untilAborted } from '../../../src/utils/until-aborted.ts';
 
-/** A source that yields the items and then waits for ever; tells whether it was ended. */
+/** A source that yields the items and then waits forever; records whether it was closed. */
 function silentAfter<T>(items: readonly T[]) {
-  const state = { ended: false };
+  const state = { closed: false };
   const source: AsyncIterable<T> = {
     [Symbol.asyncIterator]() {
       const left = [...items];
@@ -11,7 +11,7 @@ function silentAfter<T>(items: readonly T[]) {
         next: () =>
           left.length > 0 ? Promise.resolve({ done: false, value: left.shift()! }) : new Promise(() => {}),
         return: async () => {
-          state.ended = true;
+          state.closed = true;
           return { done: true, value: undefined };
         },
       };
@@ -20,35 +20,35 @@ function silentAfter<T>(items: readonly T[]) {
   return { source, state };
 }
 
-describe('what is read until a signal aborts', () => {
-  test('is all of the source when it does not', async () => {
+describe('a source read until a signal aborts', () => {
+  test('yields all items if it does not', async () => {
     const source = (async function* () {
       yield* [1, 2, 3];
     })();
     expect(await Array.fromAsync(untilAborted(source, new AbortController().signal))).toEqual([1, 2, 3]);
   });
 
-  test('ends with the reason while the source is silent, and ends the source', async () => {
+  test('throws the reason even while silent, and is closed', async () => {
     const { source, state } = silentAfter([1]);
     const controller = new AbortController();
     const items = untilAborted(source, controller.signal);
     expect(await items.next()).toEqual({ done: false, value: 1 });
     const waiting = items.next();
-    const reason = new Error('enough');
+    const reason = new Error('aborted');
     controller.abort(reason);
     expect(await waiting.catch((error) => error)).toBe(reason);
-    expect(state.ended).toBe(true);
+    expect(state.closed).toBe(true);
   });
 
-  test('is nothing when the signal had aborted before', async () => {
+  test('yields nothing if the signal has already aborted', async () => {
     const { source, state } = silentAfter([1]);
     const reason = new Error('too late');
     const items = untilAborted(source, AbortSignal.abort(reason));
     expect(await items.next().catch((error) => error)).toBe(reason);
-    expect(state.ended).toBe(true);
+    expect(state.closed).toBe(true);
   });
 
-  test('throws what the source throws', async () => {
+  test('passes on its own errors', async () => {
     const failure = new Error('broken');
     const source = (async function* () {
       yield 1;
@@ -74,6 +74,6 @@ describe('what is read until a signal aborts', () => {
     const { source, state } = silentAfter([1, 2, 3]);
     for await (const item of untilAborted(source, signal)) if (item === 2) break;
     expect(listeners).toBe(0);
-    expect(state.ended).toBe(true);
+    expect(state.closed).toBe(true);
   });
 });
