@@ -3,12 +3,12 @@ import { World } from './world.ts';
 const CAP = 100;
 const WORKERS = 4;
 const MEAN_WORK_MS = 20;
-const BEGIN_MS = 3000;
+const START_MS = 3000;
 const END_MS = 13_000;
 const SAMPLE_MS = 1;
 const SKEW_MS = 1000;
 
-/** How three times the cap is wanted: weights of the workers, drawn anew each second. */
+/** How a demand of three times the cap is distributed: weights of the workers, drawn again every second. */
 export const DEMANDS: Readonly<Record<string, (random: () => number) => readonly number[]>> = {
   even: () => [1],
   'skewed 8:1:1:1': () => [8, 1, 1, 1],
@@ -16,10 +16,10 @@ export const DEMANDS: Readonly<Record<string, (random: () => number) => readonly
   'random skew each second': (random) => Array.from({ length: WORKERS }, () => random() ** 2 + 0.01),
 };
 
-/** Who wants it: callers with one request each, who try again when refused, or requests that come whatever happens. */
+/** `closed`: callers with one request each, who retry when refused. `open`: arrivals independent of responses. */
 export type Callers = 'closed' | 'open';
 
-/** The part of the cap that was in flight, in ten seconds in which three times the cap is wanted and nothing fails. */
+/** Returns the share of the cap in flight during ten seconds of three times the demand without faults. */
 export function useOfCap(demand: keyof typeof DEMANDS, callers: Callers, seed: number): number {
   const world = new World({ seed, cap: CAP, workers: WORKERS, meanWorkMs: MEAN_WORK_MS, longestWorkMs: 600 });
   let inFlightSum = 0;
@@ -31,7 +31,7 @@ export function useOfCap(demand: keyof typeof DEMANDS, callers: Callers, seed: n
       else world.call(3 * CAP, weights);
     });
   }
-  for (let atMs = BEGIN_MS; atMs < END_MS; atMs += SAMPLE_MS) {
+  for (let atMs = START_MS; atMs < END_MS; atMs += SAMPLE_MS) {
     world.clock.at(atMs, () => {
       for (const { inFlight } of world.liveWorkers()) inFlightSum += inFlight;
       samples++;

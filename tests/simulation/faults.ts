@@ -1,7 +1,7 @@
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
-/** What a fault does, and when it is over, in milliseconds after it began. */
+/** Injects a fault, and schedules its end. */
 type Fault = (world: World, random: Random) => void;
 
 const LASTS_MS_MAX = 4000;
@@ -29,10 +29,10 @@ const slowDown: Fault = (world, random) => {
   });
 };
 
-/** Comes back empty, as one without a disk does. */
+/** Redis restarts empty, like one without a disk. */
 const crashRedis: Fault = (world, random) => world.crashRedis(random.between(20, LASTS_MS_MAX), null);
 
-/** Comes back with what another server, or its disk, knew some time ago. */
+/** Redis restarts with an older state, from a replica or from disk. */
 const failOver: Fault = (world, random) => {
   const copy = world.redis.copy();
   world.clock.after(random.between(0, 2000), () => {
@@ -68,17 +68,17 @@ const leave: Fault = (world, random) => {
 const jumpFar: Fault = (world, random) => world.redis.jump(random.whole(-5000, 5000));
 const jumpNear: Fault = (world, random) => world.redis.jump(random.whole(0, 999));
 
-/** A newcomer, and before all have heard of it Redis is gone. */
+/** A worker joins, and Redis becomes unavailable before all others know. */
 const joinThenCrash: Fault = (world, random) => {
   world.startWorker();
-  const gone = () =>
+  const disconnect = () =>
     random.chance(0.5)
       ? world.crashRedis(LASTS_MS_MAX, null)
       : world.cut(world.liveWorkers(), 'both', LASTS_MS_MAX);
-  world.clock.after(random.between(0, 250), gone);
+  world.clock.after(random.between(0, 250), disconnect);
 };
 
-/** Some are cut off, and when their permits have been lent to others, Redis is gone for these too. */
+/** Some workers are cut off; once their permits have been lent to the others, those lose Redis too. */
 const cutSomeThenAll: Fault = (world, random) => {
   world.cut(world.someWorkers(), 'both', 2 * LASTS_MS_MAX);
   world.clock.after(random.between(500, 2000), () =>

@@ -9,7 +9,7 @@ const SWEEP = 86_400_000;
 const WORKERS_MAX = 512;
 const [JOINING, MEMBER, EXITED] = [1, 2, 3];
 
-/** What is stored of one worker, in the order of the array that the script stores. */
+/** The state of one worker, in the order of the array that the script stores. */
 interface Entry {
   seq: number;
   expires: number;
@@ -25,21 +25,21 @@ interface Entry {
   fresh: number;
 }
 
-/** Mistakes that the simulation plants to see that it finds them. */
+/** Bugs planted to check that the simulation finds them. */
 export interface AccountBugs {
-  /** Grants at once after it has forgotten who holds what. */
+  /** Grants permits immediately after losing the leases. */
   readonly noLearning?: boolean;
-  /** Counts only workers whose lease is running. */
+  /** Counts only workers with a valid lease. */
   readonly forgetsByExpiry?: boolean;
-  /** Lets a newcomer hold permits before the others have heard of it. */
+  /** Lets a new worker hold permits before the others know of it. */
   readonly admitsAtOnce?: boolean;
-  /** Grants what a worker was told to give up before it has said that it did. */
+  /** Grants permits that a worker must give up before it confirms that it has. */
   readonly grantsUnreturned?: boolean;
 }
 
 /**
- * What `lease-account.lua` does, line by line, for the simulation; a contract test holds the two together. Immutable
- * state would cost too much here: copies for a fail-over are made by `clone`.
+ * A line-by-line port of `lease-account.lua` for the simulation; a contract test keeps the two in step. Its state is
+ * mutable for speed; `clone` copies it for failovers.
  */
 export class LeaseAccount {
   readonly #bugs: AccountBugs;
@@ -77,7 +77,7 @@ export class LeaseAccount {
     return copy;
   }
 
-  /** The fields of the hash as Redis holds them. */
+  /** The fields of the hash, as Redis stores them. */
   stored(): Record<string, unknown[]> {
     const workers = [...this.#entries].map(([id, entry]) => [id, Object.values(entry)]);
     const account = [this.#runId, this.#time, this.#clock, this.#epoch, this.#learningUntil];
@@ -89,14 +89,14 @@ export class LeaseAccount {
     return this.#clock < this.#learningUntil && !this.#bugs.noLearning;
   }
 
-  /** Permits on record of all whose lease is running. */
+  /** Permits on record for all valid leases. */
   get held(): number {
     let held = 0;
     for (const entry of this.#entries.values()) if (this.#isLive(entry)) held += entry.lease;
     return held;
   }
 
-  /** Whether this worker's lease is on record and running. */
+  /** Whether this worker has a valid lease on record. */
   counts(id: string): boolean {
     const entry = this.#entries.get(id);
     return entry !== undefined && this.#isLive(entry);
@@ -119,27 +119,13 @@ export class LeaseAccount {
   }
 
   renewal(nowMs: number, runId: string, renewal: Renewal): RenewalReply | null {
-    const { workerId, seq, claim, inFlight, standing, epoch } = renewal;
+    const { workerId, seq, claim, inFlight, epoch } = renewal;
     let mine = this.#entries.get(workerId);
     if (mine && (mine.standing === EXITED || seq <= mine.seq)) return null;
     if (!mine && this.#entries.size >= WORKERS_MAX) return null;
-    let named = this.#tick(nowMs, runId, workerId);
+    const named = this.#tick(nowMs, runId, workerId);
     const wasAway = !mine || mine.ack < 0 || this.#clock >= mine.expires;
-    if (!mine || mine.ack < 0) {
-      let fresh = 0;
-      if (!mine) named++;
-      if (!mine && standing === 0) {
-        fresh = 1;
-        this.#fresh++;
-        this.#workers++;
-      } else if (epoch !== this.#epoch) {
-        this.#workers = Math.max(this.#workers - this.#fresh, renewal.workers) + this.#fresh;
-      }
-      this.#workers = Math.max(this.#workers, named);
-      this.#version++;
-      mine = entryOf({ standing: standing === MEMBER ? MEMBER : JOINING!, since: this.#version, fresh });
-      this.#entries.set(workerId, mine);
-    }
+    if (!mine || mine.ack < 0) mine = this.#register(renewal, mine !== undefined, named);
     mine.seq = seq;
     mine.expires = this.#clock + TTL;
     mine.lease = claim;
@@ -157,7 +143,7 @@ export class LeaseAccount {
       const isKnown = live.every((entry) => entry.standing !== MEMBER || entry.ack >= since);
       if (isKnown || this.#bugs.admitsAtOnce) mine.standing = MEMBER!;
     }
-    const sum = (figure: (entry: Entry) => number) => live.reduce((all, entry) => all + figure(entry), 0);
+    const sum = (read: (entry: Entry) => number) => live.reduce((all, entry) => all + read(entry), 0);
     const cap = Math.min(...live.map((entry) => entry.cap));
     const wanted = sum((entry) => entry.wanted);
     const arrivals = sum((entry) => entry.arrivals);
@@ -193,7 +179,27 @@ export class LeaseAccount {
     };
   }
 
-  /** Moves the clock, notices lost memory, forgets names. Answers how many workers it knows by name. */
+  /** Adds a worker that is new, or has not renewed in this epoch. */
+  #register({ workerId, standing, epoch, workers }: Renewal, isKnown: boolean, namedBefore: number): Entry {
+    const isFresh = !isKnown && standing === 0;
+    if (isFresh) {
+      this.#fresh++;
+      this.#workers++;
+    } else if (epoch !== this.#epoch) {
+      this.#workers = Math.max(this.#workers - this.#fresh, workers) + this.#fresh;
+    }
+    this.#workers = Math.max(this.#workers, isKnown ? namedBefore : namedBefore + 1);
+    this.#version++;
+    const entry = entryOf({
+      standing: standing === MEMBER ? MEMBER : JOINING!,
+      since: this.#version,
+      fresh: isFresh ? 1 : 0,
+    });
+    this.#entries.set(workerId, entry);
+    return entry;
+  }
+
+  /** Advances the clock, detects lost state, removes old names. Returns the number of workers known by name. */
   #tick(nowMs: number, runId: string, id: string): number {
     const gap = nowMs - this.#time;
     if (this.#isNew || this.#runId !== runId || gap < 0 || gap > TTL) {
@@ -229,12 +235,12 @@ export class LeaseAccount {
   }
 }
 
-function entryOf(stats: Partial<Entry>): Entry {
+function entryOf(values: Partial<Entry>): Entry {
   const none = { seq: 0, expires: 0, lease: 0, wanted: 0, inFlight: 0, cap: 0, cutoff: 0, arrivals: 0 };
-  return { ...none, ack: 0, standing: 0, since: 0, fresh: 0, ...stats };
+  return { ...none, ack: 0, standing: 0, since: 0, fresh: 0, ...values };
 }
 
-/** Max-min fair share of one worker: who wants least is served first; what nobody wants is split evenly. */
+/** Max-min fair share of one worker: the smallest demand is served first; unclaimed permits are split evenly. */
 function fairShare(members: Entry[], mine: Entry, cap: number): number {
   members.sort((a, b) => a.wanted - b.wanted || a.since - b.since);
   let left = cap;

@@ -1,12 +1,12 @@
 import type { Random } from './random.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** What can become of a worker's connection: nothing goes through, or only one way. */
+/** Which directions of a worker's connection are cut. */
 export type Cut = 'none' | 'both' | 'requests' | 'replies';
 
 /**
- * Carries commands and replies. Each may be late, lost, or overtake another, and what was sent into a cut may still
- * arrive when the cut is over, on a connection that its sender gave up long ago.
+ * Carries commands and replies. Each may be late, lost, or overtake another. A message sent during a cut may still
+ * arrive after it, on a connection that its sender has long dropped.
  */
 export class Network {
   readonly #clock: VirtualClock;
@@ -30,15 +30,15 @@ export class Network {
     this.#clock.after(this.#random.between(0.1, this.delayMsMax), deliver);
   }
 
-  /** Delivers, late, what was held back in a cut. */
+  /** Delivers the messages held back during a cut, late. */
   release(): void {
     const late = this.#heldBack;
     this.#heldBack = [];
     for (const deliver of late) this.#clock.after(this.#random.between(0, 200), deliver);
   }
 
-  /** Loses what is held back for a server that is gone: its connections died with it. */
-  forget(): void {
+  /** Drops the messages held back for a crashed server, whose connections died with it. */
+  drop(): void {
     this.#heldBack = [];
   }
 }

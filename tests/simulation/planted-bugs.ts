@@ -3,15 +3,15 @@ import type { RenewalReply } from '../../src/shedding/lease-protocol.ts';
 import type { AccountBugs } from './lease-account.ts';
 import type { Holder } from './simulated-worker.ts';
 
-/** A mistake in the protocol, on one side of it. */
+/** A bug on one side of the protocol. */
 export interface PlantedBug {
   readonly account?: AccountBugs;
   readonly riseAfterMs?: number;
   readonly holder?: (real: LeaseHolder, cap: number) => Holder;
 }
 
-/** Passes everything on to the real holder; a bug replaces some of it. */
-function plain(real: LeaseHolder): Holder {
+/** Delegates everything to the real holder; a bug overrides some of it. */
+function delegate(real: LeaseHolder): Holder {
   return {
     limitAt: (nowMs) => real.limitAt(nowMs),
     runShort: () => real.runShort(),
@@ -26,34 +26,34 @@ function plain(real: LeaseHolder): Holder {
 function raisesBeforeGrant(real: LeaseHolder): Holder {
   let extra = 0;
   return {
-    ...plain(real),
+    ...delegate(real),
     limitAt: (nowMs) => real.limitAt(nowMs) + extra,
     nextRenewal: (nowMs, demand) => {
       const renewal = real.nextRenewal(nowMs, demand);
-      // Takes what it is about to ask for.
+      // Takes the permits it is about to request.
       if (renewal) extra = Math.min(2, Math.max(0, demand.wanted - renewal.claim));
       return renewal;
     },
   };
 }
 
-function tellsBeforeGivingUp(real: LeaseHolder): Holder {
-  let kept = 0;
+function reportsBeforeGivingUp(real: LeaseHolder): Holder {
+  let retained = 0;
   return {
-    ...plain(real),
-    limitAt: (nowMs) => Math.max(real.limitAt(nowMs), kept),
+    ...delegate(real),
+    limitAt: (nowMs) => Math.max(real.limitAt(nowMs), retained),
     nextRenewal: (nowMs, demand) => {
       const before = real.limitAt(nowMs);
       const renewal = real.nextRenewal(nowMs, demand);
-      if (renewal) kept = real.modeAt(nowMs) === 'floor' ? 0 : before;
+      if (renewal) retained = real.modeAt(nowMs) === 'floor' ? 0 : before;
       return renewal;
     },
     acceptReply: (seq, reply, nowMs) => {
-      kept = 0;
+      retained = 0;
       return real.acceptReply(seq, reply, nowMs);
     },
     failRenewal: (seq, nowMs) => {
-      kept = 0;
+      retained = 0;
       return real.failRenewal(seq, nowMs);
     },
   };
@@ -62,7 +62,7 @@ function tellsBeforeGivingUp(real: LeaseHolder): Holder {
 function acceptsLateReplies(real: LeaseHolder): Holder {
   let revived = 0;
   return {
-    ...plain(real),
+    ...delegate(real),
     limitAt: (nowMs) => Math.max(real.limitAt(nowMs), real.modeAt(nowMs) === 'floor' ? 0 : revived),
     acceptReply: (seq, reply, nowMs) => {
       const counts = real.acceptReply(seq, reply, nowMs);
@@ -75,7 +75,7 @@ function acceptsLateReplies(real: LeaseHolder): Holder {
 function ignoresExpiry(real: LeaseHolder): Holder {
   let lease: number | null = null;
   return {
-    ...plain(real),
+    ...delegate(real),
     limitAt: (nowMs) => lease ?? real.limitAt(nowMs),
     nextRenewal: (nowMs, demand) => {
       const renewal = real.nextRenewal(nowMs, demand);
@@ -90,10 +90,10 @@ function ignoresExpiry(real: LeaseHolder): Holder {
 }
 
 function expiryFromTheReply(real: LeaseHolder): Holder {
-  // Counts from the answer's arrival, which may be long after the account began to count.
+  // Starts the lease when the reply arrives, which may be long after the account started it.
   let [heldUntilMs, lease] = [0, 0];
   return {
-    ...plain(real),
+    ...delegate(real),
     limitAt: (nowMs) => (nowMs < heldUntilMs ? lease : real.limitAt(nowMs)),
     acceptReply: (seq: number, reply: RenewalReply | null, nowMs: number) => {
       const counts = real.acceptReply(seq, reply, nowMs);
@@ -105,7 +105,7 @@ function expiryFromTheReply(real: LeaseHolder): Holder {
 
 function floorIsCap(real: LeaseHolder, cap: number): Holder {
   return {
-    ...plain(real),
+    ...delegate(real),
     limitAt: (nowMs) => {
       const limit = real.limitAt(nowMs);
       return real.modeAt(nowMs) === 'floor' ? cap : limit;
@@ -115,7 +115,7 @@ function floorIsCap(real: LeaseHolder, cap: number): Holder {
 
 function claimsLessThanInFlight(real: LeaseHolder): Holder {
   return {
-    ...plain(real),
+    ...delegate(real),
     nextRenewal: (nowMs, demand) => {
       const limit = real.limitAt(nowMs);
       const renewal = real.nextRenewal(nowMs, demand);
@@ -124,18 +124,18 @@ function claimsLessThanInFlight(real: LeaseHolder): Holder {
   };
 }
 
-/** Mistakes that are easily made in this protocol, each of which the simulation must find. */
+/** Bugs that are easy to make in this protocol, each of which the simulation must find. */
 export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   'a worker takes permits before they are granted': { holder: raisesBeforeGrant },
-  'a worker tells that it gave permits up before it has': { holder: tellsBeforeGivingUp },
+  'a worker reports that it gave up permits before it has': { holder: reportsBeforeGivingUp },
   'a worker accepts late replies': { holder: acceptsLateReplies },
-  'a worker ignores that its lease ended': { holder: ignoresExpiry },
-  'a worker counts its lease from the reply, and too long': { holder: expiryFromTheReply },
+  'a worker ignores that its lease has expired': { holder: ignoresExpiry },
+  'a worker starts its lease at the reply, and uses it too long': { holder: expiryFromTheReply },
   'a worker claims less than it has in flight': { holder: claimsLessThanInFlight },
   'the floor is the whole cap': { holder: floorIsCap },
-  'the floor is taken at once': { riseAfterMs: 0 },
+  'the floor is taken immediately': { riseAfterMs: 0 },
   'a restarted Redis grants without learning': { account: { noLearning: true } },
-  'a worker that fell silent does not count any more': { account: { forgetsByExpiry: true } },
-  'a newcomer holds permits before the others know of it': { account: { admitsAtOnce: true } },
-  'permits are lent before they were given back': { account: { grantsUnreturned: true } },
+  'a silent worker is no longer counted': { account: { forgetsByExpiry: true } },
+  'a new worker holds permits before the others know of it': { account: { admitsAtOnce: true } },
+  'permits are lent before they are returned': { account: { grantsUnreturned: true } },
 };

@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats (mulberry32). */
+/** Seeded random numbers (mulberry32). */
 export class Random {
   #state: number;
 
@@ -18,7 +18,7 @@ export class Random {
     return low + (high - low) * this.next();
   }
 
-  /** A whole number from low to high, both included. */
+  /** An integer from low to high, both inclusive. */
   whole(low: number, high: number): number {
     return low + Math.floor((high - low + 1) * this.next());
   }
@@ -31,7 +31,7 @@ export class Random {
     return items[Math.floor(this.next() * items.length)]!;
   }
 
-  /** A waiting time of a Poisson process. */
+  /** An interarrival time of a Poisson process. */
   exponential(mean: number): number {
     return -Math.log(1 - this.next()) * mean;
   }

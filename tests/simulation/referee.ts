@@ -3,12 +3,12 @@ import type { SimulatedRedis } from './simulated-redis.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** What a seed showed to be broken. */
+/** An invariant that a seed has broken. */
 export class Violation extends Error {
   override readonly name = 'Violation';
 }
 
-/** Checks by what they were made under: everybody reached Redis, everybody was cut off, or some were. */
+/** Number of checks by situation: all workers reach Redis (I1), all are cut off (I2), or some are (I3). */
 export interface Checks {
   i1: number;
   i2: number;
@@ -16,19 +16,18 @@ export interface Checks {
 }
 
 /**
- * Watches the invariants I1 to I3 from outside, knowing all. It checks Σ in flight ≤ cap + what is excused, after every
- * admission and whenever an excuse ends.
+ * Checks the invariants I1 to I3 from outside, with full knowledge: Σ in flight ≤ cap + excuses, after every admission
+ * and whenever an excuse ends.
  *
- * A worker has lapsed when no renewal was answered that it sent in the last VALID_MS. It is excused from the moment the
- * account serves another renewal while it has lapsed, outside of learning: only then can its permits be lent to others; or
- * when it is paused beyond its lease. So
- * nobody is excused when all reach Redis (I1) or when Redis is gone for all (I2). The excuse is worth
- * max(floor, in flight), by a floor that the referee works out from what the worker was told and from who is alive,
- * and it ends when the worker has a lease again and the account's sum of leases fits the cap: its overhang has drained.
- * A worker that was never admitted is excused for what it has in flight, up to the floor it falls back to.
+ * A worker has lapsed if no renewal that it sent in the last VALID_MS got a reply. It is excused once the account
+ * serves another renewal while it has lapsed, outside of learning, because only then can its permits be lent to others;
+ * or when it is paused beyond its lease. So no worker is excused if all reach Redis (I1) or none does (I2). The excuse
+ * is worth max(floor, in flight). The referee computes that floor from the last reply and from the workers alive. The
+ * excuse ends when the worker has a lease again and the leases on record fit the cap: its overhang has drained. A
+ * worker that was never admitted is excused for what it has in flight, up to the floor it falls back to.
  *
- * When everybody has lapsed for longer than any request takes, all excuses end, and Σ in flight ≤ max(cap, Σ floors).
- * Floors add up to more than the cap only when a worker was away while another one joined.
+ * When all workers have lapsed for longer than any request takes, all excuses end, and Σ in flight ≤ max(cap, Σ
+ * floors). Floors add up to more than the cap only if a worker was cut off while another one joined.
  */
 export class Referee {
   readonly #clock: VirtualClock;
@@ -42,7 +41,7 @@ export class Referee {
   readonly #admitted = new Set<SimulatedWorker>();
   /** When the account last served a renewal that may have granted permits. */
   #grantedMs = Number.NEGATIVE_INFINITY;
-  /** What floors add up to above the cap, until the account has all leases within it again. */
+  /** Excess of the floors over the cap, until the leases on record fit the cap again. */
   #overhang = 0;
   wasExcused = false;
 
@@ -60,11 +59,11 @@ export class Referee {
     this.#longestWorkMs = limits.longestWorkMs;
   }
 
-  /** The account has answered a renewal: whoever has lapsed is excused now, and an excuse may have ended. */
+  /** Called after the account has served a renewal: excuses lapsed workers, and ends excuses. */
   counted(sender: SimulatedWorker, reply: RenewalReply | null): void {
     const { account } = this.#redis;
     if (reply?.standing === STANDING.member && !this.#admitted.has(sender)) {
-      // A newcomer that may hold permits must be reckoned with by everybody who has a lease.
+      // Every worker with a lease must know of a new worker that may hold permits.
       this.#admitted.add(sender);
       for (const worker of this.#workers) if (account.counts(worker.id)) worker.known |= sender.bit;
     }
@@ -89,16 +88,16 @@ export class Referee {
     this.#excused.set(worker, Math.max(allowance, this.#excused.get(worker) ?? 0));
   }
 
-  /** Throws a Violation when more is in flight than the invariants allow. */
+  /** Throws a Violation if more is in flight than the invariants allow. */
   check(): void {
     let inFlight = 0;
-    let isNobodyServed = true;
+    let areAllLapsed = true;
     let areAllQuiet = this.#clock.nowMs > this.#grantedMs + VALID_MS;
     for (const worker of this.#workers) {
       inFlight += worker.inFlight;
-      isNobodyServed &&= worker.isLapsed;
+      areAllLapsed &&= worker.isLapsed;
       const sinceMs = Math.max(worker.validUntilMs, worker.releasedMs);
-      // What it has in flight cannot end, while others may go up to their floor.
+      // Its requests in flight cannot end, while others may rise to their floor.
       if (worker.isPaused && worker.isLapsed && worker.isMember)
         this.#excuse(worker, Math.max(worker.inFlight, this.#floor(worker)));
       areAllQuiet &&= !worker.isPaused && this.#clock.nowMs > sinceMs + this.#longestWorkMs;
@@ -107,7 +106,7 @@ export class Referee {
       this.#excused.clear();
       this.#overhang = Math.max(0, this.#sumOfFloors() - this.#cap);
     }
-    this.checks[this.#excused.size > 0 ? 'i3' : isNobodyServed ? 'i2' : 'i1']++;
+    this.checks[this.#excused.size > 0 ? 'i3' : areAllLapsed ? 'i2' : 'i1']++;
     if (inFlight <= this.#cap) return;
     const allowed = this.#cap + this.#overhang + this.#allowance();
     if (inFlight <= allowed) return;
@@ -115,7 +114,7 @@ export class Referee {
       (worker) =>
         `${worker.id}: ${worker.inFlight} in flight${worker.isLapsed ? ', lapsed' : ''}${
           this.#excused.has(worker) ? `, excused for ${this.#excused.get(worker)}` : ''
-        }, told ${worker.reply?.lease} of ${worker.reply?.workers}`,
+        }, leased ${worker.reply?.lease} of ${worker.reply?.workers} workers`,
     );
     throw new Violation(
       `${inFlight} in flight, allowed ${allowed} at ${this.#clock.nowMs.toFixed(1)} ms (${each.join('; ')})`,
@@ -131,18 +130,18 @@ export class Referee {
   #allowance(): number {
     let allowance = 0;
     for (const worker of this.#workers) {
-      const ofStranger = worker.isMember ? 0 : Math.min(worker.inFlight, this.#floor(worker));
-      allowance += Math.max(this.#excused.get(worker) ?? 0, ofStranger);
+      const ofNonMember = worker.isMember ? 0 : Math.min(worker.inFlight, this.#floor(worker));
+      allowance += Math.max(this.#excused.get(worker) ?? 0, ofNonMember);
     }
     return allowance;
   }
 
-  /** What a worker may use without a lease: by what it was told, and by who lives of those it must know of. */
+  /** What a worker may use without a lease, by its last reply and by the live workers it must know of. */
   #floor(worker: SimulatedWorker): number {
-    const told = worker.reply?.workers ?? 0;
+    const reported = worker.reply?.workers ?? 0;
     if (!worker.isMember) return Math.floor(this.#cap / this.#fallbackWorkers);
     let alive = 0;
     for (const other of this.#workers) if ((other.bit & worker.known) !== 0) alive++;
-    return Math.floor(this.#cap / Math.max(told, alive, 1));
+    return Math.floor(this.#cap / Math.max(reported, alive, 1));
   }
 }

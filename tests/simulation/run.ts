@@ -1,5 +1,5 @@
-// Runs the simulation over many seeds: `bun tests/simulation/run.ts --seeds 10000`, or one again, told in full:
-// `--seed 17 --trace`. Ends with 1 when a seed broke an invariant.
+// Runs the simulation over many seeds, `bun tests/simulation/run.ts --seeds 10000`, or one seed with a full trace,
+// `--seed 17 --trace`. Exits with 1 if a seed breaks an invariant.
 import { parseArgs } from 'node:util';
 import { type Callers, DEMANDS, useOfCap } from './cap-use.ts';
 import { type Outcome, simulate } from './simulate.ts';
@@ -23,18 +23,18 @@ function hex(hash: number): string {
 function runOne(seed: number): boolean {
   const trace = (line: string) => console.log(line);
   const outcome = simulate(seed, values.trace ? { trace } : {});
-  const again = simulate(seed);
+  const repeated = simulate(seed);
   console.log(
-    `seed ${seed}: ${outcome.events} events, trace ${hex(outcome.hash)}, run again ${hex(again.hash)}`,
+    `seed ${seed}: ${outcome.events} events, trace ${hex(outcome.hash)}, repeated ${hex(repeated.hash)}`,
   );
-  console.log(outcome.violation ?? 'no invariant was broken');
-  return outcome.violation === null && again.hash === outcome.hash;
+  console.log(outcome.violation ?? 'no invariant broken');
+  return outcome.violation === null && repeated.hash === outcome.hash;
 }
 
 function runMany(seeds: number): boolean {
   const startMs = performance.now();
   const broken: Outcome[] = [];
-  const sums = { events: 0, i1: 0, i2: 0, i3: 0, hash: 0, away: 0 };
+  const sums = { events: 0, i1: 0, i2: 0, i3: 0, hash: 0, excused: 0 };
   for (let seed = 1; seed <= seeds; seed++) {
     const outcome = simulate(seed);
     if (outcome.violation !== null) broken.push(outcome);
@@ -42,7 +42,7 @@ function runMany(seeds: number): boolean {
     sums.i1 += outcome.checks.i1;
     sums.i2 += outcome.checks.i2;
     sums.i3 += outcome.checks.i3;
-    sums.away += Number(outcome.wasExcused);
+    sums.excused += Number(outcome.wasExcused);
     sums.hash = Math.imul(sums.hash ^ outcome.hash, 0x01000193) >>> 0;
     if (seed % PROGRESS_SEEDS === 0) console.log(`${seed} seeds, ${broken.length} broken`);
   }
@@ -50,21 +50,21 @@ function runMany(seeds: number): boolean {
   const rows: [string, string][] = [
     ['seeds', `${seeds} in ${seconds.toFixed(1)} s`],
     ['events', sums.events.toLocaleString('en')],
-    ['seeds with a worker away beyond its lease', sums.away.toLocaleString('en')],
-    ['checks of I1 (all reach Redis)', sums.i1.toLocaleString('en')],
-    ['checks of I2 (Redis gone for all)', sums.i2.toLocaleString('en')],
+    ['seeds with a worker cut off beyond its lease', sums.excused.toLocaleString('en')],
+    ['checks of I1 (all workers reach Redis)', sums.i1.toLocaleString('en')],
+    ['checks of I2 (none reaches Redis)', sums.i2.toLocaleString('en')],
     ['checks of I3 (some cut off or paused)', sums.i3.toLocaleString('en')],
-    ['trace of all', hex(sums.hash)],
-    ['broken', String(broken.length)],
+    ['combined trace', hex(sums.hash)],
+    ['broken seeds', String(broken.length)],
   ];
   for (const [name, value] of rows) console.log(`${name.padEnd(44)} ${value}`);
   for (const { seed, violation } of broken.slice(0, SHOWN_MAX)) console.log(`seed ${seed}: ${violation}`);
   return broken.length === 0;
 }
 
-/** Requests that come at random leave gaps in a small share, which callers who try again fill: told, not judged. */
+/** Random arrivals leave gaps that retrying callers would fill, so the open loop is reported without a target. */
 function printUse(): boolean {
-  console.log('\nuse of the cap at three times its demand, nothing fails     callers that retry   open loop');
+  console.log('\nuse of the cap at three times the demand, without faults    retrying callers     open loop');
   let areMet = true;
   for (const demand of Object.keys(DEMANDS)) {
     const [closed, open] = (['closed', 'open'] satisfies Callers[]).map((callers) =>
@@ -72,9 +72,9 @@ function printUse(): boolean {
     );
     const isMet = closed! >= USE_TARGET;
     areMet &&= isMet;
-    const verdict = isMet ? 'met' : 'missed';
+    const result = isMet ? 'met' : 'missed';
     console.log(
-      `${demand.padEnd(58)} ${closed!.toFixed(3)} (≥ ${USE_TARGET} ${verdict})   ${open!.toFixed(3)}`,
+      `${demand.padEnd(58)} ${closed!.toFixed(3)} (≥ ${USE_TARGET} ${result})   ${open!.toFixed(3)}`,
     );
   }
   return areMet;

@@ -4,13 +4,13 @@ import { Random } from './random.ts';
 import { type Checks, Violation } from './referee.ts';
 import { World } from './world.ts';
 
-/** What became of one seed. */
+/** The outcome of one seed. */
 export interface Outcome {
   readonly seed: number;
   readonly events: number;
   readonly checks: Checks;
   readonly hash: number;
-  /** Whether a member was ever away so long that its permits could be lent to others. */
+  /** Whether a member was ever cut off so long that its permits could be lent to others. */
   readonly wasExcused: boolean;
   readonly violation: string | null;
 }
@@ -20,10 +20,10 @@ const LAST_FAULT_MS = 9000;
 const END_MS = 14_000;
 const LOAD_CHANGES_MS = 1000;
 
-/** How the load is spread over the workers, in turns. */
+/** Weights of the workers, assigned in turn. */
 const SPREADS: readonly (readonly number[])[] = [[1], [8, 1, 1, 1], [1, 0, 0, 0, 0, 0, 0, 0]];
 
-/** Runs one seed: workers, load and faults are drawn from it. With `faultsMax` 0 nothing goes wrong. */
+/** Runs one seed, from which workers, load and faults are drawn. With `faultsMax` 0 there are no faults. */
 export function simulate(
   seed: number,
   options: {

@@ -5,22 +5,22 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 const SMALL_JUMP_MS = 150;
 
-/** What an account knew at some time. */
+/** A copy of the account at some time. */
 export interface Copy {
   readonly account: LeaseAccount;
   readonly known: number;
 }
 
-/** One Redis server after another, as workers see it: one address, an account, a clock that may jump. */
+/** Redis as workers see it, across restarts: one address, an account, a clock that may jump. */
 export class SimulatedRedis {
   readonly #clock: VirtualClock;
   readonly #bugs: AccountBugs;
   #account: LeaseAccount;
   #skewMs: number;
-  #life = 1;
+  #run = 1;
   #smallJumpMs = Number.NEGATIVE_INFINITY;
   isUp = true;
-  /** Workers that were counted by this account or by one whose memory a worker brought here, as bits. */
+  /** Workers counted by this account, or by an earlier one that a renewal carried over, as bits. */
   #known = 0;
 
   constructor(clock: VirtualClock, random: Random, bugs: AccountBugs) {
@@ -38,16 +38,16 @@ export class SimulatedRedis {
     return this.#known;
   }
 
-  /** Changes with every start; a connection learns it once, and a restart ends all connections. */
+  /** Changes with every start. A connection reads it once, and a restart closes all connections. */
   get runId(): string {
-    return `life-${this.#life}`;
+    return `run-${this.#run}`;
   }
 
   get #timeMs(): number {
     return Math.floor(this.#clock.nowMs + this.#skewMs);
   }
 
-  /** Serves a renewal of a worker that knows of others. */
+  /** Serves a renewal. `known`: the workers its sender knows of, as bits. */
   renewal(renewal: Renewal, known: number): RenewalReply | null {
     this.#known |= known;
     return this.#account.renewal(this.#timeMs, this.runId, renewal);
@@ -58,8 +58,8 @@ export class SimulatedRedis {
   }
 
   /**
-   * Sets the clock forward or back. Steps too small to be told from a pause between renewals may come once in a TTL: the
-   * protocol leaves 200 ms for them.
+   * Sets the clock forward or back. Steps too small to distinguish from a pause between renewals may occur once per
+   * TTL: the protocol tolerates 200 ms.
    */
   jump(byMs: number): void {
     if (byMs > 0 && byMs <= SMALL_JUMP_MS) {
@@ -69,7 +69,7 @@ export class SimulatedRedis {
     this.#skewMs += byMs;
   }
 
-  /** What a replica or a disk has. */
+  /** A snapshot, as a replica or a disk has it. */
   copy(): Copy {
     return { account: this.#account.clone(), known: this.#known };
   }
@@ -83,11 +83,11 @@ export class SimulatedRedis {
     this.isUp = false;
   }
 
-  /** Starts again with what was saved: nothing, or a copy that may be old. */
+  /** Restarts empty, or with a copy that may be old. */
   restart(saved: Copy | null): void {
     this.#account = saved?.account ?? new LeaseAccount(this.#bugs);
     this.#known = saved?.known ?? 0;
-    this.#life++;
+    this.#run++;
     this.isUp = true;
   }
 }

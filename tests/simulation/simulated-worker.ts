@@ -10,34 +10,34 @@ import type { Random } from './random.ts';
 import type { SimulatedRedis } from './simulated-redis.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** The part of the real holder that a worker drives; a planted bug stands in front of it. */
+/** The part of the real holder that a worker drives; a planted bug wraps it. */
 export type Holder = Pick<
   LeaseHolder,
   'limitAt' | 'runShort' | 'dueAtMs' | 'nextRenewal' | 'acceptReply' | 'failRenewal' | 'leave'
 >;
 
-/** What a worker lives in. */
+/** The environment of a worker. */
 export interface Surroundings {
   readonly clock: VirtualClock;
   readonly random: Random;
   readonly redis: SimulatedRedis;
   readonly network: Network;
-  /** Told after each admission, and after each renewal that the account took. */
+  /** Called after each admission, and after each renewal that the account served. */
   readonly admitted: (worker: SimulatedWorker) => void;
   readonly counted: (worker: SimulatedWorker, reply: RenewalReply | null) => void;
 }
 
 const WAITING_MAX = 50;
 const WINDOW_MS = 50;
-/** A caller that was refused tries again after so long. */
+/** Delay after which a refused caller retries. */
 const RETRY_MS = 4;
 
-/** One life of a worker process: the real protocol code, requests, and a network of its own. */
+/** One worker incarnation: the real protocol code, requests, and its own network connection. */
 export class SimulatedWorker {
   readonly id: string;
   readonly #around: Surroundings;
   readonly #holder: Holder;
-  /** Each process has its own zero of the monotonic clock. */
+  /** Each process has its own origin of the monotonic clock. */
   readonly #bootMs: number;
   inFlight = 0;
   inFlightMax = 0;
@@ -56,10 +56,10 @@ export class SimulatedWorker {
   isAlive = true;
   cut: Cut = 'none';
 
-  // What the referee knows of this worker, from what was delivered to it, whatever the holder makes of it.
+  // What the referee knows of this worker: the messages delivered to it, whatever its holder does with them.
   validUntilMs = Number.NEGATIVE_INFINITY;
-  /** Workers it must reckon with, as bits: those that the account knew of when it answered. */
   readonly bit: number;
+  /** Workers it must know of, as bits: those that the account knew of when it replied. */
   known: number;
   reply: RenewalReply | null = null;
   releasedMs = 0;
@@ -91,12 +91,12 @@ export class SimulatedWorker {
     return this.#around.clock.nowMs + this.#bootMs;
   }
 
-  /** Stops the process, as SIGSTOP does, or a machine that stalls. */
+  /** Stops the process, like SIGSTOP or a stalled machine. */
   pause(): void {
     this.#waiting ??= [];
   }
 
-  /** Goes on: everything that came in meanwhile happens now, in any order. */
+  /** Resumes the process. Everything that arrived meanwhile happens now, in random order. */
   resume(): void {
     const waiting = this.#waiting;
     if (!waiting || !this.isAlive) return;
@@ -114,32 +114,32 @@ export class SimulatedWorker {
     this.inFlight = 0;
   }
 
-  /** Ends in order: gives back what is not in use, and says good-bye when the last request has ended. */
+  /** Shuts down gracefully: returns unused permits, and leaves the cluster when the last request has ended. */
   leave(): void {
     this.#run(() => {
       this.#holder.leave();
       this.load(0);
       this.#planWake();
     });
-    const sayGoodBye = () => {
+    const exit = () => {
       if (!this.isAlive) return;
       if (this.inFlight > 0 || this.isPaused) {
-        this.#around.clock.after(20, sayGoodBye);
+        this.#around.clock.after(20, exit);
         return;
       }
       this.kill();
       this.#sendToRedis(() => this.#around.redis.exit(this.id));
     };
-    this.#around.clock.after(20, sayGoodBye);
+    this.#around.clock.after(20, exit);
   }
 
-  /** Sets how many requests come per second. */
+  /** Sets the arrival rate of requests. */
   load(perSecond: number): void {
     this.#meanArrivalMs = perSecond > 0 ? 1000 / perSecond : Number.POSITIVE_INFINITY;
     this.#planArrival();
   }
 
-  /** Sets how many callers there are, each of which has one request after the other and tries again when refused. */
+  /** Sets the number of callers, each of which has one request in flight and retries when refused. */
   call(callers: number): void {
     this.#callers = callers;
     const retries = ++this.#retries;
@@ -163,7 +163,7 @@ export class SimulatedWorker {
     });
   }
 
-  /** Tells whether the request was admitted. */
+  /** Returns whether the request was admitted. */
   #arrive(): boolean {
     const { clock, random, admitted } = this.#around;
     this.#turnWindow();
@@ -183,7 +183,7 @@ export class SimulatedWorker {
 
   #end(): void {
     this.inFlight--;
-    // Of many callers that try again and again, one comes right now.
+    // Of many retrying callers, one arrives right now.
     if (this.#callers > this.inFlight) this.#arrive();
   }
 
@@ -202,7 +202,7 @@ export class SimulatedWorker {
     return { inFlight: this.inFlight, wanted, cutoff: 0, arrivals: refused };
   }
 
-  /** Does what the process would do now: nothing when it is dead, later when it stands still. */
+  /** Runs work in the process: later if it is paused, never if it is dead. */
   #run(work: () => void): void {
     if (!this.isAlive) return;
     if (this.#waiting) this.#waiting.push(work);
@@ -211,7 +211,7 @@ export class SimulatedWorker {
 
   #planWake(): void {
     const dueMs = this.#holder.dueAtMs() - this.#bootMs;
-    // A little later than due, as timers are; so rounding cannot make it early.
+    // Slightly late, like a real timer, so that rounding cannot make it early.
     const atMs = Math.max(this.#around.clock.nowMs, dueMs) + 0.01;
     if (!Number.isFinite(atMs) || atMs >= this.#wakeMs) return;
     this.#wakeMs = atMs;
@@ -231,15 +231,15 @@ export class SimulatedWorker {
         const { known } = redis;
         counted(this, reply);
         this.#around.network.carry(this.cut === 'both' || this.cut === 'replies', () =>
-          this.#run(() => this.#answered(renewal.seq, reply, sentMs, known)),
+          this.#run(() => this.#handleReply(renewal.seq, reply, sentMs, known)),
         );
       });
-      clock.after(REPLY_TIMEOUT_MS, () => this.#run(() => this.#failed(renewal.seq)));
+      clock.after(REPLY_TIMEOUT_MS, () => this.#run(() => this.#failRenewal(renewal.seq)));
     }
     this.#planWake();
   }
 
-  /** Sends a command on the connection there is now: a server that comes after this one does not get it. */
+  /** Sends a command on the current connection: a later server does not receive it. */
   #sendToRedis(execute: () => void): void {
     const { redis, network } = this.#around;
     const { runId } = redis;
@@ -248,7 +248,7 @@ export class SimulatedWorker {
     });
   }
 
-  #answered(seq: number, reply: RenewalReply | null, sentMs: number, known: number): void {
+  #handleReply(seq: number, reply: RenewalReply | null, sentMs: number, known: number): void {
     if (this.#outstanding === seq) {
       this.#outstanding = 0;
       if (reply !== null && this.#around.clock.nowMs < sentMs + VALID_MS) {
@@ -262,7 +262,7 @@ export class SimulatedWorker {
     this.#planWake();
   }
 
-  #failed(seq: number): void {
+  #failRenewal(seq: number): void {
     if (this.#outstanding === seq) this.#outstanding = 0;
     this.#holder.failRenewal(seq, this.#monotonicMs);
     this.#planWake();

@@ -4,31 +4,31 @@ interface Event {
   readonly run: () => void;
 }
 
-/** Time that goes from event to event. Events of the same instant run in the order in which they were planned. */
+/** A clock that advances from event to event. Simultaneous events run in the order in which they were scheduled. */
 export class VirtualClock {
   nowMs = 0;
-  #planned = 0;
+  #scheduled = 0;
   readonly #heap: Event[] = [];
 
   at(atMs: number, run: () => void): void {
-    const event = { atMs: Math.max(atMs, this.nowMs), order: this.#planned++, run };
+    const event = { atMs: Math.max(atMs, this.nowMs), order: this.#scheduled++, run };
     const heap = this.#heap;
-    let place = heap.length;
+    let position = heap.length;
     heap.push(event);
-    while (place > 0) {
-      const parent = (place - 1) >> 1;
+    while (position > 0) {
+      const parent = (position - 1) >> 1;
       if (!isBefore(event, heap[parent]!)) break;
-      heap[place] = heap[parent]!;
-      place = parent;
+      heap[position] = heap[parent]!;
+      position = parent;
     }
-    heap[place] = event;
+    heap[position] = event;
   }
 
   after(delayMs: number, run: () => void): void {
     this.at(this.nowMs + delayMs, run);
   }
 
-  /** Runs what is planned until then. Answers the number of events. */
+  /** Runs the events scheduled until then, and returns their number. */
   runUntil(endMs: number): number {
     let events = 0;
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) {
@@ -45,14 +45,14 @@ export class VirtualClock {
     const heap = this.#heap;
     const last = heap.pop()!;
     if (heap.length === 0) return;
-    let place = 0;
-    for (let child = 1; child < heap.length; child = 2 * place + 1) {
+    let position = 0;
+    for (let child = 1; child < heap.length; child = 2 * position + 1) {
       if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
       if (!isBefore(heap[child]!, last)) break;
-      heap[place] = heap[child]!;
-      place = child;
+      heap[position] = heap[child]!;
+      position = child;
     }
-    heap[place] = last;
+    heap[position] = last;
   }
 }
 

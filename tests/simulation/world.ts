@@ -8,16 +8,16 @@ import { type Copy, SimulatedRedis } from './simulated-redis.ts';
 import { SimulatedWorker } from './simulated-worker.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-/** What a world is made of. */
+/** Parameters of a world. */
 export interface WorldOptions {
   readonly seed: number;
   readonly cap: number;
   readonly workers: number;
   readonly meanWorkMs: number;
-  /** No request takes longer: the part of HTTP_TIMEOUT. */
+  /** Longest duration of a request, as HTTP_TIMEOUT would limit it. */
   readonly longestWorkMs: number;
   readonly bug?: PlantedBug;
-  /** Told of everything that happens. */
+  /** Called for everything that happens. */
   readonly trace?: (line: string) => void;
 }
 
@@ -38,7 +38,7 @@ export class World {
   /** Requests per second over all workers. */
   #load = 0;
   #trace: (line: string) => void;
-  /** A sum over all that happened, in its order: two runs of one seed must agree in it. */
+  /** Hash of the sequence of events: two runs of one seed must agree on it. */
   hash = 0x811c9dc5;
   admissions = 0;
 
@@ -64,7 +64,7 @@ export class World {
     return live.length > 1 ? this.random.pick(live) : undefined;
   }
 
-  /** At least one, and not all of several. */
+  /** At least one worker, but not all of several. */
   someWorkers(): SimulatedWorker[] {
     const live = this.liveWorkers();
     const some = live.filter(() => this.random.chance(0.4)).slice(0, Math.max(1, live.length - 1));
@@ -75,8 +75,8 @@ export class World {
     if (this.liveWorkers().length >= WORKERS_MAX) return;
     const { cap, workers, bug, longestWorkMs, meanWorkMs } = this.#options;
     const { clock, random, redis, network } = this;
-    const place = ++this.#started;
-    const id = `worker-${place}`;
+    const number = ++this.#started;
+    const id = `worker-${number}`;
     const around = {
       clock,
       random,
@@ -85,7 +85,7 @@ export class World {
       admitted: (worker: SimulatedWorker) => this.#admitted(worker),
       counted: (worker: SimulatedWorker, reply: RenewalReply | null) => this.#counted(worker, reply),
     };
-    const worker = new SimulatedWorker(id, 1 << place, around, (startMs) => {
+    const worker = new SimulatedWorker(id, 1 << number, around, (startMs) => {
       const holder = new LeaseHolder({
         workerId: id,
         cap,
@@ -114,13 +114,13 @@ export class World {
   crashRedis(lastsMs: number, saved: Copy | null): void {
     const outage = ++this.#outage;
     this.redis.crash();
-    this.network.forget();
+    this.network.drop();
     this.clock.after(lastsMs, () => {
       if (this.#outage === outage) this.redis.restart(saved);
     });
   }
 
-  /** What a supervisor does for a worker that it has seen dead; it tries again while Redis is away. */
+  /** Reports a dead worker, as a supervisor does, and retries while Redis is unavailable. */
   reportExit(worker: SimulatedWorker, afterMs: number): void {
     this.clock.after(afterMs, () => {
       if (this.redis.isUp) this.redis.exit(worker.id);
@@ -128,7 +128,7 @@ export class World {
     });
   }
 
-  /** Spreads the load: weights are dealt to the workers in turn. */
+  /** Sets the load. Weights are assigned to the workers in turn. */
   demand(perSecond: number, weights: readonly number[]): void {
     this.#load = perSecond;
     this.liveWorkers().forEach((worker, i) => {
@@ -137,7 +137,7 @@ export class World {
     this.#share();
   }
 
-  /** Spreads callers over the workers, by weights. */
+  /** Distributes callers over the workers by weight. */
   call(callers: number, weights: readonly number[]): void {
     const live = this.liveWorkers();
     const sum = live.reduce((all, _, i) => all + weights[i % weights.length]!, 0);

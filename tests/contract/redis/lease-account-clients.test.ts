@@ -50,7 +50,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
   const limits = () => workers.map(({ leases }) => leases.limitAt(performance.now()));
   const modes = () => workers.map(({ leases }) => leases.stats().mode);
   const areFresh = () => modes().every((mode) => mode === 'fresh');
-  test('have the whole cap leased, most of it where it is wanted, and never more', async () => {
+  test('lease the whole cap, most of it where the demand is, and never more', async () => {
     const [busy, modest] = [startWorker('busy', 300), startWorker('modest', 10), startWorker('idle')];
     await until(() => areFresh() && limits().join() === '90,10,0');
     // Demand moves to another worker, and the permits follow.
@@ -63,7 +63,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     });
   });
 
-  test('know one another only where they have the same prefix', async () => {
+  test('share an account only if they have the same prefix', async () => {
     startWorker('here', 0, 'one');
     startWorker('there', 0, 'two');
     await until(areFresh);
@@ -85,10 +85,10 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(leases.stats().commands - before).toBeLessThanOrEqual(COMMANDS_PER_SECOND_MAX * seconds + 1);
   });
 
-  test('do not take their own stalled loop for a slow Redis', async () => {
+  test('do not mistake their own stalled event loop for a slow Redis', async () => {
     const { leases } = startWorker('stalled');
     await until(areFresh);
-    // An answer to a request of this server is what stops the loop, as a request's handler would.
+    // Data on this socket stalls the event loop, as a request handler would.
     const stall = Promise.withResolvers<void>();
     const echo = Bun.listen({
       hostname: '127.0.0.1',
@@ -106,7 +106,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
       },
     });
     const { renewalFailures } = leases.stats();
-    // Redis answers only while the loop stands still, so the answer is read after the time for it has passed.
+    // Redis replies only during the stall, so the reply is read after its timeout has passed.
     await client.call('CLIENT', 'PAUSE', '150');
     const { renewals, commands } = leases.stats();
     while (leases.stats().commands === commands) await new Promise(setImmediate);
@@ -118,21 +118,21 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(leases.stats().renewalFailures).toBe(renewalFailures);
   });
 
-  test('lose nothing when the scripts are flushed', async () => {
+  test('lose nothing if the scripts are flushed', async () => {
     startWorker('one', 10);
     startWorker('two', 10);
     await until(() => areFresh() && limits().join() === '50,50');
     const before = workers.map(({ leases }) => leases.stats());
     await client.script('FLUSH');
     await until(() => workers.every(({ leases }, i) => leases.stats().renewals > before[i]!.renewals + 2));
-    // One renewal fails, the next one brings the script, on the same connection.
+    // One renewal fails, and the next one sends the script, on the same connection.
     workers.forEach(({ leases }, i) => {
       expect(leases.stats().renewalFailures).toBeLessThanOrEqual(before[i]!.renewalFailures + 1);
     });
     expect(limits()).toEqual([50, 50]);
   });
 
-  test('keep what they have when the account is flushed, and still know how many they are', async () => {
+  test('keep their leases and their number if the account is flushed', async () => {
     startWorker('one', 300);
     startWorker('two', 10);
     await until(() => areFresh() && limits().join() === '90,10');
@@ -143,7 +143,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
   });
 
-  test('fall to the floor when Redis falls silent, and come back with it', async () => {
+  test('drop to the floor if Redis falls silent, and recover with it', async () => {
     startWorker('one', 300);
     startWorker('two', 10);
     await until(() => areFresh() && limits().join() === '90,10');
@@ -154,7 +154,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(() => areFresh() && limits().join() === '90,10');
   });
 
-  test('come back when Redis was killed and has forgotten all', async () => {
+  test('recover after Redis was killed and restarted empty', async () => {
     startWorker('one', 300);
     startWorker('two', 10);
     await until(() => areFresh() && limits().join() === '90,10');
@@ -165,7 +165,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
   });
 
-  test('have the permits of one that leaves, and divide the cap by one less', async () => {
+  test('take over the permits of a worker that leaves, and divide the cap among the rest', async () => {
     startWorker('stays', 10);
     const { leases } = startWorker('leaves', 10);
     await until(() => limits().join() === '50,50');
@@ -174,14 +174,14 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(() => limits()[0] === CAP && workers[0]!.leases.stats().workers === 1);
   });
 
-  test('are told of one that died, once and for all', async () => {
+  test('stop counting a dead worker permanently once its exit is reported', async () => {
     const { leases } = startWorker('survivor', 10);
     await until(areFresh);
     await client.eval(LEASE_ACCOUNT_SCRIPT, 1, 'atlas:{test}:permits', '', await runId(), ...deadRenewal(1));
     await until(() => leases.stats().workers === 2);
     await leases.reportExit('dead');
     await until(() => leases.stats().workers === 1);
-    // A renewal of the dead that was delayed comes in, and its exit is reported again.
+    // A delayed renewal of the dead worker arrives, and its exit is reported again.
     const late = client.eval(
       LEASE_ACCOUNT_SCRIPT,
       1,
@@ -197,12 +197,12 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(leases.stats().workers).toBe(1);
   });
 
-  test('say so when an exit cannot be told', async () => {
+  test('report an error if an exit cannot be reported', async () => {
     const { leases } = startWorker('alone');
     await until(areFresh);
     await server.kill();
     await until(() => leases.stats().renewalFailures > 0);
-    expect(leases.reportExit('dead')).rejects.toThrow('Redis');
+    await expect(leases.reportExit('dead')).rejects.toThrow('Redis');
   });
 
   async function runId(): Promise<string> {

@@ -10,7 +10,7 @@ const KEY = 'atlas:{contract}:permits';
 const RUNS = 40;
 const STEPS = 250;
 
-describe.if(isRedisHere())('the account in Redis and the one of the simulation', () => {
+describe.if(isRedisHere())('the account in Redis and its simulated twin', () => {
   let server: TestRedis;
   let redis: Redis;
 
@@ -33,7 +33,7 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     return Object.fromEntries(fields.map(([name, text]) => [name, JSON.parse(text)]));
   }
 
-  /** One random step on both. Mostly what a good worker would say, sometimes what a late, new or wrong one would. */
+  /** A random renewal: mostly one of a correct worker, sometimes one of a late, new or faulty worker. */
   function drawStep(random: Random, epochs: readonly number[], awake = [1]) {
     return {
       workerId: `w${random.pick(awake)}`,
@@ -51,7 +51,7 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     };
   }
 
-  test('answer and store the same, whatever comes, in whatever order', async () => {
+  test('return and store the same for any sequence of commands', async () => {
     for (let seed = 1; seed <= RUNS; seed++) {
       const random = new Random(seed);
       await redis.del(KEY);
@@ -63,32 +63,32 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
       let awake = [1, 2, 3, 4, 5, 6];
       for (let step = 0; step < STEPS; step++) {
         nowMs += random.pick([0, 7, 25, 25, 50, 100, 150, 151]);
-        // Now and then a jump, a long silence, or another server, after which the account has to learn.
+        // Occasionally a clock jump, a long silence, or another server, after which the account has to learn.
         if (random.chance(0.03))
           nowMs += random.pick([400, 999, 1001, -3, random.whole(-5000, 5000), 700_000]);
         if (random.chance(0.003)) runId = random.pick(['a', 'b']);
-        // Some fall silent for longer than their lease, and come back.
+        // Some workers fall silent for longer than their lease, and return.
         if (random.chance(0.04))
-          awake = [1, 2, 3, 4, 5, 6].filter((place) => place === 1 || random.chance(0.5));
+          awake = [1, 2, 3, 4, 5, 6].filter((number) => number === 1 || random.chance(0.5));
         const at = `seed ${seed}, step ${step}`;
         if (random.chance(0.08)) {
           const workerId = `w${random.whole(1, 7)}`;
-          const [answer] = await run(nowMs, runId, ['exit', workerId]);
-          expect([at, answer === 1]).toEqual([at, twin.exit(nowMs, runId, workerId)]);
+          const [reply] = await run(nowMs, runId, ['exit', workerId]);
+          expect([at, reply === 1]).toEqual([at, twin.exit(nowMs, runId, workerId)]);
         } else {
           seq += 1;
           const drawn = drawStep(random, epochs, awake);
           const renewal = { ...drawn, seq: random.chance(0.9) ? seq : drawn.seq };
-          const answer = decodeReply(await run(nowMs, runId, encodeRenewal(renewal)));
-          expect([at, answer]).toEqual([at, twin.renewal(nowMs, runId, renewal)]);
-          if (answer && answer.epoch !== epochs.at(-1)) epochs.push(answer.epoch);
+          const reply = decodeReply(await run(nowMs, runId, encodeRenewal(renewal)));
+          expect([at, reply]).toEqual([at, twin.renewal(nowMs, runId, renewal)]);
+          if (reply && reply.epoch !== epochs.at(-1)) epochs.push(reply.epoch);
         }
         expect([at, await stored()]).toEqual([at, twin.stored()]);
       }
     }
   });
 
-  test('forget names and numbers of workers that are silent for long', async () => {
+  test('forget workers that are silent for long, first their names and then their number', async () => {
     await redis.del(KEY);
     const twin = new LeaseAccount();
     const quiet = { claim: 1, wanted: 1, inFlight: 1, cap: 10, cutoff: 0, arrivals: 0, standing: 0 } as const;
@@ -97,13 +97,13 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     let seq = 0;
     const renewal = async (workerId: string) => {
       const one = { ...quiet, ...known, workerId, seq: ++seq };
-      const answer = decodeReply(await run(nowMs, 'a', encodeRenewal(one)));
-      expect(answer).toEqual(twin.renewal(nowMs, 'a', one));
-      return answer!;
+      const reply = decodeReply(await run(nowMs, 'a', encodeRenewal(one)));
+      expect(reply).toEqual(twin.renewal(nowMs, 'a', one));
+      return reply!;
     };
     for (const id of ['dead', 'alive']) await renewal(id);
     expect((await renewal('alive')).workers).toBe(2);
-    // The clock of the account moves on with the renewals of whoever lives.
+    // The clock of the account advances with the renewals of live workers.
     const live = async (untilMs: number) => {
       for (const endMs = nowMs + untilMs; nowMs < endMs; ) {
         nowMs += 150;
@@ -112,7 +112,7 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     };
     await live(601_000);
     expect(Object.keys(await stored()).sort()).toEqual(['account', 'alive']);
-    // Its number is kept: it may come back, and would use its floor until then.
+    // It is still counted: it may come back, and uses its floor until then.
     expect((await renewal('alive')).workers).toBe(2);
     const moveClock = async (clock: number) => {
       const account = JSON.parse((await redis.hget(KEY, 'account'))!);
@@ -126,7 +126,7 @@ describe.if(isRedisHere())('the account in Redis and the one of the simulation',
     expect((await moveClock(2 * 86_400_000)).workers).toBe(1);
   });
 
-  test('go by the clock of Redis when no time is given, as in production', async () => {
+  test('use the clock of Redis if no time is given, as in production', async () => {
     await redis.del(KEY);
     const renewal = { ...drawStep(new Random(1), []), seq: 1 };
     const before = await redis.time();
