@@ -15,12 +15,16 @@ import type { PermitDemand, PermitMode } from './permit-source.ts';
 
 /** Settings of a lease holder. */
 export interface LeaseHolderOptions {
-  /** Unique per worker incarnation. */
+  /** Unique per worker incarnation, across all hosts. */
   readonly workerId: string;
+  /** Permits of the whole cluster. */
   readonly cap: number;
-  /** Workers to divide the cap by until the account has replied for the first time. */
+  /** The configured number of workers, which divides the cap until the account has replied for the first time. */
   readonly fallbackWorkers: number;
-  /** How long a worker that is cut off waits before rising to the floor: at least the longest request plus one TTL. */
+  /**
+   * How long a worker that is cut off waits before rising to the floor: at least the longest request plus one TTL.
+   * Atlas sets HTTP_TIMEOUT + DATABASE_TIMEOUT.
+   */
   readonly riseAfterMs: number;
   readonly startMs: number;
   /** A number in [0, 1) that spreads the probes of many workers. */

@@ -1,4 +1,4 @@
-import { LeaseHolder } from './lease-holder.ts';
+import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.ts';
 import {
   decodeReply,
   encodeRenewal,
@@ -9,16 +9,8 @@ import {
 import type { PermitDemand, PermitSource, PermitStats } from './permit-source.ts';
 
 /** Settings of a worker that shares the cap. */
-export interface SharedLeasesOptions {
+export interface SharedLeasesOptions extends Omit<LeaseHolderOptions, 'startMs' | 'random'> {
   readonly store: LeaseStore;
-  /** Unique per worker incarnation, across all hosts. */
-  readonly workerId: string;
-  /** Permits of the whole cluster. */
-  readonly cap: number;
-  /** The configured number of workers sharing the cap, used until Redis is reached for the first time. */
-  readonly fallbackWorkers: number;
-  /** How long a worker that is cut off waits before rising to the floor: HTTP_TIMEOUT + DATABASE_TIMEOUT. */
-  readonly riseAfterMs: number;
 }
 
 const CLOSE_MS_MAX = 200;

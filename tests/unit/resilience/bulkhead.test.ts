@@ -131,7 +131,7 @@ test('in any sequence, both limits hold, no slot is lost, and none is free while
             bulkhead.leave(running.splice(next.leave % running.length, 1)[0]!);
           else if ('abort' in next && waiting.length > 0)
             waiting[next.abort % waiting.length]!.caller.abort(new Error('aborted'));
-          else if ('refuse' in next) bulkhead.refuseWaiting(new Error('away'));
+          else if ('refuse' in next) bulkhead.refuseWaiting(new Error('unavailable'));
           for (let turn = 0; turn < 4; turn++) await Promise.resolve();
 
           expect(running.length).toBe(bulkhead.inFlight);
