@@ -73,7 +73,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     () => admission.stats(),
     () => deps.permits.stats(),
   );
-  registerDatabaseMetrics(registry, deps.connectionsMax);
+  registerDatabaseMetrics(registry, deps.connectionsMax, deps.database.stats);
   registerDependencyMetrics(registry, deps.dependencies);
   const caches = modules.flatMap((feature) => feature.caches ?? []);
   registerCacheMetrics(registry, deps.cache, caches);

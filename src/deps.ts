@@ -8,9 +8,8 @@ import { OutgoingHttp } from './adapters/http/outgoing-http.ts';
 import { openKafkaLog } from './adapters/kafka/kafka-log.ts';
 import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
+import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
-import { openGuardedPostgres } from './adapters/postgres/guarded-postgres.ts';
-import type { Sql } from './adapters/postgres/postgres.ts';
 import { openRedis, type Redis } from './adapters/redis/redis.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
@@ -33,7 +32,7 @@ const CACHE_TIMEOUT_MS_MAX = 50;
 export interface Deps {
   readonly config: Config;
   readonly logger: Logger;
-  readonly sql: Sql;
+  readonly database: Database;
   readonly databaseMode: 'embedded' | 'connected';
   readonly databaseUrl: string;
   readonly connectionsMax: number;
@@ -93,7 +92,7 @@ export async function openDeps(
         onProgress,
       });
   const databaseUrl = config.DATABASE_URL ?? embedded!.url;
-  const { sql, dependency: database } = openGuardedPostgres({
+  const database = openDatabase({
     url: databaseUrl,
     connectionsMax,
     timeoutSeconds: config.DATABASE_TIMEOUT,
@@ -109,12 +108,12 @@ export async function openDeps(
         })
       : null;
   const cache = openCache(config, logger, place);
-  const events = openEventLog(config, logger, sql);
+  const events = openEventLog(config, logger, database);
   const objects = openObjectStore(config);
   return {
     config,
     logger,
-    sql,
+    database,
     databaseMode: place?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
     databaseUrl,
     connectionsMax,
@@ -126,7 +125,7 @@ export async function openDeps(
     objects: objects.store,
     outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
     dependencies: [
-      database,
+      database.dependency,
       ...(cache.dependency ? [cache.dependency] : []),
       ...(events.dependency ? [events.dependency] : []),
       ...objects.dependencies,
@@ -138,19 +137,19 @@ export async function openDeps(
       cache.close();
       objects.close();
       await events.close();
-      await sql.end({ timeout: config.DATABASE_TIMEOUT });
+      await database.end({ timeout: config.DATABASE_TIMEOUT });
       await embedded?.stop();
     },
   };
 }
 
 /** Kafka where brokers are named, else the table of the events itself. */
-function openEventLog(config: Config, logger: Logger, sql: Sql): EventLog {
-  if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(sql);
+function openEventLog(config: Config, logger: Logger, database: Database): EventLog {
+  if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(database);
   return openKafkaLog({
     brokers: config.KAFKA_BROKERS,
     prefix: config.KAFKA_TOPIC_PREFIX,
-    sql,
+    database,
     failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
     recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
     onDebug: (text, facts) => logger.debug(facts, text),

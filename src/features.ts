@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import type { z } from 'zod';
 import { isMigrated } from './adapters/postgres/migrations.ts';
-import { pingPostgres } from './adapters/postgres/postgres.ts';
 import type { Deps } from './deps.ts';
 import type { EventKind } from './features/event-kind.ts';
 import { createEvents, events } from './features/events/feature.ts';
@@ -36,12 +35,12 @@ export type Features = ReturnType<typeof createFeatures>;
 
 /** Builds every feature over opened dependencies, each from the ports it needs. */
 export function createFeatures(deps: Deps) {
-  const { config, sql, cache, lifecycle, logger, objects, outgoing, permits } = deps;
+  const { config, database, cache, lifecycle, logger, objects, outgoing, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
 
-  const identity = createIdentity({ sql });
+  const identity = createIdentity({ database });
   const events = createEvents({
-    sql,
+    database,
     log: deps.events,
     lifecycle,
     logger,
@@ -51,21 +50,21 @@ export function createFeatures(deps: Deps) {
     relayHolder: `${hostname()}:${process.pid}`,
   });
   const ledger = createLedger({
-    sql,
+    database,
     cache,
     onPosted: events.wakeRelay,
     workers: deps.workers,
     inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
   });
-  const webhooks = createWebhooks({ sql, consumer: deps.events.consumer, outgoing, logger, types });
-  const files = createFiles({ sql, objects, cache, logger, settings: config });
+  const webhooks = createWebhooks({ database, consumer: deps.events.consumer, outgoing, logger, types });
+  const files = createFiles({ database, objects, cache, logger, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,
     dependencies: deps.dependencies,
     databaseMode: deps.databaseMode,
-    pingDatabase: (signal) => pingPostgres(sql, signal),
-    isMigrated: (signal) => isMigrated(sql, signal),
+    pingDatabase: (signal) => database.ping(signal),
+    isMigrated: (signal) => isMigrated(database, signal),
     redis: deps.redis,
     permits: () => permits.stats(),
     problems: PROBLEM_KINDS,

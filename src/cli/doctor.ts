@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { appliedMigrations, readMigrations } from '../adapters/postgres/migrations.ts';
-import { databaseErrorCode, pingPostgres } from '../adapters/postgres/postgres.ts';
+import { databaseErrorCode } from '../adapters/postgres/postgres.ts';
 import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
@@ -57,10 +57,12 @@ export function addDoctorCommand(program: Command): void {
     });
 }
 
-async function examinePostgres({ sql, databaseMode, databaseUrl }: Deps): Promise<Finding> {
-  const latencyMs = await pingPostgres(sql);
-  const [server] =
-    await sql`SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS durable, current_setting('fsync') AS fsync`;
+async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): Promise<Finding> {
+  const latencyMs = await database.ping();
+  const [server] = await database.query(
+    (sql) =>
+      sql`SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS durable, current_setting('fsync') AS fsync`,
+  );
   const where = `${maskSecret(databaseUrl)} (${server!.version}, ${latencyMs.toFixed(1)} ms)`;
   const guarantee =
     databaseMode === 'embedded'
@@ -77,8 +79,8 @@ async function examinePostgres({ sql, databaseMode, databaseUrl }: Deps): Promis
   };
 }
 
-async function examineMigrations({ sql }: Deps): Promise<Finding> {
-  const applied = await appliedMigrations(sql);
+async function examineMigrations({ database }: Deps): Promise<Finding> {
+  const applied = await appliedMigrations(database);
   const known = (await readMigrations()).length;
   const isBehind = applied < known;
   return {

@@ -19,8 +19,8 @@ export function addMigrateCommand(program: Command): void {
     .command('up', { isDefault: true })
     .description('apply what is missing')
     .action(() =>
-      withDeps(async ({ sql }) => {
-        const applied = await migrateUp(sql, await readMigrations());
+      withDeps(async ({ database }) => {
+        const applied = await migrateUp(database, await readMigrations());
         console.log(
           applied.length === 0
             ? 'Up to date.'
@@ -34,14 +34,14 @@ export function addMigrateCommand(program: Command): void {
     .description('take the newest migration back, with all data that its tables hold; not in production')
     .option('--yes', 'really delete that data')
     .action(({ yes }: { yes?: boolean }) =>
-      withDeps(async ({ sql, config }) => {
+      withDeps(async ({ database, config }) => {
         refuseInProduction(config.ENVIRONMENT, 'taken back');
         if (!yes) {
           throw new Error(
             'Nothing was taken back.\n  why:  it deletes what the tables of the migration hold, such as all accounts\n  do:   add --yes (npm run migrate:down -- --yes) when you mean it',
           );
         }
-        const undone = await migrateDown(sql, await readMigrations());
+        const undone = await migrateDown(database, await readMigrations());
         console.log(
           undone.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to take back.',
         );
@@ -55,8 +55,8 @@ export function addMigrateCommand(program: Command): void {
       withDeps(async (deps) => {
         refuseInProduction(deps.config.ENVIRONMENT, 'reset');
         const migrations = await readMigrations();
-        await migrateDown(deps.sql, migrations, migrations.length);
-        await migrateUp(deps.sql, migrations);
+        await migrateDown(deps.database, migrations, migrations.length);
+        await migrateUp(deps.database, migrations);
         await seed(createFeatures(deps).ledger);
         console.log(
           'The database is as new. API keys are gone too: npm run -s atlas -- key create --name NAME',
@@ -68,8 +68,8 @@ export function addMigrateCommand(program: Command): void {
     .command('status')
     .description('show what is applied')
     .action(() =>
-      withDeps(async ({ sql }) => {
-        const applied = await appliedMigrations(sql);
+      withDeps(async ({ database }) => {
+        const applied = await appliedMigrations(database);
         for (const { number, name } of await readMigrations())
           console.log(`${number <= applied ? 'applied' : 'missing'}  ${number} ${name}`);
       }),

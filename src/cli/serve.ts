@@ -45,7 +45,7 @@ async function serve(): Promise<void> {
   const deps = await openDeps(config, logger, { onProgress, connectionsMax: SUPERVISOR_CONNECTIONS });
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
-    await migrateUp(deps.sql, await readMigrations());
+    await migrateUp(deps.database, await readMigrations());
     const { identity, ledger } = createFeatures(deps);
     const { accounts } = await ledger.accounts.list(null, 1);
     if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(ledger);

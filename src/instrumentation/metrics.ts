@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, type Gauge, Registry } from 'prom-client';
-import { queryStats } from '../adapters/postgres/postgres.ts';
+import type { QueryStats } from '../adapters/postgres/query.ts';
 import type { RedStats } from '../envelope/red-stats.ts';
 import { BUCKETS_MS } from '../utils/buckets.ts';
 
@@ -115,19 +115,23 @@ export function histogramSamples(
 }
 
 /** What this process asks of PostgreSQL. */
-export function registerDatabaseMetrics(registry: Registry, connectionsMax: number): void {
+export function registerDatabaseMetrics(
+  registry: Registry,
+  connectionsMax: number,
+  stats: Readonly<QueryStats>,
+): void {
   const prefix = 'atlas_database';
   const name = `${prefix}_query_duration_seconds`;
   registerStats(registry, 'gauge', `${prefix}_connections_max`, 'Connections that may be open', () => [
     { labels: {}, value: connectionsMax },
   ]);
   registerStats(registry, 'gauge', `${prefix}_queries_in_flight`, 'Queries that are not answered yet', () => [
-    { labels: {}, value: queryStats.inFlight },
+    { labels: {}, value: stats.inFlight },
   ]);
   registerStats(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
-    { labels: {}, value: queryStats.errors },
+    { labels: {}, value: stats.errors },
   ]);
   registerStats(registry, 'histogram', name, 'Time to answer a query', () =>
-    histogramSamples(name, {}, queryStats.buckets, queryStats.sumMs),
+    histogramSamples(name, {}, stats.buckets, stats.sumMs),
   );
 }

@@ -92,14 +92,14 @@ async function measure(what: Drain['what'], backlog: number, ground: Ground): Pr
   const log = openKafkaLog({
     brokers: [kafka.brokers],
     prefix: `bench-${process.pid}-${++runs}`,
-    sql,
+    database: database.database,
     failureThreshold: 5,
     recoveryTimeoutMs: 60_000,
     onDebug: () => {},
     onTrouble: (error, text) => console.error(text, error),
   });
   const relay = new Relay({
-    repository: createRelayRepository(sql),
+    repository: createRelayRepository(database.database),
     publisher: log.publisher,
     holder: 'bench',
     logger: silent,

@@ -132,7 +132,7 @@ export async function runAtlas(
   const { 429: refused = 0, ...failed } = others;
   if (Object.keys(failed).length > 0 || (refused > 0 && !mayRefuse))
     throw new Error(`Atlas answered ${JSON.stringify(others)} where only 201 was expected.`);
-  const posted = await verifyLedger(database.sql);
+  const posted = await verifyLedger(database.database);
   if (posted !== created)
     throw new Error(`Atlas answered ${created} times 201, and the database holds ${posted} transfers.`);
   return {
@@ -170,7 +170,7 @@ async function runPgbench(
   const [share, text] = await Promise.all([shares, pgbench.output]);
   const perSecond = Number(/^tps = ([\d.]+)/m.exec(text)?.[1]);
   const processed = Number(/actually processed: (\d+)/.exec(text)?.[1]);
-  const posted = await verifyLedger(database.sql);
+  const posted = await verifyLedger(database.database);
   if (posted !== processed)
     throw new Error(
       `pgbench tells of ${processed} transactions, and the database holds ${posted} transfers.\n${text}`,

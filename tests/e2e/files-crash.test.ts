@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { freePort } from '../../infra/native-postgres.ts';
+import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDeps } from '../../src/deps.ts';
 import { createFeatures } from '../../src/features.ts';
@@ -164,10 +165,10 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         null,
       );
       const deps = await openDeps(config, createLogger(config, { write: () => {} }));
+      const sql = openPostgres({ url: deps.databaseUrl, connectionsMax: 1, timeoutSeconds: 20 });
       try {
         const { service: files } = createFeatures(deps).files;
         const signal = AbortSignal.timeout(TIMEOUT_MS);
-        const { sql } = deps;
         // The leases of uploads whose process was killed end by themselves, in five minutes.
         await sql`UPDATE files SET expires_at = now() WHERE state = 'uploading'`;
         await files.settle();
@@ -199,6 +200,7 @@ describe.each(availableStores())('Atlas killed again and again over files in the
           expect({ id, told: [stored.has(id), deleted.has(id)] }).toEqual({ id, told: [true, true] });
         expect([...stored].filter((id) => !found.has(id) && !deleted.has(id))).toEqual([]);
       } finally {
+        await sql.end({ timeout: 5 });
         await deps.close();
       }
     },

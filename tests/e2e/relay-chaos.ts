@@ -1,9 +1,10 @@
 import { freePort } from '../../infra/native-postgres.ts';
 import type { EventHandler } from '../../src/adapters/event-log/event-log.ts';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
+import type { Database } from '../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
-import { type Engine, freshDatabase } from '../support/database.ts';
+import { type Engine, freshDatabase, openTestDatabase } from '../support/database.ts';
 import { startTestKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/topic.ts';
 import { createClient } from './atlas-client.ts';
@@ -57,6 +58,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const kafka = await startTestKafka();
   const url = await freshDatabase(options.engine);
   const sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 30 });
+  const database = openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 30 });
   const settings = {
     DATABASE_URL: url,
     KAFKA_BROKERS: kafka.brokers,
@@ -64,13 +66,20 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     API_WORKERS: '2',
     API_PORT: String(await freePort()),
   };
-  const ground: Ground = { folder, settings, kafka, sql, atlas: await startAtlas(folder, settings) };
+  const ground: Ground = {
+    folder,
+    settings,
+    kafka,
+    sql,
+    database,
+    atlas: await startAtlas(folder, settings),
+  };
   try {
     return await wreck(ground, options);
   } finally {
     await ground.atlas.end('SIGKILL');
     await kafka.stop();
-    await sql.end({ timeout: 5 });
+    await Promise.all([sql.end({ timeout: 5 }), database.end({ timeout: 5 })]);
     await removeFolder(folder);
   }
 }
@@ -80,14 +89,15 @@ interface Ground {
   readonly settings: Record<string, string>;
   readonly kafka: TestKafka;
   readonly sql: Sql;
+  readonly database: Database;
   atlas: AtlasProcess;
 }
 
 async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Promise<ChaosResult> {
-  const { sql, kafka } = ground;
+  const { sql, database, kafka } = ground;
   await sql`CREATE TABLE chaos_effects (key text, sequence bigint, times int, PRIMARY KEY (key, sequence))`;
   const load = await startLoad(ground.atlas.url, ground.atlas.key!, callers);
-  const reader = startReader(sql, kafka.brokers);
+  const reader = startReader(database, kafka.brokers);
   const done: Kill[] = [];
   await hasSent(sql, await lastPosition(sql), EVENTS_BETWEEN_KILLS);
   for (let i = 0; i < kills; i++) {
@@ -111,7 +121,7 @@ async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Pr
   }, RECOVERY_MS_MAX);
   await reader.stop();
   const sent = await readTopic(kafka.brokers, `${PREFIX}.events`);
-  const { discrepancies } = await createLedgerRepository(sql).verify(100);
+  const { discrepancies } = await createLedgerRepository(database).verify(100);
   const losses = await compareEvents(sql, sent, posted);
   return {
     ...losses,
@@ -197,15 +207,17 @@ async function startLoad(url: string, key: string, callers: number) {
 }
 
 /** A consumer whose effect is a row that counts how often it was had. Its process ends and begins anew at each kill. */
-function startReader(sql: Sql, brokers: string) {
+function startReader(database: Database, brokers: string) {
   let failures = 0;
   const handle: EventHandler = async (events, tx) => {
     const keys = events.map(({ key }) => key);
     const sequences = events.map(({ sequence }) => sequence);
-    await tx`
+    await tx.query(
+      (sql) => sql`
       INSERT INTO chaos_effects (key, sequence, times)
       SELECT key, sequence, 1 FROM unnest(${keys}::text[], ${sequences}::bigint[]) e(key, sequence)
-      ON CONFLICT (key, sequence) DO UPDATE SET times = chaos_effects.times + 1`;
+      ON CONFLICT (key, sequence) DO UPDATE SET times = chaos_effects.times + 1`,
+    );
     if (Math.random() < HANDLER_FAILS) {
       failures++;
       throw new Error('The consumer dies behind its effect.');
@@ -215,7 +227,7 @@ function startReader(sql: Sql, brokers: string) {
     const log = openKafkaLog({
       brokers: [brokers],
       prefix: PREFIX,
-      sql,
+      database,
       failureThreshold: 5,
       recoveryTimeoutMs: 2000,
       onDebug: () => {},

@@ -1,5 +1,5 @@
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
-import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
+import { openDatabase } from '../../src/adapters/postgres/database.ts';
 import { Relay } from '../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
@@ -8,11 +8,17 @@ import type { Logger } from '../../src/instrumentation/logger.ts';
 // when it has made sure that it is the relay, or behind that batch, before it could note that it was sent.
 const { DATABASE_URL = '', KAFKA_BROKERS = '', KAFKA_TOPIC_PREFIX = '', STOP = '' } = process.env;
 const tell = (text: string) => void process.stdout.write(`${text}\n`);
-const sql = openPostgres({ url: DATABASE_URL, connectionsMax: 4, timeoutSeconds: 10 });
+const database = openDatabase({
+  url: DATABASE_URL,
+  connectionsMax: 4,
+  timeoutSeconds: 10,
+  failureThreshold: 5,
+  recoveryTimeoutMs: 60_000,
+});
 const log = openKafkaLog({
   brokers: [KAFKA_BROKERS],
   prefix: KAFKA_TOPIC_PREFIX,
-  sql,
+  database,
   failureThreshold: 5,
   recoveryTimeoutMs: 60_000,
   onDebug: () => {},
@@ -21,7 +27,7 @@ const log = openKafkaLog({
 const publisher = log.publisher!;
 let batches = 0;
 const relay = new Relay({
-  repository: createRelayRepository(sql),
+  repository: createRelayRepository(database),
   publisher: {
     open: (signal) => publisher.open(signal),
     close: () => publisher.close(),

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isPostgresInstalled, startNativePostgres } from '../../infra/native-postgres.ts';
+import { type Database, type DatabaseOptions, openDatabase } from '../../src/adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from '../../src/adapters/postgres/embedded/postgres-server.ts';
 import { migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
@@ -38,6 +39,12 @@ export async function freshDatabase(engine: Engine = 'embedded'): Promise<string
   const name = `test_${process.pid}_${++databases}`;
   await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE atlas`);
   return Object.assign(new URL(url), { pathname: `/${name}` }).href;
+}
+
+/** Opens a database as Atlas does, with limits that no test reaches by accident. */
+export function openTestDatabase(url: string, options: Partial<DatabaseOptions> = {}): Database {
+  const limits = { connectionsMax: 8, timeoutSeconds: 20, failureThreshold: 5, recoveryTimeoutMs: 60_000 };
+  return openDatabase({ url, ...limits, ...options });
 }
 
 async function startServer(engine: Engine): Promise<TestServer> {

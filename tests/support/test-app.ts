@@ -1,3 +1,4 @@
+import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { type Deps, openDeps } from '../../src/deps.ts';
@@ -16,6 +17,8 @@ export interface TestApp extends App {
   readonly files: Features['files']['service'];
   readonly streams: Features['events']['streams'];
   readonly transfers: Features['ledger']['transfers'];
+  /** A pool of the test itself, for what it arranges and checks. */
+  readonly sql: Sql;
   /** Lines that were logged so far. */
   readonly logs: string[];
   /** Makes an API key; all scopes where none are named. */
@@ -52,6 +55,7 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
   const logs: string[] = [];
   const deps = await openDeps(config, createLogger(config, { write: (line) => void logs.push(line) }));
   const app = createApp(deps);
+  const sql = openPostgres({ url: deps.databaseUrl, connectionsMax: 2, timeoutSeconds: 20 });
   const key = async (scopes: readonly string[] = ALL_SCOPES, owner = 'owner') =>
     (await app.features.identity.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
   const { identity, files, events, ledger } = app.features;
@@ -63,6 +67,7 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
     files: files.service,
     streams: events.streams,
     transfers: ledger.transfers,
+    sql,
     logs,
     key,
     async call(method, path, { json, body, headers = {} } = {}) {
@@ -80,6 +85,9 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
         }),
       );
     },
-    close: () => deps.close(),
+    async close() {
+      await sql.end({ timeout: 5 });
+      await deps.close();
+    },
   };
 }

@@ -1,6 +1,6 @@
 import type { Dependency } from '../../resilience/dependency.ts';
 import type { AtlasEvent } from '../../utils/event.ts';
-import type { Queryable } from '../postgres/postgres.ts';
+import type { Queryable } from '../postgres/query.ts';
 
 /** An event that was refused for what it is, and would be again. `index` is its place among those handed over. */
 export interface Rejection {

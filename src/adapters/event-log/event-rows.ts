@@ -1,5 +1,5 @@
 import { type AtlasEvent, transferData } from '../../utils/event.ts';
-import type { Queryable } from '../postgres/postgres.ts';
+import type { FragmentTag } from '../postgres/query.ts';
 
 /** An event as the tables keep it: a transfer's data stands in `transfers`, any other event has its own. */
 export interface EventRow {
@@ -19,13 +19,13 @@ export interface EventRow {
 }
 
 /** The columns of an {@link EventRow}, for a query over `events` or `parked_events` AS e with {@link joinTransfers}. */
-export function eventColumns(sql: Queryable) {
+export function eventColumns(sql: FragmentTag) {
   return sql`e.owner, e.type, e.key, e.sequence, e.occurred_at, e.transfer_id, e.data,
     t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
 }
 
 /** A probe for each row: the planner would rather read whole tables for a few hundred rows. */
-export function joinTransfers(sql: Queryable) {
+export function joinTransfers(sql: FragmentTag) {
   return sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = e.transfer_id LIMIT 1) t ON true`;
 }
 

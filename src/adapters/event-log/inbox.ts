@@ -1,5 +1,5 @@
 import type { AtlasEvent } from '../../utils/event.ts';
-import type { Queryable } from '../postgres/postgres.ts';
+import type { Queryable } from '../postgres/query.ts';
 import type { EventHandler } from './event-log.ts';
 import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
 
@@ -42,13 +42,17 @@ export async function applyOnce(
 ): Promise<Applied> {
   if (events.length === 0) return { handled: 0, repeated: 0, recovered: 0, isComplete: true };
   const keys = [...new Set(events.map(({ key }) => key))].sort();
-  await tx`
+  await tx.query(
+    (sql) => sql`
     INSERT INTO inbox (consumer, key, sequence)
     SELECT ${consumer}, key, ${NEVER_SEEN} FROM unnest(${keys}::text[]) WITH ORDINALITY k(key, no) ORDER BY no
-    ON CONFLICT DO NOTHING`;
-  const rows = await tx<{ key: string; sequence: number }[]>`
+    ON CONFLICT DO NOTHING`,
+  );
+  const rows = await tx.query(
+    (sql) => sql<{ key: string; sequence: number }[]>`
     SELECT key, sequence FROM inbox WHERE consumer = ${consumer} AND key = ANY (${keys}::text[])
-    ORDER BY key COLLATE "C" FOR UPDATE`;
+    ORDER BY key COLLATE "C" FOR UPDATE`,
+  );
   const seen = new Map(rows.map(({ key, sequence }) => [key, sequence]));
   const fresh: AtlasEvent[] = [];
   let repeated = 0;
@@ -76,10 +80,12 @@ export async function applyOnce(
   }
   if (fresh.length > 0) {
     await handle(fresh, tx);
-    await tx`
+    await tx.query(
+      (sql) => sql`
       UPDATE inbox i SET sequence = s.sequence
         FROM unnest(${[...seen.keys()]}::text[], ${[...seen.values()]}::bigint[]) s(key, sequence)
-       WHERE i.consumer = ${consumer} AND i.key = s.key AND i.sequence < s.sequence`;
+       WHERE i.consumer = ${consumer} AND i.key = s.key AND i.sequence < s.sequence`,
+    );
   }
   return { handled: fresh.length, repeated, recovered, isComplete: behind.size === 0 };
 }
@@ -95,10 +101,12 @@ async function findSent(
   last: number,
   eventsMax: number,
 ): Promise<{ lost: AtlasEvent[]; isAll: boolean }> {
-  const rows = await tx<EventRow[]>`
-    SELECT ${eventColumns(tx)} FROM events e ${joinTransfers(tx)}
+  const rows = await tx.query(
+    (sql) => sql<EventRow[]>`
+    SELECT ${eventColumns(sql)} FROM events e ${joinTransfers(sql)}
     WHERE e.key = ${key} AND e.sequence > ${last} AND e.sequence < ${sequence} ORDER BY e.sequence
-    LIMIT ${eventsMax + 1}`;
+    LIMIT ${eventsMax + 1}`,
+  );
   const isAll = rows.length <= eventsMax;
   let before = last === NEVER_SEEN ? (rows[0]?.sequence ?? sequence) - 1 : last;
   for (const next of isAll ? [...rows, { sequence }] : rows) {

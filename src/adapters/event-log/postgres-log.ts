@@ -1,5 +1,5 @@
 import { sleep } from '../../utils/sleep.ts';
-import { runQuery, type Sql } from '../postgres/postgres.ts';
+import type { Database } from '../postgres/database.ts';
 import { ConsumerCounts } from './consumer-counts.ts';
 import type { EventHandler, EventLog } from './event-log.ts';
 import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
@@ -15,28 +15,36 @@ const POLL_MS = 100;
  * The event log without Kafka: the relay numbers the events of the table, and consumers read on from the last number. A
  * number is given under the lock of the relay's row, which is held until it is committed, so none appears late.
  */
-export function openOutboxLog(sql: Sql): EventLog {
+export function openOutboxLog(db: Database): EventLog {
   const counts = new ConsumerCounts();
 
   /** One batch in one transaction. Answers whether there may be more. */
   async function step(consumer: string, handle: EventHandler): Promise<boolean> {
-    const applied = await sql.begin(async (tx) => {
-      await tx`
+    const applied = await db.transaction(async (tx) => {
+      await tx.query(
+        (sql) => sql`
         INSERT INTO consumer_offsets (consumer, partition, position) VALUES (${consumer}, ${TABLE_PARTITION}, 0)
-        ON CONFLICT DO NOTHING`;
+        ON CONFLICT DO NOTHING`,
+      );
       // Whoever else runs this consumer waits here, and goes on where this one ends.
-      const [offset] = await tx<[{ position: number }]>`
+      const [offset] = await tx.query(
+        (sql) => sql<[{ position: number }]>`
         SELECT position FROM consumer_offsets
-        WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION} FOR UPDATE`;
-      const rows = await tx<(EventRow & { position: number })[]>`
-        SELECT e.position, ${eventColumns(tx)} FROM events e ${joinTransfers(tx)}
-        WHERE e.position > ${offset.position} ORDER BY e.position LIMIT ${BATCH_EVENTS_MAX}`;
+        WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION} FOR UPDATE`,
+      );
+      const rows = await tx.query(
+        (sql) => sql<(EventRow & { position: number })[]>`
+        SELECT e.position, ${eventColumns(sql)} FROM events e ${joinTransfers(sql)}
+        WHERE e.position > ${offset.position} ORDER BY e.position LIMIT ${BATCH_EVENTS_MAX}`,
+      );
       const last = rows.at(-1)?.position;
       if (last === undefined) return null;
       const outcome = await applyOnce(tx, consumer, rows.map(toEvent), handle);
       if (!outcome.isComplete) return { ...outcome, isFull: true };
-      await tx`
-        UPDATE consumer_offsets SET position = ${last} WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}`;
+      await tx.query(
+        (sql) => sql`
+        UPDATE consumer_offsets SET position = ${last} WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}`,
+      );
       return { ...outcome, isFull: rows.length === BATCH_EVENTS_MAX };
     });
     if (applied) counts.add(consumer, applied);
@@ -52,7 +60,7 @@ export function openOutboxLog(sql: Sql): EventLog {
         while (!signal.aborted) {
           try {
             // Most of the time there is nothing, and looking needs no transaction.
-            const lag = await lagOf(sql, consumer, signal);
+            const lag = await lagOf(db, consumer, signal);
             counts.setLag(consumer, lag);
             const isMore = lag > 0 && (await step(consumer, handle));
             if (!isMore) await sleep(POLL_MS, signal);
@@ -68,9 +76,9 @@ export function openOutboxLog(sql: Sql): EventLog {
       stats: () => counts.stats(),
     },
     async ends(signal) {
-      const [relay] = await runQuery(
-        sql<[{ lastPosition: number }]>`SELECT last_position FROM relay`,
-        signal,
+      const [relay] = await db.query(
+        (sql) => sql<[{ lastPosition: number }]>`SELECT last_position FROM relay`,
+        { signal },
       );
       return new Map([[TABLE_PARTITION, relay.lastPosition]]);
     },
@@ -78,12 +86,12 @@ export function openOutboxLog(sql: Sql): EventLog {
   };
 }
 
-async function lagOf(sql: Sql, consumer: string, signal: AbortSignal): Promise<number> {
-  const [row] = await runQuery(
-    sql<[{ lag: number }]>`
+async function lagOf(db: Database, consumer: string, signal: AbortSignal): Promise<number> {
+  const [row] = await db.query(
+    (sql) => sql<[{ lag: number }]>`
       SELECT last_position - coalesce((SELECT position FROM consumer_offsets
         WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}), 0) AS lag FROM relay`,
-    signal,
+    { signal },
   );
   return row.lag;
 }

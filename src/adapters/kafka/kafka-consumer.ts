@@ -6,7 +6,7 @@ import { sleep } from '../../utils/sleep.ts';
 import { ConsumerCounts } from '../event-log/consumer-counts.ts';
 import type { ConsumerStats, EventConsumer, EventHandler } from '../event-log/event-log.ts';
 import { applyOnce } from '../event-log/inbox.ts';
-import { countQuery, type Sql } from '../postgres/postgres.ts';
+import type { Database } from '../postgres/database.ts';
 import { fromMessage } from './kafka-message.ts';
 import { ensureTopic, notedPartitions } from './kafka-topic.ts';
 
@@ -26,7 +26,7 @@ const AWAY_MS = 1000;
 export interface KafkaConsumerOptions {
   readonly client: Kafka;
   readonly dependency: Dependency;
-  readonly sql: Sql;
+  readonly database: Database;
   readonly topic: string;
   /** Begins the names of the groups. */
   readonly prefix: string;
@@ -174,10 +174,10 @@ class Member {
    * what it notes goes with a topic, so this is another one, made anew or under a new name, which has other places.
    */
   async #takePositions(partitions: readonly number[]): Promise<void> {
-    const { client, sql, topic } = this.#options;
+    const { client, database, topic } = this.#options;
     const noted = await notedPartitions(client, this.#group, topic);
-    const rows = await countQuery(
-      sql<{ partition: number; position: number }[]>`
+    const rows = await database.query(
+      (sql) => sql<{ partition: number; position: number }[]>`
         SELECT partition, position FROM consumer_offsets WHERE consumer = ${this.#consumer}`,
     );
     const known = new Map(rows.map(({ partition, position }) => [partition, position]));
@@ -223,13 +223,15 @@ class Member {
    * there is more to do for the same events.
    */
   async #apply(events: readonly AtlasEvent[], partition: number, position: number): Promise<boolean> {
-    const applied = await this.#options.sql.begin(async (tx) => {
+    const applied = await this.#options.database.transaction(async (tx) => {
       const outcome = await applyOnce(tx, this.#consumer, events, this.#handle);
       if (!outcome.isComplete) return outcome;
-      await tx`
+      await tx.query(
+        (sql) => sql`
         INSERT INTO consumer_offsets (consumer, partition, position)
         VALUES (${this.#consumer}, ${partition}, ${position})
-        ON CONFLICT (consumer, partition) DO UPDATE SET position = excluded.position`;
+        ON CONFLICT (consumer, partition) DO UPDATE SET position = excluded.position`,
+      );
       return outcome;
     });
     this.#counts.add(this.#consumer, applied);

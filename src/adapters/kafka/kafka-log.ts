@@ -3,7 +3,7 @@ import { Dependency } from '../../resilience/dependency.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { throttle } from '../../utils/throttle.ts';
 import type { EventLog } from '../event-log/event-log.ts';
-import type { Sql } from '../postgres/postgres.ts';
+import type { Database } from '../postgres/database.ts';
 import { createKafkaClient } from './kafka-client.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import { isUnavailable } from './kafka-errors.ts';
@@ -23,7 +23,7 @@ export interface KafkaLogOptions {
   readonly brokers: readonly string[];
   /** Begins the names of the topic, the groups and the transactional id. */
   readonly prefix: string;
-  readonly sql: Sql;
+  readonly database: Database;
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;
   /** What the library has to say, which is much and seldom of use. */
@@ -34,7 +34,7 @@ export interface KafkaLogOptions {
 
 /** The event log on Kafka: `PREFIX.events`. Nothing is connected before somebody publishes or consumes. */
 export function openKafkaLog(options: KafkaLogOptions): EventLog {
-  const { brokers, prefix, sql, failureThreshold, recoveryTimeoutMs, onDebug } = options;
+  const { brokers, prefix, database, failureThreshold, recoveryTimeoutMs, onDebug } = options;
   const tell = throttle(TROUBLE_MS, ({ error, text }: { error: unknown; text: string }) =>
     options.onTrouble(error, text),
   );
@@ -61,7 +61,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
   return {
     mode: 'kafka',
     publisher: new KafkaPublisher({ client, dependency, topic, transactionalId: `${prefix}-relay` }),
-    consumer: new KafkaConsumer({ client, dependency, sql, topic, prefix, onTrouble }),
+    consumer: new KafkaConsumer({ client, dependency, database, topic, prefix, onTrouble }),
     dependency,
     ends: (signal) =>
       dependency.call('ends', (within) => orAbort(topicEnds(client, topic), within), { signal }),

@@ -1,53 +1,41 @@
-import type { TransactionSql } from 'postgres';
 import { isConnectionLoss, type Sql } from './postgres.ts';
+import type { Queryable } from './query.ts';
 
-/** What is used here of a query of the driver. */
-interface DriverQuery {
-  handler: (query: DriverQuery) => void;
-  reject: (error: unknown) => void;
-}
-
-// What makes values and parts of a text, and sends nothing.
-const MAKERS = ['types', 'typed', 'array', 'json'] as const;
 const never = new Promise<never>(() => {});
 
 /**
- * Runs a transaction, of which nothing reaches the server after its end or after its connection was lost. The driver
- * does not see to that (porsager/postgres, issues 1186, 1208 and 1216): its own ROLLBACK on the lost connection ends
- * the process, and what the work says later runs by itself, or in the transaction that has the connection then.
- * Savepoints are left out. Throws what the work throws, or what the driver does.
+ * Runs a transaction, and sends nothing after its end or after its connection was lost. The driver does not guarantee
+ * that (porsager/postgres, issues 1186, 1208 and 1216): its ROLLBACK on the lost connection ends the process, and later
+ * queries of the work run on their own, or in the next transaction of the connection. Throws what the work or the
+ * driver throws.
  */
-export async function runTransaction<T>(pool: Sql, work: (tx: TransactionSql) => Promise<T>): Promise<T> {
+export async function runTransaction<T>(pool: Sql, work: (tx: Queryable) => Promise<T>): Promise<T> {
   const loss = Promise.withResolvers<never>();
-  let over: unknown = null;
+  let endReason: unknown = null;
   const end = (reason: unknown) => {
-    over ??= reason;
+    endReason ??= reason;
   };
 
-  function fence<Q>(made: Q): Q {
-    const query = made as Partial<DriverQuery>;
-    if (typeof query?.handler !== 'function') return made;
-    const { handler, reject } = query as DriverQuery;
-    query.handler = (self) => (over === null ? handler(self) : reject(over));
-    query.reject = (error) => {
-      if (isConnectionLoss(error)) {
-        end(error);
-        loss.reject(error);
-      }
-      reject(error);
+  const running = pool.begin(async (sql) => {
+    const tx: Queryable = {
+      async query(build) {
+        if (endReason !== null) throw endReason;
+        try {
+          return await build(sql);
+        } catch (error) {
+          if (isConnectionLoss(error)) {
+            end(error);
+            loss.reject(error);
+          }
+          throw error;
+        }
+      },
     };
-    return made;
-  }
-
-  const running = pool.begin(async (own) => {
-    const tx = (...args: [never]) => fence(own(...args));
-    for (const name of MAKERS) Object.assign(tx, { [name]: own[name] });
-    Object.assign(tx, { unsafe: (...args: [never]) => fence(own.unsafe(...args)) });
     try {
-      return await work(tx as unknown as TransactionSql);
+      return await work(tx);
     } finally {
-      // While this does not end, the driver sends neither ROLLBACK nor COMMIT.
-      if (over !== null) await never;
+      // The driver sends neither ROLLBACK nor COMMIT while this is pending.
+      if (endReason !== null) await never;
     }
   }) as Promise<T>;
   running.catch(end);

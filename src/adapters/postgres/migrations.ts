@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isConnectionLoss, runQuery, type Sql } from './postgres.ts';
+import type postgres from 'postgres';
+import type { Database } from './database.ts';
+import { isConnectionLoss } from './postgres.ts';
+import type { Queryable } from './query.ts';
 
 /** One step of the schema: `sql/migrations/0001_name.up.sql` and its way back. */
 export interface Migration {
@@ -33,31 +36,34 @@ export async function readMigrations(folder = MIGRATIONS_DIR): Promise<Migration
   );
 }
 
-/** How many migrations the database has had. Throws like `runQuery`. */
-export async function appliedMigrations(sql: Sql, signal?: AbortSignal): Promise<number> {
-  const [table] = await runQuery(
-    sql<[{ there: boolean }]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`,
-    signal,
+/** Returns how many migrations are applied. Throws like {@link Queryable.query}. */
+export async function appliedMigrations(on: Pick<Database, 'query'>, signal?: AbortSignal): Promise<number> {
+  const [table] = await on.query(
+    (sql) => sql<[{ exists: boolean }]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS exists`,
+    { signal },
   );
-  if (!table.there) return 0;
-  const [row] = await runQuery(
-    sql<[{ applied: number }]>`SELECT count(*) AS applied FROM schema_migrations`,
-    signal,
+  if (!table.exists) return 0;
+  const [row] = await on.query(
+    (sql) => sql<[{ applied: number }]>`SELECT count(*) AS applied FROM schema_migrations`,
+    { signal },
   );
   return row.applied;
 }
 
 /** Whether the database has every migration of this release. Throws like {@link appliedMigrations}. */
-export async function isMigrated(sql: Sql, signal?: AbortSignal): Promise<boolean> {
-  return (await appliedMigrations(sql, signal)) >= (await readMigrations()).length;
+export async function isMigrated(database: Database, signal?: AbortSignal): Promise<boolean> {
+  return (await appliedMigrations(database, signal)) >= (await readMigrations()).length;
 }
 
 /**
  * Applies what is missing, each migration in a transaction of its own, one process at a time in the whole cluster.
  * Throws when an applied migration has another text than the file: history is corrected by a new migration.
  */
-export async function migrateUp(sql: Sql, migrations: readonly Migration[]): Promise<Migration[]> {
-  return locked(sql, async (connection) => {
+export async function migrateUp(
+  db: Pick<Database, 'reserve'>,
+  migrations: readonly Migration[],
+): Promise<Migration[]> {
+  return locked(db, async (connection) => {
     await connection`
       CREATE TABLE IF NOT EXISTS schema_migrations (
         number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
@@ -85,13 +91,13 @@ export async function migrateUp(sql: Sql, migrations: readonly Migration[]): Pro
 
 /** Takes back the newest migrations, one or as many as asked. Answers those taken back. */
 export async function migrateDown(
-  sql: Sql,
+  db: Pick<Database, 'reserve'>,
   migrations: readonly Migration[],
   steps = 1,
 ): Promise<Migration[]> {
-  return locked(sql, async (connection) => {
+  return locked(db, async (connection) => {
     const undone = migrations
-      .slice(0, await appliedMigrations(connection))
+      .slice(0, await appliedMigrations({ query: async (build) => build(connection) } as Queryable))
       .reverse()
       .slice(0, steps);
     for (const migration of undone) {
@@ -107,13 +113,15 @@ function checksumOf({ up }: Migration): string {
   return createHash('sha256').update(up).digest('hex');
 }
 
-async function locked<T>(sql: Sql, work: (connection: Sql) => Promise<T>): Promise<T> {
-  const reserved = await sql.reserve();
-  const connection = reserved as unknown as Sql;
+async function locked<T>(
+  db: Pick<Database, 'reserve'>,
+  work: (connection: postgres.ReservedSql) => Promise<T>,
+): Promise<T> {
+  const connection = await db.reserve();
   const giveBack = async () => {
     await connection`SELECT pg_advisory_unlock_all()`.catch(() => {});
     await connection`RESET statement_timeout`.catch(() => {});
-    reserved.release();
+    connection.release();
   };
   try {
     // Migrations may rewrite large tables, so the limits of requests do not hold for them.
@@ -129,7 +137,11 @@ async function locked<T>(sql: Sql, work: (connection: Sql) => Promise<T>): Promi
   }
 }
 
-async function inTransaction(connection: Sql, script: string, record: () => Promise<void>): Promise<void> {
+async function inTransaction(
+  connection: postgres.ReservedSql,
+  script: string,
+  record: () => Promise<void>,
+): Promise<void> {
   try {
     await connection`BEGIN`;
     await connection.unsafe(script).simple();

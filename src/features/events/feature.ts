@@ -1,5 +1,5 @@
 import type { EventLog } from '../../adapters/event-log/event-log.ts';
-import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
@@ -36,7 +36,7 @@ export const events = {
 
 /** What events need from outside. */
 export interface EventPorts {
-  readonly sql: Sql;
+  readonly database: Database;
   readonly log: EventLog;
   readonly lifecycle: Lifecycle;
   readonly logger: Logger;
@@ -49,15 +49,15 @@ export interface EventPorts {
 }
 
 export function createEvents(ports: EventPorts) {
-  const { sql, log, lifecycle, logger, isKeyUsable, httpTimeoutSeconds, types, relayHolder } = ports;
-  const relayRepository = createRelayRepository(sql);
+  const { database, log, lifecycle, logger, isKeyUsable, httpTimeoutSeconds, types, relayHolder } = ports;
+  const relayRepository = createRelayRepository(database);
   const relay = new Relay({
     repository: relayRepository,
     publisher: log.publisher,
     holder: relayHolder,
     logger,
   });
-  const repository = createEventRepository(sql);
+  const repository = createEventRepository(database);
   const streams = new EventStreams({
     repository,
     isKeyUsable,

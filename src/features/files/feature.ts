@@ -1,7 +1,7 @@
 import type { Cache } from '../../adapters/cache/cache.ts';
 import { CacheAside } from '../../adapters/cache/cache-aside.ts';
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
-import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
@@ -26,18 +26,18 @@ export const files = {
 
 /** What files need from outside. */
 export interface FilePorts {
-  readonly sql: Sql;
+  readonly database: Database;
   readonly objects: ObjectStore;
   readonly cache: Cache;
   readonly logger: Logger;
   readonly settings: SettingValues<typeof fileSettings>;
 }
 
-export function createFiles({ sql, objects, cache, logger, settings }: FilePorts) {
+export function createFiles({ database, objects, cache, logger, settings }: FilePorts) {
   const limits = { sizeBytesMax: settings.FILES_MAX_BYTES, timeoutMs: settings.FILES_TIMEOUT * 1000 };
   const fileCache = openFileCache(cache);
   const service = createFileService({
-    repository: createFileRepository(sql),
+    repository: createFileRepository(database),
     objects,
     known: fileCache,
     ...limits,

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
-import { runQuery, type Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
 import {
   DIGEST_BYTES,
   type Digests,
@@ -57,12 +57,12 @@ export interface FileRepository {
 
 type Row = Omit<FileRecord, 'createdAt' | 'sha256'> & { createdAt: Date; sha256: Buffer | null };
 
-export function createFileRepository(sql: Sql): FileRepository {
-  const columns = sql`id, owner, state, name, media_type, size_bytes, sha256, created_at`;
+export function createFileRepository(db: Database): FileRepository {
+  const columns = db.fragment`id, owner, state, name, media_type, size_bytes, sha256, created_at`;
   let realm: Promise<string> | null = null;
 
   async function readRealm(): Promise<string> {
-    const [row] = await runQuery(sql<[{ realm: string }]>`SELECT realm FROM object_realm`);
+    const [row] = await db.query((sql) => sql<[{ realm: string }]>`SELECT realm FROM object_realm`);
     return row.realm;
   }
 
@@ -77,22 +77,24 @@ export function createFileRepository(sql: Sql): FileRepository {
     async begin(file, leaseSeconds, uploadsMax, signal) {
       const { id, owner, name, mediaType, sizeBytes = null, sha256 } = file;
       const digest = sha256 === undefined ? null : Buffer.from(sha256, 'hex');
-      const [row] = await runQuery(
-        sql<Row[]>`
+      const [row] = await db.query(
+        (sql) => sql<Row[]>`
           SELECT ${columns} FROM begin_upload(
             ${id}, ${owner}, ${name}, ${mediaType}, ${sizeBytes}, ${digest}, ${leaseSeconds}, ${uploadsMax})`,
-        signal,
+        { signal },
       );
       return row ? toFile(row) : null;
     },
     async renew(id, leaseSeconds) {
-      await runQuery(sql`
+      await db.query(
+        (sql) => sql`
         UPDATE files SET expires_at = greatest(expires_at, now() + ${leaseSeconds}::float8 * interval '1 second')
-        WHERE id = ${id} AND state = 'uploading'`);
+        WHERE id = ${id} AND state = 'uploading'`,
+      );
     },
     async store(id, mediaType, { sizeBytes, sha256, chunks }) {
-      const [row] = await runQuery(
-        sql<Row[]>`
+      const [row] = await db.query(
+        (sql) => sql<Row[]>`
           WITH stored AS (
             UPDATE files SET state = 'stored', media_type = ${mediaType}, size_bytes = ${sizeBytes},
               sha256 = ${Buffer.from(sha256)}, chunks = ${Buffer.from(chunks)}, expires_at = NULL
@@ -108,8 +110,8 @@ export function createFileRepository(sql: Sql): FileRepository {
     },
     async abandon(id) {
       // The row is locked before its state is looked at: the commit of `store` may be under way, its answer lost.
-      const [row] = await runQuery(
-        sql<[{ free: boolean }]>`
+      const [row] = await db.query(
+        (sql) => sql<[{ free: boolean }]>`
           WITH found AS (
             SELECT id, state FROM files WHERE id = ${id} FOR UPDATE
           ), abandoned AS (
@@ -121,36 +123,36 @@ export function createFileRepository(sql: Sql): FileRepository {
       return row.free;
     },
     async find(id, signal) {
-      const [row] = await runQuery(
-        sql<Row[]>`
+      const [row] = await db.query(
+        (sql) => sql<Row[]>`
           SELECT ${columns} FROM files
           WHERE id = ${id} AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
-        signal,
+        { signal },
       );
       return row ? toFile(row) : null;
     },
     async chunkDigests(id, first, count, signal) {
-      const [row] = await runQuery(
-        sql<{ digests: Buffer }[]>`
+      const [row] = await db.query(
+        (sql) => sql<{ digests: Buffer }[]>`
           SELECT substring(chunks FROM ${first * DIGEST_BYTES + 1}::int FOR ${count * DIGEST_BYTES}::int) AS digests
           FROM files WHERE id = ${id} AND state = 'stored'`,
-        signal,
+        { signal },
       );
       return row?.digests ?? new Uint8Array();
     },
     async list(owner, after, limit, signal) {
-      const rows = await runQuery(
-        sql<Row[]>`
+      const rows = await db.query(
+        (sql) => sql<Row[]>`
           SELECT ${columns} FROM files
           WHERE owner = ${owner} AND state = 'stored' ${after === null ? sql`` : sql`AND id > ${after}`}
           ORDER BY id LIMIT ${limit}`,
-        signal,
+        { signal },
       );
       return rows.map(toFile) as StoredFile[];
     },
     async delete(owner, id, signal) {
-      const rows = await runQuery(
-        sql`
+      const rows = await db.query(
+        (sql) => sql`
           WITH found AS (
             SELECT id, state FROM files
             WHERE id = ${id} AND owner = ${owner}
@@ -164,37 +166,43 @@ export function createFileRepository(sql: Sql): FileRepository {
             WHERE state = 'stored'
           )
           SELECT id FROM gone`,
-        signal,
+        { signal },
       );
       return rows.length === 1;
     },
     async forget(id) {
-      await runQuery(sql`DELETE FROM files WHERE id = ${id} AND state = 'deleting'`);
+      await db.query((sql) => sql`DELETE FROM files WHERE id = ${id} AND state = 'deleting'`);
     },
     async expire(limit) {
-      const rows = await runQuery(sql`
+      const rows = await db.query(
+        (sql) => sql`
         UPDATE files SET state = 'deleting', expires_at = NULL
         WHERE state = 'uploading' AND id IN (
           SELECT id FROM files WHERE state = 'uploading' AND expires_at <= now()
-          ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`);
+          ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`,
+      );
       return rows.count;
     },
     async listDeleting(after, limit) {
-      const rows = await runQuery(sql<{ id: string }[]>`
+      const rows = await db.query(
+        (sql) => sql<{ id: string }[]>`
         SELECT id FROM files WHERE state = 'deleting' ${after === null ? sql`` : sql`AND id > ${after}`}
-        ORDER BY id LIMIT ${limit}`);
+        ORDER BY id LIMIT ${limit}`,
+      );
       return rows.map(({ id }) => id);
     },
     async listStored(after, limit) {
-      const rows = await runQuery(sql<Row[]>`
+      const rows = await db.query(
+        (sql) => sql<Row[]>`
         SELECT ${columns} FROM files WHERE state = 'stored' ${after === null ? sql`` : sql`AND id > ${after}`}
-        ORDER BY id LIMIT ${limit}`);
+        ORDER BY id LIMIT ${limit}`,
+      );
       return rows.map(toFile) as StoredFile[];
     },
     async known(ids) {
       const list = `{${ids.join(',')}}`;
-      const rows = await runQuery(
-        sql<{ id: string }[]>`SELECT id FROM files WHERE id = ANY (${list}::uuid[])`,
+      const rows = await db.query(
+        (sql) => sql<{ id: string }[]>`SELECT id FROM files WHERE id = ANY (${list}::uuid[])`,
       );
       return new Set(rows.map(({ id }) => id));
     },

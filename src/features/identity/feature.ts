@@ -1,4 +1,4 @@
-import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
@@ -12,8 +12,8 @@ export const identity = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
-export function createIdentity({ sql }: { readonly sql: Sql }) {
-  const keys = createKeyService(createKeyRepository(sql));
+export function createIdentity({ database }: { readonly database: Database }) {
+  const keys = createKeyService(createKeyRepository(database));
   return {
     keys,
     mount: () => {},

@@ -1,6 +1,7 @@
 import type { Cache } from '../../adapters/cache/cache.ts';
 import { CacheAside } from '../../adapters/cache/cache-aside.ts';
-import { isTransient, mapDatabaseError, type Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
+import { isTransient, mapDatabaseError } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createAccountRepository } from './accounts/repository.ts';
@@ -43,7 +44,7 @@ export const ledger = {
 
 /** What the ledger needs from outside. */
 export interface LedgerPorts {
-  readonly sql: Sql;
+  readonly database: Database;
   readonly cache: Cache;
   /** Called after each batch was posted, so that its events are sent without delay. */
   onPosted(): void;
@@ -52,9 +53,9 @@ export interface LedgerPorts {
   readonly inFlightCap: number;
 }
 
-export function createLedger({ sql, cache, onPosted, workers, inFlightCap }: LedgerPorts) {
-  const accounts = createAccountService(createAccountRepository(sql));
-  const repository = createTransferRepository(sql);
+export function createLedger({ database, cache, onPosted, workers, inFlightCap }: LedgerPorts) {
+  const accounts = createAccountService(createAccountRepository(database));
+  const repository = createTransferRepository(database);
   const groupCommit = new GroupCommit({
     post: async (requests) => {
       const results = await repository.post(requests);
@@ -71,7 +72,7 @@ export function createLedger({ sql, cache, onPosted, workers, inFlightCap }: Led
   const find = (id: string, signal?: AbortSignal) =>
     transferCache.find(id, (loading) => repository.find(id, loading), signal);
   const transfers = createTransferService({ ...repository, find }, groupCommit);
-  const verification = createLedgerService(createLedgerRepository(sql));
+  const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,
     transfers,

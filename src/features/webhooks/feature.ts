@@ -1,6 +1,6 @@
 import type { EventConsumer } from '../../adapters/event-log/event-log.ts';
 import type { OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
-import type { Sql } from '../../adapters/postgres/postgres.ts';
+import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
@@ -30,7 +30,7 @@ export const webhooks = {
 
 /** What webhooks need from outside. */
 export interface WebhookPorts {
-  readonly sql: Sql;
+  readonly database: Database;
   readonly consumer: EventConsumer;
   readonly outgoing: OutgoingHttp;
   readonly logger: Logger;
@@ -38,11 +38,11 @@ export interface WebhookPorts {
   readonly types: readonly [string, ...string[]];
 }
 
-export function createWebhooks({ sql, consumer, outgoing, logger, types }: WebhookPorts) {
-  const subscriptions = createWebhookService(createWebhookRepository(sql), (url, signal) =>
+export function createWebhooks({ database, consumer, outgoing, logger, types }: WebhookPorts) {
+  const subscriptions = createWebhookService(createWebhookRepository(database), (url, signal) =>
     outgoing.check(url, signal),
   );
-  const repository = createDeliveryRepository(sql);
+  const repository = createDeliveryRepository(database);
   const sender = new DeliverySender(repository, outgoing, (err) =>
     logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
   );

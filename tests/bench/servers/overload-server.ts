@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { openDeps } from '../../../src/deps.ts';
@@ -26,12 +26,12 @@ const PATHS: Readonly<Record<string, Tier>> = {
 const [variant = 'atlas', bottleneck = 'database', port = '0'] = process.argv.slice(2);
 const { config } = loadConfig();
 const deps = await openDeps(config, createLogger(config));
-const work = bottleneck === 'slots' ? slotWork() : databaseWork(deps.sql);
+const work = bottleneck === 'slots' ? slotWork() : databaseWork(deps.database);
 let inFlight = 0;
 
 /** A query over the pool, as a repository runs it: cancelled when the caller gives up. */
-function databaseWork(sql: Sql): (exchange: Exchange) => Promise<unknown> {
-  return (exchange) => runQuery(sql`SELECT pg_sleep(${QUERY_SECONDS})`, exchange.signal);
+function databaseWork(database: Database): (exchange: Exchange) => Promise<unknown> {
+  return ({ signal }) => database.query((sql) => sql`SELECT pg_sleep(${QUERY_SECONDS})`, { signal });
 }
 
 /** A resource inside the handler that nothing outside can count: the case on which every known peer fails. */

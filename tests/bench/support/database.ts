@@ -1,4 +1,5 @@
 import { installPostgres, startNativePostgres } from '../../../infra/native-postgres.ts';
+import { type Database, openDatabase } from '../../../src/adapters/postgres/database.ts';
 import { migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { createKeyRepository } from '../../../src/features/identity/keys/repository.ts';
@@ -20,6 +21,7 @@ export interface BenchDatabase {
   readonly version: string;
   readonly apiKey: string;
   readonly sql: Sql;
+  readonly database: Database;
 }
 
 /** Starts a new cluster in a folder of its own; it ends and vanishes with the benchmark. */
@@ -28,15 +30,22 @@ export async function startDatabase(): Promise<BenchDatabase> {
   await installPostgres(progress);
   const server = await startNativePostgres(freshFolder());
   const sql = openPostgres({ url: server.url, connectionsMax: 2, timeoutSeconds: TIMEOUT_SECONDS });
+  const database = openDatabase({
+    url: server.url,
+    connectionsMax: 2,
+    timeoutSeconds: TIMEOUT_SECONDS,
+    failureThreshold: 5,
+    recoveryTimeoutMs: 60_000,
+  });
   undoAtEnd(async () => {
-    await sql.end({ timeout: 1 });
+    await Promise.all([sql.end({ timeout: 1 }), database.end({ timeout: 1 })]);
     await server.stop();
   });
   await migrateUp(sql, await readMigrations());
-  const keys = createKeyService(createKeyRepository(sql));
+  const keys = createKeyService(createKeyRepository(database));
   const { token } = await keys.create({ owner: 'bench', name: 'bench', scopes: ALL_SCOPES, expiresAt: null });
   const [row] = await sql<[{ version: string }]>`SELECT current_setting('server_version') AS version`;
-  return { url: server.url, pid: server.pid, version: row.version, apiKey: token, sql };
+  return { url: server.url, pid: server.pid, version: row.version, apiKey: token, sql, database };
 }
 
 /** Puts back the same beginning for each measurement: accounts without a transfer, tidy tables, nothing left to flush. */
@@ -51,8 +60,8 @@ export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
 }
 
 /** How many transfers were posted. Throws when the ledger does not agree with itself. */
-export async function verifyLedger(sql: Sql): Promise<number> {
-  const { transfers, discrepancies } = await createLedgerRepository(sql).verify(DISCREPANCIES_MAX);
+export async function verifyLedger(database: Database): Promise<number> {
+  const { transfers, discrepancies } = await createLedgerRepository(database).verify(DISCREPANCIES_MAX);
   if (discrepancies.length > 0)
     throw new Error(`The ledger does not agree with itself: ${JSON.stringify(discrepancies)}`);
   return transfers;

@@ -126,7 +126,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     let largest = 0;
     const batch = [event('key', 7000), event('other', 0), event('key', 7001)];
     for (let isComplete = false; !isComplete; ) {
-      const applied = await sql.begin((tx) =>
+      const applied = await world.db.transaction((tx) =>
         applyOnce(tx, 'portions', batch, async (events) => {
           handed.push(...events);
           largest = Math.max(largest, events.length);
@@ -148,7 +148,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     await world.post([[a, b]]);
     await world.relayAll();
     const { sql } = world;
-    const ledger = createLedgerRepository(sql);
+    const ledger = createLedgerRepository(world.db);
     expect((await ledger.verify(10)).discrepancies).toEqual([]);
     await sql`ALTER TABLE events DISABLE TRIGGER events_immutable`;
     await sql`DELETE FROM events WHERE type = 'account.credited.v1'`;

@@ -133,7 +133,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
   test('loses no event whose writer was numbered first and committed last', async () => {
     const late = Promise.withResolvers<void>();
     const isNumbered = Promise.withResolvers<void>();
-    const writing = world.sql.begin(async (tx) => {
+    const writing = world.db.transaction(async (tx) => {
       await world.tell('late', 0, tx);
       isNumbered.resolve();
       await late.promise;

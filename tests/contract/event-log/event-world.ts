@@ -1,7 +1,9 @@
 import type { EventHandler, EventLog } from '../../../src/adapters/event-log/event-log.ts';
 import { openOutboxLog } from '../../../src/adapters/event-log/postgres-log.ts';
 import { openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
-import { openPostgres, type Queryable, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import type { Queryable } from '../../../src/adapters/postgres/query.ts';
 import { Relay } from '../../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
@@ -9,7 +11,7 @@ import { createTransferRepository } from '../../../src/features/ledger/transfers
 import type { Logger } from '../../../src/instrumentation/logger.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { until } from '../../e2e/atlas-process.ts';
-import { freshDatabase } from '../../support/database.ts';
+import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { sharedTestKafka } from '../../support/kafka.ts';
 
 export type LogKind = EventLog['mode'];
@@ -32,6 +34,7 @@ let worlds = 0;
 /** A ledger, its events, and a log of their own, which no other test has. */
 export class EventWorld {
   readonly sql: Sql;
+  readonly db: Database;
   readonly url: string;
   readonly prefix: string;
   readonly warnings: string[] = [];
@@ -45,6 +48,7 @@ export class EventWorld {
     this.url = url;
     this.#kind = kind;
     this.sql = sql;
+    this.db = openTestDatabase(url);
     this.#brokers = brokers;
     this.prefix = `test-${process.pid}-${++worlds}`;
   }
@@ -61,11 +65,11 @@ export class EventWorld {
   openLog(): EventLog {
     const log =
       this.#kind === 'postgresql'
-        ? openOutboxLog(this.sql)
+        ? openOutboxLog(this.db)
         : openKafkaLog({
             brokers: [this.#brokers],
             prefix: this.prefix,
-            sql: this.sql,
+            database: this.db,
             failureThreshold: 5,
             recoveryTimeoutMs: 60_000,
             onDebug: () => {},
@@ -76,11 +80,11 @@ export class EventWorld {
   }
 
   get repository() {
-    return createRelayRepository(this.sql);
+    return createRelayRepository(this.db);
   }
 
   async openAccounts(count: number): Promise<string[]> {
-    const accounts = createAccountRepository(this.sql);
+    const accounts = createAccountRepository(this.db);
     const content = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
     const ids = Array.from({ length: count }, () => crypto.randomUUID());
     for (const id of ids) await accounts.create(id, 'owner', content);
@@ -102,16 +106,18 @@ export class EventWorld {
     }));
     const fingerprint = '00'.repeat(32);
     const key = `request-${++this.#requests}`;
-    await createTransferRepository(this.sql).post([
+    await createTransferRepository(this.db).post([
       { owner: 'owner', key, fingerprint, atomic: false, orders },
     ]);
   }
 
   /** Writes another event into the outbox, as a feature does in the transaction of its effect. */
-  async tell(key: string, sequence: number, on: Queryable = this.sql): Promise<void> {
-    await on`
+  async tell(key: string, sequence: number, on: Queryable = this.db): Promise<void> {
+    await on.query(
+      (sql) => sql`
       INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
-      VALUES ('owner', 'test.told.v1', ${key}, ${sequence}, now(), ${this.sql.json({ key })})`;
+      VALUES ('owner', 'test.told.v1', ${key}, ${sequence}, now(), ${sql.json({ key })})`,
+    );
   }
 
   /** A relay as one more process has it. Small batches, so that a test has many. */
@@ -142,7 +148,7 @@ export class EventWorld {
   writer(consumer: string): EventHandler {
     return async (events, tx) => {
       const rows = events.map(({ key, sequence }) => ({ consumer, key, sequence }));
-      await tx`INSERT INTO effects ${this.sql(rows)}`;
+      await tx.query((sql) => sql`INSERT INTO effects ${sql(rows)}`);
     };
   }
 
@@ -180,7 +186,7 @@ export class EventWorld {
   async close(): Promise<void> {
     await Promise.all([...this.#running].map((running) => running.stop()));
     for (const log of this.#logs) await log.close();
-    await this.sql.end({ timeout: 5 });
+    await Promise.all([this.sql.end({ timeout: 5 }), this.db.end({ timeout: 5 })]);
   }
 }
 

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
-import { openPostgres } from '../../../src/adapters/postgres/postgres.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
-import { availableEngines } from '../../support/database.ts';
+import { availableEngines, openTestDatabase } from '../../support/database.ts';
 import { insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
 const BEFORE_EVENTS = 2;
@@ -12,7 +11,7 @@ describe.each(availableEngines())('the migration that brings events, on the %s P
   test(
     'runs while another host posts transfers: each has its events or waits for them, and accounts can be opened as before',
     () =>
-      withDatabase(engine, async (sql, url) => {
+      withDatabase(engine, async (sql, url, db) => {
         const migrations = await readMigrations();
         await migrateDown(sql, migrations, migrations.length - BEFORE_EVENTS);
         const accounts = [crypto.randomUUID(), crypto.randomUUID()].sort();
@@ -21,7 +20,7 @@ describe.each(availableEngines())('the migration that brings events, on the %s P
           INSERT INTO accounts (id, ledger, allow_negative, metadata)
           SELECT id, 'EUR', true, '{}' FROM unnest(${ids}::uuid[]) id`;
         await openAsBefore(accounts);
-        const old = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 20 });
+        const old = openTestDatabase(url, { connectionsMax: 4 });
         let isMigrated = false;
         let posted = 0;
         const post = async (caller: number) => {
@@ -49,7 +48,7 @@ describe.each(availableEngines())('the migration that brings events, on the %s P
         isMigrated = true;
         await posting;
         await old.end();
-        const { transfers, discrepancies } = await createLedgerRepository(sql).verify(10);
+        const { transfers, discrepancies } = await createLedgerRepository(db).verify(10);
         expect({ transfers, discrepancies }).toEqual({ transfers: posted, discrepancies: [] });
         const [{ logged, waiting }] = await sql<[{ logged: number; waiting: number }]>`
           SELECT (SELECT count(*) FROM events) AS logged, (SELECT count(*) FROM outbox) AS waiting`;

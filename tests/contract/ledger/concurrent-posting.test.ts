@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'bun:test';
-import { isTransient, mapDatabaseError, openPostgres } from '../../../src/adapters/postgres/postgres.ts';
+import { isTransient, mapDatabaseError } from '../../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf, type PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
 import { GroupCommit } from '../../../src/features/ledger/transfers/group-commit.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
-import { availableEngines } from '../../support/database.ts';
+import { availableEngines, openTestDatabase } from '../../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 
 const REQUESTS = 400;
 
 /** A worker of its own: a pool, and a group commit over it. */
 function openWorker(url: string, batchItemsMax = 1000) {
-  const sql = openPostgres({ url, connectionsMax: 3, timeoutSeconds: 20 });
-  const { post, waitedMs } = createTransferRepository(sql);
+  const db = openTestDatabase(url, { connectionsMax: 3 });
+  const { post, waitedMs } = createTransferRepository(db);
   const groupCommit = new GroupCommit({
     post,
     waitedMs,
@@ -20,7 +20,7 @@ function openWorker(url: string, batchItemsMax = 1000) {
     batchItemsMax,
     waitingItemsMax: 4096,
   });
-  return { groupCommit, close: () => sql.end({ timeout: 5 }) };
+  return { groupCommit, close: () => db.end({ timeout: 5 }) };
 }
 
 function payment(key: string, debitAccountId: string, creditAccountId: string, amount: number): PostRequest {
@@ -33,7 +33,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
   test(
     'two workers that post on the same accounts in opposite directions never block each other for good',
     () =>
-      withDatabase(engine, async (sql, url) => {
+      withDatabase(engine, async (sql, url, db) => {
         const ids = await insertAccounts(
           sql,
           Array.from({ length: 5 }, () => ({ ledger: 'EUR', allowNegative: true })),
@@ -55,7 +55,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
           SELECT sum(debits_posted)::bigint AS debits, sum(credits_posted)::bigint AS credits, sum(version)::bigint AS entries FROM accounts`;
         const moved = posted.reduce((sum, { transfer }) => sum + transfer!.amount, 0);
         expect(row!).toEqual({ debits: moved, credits: moved, entries: 2 * posted.length });
-        expect(await discrepanciesOf(sql)).toEqual([]);
+        expect(await discrepanciesOf(db)).toEqual([]);
         for (const { close } of workers) await close();
       }),
     SLOW_TEST_MS,
@@ -94,7 +94,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
   test(
     'two workers cannot spend the same money twice',
     () =>
-      withDatabase(engine, async (sql, url) => {
+      withDatabase(engine, async (sql, url, db) => {
         const [bank, poor] = await insertAccounts(sql, [
           { ledger: 'EUR', allowNegative: true },
           { ledger: 'EUR', allowNegative: false },
@@ -111,7 +111,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         );
         expect(outcomes.filter((outcome) => outcome === 'posted')).toHaveLength(100);
         expect(outcomes.filter((outcome) => outcome === 'insufficient_funds')).toHaveLength(60);
-        expect(await discrepanciesOf(sql)).toEqual([]);
+        expect(await discrepanciesOf(db)).toEqual([]);
         for (const { close } of workers) await close();
       }),
     SLOW_TEST_MS,

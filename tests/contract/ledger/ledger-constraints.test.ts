@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { databaseErrorCode, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf } from '../../../src/features/ledger/transfers/domain.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
@@ -10,7 +11,7 @@ const CHECK = '23514';
 const UNIQUE = '23505';
 
 /** A bank that owes Alice 100. */
-async function postOne(sql: Sql): Promise<{ bank: string; alice: string; transfer: string }> {
+async function postOne(sql: Sql, db: Database): Promise<{ bank: string; alice: string; transfer: string }> {
   const [bank, alice] = await insertAccounts(sql, [
     { ledger: 'EUR', allowNegative: true },
     { ledger: 'EUR', allowNegative: false },
@@ -25,7 +26,7 @@ async function postOne(sql: Sql): Promise<{ bank: string; alice: string; transfe
     metadata: {},
   };
   const fingerprint = fingerprintOf('/', false, [order]);
-  await createTransferRepository(sql).post([
+  await createTransferRepository(db).post([
     { owner: 'o', key: 'k', fingerprint, atomic: false, orders: [order] },
   ]);
   return { bank: bank!, alice: alice!, transfer };
@@ -87,8 +88,8 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
   ])(
     '%s',
     (_what, statement, code) =>
-      withDatabase(engine, async (sql) => {
-        const { bank, alice, transfer } = await postOne(sql);
+      withDatabase(engine, async (sql, _url, db) => {
+        const { bank, alice, transfer } = await postOne(sql, db);
         const attempt = sql.unsafe(
           statement.replaceAll('ALICE', alice).replaceAll('BANK', bank).replaceAll('TRANSFER', transfer),
         );
@@ -97,7 +98,7 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
           (thrown: unknown) => thrown,
         );
         expect(databaseErrorCode(error)).toBe(code);
-        expect(await discrepanciesOf(sql)).toEqual([]);
+        expect(await discrepanciesOf(db)).toEqual([]);
       }),
     SLOW_TEST_MS,
   );
@@ -105,8 +106,8 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
   test(
     'and keeps nothing of a batch whose transaction fails half way',
     () =>
-      withDatabase(engine, async (sql) => {
-        const { bank, alice } = await postOne(sql);
+      withDatabase(engine, async (sql, _url, db) => {
+        const { bank, alice } = await postOne(sql, db);
         await sql`ALTER TABLE outbox ADD CONSTRAINT broken CHECK (credit_version < 3)`;
         const orders = [1, 2, 3].map((amount) => ({
           id: crypto.randomUUID(),
@@ -117,7 +118,7 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
           metadata: {},
         }));
         const fingerprint = fingerprintOf('/', false, orders);
-        const post = createTransferRepository(sql).post([
+        const post = createTransferRepository(db).post([
           { owner: 'o', key: 'half', fingerprint, atomic: false, orders },
         ]);
         expect(databaseErrorCode(await post.catch((error: unknown) => error))).toBe(CHECK);

@@ -1,25 +1,27 @@
+import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
-import { type Engine, freshDatabase } from '../../support/database.ts';
+import { type Engine, freshDatabase, openTestDatabase } from '../../support/database.ts';
 
 /** For tests that run many transactions, or are the first to start a database. */
 export const SLOW_TEST_MS = 60_000;
 
-/** Runs work on a pool over a fresh, migrated database, and closes the pool. */
+/** Runs work on a fresh, migrated database, with a pool of the driver and as Atlas opens it. */
 export async function withDatabase(
   engine: Engine,
-  work: (sql: Sql, url: string) => Promise<void>,
+  work: (sql: Sql, url: string, db: Database) => Promise<void>,
 ): Promise<void> {
   const url = await freshDatabase(engine);
   const sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 20 });
+  const db = openTestDatabase(url, { connectionsMax: 4 });
   try {
-    await work(sql, url);
+    await work(sql, url, db);
   } finally {
-    await sql.end({ timeout: 5 });
+    await Promise.all([sql.end({ timeout: 5 }), db.end({ timeout: 5 })]);
   }
 }
 
-/** Opens accounts and answers their ids. */
+/** Inserts accounts and returns their ids. */
 export async function insertAccounts(
   sql: Sql,
   accounts: readonly { ledger: string; allowNegative: boolean }[],
@@ -35,7 +37,7 @@ export async function insertAccounts(
   return rows.map(({ id }) => id);
 }
 
-/** What the ledger finds wrong with itself. */
-export async function discrepanciesOf(sql: Sql): Promise<readonly object[]> {
-  return (await createLedgerRepository(sql).verify(100)).discrepancies;
+/** Returns the discrepancies that a verification of the ledger finds. */
+export async function discrepanciesOf(db: Database): Promise<readonly object[]> {
+  return (await createLedgerRepository(db).verify(100)).discrepancies;
 }

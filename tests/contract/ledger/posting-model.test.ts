@@ -108,8 +108,8 @@ describe.each(availableEngines())('post_transfers on the %s PostgreSQL', (engine
   test(
     'does what one request after the other in memory would do, whatever comes in whatever batches',
     () =>
-      withDatabase(engine, async (sql) => {
-        const repository = createTransferRepository(sql);
+      withDatabase(engine, async (sql, _url, db) => {
+        const repository = createTransferRepository(db);
         const runs = fc.asyncProperty(workload, async (batches) => {
           const model = new LedgerModel();
           const accountIds = [...(await insertAccounts(sql, ACCOUNTS)), crypto.randomUUID()];
@@ -140,7 +140,7 @@ describe.each(availableEngines())('post_transfers on the %s PostgreSQL', (engine
           await compareTables(sql, model);
         });
         await fc.assert(runs, { numRuns: 60, endOnFailure: false });
-        expect(await discrepanciesOf(sql)).toEqual([]);
+        expect(await discrepanciesOf(db)).toEqual([]);
       }),
     SLOW_TEST_MS,
   );
@@ -148,7 +148,7 @@ describe.each(availableEngines())('post_transfers on the %s PostgreSQL', (engine
   test(
     'versions of an account are contiguous, in the order of posting',
     () =>
-      withDatabase(engine, async (sql) => {
+      withDatabase(engine, async (sql, _url, db) => {
         const [bank, shop] = await insertAccounts(sql, ACCOUNTS.slice(0, 2));
         const orders = Array.from({ length: 50 }, (_, i) => ({
           id: crypto.randomUUID(),
@@ -158,7 +158,7 @@ describe.each(availableEngines())('post_transfers on the %s PostgreSQL', (engine
           reference: null,
           metadata: {},
         }));
-        await createTransferRepository(sql).post([
+        await createTransferRepository(db).post([
           { owner: 'o', key: 'k', fingerprint: fingerprintOf('/', false, orders), atomic: false, orders },
         ]);
         const rows = await sql`

@@ -33,7 +33,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   test(
     'go up, down and up again to the same schema, and leave nothing behind on the way down',
     () =>
-      withDatabase(engine, async (sql) => {
+      withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
         const before = await schemaOf(sql);
         expect(before.length).toBeGreaterThan(30);
@@ -43,7 +43,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         );
         const left = (await schemaOf(sql)).filter((line) => !line.includes('schema_migrations'));
         expect(left).toEqual([]);
-        expect(await appliedMigrations(sql)).toBe(0);
+        expect(await appliedMigrations(db)).toBe(0);
         expect(await migrateUp(sql, migrations)).toEqual(migrations);
         expect(await schemaOf(sql)).toEqual(before);
         expect(await migrateUp(sql, migrations)).toEqual([]);
@@ -54,10 +54,10 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   test(
     'go down one step at a time unless told otherwise',
     () =>
-      withDatabase(engine, async (sql) => {
+      withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
         expect(await migrateDown(sql, migrations)).toEqual([migrations.at(-1)!]);
-        expect(await appliedMigrations(sql)).toBe(migrations.length - 1);
+        expect(await appliedMigrations(db)).toBe(migrations.length - 1);
         expect(await migrateUp(sql, migrations)).toEqual([migrations.at(-1)!]);
       }),
     SLOW_TEST_MS,
@@ -66,7 +66,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   test(
     'refuse a file that was changed after it was applied, before they apply anything else',
     () =>
-      withDatabase(engine, async (sql) => {
+      withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
         const changed = migrations.map((migration, i) =>
           i === 0 ? { ...migration, up: `${migration.up} ` } : migration,
@@ -78,7 +78,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
           down: '',
         };
         await expect(migrateUp(sql, [...changed, next])).rejects.toThrow('was changed after it was applied');
-        expect(await appliedMigrations(sql)).toBe(migrations.length);
+        expect(await appliedMigrations(db)).toBe(migrations.length);
         const [table] = await sql`SELECT to_regclass('next') AS name`;
         expect(table!.name).toBeNull();
       }),
@@ -88,7 +88,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   test(
     'that fail leave nothing of themselves, and keep those before them',
     () =>
-      withDatabase(engine, async (sql) => {
+      withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
         const number = migrations.length + 1;
         const script = 'CREATE TABLE half (id int); INSERT INTO half VALUES (1); SELECT * FROM nowhere;';
@@ -97,7 +97,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         );
         expect(failed).toBeInstanceOf(Error);
         expect((failed as Error).message).toContain('nowhere');
-        expect(await appliedMigrations(sql)).toBe(migrations.length);
+        expect(await appliedMigrations(db)).toBe(migrations.length);
         const [table] = await sql`SELECT to_regclass('half') AS name`;
         expect(table!.name).toBeNull();
         expect(await migrateUp(sql, migrations)).toEqual([]);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { openGuardedPostgres } from '../../../src/adapters/postgres/guarded-postgres.ts';
-import { openPostgres, runQuery, type Sql } from '../../../src/adapters/postgres/postgres.ts';
-import { freshDatabase } from '../../support/database.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { isToxiproxyHere, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
 
@@ -10,22 +10,16 @@ const AWAY = { code: 'dependency_unavailable', retryAfterSeconds: 1 };
 const STATEMENT_SECONDS = 60;
 /** One connection, so that a call only succeeds when that connection is good. */
 const guarded = (url: string, connectionsMax = 1) =>
-  openGuardedPostgres({
-    url,
-    connectionsMax,
-    timeoutSeconds: STATEMENT_SECONDS,
-    failureThreshold: 5,
-    recoveryTimeoutMs: 60_000,
-  });
-type Guarded = ReturnType<typeof guarded>;
-const isClosed = ({ dependency }: Guarded) => dependency.state === 'closed';
-const one = (sql: Sql, signal?: AbortSignal) => runQuery(sql<{ one: number }[]>`SELECT 1 AS one`, signal);
+  openTestDatabase(url, { connectionsMax, timeoutSeconds: STATEMENT_SECONDS });
+const isClosed = ({ dependency }: Database) => dependency.state === 'closed';
+const one = (db: Database, signal?: AbortSignal) =>
+  db.query((sql) => sql<{ one: number }[]>`SELECT 1 AS one`, { signal });
 
 /** Waits until calls are answered again, by nothing but calling. */
-async function untilAnswered({ sql }: Guarded): Promise<void> {
+async function untilAnswered(db: Database): Promise<void> {
   for (;;) {
     try {
-      await one(sql);
+      await one(db);
       return;
     } catch (error) {
       expect(error).toMatchObject(AWAY);
@@ -38,14 +32,14 @@ async function untilAnswered({ sql }: Guarded): Promise<void> {
 async function withPool(
   url: string,
   connectionsMax: number,
-  work: (pool: Guarded, beside: Sql) => Promise<void>,
+  work: (db: Database, beside: Sql) => Promise<void>,
 ) {
-  const pool = guarded(url, connectionsMax);
+  const db = guarded(url, connectionsMax);
   const beside = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 10 });
   try {
-    await work(pool, beside);
+    await work(db, beside);
   } finally {
-    await Promise.all([pool.sql.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
+    await Promise.all([db.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
   }
 }
 
@@ -70,30 +64,30 @@ async function untilGone(beside: Sql, text: string): Promise<void> {
 }
 
 test('nobody listens: every call fails, and after five nobody is asked any more', async () => {
-  const pool = guarded('postgres://nobody@127.0.0.1:1/none');
-  for (let call = 0; call < 5; call++) await expect(one(pool.sql)).rejects.toMatchObject(AWAY);
-  expect(pool.dependency.state).toBe('open');
-  await expect(one(pool.sql)).rejects.toMatchObject({ ...AWAY, cause: { name: 'BreakerOpen' } });
-  await expect(pool.sql.begin(async () => 'never')).rejects.toMatchObject(AWAY);
-  await expect(pool.dependency.ping()).rejects.toThrow();
-  expect(pool.dependency.stats().outcomes).toMatchObject({ failure: 5, refused_open: 2, ok: 0 });
-  await pool.sql.end({ timeout: 1 });
+  const db = guarded('postgres://nobody@127.0.0.1:1/none');
+  for (let call = 0; call < 5; call++) await expect(one(db)).rejects.toMatchObject(AWAY);
+  expect(db.dependency.state).toBe('open');
+  await expect(one(db)).rejects.toMatchObject({ ...AWAY, cause: { name: 'BreakerOpen' } });
+  await expect(db.transaction(async () => 'never')).rejects.toMatchObject(AWAY);
+  await expect(db.dependency.ping()).rejects.toThrow();
+  expect(db.dependency.stats().outcomes).toMatchObject({ failure: 5, refused_open: 2, ok: 0 });
+  await db.end({ timeout: 1 });
 });
 
 test('a server that has no more connections to give is there: nobody is kept from those that are open', async () => {
   const url = new URL(await freshDatabase());
   const beside = openPostgres({ url: url.href, connectionsMax: 1, timeoutSeconds: 10 });
   await beside.unsafe(`CREATE ROLE of_few LOGIN PASSWORD 'few' CONNECTION LIMIT 2`);
-  const pool = guarded(Object.assign(url, { username: 'of_few', password: 'few' }).href, 10);
-  await one(pool.sql);
-  const calls = Array.from({ length: 10 }, () => runQuery(pool.sql`SELECT pg_sleep(0.2)`));
+  const db = guarded(Object.assign(url, { username: 'of_few', password: 'few' }).href, 10);
+  await one(db);
+  const calls = Array.from({ length: 10 }, () => db.query((sql) => sql`SELECT pg_sleep(0.2)`));
   const ended = await Promise.allSettled(calls);
   const refused = ended.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
   expect(refused.length).toBeGreaterThan(5);
   for (const { reason } of refused) expect(reason).toMatchObject({ ...AWAY, cause: { code: '53300' } });
-  expect(pool.dependency.stats()).toMatchObject({ state: 'closed', outcomes: { failure: 0 } });
-  await one(pool.sql);
-  await Promise.all([pool.sql.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
+  expect(db.dependency.stats()).toMatchObject({ state: 'closed', outcomes: { failure: 0 } });
+  await one(db);
+  await Promise.all([db.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
 });
 
 describe('behind a way that breaks', () => {
@@ -107,39 +101,40 @@ describe('behind a way that breaks', () => {
 
   test('that refuses: the breaker opens, and closes by itself once the way is good, though nobody calls', async () => {
     const proxy = await toxiproxy.proxy(url);
-    const pool = guarded(proxy.url, 3);
-    await one(pool.sql);
+    const db = guarded(proxy.url, 3);
+    await one(db);
     await proxy.disable();
-    while (isClosed(pool)) await expect(one(pool.sql)).rejects.toMatchObject(AWAY);
+    while (isClosed(db)) await expect(one(db)).rejects.toMatchObject(AWAY);
     await proxy.enable();
-    while (!isClosed(pool)) await Bun.sleep(20);
-    expect([...(await one(pool.sql))]).toEqual([{ one: 1 }]);
-    await pool.sql.end({ timeout: 1 });
+    while (!isClosed(db)) await Bun.sleep(20);
+    expect([...(await one(db))]).toEqual([{ one: 1 }]);
+    await db.end({ timeout: 1 });
   });
 
   test('that falls silent: whoever waits is told long before the statement would have ended', async () => {
     const proxy = await toxiproxy.proxy(url);
-    const pool = guarded(proxy.url, 3);
-    await one(pool.sql);
+    const db = guarded(proxy.url, 3);
+    await one(db);
     await proxy.add({ type: 'timeout', timeoutMs: 0 });
-    const waiting = [one(pool.sql), one(pool.sql), pool.sql.begin((tx) => tx`SELECT 2`), one(pool.sql)];
+    const waiting = [one(db), one(db), db.transaction((tx) => tx.query((sql) => sql`SELECT 2`)), one(db)];
     for (const { status, reason } of (await Promise.allSettled(waiting)) as PromiseRejectedResult[])
       expect({ status, reason }).toMatchObject({ status: 'rejected', reason: AWAY });
-    expect(pool.dependency.state).toBe('open');
+    expect(db.dependency.state).toBe('open');
     // What was under way was cut off, so its slots are free again.
-    while (pool.dependency.stats().inFlight > 0) await Bun.sleep(1);
-    expect(pool.dependency.stats()).toMatchObject({ waiting: 0, abandoned: 0 });
+    while (db.dependency.stats().inFlight > 0) await Bun.sleep(1);
+    expect(db.dependency.stats()).toMatchObject({ waiting: 0, abandoned: 0 });
     await proxy.heal();
-    await untilAnswered(pool);
-    await pool.sql.end({ timeout: 1 });
+    await untilAnswered(db);
+    await db.end({ timeout: 1 });
   });
 
   test('that is slow: the breaker stays closed, because a probe is answered', async () => {
     const proxy = await toxiproxy.proxy(url);
-    await withPool(proxy.url, 2, async ({ sql, dependency }) => {
-      await one(sql);
+    await withPool(proxy.url, 2, async (db) => {
+      const { dependency } = db;
+      await one(db);
       // Silent for longer than a probe and all that comes before it take.
-      await runQuery(sql`SELECT pg_sleep(2.5)`);
+      await db.query((sql) => sql`SELECT pg_sleep(2.5)`);
       expect(dependency.state).toBe('closed');
       expect(dependency.stats().outcomes).toMatchObject({ ok: 2, failure: 0, timeout: 0 });
     });
@@ -153,48 +148,48 @@ describe('a connection', () => {
   }, START_TIMEOUT_MS);
 
   test('that is dead leaves the pool, and only the call on it notices', () =>
-    withPool(url, 1, async ({ sql, dependency }, beside) => {
-      const [backend] = await runQuery(sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
+    withPool(url, 1, async (db, beside) => {
+      const { dependency } = db;
+      const [backend] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
       process.kill(backend.pid, 'SIGSTOP');
       try {
         const patience = new AbortController();
-        const stuck = one(sql, patience.signal);
+        const stuck = one(db, patience.signal);
         // One turn of the loop later it is on its way.
         await new Promise(setImmediate);
         patience.abort(new Error('the deadline'));
         await expect(stuck).rejects.toMatchObject({ code: 'deadline_exceeded' });
-        const [next] = await runQuery(sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
+        const [next] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
         expect(next.pid).not.toBe(backend.pid);
-        // Everything that hangs on `sql` is that of the new pool.
-        expect([...(await sql`SELECT 1 AS one`), ...(await sql.unsafe('SELECT 2 AS two'))]).toHaveLength(2);
-        expect(await sql.begin(async () => 'done')).toBe('done');
+        expect([...(await one(db))]).toHaveLength(1);
+        expect(await db.transaction(async () => 'done')).toBe('done');
         expect(dependency.state).toBe('closed');
-        await one(beside);
+        await beside`SELECT 1`;
       } finally {
         process.kill(backend.pid, 'SIGCONT');
       }
     }));
 
   test('is not lost to a call that is given up in the turn in which it was made', () =>
-    withPool(url, 1, async ({ sql }) => {
+    withPool(url, 1, async (db) => {
       for (let call = 0; call < 3; call++) {
         const patience = new AbortController();
-        const given = one(sql, patience.signal);
+        const given = one(db, patience.signal);
         patience.abort(new Error('the deadline'));
         await expect(given).rejects.toMatchObject({ code: 'deadline_exceeded' });
       }
-      expect([...(await one(sql))]).toEqual([{ one: 1 }]);
+      expect([...(await one(db))]).toEqual([{ one: 1 }]);
     }));
 
   test('may be hit by a cancel that was meant for the call before: the statement is run again, once', () =>
-    withPool(url, 1, async ({ sql }, beside) => {
-      const [{ pid }] = await runQuery(sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
-      const hit = runQuery(sql<{ done: boolean }[]>`SELECT pg_sleep(1) IS NOT NULL AS done`);
+    withPool(url, 1, async (db, beside) => {
+      const [{ pid }] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
+      const hit = db.query((sql) => sql<{ done: boolean }[]>`SELECT pg_sleep(1) IS NOT NULL AS done`);
       await untilRunning(beside, 'AS done');
       await beside`SELECT pg_cancel_backend(${pid})`;
       expect([...(await hit)]).toEqual([{ done: true }]);
 
-      const hitTwice = runQuery(sql`SELECT pg_sleep(50) AS twice`);
+      const hitTwice = db.query((sql) => sql`SELECT pg_sleep(50) AS twice`);
       hitTwice.catch(() => {});
       const start = await untilRunning(beside, 'AS twice');
       await beside`SELECT pg_cancel_backend(${pid})`;
@@ -204,19 +199,20 @@ describe('a connection', () => {
     }));
 
   test('is waited for in a line that has an end, and who gives up leaves it', () =>
-    withPool(url, 1, async ({ sql, dependency }, beside) => {
+    withPool(url, 1, async (db, beside) => {
+      const { dependency } = db;
       const patience = new AbortController();
       const calls = Array.from({ length: 1025 }, () =>
-        runQuery(sql`SELECT pg_sleep(30) AS busy`, patience.signal),
+        db.query((sql) => sql`SELECT pg_sleep(30) AS busy`, { signal: patience.signal }),
       );
       await untilRunning(beside, 'AS busy');
-      await expect(one(sql)).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
+      await expect(one(db)).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
       expect(dependency.stats()).toMatchObject({ inFlight: 1, waiting: 1024 });
       patience.abort(new Error('the deadline'));
       for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected');
       // What ran was cancelled on the server too, and nothing that waited was begun.
       await untilGone(beside, 'AS busy');
-      await one(sql);
+      await one(db);
       expect(dependency.state).toBe('closed');
     }));
 });

@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'bun:test';
-import { openGuardedPostgres } from '../../../src/adapters/postgres/guarded-postgres.ts';
-import { openPostgres, runQuery, type Sql } from '../../../src/adapters/postgres/postgres.ts';
-import { freshDatabase } from '../../support/database.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import type { Queryable } from '../../../src/adapters/postgres/query.ts';
+import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 
 // What the driver throws where nobody can catch it fails these tests by itself.
@@ -14,38 +15,37 @@ beforeAll(async () => {
   await sql.end();
 }, START_TIMEOUT_MS);
 
+const LOST = {
+  code: 'dependency_unavailable',
+  cause: { message: expect.stringMatching(/CONNECTION_CLOSED|ECONNRESET/) },
+};
+
 /** One guarded connection, and one beside it. */
-async function withPool(timeoutSeconds: number, work: (sql: Sql, beside: Sql) => Promise<void>) {
-  const { sql } = openGuardedPostgres({
-    url,
-    connectionsMax: 1,
-    timeoutSeconds,
-    failureThreshold: 5,
-    recoveryTimeoutMs: 60_000,
-  });
+async function withPool(timeoutSeconds: number, work: (db: Database, beside: Sql) => Promise<void>) {
+  const db = openTestDatabase(url, { connectionsMax: 1, timeoutSeconds });
   const beside = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 60 });
   try {
-    await work(sql, beside);
+    await work(db, beside);
   } finally {
     await beside`DELETE FROM written`;
-    await Promise.all([sql.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
+    await Promise.all([db.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
   }
 }
 
-const write = (on: Pick<Sql, 'unsafe'>, name: string) => on.unsafe('INSERT INTO written VALUES ($1)', [name]);
+const write = (on: Queryable, name: string) => on.query((sql) => sql`INSERT INTO written VALUES (${name})`);
 const written = async (sql: Sql) => {
   const rows = await sql<{ name: string }[]>`SELECT name FROM written ORDER BY name`;
   return rows.map(({ name }) => name);
 };
-const pidOf = async (on: Sql) =>
-  (await runQuery(on<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`))[0].pid;
+const pidOf = async (db: Database) =>
+  (await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`))[0].pid;
 
 test('a transaction whose connection is lost in a statement fails, and the next one has another connection', () =>
-  withPool(60, async (sql, beside) => {
-    const pid = await pidOf(sql);
-    const lost = sql.begin(async (tx) => {
+  withPool(60, async (db, beside) => {
+    const pid = await pidOf(db);
+    const lost = db.transaction(async (tx) => {
       await write(tx, 'lost');
-      await tx`SELECT pg_sleep(30)`;
+      await tx.query((sql) => sql`SELECT pg_sleep(30)`);
     });
     lost.catch(() => {});
     const isAsleep = async () => {
@@ -54,20 +54,23 @@ test('a transaction whose connection is lost in a statement fails, and the next 
     };
     while (!(await isAsleep())) await Bun.sleep(5);
     await beside`SELECT pg_terminate_backend(${pid})`;
-    await expect(lost).rejects.toThrow(/CONNECTION_CLOSED|ECONNRESET/);
-    for (let call = 0; call < 3; call++) await sql.begin((tx) => write(tx, `after ${call}`));
+    await expect(lost).rejects.toMatchObject(LOST);
+    for (let call = 0; call < 3; call++) await db.transaction((tx) => write(tx, `after ${call}`));
     expect(await written(beside)).toEqual(['after 0', 'after 1', 'after 2']);
   }));
 
 test('what work says in a transaction whose connection is gone reaches nobody, however late it says it', () =>
-  withPool(60, async (sql, beside) => {
-    const pid = await pidOf(sql);
+  withPool(60, async (db, beside) => {
+    const pid = await pidOf(db);
     const goOn = Promise.withResolvers<void>();
     const said = Promise.withResolvers<unknown[]>();
-    const lost = sql.begin(async (tx) => {
+    const lost = db.transaction(async (tx) => {
       await write(tx, 'lost');
       await goOn.promise;
-      const rest = await Promise.allSettled([write(tx, 'late'), tx`INSERT INTO written VALUES ('later')`]);
+      const rest = await Promise.allSettled([
+        write(tx, 'late'),
+        tx.query((sql) => sql`INSERT INTO written VALUES ('later')`),
+      ]);
       said.resolve(rest.map(({ status }) => status));
       return 'done';
     });
@@ -75,9 +78,9 @@ test('what work says in a transaction whose connection is gone reaches nobody, h
     while ((await beside`SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'`).length === 0)
       await Bun.sleep(5);
     await beside`SELECT pg_terminate_backend(${pid})`;
-    await expect(lost).rejects.toThrow(/CONNECTION_CLOSED|ECONNRESET/);
+    await expect(lost).rejects.toMatchObject(LOST);
     // Another transaction has the only connection, and rolls back.
-    const other = sql.begin(async (tx) => {
+    const other = db.transaction(async (tx) => {
       await write(tx, 'rolled back');
       goOn.resolve();
       expect(await said.promise).toEqual(['rejected', 'rejected']);
@@ -88,10 +91,10 @@ test('what work says in a transaction whose connection is gone reaches nobody, h
   }));
 
 test('what work did not wait for says nothing any more once its transaction has ended', () =>
-  withPool(60, async (sql, beside) => {
+  withPool(60, async (db, beside) => {
     const late = Promise.withResolvers<void>();
     let straggler: Promise<unknown> = Promise.resolve();
-    await sql.begin(async (tx) => {
+    await db.transaction(async (tx) => {
       await write(tx, 'in time');
       straggler = late.promise.then(() => write(tx, 'too late'));
     });
@@ -101,12 +104,12 @@ test('what work did not wait for says nothing any more once its transaction has 
   }));
 
 test('a transaction that says nothing for longer than a statement may take is ended, and its locks are free', () =>
-  withPool(1, async (sql, beside) => {
+  withPool(1, async (db, beside) => {
     const goOn = Promise.withResolvers<void>();
     const hasLock = Promise.withResolvers<void>();
-    const stopped = sql.begin(async (tx) => {
+    const stopped = db.transaction(async (tx) => {
       await write(tx, 'of a process that is stopped');
-      await tx`SELECT pg_advisory_xact_lock(77)`;
+      await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(77)`);
       hasLock.resolve();
       await goOn.promise;
       await write(tx, 'of a process that wakes late');

@@ -1,13 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
-import { type AttemptResult, decide, TRIES_MAX } from '../../../src/features/webhooks/deliveries/domain.ts';
 import {
+  type AttemptResult,
   type Claim,
-  createDeliveryRepository,
-} from '../../../src/features/webhooks/deliveries/repository.ts';
-import { freshDatabase } from '../../support/database.ts';
+  decide,
+  TRIES_MAX,
+} from '../../../src/features/webhooks/deliveries/domain.ts';
+import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
+import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
 
 const never = new AbortController().signal;
@@ -15,12 +18,16 @@ const success: AttemptResult = { durationMs: 3, status: 200, failure: null, retr
 const failure: AttemptResult = { durationMs: 3, status: 500, failure: 'status', retryAfter: null };
 
 let sql: Sql;
+let db: Database;
+let url: string;
 let deliveries: ReturnType<typeof createDeliveryRepository>;
 beforeEach(async () => {
-  sql = openPostgres({ url: await freshDatabase(), connectionsMax: 4, timeoutSeconds: 10 });
-  deliveries = createDeliveryRepository(sql);
+  url = await freshDatabase();
+  sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 });
+  db = openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 10 });
+  deliveries = createDeliveryRepository(db);
 }, 60_000);
-afterEach(() => sql.end());
+afterEach(() => Promise.all([sql.end(), db.end()]));
 
 /** Makes a webhook with so many deliveries that are due. */
 async function makeWebhook(owner: string, due: number, url = 'https://hooks.test/'): Promise<string> {
@@ -189,11 +196,11 @@ test('what waits is what is due, and not of a disabled webhook', async () => {
 });
 
 test('forgetting and counting look at what they are after, never at all deliveries', async () => {
-  // One connection, because each tells its stats by itself.
-  const { host, port, database, user, pass } = sql.options;
-  const url = `postgres://${user}:${pass}@${host[0]}:${port[0]}/${database}`;
+  // Each backend flushes its own statistics.
   const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 10 });
+  const oneDatabase = openTestDatabase(url, { connectionsMax: 1, timeoutSeconds: 10 });
   const scans = async () => {
+    await oneDatabase.query((sql) => sql`SELECT pg_stat_force_next_flush()`);
     await one`SELECT pg_stat_force_next_flush()`;
     const [row] = await one`
       SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'webhook_deliveries'`;
@@ -210,7 +217,7 @@ test('forgetting and counting look at what they are after, never at all deliveri
       FROM webhooks, generate_series(1, 400) n WHERE enabled`;
     await one`ANALYZE webhooks, webhook_deliveries`;
     const before = await scans();
-    const repository = createDeliveryRepository(one);
+    const repository = createDeliveryRepository(oneDatabase);
     await repository.forget();
     await repository.backlog(never);
     const { seqScan, idxScan } = await scans();
@@ -218,6 +225,6 @@ test('forgetting and counting look at what they are after, never at all deliveri
     expect(idxScan).toBeGreaterThan(before.idxScan);
     expect((await one`SELECT FROM webhooks`).count).toBe(50);
   } finally {
-    await one.end();
+    await Promise.all([one.end(), oneDatabase.end()]);
   }
 });

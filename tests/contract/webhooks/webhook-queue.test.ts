@@ -1,14 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
-import { type AttemptResult, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
-import {
-  type Claim,
-  createDeliveryRepository,
-} from '../../../src/features/webhooks/deliveries/repository.ts';
+import { type AttemptResult, type Claim, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
+import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
-import { availableEngines, freshDatabase } from '../../support/database.ts';
+import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
 
 const never = new AbortController().signal;
@@ -29,14 +27,14 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
   let sql: Sql;
   let here: ReturnType<typeof createDeliveryRepository>;
   let there: ReturnType<typeof createDeliveryRepository>;
-  let pools: Sql[];
+  let databases: Database[];
   beforeEach(async () => {
     const url = await freshDatabase(engine);
-    pools = [0, 1].map(() => openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 }));
-    sql = pools[0]!;
-    [here, there] = pools.map(createDeliveryRepository) as [typeof here, typeof there];
+    databases = [0, 1].map(() => openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 10 }));
+    sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 });
+    [here, there] = databases.map(createDeliveryRepository) as [typeof here, typeof there];
   }, 60_000);
-  afterEach(() => Promise.all(pools.map((pool) => pool.end())));
+  afterEach(() => Promise.all([sql, ...databases].map((opened) => opened.end())));
 
   /** Makes a webhook for an owner of its own, with deliveries that are due. */
   async function makeWebhook(
@@ -47,7 +45,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     const [row] = await sql`
       INSERT INTO webhooks (id, owner, url, secret)
       VALUES (gen_random_uuid(), ${owner}, ${target}, ${Buffer.alloc(32)}) RETURNING id`;
-    await here.fanOut(eventsOf(owner, deliveries), sql);
+    await here.fanOut(eventsOf(owner, deliveries), databases[0]!);
     return row!.id;
   }
   /** Takes all there is with two hosts at once. */
@@ -167,13 +165,14 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
   test('events become deliveries once, and not at all in a transaction that fails', async () => {
     await makeWebhook('once', 0);
     const count = async () => (await sql`SELECT count(*) AS n FROM webhook_deliveries`)[0]!.n;
-    const failing = sql.begin(async (tx) => {
+    const failing = databases[0]!.transaction(async (tx) => {
       await here.fanOut(eventsOf('once', 3), tx);
       throw new Error('the consumer failed');
     });
     await expect(failing).rejects.toThrow('the consumer failed');
     expect(await count()).toBe(0);
-    for (let i = 0; i < 2; i++) await sql.begin((tx) => here.fanOut(eventsOf('once', 2500), tx));
+    for (let i = 0; i < 2; i++)
+      await databases[0]!.transaction((tx) => here.fanOut(eventsOf('once', 2500), tx));
     expect(await count()).toBe(2500);
   });
 

@@ -17,7 +17,7 @@ async function withApp(
 }
 
 /** Ends when no statement waits for a lock any more. */
-async function untilNobodyWaits({ deps: { sql } }: TestApp): Promise<void> {
+async function untilNobodyWaits({ sql }: TestApp): Promise<void> {
   for (;;) {
     const [row] = await sql`
       SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;

@@ -58,7 +58,7 @@ test('at other levels a request leaves no line, whether it is served or refused'
 
 test('a failure inside Atlas tells the caller nothing, and the log everything under the same id', () =>
   withApp({ LOG_LEVEL: 'info' }, async (atlas) => {
-    await atlas.deps.sql`ALTER TABLE accounts RENAME COLUMN ledger TO money_place`;
+    await atlas.sql`ALTER TABLE accounts RENAME COLUMN ledger TO money_place`;
     const response = await atlas.call('GET', '/v1/accounts', { headers: { 'X-Request-ID': 'find-me' } });
     const problem = await expectProblem(atlas, response, 500, 'internal');
     expect(problem).toEqual({
@@ -93,7 +93,7 @@ test('what a caller sends cannot begin a line of its own', () =>
 test('while PostgreSQL is away the log says so once, not with every request', () =>
   withApp({ LOG_LEVEL: 'info' }, async (atlas) => {
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
-    await atlas.deps.sql.end();
+    await atlas.deps.database.end();
     const statuses = await Promise.all(
       Array.from({ length: 20 }, async () => (await atlas.call('GET', '/v1/accounts')).status),
     );

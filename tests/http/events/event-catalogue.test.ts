@@ -42,7 +42,7 @@ async function storeAndDeleteFile(): Promise<void> {
 
 /** What the delivery of an event does when its target answers 410, in the function that does it. */
 async function disableWebhook(): Promise<void> {
-  const { sql } = atlas.deps;
+  const { sql } = atlas;
   const id = crypto.randomUUID();
   const url = 'https://example.com/hook';
   await sql`INSERT INTO webhooks (id, owner, url, secret) VALUES (${id}, 'owner', ${url}, ${Buffer.alloc(32)})`;

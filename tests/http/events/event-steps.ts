@@ -24,7 +24,7 @@ export function startRelay({ loops }: TestApp): () => Promise<void> {
 export async function relayAll(atlas: TestApp): Promise<void> {
   const stop = startRelay(atlas);
   for (;;) {
-    const [row] = await atlas.deps.sql`SELECT count(*) AS unsent FROM outbox`;
+    const [row] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
     if (row!.unsent === 0) break;
     await Bun.sleep(5);
   }

@@ -129,9 +129,9 @@ describe('over a socket', () => {
       const posted = await atlas.call('POST', '/v1/transfers/batch', { json: { transfers }, headers });
       expect(posted.status).toBe(200);
     }
-    const [row] = await atlas.deps.sql`SELECT 2 * count(*) AS events FROM transfers WHERE metadata ? 'm39'`;
+    const [row] = await atlas.sql`SELECT 2 * count(*) AS events FROM transfers WHERE metadata ? 'm39'`;
     for (;;) {
-      const [left] = await atlas.deps.sql`SELECT count(*) AS unsent FROM outbox`;
+      const [left] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
       if (left!.unsent === 0) break;
       await Bun.sleep(5);
     }

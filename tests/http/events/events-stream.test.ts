@@ -150,7 +150,7 @@ describe('a stream', () => {
 /** Ends when the outbox is empty, so that what was done before has its position. */
 async function relayed(): Promise<void> {
   for (;;) {
-    const [row] = await atlas.deps.sql`SELECT count(*) AS unsent FROM outbox`;
+    const [row] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
     if (row!.unsent === 0) return;
     await Bun.sleep(5);
   }

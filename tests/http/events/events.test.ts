@@ -194,7 +194,7 @@ describe('a list of events', () => {
 
   test('finds what is rare among very many in pages that may be empty, and never skips it', async () => {
     const token = await atlas.key(['events:read'], 'busy');
-    const { sql } = atlas.deps;
+    const { sql } = atlas;
     // What the relay would have sent: 12,000 of one type, with a rare one in between and another at the end.
     await sql.begin(async (tx) => {
       const [relay] =

@@ -70,9 +70,7 @@ export async function startFilesApp(
     },
     lose: async (id) => rm(await pathOf(id)),
     async rows() {
-      const rows = await atlas.deps.sql<
-        { id: string; state: string }[]
-      >`SELECT id, state FROM files ORDER BY id`;
+      const rows = await atlas.sql<{ id: string; state: string }[]>`SELECT id, state FROM files ORDER BY id`;
       return Object.fromEntries(rows.map(({ id, state }) => [id, state]));
     },
     async close() {

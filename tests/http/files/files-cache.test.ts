@@ -85,7 +85,7 @@ describe.if(isRedisHere())('what is known of a file', () => {
   test('is gone when a deletion is repeated whose answer was lost, and no byte is read before', async () => {
     const { id } = await cachedFile();
     // As a worker leaves it that dies after its commit.
-    await files.deps.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
+    await files.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
     expect((await atlas.call('GET', `/v1/files/${id}/content`)).status).toBe(404);
     expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(404);
     expect(await statusOf(id)).toBe(404);

@@ -75,7 +75,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     expect(await again.json()).toEqual(file);
     const read = await atlas.call('GET', `/v1/files/${id}/content`);
     expect(Buffer.compare(Buffer.from(await read.bytes()), bytes)).toBe(0);
-    const told = await atlas.deps.sql`SELECT type FROM outbox WHERE key = ${id}`;
+    const told = await atlas.sql`SELECT type FROM outbox WHERE key = ${id}`;
     expect(told.map(({ type }) => type)).toEqual(['file.stored.v1']);
   });
 
@@ -134,7 +134,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     await send(announced, bytes);
     await atlas.files.sweep(-60_000);
     expect(await atlas.objectIds()).not.toContain(announced.file.id);
-    expect(await atlas.deps.sql`SELECT FROM outbox WHERE key = ${announced.file.id}`).toHaveLength(0);
+    expect(await atlas.sql`SELECT FROM outbox WHERE key = ${announced.file.id}`).toHaveLength(0);
   });
 
   test('lead to the bytes of a file, for everybody who has one', async () => {
@@ -164,7 +164,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     // Others are not their concern.
     expect((await announcing(json)).status).toBe(201);
     // What has expired does not count.
-    await atlas.deps.sql`UPDATE files SET expires_at = now() WHERE owner = 'hoarder'`;
+    await atlas.sql`UPDATE files SET expires_at = now() WHERE owner = 'hoarder'`;
     expect((await atlas.call('POST', '/v1/files/uploads', { json, headers })).status).toBe(201);
   });
 });
@@ -172,7 +172,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
 test('without a signature, Atlas serves no object', async () => {
   const atlas = await startFilesApp('directory');
   const { id } = await uploadFile(atlas, 'secret');
-  const [row] = await atlas.deps.sql`SELECT realm FROM object_realm`;
+  const [row] = await atlas.sql`SELECT realm FROM object_realm`;
   const path = `/v1/objects/files/${row!.realm}/${id}`;
   for (const query of ['', '?signature=', '?expires=9999999999&signature=00'])
     await expectProblem(atlas, await callWithoutKey(atlas, 'GET', path + query), 403, 'link_invalid');

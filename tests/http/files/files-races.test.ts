@@ -18,7 +18,7 @@ async function whileChangingTo<T>(
   state: 'stored' | 'deleting',
   work: (id: string) => Promise<T>,
 ): Promise<T> {
-  const { sql } = atlas.deps;
+  const { sql } = atlas;
   const id = crypto.randomUUID();
   await sql`
     INSERT INTO files (id, owner, state, name, media_type, expires_at)
@@ -42,7 +42,7 @@ async function whileChangingTo<T>(
 }
 
 test('an upload is not given up whose commit was on its way when its answer was lost', async () => {
-  const repository = createFileRepository(atlas.deps.sql);
+  const repository = createFileRepository(atlas.deps.database);
   expect(await whileChangingTo('stored', (id) => repository.abandon(id))).toBe(false);
   expect(await whileChangingTo('deleting', (id) => repository.abandon(id))).toBe(true);
   expect(await repository.abandon(crypto.randomUUID())).toBe(true);

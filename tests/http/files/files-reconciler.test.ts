@@ -24,7 +24,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
   let realm: string;
   beforeAll(async () => {
     atlas = await startFilesApp(kind);
-    realm = (await atlas.deps.sql<[{ realm: string }]>`SELECT realm FROM object_realm`)[0].realm;
+    realm = (await atlas.sql<[{ realm: string }]>`SELECT realm FROM object_realm`)[0].realm;
   }, START_TIMEOUT_MS);
   afterAll(() => atlas.close());
 
@@ -42,7 +42,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
   test('ends an upload whose process died, before and after its object was there', async () => {
     const [without, withObject] = [crypto.randomUUID(), crypto.randomUUID()];
     for (const id of [without, withObject])
-      await atlas.deps.sql`
+      await atlas.sql`
         INSERT INTO files (id, owner, state, name, media_type, expires_at)
         VALUES (${id}, 'owner', 'uploading', 'a', 'text/plain', now())`;
     await putObject(withObject);
@@ -82,7 +82,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
 
   test('finishes a deletion that was begun', async () => {
     const { id } = await uploadFile(atlas, 'half deleted');
-    await atlas.deps.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
+    await atlas.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
     expect((await atlas.call('GET', `/v1/files/${id}`)).status).toBe(404);
     expect(await verify()).toMatchObject({ ok: true, deleting: 1 });
     await atlas.files.settle();
@@ -92,11 +92,11 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
 
   test('sees damage also while the store does not give up an object', async () => {
     const [held, lost] = [await uploadFile(atlas, 'held'), await uploadFile(atlas, 'lost meanwhile')];
-    await atlas.deps.sql`UPDATE files SET state = 'deleting' WHERE id = ${held.id}`;
+    await atlas.sql`UPDATE files SET state = 'deleting' WHERE id = ${held.id}`;
     await atlas.lose(lost.id);
     const seen: string[] = [];
     const reconciler = createReconciler({
-      repository: createFileRepository(atlas.deps.sql),
+      repository: createFileRepository(atlas.deps.database),
       // As S3 answers for an object under a legal hold.
       objects: { ...atlas.deps.objects, delete: () => Promise.reject(new Error('held')) },
       stats: atlas.files.stats,

@@ -31,7 +31,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     const kept = async () => ({
       rows: await atlas.rows(),
       objects: await atlas.objectIds(),
-      events: (await atlas.deps.sql`SELECT count(*) AS count FROM outbox WHERE type LIKE 'file.%'`)[0]!.count,
+      events: (await atlas.sql`SELECT count(*) AS count FROM outbox WHERE type LIKE 'file.%'`)[0]!.count,
     });
     const before = await kept();
     await refused();
@@ -203,7 +203,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
   test('tell of themselves, when they are stored and when they are deleted', async () => {
     const file = await uploadFile(atlas, '{"a": 1}', { 'Content-Type': 'application/json' });
     await atlas.call('DELETE', `/v1/files/${file.id}`);
-    const events = await atlas.deps.sql`
+    const events = await atlas.sql`
       SELECT owner, type, sequence, data FROM outbox WHERE key = ${file.id} ORDER BY id`;
     const { id, name, mediaType, sizeBytes, sha256 } = file;
     expect([...events]).toEqual([

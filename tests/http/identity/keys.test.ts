@@ -54,7 +54,7 @@ test('a key is refused without its scheme, with a changed character, or cut', as
 test('a key whose checksum is wrong is refused without asking the database', async () => {
   const token = await atlas.key();
   const app = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl });
-  await app.deps.sql.end();
+  await app.deps.database.end();
   await expectUnauthenticated(
     await ping(`Bearer ${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`, app),
   );
@@ -65,7 +65,7 @@ test('a key whose checksum is wrong is refused without asking the database', asy
 test('a key that Atlas never made is refused, and one with the id of another and its own secret', async () => {
   await expectUnauthenticated(await ping(`Bearer ${makeToken().token}`));
   const [forged, other] = [makeToken(), makeToken()];
-  await atlas.deps.sql`
+  await atlas.sql`
     INSERT INTO api_keys (id, owner, name, secret_hash, scopes)
     VALUES (${forged.id}, 'owner', 'test', ${other.secretHash}, ${ALL_SCOPES})`;
   await expectUnauthenticated(await ping(`Bearer ${forged.token}`));
@@ -156,15 +156,15 @@ test('the secret of a key is neither in the database nor in the logs, even when 
     json: { debitAccountId: id, creditAccountId: id, amount: 1 },
     headers,
   });
-  await atlas.deps.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+  await atlas.sql`ALTER TABLE accounts RENAME TO accounts_away`;
   expect((await atlas.call('GET', `/v1/accounts?limit=1`, { headers })).status).toBe(500);
-  await atlas.deps.sql`ALTER TABLE accounts_away RENAME TO accounts`;
+  await atlas.sql`ALTER TABLE accounts_away RENAME TO accounts`;
   atlas.deps.logger.warn({ token, headers: { authorization: token } }, `somebody wrote ${token} into a line`);
   const logs = atlas.logs.join('');
   expect(logs).toContain('look/here');
   expect(logs).not.toContain(secret);
-  const [dump] = await atlas.deps
-    .sql`SELECT string_agg(k::text || encode(secret_hash, 'escape'), ' ') AS rows FROM api_keys k`;
+  const [dump] =
+    await atlas.sql`SELECT string_agg(k::text || encode(secret_hash, 'escape'), ' ') AS rows FROM api_keys k`;
   expect(dump!.rows).toContain(idOf(token));
   expect(dump!.rows).not.toContain(secret);
 });

@@ -104,15 +104,14 @@ test('walking the pages meets every account exactly once, in the order of age', 
       expect(Object.fromEntries(next)).toEqual({ limit: '7', cursor: page.nextCursor! });
     }
   }
-  const [everything] = await atlas.deps
-    .sql`SELECT array_agg(id ORDER BY created_at, id) AS ids FROM accounts`;
+  const [everything] = await atlas.sql`SELECT array_agg(id ORDER BY created_at, id) AS ids FROM accounts`;
   expect(seen).toEqual(everything!.ids);
   expect(seen).toEqual(expect.arrayContaining(opened.map(({ id }) => id)));
 });
 
 test('accounts that were opened in the same microsecond are neither skipped nor repeated', async () => {
   const ids = Array.from({ length: 5 }, () => crypto.randomUUID()).sort();
-  await atlas.deps.sql`
+  await atlas.sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, created_at)
     SELECT id, 'owner', 'EUR', true, '{}', '2000-01-01T00:00:00.123456Z' FROM unnest(${ids}::uuid[]) id`;
   const first = await readPage('/v1/accounts?limit=2');
@@ -121,7 +120,7 @@ test('accounts that were opened in the same microsecond are neither skipped nor 
 });
 
 test('a page holds 50 accounts unless told otherwise, and 200 at most', async () => {
-  await atlas.deps.sql`
+  await atlas.sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
     SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}' FROM generate_series(1, 210)`;
   expect((await readPage('/v1/accounts')).page.accounts).toHaveLength(50);

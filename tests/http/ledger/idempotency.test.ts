@@ -97,9 +97,9 @@ test('a request that failed its validation leaves the key free', async () => {
 
 test('a request that failed inside Atlas leaves the key free, and nothing behind', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
-  await atlas.deps.sql`ALTER TABLE outbox RENAME TO outbox_away`;
+  await atlas.sql`ALTER TABLE outbox RENAME TO outbox_away`;
   await expectProblem(atlas, await postTransfer(atlas, payTo(account), key), 500, 'internal');
-  await atlas.deps.sql`ALTER TABLE outbox_away RENAME TO outbox`;
+  await atlas.sql`ALTER TABLE outbox_away RENAME TO outbox`;
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 0, version: 0 });
   const again = await postTransfer(atlas, payTo(account), key);
   expect([again.status, again.headers.has(REPLAYED)]).toEqual([201, false]);
@@ -206,8 +206,7 @@ test('after 30 days a key is forgotten, and its request still posts nothing twic
   const recent = newKey();
   await postTransfer(atlas, payTo(account), key);
   await postTransfer(atlas, payTo(account), recent);
-  await atlas.deps
-    .sql`UPDATE idempotency_keys SET created_at = now() - interval '31 days' WHERE key = ${key}`;
+  await atlas.sql`UPDATE idempotency_keys SET created_at = now() - interval '31 days' WHERE key = ${key}`;
   await atlas.jobs.find(({ name }) => name === 'delete expired idempotency keys')!.run();
   const late = await postTransfer(atlas, payTo(account), key);
   expect([late.status, late.headers.has(REPLAYED)]).toEqual([200, false]);

@@ -127,7 +127,7 @@ test.each([
 ])('verification finds %s', (_what, tampering, kinds) =>
   withLedger(async (atlas, bank, alice) => {
     const script = tampering.replaceAll('ALICE', alice.id).replaceAll('BANK', bank.id);
-    await atlas.deps.sql.unsafe(UNGUARDED + script).simple();
+    await atlas.sql.unsafe(UNGUARDED + script).simple();
     const { ok, discrepancies } = await verify(atlas);
     expect(discrepancies.map(({ kind }) => kind).sort()).toEqual(kinds);
     expect(ok).toBe(false);
@@ -137,7 +137,7 @@ test.each([
 
 test('a discrepancy names the place, what should be there and what is', () =>
   withLedger(async (atlas, _bank, alice) => {
-    await atlas.deps.sql`UPDATE accounts SET debits_posted = 31, credits_posted = 106 WHERE id = ${alice.id}`;
+    await atlas.sql`UPDATE accounts SET debits_posted = 31, credits_posted = 106 WHERE id = ${alice.id}`;
     const { discrepancies } = await verify(atlas);
     expect(discrepancies).toEqual([
       {
@@ -151,7 +151,7 @@ test('a discrepancy names the place, what should be there and what is', () =>
 
 test('of many discrepancies the first hundred are told', () =>
   withLedger(async (atlas) => {
-    await atlas.deps.sql`
+    await atlas.sql`
       INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, version)
       SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}', 7 FROM generate_series(1, 150)`;
     const { ok, discrepancies } = await verify(atlas);

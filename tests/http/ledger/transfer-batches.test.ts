@@ -81,7 +81,7 @@ test('an item can spend what an item before it paid in, and none after it', asyn
   const spend = { debitAccountId: a.id, creditAccountId: b.id, amount: 5 };
   const results = await resultsOf(await postBatch(atlas, { transfers: [spend, pay(a, 5), spend] }));
   expect(results.map(({ status }) => status)).toEqual(['refused', 'posted', 'posted']);
-  const [first] = await atlas.deps.sql`
+  const [first] = await atlas.sql`
     SELECT array_agg(amount ORDER BY credit_version) AS paid FROM transfers WHERE credit_account_id = ${a.id}`;
   expect(first!.paid).toEqual([5]);
 });

@@ -112,7 +112,7 @@ test('a permit comes back however a request ends', () =>
       body: new Uint8Array(2_000_000),
       headers: { 'Idempotency-Key': newKey() },
     });
-    await atlas.deps.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+    await atlas.sql`ALTER TABLE accounts RENAME TO accounts_away`;
     await atlas.call('GET', '/v1/accounts');
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
     expect(await metric(atlas, 'atlas_shedding_in_flight ')).toEqual([0]);

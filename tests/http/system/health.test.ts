@@ -69,13 +69,13 @@ test('a database that is not migrated, or not to the end, makes the process unre
   const app = await startTestApp();
   const migrations = await readMigrations();
   const unready = { status: 503, body: { ready: false, reasons: ['the database is not migrated'] } };
-  await migrateDown(app.deps.sql, migrations);
+  await migrateDown(app.deps.database, migrations);
   expect(await read('/health/ready', app)).toEqual(unready);
-  await migrateDown(app.deps.sql, migrations, migrations.length);
+  await migrateDown(app.deps.database, migrations, migrations.length);
   expect(await read('/health/ready', app)).toEqual(unready);
-  await app.deps.sql`DROP TABLE schema_migrations`;
+  await app.sql`DROP TABLE schema_migrations`;
   expect(await read('/health/ready', app)).toEqual(unready);
-  await migrateUp(app.deps.sql, migrations);
+  await migrateUp(app.deps.database, migrations);
   expect((await read('/health/ready', app)).status).toBe(200);
   await app.close();
 });

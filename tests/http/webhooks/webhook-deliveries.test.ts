@@ -128,7 +128,7 @@ describe('a delivery that fails', () => {
     for (let attempt = 1; attempt <= 10; attempt++) {
       await receiver.arrived(attempt);
       await until(async () => {
-        const [row] = await atlas.deps.sql`
+        const [row] = await atlas.sql`
           SELECT attempts = ${attempt} AND leased_until IS NULL AS ended FROM webhook_deliveries WHERE webhook_id = ${id}`;
         return row!.ended;
       });
@@ -231,8 +231,7 @@ test('a webhook of which everything fails is disabled after five days, not befor
   await createWebhook(atlas, { url: witness.url, eventTypes: ['webhook.disabled.v1'] });
   /** Has the first failure of now have been so long ago. */
   const age = (interval: string) =>
-    atlas.deps
-      .sql`UPDATE webhooks SET failing_since = failing_since - ${interval}::interval WHERE id = ${id}`;
+    atlas.sql`UPDATE webhooks SET failing_since = failing_since - ${interval}::interval WHERE id = ${id}`;
   const fail = async () => {
     const { length } = receiver.received;
     await atlas.call('POST', `/v1/webhooks/${id}/test`);
@@ -269,7 +268,7 @@ test('during a rotation both secrets verify, and after a day only the new one', 
   await receiver.arrived(1);
   verify(secret, 0);
   verify(rotated.secret, 0);
-  await atlas.deps.sql`UPDATE webhooks SET old_secret_until = now() WHERE id = ${id}`;
+  await atlas.sql`UPDATE webhooks SET old_secret_until = now() WHERE id = ${id}`;
   await atlas.call('POST', `/v1/webhooks/${id}/test`);
   await receiver.arrived(2);
   verify(rotated.secret, 1);

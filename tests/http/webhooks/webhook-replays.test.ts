@@ -47,7 +47,7 @@ describe('a replay of past events', () => {
     expect((await replay(id, { afterPosition: await positionOf(before.id) })).answer).toMatchObject({
       deliveries: 0,
     });
-    await atlas.deps.sql`UPDATE webhook_deliveries SET state = 'failed' WHERE event_id = ${`${after.id}:0`}`;
+    await atlas.sql`UPDATE webhook_deliveries SET state = 'failed' WHERE event_id = ${`${after.id}:0`}`;
     expect((await replay(id, { afterPosition: await positionOf(before.id) })).answer).toMatchObject({
       deliveries: 1,
     });
@@ -79,12 +79,11 @@ describe('a replay of past events', () => {
   test('goes on in steps of a thousand events, and meets each of them once', async () => {
     const owner = 'historian';
     const headers = { Authorization: `Bearer ${await atlas.key(undefined, owner)}` };
-    await atlas.deps.sql`
+    await atlas.sql`
       INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
       SELECT ${owner}, 'account.opened.v1', gen_random_uuid(), 0, now(), '{}' FROM generate_series(1, 2100)`;
     await until(
-      async () =>
-        (await atlas.deps.sql`SELECT count(*) AS n FROM events WHERE owner = ${owner}`)[0]!.n === 2100,
+      async () => (await atlas.sql`SELECT count(*) AS n FROM events WHERE owner = ${owner}`)[0]!.n === 2100,
     );
     const { id } = await createWebhook(atlas, { url: 'http://127.0.0.1:9/' }, headers);
     await atlas.call('PATCH', `/v1/webhooks/${id}`, {
@@ -102,7 +101,7 @@ describe('a replay of past events', () => {
       afterPosition = answer.nextPosition;
     }
     expect(steps).toEqual([1000, 1000, 100]);
-    const [row] = await atlas.deps.sql`
+    const [row] = await atlas.sql`
       SELECT count(*) AS n, count(DISTINCT event_id) AS events FROM webhook_deliveries WHERE webhook_id = ${id}`;
     expect(row).toEqual({ n: 2100, events: 2100 });
   });
@@ -132,7 +131,7 @@ test('walking the pages meets every delivery exactly once, newest first, and eac
     const response = await atlas.call('POST', `/v1/webhooks/${id}/test`);
     ids.unshift(((await response.json()) as { id: string }).id);
   }
-  await atlas.deps.sql`UPDATE webhook_deliveries SET state = 'failed' WHERE id = ${ids[3]!}`;
+  await atlas.sql`UPDATE webhook_deliveries SET state = 'failed' WHERE id = ${ids[3]!}`;
   const seen: string[] = [];
   for (let path: string | null = `/v1/webhooks/${id}/deliveries?limit=2`; path !== null; ) {
     const response: Response = await atlas.call('GET', path);

@@ -23,7 +23,7 @@ export async function startSendingAtlas(): Promise<SendingAtlas> {
   const atlas = await startTestApp({ WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
   const loops = new BackgroundLoops(atlas.loops, BACKOFF, (name, error) => console.error(name, error));
   const receivers: WebhookReceiver[] = [];
-  const { sql } = atlas.deps;
+  const { sql } = atlas;
   loops.start();
   return {
     atlas,

@@ -197,11 +197,11 @@ describe('a change', () => {
 
   test('disables and enables: what failed before is forgotten then', async () => {
     const { id } = await createWebhook(atlas, { url: TARGET });
-    await atlas.deps.sql`UPDATE webhooks SET failing_since = now() WHERE id = ${id}`;
+    await atlas.sql`UPDATE webhooks SET failing_since = now() WHERE id = ${id}`;
     const off = (await (await patch(id, { enabled: false }, '*')).json()) as WebhookResource;
     expect(off).toMatchObject({ enabled: false, disabledReason: null });
     expect([off.disabledAt, off.failingSince]).toEqual([expect.any(String), expect.any(String)]);
-    await atlas.deps.sql`UPDATE webhooks SET disabled_reason = 'failing' WHERE id = ${id}`;
+    await atlas.sql`UPDATE webhooks SET disabled_reason = 'failing' WHERE id = ${id}`;
     const on = await (await patch(id, { enabled: true }, '*')).json();
     expect(on).toMatchObject({ enabled: true, disabledReason: null, disabledAt: null, failingSince: null });
   });
@@ -215,7 +215,7 @@ test('a new secret replaces the old one, which signs for another day', async () 
   expect(rotated.secret).not.toBe(secret);
   const untilMs = Date.parse(rotated.oldSecretUntil!);
   expect(Math.abs(untilMs - Date.now() - 24 * 3_600_000)).toBeLessThan(600_000);
-  const [row] = await atlas.deps.sql`SELECT secret, old_secret FROM webhooks WHERE id = ${id}`;
+  const [row] = await atlas.sql`SELECT secret, old_secret FROM webhooks WHERE id = ${id}`;
   const text = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
   expect([text(row!.secret), text(row!.oldSecret)]).toEqual([rotated.secret, secret]);
 });

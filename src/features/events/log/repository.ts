@@ -1,6 +1,6 @@
-import type postgres from 'postgres';
 import { type EventRow, eventColumns, toEvent } from '../../../adapters/event-log/event-rows.ts';
-import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
 import type { SentEvent } from './domain.ts';
 
 /** What became of a search: what was found, and how far it looked. */
@@ -60,15 +60,15 @@ export interface EventRepository {
 
 type SentRow = EventRow & { readonly position: number };
 
-export function createEventRepository(sql: Sql): EventRepository {
-  const columns = sql`e.position, ${eventColumns(sql)}`;
+export function createEventRepository(db: Database): EventRepository {
+  const columns = db.fragment`e.position, ${eventColumns(db.fragment)}`;
   /** Adds what the transfers were, which are joined by their ids once the events were chosen. */
-  const read = async (chosen: postgres.Fragment, order: postgres.Fragment, signal?: AbortSignal) => {
-    const rows = await runQuery(
-      sql<SentRow[]>`
+  const read = async (chosen: Fragment, order: Fragment, signal?: AbortSignal) => {
+    const rows = await db.query(
+      (sql) => sql<SentRow[]>`
         SELECT ${columns}
         FROM (${chosen}) e LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY ${order}`,
-      signal,
+      { signal },
     );
     return rows.map(toSentEvent);
   };
@@ -76,14 +76,14 @@ export function createEventRepository(sql: Sql): EventRepository {
   return {
     listAfter: (owner, position, limit, signal) =>
       read(
-        sql`SELECT * FROM events WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${limit}`,
-        sql`e.position`,
+        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${limit}`,
+        db.fragment`e.position`,
         signal,
       ),
     async search(owner, { type = null, key = null }, position, limit, lookMax, signal) {
       // One statement, so that what was looked at and what was found are of the same moment.
-      const rows = await runQuery(
-        sql<(SentRow & { looked: number; lookedTo: number | null })[]>`
+      const rows = await db.query(
+        (sql) => sql<(SentRow & { looked: number; lookedTo: number | null })[]>`
           WITH next AS MATERIALIZED (
             SELECT position AS at, type AS kind, key AS of FROM events
             WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${lookMax}
@@ -95,49 +95,50 @@ export function createEventRepository(sql: Sql): EventRepository {
           FROM (SELECT count(*) AS looked, max(at) AS looked_to FROM next) n
           LEFT JOIN chosen ON true LEFT JOIN events e ON e.position = chosen.at
           LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY e.position`,
-        signal,
+        { signal },
       );
       const { looked, lookedTo } = rows[0]!;
       return { events: rows.filter((row) => row.position !== null).map(toSentEvent), looked, lookedTo };
     },
     listOfKey: (owner, key, sequence, limit, signal) =>
       read(
-        sql`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence > ${sequence}
+        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence > ${sequence}
             ORDER BY sequence LIMIT ${limit}`,
-        sql`e.sequence`,
+        db.fragment`e.sequence`,
         signal,
       ),
     async find(owner, key, sequence, signal) {
       const [event] = await read(
-        sql`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence = ${sequence}`,
-        sql`e.sequence`,
+        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence = ${sequence}`,
+        db.fragment`e.sequence`,
         signal,
       );
       return event ?? null;
     },
     async sequenceAt(key, position, signal) {
-      const [row] = await runQuery(
-        sql<
-          { sequence: number }[]
-        >`SELECT sequence FROM events WHERE position = ${position} AND key = ${key}`,
-        signal,
+      const [row] = await db.query(
+        (sql) =>
+          sql<
+            { sequence: number }[]
+          >`SELECT sequence FROM events WHERE position = ${position} AND key = ${key}`,
+        { signal },
       );
       return row?.sequence ?? null;
     },
     async lastPosition(signal) {
-      const [row] = await runQuery(
-        sql<[{ last: number }]>`SELECT coalesce(max(position), 0) AS last FROM events`,
-        signal,
+      const [row] = await db.query(
+        (sql) => sql<[{ last: number }]>`SELECT coalesce(max(position), 0) AS last FROM events`,
+        { signal },
       );
       return row.last;
     },
     async newsAfter(position, limit, signal) {
-      const rows = await runQuery(
-        sql<{ owner: string; last: number }[]>`
+      const rows = await db.query(
+        (sql) => sql<{ owner: string; last: number }[]>`
           SELECT owner, max(position) AS last FROM (
             SELECT owner, position FROM events WHERE position > ${position} ORDER BY position LIMIT ${limit}) n
           GROUP BY owner`,
-        signal,
+        { signal },
       );
       if (rows.length === 0) return null;
       return {

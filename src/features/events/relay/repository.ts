@@ -4,14 +4,9 @@ import {
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
-import { countQuery, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
-import {
-  type AtlasEvent,
-  type PostedTransfer,
-  type TransferSide,
-  transferData,
-} from '../../../utils/event.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, Unsent } from './domain.ts';
+import { type OutboxRow, toUnsent } from './outbox-rows.ts';
 
 /** What a mark did. */
 export interface Marked {
@@ -52,60 +47,42 @@ export interface RelayRepository {
   retry(key: string | null): Promise<number>;
 }
 
-/** A row of the outbox: a transfer with both of its accounts, or any other event, whose key counts as the debit one. */
-interface OutboxRow extends Omit<PostedTransfer, 'transferId'> {
-  readonly id: number;
-  readonly transferId: string | null;
-  readonly debitVersion: number;
-  readonly creditVersion: number;
-  readonly createdAt: Date;
-  readonly debitOwner: string;
-  readonly creditOwner: string;
-  readonly owner: string;
-  readonly type: string;
-  readonly key: string;
-  readonly sequence: number;
-  readonly occurredAt: Date;
-  readonly data: Readonly<Record<string, unknown>>;
-  readonly debitLast: number | null;
-  readonly creditLast: number | null;
-  readonly isDebitParked: boolean;
-  readonly isCreditParked: boolean;
-}
-
-export function createRelayRepository(sql: Sql): RelayRepository {
-  const lease = (ms: number) => sql`clock_timestamp() + ${ms} * interval '1 millisecond'`;
+export function createRelayRepository(db: Database): RelayRepository {
+  const lease = (ms: number) => db.fragment`clock_timestamp() + ${ms} * interval '1 millisecond'`;
 
   return {
     async take(holder, leaseMs) {
-      const [row] = await countQuery(sql<{ epoch: number }[]>`
+      const [row] = await db.query(
+        (sql) => sql<{ epoch: number }[]>`
         UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}
         WHERE expires_at < clock_timestamp()
            -- A lease that ends so late was given by a clock that was set back since.
-           OR expires_at > ${lease(2 * leaseMs)} RETURNING epoch`);
+           OR expires_at > ${lease(2 * leaseMs)} RETURNING epoch`,
+      );
       return row?.epoch ?? null;
     },
     async renew(epoch, leaseMs) {
-      const { count } = await countQuery(
-        sql`UPDATE relay SET expires_at = ${lease(leaseMs)} WHERE epoch = ${epoch}`,
+      const { count } = await db.query(
+        (sql) => sql`UPDATE relay SET expires_at = ${lease(leaseMs)} WHERE epoch = ${epoch}`,
       );
       return count === 1;
     },
     async giveUp(epoch) {
-      await countQuery(sql`UPDATE relay SET expires_at = '-infinity' WHERE epoch = ${epoch}`);
+      await db.query((sql) => sql`UPDATE relay SET expires_at = '-infinity' WHERE epoch = ${epoch}`);
     },
     async read(rowsMax, withEvents, exceptRowIds = []) {
       const told = withEvents
-        ? sql`, o.owner, o.type, o.occurred_at, o.data, t.ledger, t.amount, t.reference, t.metadata, t.created_at,
-            d.owner AS debit_owner, c.owner AS credit_owner`
-        : sql``;
+        ? db.fragment`, o.owner, o.type, o.occurred_at, o.data, t.ledger, t.amount, t.reference, t.metadata,
+            t.created_at, d.owner AS debit_owner, c.owner AS credit_owner`
+        : db.fragment``;
       const telling = withEvents
-        ? sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = o.transfer_id LIMIT 1) t ON true
+        ? db.fragment`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = o.transfer_id LIMIT 1) t ON true
             LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.debit_account_id LIMIT 1) d ON true
             LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.credit_account_id LIMIT 1) c ON true`
-        : sql``;
+        : db.fragment``;
       // Probes of an index for each row: the planner would rather read whole tables for a few hundred of them.
-      const rows = await countQuery(sql<OutboxRow[]>`
+      const rows = await db.query(
+        (sql) => sql<OutboxRow[]>`
         SELECT o.id, o.transfer_id, o.debit_account_id, o.debit_version, o.credit_account_id, o.credit_version,
                o.key, o.sequence ${told},
                (SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key) AS debit_last,
@@ -116,12 +93,14 @@ export function createRelayRepository(sql: Sql): RelayRepository {
                   FROM (SELECT * FROM outbox ORDER BY id LIMIT ${rowsMax + exceptRowIds.length}) first
                  WHERE id NOT IN (SELECT unnest(${`{${exceptRowIds.join(',')}}`}::bigint[]))
                  ORDER BY id LIMIT ${rowsMax}) o
-          ${telling} ORDER BY o.id`);
+          ${telling} ORDER BY o.id`,
+      );
       return rows.flatMap((row) => toUnsent(row, withEvents));
     },
     async mark(epoch, rowIds, poison) {
       const ids = `{${rowIds.join(',')}}`;
-      const [row] = await countQuery(sql<Marked[]>`
+      const [row] = await db.query(
+        (sql) => sql<Marked[]>`
         WITH poison AS (
           SELECT * FROM unnest(${poison.map((p) => p.key)}::text[], ${poison.map((p) => p.sequence)}::bigint[],
             ${poison.map((p) => p.reason)}::text[]) p(key, sequence, reason)
@@ -166,20 +145,24 @@ export function createRelayRepository(sql: Sql): RelayRepository {
         ), gone AS (
           DELETE FROM outbox USING lease WHERE id = ANY (${ids}::bigint[])
         )
-        SELECT last_position, (SELECT count(*) FROM judged WHERE NOT is_parked) AS sent FROM lease`);
+        SELECT last_position, (SELECT count(*) FROM judged WHERE NOT is_parked) AS sent FROM lease`,
+      );
       return row ?? null;
     },
     async keysToRetry(keysMax) {
-      const rows = await countQuery(
-        sql<{ key: string }[]>`SELECT key FROM parked_keys WHERE retry ORDER BY parked_at LIMIT ${keysMax}`,
+      const rows = await db.query(
+        (sql) =>
+          sql<{ key: string }[]>`SELECT key FROM parked_keys WHERE retry ORDER BY parked_at LIMIT ${keysMax}`,
       );
       return rows.map(({ key }) => key);
     },
     async readParked(key, eventsMax) {
-      const rows = await countQuery(sql<(EventRow & { lastSent: number | null })[]>`
+      const rows = await db.query(
+        (sql) => sql<(EventRow & { lastSent: number | null })[]>`
         SELECT ${eventColumns(sql)}, (SELECT max(sequence) FROM events WHERE key = ${key}) AS last_sent
           FROM parked_events e ${joinTransfers(sql)}
-         WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax}`);
+         WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax}`,
+      );
       return rows.map((row) => ({
         rowId: 0,
         key,
@@ -190,7 +173,8 @@ export function createRelayRepository(sql: Sql): RelayRepository {
       }));
     },
     async markParked(epoch, key, upTo, poison) {
-      const [row] = await countQuery(sql<Marked[]>`
+      const [row] = await db.query(
+        (sql) => sql<Marked[]>`
         WITH taken AS MATERIALIZED (
           SELECT * FROM parked_events WHERE key = ${key} AND sequence <= ${upTo}::bigint
         ), lease AS (
@@ -211,20 +195,23 @@ export function createRelayRepository(sql: Sql): RelayRepository {
              AND NOT EXISTS (SELECT FROM parked_events e
                WHERE e.key = ${key} AND e.sequence > coalesce(${upTo}::bigint, -1))
         )
-        SELECT last_position, (SELECT count(*) FROM taken) AS sent FROM lease`);
+        SELECT last_position, (SELECT count(*) FROM taken) AS sent FROM lease`,
+      );
       return row ?? null;
     },
     async backlog() {
-      const [row] = await countQuery(sql<[Backlog]>`
+      const [row] = await db.query(
+        (sql) => sql<[Backlog]>`
         SELECT coalesce((SELECT max(id) - min(id) + 1 FROM outbox), 0) AS rows_max,
                coalesce((SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
                  FROM (SELECT * FROM outbox ORDER BY id LIMIT 1) o
-                 LEFT JOIN transfers t ON t.id = o.transfer_id), 0) AS age_seconds`);
+                 LEFT JOIN transfers t ON t.id = o.transfer_id), 0) AS age_seconds`,
+      );
       return row;
     },
     async status(signal) {
-      const [row] = await runQuery(
-        sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
+      const [row] = await db.query(
+        (sql) => sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
           SELECT (SELECT count(*) FROM outbox) AS unsent,
                  (SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
                     FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer_id
@@ -235,66 +222,25 @@ export function createRelayRepository(sql: Sql): RelayRepository {
                  coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
                    'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
             FROM relay`,
-        signal,
+        { signal },
       );
       return row;
     },
     async listParked(keysMax, signal) {
-      const rows = await runQuery(
-        sql<(Omit<ParkedKey, 'parkedAt'> & { parkedAt: Date })[]>`
+      const rows = await db.query(
+        (sql) => sql<(Omit<ParkedKey, 'parkedAt'> & { parkedAt: Date })[]>`
           SELECT key, reason, parked_at, retry,
                  (SELECT count(*) FROM parked_events e WHERE e.key = k.key) AS waiting
             FROM parked_keys k ORDER BY parked_at LIMIT ${keysMax}`,
-        signal,
+        { signal },
       );
       return rows.map((row) => ({ ...row, parkedAt: row.parkedAt.toISOString() }));
     },
     async retry(key) {
-      const { count } = await runQuery(
-        sql`UPDATE parked_keys SET retry = true WHERE ${key === null} OR key = ${key}`,
+      const { count } = await db.query(
+        (sql) => sql`UPDATE parked_keys SET retry = true WHERE ${key === null} OR key = ${key}`,
       );
       return count;
     },
-  };
-}
-
-function toUnsent(row: OutboxRow, withEvents: boolean): Unsent[] {
-  if (row.transferId !== null) return [sideOf(row, 'debit', withEvents), sideOf(row, 'credit', withEvents)];
-  const { id, owner, type, key, sequence, data } = row;
-  const occurredAt = () => row.occurredAt.toISOString();
-  return [
-    {
-      rowId: id,
-      key,
-      sequence,
-      lastSent: row.debitLast,
-      isParked: row.isDebitParked,
-      event: withEvents ? { owner, type, key, sequence, occurredAt: occurredAt(), data } : null,
-    },
-  ];
-}
-
-function sideOf(row: OutboxRow, side: TransferSide, withEvents: boolean): Unsent {
-  const isDebit = side === 'debit';
-  const key = isDebit ? row.debitAccountId : row.creditAccountId;
-  const sequence = isDebit ? row.debitVersion : row.creditVersion;
-  return {
-    rowId: row.id,
-    key,
-    sequence,
-    lastSent: isDebit ? row.debitLast : row.creditLast,
-    isParked: isDebit ? row.isDebitParked : row.isCreditParked,
-    event: withEvents ? eventOf(row, side, key, sequence) : null,
-  };
-}
-
-function eventOf(row: OutboxRow, side: TransferSide, key: string, sequence: number): AtlasEvent {
-  return {
-    owner: side === 'debit' ? row.debitOwner : row.creditOwner,
-    type: `account.${side}ed.v1`,
-    key,
-    sequence,
-    occurredAt: row.createdAt.toISOString(),
-    data: transferData(side, { ...row, transferId: row.transferId! }),
   };
 }

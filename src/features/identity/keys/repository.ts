@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
 import type { ApiKey } from './domain.ts';
 
 /** API keys in PostgreSQL. */
@@ -15,44 +15,48 @@ export interface KeyRepository {
   touch(ids: readonly string[]): Promise<void>;
 }
 
-export function createKeyRepository(sql: Sql): KeyRepository {
-  const columns = sql`id, owner, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
+export function createKeyRepository(db: Database): KeyRepository {
+  const columns = db.fragment`id, owner, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
   return {
     async insert({ id, owner, name, secretHash, scopes, expiresAt }) {
-      await runQuery(sql`
+      await db.query(
+        (sql) => sql`
         INSERT INTO api_keys (id, owner, name, secret_hash, scopes, expires_at)
-        VALUES (${id}, ${owner}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`);
+        VALUES (${id}, ${owner}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`,
+      );
     },
     async findUsable(id, signal) {
-      const [key] = await runQuery(
-        sql<(ApiKey & { secretHash: Uint8Array })[]>`
+      const [key] = await db.query(
+        (sql) => sql<(ApiKey & { secretHash: Uint8Array })[]>`
           SELECT ${columns}, secret_hash FROM api_keys
           WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
-        signal,
+        { signal },
       );
       return key ?? null;
     },
     async list(limit) {
       return [
-        ...(await runQuery(
-          sql<ApiKey[]>`SELECT ${columns} FROM api_keys ORDER BY created_at, id LIMIT ${limit}`,
+        ...(await db.query(
+          (sql) => sql<ApiKey[]>`SELECT ${columns} FROM api_keys ORDER BY created_at, id LIMIT ${limit}`,
         )),
       ];
     },
     async revoke(id) {
-      const revoked = await runQuery(
-        sql`UPDATE api_keys SET revoked_at = now() WHERE id = ${id} AND revoked_at IS NULL`,
+      const revoked = await db.query(
+        (sql) => sql`UPDATE api_keys SET revoked_at = now() WHERE id = ${id} AND revoked_at IS NULL`,
       );
       return revoked.count === 1;
     },
     async isEmpty() {
-      const [row] = await runQuery(
-        sql<[{ empty: boolean }]>`SELECT NOT EXISTS (SELECT FROM api_keys) AS empty`,
+      const [row] = await db.query(
+        (sql) => sql<[{ empty: boolean }]>`SELECT NOT EXISTS (SELECT FROM api_keys) AS empty`,
       );
       return row.empty;
     },
     async touch(ids) {
-      await runQuery(sql`UPDATE api_keys SET last_used_at = now() WHERE id = ANY (${ids as string[]})`);
+      await db.query(
+        (sql) => sql`UPDATE api_keys SET last_used_at = now() WHERE id = ANY (${ids as string[]})`,
+      );
     },
   };
 }

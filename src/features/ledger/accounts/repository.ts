@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Account, AccountContent } from './domain.ts';
 
 /** Where a list of accounts goes on: after this one, by age and id. */
@@ -27,15 +27,15 @@ export interface AccountRepository {
 
 type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
-export function createAccountRepository(sql: Sql): AccountRepository {
+export function createAccountRepository(db: Database): AccountRepository {
   // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
-  const columns = sql`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted, version,
-    created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+  const columns = db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted,
+    version, created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 
   return {
     async create(id, owner, { ledger, name, kind, allowNegative, metadata }, signal) {
-      const [inserted] = await runQuery(
-        sql<AccountRow[]>`
+      const [inserted] = await db.query(
+        (sql) => sql<AccountRow[]>`
           WITH opened AS (
             INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata)
             VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
@@ -46,37 +46,37 @@ export function createAccountRepository(sql: Sql): AccountRepository {
               'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata) FROM opened
           )
           SELECT ${columns} FROM opened`,
-        signal,
+        { signal },
       );
       if (inserted) return { account: toAccount(inserted), created: true, same: true };
-      const [found] = await runQuery(
-        sql<(AccountRow & { same: boolean })[]>`
+      const [found] = await db.query(
+        (sql) => sql<(AccountRow & { same: boolean })[]>`
           SELECT ${columns}, owner = ${owner} AND ledger = ${ledger} AND name IS NOT DISTINCT FROM ${name}::text
             AND kind IS NOT DISTINCT FROM ${kind}::text
             AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
           FROM accounts WHERE id = ${id}`,
-        signal,
+        { signal },
       );
       const { same, ...row } = found!;
       return { account: toAccount(row), created: false, same };
     },
     async find(id, signal) {
-      const [row] = await runQuery(
-        sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ${id}`,
-        signal,
+      const [row] = await db.query(
+        (sql) => sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ${id}`,
+        { signal },
       );
       return row ? toAccount(row) : null;
     },
     async list(after, limit, signal) {
       const younger =
         after &&
-        sql`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
+        db.fragment`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
             ${after.id}::uuid)`;
-      const rows = await runQuery(
-        sql<AccountRow[]>`
+      const rows = await db.query(
+        (sql) => sql<AccountRow[]>`
           SELECT ${columns} FROM accounts ${younger ?? sql``}
           ORDER BY created_at, id LIMIT ${limit + 1}`,
-        signal,
+        { signal },
       );
       const page = rows.slice(0, limit);
       const last = page.at(-1);

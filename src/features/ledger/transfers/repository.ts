@@ -1,4 +1,4 @@
-import { countQuery, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import {
   type ItemResult,
   type Outcome,
@@ -17,7 +17,7 @@ export interface TransferPage {
 
 /** Transfers in PostgreSQL. */
 export interface TransferRepository {
-  /** Posts requests in one transaction, in order. Throws like `countQuery`. */
+  /** Posts requests in one transaction, in order. Throws like `Database.query`. */
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
   find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
   listByAccount(
@@ -45,11 +45,14 @@ type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
 
 const FORGET_ROWS_MAX = 5000;
 
-export function createTransferRepository(sql: Sql): TransferRepository {
-  const columns = sql`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
+export function createTransferRepository(db: Database): TransferRepository {
+  const columns = db.fragment`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
 
-  const selectMany = (ids: readonly string[]) =>
-    sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`;
+  const selectMany = (ids: readonly string[], options: QueryOptions) =>
+    db.query(
+      (sql) => sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`,
+      options,
+    );
 
   let waitedMs = 0;
 
@@ -57,8 +60,8 @@ export function createTransferRepository(sql: Sql): TransferRepository {
     const items = requests.flatMap((request) => request.orders);
     const accounts = numberAccounts(items);
     const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
-    const [row] = await countQuery(
-      sql<[PostedRow]>`
+    const [row] = await db.query(
+      (sql) => sql<[PostedRow]>`
       SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
              to_json(states) AS states, to_json(outcomes) AS outcomes,
              to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
@@ -94,7 +97,7 @@ export function createTransferRepository(sql: Sql): TransferRepository {
         if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
     });
     // Throws what the driver throws, like the posting itself: the batch is then run again, and its keys make that safe.
-    const oldRows = oldIds.length === 0 ? [] : await countQuery(selectMany(oldIds), { tier: 'critical' });
+    const oldRows = oldIds.length === 0 ? [] : await selectMany(oldIds, { tier: 'critical' });
     const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
     i = 0;
     return requests.map((request, r): PostResult => {
@@ -115,14 +118,14 @@ export function createTransferRepository(sql: Sql): TransferRepository {
     post,
     waitedMs: () => waitedMs,
     async find(id, signal) {
-      const [row] = await runQuery(selectMany([id]), signal);
+      const [row] = await selectMany([id], { signal });
       return row ? toTransfer(row) : null;
     },
     async listByAccount(accountId, beforeVersion, limit, signal) {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
       const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;
-      const rows = await runQuery(
-        sql<(TransferRow & { version: number })[]>`
+      const rows = await db.query(
+        (sql) => sql<(TransferRow & { version: number })[]>`
           SELECT ${columns}, version FROM (
             (SELECT *, debit_version AS version FROM transfers
               WHERE debit_account_id = ${accountId} AND debit_version < ${before}
@@ -132,7 +135,7 @@ export function createTransferRepository(sql: Sql): TransferRepository {
               WHERE credit_account_id = ${accountId} AND credit_version < ${before}
               ORDER BY credit_version DESC LIMIT ${limit + 1})
           ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
-        signal,
+        { signal },
       );
       const page = rows.slice(0, limit);
       return {
@@ -144,10 +147,12 @@ export function createTransferRepository(sql: Sql): TransferRepository {
       let forgotten = 0;
       // In steps, so that no statement holds many locks or runs into its timeout; a step that is not full was the last.
       for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; forgotten += count) {
-        ({ count } = await runQuery(sql`
+        ({ count } = await db.query(
+          (sql) => sql`
           DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => ${days})
-            LIMIT ${FORGET_ROWS_MAX}))`));
+            LIMIT ${FORGET_ROWS_MAX}))`,
+        ));
       }
       return forgotten;
     },

@@ -1,4 +1,4 @@
-import { runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Discrepancy, LedgerSums } from './domain.ts';
 
 /** Reads the whole ledger in one snapshot. */
@@ -16,12 +16,12 @@ interface Row {
   discrepancies: Discrepancy[];
 }
 
-export function createLedgerRepository(sql: Sql): LedgerRepository {
+export function createLedgerRepository(db: Database): LedgerRepository {
   return {
     async verify(discrepanciesMax, signal) {
       // One statement, so one snapshot: a transfer that is posted meanwhile is seen everywhere or nowhere.
-      const [row] = await runQuery(
-        sql<[Row]>`
+      const [row] = await db.query(
+        (sql) => sql<[Row]>`
           WITH sides AS (
             SELECT debit_account_id AS account_id, amount AS debit, 0 AS credit, debit_version AS version FROM transfers
             UNION ALL
@@ -72,7 +72,7 @@ export function createLedgerRepository(sql: Sql): LedgerRepository {
                    FROM ledgers), '[]') AS ledgers,
                  coalesce((SELECT json_agg(f)
                    FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
-        signal,
+        { signal },
       );
       return row;
     },

@@ -3,8 +3,8 @@ import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../../utils/buckets.ts';
 import { sleep } from '../../../utils/sleep.ts';
 import type { SendingStats } from './delivery-metrics.ts';
-import { type AttemptResult, decide, messageIdOf } from './domain.ts';
-import type { Claim, DeliveryRepository } from './repository.ts';
+import { type AttemptResult, type Claim, decide, messageIdOf } from './domain.ts';
+import type { DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';
 
 const IN_FLIGHT_MAX = 64;

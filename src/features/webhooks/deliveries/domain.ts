@@ -44,6 +44,35 @@ export interface Target {
   readonly createdAt: Date;
 }
 
+/** A delivery that this process may attempt now, with what the attempt needs. */
+export interface Claim {
+  readonly id: string;
+  readonly webhookId: string;
+  readonly eventId: string;
+  readonly body: string;
+  /** The number of this attempt. A result is only taken from the last one. */
+  readonly attempts: number;
+  /** Attempts of the present round of retries, this one included. */
+  readonly tries: number;
+  readonly url: string;
+  /** All that sign, the present one first. */
+  readonly secrets: readonly Uint8Array[];
+}
+
+/** What waits to be sent. */
+export interface Backlog {
+  readonly dueCount: number;
+  readonly dueAgeSeconds: number;
+  readonly disabledWebhooks: number;
+}
+
+/** What a replay of past events did. */
+export interface Replayed {
+  readonly deliveries: number;
+  /** Where to go on; null when the log has no more. */
+  readonly nextPosition: number | null;
+}
+
 /** How an attempt ended. `failure` is one of a few words, null for a success. */
 export interface AttemptResult {
   readonly durationMs: number;

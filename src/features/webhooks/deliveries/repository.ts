@@ -4,12 +4,16 @@ import {
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
-import { inTime, type Queryable, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
+import { inTime } from '../../../adapters/postgres/postgres.ts';
+import type { FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
 import type { AtlasEvent } from '../../../utils/event.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
 import {
   type Attempt,
   type AttemptResult,
+  type Backlog,
+  type Claim,
   DELIVERY_DAYS,
   type Delivery,
   type DeliveryOutcome,
@@ -18,38 +22,10 @@ import {
   FAILING_DAYS_MAX,
   FAILING_SILENT_HOURS_MAX,
   type NewDelivery,
+  type Replayed,
   type Target,
   TRIES_MAX,
 } from './domain.ts';
-
-/** A delivery that this process may attempt now, with what the attempt needs. */
-export interface Claim {
-  readonly id: string;
-  readonly webhookId: string;
-  readonly eventId: string;
-  readonly body: string;
-  /** The number of this attempt. A result is only taken from the last one. */
-  readonly attempts: number;
-  /** Attempts of the present round of retries, this one included. */
-  readonly tries: number;
-  readonly url: string;
-  /** All that sign, the present one first. */
-  readonly secrets: readonly Uint8Array[];
-}
-
-/** What waits to be sent. */
-export interface Backlog {
-  readonly dueCount: number;
-  readonly dueAgeSeconds: number;
-  readonly disabledWebhooks: number;
-}
-
-/** What a replay of past events did. */
-export interface Replayed {
-  readonly deliveries: number;
-  /** Where to go on; null when the log has no more. */
-  readonly nextPosition: number | null;
-}
 
 /** Deliveries in PostgreSQL: a queue that several hosts work on. Due times and leases are by its clock. */
 export interface DeliveryRepository {
@@ -113,11 +89,11 @@ const BACKLOG_MAX = 100_000;
 const ATTEMPTS_SHOWN_MAX = 50;
 const FORGET_ROWS_MAX = 1000;
 
-export function createDeliveryRepository(sql: Sql): DeliveryRepository {
-  const columns = sql`id, webhook_id, event_id, event_type, state, attempts AS attempt_count, next_attempt_at,
+export function createDeliveryRepository(db: Database): DeliveryRepository {
+  const columns = db.fragment`id, webhook_id, event_id, event_type, state, attempts AS attempt_count, next_attempt_at,
     coalesce(leased_until > now(), false) AS leased, created_at`;
   /** The rows to insert, as one parameter for each column. */
-  const rowsOf = (tx: Queryable, rows: readonly NewDelivery[]) => tx`
+  const rowsOf = (sql: FragmentTag, rows: readonly NewDelivery[]) => sql`
     SELECT * FROM unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.webhookId)}::uuid[],
       ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.eventType)}::text[],
       ${rows.map((row) => row.body)}::text[])`;
@@ -125,18 +101,22 @@ export function createDeliveryRepository(sql: Sql): DeliveryRepository {
   return {
     async fanOut(events, tx) {
       const owners = [...new Set(events.map(({ owner }) => owner))];
-      const targets = await tx<Target[]>`
-        SELECT id, owner, event_types, created_at FROM webhooks WHERE owner = ANY (${owners}::text[]) AND enabled`;
+      const targets = await tx.query(
+        (sql) => sql<Target[]>`
+        SELECT id, owner, event_types, created_at FROM webhooks WHERE owner = ANY (${owners}::text[]) AND enabled`,
+      );
       const deliveries = deliveriesOf(events, targets);
       for (let i = 0; i < deliveries.length; i += INSERT_ROWS_MAX) {
-        await tx`
+        await tx.query(
+          (sql) => sql`
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
-          ${rowsOf(tx, deliveries.slice(i, i + INSERT_ROWS_MAX))} ON CONFLICT (webhook_id, event_id) DO NOTHING`;
+          ${rowsOf(sql, deliveries.slice(i, i + INSERT_ROWS_MAX))} ON CONFLICT (webhook_id, event_id) DO NOTHING`,
+        );
       }
     },
     async claim(free, signal) {
-      const rows = runQuery(
-        sql<ClaimRow[]>`
+      const rows = db.query(
+        (sql) => sql<ClaimRow[]>`
           SELECT * FROM claim_webhook_deliveries(${free}, ${PLACES_PER_WEBHOOK}, ${PLACES_PER_OWNER}, ${LEASE_MS})`,
       );
       return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(({ secret, oldSecret, ...claim }) => ({
@@ -145,23 +125,27 @@ export function createDeliveryRepository(sql: Sql): DeliveryRepository {
       }));
     },
     async settle(claim, { status, failure, durationMs }, { state, waitMs, isGone }) {
-      const rows = runQuery(sql<[{ disabled: boolean }]>`
+      const rows = db.query(
+        (sql) => sql<[{ disabled: boolean }]>`
         SELECT settle_webhook_delivery(${claim.id}, ${claim.webhookId}, ${claim.url}, ${claim.attempts}, ${claim.tries},
           ${state}, ${waitMs}, ${status}, ${failure}, ${durationMs}, ${isGone}, ${FAILING_DAYS_MAX},
-          ${FAILING_SILENT_HOURS_MAX}) AS disabled`);
+          ${FAILING_SILENT_HOURS_MAX}) AS disabled`,
+      );
       return (await inTime(rows, SILENCE_MS))[0];
     },
     async release({ id, attempts }) {
-      const released = runQuery(sql`
+      const released = db.query(
+        (sql) => sql`
         UPDATE webhook_deliveries SET leased_until = NULL, next_attempt_at = now(),
           -- A replay that was asked for meanwhile has begun to count anew.
           tries = greatest(0, tries - 1)
-        WHERE id = ${id} AND attempts = ${attempts} AND leased_until IS NOT NULL`);
+        WHERE id = ${id} AND attempts = ${attempts} AND leased_until IS NOT NULL`,
+      );
       await inTime(released, SILENCE_MS);
     },
     async backlog(signal) {
-      const [row] = await runQuery(
-        sql<[Backlog]>`
+      const [row] = await db.query(
+        (sql) => sql<[Backlog]>`
           SELECT count(*) AS due_count, coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0)::float8
               AS due_age_seconds,
             (SELECT count(*) FROM webhooks WHERE disabled_reason IS NOT NULL AND deleted_at IS NULL)
@@ -172,35 +156,35 @@ export function createDeliveryRepository(sql: Sql): DeliveryRepository {
                   WHERE webhook_id = w.id AND state = 'pending' AND next_attempt_at <= now()
                   ORDER BY next_attempt_at LIMIT ${BACKLOG_MAX}) d
                 WHERE w.enabled LIMIT ${BACKLOG_MAX}) due`,
-        signal,
+        { signal },
       );
       return row;
     },
     async list(webhookId, state, beforeId, limit, signal) {
-      const rows = await runQuery(
-        sql<DeliveryRow[]>`
+      const rows = await db.query(
+        (sql) => sql<DeliveryRow[]>`
           SELECT ${columns} FROM webhook_deliveries
           WHERE webhook_id = ${webhookId} ${state === null ? sql`` : sql`AND state = ${state}`}
             ${beforeId === null ? sql`` : sql`AND id < ${beforeId}`}
           ORDER BY id DESC LIMIT ${limit + 1}`,
-        signal,
+        { signal },
       );
       const page = rows.slice(0, limit);
       return { deliveries: page.map(toDelivery), nextId: rows.length > limit ? page.at(-1)!.id : null };
     },
     async find(webhookId, id, signal) {
-      const [row] = await runQuery(
-        sql<(DeliveryRow & { body: string })[]>`
+      const [row] = await db.query(
+        (sql) => sql<(DeliveryRow & { body: string })[]>`
           SELECT ${columns}, body FROM webhook_deliveries WHERE id = ${id} AND webhook_id = ${webhookId}`,
-        signal,
+        { signal },
       );
       if (!row) return null;
       const { body, ...delivery } = row;
-      const attempts = await runQuery(
-        sql<(Omit<Attempt, 'startedAt'> & { startedAt: Date })[]>`
+      const attempts = await db.query(
+        (sql) => sql<(Omit<Attempt, 'startedAt'> & { startedAt: Date })[]>`
           SELECT number, started_at, duration_ms, status, failure FROM webhook_attempts
           WHERE delivery_id = ${id} ORDER BY number DESC LIMIT ${ATTEMPTS_SHOWN_MAX}`,
-        signal,
+        { signal },
       );
       return {
         delivery: toDelivery(delivery),
@@ -209,77 +193,81 @@ export function createDeliveryRepository(sql: Sql): DeliveryRepository {
       };
     },
     async addTest(delivery, signal) {
-      const [row] = await runQuery(
-        sql<[DeliveryRow]>`
+      const [row] = await db.query(
+        (sql) => sql<[DeliveryRow]>`
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, tries)
           SELECT new.*, ${TRIES_MAX - 1} FROM (${rowsOf(sql, [delivery])}) new RETURNING ${columns}`,
-        signal,
+        { signal },
       );
       return toDelivery(row);
     },
     async replay(webhookId, id, signal) {
-      const [row] = await runQuery(
-        sql<DeliveryRow[]>`
+      const [row] = await db.query(
+        (sql) => sql<DeliveryRow[]>`
           UPDATE webhook_deliveries SET state = 'pending', tries = 0,
             -- What is being sent right now is left to its end.
             next_attempt_at = CASE WHEN leased_until > now() THEN next_attempt_at ELSE now() END
           WHERE id = ${id} AND webhook_id = ${webhookId} RETURNING ${columns}`,
-        signal,
+        { signal },
       );
       return row ? toDelivery(row) : null;
     },
     async replayEvents(target, after, limit, includeDelivered, signal) {
-      const rows = await runQuery(
-        sql<(EventRow & { position: number })[]>`
+      const rows = await db.query(
+        (sql) => sql<(EventRow & { position: number })[]>`
           SELECT e.position, ${eventColumns(sql)} FROM (
             SELECT * FROM events WHERE owner = ${target.owner} AND position > ${after}
             ORDER BY position LIMIT ${limit + 1}
           ) e ${joinTransfers(sql)} ORDER BY e.position`,
-        signal,
+        { signal },
       );
       const page = rows.slice(0, limit);
       const deliveries = deliveriesOf(page.map(toEvent), [target]);
-      const { count } = await runQuery(
-        sql`
+      const { count } = await db.query(
+        (sql) => sql`
           INSERT INTO webhook_deliveries AS d (id, webhook_id, event_id, event_type, body)
           ${rowsOf(sql, deliveries)} ON CONFLICT (webhook_id, event_id) DO UPDATE
           SET state = 'pending', tries = 0, next_attempt_at = now()
           WHERE d.state = 'failed' OR (d.state = 'delivered' AND ${includeDelivered})`,
-        signal,
+        { signal },
       );
       return { deliveries: count, nextPosition: rows.length > limit ? page.at(-1)!.position : null };
     },
     async positionBefore(owner, time, lookMax, signal) {
       // By the owner's index from the newest backwards: the times of events are nearly in the order of positions.
-      const [row] = await runQuery(
-        sql<[{ first: number | null; last: number; looked: number; since: number }]>`
+      const [row] = await db.query(
+        (sql) => sql<[{ first: number | null; last: number; looked: number; since: number }]>`
           SELECT min(position) FILTER (WHERE occurred_at >= ${time}) AS first, coalesce(max(position), 0) AS last,
             count(*) AS looked, count(*) FILTER (WHERE occurred_at >= ${time}) AS since
           FROM (SELECT position, occurred_at FROM events WHERE owner = ${owner}
                 ORDER BY position DESC LIMIT ${lookMax + 1}) e`,
-        signal,
+        { signal },
       );
       if (row.looked > lookMax && row.since === row.looked) return null;
       return row.first === null ? row.last : row.first - 1;
     },
     async forget() {
-      const old = sql`
+      const old = db.fragment`
         SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${DELIVERY_DAYS})`;
       // By the index of each: over a join the planner would rather read all deliveries there are.
-      const ofDeleted = sql`
+      const ofDeleted = db.fragment`
         SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
           SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d
         WHERE w.deleted_at IS NOT NULL`;
       for (const chosen of [old, ofDeleted]) {
         // In steps, so that no statement runs into its timeout; a step that is not full was the last.
         for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
-          ({ count } = await runQuery(sql`
-            DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`));
+          ({ count } = await db.query(
+            (sql) => sql`
+            DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
+          ));
         }
       }
-      await runQuery(sql`
+      await db.query(
+        (sql) => sql`
         DELETE FROM webhooks w WHERE deleted_at < now() - interval '1 hour'
-          AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`);
+          AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
+      );
     },
   };
 }

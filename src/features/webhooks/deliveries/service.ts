@@ -1,7 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
 import type { WebhookService } from '../subscriptions/service.ts';
-import { type Attempt, type Delivery, type DeliveryState, testDelivery } from './domain.ts';
-import type { DeliveryRepository, Replayed } from './repository.ts';
+import { type Attempt, type Delivery, type DeliveryState, type Replayed, testDelivery } from './domain.ts';
+import type { DeliveryRepository } from './repository.ts';
 
 /** From when on events are sent again: by their time, or after a position in the log. */
 export type ReplayStart = { readonly since: string } | { readonly afterPosition: number };

@@ -1,6 +1,5 @@
-import { mapDatabaseError, runQuery, type Sql } from '../../../adapters/postgres/postgres.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Expected } from '../../../http/etag.ts';
-import { orAbort } from '../../../utils/or-abort.ts';
 import { OLD_SECRET_HOURS, type Webhook, type WebhookChange, type WebhookContent } from './domain.ts';
 
 type NewWebhook = Omit<WebhookContent, 'enabled'> & {
@@ -45,40 +44,44 @@ interface WebhookRow extends Omit<Webhook, 'createdAt' | 'disabledAt' | 'failing
 // Any number of our own, so that counting the webhooks of an owner and adding one is one step.
 const LOCK_SEED = 7_315_488_127;
 
-export function createWebhookRepository(sql: Sql): WebhookRepository {
-  const columns = sql`id, owner, url, event_types, description, enabled, disabled_reason, disabled_at, failing_since,
-    old_secret_until, version, created_at`;
+export function createWebhookRepository(db: Database): WebhookRepository {
+  const columns = db.fragment`id, owner, url, event_types, description, enabled, disabled_reason, disabled_at,
+    failing_since, old_secret_until, version, created_at`;
 
   return {
     async create({ id, owner, url, eventTypes, description, secret }, perOwnerMax, signal) {
-      const insert = sql.begin(async (tx) => {
-        await tx`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`;
-        return tx<WebhookRow[]>`
+      const [row] = await db.transaction(
+        async (tx) => {
+          await tx.query(
+            (sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`,
+          );
+          return tx.query(
+            (sql) => sql<WebhookRow[]>`
           INSERT INTO webhooks (id, owner, url, event_types, description, secret)
           SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}
           WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${perOwnerMax}
-          RETURNING ${columns}`;
-      });
-      const [row] = await (signal ? orAbort(insert, signal) : insert).catch((error) => {
-        throw mapDatabaseError(error, signal);
-      });
+          RETURNING ${columns}`,
+          );
+        },
+        { signal },
+      );
       return row ? toWebhook(row) : null;
     },
     async find(owner, id, signal) {
-      const [row] = await runQuery(
-        sql<WebhookRow[]>`
+      const [row] = await db.query(
+        (sql) => sql<WebhookRow[]>`
           SELECT ${columns} FROM webhooks WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL`,
-        signal,
+        { signal },
       );
       return row ? toWebhook(row) : null;
     },
     async list(owner, afterId, limit, signal) {
-      const rows = await runQuery(
-        sql<WebhookRow[]>`
+      const rows = await db.query(
+        (sql) => sql<WebhookRow[]>`
           SELECT ${columns} FROM webhooks
           WHERE owner = ${owner} AND deleted_at IS NULL ${afterId === null ? sql`` : sql`AND id > ${afterId}`}
           ORDER BY id LIMIT ${limit + 1}`,
-        signal,
+        { signal },
       );
       const page = rows.slice(0, limit);
       return { webhooks: page.map(toWebhook), nextId: rows.length > limit ? page.at(-1)!.id : null };
@@ -86,8 +89,8 @@ export function createWebhookRepository(sql: Sql): WebhookRepository {
     async update(owner, id, expected, change, signal) {
       const { url = null, enabled = null, description, eventTypes } = change;
       // What failed before says nothing of another target, nor of one that its owner has mended.
-      const [row] = await runQuery(
-        sql<WebhookRow[]>`
+      const [row] = await db.query(
+        (sql) => sql<WebhookRow[]>`
           UPDATE webhooks SET
             url = coalesce(${url}, url),
             ${description === undefined ? sql`` : sql`description = ${description},`}
@@ -102,27 +105,27 @@ export function createWebhookRepository(sql: Sql): WebhookRepository {
           WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
             ${expected === 'any' ? sql`` : sql`AND version = ANY (${[...expected]}::bigint[])`}
           RETURNING ${columns}`,
-        signal,
+        { signal },
       );
       return row ? toWebhook(row) : null;
     },
     async rotateSecret(owner, id, secret, signal) {
-      const [row] = await runQuery(
-        sql<WebhookRow[]>`
+      const [row] = await db.query(
+        (sql) => sql<WebhookRow[]>`
           UPDATE webhooks SET secret = ${secret}, old_secret = secret,
             old_secret_until = now() + make_interval(hours => ${OLD_SECRET_HOURS}), version = version + 1
           WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
           RETURNING ${columns}`,
-        signal,
+        { signal },
       );
       return row ? toWebhook(row) : null;
     },
     async remove(owner, id, signal) {
-      const { count } = await runQuery(
-        sql`
+      const { count } = await db.query(
+        (sql) => sql`
           UPDATE webhooks SET enabled = false, deleted_at = now()
           WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL`,
-        signal,
+        { signal },
       );
       return count > 0;
     },

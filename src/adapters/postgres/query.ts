@@ -1,0 +1,79 @@
+import type postgres from 'postgres';
+import { BreakerOpen } from '../../resilience/circuit-breaker.ts';
+import { BUCKETS_MS, bucketOf } from '../../utils/buckets.ts';
+
+/** The driver's template tag: builds queries and fragments, and sends nothing until a query is awaited. */
+export type SqlTag = postgres.ISql;
+export type Fragment = postgres.Fragment;
+/** Makes a part of a query. */
+export type FragmentTag = (
+  strings: TemplateStringsArray,
+  ...args: readonly postgres.ParameterOrFragment<never>[]
+) => Fragment;
+export type Rows = readonly postgres.MaybeRow[];
+export type QueryResult<T extends Rows> = T & { readonly count: number };
+
+/** Describes a query: it is built for the connection that will run it, and built again when it has to run again. */
+export type BuildQuery<T extends Rows> = (sql: SqlTag) => postgres.PendingQuery<T>;
+
+/** Whatever runs queries: the database, or one of its transactions. */
+export interface Queryable {
+  query<T extends Rows>(build: BuildQuery<T>): Promise<QueryResult<T>>;
+}
+
+/** Queries since the start of this process, for the metrics. */
+export class QueryStats {
+  inFlight = 0;
+  errors = 0;
+  sumMs = 0;
+  readonly buckets = new Float64Array(BUCKETS_MS.length + 1);
+}
+
+/** Sends one query and counts it. When the signal aborts, the query is canceled on the server. */
+export async function sendQuery<T extends Rows>(
+  query: postgres.PendingQuery<T>,
+  signal: AbortSignal,
+  stats: QueryStats,
+): Promise<QueryResult<T>> {
+  const cancel = () => cancelQuery(query, signal.reason);
+  signal.addEventListener('abort', cancel, { once: true });
+  const startMs = performance.now();
+  stats.inFlight++;
+  try {
+    return withoutHole((await query) as unknown as QueryResult<T>);
+  } catch (error) {
+    stats.errors++;
+    throw error;
+  } finally {
+    const durationMs = performance.now() - startMs;
+    stats.inFlight--;
+    stats.sumMs += durationMs;
+    stats.buckets[bucketOf(durationMs)]!++;
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+/**
+ * When a query fails midway, for example because it is canceled, the driver (3.4.9) adds its row count to the next
+ * result of the connection, which then starts with that many holes. A transaction starts with BEGIN, so it has none.
+ */
+function withoutHole<T extends Rows>(result: QueryResult<T>): QueryResult<T> {
+  if (result.length === 0 || 0 in result) return result;
+  const rows = result as unknown as unknown[];
+  rows.splice(
+    0,
+    rows.findIndex((_, i) => i in rows),
+  );
+  return result;
+}
+
+/** Cancels a query, whether it was sent or not. */
+function cancelQuery(query: { cancel(): void }, reason: unknown): void {
+  // An unavailable server does not receive the cancel.
+  if (reason instanceof BreakerOpen) return;
+  const sending = query as unknown as { readonly state: object | null; strings: unknown };
+  // The driver loses a connection whose first query is canceled before it is sent. A query without text fails when it
+  // is about to be sent, and the connection stays.
+  if (sending.state === null) sending.strings = undefined;
+  else query.cancel();
+}
