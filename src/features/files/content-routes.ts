@@ -1,0 +1,51 @@
+import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { answerContent } from './content.ts';
+import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
+import { ContentHeadersSchema, IdSchema, LinkSchema } from './schemas.ts';
+import type { FileService } from './service.ts';
+
+/** Routes that give bytes out: through the API, or by a link. */
+export function mountContent(routes: RouteTable, files: FileService): void {
+  routes.mount(
+    {
+      ...SHARED,
+      scope: 'files:read',
+      method: 'get',
+      path: '/v1/files/{id}/content',
+      operationId: 'downloadFile',
+      summary: 'Download a file, or a part of it',
+      description:
+        'Every byte was compared with its checksum before it is sent. Bytes that are damaged are not sent: that is 502 at the beginning of the answer, and later the connection is cut.',
+      params: IdSchema,
+      headers: ContentHeadersSchema,
+      refusals: [404, 409, 416, 502],
+      responses: CONTENT_RESPONSES,
+    },
+    async ({ c, exchange, params }) =>
+      answerContent(files, c, await files.findStored(exchange.principal!.owner, params.id, exchange.signal)),
+  );
+
+  routes.mount(
+    {
+      ...SHARED,
+      scope: 'files:read',
+      resource: 'database',
+      method: 'post',
+      path: '/v1/files/{id}/link',
+      operationId: 'linkFile',
+      summary: 'Get a link to download a file from',
+      description: 'Whoever has the link can download the file until the link expires.',
+      params: IdSchema,
+      refusals: [404, 409],
+      responses: { 200: jsonOf('The link', LinkSchema) },
+    },
+    async ({ c, exchange, params }) => {
+      const { file, url, expiresAt } = await files.link(
+        exchange.principal!.owner,
+        params.id,
+        exchange.signal,
+      );
+      return c.json({ url, expiresAt, sizeBytes: file.sizeBytes, sha256: file.sha256 }, 200);
+    },
+  );
+}

@@ -1,0 +1,76 @@
+import { linkNext } from '../../http/cursor.ts';
+import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { isKnown } from './content-range.ts';
+import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
+import {
+  ConditionalHeadersSchema,
+  FilePageSchema,
+  FileQuerySchema,
+  FileSchema,
+  IdSchema,
+} from './schemas.ts';
+import type { FileService } from './service.ts';
+
+const READ = { ...SHARED, scope: 'files:read', resource: 'database' } as const;
+
+/** Routes of what is known of files: listed, read, deleted. */
+export function mountFileRecords(routes: RouteTable, files: FileService): void {
+  routes.mount(
+    {
+      ...READ,
+      method: 'get',
+      path: '/v1/files',
+      operationId: 'listFiles',
+      summary: 'List your files, oldest first',
+      query: FileQuerySchema,
+      compressible: true,
+      responses: { 200: jsonOf('A page of files', FilePageSchema, NEXT) },
+    },
+    async ({ c, exchange, query }) => {
+      const { owner } = exchange.principal!;
+      const page = await files.list(owner, query.cursor ?? null, query.limit, exchange.signal);
+      const nextCursor = page.next === null ? null : `f${page.next.replaceAll('-', '')}`;
+      linkNext(c, nextCursor);
+      return c.json({ files: page.files.map(toResource), nextCursor }, 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...READ,
+      method: 'get',
+      path: '/v1/files/{id}',
+      operationId: 'getFile',
+      summary: 'Read what is known of a file',
+      params: IdSchema,
+      headers: ConditionalHeadersSchema,
+      refusals: [404],
+      responses: { 200: jsonOf('The file', FileSchema, ETAG), ...NOT_MODIFIED },
+    },
+    async ({ c, exchange, params, headers }) => {
+      const file = await files.find(exchange.principal!.owner, params.id, exchange.signal);
+      c.header('ETag', etagOf(file));
+      if (isKnown(headers['If-None-Match'] ?? null, etagOf(file))) return c.body(null, 304);
+      return c.json(toResource(file), 200);
+    },
+  );
+
+  routes.mount(
+    {
+      // No resource: the object goes too, and a slow object store must not pass for a slow database.
+      ...SHARED,
+      scope: 'files:write',
+      method: 'delete',
+      path: '/v1/files/{id}',
+      operationId: 'deleteFile',
+      summary: 'Delete a file',
+      params: IdSchema,
+      refusals: [404],
+      responses: { 204: { description: 'Nobody can read it any more' } },
+    },
+    async ({ c, exchange, params }) => {
+      await files.delete(exchange.principal!.owner, params.id, exchange.signal);
+      return c.body(null, 204);
+    },
+  );
+}

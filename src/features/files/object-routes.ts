@@ -1,0 +1,61 @@
+import type { RouteTable } from '../../http/route.ts';
+import { answerContent } from './content.ts';
+import { objectPrefixOf } from './domain.ts';
+import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
+import { ObjectParamsSchema } from './schemas.ts';
+import type { FileService } from './service.ts';
+import type { FileRouteOptions } from './upload-routes.ts';
+
+/** Routes that links lead to, where they lead to Atlas. */
+export function mountObjects(
+  routes: RouteTable,
+  files: FileService,
+  { sizeBytesMax, timeoutMs }: FileRouteOptions,
+): void {
+  const linked = {
+    ...SHARED,
+    path: '/v1/objects/files/{realm}/{id}',
+    // The signature in the link says what its holder may do.
+    scope: null,
+    params: ObjectParamsSchema,
+  } as const;
+
+  routes.mount(
+    {
+      ...linked,
+      timeoutMs,
+      bodyLimitBytes: sizeBytesMax,
+      streams: 'application/octet-stream',
+      method: 'put',
+      operationId: 'uploadByLink',
+      summary: 'Send the bytes that a link is for',
+      refusals: [403, 404, 408, 422, 503],
+      responses: { 204: { description: 'The bytes are there; complete the file' } },
+    },
+    async ({ c, exchange, params }) => {
+      await files.uploadByLink(keyOf(params), queryOf(c.req.url), exchange.body, exchange.signal);
+      return c.body(null, 204);
+    },
+  );
+
+  routes.mount(
+    {
+      ...linked,
+      method: 'get',
+      operationId: 'downloadByLink',
+      summary: 'Download the file that a link is for',
+      refusals: [403, 404, 409, 416, 502, 503],
+      responses: CONTENT_RESPONSES,
+    },
+    async ({ c, exchange, params }) =>
+      answerContent(files, c, await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal)),
+  );
+}
+
+function keyOf({ realm, id }: { readonly realm: string; readonly id: string }): string {
+  return `${objectPrefixOf(realm)}${id}`;
+}
+
+function queryOf(url: string): URLSearchParams {
+  return new URL(url).searchParams;
+}

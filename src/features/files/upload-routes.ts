@@ -1,0 +1,113 @@
+import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { readDigest } from './content-digest.ts';
+import { dispositionFileName, safeFileName } from './file-name.ts';
+import { ETAG, etagOf, LOCATION, SHARED, toResource } from './file-responses.ts';
+import { declaredType, FILE_TYPES } from './file-type.ts';
+import {
+  FileSchema,
+  IdSchema,
+  NewUploadSchema,
+  UploadHeadersSchema,
+  UploadQuerySchema,
+  UploadSchema,
+} from './schemas.ts';
+import type { FileService } from './service.ts';
+
+const WRITE = { ...SHARED, scope: 'files:write' } as const;
+
+/** What the routes need to know of the settings. */
+export interface FileRouteOptions {
+  readonly sizeBytesMax: number;
+  readonly timeoutMs: number;
+}
+
+/** Routes that bring bytes in: through the API, or by a link and a confirmation. */
+export function mountUploads(
+  routes: RouteTable,
+  files: FileService,
+  { sizeBytesMax, timeoutMs }: FileRouteOptions,
+): void {
+  routes.mount(
+    {
+      ...WRITE,
+      timeoutMs,
+      bodyLimitBytes: sizeBytesMax,
+      streams: 'application/octet-stream',
+      method: 'post',
+      path: '/v1/files',
+      operationId: 'uploadFile',
+      summary: 'Upload a file',
+      description: `The body is the file itself. It is stored when this answers 201, and nothing of it is kept otherwise. Its type is told by its bytes, and a Content-Type must agree with them. These are taken: ${FILE_TYPES.join(', ')}.`,
+      query: UploadQuerySchema,
+      headers: UploadHeadersSchema,
+      refusals: [408, 422],
+      responses: { 201: jsonOf('The file is stored', FileSchema, { ...LOCATION, ...ETAG }) },
+    },
+    async ({ c, exchange, query, headers }) => {
+      const disposition = dispositionFileName(headers['Content-Disposition'] ?? null);
+      const claims = {
+        name: safeFileName(query.name ?? disposition ?? ''),
+        declaredType: declaredType(c.req.header('content-type') ?? null),
+        sha256: (['Repr-Digest', 'Content-Digest'] as const).flatMap(
+          (name) => readDigest(headers[name]) ?? [],
+        ),
+      };
+      const file = await files.upload(exchange.principal!.owner, claims, exchange.body, exchange.signal);
+      c.header('Location', `/v1/files/${file.id}`);
+      c.header('ETag', etagOf(file));
+      return c.json(toResource(file), 201);
+    },
+  );
+
+  routes.mount(
+    {
+      ...WRITE,
+      resource: 'database',
+      method: 'post',
+      path: '/v1/files/uploads',
+      operationId: 'initiateUpload',
+      summary: 'Get a link to upload a file to',
+      description:
+        'For bytes that should not pass through the API: send exactly the announced ones to the link, then complete the file.',
+      body: NewUploadSchema,
+      responses: { 201: jsonOf('The link', UploadSchema, LOCATION) },
+    },
+    async ({ c, exchange, body }) => {
+      const announced = { ...body, name: safeFileName(body.name) };
+      const { file, upload } = await files.initiateUpload(
+        exchange.principal!.owner,
+        announced,
+        exchange.signal,
+      );
+      const { url, headers, expiresAt } = upload;
+      c.header('Location', `/v1/files/${file.id}`);
+      return c.json({ file: toResource(file), upload: { method: 'PUT', url, headers, expiresAt } }, 201);
+    },
+  );
+
+  routes.mount(
+    {
+      ...WRITE,
+      method: 'post',
+      path: '/v1/files/{id}/complete',
+      operationId: 'completeFile',
+      summary: 'Store a file whose bytes were sent to its link',
+      description: 'Reads the bytes and compares them with what was announced. Safe to repeat.',
+      timeoutMs,
+      params: IdSchema,
+      refusals: [404, 409, 415, 422],
+      responses: { 200: jsonOf('The file is stored', FileSchema, ETAG) },
+    },
+    async ({ c, exchange, params }) => {
+      // Nothing moves on the connection while the bytes are read, which may take as long as a download of them.
+      exchange.allowSilence();
+      try {
+        const file = await files.complete(exchange.principal!.owner, params.id, exchange.signal);
+        c.header('ETag', etagOf(file));
+        return c.json(toResource(file), 200);
+      } finally {
+        exchange.endSilence();
+      }
+    },
+  );
+}
