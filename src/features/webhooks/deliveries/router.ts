@@ -18,14 +18,19 @@ const WebhookIdSchema = z.object({ id: UuidSchema });
 const DeliveryIdSchema = z.object({ id: UuidSchema, deliveryId: UuidSchema });
 // The letter tells the cursors of one list from those of another.
 const CursorSchema = cursorSchema(/^d[0-9a-f]{32}$/, (text) => text.slice(1));
+const COMMON = { tag, tier: 'default', resource: 'database', refusals: [404] as number[] } as const;
 
 /** The deliveries of a webhook, below `/v1/webhooks/{id}`. */
 export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService): void {
-  const common = { tag, tier: 'default', resource: 'database', refusals: [404] as number[] } as const;
+  mountDeliveryRecords(routes, deliveries);
+  mountReplays(routes, deliveries);
+  mountTest(routes, deliveries);
+}
 
+function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): void {
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'get',
       path: '/v1/webhooks/{id}/deliveries',
       operationId: 'listWebhookDeliveries',
@@ -49,7 +54,7 @@ export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService)
 
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'get',
       path: '/v1/webhooks/{id}/deliveries/{deliveryId}',
       operationId: 'getWebhookDelivery',
@@ -64,10 +69,12 @@ export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService)
       return c.json({ ...found.delivery, body: found.body, attempts: found.attempts }, 200);
     },
   );
+}
 
+function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'post',
       path: '/v1/webhooks/{id}/deliveries/{deliveryId}/replay',
       operationId: 'replayWebhookDelivery',
@@ -86,7 +93,7 @@ export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService)
 
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'post',
       path: '/v1/webhooks/{id}/replay',
       operationId: 'replayWebhookEvents',
@@ -114,10 +121,12 @@ export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService)
       return c.json({ deliveries: replayed.deliveries, nextPosition }, 202);
     },
   );
+}
 
+function mountTest(routes: RouteTable, deliveries: DeliveryService): void {
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'post',
       path: '/v1/webhooks/{id}/test',
       operationId: 'testWebhook',

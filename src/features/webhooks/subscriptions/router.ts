@@ -20,6 +20,9 @@ const ETAG = { ETag: { description: 'The version, for If-Match', schema: { type:
 const IdSchema = z.object({ id: UuidSchema });
 // The letter tells the cursors of one list from those of another.
 const CursorSchema = cursorSchema(/^w[0-9a-f]{32}$/, (text) => text.slice(1));
+const COMMON = { tag, tier: 'default', resource: 'database' } as const;
+// These look a name up first: how long that takes says nothing of the database, so its limit must not learn from it.
+const CHECKED = { tag, tier: 'default' } as const;
 
 /** `/v1/webhooks`, but for their deliveries. */
 export function mountWebhooks(
@@ -27,13 +30,20 @@ export function mountWebhooks(
   webhooks: WebhookService,
   eventTypes: readonly [string, ...string[]],
 ): void {
-  const common = { tag, tier: 'default', resource: 'database' } as const;
-  // These look a name up first: how long that takes says nothing of the database, so its limit must not learn from it.
-  const checked = { tag, tier: 'default' } as const;
+  mountCreation(routes, webhooks, eventTypes);
+  mountReading(routes, webhooks);
+  mountChanges(routes, webhooks, eventTypes);
+  mountSecret(routes, webhooks);
+}
 
+function mountCreation(
+  routes: RouteTable,
+  webhooks: WebhookService,
+  eventTypes: readonly [string, ...string[]],
+): void {
   routes.mount(
     {
-      ...checked,
+      ...CHECKED,
       method: 'post',
       path: '/v1/webhooks',
       operationId: 'createWebhook',
@@ -57,10 +67,12 @@ export function mountWebhooks(
       return answer(c, webhook, 201, { secret });
     },
   );
+}
 
+function mountReading(routes: RouteTable, webhooks: WebhookService): void {
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'get',
       path: '/v1/webhooks',
       operationId: 'listWebhooks',
@@ -81,7 +93,7 @@ export function mountWebhooks(
 
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'get',
       path: '/v1/webhooks/{id}',
       operationId: 'getWebhook',
@@ -94,10 +106,16 @@ export function mountWebhooks(
     async ({ c, exchange, params }) =>
       answer(c, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
   );
+}
 
+function mountChanges(
+  routes: RouteTable,
+  webhooks: WebhookService,
+  eventTypes: readonly [string, ...string[]],
+): void {
   routes.mount(
     {
-      ...checked,
+      ...CHECKED,
       method: 'patch',
       path: '/v1/webhooks/{id}',
       operationId: 'changeWebhook',
@@ -119,7 +137,7 @@ export function mountWebhooks(
 
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'delete',
       path: '/v1/webhooks/{id}',
       operationId: 'deleteWebhook',
@@ -138,10 +156,12 @@ export function mountWebhooks(
       return c.body(null, 204);
     },
   );
+}
 
+function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
   routes.mount(
     {
-      ...common,
+      ...COMMON,
       method: 'post',
       path: '/v1/webhooks/{id}/secret',
       operationId: 'rotateWebhookSecret',
