@@ -1,35 +1,35 @@
 import { AtlasError } from '../../errors.ts';
 
-/** Bytes that are hashed, checked and delivered together. The constraints of the table `files` know it too. */
+/** Bytes that are hashed, verified and delivered together. The constraints of the table `files` depend on it. */
 export const CHUNK_BYTES = 1_048_576;
 export const DIGEST_BYTES = 32;
-/** The largest file that comes by a link: what one PUT to S3 takes. */
+/** The largest file that can be uploaded to a link: the limit of one PUT to S3. */
 export const LINK_BYTES_MAX = 5_368_709_120;
 
-/** What is known of a file of an owner, in whatever state. */
+/** The metadata of a file, in any state. */
 export interface FileRecord {
   readonly id: string;
   readonly owner: string;
   readonly state: 'uploading' | 'stored';
-  /** For people only. Never part of a key or a path. */
+  /** For display only. Never part of a key or a path. */
   readonly name: string;
   readonly mediaType: string;
-  /** Null while the bytes come straight to Atlas. */
+  /** Null while the bytes are being uploaded through the API. */
   readonly sizeBytes: number | null;
-  /** Hexadecimal. Null while the bytes come straight to Atlas. */
+  /** Hexadecimal. Null while the bytes are being uploaded through the API. */
   readonly sha256: string | null;
   /** RFC 3339, UTC. */
   readonly createdAt: string;
 }
 
-/** A file whose bytes are there. Nothing of it changes any more until it is deleted. */
+/** A file whose bytes are stored. Immutable until it is deleted. */
 export interface StoredFile extends FileRecord {
   readonly state: 'stored';
   readonly sizeBytes: number;
   readonly sha256: string;
 }
 
-/** What somebody says beforehand about bytes that go to the object store by a link. */
+/** What a caller declares about bytes before sending them to a link. */
 export interface InitiatedUpload {
   readonly name: string;
   readonly mediaType: string;
@@ -38,11 +38,11 @@ export interface InitiatedUpload {
   readonly sha256: string;
 }
 
-/** What the bytes were, once all of them came by. */
+/** Size and digests of bytes that have been read to their end. */
 export interface Digests {
   readonly sizeBytes: number;
   readonly sha256: Uint8Array;
-  /** The SHA-256 of each chunk, one after the other. */
+  /** The SHA-256 of each chunk, concatenated. */
   readonly chunks: Uint8Array;
 }
 
@@ -50,27 +50,33 @@ export function isStored(file: FileRecord): file is StoredFile {
   return file.state === 'stored';
 }
 
+/** Throws `file_incomplete` unless the bytes of the file are stored. */
+export function requireStored(file: FileRecord): StoredFile {
+  if (!isStored(file)) throw fileIncomplete(file.id);
+  return file;
+}
+
 export function fileNotFound(id: string): AtlasError {
-  return new AtlasError('file_not_found', `You have no file ${id}.`);
+  return new AtlasError('file_not_found', `There is no file ${id}.`);
 }
 
 export function fileIncomplete(id: string): AtlasError {
-  return new AtlasError('file_incomplete', `The bytes of file ${id} have not been confirmed.`);
+  return new AtlasError('file_incomplete', `The upload of file ${id} is not complete.`);
 }
 
 export function checksumMismatch(detail: string): AtlasError {
   return new AtlasError('checksum_mismatch', detail);
 }
 
-/** What a transfer that was given up threw, as an error that is nobody's fault. */
-export function asGivenUp(error: unknown, signal: AbortSignal): unknown {
+/** Returns the error to report for a failed transfer: once its signal has aborted, the store is not to blame. */
+export function toTransferError(error: unknown, signal: AbortSignal): unknown {
   if (!signal.aborted || error instanceof AtlasError) return error;
-  return new AtlasError('request_aborted', 'The transfer was given up: too late, or the caller went away.', {
+  return new AtlasError('request_aborted', 'The transfer timed out, or the client disconnected.', {
     cause: error,
   });
 }
 
-/** What this process has done with files since its start. */
+/** Counters of this process since it started, and its transfers in flight. */
 export interface FileStats {
   uploadsInFlight: number;
   downloadsInFlight: number;
@@ -80,17 +86,32 @@ export interface FileStats {
   readonly downloads: { complete: number; cut: number };
   refusedTypes: number;
   corruptChunks: number;
-  /** Stored files whose object was looked for and not found, or is of another size. */
+  /** Checks of a stored file that found its object missing or of another size. */
   damagedObjects: number;
   readonly reconciled: { expired: number; deleted: number; orphans: number; aborted: number };
 }
 
-/** Where the bytes of a file are in the object store. */
+export function createFileStats(): FileStats {
+  return {
+    uploadsInFlight: 0,
+    downloadsInFlight: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    uploads: { complete: 0, failed: 0 },
+    downloads: { complete: 0, cut: 0 },
+    refusedTypes: 0,
+    corruptChunks: 0,
+    damagedObjects: 0,
+    reconciled: { expired: 0, deleted: 0, orphans: 0, aborted: 0 },
+  };
+}
+
+/** The key of a file in the object store. */
 export function objectKeyOf(realm: string, id: string): string {
   return `${objectPrefixOf(realm)}${id}`;
 }
 
-/** Begins the keys of all files of a database. */
+/** The prefix of the keys of all files of one database. */
 export function objectPrefixOf(realm: string): string {
   return `files/${realm}/`;
 }

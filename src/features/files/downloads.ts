@@ -1,7 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
 import type { ByteRange } from './content-range.ts';
-import { asGivenUp, CHUNK_BYTES, type FileStats, objectKeyOf, type StoredFile } from './domain.ts';
+import { CHUNK_BYTES, type FileStats, objectKeyOf, type StoredFile, toTransferError } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import { verifiedChunks } from './verified-chunks.ts';
@@ -53,7 +53,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
         return await delivery.start(objectKeyOf(await repository.realm(), file.id), signal);
       } catch (error) {
         delivery.end(false);
-        throw asGivenUp(error, signal);
+        throw toTransferError(error, signal);
       }
     },
   };

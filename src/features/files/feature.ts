@@ -39,7 +39,7 @@ export function createFiles({ database, objects, cache, logger, settings }: File
   const service = createFileService({
     repository: createFileRepository(database),
     objects,
-    known: fileCache,
+    cache: fileCache,
     ...limits,
     onDamaged: ({ id }, found) => logger.error({ file: id, found }, 'a stored file is damaged'),
   });

@@ -1,43 +1,31 @@
-import { AtlasError } from '../../errors.ts';
 import {
+  createFileStats,
   type FileRecord,
   type FileStats,
-  fileIncomplete,
   fileNotFound,
   type InitiatedUpload,
-  isStored,
   objectKeyOf,
-  objectPrefixOf,
+  requireStored,
   type StoredFile,
 } from './domain.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
-import { attachmentOf } from './file-name.ts';
+import { createLinks, type FileLink, type NewUpload } from './links.ts';
 import { createReconciler } from './reconciler.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
-import { createUploads, tooManyUploads, UPLOADS_OF_OWNER_MAX, type UploadClaims } from './uploads.ts';
+import { createUploads, type UploadClaims } from './uploads.ts';
 import { type FileVerification, verifyFiles } from './verification.ts';
 
-const UPLOAD_LINK_SECONDS = 3600;
-const DOWNLOAD_LINK_SECONDS = 300;
-// Time to complete what came just before its link expired.
-const COMPLETE_SECONDS = 600;
 const ORPHAN_GRACE_MS = 3_600_000;
 const SETTLE_MS = 50_000;
 const SWEEP_MS = 1_800_000;
 const DELETE_MS = 3000;
 
-/** A link that somebody without a key can follow until it expires. */
-export interface FileLink {
-  readonly url: string;
-  readonly expiresAt: string;
-}
-
-/** What the service needs from outside. */
+/** Dependencies of {@link createFileService}. */
 export interface FileServiceOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
-  /** Reads a file through what is known of it already, and forgets that; only a stored file may be kept. */
-  readonly known: {
+  /** Reads metadata through a cache, and evicts it. May retain stored files only. */
+  readonly cache: {
     find(
       id: string,
       load: (signal: AbortSignal) => Promise<FileRecord | null>,
@@ -47,29 +35,25 @@ export interface FileServiceOptions {
   };
   readonly sizeBytesMax: number;
   readonly timeoutMs: number;
-  /** Told of a stored file whose bytes are not what they were, for an operator. */
+  /** Reports a stored file whose bytes are missing or damaged, for an operator. */
   readonly onDamaged: (file: StoredFile, found: string) => void;
 }
 
 /** The verbs of files. All throw `AtlasError`. */
 export interface FileService {
-  /** Takes the bytes of a file and stores it. */
+  /** Uploads a file through the API and stores it. */
   upload(
     owner: string,
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
   ): Promise<StoredFile>;
-  /** Makes a link to which exactly these bytes can be sent. */
-  initiateUpload(
-    owner: string,
-    file: InitiatedUpload,
-    signal: AbortSignal,
-  ): Promise<{ file: FileRecord; upload: FileLink & { headers: Readonly<Record<string, string>> } }>;
-  /** Stores a file whose bytes came by its link. Safe to repeat. */
+  /** Starts an upload and returns a link that accepts exactly the declared bytes. */
+  initiateUpload(owner: string, file: InitiatedUpload, signal: AbortSignal): Promise<NewUpload>;
+  /** Stores a file whose bytes were sent to its link. Safe to repeat. */
   complete(owner: string, id: string, signal: AbortSignal): Promise<StoredFile>;
   find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord>;
-  /** Like {@link find}, for a file that can be read. */
+  /** Like {@link find}, but throws `file_incomplete` unless the file can be read. */
   findStored(owner: string, id: string, signal: AbortSignal): Promise<StoredFile>;
   list(
     owner: string,
@@ -77,57 +61,43 @@ export interface FileService {
     limit: number,
     signal: AbortSignal,
   ): Promise<{ files: StoredFile[]; next: string | null }>;
-  /** The bytes of a range; see {@link createDownloads}. */
+  /** Opens a range of the bytes; see {@link createDownloads}. */
   readonly read: Downloads['open'];
   delete(owner: string, id: string, signal: AbortSignal): Promise<void>;
-  /** Makes a link with which the file can be downloaded. */
+  /** Returns a link to download the file. */
   link(owner: string, id: string, signal: AbortSignal): Promise<FileLink & { file: StoredFile }>;
-  /** Takes bytes by a link of {@link initiateUpload}; only where links lead to Atlas. */
+  /** Receives bytes sent to a link of {@link initiateUpload}; only if links point to Atlas. */
   uploadByLink(
     key: string,
     query: URLSearchParams,
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
   ): Promise<void>;
-  /** The file of a link of {@link link}; only where links lead to Atlas. */
+  /** Returns the file of a link of {@link link}; only if links point to Atlas. */
   openLink(key: string, query: URLSearchParams, signal: AbortSignal): Promise<StoredFile>;
-  /** Whether links lead to Atlas, which then has to serve them. */
+  /** Whether links point to Atlas, which then has to serve them. */
   readonly servesLinks: boolean;
   readonly stats: FileStats;
-  /** The work of the reconciler. `graceMs` is for those who know that nothing else runs. */
+  /** Runs {@link Reconciler.settle}. */
   settle(): Promise<void>;
+  /** Runs {@link Reconciler.sweep}. Shorten `graceMs` only if nothing else is running. */
   sweep(graceMs?: number): Promise<void>;
   verify(deep: boolean, signal: AbortSignal, graceMs?: number): Promise<FileVerification>;
 }
 
 export function createFileService(options: FileServiceOptions): FileService {
-  const { repository, objects, known, sizeBytesMax, timeoutMs } = options;
-  const stats: FileStats = {
-    uploadsInFlight: 0,
-    downloadsInFlight: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    uploads: { complete: 0, failed: 0 },
-    downloads: { complete: 0, cut: 0 },
-    refusedTypes: 0,
-    corruptChunks: 0,
-    damagedObjects: 0,
-    reconciled: { expired: 0, deleted: 0, orphans: 0, aborted: 0 },
-  };
+  const { repository, objects, cache, sizeBytesMax, timeoutMs } = options;
+  const stats = createFileStats();
   const uploads = createUploads(repository, objects, stats);
-  const downloads = createDownloads({
-    repository,
-    objects,
-    stats,
-    timeoutMs,
-    onCorrupt: (file, error) => options.onDamaged(file, error.message),
-  });
+  const links = createLinks({ repository, objects, uploads, sizeBytesMax });
+  const onCorrupt = (file: StoredFile, error: Error) => options.onDamaged(file, error.message);
+  const downloads = createDownloads({ repository, objects, stats, timeoutMs, onCorrupt });
   const reconciler = createReconciler({ ...options, stats });
 
-  /** The one place where what is known of a file is read for a caller. */
+  /** The only read of metadata on behalf of a caller. */
   async function find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord> {
-    const file = await known.find(id, (loading) => repository.find(id, loading), signal);
-    // That a file of somebody else exists is nobody's business.
+    const file = await cache.find(id, (loading) => repository.find(id, loading), signal);
+    // The response must not reveal that another owner has such a file.
     if (file === null || file.owner !== owner) throw fileNotFound(id);
     return file;
   }
@@ -136,38 +106,11 @@ export function createFileService(options: FileServiceOptions): FileService {
     return requireStored(await find(owner, id, signal));
   }
 
-  /** The file of a key, whoever owns it. The key came with a signature. */
-  async function findByKey(key: string, signal: AbortSignal): Promise<FileRecord> {
-    const prefix = objectPrefixOf(await repository.realm());
-    const id = key.slice(prefix.length);
-    const file = key.startsWith(prefix) ? await repository.find(id, signal) : null;
-    if (file === null) throw fileNotFound(id);
-    return file;
-  }
-
-  const open = async (method: string, key: string, query: URLSearchParams) => {
-    if (objects.links === null) throw new AtlasError('link_invalid', 'Links lead to the object store.');
-    return objects.links.open(method, key, query);
-  };
-
   return {
     stats,
-    servesLinks: objects.links !== null,
-    upload: uploads.take,
-    async initiateUpload(owner, announced, signal) {
-      const { name, mediaType, sizeBytes, sha256 } = announced;
-      if (sizeBytes > sizeBytesMax)
-        throw new AtlasError('body_too_large', `A file may have ${sizeBytesMax} bytes.`);
-      const id = Bun.randomUUIDv7();
-      const seconds = UPLOAD_LINK_SECONDS + COMPLETE_SECONDS;
-      const row = { id, owner, name, mediaType, sizeBytes, sha256 };
-      const file = await repository.begin(row, seconds, UPLOADS_OF_OWNER_MAX, signal);
-      if (file === null) throw tooManyUploads();
-      const key = objectKeyOf(await repository.realm(), id);
-      const expiresAt = secondsFromNow(UPLOAD_LINK_SECONDS);
-      const link = await objects.presignPut(key, { sizeBytes, sha256, mediaType }, UPLOAD_LINK_SECONDS);
-      return { file, upload: { ...link, expiresAt } };
-    },
+    servesLinks: links.areServedHere,
+    upload: uploads.upload,
+    initiateUpload: links.initiateUpload,
     complete: async (owner, id, signal) => uploads.complete(await find(owner, id, signal), signal),
     find,
     findStored,
@@ -181,57 +124,35 @@ export function createFileService(options: FileServiceOptions): FileService {
       try {
         if (!(await repository.delete(owner, id, signal))) throw fileNotFound(id);
       } finally {
-        // Also where the answer was lost, now or the last time: the file may be gone all the same.
-        await known.forget(id);
+        // Even if a response was lost, now or last time: the file may be deleted nevertheless.
+        await cache.forget(id);
       }
-      await removeObject(id);
+      await removeObject(options, id);
     },
-    async link(owner, id, signal) {
-      const file = await findStored(owner, id, signal);
-      const { name, mediaType } = file;
-      const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
-      const key = objectKeyOf(await repository.realm(), id);
-      const what = { disposition: attachmentOf(name), mediaType };
-      return { file, expiresAt, ...(await objects.presignGet(key, what, DOWNLOAD_LINK_SECONDS)) };
-    },
-    async uploadByLink(key, query, body, signal) {
-      const link = await open('PUT', key, query);
-      const file = await findByKey(key, signal);
-      if (link.method !== 'PUT' || file.sha256 !== link.sha256 || isStored(file))
-        throw new AtlasError('link_invalid', 'Nothing is expected at this link any more.');
-      await uploads.takeAnnounced(file, body, signal);
-    },
-    async openLink(key, query, signal) {
-      await open('GET', key, query);
-      return requireStored(await findByKey(key, signal));
-    },
+    link: async (owner, id, signal) => links.toDownload(await findStored(owner, id, signal)),
+    uploadByLink: links.receiveUpload,
+    openLink: links.openDownload,
     settle: once(() => reconciler.settle(AbortSignal.timeout(SETTLE_MS))),
     sweep: once((graceMs = ORPHAN_GRACE_MS) => reconciler.sweep(graceMs, AbortSignal.timeout(SWEEP_MS))),
     verify: (deep, signal, graceMs = ORPHAN_GRACE_MS) =>
       verifyFiles({ repository, objects }, { deep, graceMs }, signal),
   };
+}
 
-  /** Deleting is done once the row says so: what is not possible now is done by the reconciler. */
-  async function removeObject(id: string): Promise<void> {
-    try {
-      await objects.delete(objectKeyOf(await repository.realm(), id), AbortSignal.timeout(DELETE_MS));
-      await repository.forget(id);
-    } catch {
-      // The row stays as it is, and says that the object has to go.
-    }
+/** Never rejects: a file is deleted once its row says so, and the reconciler does what cannot be done now. */
+async function removeObject(
+  { repository, objects }: Pick<FileServiceOptions, 'repository' | 'objects'>,
+  id: string,
+): Promise<void> {
+  try {
+    await objects.delete(objectKeyOf(await repository.realm(), id), AbortSignal.timeout(DELETE_MS));
+    await repository.forget(id);
+  } catch {
+    // The row remains, and says that the object has to go.
   }
 }
 
-function requireStored(file: FileRecord): StoredFile {
-  if (!isStored(file)) throw fileIncomplete(file.id);
-  return file;
-}
-
-function secondsFromNow(seconds: number): string {
-  return new Date(Date.now() + seconds * 1000).toISOString();
-}
-
-/** Keeps work that is started by the clock from running twice at a time. */
+/** Keeps scheduled work from overlapping itself. */
 function once<A extends unknown[]>(work: (...args: A) => Promise<void>): (...args: A) => Promise<void> {
   let running: Promise<void> | null = null;
   return (...args) => {

@@ -5,7 +5,7 @@ import { checksumMismatch, type Digests } from './domain.ts';
 import { SNIFFED_BYTES } from './file-type.ts';
 
 /** What the bytes of an upload must turn out to be. */
-export interface Promised {
+export interface ExpectedBytes {
   /** Hexadecimal; each must be right. */
   readonly sha256: readonly string[];
   readonly sizeBytes?: number;
@@ -13,13 +13,13 @@ export interface Promised {
 
 /**
  * Bytes of an upload on their way to the store: their beginning can be looked at before the rest is read, and they are
- * hashed while they pass. What is not as it was promised fails at the end, so that no object comes to be. A piece is
+ * hashed while they pass. What is not as it was expected fails at the end, so that no object comes to be. A piece is
  * gone when the next one is asked for: whoever wants to keep it copies it.
  */
 export class UploadStream implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #head: Uint8Array[] = [];
-  readonly #promised: Promised;
+  readonly #expected: ExpectedBytes;
   readonly #count: (sizeBytes: number) => void;
   readonly #hashing = new ChunkDigests();
   #digests: Digests | null = null;
@@ -27,11 +27,11 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
   /** `count` is told of the bytes of each piece as it passes. */
   constructor(
     source: AsyncIterable<Uint8Array>,
-    promised: Promised,
+    expected: ExpectedBytes,
     count: (sizeBytes: number) => void = () => {},
   ) {
     this.#source = source[Symbol.asyncIterator]();
-    this.#promised = promised;
+    this.#expected = expected;
     this.#count = count;
   }
 
@@ -68,7 +68,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
       freeBytes(value);
     }
     const digests = this.#hashing.end();
-    requirePromised(digests, this.#promised);
+    requireExpected(digests, this.#expected);
     this.#digests = digests;
   }
 
@@ -80,18 +80,18 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
   #pass(piece: Uint8Array): void {
     this.#hashing.add(piece);
     this.#count(piece.byteLength);
-    const { sizeBytes } = this.#promised;
+    const { sizeBytes } = this.#expected;
     if (sizeBytes !== undefined && this.#hashing.sizeBytes > sizeBytes)
       throw checksumMismatch(`More than the announced ${sizeBytes} bytes came.`);
   }
 }
 
-/** Throws `checksum_mismatch` where the bytes are not what was promised of them. */
-export function requirePromised({ sizeBytes, sha256 }: Digests, promised: Promised): void {
-  if (promised.sizeBytes !== undefined && sizeBytes !== promised.sizeBytes)
-    throw checksumMismatch(`${promised.sizeBytes} bytes were announced, and ${sizeBytes} came.`);
+/** Throws `checksum_mismatch` where the bytes are not what was expected of them. */
+export function requireExpected({ sizeBytes, sha256 }: Digests, expected: ExpectedBytes): void {
+  if (expected.sizeBytes !== undefined && sizeBytes !== expected.sizeBytes)
+    throw checksumMismatch(`${expected.sizeBytes} bytes were announced, and ${sizeBytes} came.`);
   const found = Buffer.from(sha256).toString('hex');
-  if (promised.sha256.some((digest) => digest !== found))
+  if (expected.sha256.some((digest) => digest !== found))
     throw checksumMismatch(`The SHA-256 of the ${sizeBytes} bytes that came is ${found}.`);
 }
 

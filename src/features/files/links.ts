@@ -1,0 +1,111 @@
+import { AtlasError } from '../../errors.ts';
+import {
+  type FileRecord,
+  fileNotFound,
+  type InitiatedUpload,
+  isStored,
+  objectKeyOf,
+  objectPrefixOf,
+  requireStored,
+  type StoredFile,
+} from './domain.ts';
+import { attachmentOf } from './file-name.ts';
+import type { FileObjects, FileRepository } from './repository.ts';
+import { tooManyUploads, UPLOADS_OF_OWNER_MAX, type Uploads } from './uploads.ts';
+
+const UPLOAD_LINK_SECONDS = 3600;
+const DOWNLOAD_LINK_SECONDS = 300;
+// Time left to complete an upload that finishes just before its link expires.
+const COMPLETE_SECONDS = 600;
+
+/** A link that works without an API key until it expires. */
+export interface FileLink {
+  readonly url: string;
+  readonly expiresAt: string;
+}
+
+/** A new upload: the file as it is now, and where to PUT its bytes with which headers. */
+export interface NewUpload {
+  readonly file: FileRecord;
+  readonly upload: FileLink & { readonly headers: Readonly<Record<string, string>> };
+}
+
+/** Dependencies of {@link createLinks}. */
+export interface LinkOptions {
+  readonly repository: FileRepository;
+  readonly objects: FileObjects;
+  readonly uploads: Pick<Uploads, 'receive'>;
+  readonly sizeBytesMax: number;
+}
+
+/** Presigned links: to the object store, or to Atlas if the store has no HTTP endpoint. All methods throw `AtlasError`. */
+export interface Links {
+  /** Whether links point to Atlas, which then has to serve them. */
+  readonly areServedHere: boolean;
+  initiateUpload(owner: string, file: InitiatedUpload, signal: AbortSignal): Promise<NewUpload>;
+  toDownload(file: StoredFile): Promise<FileLink & { readonly file: StoredFile }>;
+  /** Receives the bytes sent to an upload link that points to Atlas. */
+  receiveUpload(
+    key: string,
+    query: URLSearchParams,
+    body: AsyncIterable<Uint8Array> | null,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Returns the file of a download link that points to Atlas. */
+  openDownload(key: string, query: URLSearchParams, signal: AbortSignal): Promise<StoredFile>;
+}
+
+export function createLinks({ repository, objects, uploads, sizeBytesMax }: LinkOptions): Links {
+  /** The file stored under a key, whoever owns it: the signature in the link has already been verified. */
+  async function findByKey(key: string, signal: AbortSignal): Promise<FileRecord> {
+    const prefix = objectPrefixOf(await repository.realm());
+    const id = key.slice(prefix.length);
+    const file = key.startsWith(prefix) ? await repository.find(id, signal) : null;
+    if (file === null) throw fileNotFound(id);
+    return file;
+  }
+
+  const verify = async (method: string, key: string, query: URLSearchParams) => {
+    if (objects.links === null) throw new AtlasError('link_invalid', 'Links point to the object store.');
+    return objects.links.open(method, key, query);
+  };
+
+  return {
+    areServedHere: objects.links !== null,
+    async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, signal) {
+      if (sizeBytes > sizeBytesMax)
+        throw new AtlasError('body_too_large', `The maximum file size is ${sizeBytesMax} bytes.`);
+      const id = Bun.randomUUIDv7();
+      const seconds = UPLOAD_LINK_SECONDS + COMPLETE_SECONDS;
+      const row = { id, owner, name, mediaType, sizeBytes, sha256 };
+      const file = await repository.begin(row, seconds, UPLOADS_OF_OWNER_MAX, signal);
+      if (file === null) throw tooManyUploads();
+      const key = objectKeyOf(await repository.realm(), id);
+      const expiresAt = secondsFromNow(UPLOAD_LINK_SECONDS);
+      const link = await objects.presignPut(key, { sizeBytes, sha256, mediaType }, UPLOAD_LINK_SECONDS);
+      return { file, upload: { ...link, expiresAt } };
+    },
+    async toDownload(file) {
+      const { id, name, mediaType } = file;
+      const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
+      const key = objectKeyOf(await repository.realm(), id);
+      const response = { disposition: attachmentOf(name), mediaType };
+      return { file, expiresAt, ...(await objects.presignGet(key, response, DOWNLOAD_LINK_SECONDS)) };
+    },
+    async receiveUpload(key, query, body, signal) {
+      const link = await verify('PUT', key, query);
+      const file = await findByKey(key, signal);
+      if (link.method !== 'PUT' || file.sha256 !== link.sha256 || isStored(file))
+        throw new AtlasError('link_invalid', 'This link has expired.');
+      await uploads.receive(file, body, signal);
+    },
+    async openDownload(key, query, signal) {
+      await verify('GET', key, query);
+      return requireStored(await findByKey(key, signal));
+    },
+  };
+}
+
+function secondsFromNow(seconds: number): string {
+  return new Date(Date.now() + seconds * 1000).toISOString();
+}

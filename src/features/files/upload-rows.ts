@@ -1,0 +1,55 @@
+import { type Digests, fileNotFound, isStored, objectKeyOf, type StoredFile } from './domain.ts';
+import type { FileObjects, FileRepository } from './repository.ts';
+
+// An upload whose process has died is abandoned when its lease expires; one renewal may fail without harm.
+export const LEASE_SECONDS = 300;
+const RENEW_MS = 100_000;
+const DISCARD_MS = 5000;
+
+/** The rows of uploads in progress: leased while bytes arrive, then stored or discarded. */
+export interface UploadRows {
+  /** Renews the lease of the upload until the work settles. */
+  renewing<T>(id: string, work: () => Promise<T>): Promise<T>;
+  /** Marks the file as stored. Throws `file_not_found` if it is no longer being uploaded. */
+  store(id: string, mediaType: string, digests: Digests): Promise<StoredFile>;
+  /** Removes what a failed upload left behind. Never rejects: the reconciler does what cannot be done now. */
+  discard(id: string): Promise<void>;
+}
+
+export function createUploadRows(repository: FileRepository, objects: FileObjects): UploadRows {
+  return {
+    async renewing(id, work) {
+      // A brief database outage must not end an upload that takes an hour.
+      const timer = setInterval(() => void repository.renew(id, LEASE_SECONDS).catch(() => {}), RENEW_MS);
+      try {
+        return await work();
+      } finally {
+        clearInterval(timer);
+      }
+    },
+    async store(id, mediaType, digests) {
+      try {
+        const file = await repository.store(id, mediaType, digests);
+        if (file !== null) return file;
+      } catch (error) {
+        // If the response to the commit was lost, the row itself says whether it took effect.
+        const found = await repository.find(id).catch(() => null);
+        if (found !== null && isStored(found)) return found;
+        throw error;
+      }
+      const found = await repository.find(id);
+      if (found !== null && isStored(found)) return found;
+      throw fileNotFound(id);
+    },
+    async discard(id) {
+      try {
+        if (!(await repository.abandon(id))) return;
+        const key = objectKeyOf(await repository.realm(), id);
+        await objects.delete(key, AbortSignal.timeout(DISCARD_MS));
+        await repository.forget(id);
+      } catch {
+        // The row either says that the object has to go, or its lease expires.
+      }
+    },
+  };
+}
