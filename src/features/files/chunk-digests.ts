@@ -3,7 +3,7 @@ import { CHUNK_BYTES, DIGEST_BYTES, type Digests } from './domain.ts';
 
 const sha256 = () => createHash('sha256');
 
-/** Hashes bytes while they come by: the whole, and each chunk for itself. Keeps 32 bytes of each chunk. */
+/** Hashes bytes as they stream by, as a whole and by chunk. Retains 32 bytes per chunk. */
 export class ChunkDigests {
   readonly #whole = sha256();
   #chunk = sha256();
@@ -24,7 +24,7 @@ export class ChunkDigests {
     }
   }
 
-  /** Ends it. Call it once, when all bytes came by. */
+  /** Returns the digests. Call once, after the last byte. */
   end(): Digests {
     if (this.#inChunk > 0) this.#endChunk();
     return {
@@ -47,7 +47,7 @@ export class ChunkDigests {
   }
 }
 
-/** Whether the bytes of a chunk are the ones that were stored. */
+/** Whether the bytes of a chunk match its digest. */
 export function isChunk(bytes: Uint8Array, digest: Uint8Array): boolean {
   return sha256().update(bytes).digest().equals(digest);
 }

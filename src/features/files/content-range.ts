@@ -1,15 +1,15 @@
-/** The bytes of a file that an answer holds: positions, both included. */
+/** A range of bytes of a file, both positions inclusive. */
 export interface ByteRange {
   readonly first: number;
   readonly last: number;
 }
 
-// 15 digits are exact as numbers, and more than any file has.
+// Numbers of 15 digits are exact, and larger than any file.
 const RANGE = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i;
 
 /**
- * What a `Range` header asks for (RFC 9110, section 14.2): a range; null for the whole file, also where the header is
- * malformed, of another unit, or asks for several ranges, which a server may ignore; or `unsatisfiable`.
+ * Parses a `Range` header (RFC 9110, section 14.2). Returns null for the whole file, also if the header is malformed,
+ * uses another unit, or requests several ranges, which a server may ignore.
  */
 export function readRange(header: string | null, sizeBytes: number): ByteRange | null | 'unsatisfiable' {
   const parts = header === null ? null : RANGE.exec(header);
@@ -26,13 +26,13 @@ export function readRange(header: string | null, sizeBytes: number): ByteRange |
   return first >= sizeBytes ? 'unsatisfiable' : { first, last };
 }
 
-/** Whether `If-Range` lets a range be answered: it must name this very version, and a date never does. */
+/** Whether `If-Range` allows a partial response: it must match the ETag exactly, which a date never does. */
 export function allowsRange(ifRange: string | null, etag: string): boolean {
   return ifRange === null || ifRange.trim() === etag;
 }
 
-/** Whether `If-None-Match` names the version (weak comparison; RFC 9110, section 13.1.2). */
-export function isKnown(ifNoneMatch: string | null, etag: string): boolean {
+/** Whether `If-None-Match` matches the ETag (weak comparison; RFC 9110, section 13.1.2). */
+export function matchesEtag(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   if (ifNoneMatch.trim() === '*') return true;
   return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);

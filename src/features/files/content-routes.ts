@@ -1,10 +1,10 @@
 import { jsonOf, type RouteTable } from '../../http/route.ts';
-import { answerContent } from './content.ts';
+import { respondWithContent } from './content.ts';
 import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
 import { ContentHeadersSchema, IdSchema, LinkSchema } from './schemas.ts';
 import type { FileService } from './service.ts';
 
-/** Routes that give bytes out: through the API, or by a link. */
+/** Routes to download files: through the API, or by link. */
 export function mountContent(routes: RouteTable, files: FileService): void {
   routes.mount(
     {
@@ -13,16 +13,20 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       method: 'get',
       path: '/v1/files/{id}/content',
       operationId: 'downloadFile',
-      summary: 'Download a file, or a part of it',
+      summary: 'Download a file, or a range of it',
       description:
-        'Every byte was compared with its checksum before it is sent. Bytes that are damaged are not sent: that is 502 at the beginning of the answer, and later the connection is cut.',
+        'Every byte is verified against its checksum before it is sent. If damage is found at the start, the response is 502; if it is found later, the connection is cut.',
       params: IdSchema,
       headers: ContentHeadersSchema,
       refusals: [404, 409, 416, 502],
       responses: CONTENT_RESPONSES,
     },
     async ({ c, exchange, params }) =>
-      answerContent(files, c, await files.findStored(exchange.principal!.owner, params.id, exchange.signal)),
+      respondWithContent(
+        files,
+        c,
+        await files.findStored(exchange.principal!.owner, params.id, exchange.signal),
+      ),
   );
 
   routes.mount(
@@ -33,11 +37,11 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       method: 'post',
       path: '/v1/files/{id}/link',
       operationId: 'linkFile',
-      summary: 'Get a link to download a file from',
-      description: 'Whoever has the link can download the file until the link expires.',
+      summary: 'Create a download link',
+      description: 'Anyone with the link can download the file until the link expires.',
       params: IdSchema,
       refusals: [404, 409],
-      responses: { 200: jsonOf('The link', LinkSchema) },
+      responses: { 200: jsonOf('The download link', LinkSchema) },
     },
     async ({ c, exchange, params }) => {
       const { file, url, expiresAt } = await files.link(

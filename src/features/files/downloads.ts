@@ -6,28 +6,28 @@ import type { FileObjects, FileRepository } from './repository.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import { verifiedChunks } from './verified-chunks.ts';
 
-// Each holds a chunk or two, and what the server has not sent yet.
+// Each buffers a chunk or two, and what the server has not sent yet.
 const DOWNLOADS_MAX = 64;
 const PIECE_BYTES = 65_536;
-// Slower than that (1 KiB/s), a reader only holds a place that others need.
+// A reader slower than this (1 KiB/s) only occupies a slot that others need.
 const PIECE_MS = 64_000;
 
-/** What downloads need from outside. */
+/** Dependencies of {@link createDownloads}. */
 export interface DownloadOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
   readonly stats: FileStats;
   readonly timeoutMs: number;
-  /** Told of a file that cannot be delivered as it was stored. */
+  /** Reports a file whose bytes do not match their digests. */
   readonly onCorrupt: (file: StoredFile, error: AtlasError) => void;
 }
 
-/** Delivers bytes of files, none of which is wrong. */
+/** Streams the bytes of files. Every byte is verified first. */
 export interface Downloads {
   /**
-   * The bytes of a range. The first of them are verified when this resolves; where later ones are not right the stream
-   * fails, which cuts the connection. Throws `file_corrupt`, `overloaded`, and what the store throws. `ended` is told
-   * once that nothing more comes, before the stream ends.
+   * Opens a range. Its first bytes are verified when this resolves; if later ones are damaged the stream fails, which
+   * cuts the connection. Calls `ended` once, before the stream ends. Throws `file_corrupt`, `overloaded`, and the errors
+   * of the store.
    */
   open(
     file: StoredFile,
@@ -59,7 +59,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
   };
 }
 
-/** One download on its way: what it holds is let go of once, however it ends. */
+/** One download in progress. Releases its resources exactly once, however it ends. */
 class Delivery {
   readonly #file: StoredFile;
   readonly #range: ByteRange;
@@ -69,13 +69,13 @@ class Delivery {
   #fail: (error: unknown) => void = () => {};
   #chunks: AsyncGenerator<Uint8Array, void, undefined> | null = null;
   #chunk = new Uint8Array();
-  /** Position in the file of the chunk, and of the next byte to deliver. */
+  /** Offsets in the file of the chunk, and of the next byte to deliver. */
   #chunkAt = 0;
   #at: number;
-  #stall: Timer | undefined;
-  #limit: Timer | undefined;
-  #isOver = false;
-  #unlisten = () => {};
+  #stallTimer: Timer | undefined;
+  #limitTimer: Timer | undefined;
+  #hasEnded = false;
+  #removeListener = () => {};
 
   constructor(file: StoredFile, range: ByteRange, options: DownloadOptions, release: () => void) {
     this.#file = file;
@@ -86,18 +86,18 @@ class Delivery {
   }
 
   async start(key: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const gone = () => this.#giveUp(signal.reason);
-    signal.addEventListener('abort', gone, { once: true });
-    this.#unlisten = () => signal.removeEventListener('abort', gone);
+    const aborted = () => this.#abort(signal.reason);
+    signal.addEventListener('abort', aborted, { once: true });
+    this.#removeListener = () => signal.removeEventListener('abort', aborted);
     signal.throwIfAborted();
-    this.#limit = setTimeout(
-      () => this.#giveUp(new Error('the download took too long')),
+    this.#limitTimer = setTimeout(
+      () => this.#abort(new Error('the download took too long')),
       this.#options.timeoutMs,
     );
     const [first, last] = [this.#range.first, this.#range.last].map((at) => Math.floor(at / CHUNK_BYTES));
     this.#chunks = verifiedChunks(this.#options, this.#file, key, [first!, last!], this.#stop.signal);
     await this.#nextChunk();
-    this.#awaitReader();
+    this.#startStallTimer();
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -110,13 +110,13 @@ class Delivery {
     );
   }
 
-  /** Gives back what it holds. */
+  /** Releases its resources. Does nothing after the first call. */
   end(isComplete: boolean): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    clearTimeout(this.#stall);
-    clearTimeout(this.#limit);
-    this.#unlisten();
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#stallTimer);
+    clearTimeout(this.#limitTimer);
+    this.#removeListener();
     this.#stop.abort();
     this.#chunks?.return().catch(() => {});
     freeBytes(this.#chunk);
@@ -126,36 +126,36 @@ class Delivery {
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    clearTimeout(this.#stall);
+    clearTimeout(this.#stallTimer);
     try {
       if (this.#at >= this.#chunkAt + this.#chunk.byteLength) await this.#nextChunk();
     } catch (error) {
-      this.#giveUp(error);
+      this.#abort(error);
       return;
     }
-    if (this.#isOver) return;
+    if (this.#hasEnded) return;
     const from = this.#at - this.#chunkAt;
     const length = Math.min(PIECE_BYTES, this.#chunk.byteLength - from, this.#range.last + 1 - this.#at);
     this.#at += length;
     this.#options.stats.bytesOut += length;
-    // A copy, so that the memory of the chunk can be given back while the last of it is still on its way.
+    // A copy, so that the memory of the chunk can be freed while its last bytes are still being sent.
     controller.enqueue(this.#chunk.slice(from, from + length));
     if (this.#at <= this.#range.last) {
-      this.#awaitReader();
+      this.#startStallTimer();
       return;
     }
     this.end(true);
     controller.close();
   }
 
-  #awaitReader(): void {
-    this.#stall = setTimeout(() => this.#giveUp(new Error('the reader is too slow')), PIECE_MS);
+  #startStallTimer(): void {
+    this.#stallTimer = setTimeout(() => this.#abort(new Error('the reader is too slow')), PIECE_MS);
   }
 
   async #nextChunk(): Promise<void> {
     try {
       const { done, value } = await this.#chunks!.next();
-      if (done) throw new Error('the download was given up');
+      if (done) throw new Error('the download was aborted');
       freeBytes(this.#chunk);
       this.#chunkAt = this.#at - (this.#at % CHUNK_BYTES);
       this.#chunk = value as Uint8Array<ArrayBuffer>;
@@ -168,8 +168,8 @@ class Delivery {
     }
   }
 
-  #giveUp(error: unknown): void {
-    if (this.#isOver) return;
+  #abort(error: unknown): void {
+    if (this.#hasEnded) return;
     this.#fail(error);
     this.end(false);
   }

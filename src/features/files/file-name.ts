@@ -1,7 +1,7 @@
-// What changes the direction of text or hides in it: it makes `exe.fdp` out of a name that ends in `.exe` (Unicode
-// Technical Report 36, section 3). The joiners U+200C and U+200D stay: scripts and emoji need them.
+// Invisible characters and ones that change text direction, which can make a name that ends in `.exe` read `exe.fdp`
+// (Unicode Technical Report 36, section 3). The joiners U+200C and U+200D stay: scripts and emoji need them.
 const DECEPTIVE = /[\u200B\u200E\u200F\u061C\u2028-\u202E\u2060-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
-// Control characters, and what a file system of somebody who downloads it could trip over.
+// Control characters, and characters and names that file systems reserve.
 const CONTROL = /\p{Cc}/gu;
 const RESERVED = /[<>:"|?*\\/]/g;
 const DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i;
@@ -11,8 +11,8 @@ const EXTENSION = /\.[\p{L}\p{N}]{1,10}$/u;
 const NAMELESS = 'file';
 
 /**
- * A name that is harmless to show and to save under, made of what a caller sent: no folders, no control or
- * bidirectional characters, at most 255 bytes of UTF-8. Never refuses: the name is nothing but a label.
+ * Returns a name that is safe to display and to save under: no folders, no control or bidirectional characters, at most
+ * 255 bytes of UTF-8. Never throws: the name is only a label.
  */
 export function safeFileName(given: string): string {
   const base = given.toWellFormed().normalize('NFC').split(/[/\\]/).at(-1)!;
@@ -21,7 +21,7 @@ export function safeFileName(given: string): string {
   return shorten(DEVICE.test(clean) ? `_${clean}` : clean);
 }
 
-/** Cuts the middle out, so that the extension stays. */
+/** Truncates the stem and keeps the extension. */
 function shorten(name: string): string {
   if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name;
   const extension = EXTENSION.exec(name)?.[0] ?? '';
@@ -39,8 +39,8 @@ const PARAMETER = /;\s*(filename\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi
 const EXTENDED = /^utf-8'[\w-]*'([\w.!#$&+^`|~%-]*)$/i;
 
 /**
- * The file name of a `Content-Disposition` (RFC 6266, with `filename*` of RFC 8187 before `filename`), or null. What
- * is malformed counts as not there.
+ * Returns the file name of a `Content-Disposition` header (RFC 6266), or null. `filename*` (RFC 8187) takes precedence
+ * over `filename`, and malformed parameters are ignored.
  */
 export function dispositionFileName(header: string | null): string | null {
   let plain: string | null = null;
@@ -52,17 +52,17 @@ export function dispositionFileName(header: string | null): string | null {
       try {
         if (encoded !== undefined) return decodeURIComponent(encoded);
       } catch {
-        // Not UTF-8 after all: then the plain name may do.
+        // Not UTF-8: fall back to the plain name.
       }
     }
   }
   return plain;
 }
 
-/** A `Content-Disposition` that has browsers save the file under its name and never show it. */
+/** Returns a `Content-Disposition` that makes browsers save the file under its name, never display it. */
 export function attachmentOf(name: string): string {
   const ascii = name.replace(/[^\x20-\x7e]/g, '_').replace(/["\\%]/g, '_');
-  // RFC 8187 allows fewer characters than encodeURIComponent leaves as they are.
+  // RFC 8187 allows fewer characters than encodeURIComponent leaves unescaped.
   const encoded = encodeURIComponent(name).replace(
     /['()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

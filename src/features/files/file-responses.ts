@@ -3,20 +3,20 @@ import type { FileRecord } from './domain.ts';
 const text = (description: string) => ({ description, schema: { type: 'string' as const } });
 
 export const SHARED = { tag: 'Files', tier: 'default' } as const;
-export const ETAG = { ETag: text('The version') };
-export const LOCATION = { Location: text('Where the file is') };
+export const ETAG = { ETag: text('The version of the file') };
+export const LOCATION = { Location: text('The path of the file') };
 export const NEXT = { Link: text('The next page, `rel="next"`') };
-export const NOT_MODIFIED = { 304: { description: 'It is the one of If-None-Match' } };
+export const NOT_MODIFIED = { 304: { description: 'The file still has the ETag of If-None-Match' } };
 const BYTES = { content: { '*/*': { schema: {} } } };
 
-/** The responses of a route that delivers the bytes of a file. */
+/** The responses of routes that return the bytes of a file. */
 export const CONTENT_RESPONSES = {
-  200: { description: 'The file', headers: ETAG, ...BYTES },
-  206: { description: 'The part that was asked for', headers: ETAG, ...BYTES },
+  200: { description: 'The bytes of the file', headers: ETAG, ...BYTES },
+  206: { description: 'The requested range', headers: ETAG, ...BYTES },
   ...NOT_MODIFIED,
 };
 
-/** Nothing of a file changes while it stays in a state. */
+/** The ETag of the metadata, which changes only with the state. */
 export function etagOf({ id, state }: FileRecord): string {
   return `"${state}-${id}"`;
 }

@@ -1,6 +1,6 @@
 import { linkNext } from '../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
-import { isKnown } from './content-range.ts';
+import { matchesEtag } from './content-range.ts';
 import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
 import {
   ConditionalHeadersSchema,
@@ -13,7 +13,7 @@ import type { FileService } from './service.ts';
 
 const READ = { ...SHARED, scope: 'files:read', resource: 'database' } as const;
 
-/** Routes of what is known of files: listed, read, deleted. */
+/** Routes of file metadata: list, read, delete. */
 export function mountFileRecords(routes: RouteTable, files: FileService): void {
   routes.mount(
     {
@@ -41,7 +41,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       method: 'get',
       path: '/v1/files/{id}',
       operationId: 'getFile',
-      summary: 'Read what is known of a file',
+      summary: "Get a file's metadata",
       params: IdSchema,
       headers: ConditionalHeadersSchema,
       refusals: [404],
@@ -50,14 +50,14 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
     async ({ c, exchange, params, headers }) => {
       const file = await files.find(exchange.principal!.owner, params.id, exchange.signal);
       c.header('ETag', etagOf(file));
-      if (isKnown(headers['If-None-Match'] ?? null, etagOf(file))) return c.body(null, 304);
+      if (matchesEtag(headers['If-None-Match'] ?? null, etagOf(file))) return c.body(null, 304);
       return c.json(toResource(file), 200);
     },
   );
 
   routes.mount(
     {
-      // No resource: the object goes too, and a slow object store must not pass for a slow database.
+      // No resource: this also deletes the object, and a slow object store must not look like a slow database.
       ...SHARED,
       scope: 'files:write',
       method: 'delete',
@@ -66,7 +66,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       summary: 'Delete a file',
       params: IdSchema,
       refusals: [404],
-      responses: { 204: { description: 'Nobody can read it any more' } },
+      responses: { 204: { description: 'The file is deleted' } },
     },
     async ({ c, exchange, params }) => {
       await files.delete(exchange.principal!.owner, params.id, exchange.signal);

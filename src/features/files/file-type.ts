@@ -1,12 +1,12 @@
 import { AtlasError } from '../../errors.ts';
 
-/** As much of the beginning of a file as its type is told by. */
+/** Length of the head of a file that its type is detected from. */
 export const SNIFFED_BYTES = 4096;
 
 const ZIP = 'application/zip';
 const TEXT = 'text/plain';
 
-/** First bytes that only one type has (WHATWG MIME Sniffing and the specifications of the formats). */
+/** Magic numbers (WHATWG MIME Sniffing and the specifications of the formats). */
 const MAGIC: readonly {
   readonly mediaType: string;
   readonly parts: readonly (readonly [number, string])[];
@@ -30,18 +30,19 @@ const MAGIC: readonly {
 ];
 
 const OFFICE = 'application/vnd.openxmlformats-officedocument';
-/** Types that are told from another one by what the caller declares, each with what it must look like. */
-const INSIDE: Readonly<Record<string, { readonly of: string; readonly fits: (head: Buffer) => boolean }>> = {
-  [`${OFFICE}.wordprocessingml.document`]: { of: ZIP, fits: isOffice },
-  [`${OFFICE}.spreadsheetml.sheet`]: { of: ZIP, fits: isOffice },
-  [`${OFFICE}.presentationml.presentation`]: { of: ZIP, fits: isOffice },
-  'text/csv': { of: TEXT, fits: () => true },
-  'application/json': { of: TEXT, fits: (head) => /^\uFEFF?\s*[[{"\-\dtfn]/.test(head.toString('utf8')) },
-};
+/** Types that need a declaration to be told apart from a more general one, each with a plausibility check. */
+const SUBTYPES: Readonly<Record<string, { readonly of: string; readonly fits: (head: Buffer) => boolean }>> =
+  {
+    [`${OFFICE}.wordprocessingml.document`]: { of: ZIP, fits: isOffice },
+    [`${OFFICE}.spreadsheetml.sheet`]: { of: ZIP, fits: isOffice },
+    [`${OFFICE}.presentationml.presentation`]: { of: ZIP, fits: isOffice },
+    'text/csv': { of: TEXT, fits: () => true },
+    'application/json': { of: TEXT, fits: (head) => /^\uFEFF?\s*[[{"\-\dtfn]/.test(head.toString('utf8')) },
+  };
 
-/** Every type that is taken. HTML, SVG, XML and scripts are not among them: a browser could run them. */
+/** Every accepted type. HTML, SVG, XML and scripts are not among them: a browser could run them. */
 export const FILE_TYPES: readonly string[] = [
-  ...new Set([...MAGIC.map(({ mediaType }) => mediaType), TEXT, ...Object.keys(INSIDE)]),
+  ...new Set([...MAGIC.map(({ mediaType }) => mediaType), TEXT, ...Object.keys(SUBTYPES)]),
 ];
 
 const ALIASES: Readonly<Record<string, string>> = {
@@ -49,36 +50,37 @@ const ALIASES: Readonly<Record<string, string>> = {
   'application/x-gzip': 'application/gzip',
   'application/x-zip-compressed': ZIP,
   'application/csv': 'text/csv',
-  // Says nothing, so the bytes alone decide.
+  // The generic type: the bytes alone decide.
   'application/octet-stream': '',
 };
 
 /**
- * The type that a caller declares, in its usual name; empty where it declares none. Throws `file_type_refused` for one
- * that is not taken.
+ * Returns the canonical name of the type in a `Content-Type`, or an empty string if it declares none. Throws
+ * `file_type_refused` if the type is not accepted.
  */
 export function declaredType(contentType: string | null): string {
   const [type = '', ...parameters] = (contentType ?? '').toLowerCase().split(';');
   const name = ALIASES[type.trim()] ?? type.trim();
-  if (name !== '' && !FILE_TYPES.includes(name)) throw refused(`${shown(name)} was declared.`);
+  if (name !== '' && !FILE_TYPES.includes(name))
+    throw refused(`The declared type ${shown(name)} is not accepted.`);
   const charset = parameters.map((text) => /^\s*charset\s*=\s*"?([^\s"]+)/.exec(text)?.[1]).find(Boolean);
   if (charset !== undefined && !['utf-8', 'utf8', 'us-ascii'].includes(charset))
-    throw refused(`Text must be UTF-8; the charset ${shown(charset)} was declared.`);
+    throw refused(`Text must be UTF-8, not ${shown(charset)}.`);
   return name;
 }
 
 /**
- * The type of a file that begins with these bytes, which must agree with what was declared ({@link declaredType}).
- * Throws `file_type_refused`.
+ * Returns the type of a file from its head. Throws `file_type_refused` if that type is not accepted, or differs from the
+ * declared one ({@link declaredType}).
  */
 export function typeOf(head: Uint8Array, declared: string): string {
   const bytes = Buffer.from(head.buffer, head.byteOffset, Math.min(head.byteLength, SNIFFED_BYTES));
   const sniffed = sniff(bytes);
-  if (sniffed === null) throw refused('The bytes are of no type that is taken.');
+  if (sniffed === null) throw refused('The content does not match any accepted type.');
   if (declared === '' || declared === sniffed) return sniffed;
-  const inside = INSIDE[declared];
-  if (inside?.of === sniffed && inside.fits(bytes)) return declared;
-  throw refused(`${declared} was declared, and the bytes look like ${sniffed}.`);
+  const subtype = SUBTYPES[declared];
+  if (subtype?.of === sniffed && subtype.fits(bytes)) return declared;
+  throw refused(`The declared type is ${declared}, but the content is ${sniffed}.`);
 }
 
 function sniff(head: Buffer): string | null {
@@ -87,15 +89,15 @@ function sniff(head: Buffer): string | null {
   return found?.mediaType ?? (isPlainText(head) ? TEXT : null);
 }
 
-// Bytes that no text has (WHATWG MIME Sniffing, "binary data byte"), and what a browser may take for a page or a drawing.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+// Bytes that never occur in text (WHATWG MIME Sniffing, "binary data byte"), and what browsers may sniff as HTML or SVG.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it matches.
 const BINARY = /[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
 const MARKUP = /^\uFEFF?\s*<[a-z!?/]/i;
 
 function isPlainText(head: Buffer): boolean {
   let text: string;
   try {
-    // The last character may go on beyond the part that is looked at.
+    // The last character may extend beyond the head.
     const stream = head.byteLength === SNIFFED_BYTES;
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(head, { stream });
   } catch {
@@ -104,7 +106,7 @@ function isPlainText(head: Buffer): boolean {
   return text !== '' && !BINARY.test(text) && !MARKUP.test(text);
 }
 
-/** Whether the first entry of an archive is one that office documents begin with. */
+/** Whether the first entry of the archive is one that Office documents start with. */
 function isOffice(head: Buffer): boolean {
   const nameLength = head.length >= 30 ? head.readUInt16LE(26) : 0;
   const name = head.toString('latin1', 30, 30 + nameLength);
@@ -116,5 +118,5 @@ function shown(text: string): string {
 }
 
 function refused(why: string): AtlasError {
-  return new AtlasError('file_type_refused', `${why} These are taken: ${FILE_TYPES.join(', ')}.`);
+  return new AtlasError('file_type_refused', `${why} Accepted types: ${FILE_TYPES.join(', ')}.`);
 }

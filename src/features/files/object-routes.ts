@@ -1,12 +1,12 @@
 import type { RouteTable } from '../../http/route.ts';
-import { answerContent } from './content.ts';
+import { respondWithContent } from './content.ts';
 import { objectPrefixOf } from './domain.ts';
 import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
 import { ObjectParamsSchema } from './schemas.ts';
 import type { FileService } from './service.ts';
 import type { FileRouteOptions } from './upload-routes.ts';
 
-/** Routes that links lead to, where they lead to Atlas. */
+/** Routes that signed links point to when Atlas serves them itself. */
 export function mountObjects(
   routes: RouteTable,
   files: FileService,
@@ -15,7 +15,7 @@ export function mountObjects(
   const linked = {
     ...SHARED,
     path: '/v1/objects/files/{realm}/{id}',
-    // The signature in the link says what its holder may do.
+    // The signature in the link authorizes the request.
     scope: null,
     params: ObjectParamsSchema,
   } as const;
@@ -28,9 +28,9 @@ export function mountObjects(
       streams: 'application/octet-stream',
       method: 'put',
       operationId: 'uploadByLink',
-      summary: 'Send the bytes that a link is for',
+      summary: 'Upload bytes to a link',
       refusals: [403, 404, 408, 422, 503],
-      responses: { 204: { description: 'The bytes are there; complete the file' } },
+      responses: { 204: { description: 'The bytes were received; complete the file next' } },
     },
     async ({ c, exchange, params }) => {
       await files.uploadByLink(keyOf(params), queryOf(c.req.url), exchange.body, exchange.signal);
@@ -43,12 +43,12 @@ export function mountObjects(
       ...linked,
       method: 'get',
       operationId: 'downloadByLink',
-      summary: 'Download the file that a link is for',
+      summary: 'Download a file by link',
       refusals: [403, 404, 409, 416, 502, 503],
       responses: CONTENT_RESPONSES,
     },
     async ({ c, exchange, params }) =>
-      answerContent(files, c, await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal)),
+      respondWithContent(files, c, await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal)),
   );
 }
 

@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../http/cursor.ts';
 import { pageQuerySchema, TimestampSchema, textSchema, UuidSchema } from '../../http/schemas.ts';
-
 import { DIGEST_FIELD } from './content-digest.ts';
 import { LINK_BYTES_MAX, type StoredFile } from './domain.ts';
 import { FILE_TYPES } from './file-type.ts';
@@ -11,21 +10,21 @@ const SHA256 = /^[0-9a-f]{64}$/;
 
 const Sha256Schema = z
   .string()
-  .regex(SHA256, 'must be a SHA-256 of 64 hexadecimal digits in lower case')
+  .regex(SHA256, 'must be a SHA-256 digest of 64 lowercase hexadecimal digits')
   .openapi({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' });
 
 export const FileSchema = z
   .strictObject({
     id: UuidSchema,
     state: z.enum(['uploading', 'stored']).openapi({
-      description: '`uploading` until the bytes that were announced have been confirmed.',
+      description: '`uploading` until the upload is completed.',
     }),
     name: z.string().openapi({
-      description: 'What it was called, without folders and without characters that deceive.',
+      description: 'The name the file was uploaded with, without folders and deceptive characters.',
       example: 'statement.pdf',
     }),
     mediaType: z.string().openapi({
-      description: 'Told by the bytes of a stored file, not by whoever sent them.',
+      description: 'Detected from the bytes once the file is stored, not taken from the request.',
       example: 'application/pdf',
     }),
     sizeBytes: z.int().min(0).nullable(),
@@ -34,7 +33,7 @@ export const FileSchema = z
   })
   .openapi('File');
 
-/** Whether a value that was kept outside of the database is a stored file, and the one of the id. */
+/** Whether a value from outside the database is the stored file with this id. */
 export function isStoredFile(value: unknown, id: string): value is StoredFile {
   const read = FileSchema.extend({ owner: z.string() }).safeParse(value);
   return read.success && read.data.id === id && read.data.state === 'stored';
@@ -60,9 +59,11 @@ export const UploadSchema = z
       method: z.literal('PUT'),
       url: z.string().openapi({
         format: 'uri-reference',
-        description: 'Of the object store, or a path of Atlas. It needs no key.',
+        description: 'An absolute URL of the object store, or a path on this server. It needs no API key.',
       }),
-      headers: z.record(z.string(), z.string()).openapi({ description: 'To be sent as they are.' }),
+      headers: z
+        .record(z.string(), z.string())
+        .openapi({ description: 'Headers to send unchanged with the PUT.' }),
       expiresAt: TimestampSchema,
     }),
   })
@@ -72,17 +73,17 @@ export const LinkSchema = z
   .strictObject({
     url: z.string().openapi({
       format: 'uri-reference',
-      description: 'Of the object store, or a path of Atlas. It needs no key.',
+      description: 'An absolute URL of the object store, or a path on this server. It needs no API key.',
     }),
     expiresAt: TimestampSchema,
     sizeBytes: z.int().min(1),
-    sha256: Sha256Schema.openapi({ description: 'Compare what you got with it.' }),
+    sha256: Sha256Schema.openapi({ description: 'Verify the bytes you download against it.' }),
   })
   .openapi('FileLink');
 
 export const IdSchema = z.object({ id: UuidSchema });
 
-// The letter tells the cursors of one list from those of another.
+// The prefix distinguishes the cursors of this list from those of others.
 export const FileQuerySchema = pageQuerySchema(
   cursorSchema(/^f[0-9a-f]{32}$/, (text) =>
     text.slice(1).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
@@ -92,38 +93,42 @@ export const FileQuerySchema = pageQuerySchema(
 export const UploadQuerySchema = z.strictObject({
   name: textSchema(NAME_LENGTH_MAX)
     .optional()
-    .openapi({ description: 'What the file is called; before the name in Content-Disposition.' }),
+    .openapi({ description: 'The name of the file. Takes precedence over Content-Disposition.' }),
 });
 
-// The server bounds how long headers are.
+// The server limits the length of headers.
 const header = (description: string) => z.string().optional().openapi({ description });
 const digestHeader = (what: string) =>
   z
     .string()
-    .regex(DIGEST_FIELD, 'must be like sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=: (RFC 9530)')
+    .regex(DIGEST_FIELD, 'must look like sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=: (RFC 9530)')
     .optional()
     .openapi({
-      // What one should send. Other algorithms may stand beside it, and are not looked at.
+      // The recommended form. Digests of other algorithms may be sent with it, and are ignored.
       pattern: '^sha-256=:[A-Za-z0-9+/]{43}=:$',
       example: 'sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:',
-      description: `SHA-256 of ${what} (RFC 9530). Bytes that do not match it are not stored.`,
+      description: `SHA-256 of ${what} (RFC 9530). Bytes that do not match are not stored.`,
     });
 
 export const UploadHeadersSchema = z.object({
-  'Content-Disposition': header('`attachment; filename="…"` or `filename*=UTF-8\'\'…` names the file.'),
+  'Content-Disposition': header(
+    'Sets the name of the file: `attachment; filename="…"` or `filename*=UTF-8\'\'…`.',
+  ),
   'Repr-Digest': digestHeader('the file'),
   'Content-Digest': digestHeader('the body'),
 });
 
 export const ContentHeadersSchema = z.object({
-  Range: header('`bytes=0-1023` asks for one part. Several parts are answered with the whole file.'),
-  'If-Range': header('The part only if the file is the one of this ETag, else the whole file.'),
-  'If-None-Match': header('304 if the file is the one of this ETag.'),
+  Range: header(
+    'A single range, such as `bytes=0-1023`. A request for several ranges returns the whole file.',
+  ),
+  'If-Range': header('Returns the range only if the file still has this ETag, otherwise the whole file.'),
+  'If-None-Match': header('Returns 304 if the file still has this ETag.'),
 });
 
 export const ConditionalHeadersSchema = z.object({
-  'If-None-Match': header('304 if nothing has changed since this ETag.'),
+  'If-None-Match': header('Returns 304 if the file still has this ETag.'),
 });
 
-/** The parts of the key of an object, as a link to Atlas names it. */
+/** The parts of an object key in a link that points to Atlas. */
 export const ObjectParamsSchema = z.object({ realm: UuidSchema, id: UuidSchema });

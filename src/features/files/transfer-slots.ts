@@ -2,9 +2,7 @@ import { AtlasError } from '../../errors.ts';
 
 const RETRY_AFTER_SECONDS_MAX = 5;
 
-/**
- * Bounds how many transfers of bytes go on at a time in this worker: each holds memory and a connection of the store.
- */
+/** Bounds the concurrent transfers of this worker: each holds memory and a connection to the store. */
 export class TransferSlots {
   readonly #max: number;
   inFlight = 0;
@@ -13,24 +11,18 @@ export class TransferSlots {
     this.#max = max;
   }
 
-  /**
-   * Takes a place, and answers what gives it back, which may be called again. Throws `overloaded` when none is free.
-   */
+  /** Takes a slot and returns a function that releases it, safe to call twice. Throws `overloaded` if none is free. */
   enter(): () => void {
     if (this.inFlight >= this.#max) {
-      throw new AtlasError(
-        'overloaded',
-        `This worker transfers ${this.#max} files already, as many as it may.`,
-        {
-          retryAfterSeconds: 1 + Math.floor(Math.random() * RETRY_AFTER_SECONDS_MAX),
-        },
-      );
+      throw new AtlasError('overloaded', `This worker already has ${this.#max} transfers in progress.`, {
+        retryAfterSeconds: 1 + Math.floor(Math.random() * RETRY_AFTER_SECONDS_MAX),
+      });
     }
     this.inFlight++;
-    let holds = true;
+    let isHeld = true;
     return () => {
-      if (holds) this.inFlight--;
-      holds = false;
+      if (isHeld) this.inFlight--;
+      isHeld = false;
     };
   }
 }

@@ -15,13 +15,13 @@ import type { FileService } from './service.ts';
 
 const WRITE = { ...SHARED, scope: 'files:write' } as const;
 
-/** What the routes need to know of the settings. */
+/** Limits of the routes that transfer bytes, from the settings. */
 export interface FileRouteOptions {
   readonly sizeBytesMax: number;
   readonly timeoutMs: number;
 }
 
-/** Routes that bring bytes in: through the API, or by a link and a confirmation. */
+/** Routes to upload files: through the API, or by link. */
 export function mountUploads(
   routes: RouteTable,
   files: FileService,
@@ -37,7 +37,7 @@ export function mountUploads(
       path: '/v1/files',
       operationId: 'uploadFile',
       summary: 'Upload a file',
-      description: `The body is the file itself. It is stored when this answers 201, and nothing of it is kept otherwise. Its type is told by its bytes, and a Content-Type must agree with them. These are taken: ${FILE_TYPES.join(', ')}.`,
+      description: `The body is the file itself. If the response is 201 the file is stored; otherwise nothing is retained. The type is detected from the bytes, and a Content-Type must agree with it. Accepted types: ${FILE_TYPES.join(', ')}.`,
       query: UploadQuerySchema,
       headers: UploadHeadersSchema,
       refusals: [408, 422],
@@ -66,17 +66,17 @@ export function mountUploads(
       method: 'post',
       path: '/v1/files/uploads',
       operationId: 'initiateUpload',
-      summary: 'Get a link to upload a file to',
+      summary: 'Initiate an upload by link',
       description:
-        'For bytes that should not pass through the API: send exactly the announced ones to the link, then complete the file.',
+        'For bytes that should not pass through the API. PUT exactly the declared bytes to the link, then complete the file.',
       body: NewUploadSchema,
-      responses: { 201: jsonOf('The link', UploadSchema, LOCATION) },
+      responses: { 201: jsonOf('The new file and its upload link', UploadSchema, LOCATION) },
     },
     async ({ c, exchange, body }) => {
-      const announced = { ...body, name: safeFileName(body.name) };
+      const declared = { ...body, name: safeFileName(body.name) };
       const { file, upload } = await files.initiateUpload(
         exchange.principal!.owner,
-        announced,
+        declared,
         exchange.signal,
       );
       const { url, headers, expiresAt } = upload;
@@ -91,15 +91,16 @@ export function mountUploads(
       method: 'post',
       path: '/v1/files/{id}/complete',
       operationId: 'completeFile',
-      summary: 'Store a file whose bytes were sent to its link',
-      description: 'Reads the bytes and compares them with what was announced. Safe to repeat.',
+      summary: 'Complete an upload by link',
+      description:
+        'Verifies the uploaded bytes against their declared size and SHA-256, and stores the file. Safe to repeat.',
       timeoutMs,
       params: IdSchema,
       refusals: [404, 409, 415, 422],
       responses: { 200: jsonOf('The file is stored', FileSchema, ETAG) },
     },
     async ({ c, exchange, params }) => {
-      // Nothing moves on the connection while the bytes are read, which may take as long as a download of them.
+      // The connection is idle while the bytes are read, which takes as long as downloading them.
       exchange.allowSilence();
       try {
         const file = await files.complete(exchange.principal!.owner, params.id, exchange.signal);

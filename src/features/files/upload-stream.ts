@@ -4,17 +4,17 @@ import { ChunkDigests } from './chunk-digests.ts';
 import { checksumMismatch, type Digests } from './domain.ts';
 import { SNIFFED_BYTES } from './file-type.ts';
 
-/** What the bytes of an upload must turn out to be. */
+/** What the bytes of an upload must match. */
 export interface ExpectedBytes {
-  /** Hexadecimal; each must be right. */
+  /** Hexadecimal; all must match. */
   readonly sha256: readonly string[];
   readonly sizeBytes?: number;
 }
 
 /**
- * Bytes of an upload on their way to the store: their beginning can be looked at before the rest is read, and they are
- * hashed while they pass. What is not as it was expected fails at the end, so that no object comes to be. A piece is
- * gone when the next one is asked for: whoever wants to keep it copies it.
+ * The bytes of an upload on their way to the store. The head can be read first, and everything is hashed as it passes.
+ * If the bytes are not as expected the iteration throws at its end, so that no object is created. A piece is freed when
+ * the next one is requested: copy it to retain it.
  */
 export class UploadStream implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterator<Uint8Array>;
@@ -24,7 +24,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
   readonly #hashing = new ChunkDigests();
   #digests: Digests | null = null;
 
-  /** `count` is told of the bytes of each piece as it passes. */
+  /** `count` receives the size of each piece as it passes. */
   constructor(
     source: AsyncIterable<Uint8Array>,
     expected: ExpectedBytes,
@@ -35,7 +35,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
     this.#count = count;
   }
 
-  /** Reads as much as the type of a file is told by, or all there is. */
+  /** Reads the bytes that the type is detected from, or fewer if the file is shorter. */
   async head(): Promise<Uint8Array> {
     let length = 0;
     while (length < SNIFFED_BYTES) {
@@ -47,7 +47,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
     return Buffer.concat(this.#head, length);
   }
 
-  /** What passed. Only there when all of it has. */
+  /** The digests of all bytes. Throws before the stream has been read to its end. */
   get digests(): Digests {
     if (this.#digests === null) throw new TypeError('the upload has not been read to its end');
     return this.#digests;
@@ -64,7 +64,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
       if (done) break;
       this.#pass(value);
       yield value;
-      // Who asks for the next piece has copied this one.
+      // The consumer has copied this piece before it requests the next one.
       freeBytes(value);
     }
     const digests = this.#hashing.end();
@@ -72,7 +72,7 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
     this.#digests = digests;
   }
 
-  /** Has the sender stop, unless everything was read. */
+  /** Cancels the body, unless it was read to its end. */
   async close(): Promise<void> {
     await this.#source.return?.();
   }
@@ -82,19 +82,19 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
     this.#count(piece.byteLength);
     const { sizeBytes } = this.#expected;
     if (sizeBytes !== undefined && this.#hashing.sizeBytes > sizeBytes)
-      throw checksumMismatch(`More than the announced ${sizeBytes} bytes came.`);
+      throw checksumMismatch(`Received more than the declared ${sizeBytes} bytes.`);
   }
 }
 
-/** Throws `checksum_mismatch` where the bytes are not what was expected of them. */
+/** Throws `checksum_mismatch` if the bytes are not as expected. */
 export function requireExpected({ sizeBytes, sha256 }: Digests, expected: ExpectedBytes): void {
   if (expected.sizeBytes !== undefined && sizeBytes !== expected.sizeBytes)
-    throw checksumMismatch(`${expected.sizeBytes} bytes were announced, and ${sizeBytes} came.`);
-  const found = Buffer.from(sha256).toString('hex');
-  if (expected.sha256.some((digest) => digest !== found))
-    throw checksumMismatch(`The SHA-256 of the ${sizeBytes} bytes that came is ${found}.`);
+    throw checksumMismatch(`Received ${sizeBytes} bytes instead of the declared ${expected.sizeBytes}.`);
+  const actual = Buffer.from(sha256).toString('hex');
+  if (expected.sha256.some((digest) => digest !== actual))
+    throw checksumMismatch(`The SHA-256 of the ${sizeBytes} bytes received is ${actual}.`);
 }
 
 export function emptyFile(): AtlasError {
-  return new AtlasError('body_missing', 'Send the bytes of the file as the body; a file has at least one.');
+  return new AtlasError('body_missing', 'The body is empty. Send the bytes of the file, at least one.');
 }

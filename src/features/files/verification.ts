@@ -6,30 +6,30 @@ import { verifiedChunks } from './verified-chunks.ts';
 
 const DISCREPANCIES_MAX = 100;
 
-/** One place where rows and objects of files disagree. */
+/** A disagreement between the rows and the objects of files. */
 export interface FileDiscrepancy {
-  /** `orphan`: an object without a row. `damaged`: a row whose object is missing, or not the bytes that were stored. */
+  /** `orphan`: an object without a row. `damaged`: a row whose object is missing, or not what was stored. */
   readonly kind: 'orphan' | 'damaged';
-  /** The key of the object, or the id of the file. */
+  /** The key of an orphaned object, or the id of a damaged file. */
   readonly at: string;
   readonly found: string;
 }
 
-/** What a verification of all files found. `ok` means that there is no discrepancy. */
+/** The result of verifying all files. `ok` means that there are no discrepancies. */
 export interface FileVerification {
   readonly ok: boolean;
   readonly files: number;
   readonly bytes: number;
-  /** Deletions that are not finished yet, which the reconciler does. */
+  /** Deletions that the reconciler has still to finish. */
   readonly deleting: number;
-  /** How many there are; the first of them are listed. */
+  /** The total; only the first ones are listed. */
   readonly discrepancyCount: number;
   readonly discrepancies: readonly FileDiscrepancy[];
 }
 
 /**
- * Compares every row with its object and every object with its row; `deep` reads all bytes and compares their digests
- * too. Objects of the last `graceMs` may belong to uploads that just ended, and are left out.
+ * Compares every row with its object and every object with its row; `deep` also reads all bytes and verifies their
+ * digests. Skips objects of the last `graceMs`, which may belong to uploads that have just ended.
  */
 export async function verifyFiles(
   stores: { readonly repository: FileRepository; readonly objects: FileObjects },
@@ -50,13 +50,14 @@ export async function verifyFiles(
       files++;
       bytes += file.sizeBytes;
       const found =
-        (await findDamage(stores, file, signal)) ?? (deep ? await rereads(stores, file, signal) : null);
+        (await findDamage(stores, file, signal)) ??
+        (deep ? await findCorruption(stores, file, signal) : null);
       if (found !== null) report({ kind: 'damaged', at: file.id, found });
     },
     signal,
   );
   for await (const key of orphanKeys(stores, new Date(Date.now() - graceMs), signal))
-    report({ kind: 'orphan', at: key, found: 'no file has this object' });
+    report({ kind: 'orphan', at: key, found: 'no file has this key' });
   await inPages(
     (after) => repository.listDeleting(after, 200),
     async () => void deleting++,
@@ -65,8 +66,8 @@ export async function verifyFiles(
   return { ok: discrepancyCount === 0, files, bytes, deleting, discrepancyCount, discrepancies };
 }
 
-/** Reads all bytes; what is wrong with them, as text, or null. */
-async function rereads(
+/** Reads all bytes, and describes what is wrong with them, or returns null. */
+async function findCorruption(
   stores: { readonly repository: FileRepository; readonly objects: FileObjects },
   file: StoredFile,
   signal: AbortSignal,

@@ -4,12 +4,11 @@ import { CHUNK_BYTES, DIGEST_BYTES, fileNotFound, type StoredFile } from './doma
 import type { FileObjects, FileRepository } from './repository.ts';
 
 // 128 KiB of digests: those of 4 GiB.
-const DIGESTS_AT_ONCE = 4096;
+const DIGESTS_PER_READ = 4096;
 
 /**
- * Chunks of a file from `first` to `last`, both included, each compared with the digest that was taken when it came. A
- * chunk that is not right is never yielded: then it throws `file_corrupt`. Bytes that are at rest in the store are read
- * chunk by chunk, as fast as they are asked for.
+ * Yields the chunks of a file from `first` to `last`, both inclusive, each verified against the digest taken at upload.
+ * Throws `file_corrupt` instead of yielding a damaged chunk. Reads from the store only as fast as the consumer pulls.
  */
 export async function* verifiedChunks(
   { repository, objects }: { readonly repository: FileRepository; readonly objects: FileObjects },
@@ -20,12 +19,12 @@ export async function* verifiedChunks(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { id, sizeBytes } = file;
   const readDigests = async (chunk: number) => {
-    const count = Math.min(DIGESTS_AT_ONCE, last - chunk + 1);
+    const count = Math.min(DIGESTS_PER_READ, last - chunk + 1);
     const found = await repository.chunkDigests(id, chunk, count, signal);
     if (found.byteLength < count * DIGEST_BYTES) throw fileNotFound(id);
     return found;
   };
-  // Before the bytes, so that nothing is open while the database is asked.
+  // Before the bytes, so that no stream is open while the database is queried.
   let digests = await readDigests(first);
   let digestsFrom = first;
   const end = Math.min(sizeBytes, (last + 1) * CHUNK_BYTES);
@@ -34,7 +33,7 @@ export async function* verifiedChunks(
   const reader = bytes.getReader();
   try {
     for (let chunk = first; chunk <= last; chunk++) {
-      if (chunk - digestsFrom >= DIGESTS_AT_ONCE) {
+      if (chunk - digestsFrom >= DIGESTS_PER_READ) {
         digests = await readDigests(chunk);
         digestsFrom = chunk;
       }
@@ -48,13 +47,13 @@ export async function* verifiedChunks(
   }
 }
 
-/** An object that is not there: of a file that was deleted meanwhile, or lost. */
+/** Returns why an object is missing: its file was deleted in the meantime, or the object was lost. */
 async function missing(repository: FileRepository, id: string): Promise<AtlasError> {
   if ((await repository.find(id)) === null) return fileNotFound(id);
-  return new AtlasError('file_corrupt', `The bytes of file ${id} are not in the object store.`);
+  return new AtlasError('file_corrupt', `The object of file ${id} is missing from the object store.`);
 }
 
 function corrupt(id: string, chunk: number): AtlasError {
   const position = chunk * CHUNK_BYTES;
-  return new AtlasError('file_corrupt', `The bytes of file ${id} from position ${position} on are damaged.`);
+  return new AtlasError('file_corrupt', `The bytes of file ${id} are corrupt at offset ${position}.`);
 }
