@@ -58,7 +58,7 @@ describe.if(isKafkaHere())('a relay whose process was stopped', () => {
       expect(before).toHaveLength(20);
       child.kill('SIGCONT');
       // It hears from Kafka or from PostgreSQL that it was replaced, whoever is sooner, and is the next one then.
-      await until(() => output.split('this worker relays events now').length === 3);
+      await until(() => output.split('this worker is now the event relay').length === 3);
       expect(output).toContain('awake');
       await tellMany(20, 5);
       await until(async () => (await world.unsent()) === 0);

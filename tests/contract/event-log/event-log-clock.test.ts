@@ -51,7 +51,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
       const [a = '', b = ''] = await world.openAccounts(2);
       back = jumpClock(YEAR_MS);
       const relaying = world.run((signal) => world.relay().loop.run(signal));
-      await until(() => world.warnings.some((text) => text.includes('events are not sent')));
+      await until(() => world.warnings.some((text) => text.includes('events are not being sent')));
       expect(await world.repository.listParked(10)).toEqual([]);
       back();
       world.consume('patient');

@@ -27,7 +27,7 @@ export interface StreamsOptions {
   readonly streamsOfOwnerMax: number;
 }
 
-/** Counts since the start, for the metrics. */
+/** Streams of this process: open now, and counted since it started. */
 export interface StreamStats {
   readonly open: number;
   readonly events: number;
