@@ -17,34 +17,34 @@ interface Transport {
 const TRANSPORTS: Readonly<Record<string, Transport>> = {
   kafka: {
     operation: 'publishEvents',
-    summary: 'Every event of every owner, in Kafka.',
+    summary: 'Publishes the events of all owners to Kafka.',
     channel: {
       address: '{prefix}.events',
       title: 'The topic',
       description:
-        'One message for each event, with the key of the event as its key, so that the events of a key are in one partition and in order. Published in transactions: read with isolation level read_committed. A message can come twice, with the same id. The extension attribute owner says whose it is.',
+        'One message per event, keyed by the key of the event, so that events of a key are in one partition and in order. Messages are published in transactions: consume with isolation level read_committed. A message can be published twice: deduplicate by its id. The extension attribute `owner` names the owner.',
       parameters: { prefix: { default: 'atlas', description: 'KAFKA_TOPIC_PREFIX.' } },
     },
   },
   stream: {
     operation: 'streamEvents',
-    summary: 'The events of one owner, as they come (server-sent events).',
+    summary: 'Streams the events of one owner as server-sent events.',
     channel: {
       address: '/v1/events/stream',
       title: 'The stream',
       description:
-        'GET with an API key of the scope events:read. Each event has the message as its data, the type as its event, and as its id where to go on after: send it as Last-Event-ID, and nothing is missed and nothing comes twice.',
+        'GET with an API key that has the scope events:read. `data` is the message, `event` its type, and `id` the cursor to resume from: reconnect with it as Last-Event-ID, and no event is missed or repeated.',
     },
   },
   webhooks: {
     carriesAll: true,
     operation: 'deliverEvents',
-    summary: 'The events of one owner, posted to its webhooks.',
+    summary: 'Posts the events of one owner to its webhooks.',
     channel: {
       address: null,
       title: 'The webhooks',
       description:
-        'POST to the URL of each webhook of the owner that asks for the type, signed as Standard Webhooks describes, as application/json. A delivery can come twice, with the same webhook-id, and out of order: `sequence` orders those of a key.',
+        'POST as application/json to each webhook of the owner that subscribes to the type, signed according to Standard Webhooks. A delivery can arrive twice: deduplicate by webhook-id. Deliveries can arrive out of order: `sequence` orders the events of a key.',
     },
   },
 };
@@ -69,7 +69,7 @@ export function asyncApiDocument(version: string, catalogue: EventCatalogue): ob
       title: 'Atlas events',
       version,
       description:
-        'What Atlas tells of what happened: CloudEvents 1.0 as JSON, the same on every way. In Kafka and in the stream, events of one key come in the order of their sequence, without a gap. A version of a type may gain members, so ignore what you do not know; any other change is a new version.',
+        'Events are CloudEvents 1.0 as JSON, identical on every channel. In Kafka and in the stream, the events of a key arrive in the order of their sequence, without gaps. A version of a type may gain members, so ignore unknown ones; any other change is a new version.',
       license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     defaultContentType: 'application/cloudevents+json',
@@ -85,22 +85,22 @@ function messageOf(type: string, kind: EventKind): JsonObject {
     name: type,
     title: type,
     summary,
-    description: `The key, and so the subject, is the id of ${keyedBy}.`,
+    description: `The key, which is also the subject, is the id of ${keyedBy}.`,
     payload: payloadOf(type, kind),
   };
 }
 
-/** A whole event of the type as JSON Schema. */
+/** The JSON Schema of a complete event of the type. */
 function payloadOf(type: string, kind: EventKind): JsonObject {
   const properties = {
     specversion: { const: '1.0' },
-    id: { type: 'string', description: 'Key and sequence: the same however often the event is sent.' },
+    id: { type: 'string', description: 'Key and sequence. Deduplicate by this id.' },
     source: { const: 'atlas' },
     type: { const: type },
     subject: { type: 'string', description: 'The key.' },
     time: { type: 'string', format: 'date-time', description: 'When it happened, in UTC.' },
     datacontenttype: { const: 'application/json' },
-    sequence: { type: 'string', pattern: '^\\d+$', description: 'Counts the events of the key.' },
+    sequence: { type: 'string', pattern: '^\\d+$', description: 'Numbers the events of the key.' },
     sequencetype: { const: 'Integer' },
     data: dataSchemaOf(kind),
   };

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { EventKind } from '../../event-kind.ts';
 
 /**
- * Every event that Atlas writes, by type. A released version may gain members and nothing else; any other change is a
- * new version beside the old one. The released schemas are frozen under `tests/contract/events/event-schemas`.
+ * Every event type. Once released, a version may only gain members; any other change is a new version next to the old
+ * one. Released schemas are frozen under `tests/contract/events/event-schemas`.
  */
 export type EventCatalogue = Readonly<Record<string, EventKind>>;
 
@@ -16,8 +16,8 @@ export function loggedTypes(catalogue: EventCatalogue): [string, ...string[]] {
 }
 
 /**
- * The schema of an event's `data` as JSON Schema (draft 7, which AsyncAPI builds on), for readers: it allows members that
- * it does not name, so that adding one breaks nobody.
+ * Returns the JSON Schema (draft 7, which AsyncAPI uses) of an event's `data` for consumers. It allows unknown members,
+ * so that adding one breaks no consumer.
  */
 export function dataSchemaOf({ data }: EventKind): Record<string, unknown> {
   const { $schema: _, ...schema } = z.toJSONSchema(data, {

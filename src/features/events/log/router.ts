@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { linkNext } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
-import { toListed, writeCursor } from './domain.ts';
+import { toResource, writeCursor } from './domain.ts';
 import {
   EventIdSchema,
   EventPageSchema,
@@ -16,11 +16,11 @@ const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { typ
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-store',
-  // Proxies such as nginx would hold the events back until they have enough.
+  // Prevents proxies such as nginx from buffering events.
   'X-Accel-Buffering': 'no',
 };
 
-/** `/v1/events`: listed, one by one, and followed. */
+/** `/v1/events`: list, get and stream events. */
 export function mountEvents(
   routes: RouteTable,
   events: EventService,
@@ -42,7 +42,7 @@ export function mountEvents(
       operationId: 'listEvents',
       summary: 'List events, oldest first',
       description:
-        'Those of the owner of the key. `resumeCursor` is always there: sent as `cursor` later, it answers what has come since. A page can hold fewer than `limit`, or none, while `nextCursor` leads on.',
+        'Returns events of the owner of the API key. `resumeCursor` is always present: send it as `cursor` later to get newer events. A page can hold fewer events than `limit`, or none, and still have a `nextCursor`.',
       query: eventQuerySchema(types),
       compressible: true,
       responses: { 200: jsonOf('A page of events', EventPageSchema, NEXT) },
@@ -54,27 +54,27 @@ export function mountEvents(
       const resumeCursor = writeCursor(page.resume);
       const nextCursor = page.hasMore ? resumeCursor : null;
       linkNext(c, nextCursor);
-      return c.json({ events: page.events.map(toListed), nextCursor, resumeCursor }, 200);
+      return c.json({ events: page.events.map(toResource), nextCursor, resumeCursor }, 200);
     },
   );
 
-  // Before the events with an id: Hono takes the first route that fits.
+  // Before the route with an id: Hono uses the first route that matches.
   routes.mount(
     {
       ...read,
       path: '/v1/events/stream',
       operationId: 'streamEvents',
-      summary: 'Follow events as they come',
+      summary: 'Stream events as they happen',
       description:
-        'Server-sent events: `event` is the type, `data` the CloudEvent, `id` where to go on after. The server ends a stream from time to time; come back with Last-Event-ID, and nothing is missed. Comments come while there is nothing to tell.',
+        'Server-sent events: `event` is the type, `data` the CloudEvent, and `id` the cursor to resume from. The server ends streams from time to time; reconnect with Last-Event-ID and no event is missed. Idle streams send comments as heartbeats.',
       query: StreamQuerySchema,
       headers: StreamHeadersSchema,
       responses: {
-        200: { description: 'The stream', content: { 'text/event-stream': { schema: z.string() } } },
+        200: { description: 'The event stream', content: { 'text/event-stream': { schema: z.string() } } },
       },
     },
     async ({ c, exchange, query, headers }) => {
-      // Hono throws the body of an answer to HEAD away, and a stream that nobody reads would stay open.
+      // Hono discards the body of a response to HEAD, and a stream without a reader would stay open.
       if (c.req.raw.method === 'HEAD') return c.body(null, 200, STREAM_HEADERS);
       const start = headers['Last-Event-ID'] ?? query.after ?? (query.from === 'beginning' ? 0 : 'now');
       const stream = await events.follow(exchange.principal!, start, exchange.signal);
@@ -87,13 +87,13 @@ export function mountEvents(
       ...read,
       path: '/v1/events/{id}',
       operationId: 'getEvent',
-      summary: 'Read an event',
+      summary: 'Get an event',
       params: z.object({ id: EventIdSchema }),
       responses: { 200: jsonOf('The event', EventSchema) },
     },
     async ({ c, exchange, params }) => {
       const event = await events.find(exchange.principal!.owner, params.id, exchange.signal);
-      return c.json(toListed(event), 200);
+      return c.json(toResource(event), 200);
     },
   );
 }

@@ -7,67 +7,72 @@ export const EventSchema = z
   .strictObject({
     specversion: z.literal('1.0'),
     id: z.string().openapi({
-      description: 'Key and sequence. The same however often the event is sent.',
+      description: 'Key and sequence. Deduplicate by this id.',
       example: '0198c0de-0000-7000-8000-000000000001:7',
     }),
     source: z.literal('atlas'),
-    type: z
-      .string()
-      .openapi({ description: 'What happened, with the version of `data`.', example: 'account.debited.v1' }),
-    subject: z.string().openapi({ description: 'The key: the id of what it happened to.' }),
+    type: z.string().openapi({
+      description: 'What happened, and the version of the schema of `data`.',
+      example: 'account.debited.v1',
+    }),
+    subject: z.string().openapi({ description: 'The key: the id of the account, file or webhook.' }),
     time: TimestampSchema,
     datacontenttype: z.literal('application/json'),
     sequence: z
       .string()
-      .openapi({ description: 'Counts the events of the key, without a gap.', example: '7' }),
+      .openapi({ description: 'Numbers the events of the key, without gaps.', example: '7' }),
     sequencetype: z.literal('Integer'),
     data: z
       .record(z.string(), z.unknown())
-      .openapi({ description: 'By type and version, as /asyncapi.json has it. Expect further members.' }),
+      .openapi({ description: 'Depends on the type; see /asyncapi.json. Members may be added.' }),
     position: z.string().openapi({
-      description: 'Counts all events of this Atlas. Those of one owner are in its order, with gaps.',
+      description:
+        'Numbers all events of this Atlas deployment. The events of one owner are in this order, with gaps.',
       example: '4711',
     }),
   })
-  .openapi('Event', { description: 'A CloudEvent (1.0) with the extensions sequence and position.' });
+  .openapi('Event', { description: 'A CloudEvent (1.0) with the extensions `sequence` and `position`.' });
 
 const CursorSchema = cursorSchema(CURSOR_FORM, parseCursor);
-const NextCursorSchema = z.string().nullable().openapi({ description: 'Null when there is no more now.' });
+const NextCursorSchema = z
+  .string()
+  .nullable()
+  .openapi({ description: 'Null if there are no more events now.' });
 
 export const EventPageSchema = z
   .strictObject({
     events: z.array(EventSchema),
     nextCursor: NextCursorSchema,
     resumeCursor: z.string().openapi({
-      description: 'Always there. Keep it, and send it as `cursor` later to get what has come since.',
+      description: 'Always present. Send it as `cursor` later to get newer events.',
     }),
   })
   .openapi('EventPage');
 
 export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
   pageQuerySchema(CursorSchema).extend({
-    type: z.enum(types).optional().openapi({ description: 'Only events of this type.' }),
+    type: z.enum(types).optional().openapi({ description: 'Return only events of this type.' }),
     key: UuidSchema.optional().openapi({
-      description: 'Only events of this account, file or webhook, by its id.',
+      description: 'Return only events of the account, file or webhook with this id.',
     }),
   });
 
 export const EventIdSchema = z
   .string()
-  .regex(EVENT_ID_FORM, 'must be an id of an event: a key, a colon and a sequence')
+  .regex(EVENT_ID_FORM, 'must be an event id: a key, a colon and a sequence')
   .openapi({ example: '0198c0de-0000-7000-8000-000000000001:7' });
 
 export const StreamQuerySchema = z.strictObject({
   after: CursorSchema.optional().openapi({
-    description: 'Go on after this: an id of the stream, or a cursor of GET /v1/events.',
+    description: 'Resume after this id of a stream or cursor of GET /v1/events.',
   }),
   from: z.enum(['now', 'beginning']).optional().openapi({
-    description: 'Where to begin without `after` and Last-Event-ID. `now` by default.',
+    description: 'Where to start if neither `after` nor Last-Event-ID is sent. The default is `now`.',
   }),
 });
 
 export const StreamHeadersSchema = z.object({
   'Last-Event-ID': CursorSchema.optional().openapi({
-    description: 'The last id that was received. Comes before `after` and `from`.',
+    description: 'The last id received. Takes precedence over `after` and `from`.',
   }),
 });

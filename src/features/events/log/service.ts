@@ -6,16 +6,16 @@ import type { EventStreams, Reader } from './streams.ts';
 /** A page of events, oldest first. */
 export interface EventPage {
   readonly events: readonly SentEvent[];
-  /** The position to go on after: always there, as events come after the last one of today. */
+  /** The position to resume after. Always present, since newer events may follow. */
   readonly resume: number;
-  /** Whether there is more already. */
+  /** Whether there are more events now. */
   readonly hasMore: boolean;
 }
 
-/** Where a stream begins: after a position, or with what comes from now on. */
+/** Where a stream starts: after a position, or with the next new event. */
 export type StreamStart = number | 'now';
 
-/** The verbs of events. All are of one owner, and throw `AtlasError`. */
+/** The verbs of events. All are scoped to one owner, and throw `AtlasError`. */
 export interface EventService {
   list(
     owner: string,
@@ -25,20 +25,20 @@ export interface EventService {
     signal?: AbortSignal,
   ): Promise<EventPage>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<SentEvent>;
-  /** Follows the owner's events, as server-sent events. Throws `too_many_streams` when as many are open as may be. */
+  /** Streams the owner's events as server-sent events. Throws `too_many_streams` at the limit of open streams. */
   follow(reader: Reader, start: StreamStart, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
 }
 
-// A type that hardly ever occurs is looked for in steps, so that no page takes longer than this many rows.
-const LOOK_MAX = 5000;
+// A rare type is searched for in steps, so that no page scans more rows than this.
+const SCAN_MAX = 5000;
 
 export function createEventService(repository: EventRepository, streams: EventStreams): EventService {
-  const cut = (found: readonly SentEvent[], after: number, limit: number): EventPage => {
+  const toPage = (found: readonly SentEvent[], after: number, limit: number): EventPage => {
     const events = found.slice(0, limit);
     return { events, resume: events.at(-1)?.position ?? after, hasMore: found.length > limit };
   };
 
-  /** Null where the position is not of an event of the key: else its own index leads on from there. */
+  /** Lists by the index of the key, which requires `after` to be the position of one of its events; otherwise null. */
   async function listOfKey(
     owner: string,
     { key, type }: { key: string; type?: string | undefined },
@@ -48,7 +48,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
   ): Promise<EventPage | null> {
     const sequence = after === 0 ? -1 : await repository.sequenceAt(key, after, signal);
     if (sequence === null) return null;
-    const page = cut(await repository.listOfKey(owner, key, sequence, limit + 1, signal), after, limit);
+    const page = toPage(await repository.listOfKey(owner, key, sequence, limit + 1, signal), after, limit);
     if (type === undefined) return page;
     return { ...page, events: page.events.filter((event) => event.type === type) };
   }
@@ -60,10 +60,10 @@ export function createEventService(repository: EventRepository, streams: EventSt
     limit: number,
     signal?: AbortSignal,
   ): Promise<EventPage> {
-    const found = await repository.search(owner, filter, after, limit + 1, LOOK_MAX, signal);
-    const page = cut(found.events, after, limit);
+    const found = await repository.search(owner, filter, after, limit + 1, SCAN_MAX, signal);
+    const page = toPage(found.events, after, limit);
     if (page.hasMore) return page;
-    return { ...page, resume: found.lookedTo ?? after, hasMore: found.looked === LOOK_MAX };
+    return { ...page, resume: found.lookedTo ?? after, hasMore: found.looked === SCAN_MAX };
   }
 
   async function read(
@@ -74,7 +74,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
     signal?: AbortSignal,
   ): Promise<EventPage> {
     if (key === undefined && type === undefined)
-      return cut(await repository.listAfter(owner, after, limit + 1, signal), after, limit);
+      return toPage(await repository.listAfter(owner, after, limit + 1, signal), after, limit);
     const page = key === undefined ? null : await listOfKey(owner, { key, type }, after, limit, signal);
     return page ?? search(owner, { key, type }, after, limit, signal);
   }
@@ -82,9 +82,9 @@ export function createEventService(repository: EventRepository, streams: EventSt
   return {
     async list(owner, filter, after, limit, signal) {
       const page = await read(owner, filter, after, limit, signal);
-      // A position beyond the end is of another log, such as the one before a restore: waiting there would miss events.
+      // A position beyond the end is from another log, such as one before a restore. Waiting there would miss events.
       if (page.resume === after && after > 0 && after > (await repository.lastPosition(signal)))
-        throw new AtlasError('event_not_found', 'The log ends before the position of the cursor.');
+        throw new AtlasError('event_not_found', 'The cursor is beyond the end of the log.');
       return page;
     },
     async find(owner, id, signal) {
@@ -94,12 +94,12 @@ export function createEventService(repository: EventRepository, streams: EventSt
       return event;
     },
     async follow(reader, start, signal) {
-      streams.requireRoom(reader.owner);
+      streams.requireSlot(reader.owner);
       const last = await repository.lastPosition(signal);
-      // Nobody would ever read the stream, nor cancel it.
-      if (signal.aborted) throw new AtlasError('request_aborted', 'The caller went away.');
+      // Otherwise the stream would never be read or canceled.
+      if (signal.aborted) throw new AtlasError('request_aborted', 'The client disconnected.');
       if (start !== 'now' && start > last)
-        throw new AtlasError('event_not_found', 'The log ends before the event to go on after.');
+        throw new AtlasError('event_not_found', 'The event to resume after is beyond the end of the log.');
       return streams.open(reader, start === 'now' ? last : start, signal);
     },
   };

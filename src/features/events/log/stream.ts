@@ -1,31 +1,31 @@
 import { greetingBlock, HEARTBEAT_BLOCK } from './domain.ts';
 
-/** Why a stream ended. `slow`: nobody read it for long. `key`: its key was revoked or has expired. */
+/** Why a stream ended. `slow`: it was not read for too long. `key`: its API key was revoked or has expired. */
 export type EndReason = 'client' | 'drain' | 'age' | 'slow' | 'key';
 
 /** Times of a stream, in milliseconds. */
 export interface StreamTimes {
   readonly heartbeatMs: number;
-  /** How long it lives. The client then comes back, to whichever worker has room. */
-  readonly lifeMs: number;
-  /** How long what was handed over may stay unread. */
+  /** Maximum age. The client then reconnects, to any worker. */
+  readonly ageMaxMs: number;
+  /** How long a block may stay unread. */
   readonly unreadMs: number;
-  /** When the client should come back after the end. */
+  /** When the client should reconnect after the end. */
   readonly retryMs: number;
 }
 
-/** Events as they are sent, with where the stream stands after them. */
+/** Serialized events, and the position after them. */
 export interface StreamPage {
   readonly bytes: Uint8Array;
   readonly events: number;
   readonly lastPosition: number;
-  /** Whether there may be more right behind. */
+  /** Whether more events may follow immediately. */
   readonly isFull: boolean;
 }
 
-/** What a stream asks of the others. */
+/** Dependencies of {@link EventStream}. */
 export interface StreamParts {
-  /** Reads on; null where there is nothing. */
+  /** Returns the events after the position, or null if there are none. */
   readonly read: (position: number, signal: AbortSignal) => Promise<StreamPage | null>;
   readonly isKeyUsable: (signal: AbortSignal) => Promise<boolean>;
   readonly onSent: (events: number) => void;
@@ -33,27 +33,29 @@ export interface StreamParts {
   readonly onEnd: (reason: EndReason) => void;
 }
 
-// A revoked key is dead within 5 s: nothing is sent to one that was not looked at for longer than this.
+// A revoked key stops working within 5 s: nothing is sent if the last check is older than this.
 const KEY_CHECK_MS = 4000;
 const FAILURE_WAIT_MS = 1000;
 const encoder = new TextEncoder();
 
+/** What the stream has to send, heartbeats aside. */
+type Due = 'greeting' | 'events' | 'nothing';
+
 /**
- * One open stream of server-sent events. It has no queue: when its reader is ready it reads its own next page, or
- * sleeps until {@link EventStream.tell} says that there is something. What fails is tried again from the same position,
- * so an end at any moment loses nothing that the client cannot resume.
+ * One open stream of server-sent events. It has no queue: when the client is ready it reads the next page, or sleeps
+ * until {@link EventStream.notify}. A failed read is retried from the same position, so the client can resume after an
+ * end at any moment without missing events.
  */
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly #times: StreamTimes;
   readonly #parts: StreamParts;
-  readonly #left = new AbortController();
+  readonly #ended = new AbortController();
   readonly #endsAtMs: number;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #position: number;
-  #isGreeted = false;
-  #hasNews = true;
-  /** Since when what was handed over has not been taken; null while the reader waits for more. */
+  #due: Due = 'greeting';
+  /** When the last block was handed over, until the client reads it; null while the client waits for more. */
   #unreadSinceMs: number | null;
   #sentMs: number;
   #notBeforeMs = 0;
@@ -65,7 +67,7 @@ export class EventStream {
     this.#position = position;
     this.#times = times;
     this.#parts = parts;
-    this.#endsAtMs = nowMs + times.lifeMs;
+    this.#endsAtMs = nowMs + times.ageMaxMs;
     this.#unreadSinceMs = nowMs;
     this.#sentMs = nowMs;
     this.body = new ReadableStream(
@@ -80,13 +82,13 @@ export class EventStream {
     );
   }
 
-  /** There may be events after those that it has. */
-  tell(): void {
-    this.#hasNews = true;
+  /** There may be new events. */
+  notify(): void {
+    if (this.#due !== 'greeting') this.#due = 'events';
     this.#wakeUp?.();
   }
 
-  /** Looks at the clock: to be called about once a second. */
+  /** Checks the timeouts. Call about once a second. */
   tick(nowMs: number): void {
     if (nowMs >= this.#endsAtMs) this.end('age');
     else if (this.#unreadSinceMs !== null && nowMs - this.#unreadSinceMs > this.#times.unreadMs)
@@ -94,16 +96,16 @@ export class EventStream {
     else this.#wakeUp?.();
   }
 
-  /** Ends it in order, once. What was handed over already still reaches the reader. */
+  /** Ends the stream gracefully, once. Blocks handed over before still reach the client. */
   end(reason: EndReason): void {
-    if (this.#left.signal.aborted) return;
+    if (this.#ended.signal.aborted) return;
     this.#controller.close();
     this.#end(reason);
   }
 
   #end(reason: EndReason): void {
-    if (this.#left.signal.aborted) return;
-    this.#left.abort();
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
     this.#wakeUp?.();
     this.#parts.onEnd(reason);
   }
@@ -111,66 +113,66 @@ export class EventStream {
   async #pull(): Promise<void> {
     this.#unreadSinceMs = null;
     const bytes = await this.#next();
-    if (bytes === null || this.#left.signal.aborted) return;
+    if (bytes === null || this.#ended.signal.aborted) return;
     this.#sentMs = performance.now();
     this.#unreadSinceMs = this.#sentMs;
     this.#controller.enqueue(bytes);
   }
 
-  /** What is to be sent next; null when the stream has ended. */
+  /** Returns the next block to send, or null once the stream has ended. */
   async #next(): Promise<Uint8Array | null> {
-    while (!this.#left.signal.aborted) {
-      if (!this.#isGreeted) {
-        this.#isGreeted = true;
+    while (!this.#ended.signal.aborted) {
+      if (this.#due === 'greeting') {
+        this.#due = 'events';
         return encoder.encode(greetingBlock(this.#position, this.#times.retryMs));
       }
       const nowMs = performance.now();
-      if (this.#hasNews && nowMs >= this.#notBeforeMs) {
+      if (this.#due === 'events' && nowMs >= this.#notBeforeMs) {
         const bytes = await this.#read();
         if (bytes !== null) return bytes;
       } else if (nowMs - this.#sentMs >= this.#times.heartbeatMs) {
-        if (await this.#mayGoOn()) return encoder.encode(HEARTBEAT_BLOCK);
+        if (await this.#mayHeartbeat()) return encoder.encode(HEARTBEAT_BLOCK);
       } else await this.#sleep();
     }
     return null;
   }
 
   async #read(): Promise<Uint8Array | null> {
-    this.#hasNews = false;
+    this.#due = 'nothing';
     try {
-      const page = await this.#parts.read(this.#position, this.#left.signal);
+      const page = await this.#parts.read(this.#position, this.#ended.signal);
       if (page === null || !(await this.#isAllowed())) return null;
       this.#position = page.lastPosition;
-      this.#hasNews ||= page.isFull;
+      if (page.isFull) this.#due = 'events';
       this.#parts.onSent(page.events);
       return page.bytes;
     } catch (error) {
-      if (this.#left.signal.aborted) return null;
-      this.#hasNews = true;
+      if (this.#ended.signal.aborted) return null;
+      this.#due = 'events';
       this.#notBeforeMs = performance.now() + Math.random() * FAILURE_WAIT_MS;
       this.#parts.onFailure(error);
       return null;
     }
   }
 
-  /** Whether a heartbeat may be sent. Where nobody can tell whether the key is good, silence would say less. */
-  async #mayGoOn(): Promise<boolean> {
+  /** Whether a heartbeat may be sent. If the key cannot be checked it may: silence would look like a dead stream. */
+  async #mayHeartbeat(): Promise<boolean> {
     try {
       return await this.#isAllowed();
     } catch (error) {
       this.#parts.onFailure(error);
-      return !this.#left.signal.aborted;
+      return !this.#ended.signal.aborted;
     }
   }
 
-  /** Whether the stream is still open and its key still good; ends it where the key is not. */
+  /** Whether the stream is open and its key usable. Ends the stream if the key is not. */
   async #isAllowed(): Promise<boolean> {
     const nowMs = performance.now();
     if (nowMs - this.#keyCheckedMs > KEY_CHECK_MS) {
-      if (await this.#parts.isKeyUsable(this.#left.signal)) this.#keyCheckedMs = nowMs;
+      if (await this.#parts.isKeyUsable(this.#ended.signal)) this.#keyCheckedMs = nowMs;
       else this.end('key');
     }
-    return !this.#left.signal.aborted;
+    return !this.#ended.signal.aborted;
   }
 
   #sleep(): Promise<void> {

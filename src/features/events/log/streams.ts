@@ -8,21 +8,21 @@ import type { EventRepository } from './repository.ts';
 import { type EndReason, EventStream, type StreamPage, type StreamTimes } from './stream.ts';
 import { EventTail } from './tail.ts';
 
-/** Who follows events. */
+/** The client of a stream. */
 export interface Reader {
   readonly owner: string;
   readonly keyId: string;
 }
 
-/** What the streams of a worker are made of. */
+/** Dependencies of {@link EventStreams}. */
 export interface StreamsOptions {
   readonly repository: EventRepository;
   readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   readonly lifecycle: Pick<Lifecycle, 'draining'>;
-  /** Told of failures, at most one in ten seconds. */
+  /** Reports failures, at most one per ten seconds. */
   readonly onFailure: (error: unknown) => void;
   readonly heartbeatMs: number;
-  /** Streams of one worker, and of one owner on it. */
+  /** Limits on this worker, in total and per owner. */
   readonly streamsMax: number;
   readonly streamsOfOwnerMax: number;
 }
@@ -38,36 +38,36 @@ export interface StreamStats {
 
 interface OwnerStreams {
   readonly streams: Set<EventStream>;
-  /** Grows when events have come, so that nobody joins a read that began before. */
-  news: number;
+  /** Incremented on new events, so that no stream joins a read that started before them. */
+  generation: number;
 }
 
 const POLL_MS = 100;
 const POLLS_PER_TICK = 10;
 const PAGE_EVENTS = 50;
-// Together with those of payments on the pool, streams never read more pages than this at a time.
+// Page reads and key checks share the pool with payments, so only this many run at a time.
 const READS_MAX = 4;
 const READ_TIMEOUT_MS = 5000;
-const LIFE_MS = 900_000;
+const AGE_MAX_MS = 900_000;
 const UNREAD_MS = 60_000;
 const RETRY_MS = 1000;
 const RETRY_AFTER_SECONDS = 5;
 const REPORT_MS = 10_000;
 const encoder = new TextEncoder();
 
-/** From half to one and a half: so that what began together does not come back together. */
-const spread = (value: number) => Math.round(value * (0.5 + Math.random()));
+/** Jitter from 50 to 150 %, so that clients that connected together do not reconnect together. */
+const jitter = (value: number) => Math.round(value * (0.5 + Math.random()));
 
-/** Also ends what PostgreSQL does not answer, so that the others get their turn. */
-const soon = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]);
+/** Adds a timeout, so that a hanging query does not hold up the others. */
+const withTimeout = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]);
 
-/** The open streams of a worker. One timer serves them all, and runs while there are any. */
+/** The open streams of a worker. One timer serves them all, and runs while any is open. */
 export class EventStreams {
   readonly #options: StreamsOptions;
   readonly #owners = new Map<string, OwnerStreams>();
   readonly #reads: SingleFlight<StreamPage | null>;
   readonly #report: (error: unknown) => void;
-  readonly #inTurn = limitConcurrency(READS_MAX);
+  readonly #limited = limitConcurrency(READS_MAX);
   readonly #refused = { worker: 0, owner: 0 };
   readonly #ended: Record<EndReason, number> = { client: 0, drain: 0, age: 0, slow: 0, key: 0 };
   #open = 0;
@@ -91,28 +91,28 @@ export class EventStreams {
     };
   }
 
-  /** Throws `too_many_streams` when no other stream of the owner may be opened. */
-  requireRoom(owner: string): void {
+  /** Throws `too_many_streams` if the owner may not open another stream. */
+  requireSlot(owner: string): void {
     const { streamsMax, streamsOfOwnerMax } = this.#options;
     const ofOwner = this.#owners.get(owner)?.streams.size ?? 0;
     if (ofOwner < streamsOfOwnerMax && this.#open < streamsMax) return;
-    const isOwners = ofOwner >= streamsOfOwnerMax;
-    this.#refused[isOwners ? 'owner' : 'worker']++;
-    const detail = isOwners
-      ? `${ofOwner} streams of your keys are open on this worker.`
-      : `${this.#open} streams are open on this worker.`;
-    throw new AtlasError('too_many_streams', detail, { retryAfterSeconds: spread(RETRY_AFTER_SECONDS) });
+    const isOwnerLimit = ofOwner >= streamsOfOwnerMax;
+    this.#refused[isOwnerLimit ? 'owner' : 'worker']++;
+    const detail = isOwnerLimit
+      ? `You have ${ofOwner} open streams on this worker.`
+      : `This worker has ${this.#open} open streams.`;
+    throw new AtlasError('too_many_streams', detail, { retryAfterSeconds: jitter(RETRY_AFTER_SECONDS) });
   }
 
-  /** Opens a stream of the reader's events after the position. It ends when the signal aborts. Throws as above. */
+  /** Opens a stream of events after the position, until the signal aborts. Throws like {@link requireSlot}. */
   open({ owner, keyId }: Reader, position: number, signal: AbortSignal): ReadableStream<Uint8Array> {
-    this.requireRoom(owner);
-    const group = this.#owners.get(owner) ?? { streams: new Set(), news: 0 };
+    this.requireSlot(owner);
+    const group = this.#owners.get(owner) ?? { streams: new Set(), generation: 0 };
     this.#owners.set(owner, group);
     const leave = () => stream.end('client');
     const stream = new EventStream(position, this.#times(), {
-      read: (after, left) => this.#read(owner, group, after, left),
-      isKeyUsable: (left) => this.#inTurn(() => this.#options.isKeyUsable(keyId, soon(left))),
+      read: (after, ended) => this.#read(owner, group, after, ended),
+      isKeyUsable: (ended) => this.#limited(() => this.#options.isKeyUsable(keyId, withTimeout(ended))),
       onSent: (events) => {
         this.#events += events;
       },
@@ -132,17 +132,19 @@ export class EventStreams {
   #times(): StreamTimes {
     return {
       heartbeatMs: this.#options.heartbeatMs,
-      lifeMs: spread(LIFE_MS),
+      ageMaxMs: jitter(AGE_MAX_MS),
       unreadMs: UNREAD_MS,
-      retryMs: spread(RETRY_MS),
+      retryMs: jitter(RETRY_MS),
     };
   }
 
-  /** Reads a page once for all streams of the owner that stand at the same position. */
-  #read(owner: string, group: OwnerStreams, after: number, left: AbortSignal): Promise<StreamPage | null> {
+  /** Reads a page once for all streams of the owner at the same position. */
+  #read(owner: string, group: OwnerStreams, after: number, ended: AbortSignal): Promise<StreamPage | null> {
     const { repository } = this.#options;
     const read = async (signal: AbortSignal) => {
-      const events = await this.#inTurn(() => repository.listAfter(owner, after, PAGE_EVENTS, soon(signal)));
+      const events = await this.#limited(() =>
+        repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal)),
+      );
       if (events.length === 0) return null;
       return {
         bytes: encoder.encode(events.map(eventBlock).join('')),
@@ -151,7 +153,7 @@ export class EventStreams {
         isFull: events.length === PAGE_EVENTS,
       };
     };
-    return this.#reads.run(`${group.news} ${after} ${owner}`, read, left);
+    return this.#reads.run(`${group.generation} ${after} ${owner}`, read, ended);
   }
 
   #fail(error: unknown): void {
@@ -173,7 +175,7 @@ export class EventStreams {
     const { repository, lifecycle } = this.#options;
     const tail = new EventTail(
       repository,
-      (owners) => this.#tell(owners),
+      (owners) => this.#notify(owners),
       (error) => this.#fail(error),
     );
     let polls = 0;
@@ -184,12 +186,12 @@ export class EventStreams {
     }, POLL_MS);
   }
 
-  #tell(owners: readonly string[] | 'all'): void {
+  #notify(owners: readonly string[] | 'all'): void {
     for (const owner of owners === 'all' ? this.#owners.keys() : owners) {
       const group = this.#owners.get(owner);
       if (group === undefined) continue;
-      group.news++;
-      for (const stream of group.streams) stream.tell();
+      group.generation++;
+      for (const stream of group.streams) stream.notify();
     }
   }
 
@@ -197,7 +199,7 @@ export class EventStreams {
     for (const { streams } of this.#owners.values()) for (const stream of streams) stream.tick(nowMs);
   }
 
-  /** So that the process can end: clients come back, to a worker that stays. */
+  /** Lets the process exit: clients reconnect to another worker. */
   #endAll(): void {
     for (const { streams } of this.#owners.values()) for (const stream of streams) stream.end('drain');
   }

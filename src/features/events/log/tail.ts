@@ -5,12 +5,12 @@ const POLL_TIMEOUT_MS = 5000;
 const FAILURE_WAIT_MS = 1000;
 
 /**
- * The end of the event log, looked at from time to time: one small query for all streams of a worker, however many
- * there are. It tells whose events have come, and who follows them reads for itself.
+ * Polls the end of the event log: one small query for all streams of a worker, however many there are. It reports which
+ * owners have new events, and their streams read them.
  */
 export class EventTail {
   readonly #repository: Pick<EventRepository, 'lastPosition' | 'newsAfter'>;
-  readonly #tell: (owners: readonly string[] | 'all') => void;
+  readonly #notify: (owners: readonly string[] | 'all') => void;
   readonly #onFailure: (error: unknown) => void;
   #position: number | null = null;
   #isPolling = false;
@@ -18,22 +18,22 @@ export class EventTail {
 
   constructor(
     repository: Pick<EventRepository, 'lastPosition' | 'newsAfter'>,
-    tell: (owners: readonly string[] | 'all') => void,
+    notify: (owners: readonly string[] | 'all') => void,
     onFailure: (error: unknown) => void,
   ) {
     this.#repository = repository;
-    this.#tell = tell;
+    this.#notify = notify;
     this.#onFailure = onFailure;
   }
 
-  /** Looks once. Never rejects; does nothing while the look before is under way, or when one has just failed. */
+  /** Polls once. Never rejects. Does nothing while another poll is running, or shortly after one failed. */
   async poll(): Promise<void> {
     if (this.#isPolling || performance.now() < this.#notBeforeMs) return;
     this.#isPolling = true;
     try {
-      await this.#look(AbortSignal.timeout(POLL_TIMEOUT_MS));
+      await this.#check(AbortSignal.timeout(POLL_TIMEOUT_MS));
     } catch (error) {
-      // The position stays, so what comes meanwhile is told later.
+      // The position is unchanged, so events of the meantime are reported later.
       this.#notBeforeMs = performance.now() + Math.random() * FAILURE_WAIT_MS;
       this.#onFailure(error);
     } finally {
@@ -41,16 +41,16 @@ export class EventTail {
     }
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  async #check(signal: AbortSignal): Promise<void> {
     if (this.#position === null) {
       this.#position = await this.#repository.lastPosition(signal);
-      // Somebody may have read just before this first look, and what came in between would never be told.
-      this.#tell('all');
+      // A stream may have read just before this first check; events in between would never be reported.
+      this.#notify('all');
       return;
     }
     const news = await this.#repository.newsAfter(this.#position, OWNERS_EVENTS_MAX, signal);
     if (news === null) return;
     this.#position = news.lastPosition;
-    this.#tell(news.owners);
+    this.#notify(news.owners);
   }
 }

@@ -1,35 +1,35 @@
 import { firstOfEachKey, type Poison, planBatch, type SentBefore, type Unsent } from './domain.ts';
 import type { Marked, RelayRepository } from './repository.ts';
 
-/** Thrown when somebody else is the relay now. Nothing went wrong. */
+/** Thrown when another relay has taken over, which is not a failure. */
 export class LeaseLost extends Error {
   constructor() {
-    super('Somebody else is the relay.');
+    super('Another relay has taken over.');
     this.name = 'LeaseLost';
   }
 }
 
-/** What batches go through. */
+/** Dependencies of {@link BatchPipeline}. */
 export interface BatchPipelineOptions {
   readonly repository: Pick<RelayRepository, 'read' | 'mark'>;
   readonly epoch: number;
   readonly rowsMax: number;
-  /** Whether anything is sent, and so must be read. */
+  /** Whether there is a publisher, which needs the content of events. */
   readonly withEvents: boolean;
-  /** Sends in order, and answers what was refused for what it is. */
+  /** Sends events in order, and returns those that were rejected. */
   readonly send: (unsent: readonly Unsent[]) => Promise<readonly Poison[]>;
   readonly onMarked: (marked: Marked, stopped: readonly Poison[]) => void;
 }
 
-/** A batch that was sent and is being marked. */
+/** A batch that has been sent and is being marked. */
 interface Marking extends SentBefore {
   readonly rowIds: readonly number[];
   readonly done: Promise<void>;
 }
 
 /**
- * Batches of the outbox, one behind the other: while PostgreSQL marks one as sent, the next is read and sent. That one
- * leaves out the rows of the first, and takes what the first sent for sent. Marks are made in order, one at a time.
+ * Pipelines batches of the outbox: while PostgreSQL marks one as sent, the next is read and sent. That one skips the
+ * rows of the first, and treats its events as sent. Batches are marked in order, one at a time.
  */
 export class BatchPipeline {
   readonly #options: BatchPipelineOptions;
@@ -39,7 +39,7 @@ export class BatchPipeline {
     this.#options = options;
   }
 
-  /** Sends one batch, and begins to mark it. Answers its rows. Throws {@link LeaseLost}, and whatever fails. */
+  /** Sends a batch and starts to mark it. Returns its number of rows. Throws {@link LeaseLost}, among others. */
   async step(): Promise<number> {
     const { repository, rowsMax, withEvents, send } = this.#options;
     const before = this.#marking;
@@ -51,14 +51,14 @@ export class BatchPipeline {
     const rowIds = [...new Set(batch.map(({ rowId }) => rowId))];
     const stopped = firstOfEachKey([...poison, ...rejected]);
     const done = this.#mark(rowIds, stopped);
-    // Whoever settles hears of it.
+    // A failure is thrown by `settle`.
     done.catch(() => {});
     const last = new Map(sendable.map(({ key, sequence }) => [key, sequence]));
     this.#marking = { rowIds, done, last, stopped: new Set(stopped.map(({ key }) => key)) };
     return rowIds.length;
   }
 
-  /** Waits until everything that was sent is marked. Throws like {@link BatchPipeline.step}. */
+  /** Waits until everything sent is marked. Throws like {@link BatchPipeline.step}. */
   async settle(): Promise<void> {
     const marking = this.#marking;
     this.#marking = null;

@@ -1,43 +1,43 @@
 import type { AtlasEvent } from '../../../utils/event.ts';
 
-/** An event that has not been sent, with what the log says of its key. */
+/** An event that has not been sent, and the state of its key in the log. */
 export interface Unsent {
-  /** The row of the outbox that it comes from. A transfer has one for its two events. */
+  /** Its row in the outbox. The two events of a transfer share one. */
   readonly rowId: number;
   readonly key: string;
   readonly sequence: number;
-  /** The last event of the key that was sent, or null where none was. */
+  /** The sequence of the last event of the key that was sent, or null if none was. */
   readonly lastSent: number | null;
-  /** Whether the key waits for somebody to mend what is wrong with it. */
+  /** Whether the key is parked until an operator fixes it. */
   readonly isParked: boolean;
-  /** Null where nobody needs it: what stays in PostgreSQL is never read. */
+  /** Null without a publisher, when the content stays in PostgreSQL. */
   readonly event: AtlasEvent | null;
 }
 
-/** An event at which its key stops, with all that comes after it. */
+/** An event that stops its key: neither it nor any later event of the key is sent. */
 export interface Poison {
   readonly key: string;
   readonly sequence: number;
   readonly reason: string;
 }
 
-/** What the batch in front did, while PostgreSQL may not know it yet. */
+/** What the preceding batch did, which PostgreSQL may not reflect yet. */
 export interface SentBefore {
-  /** By key, the last event that was sent. */
+  /** Sequence of the last event sent, by key. */
   readonly last: ReadonlyMap<string, number>;
-  /** Keys that stopped. */
+  /** Keys that were stopped. */
   readonly stopped: ReadonlySet<string>;
 }
 
-/** What of a batch may be sent, in order, and which keys stop. */
+/** The events of a batch to send, in order, and the keys to stop. */
 export interface Plan {
   readonly sendable: readonly Unsent[];
   readonly poison: readonly Poison[];
 }
 
 /**
- * Takes of a batch what continues its key: event n + 1 only where n is the last that was sent, or comes before it in
- * the batch. A first event of a key may have any number. Anything else would be read out of order, so its key stops.
+ * Selects the events that continue their keys: event n + 1 only if n was the last one sent or precedes it in the batch.
+ * The first event of a key may have any sequence. Any other event would be out of order, so it stops its key.
  */
 export function planBatch(batch: readonly Unsent[], before: SentBefore | null = null): Plan {
   const lastByKey = new Map<string, number>();
@@ -59,41 +59,41 @@ export function planBatch(batch: readonly Unsent[], before: SentBefore | null = 
   return { sendable, poison };
 }
 
-function latest(known: number | null, sent: number | undefined): number | null {
-  return sent === undefined ? known : Math.max(sent, known ?? sent);
+function latest(marked: number | null, sent: number | undefined): number | null {
+  return sent === undefined ? marked : Math.max(sent, marked ?? sent);
 }
 
 export function poisonAt({ key, sequence }: Unsent, reason: string): Poison {
   return { key, sequence, reason };
 }
 
-/** Of everything that stops keys in a batch, what comes first of each key: all behind that stops with it. */
+/** Keeps the first poison event of each key, which stops all later ones. */
 export function firstOfEachKey(poison: readonly Poison[]): Poison[] {
   const first = new Map<string, Poison>();
   for (const found of poison) {
-    const known = first.get(found.key);
-    if (known === undefined || found.sequence < known.sequence) first.set(found.key, found);
+    const earlier = first.get(found.key);
+    if (earlier === undefined || found.sequence < earlier.sequence) first.set(found.key, found);
   }
   return [...first.values()];
 }
 
-/** A key that stopped, as it is told to whoever looks after Atlas. */
+/** A parked key, as operators see it. */
 export interface ParkedKey {
   readonly key: string;
   readonly reason: string;
   readonly parkedAt: string;
-  /** Whether it will be tried again at the next occasion. */
+  /** Whether the relay will retry it. */
   readonly retry: boolean;
-  /** Events that wait behind the reason. */
+  /** Parked events of the key. */
   readonly waiting: number;
 }
 
-/** How far events are. */
+/** Progress of the relay and of the consumers. */
 export interface RelayStatus {
-  /** Rows of the outbox: transfers and other events that have not been sent. */
+  /** Rows in the outbox: transfers and other events that have not been sent. */
   readonly unsent: number;
   readonly oldestAgeSeconds: number | null;
-  /** Who sends, while its lease lasts. */
+  /** The active relay; null if no lease is valid. */
   readonly holder: string | null;
   readonly epoch: number;
   readonly lastPosition: number;
@@ -102,17 +102,17 @@ export interface RelayStatus {
   readonly consumers: readonly ConsumerPosition[];
 }
 
-/** How far a consumer is in one partition of the log. */
+/** The position of a consumer in one partition of the log. */
 export interface ConsumerPosition {
   readonly consumer: string;
   readonly partition: number;
   readonly position: number;
 }
 
-/** What waits in the outbox, for the metrics. */
+/** Size and age of the outbox, for metrics. */
 export interface Backlog {
-  /** Rows, at most: numbers that were never used count too, so that the answer costs nothing. */
+  /** An upper bound of the rows: it includes unused ids, so that it is cheap to read. */
   readonly rowsMax: number;
-  /** Seconds that the oldest one has waited. */
+  /** Age of the oldest row. */
   readonly ageSeconds: number;
 }

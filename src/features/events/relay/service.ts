@@ -1,25 +1,25 @@
 import type { ParkedKey, RelayStatus } from './domain.ts';
 import type { RelayRepository } from './repository.ts';
 
-/** How far a consumer is, over all partitions of the log. */
+/** The lag of a consumer over all partitions of the log. */
 export interface ConsumerLag {
   readonly consumer: string;
-  /** Entries of the log that it has not read, or null where the log cannot be asked. */
+  /** Entries of the log that it has not read, or null if the log is unavailable. */
   readonly lag: number | null;
 }
 
-/** The verbs of whoever looks after the events. */
+/** The verbs for operators of the relay. */
 export interface RelayService {
   status(signal?: AbortSignal): Promise<RelayStatus & { readonly lags: readonly ConsumerLag[] }>;
-  /** Keys that stopped, the longest first. */
+  /** Returns parked keys, longest parked first. */
   listParked(signal?: AbortSignal): Promise<readonly ParkedKey[]>;
-  /** Has the relay try a parked key again, or all of them. Answers how many. */
+  /** Makes the relay retry a parked key, or all of them for null. Returns how many. */
   retry(key: string | null): Promise<number>;
 }
 
-const LIST_KEYS_MAX = 200;
+const PARKED_KEYS_MAX = 200;
 
-/** `ends` answers the position, by partition, of a consumer that has read everything; it may fail. */
+/** `ends` returns the end of the log by partition. It may reject, and then no lag is reported. */
 export function createRelayService(
   repository: RelayRepository,
   ends: (signal: AbortSignal) => Promise<ReadonlyMap<number, number>>,
@@ -28,21 +28,24 @@ export function createRelayService(
   return {
     async status(signal) {
       const status = await repository.status(signal);
-      const known = await ends(AbortSignal.timeout(timeoutMs)).catch(() => null);
+      const positions = await ends(AbortSignal.timeout(timeoutMs)).catch(() => null);
       const names = [...new Set(status.consumers.map(({ consumer }) => consumer))];
-      const lags = names.map((consumer) => ({ consumer, lag: known && lagOf(status, consumer, known) }));
+      const lags = names.map((consumer) => ({
+        consumer,
+        lag: positions && lagOf(status, consumer, positions),
+      }));
       return { ...status, lags };
     },
-    listParked: (signal) => repository.listParked(LIST_KEYS_MAX, signal),
+    listParked: (signal) => repository.listParked(PARKED_KEYS_MAX, signal),
     retry: repository.retry,
   };
 }
 
-/** Partitions that are not of this log are of the one that was used before. */
+/** Ignores positions in partitions that this log does not have: they belong to a log used before. */
 function lagOf({ consumers }: RelayStatus, consumer: string, ends: ReadonlyMap<number, number>): number {
   let lag = 0;
   for (const [partition, end] of ends) {
-    const found = consumers.find((known) => known.consumer === consumer && known.partition === partition);
+    const found = consumers.find((at) => at.consumer === consumer && at.partition === partition);
     lag += Math.max(0, end - (found?.position ?? 0));
   }
   return lag;

@@ -7,7 +7,7 @@ import {
 } from '../../../../../src/features/events/log/stream.ts';
 
 const FOREVER = 1e9;
-const TIMES: StreamTimes = { heartbeatMs: FOREVER, lifeMs: FOREVER, unreadMs: FOREVER, retryMs: 1234 };
+const TIMES: StreamTimes = { heartbeatMs: FOREVER, ageMaxMs: FOREVER, unreadMs: FOREVER, retryMs: 1234 };
 
 /** A stream over pages that a test puts in, with a reader that reads when the test does. */
 function streamOver(pages: string[], times: Partial<StreamTimes> = {}) {
@@ -78,7 +78,7 @@ describe('a stream', () => {
     // The clock alone is no reason to look.
     expect(state.reads).toBe(1);
     pages.push('a');
-    stream.tell();
+    stream.notify();
     expect(await coming).toBe('a');
   });
 
@@ -87,7 +87,7 @@ describe('a stream', () => {
     const { stream, next, state } = streamOver(pages);
     await next();
     const coming = next();
-    stream.tell();
+    stream.notify();
     pages.push('a');
     expect(await coming).toBe('a');
     expect(state.reads).toBeWithin(1, 3);

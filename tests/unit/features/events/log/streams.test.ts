@@ -53,7 +53,7 @@ describe('the streams of a worker', () => {
     expect(codeOf(() => open('alice'))).toBe('too_many_streams');
     readers.push(open('bob'));
     expect(codeOf(() => open('eve'))).toBe('too_many_streams');
-    expect(codeOf(() => streams.requireRoom('eve'))).toBe('too_many_streams');
+    expect(codeOf(() => streams.requireSlot('eve'))).toBe('too_many_streams');
     expect(streams.stats()).toMatchObject({ open: 4, refused: { owner: 1, worker: 2 } });
     await readers.pop()!.leave();
     readers.push(open('eve'));
