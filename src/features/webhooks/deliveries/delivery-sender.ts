@@ -10,16 +10,16 @@ import { signatureHeaders } from './signature.ts';
 const IN_FLIGHT_MAX = 64;
 const POLL_MS = 200;
 const TIMEOUT_MS = 15_000;
-// On a stop, what is being sent may still be answered for so long. What is not is sent again.
+// On a stop, targets have this long to respond to attempts in flight. Unfinished ones are sent again.
 const STOP_GRACE_MS = 1000;
-// Together well within a lease, after which others send it again.
+// Together well within a lease, after which another host sends the delivery again.
 const SETTLE_TRIES_MAX = 30;
 const SETTLE_WAIT_MS = 1000;
-const BACKLOG_LOOK_MS = 15_000;
-// Answered with a status that is no success.
-const REFUSED = 'status';
+const MEASURE_MS = 15_000;
+// The target responded, but not with a 2xx status.
+const BAD_STATUS = 'status';
 
-/** Sends what is due to the targets, as one of several hosts that share the work through PostgreSQL. */
+/** Sends due deliveries. Hosts share the work through PostgreSQL. */
 export class DeliverySender implements BackgroundLoop {
   readonly name = 'webhook deliveries';
   readonly #repository: DeliveryRepository;
@@ -32,7 +32,7 @@ export class DeliverySender implements BackgroundLoop {
   #disabled = 0;
   #sumMs = 0;
   #backlog = { dueCount: 0, dueAgeSeconds: 0, disabledWebhooks: 0 };
-  #nextLookMs = 0;
+  #nextMeasureMs = 0;
 
   constructor(
     repository: DeliveryRepository,
@@ -48,15 +48,15 @@ export class DeliverySender implements BackgroundLoop {
     const cut = new AbortController();
     const grace = () => setTimeout(() => cut.abort(), STOP_GRACE_MS);
     signal.addEventListener('abort', grace, { once: true });
-    this.#nextLookMs = 0;
+    this.#nextMeasureMs = 0;
     try {
       while (!signal.aborted) {
-        if (performance.now() >= this.#nextLookMs) void this.#look(signal);
+        if (performance.now() >= this.#nextMeasureMs) void this.#measureBacklog(signal);
         const free = IN_FLIGHT_MAX - this.#inFlight.size;
         const claims = free > 0 ? await this.#repository.claim(free, cut.signal) : [];
-        for (const claim of claims) this.#begin(claim, cut.signal);
+        for (const claim of claims) this.#start(claim, cut.signal);
         const polled = sleep(POLL_MS, signal);
-        // While there was something to claim, the next place that is free is used at once.
+        // While deliveries are due, the next free slot is used immediately.
         await (claims.length > 0 || free === 0 ? Promise.race([...this.#inFlight, polled]) : polled);
       }
     } finally {
@@ -78,20 +78,20 @@ export class DeliverySender implements BackgroundLoop {
     };
   }
 
-  /** Counts what waits, beside the sending: no webhook waits for a figure. Never rejects. */
-  async #look(signal: AbortSignal): Promise<void> {
-    this.#nextLookMs = Number.POSITIVE_INFINITY;
+  /** Measures the backlog concurrently with the sending, which never waits for it. Never rejects. */
+  async #measureBacklog(signal: AbortSignal): Promise<void> {
+    this.#nextMeasureMs = Number.POSITIVE_INFINITY;
     try {
       const backlog = await this.#repository.backlog(signal);
       if (!signal.aborted) this.#backlog = backlog;
     } catch (error) {
       if (!signal.aborted) this.#onError(error);
     }
-    if (!signal.aborted) this.#nextLookMs = performance.now() + BACKLOG_LOOK_MS;
+    if (!signal.aborted) this.#nextMeasureMs = performance.now() + MEASURE_MS;
   }
 
-  #begin(claim: Claim, cut: AbortSignal): void {
-    // Never rejects: what cannot be written down is told, and comes again when its lease ends.
+  #start(claim: Claim, cut: AbortSignal): void {
+    // Never rejects: if the result cannot be recorded, the delivery is sent again when its lease expires.
     const work = this.#deliver(claim, cut)
       .catch(this.#onError)
       .finally(() => this.#inFlight.delete(work));
@@ -102,22 +102,22 @@ export class DeliverySender implements BackgroundLoop {
     const result = await this.#send(claim, cut);
     if (result === null) return this.#repository.release(claim);
     this.#count(result);
-    const verdict = decide(result, claim.tries, Date.now(), Math.random());
+    const outcome = decide(result, claim.tries, Date.now(), Math.random());
     for (let tries = 1; ; tries++) {
       try {
-        const { disabled } = await this.#repository.settle(claim, result, verdict);
-        if (verdict.state === 'failed') this.#givenUp++;
+        const { disabled } = await this.#repository.settle(claim, result, outcome);
+        if (outcome.state === 'failed') this.#givenUp++;
         if (disabled) this.#disabled++;
         return;
       } catch (error) {
-        // The target has it: better to wait for the database than to send it again.
+        // The target has received it, so waiting for the database is better than sending it again.
         if (tries === SETTLE_TRIES_MAX || cut.aborted) throw error;
         await sleep(SETTLE_WAIT_MS, cut);
       }
     }
   }
 
-  /** One attempt. Null when it was cut off by the end of this worker, so that nobody knows how it went. */
+  /** Makes one attempt. Returns null if it was interrupted by the end of this worker, with an unknown result. */
   async #send(claim: Claim, cut: AbortSignal): Promise<AttemptResult | null> {
     const { url, body, secrets } = claim;
     const id = messageIdOf(claim.eventId, claim.webhookId);
@@ -131,9 +131,9 @@ export class DeliverySender implements BackgroundLoop {
       retryAfter,
     });
     try {
-      const answer = await this.#http.post({ url, headers, body, timeoutMs: TIMEOUT_MS, signal: cut });
-      const isSuccess = answer.status >= 200 && answer.status <= 299;
-      return end(answer.status, isSuccess ? null : REFUSED, answer.retryAfter);
+      const response = await this.#http.post({ url, headers, body, timeoutMs: TIMEOUT_MS, signal: cut });
+      const isSuccess = response.status >= 200 && response.status <= 299;
+      return end(response.status, isSuccess ? null : BAD_STATUS, response.retryAfter);
     } catch (error) {
       if (cut.aborted) return null;
       if (error instanceof OutgoingError) return end(null, error.failure);

@@ -16,11 +16,11 @@ const tag = 'Webhooks';
 const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
 const WebhookIdSchema = z.object({ id: UuidSchema });
 const DeliveryIdSchema = z.object({ id: UuidSchema, deliveryId: UuidSchema });
-// The letter tells the cursors of one list from those of another.
+// The prefix distinguishes the cursors of this list from those of others.
 const CursorSchema = cursorSchema(/^d[0-9a-f]{32}$/, (text) => text.slice(1));
 const COMMON = { tag, tier: 'default', resource: 'database', refusals: [404] as number[] } as const;
 
-/** The deliveries of a webhook, below `/v1/webhooks/{id}`. */
+/** The deliveries of a webhook, under `/v1/webhooks/{id}`. */
 export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService): void {
   mountDeliveryRecords(routes, deliveries);
   mountReplays(routes, deliveries);
@@ -35,7 +35,7 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       path: '/v1/webhooks/{id}/deliveries',
       operationId: 'listWebhookDeliveries',
       summary: 'List the deliveries of a webhook, newest first',
-      description: 'They are kept for 30 days.',
+      description: 'Deliveries are retained for 30 days.',
       scope: 'webhooks:read',
       params: WebhookIdSchema,
       query: pageQuerySchema(CursorSchema).extend({ state: StateQuerySchema }),
@@ -58,7 +58,7 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       method: 'get',
       path: '/v1/webhooks/{id}/deliveries/{deliveryId}',
       operationId: 'getWebhookDelivery',
-      summary: 'Read a delivery with its body and its attempts',
+      summary: 'Get a delivery with its body and attempts',
       scope: 'webhooks:read',
       params: DeliveryIdSchema,
       responses: { 200: jsonOf('The delivery', DeliveryDetailSchema) },
@@ -80,10 +80,10 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       operationId: 'replayWebhookDelivery',
       summary: 'Send a delivery again',
       description:
-        'Whatever became of it, and with the same webhook-id. Failures are retried as for a new one.',
+        'Works in any state, and keeps the webhook-id. Failures are retried as for a new delivery.',
       scope: 'webhooks:write',
       params: DeliveryIdSchema,
-      responses: { 202: jsonOf('It is pending', DeliverySchema) },
+      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
     },
     async ({ c, exchange, params }) => {
       const { owner } = exchange.principal!;
@@ -99,12 +99,12 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       operationId: 'replayWebhookEvents',
       summary: 'Send past events that were not delivered',
       description:
-        'Up to 1,000 events a call, oldest first: go on with `nextPosition` as `afterPosition`. ' +
-        'Reaches back to before the webhook was made. Safe to repeat.',
+        'Up to 1,000 events per call, oldest first: continue with `nextPosition` as `afterPosition`. ' +
+        'Includes events from before the webhook was created. Safe to repeat.',
       scope: 'webhooks:write',
       params: WebhookIdSchema,
       body: ReplaySchema,
-      responses: { 202: jsonOf('What was made pending', ReplayedSchema) },
+      responses: { 202: jsonOf('The result of the replay', ReplayedSchema) },
     },
     async ({ c, exchange, params, body }) => {
       const { since, afterPosition, includeDelivered = false } = body;
@@ -131,10 +131,11 @@ function mountTest(routes: RouteTable, deliveries: DeliveryService): void {
       path: '/v1/webhooks/{id}/test',
       operationId: 'testWebhook',
       summary: 'Send a test event to a webhook',
-      description: 'An event of the type `webhook.test.v1`, tried once. Its delivery tells how it went.',
+      description:
+        'Sends an event of type `webhook.test.v1`, with a single attempt. Read the delivery for the result.',
       scope: 'webhooks:write',
       params: WebhookIdSchema,
-      responses: { 202: jsonOf('The delivery, pending', DeliverySchema) },
+      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
     },
     async ({ c, exchange, params }) =>
       c.json(await deliveries.sendTest(exchange.principal!.owner, params.id, exchange.signal), 202),

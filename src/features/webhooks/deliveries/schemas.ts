@@ -4,10 +4,10 @@ import { DELIVERY_STATES } from './domain.ts';
 
 const PositionSchema = z
   .string()
-  .regex(/^(?:0|[1-9]\d{0,14})$/, 'must be a position that GET /v1/events told')
+  .regex(/^(?:0|[1-9]\d{0,14})$/, 'must be a position returned by GET /v1/events')
   .openapi({ example: '4711' });
 
-/** PostgreSQL has no year 0, and a year of five digits is written otherwise. An offset can lead there. */
+/** PostgreSQL has no year 0 and other syntax for years of five digits, which an offset can lead to. */
 function isStorable(time: string): boolean {
   const year = new Date(time).getUTCFullYear();
   return year >= 1 && year <= 9999;
@@ -19,9 +19,9 @@ const deliveryMembers = {
   eventId: z.string().openapi({ description: 'The `id` of the CloudEvent.' }),
   eventType: z.string(),
   state: z.enum(DELIVERY_STATES),
-  attemptCount: z.int().min(0).openapi({ description: 'Attempts that were begun.' }),
+  attemptCount: z.int().min(0).openapi({ description: 'The number of attempts started.' }),
   nextAttemptAt: TimestampSchema.nullable().openapi({
-    description: 'Null when none is to come, or while one runs.',
+    description: 'Null if no attempt is scheduled, or while one is in progress.',
   }),
   createdAt: TimestampSchema,
 };
@@ -33,13 +33,16 @@ const AttemptSchema = z
     number: z.int().min(1),
     startedAt: TimestampSchema,
     durationMs: z.int().min(0),
-    status: z.int().nullable().openapi({ description: 'Of the answer; null when there was none.' }),
+    status: z
+      .int()
+      .nullable()
+      .openapi({ description: 'HTTP status of the response; null if there was none.' }),
     failure: z
       .string()
       .nullable()
       .openapi({
         description:
-          'Null for a success. `status`: the answer was no success. Without an answer: `target_refused`, ' +
+          'Null on success; `status` if the response was not 2xx. Without a response: `target_refused`, ' +
           '`name_not_resolved`, `connection_failed`, `tls_failed`, `timeout`, `invalid_answer` or `internal`.',
       }),
   })
@@ -48,8 +51,8 @@ const AttemptSchema = z
 export const DeliveryDetailSchema = z
   .strictObject({
     ...deliveryMembers,
-    body: z.string().openapi({ description: 'What is posted: the CloudEvent as JSON, as it is signed.' }),
-    attempts: z.array(AttemptSchema).openapi({ description: 'The last 50, newest first.' }),
+    body: z.string().openapi({ description: 'The body that is posted and signed: a CloudEvent as JSON.' }),
+    attempts: z.array(AttemptSchema).openapi({ description: 'The last 50 attempts, newest first.' }),
   })
   .openapi('WebhookDeliveryDetail');
 
@@ -62,29 +65,29 @@ export const StateQuerySchema = z.enum(DELIVERY_STATES).optional();
 export const ReplaySchema = z
   .strictObject({
     since: z.iso
-      .datetime({ offset: true, error: 'must be a time of RFC 3339' })
+      .datetime({ offset: true, error: 'must be an RFC 3339 timestamp' })
       .max(40)
-      .refine(isStorable, 'must be a time of the years 1 to 9999, in UTC')
+      .refine(isStorable, 'must be between the years 1 and 9999, in UTC')
       .optional()
-      .openapi({ description: 'Events that happened from then on.', example: '2026-01-31T12:00:00Z' }),
+      .openapi({ description: 'Send events since this time.', example: '2026-01-31T12:00:00Z' }),
     afterPosition: PositionSchema.optional().openapi({
-      description: 'Events after this position, as GET /v1/events tells it; "0" for all.',
+      description: 'Send events after this position, as returned by GET /v1/events; "0" for all.',
     }),
     includeDelivered: z
       .boolean()
       .optional()
-      .openapi({ description: 'Also those that were delivered. False by default.' }),
+      .openapi({ description: 'Also send events that were delivered. The default is false.' }),
   })
   .refine((replay) => (replay.since === undefined) !== (replay.afterPosition === undefined), {
-    error: 'must have either since or afterPosition',
+    error: 'must have either since or afterPosition, not both',
   })
   .openapi('WebhookReplay', { oneOf: [{ required: ['since'] }, { required: ['afterPosition'] }] });
 
 export const ReplayedSchema = z
   .strictObject({
-    deliveries: z.int().min(0).openapi({ description: 'Deliveries that were made pending.' }),
+    deliveries: z.int().min(0).openapi({ description: 'The number of deliveries that are now pending.' }),
     nextPosition: PositionSchema.nullable().openapi({
-      description: 'The `afterPosition` to go on with; null when there are no more events.',
+      description: 'The `afterPosition` of the next call; null if there are no more events.',
     }),
   })
   .openapi('WebhookReplayed');

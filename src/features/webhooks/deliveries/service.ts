@@ -3,10 +3,10 @@ import type { WebhookService } from '../subscriptions/service.ts';
 import { type Attempt, type Delivery, type DeliveryState, type Replayed, testDelivery } from './domain.ts';
 import type { DeliveryRepository } from './repository.ts';
 
-/** From when on events are sent again: by their time, or after a position in the log. */
+/** Where a replay starts: at a time, or after a position in the log. */
 export type ReplayStart = { readonly since: string } | { readonly afterPosition: number };
 
-/** The verbs of deliveries. All are of one webhook of one owner, and throw `AtlasError`. */
+/** The verbs of deliveries. All are scoped to one webhook of one owner, and throw `AtlasError`. */
 export interface DeliveryService {
   list(
     owner: string,
@@ -16,16 +16,16 @@ export interface DeliveryService {
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ deliveries: Delivery[]; nextId: string | null }>;
-  /** A delivery with its body and its attempts. */
+  /** Returns a delivery with its body and attempts. */
   find(
     owner: string,
     webhookId: string,
     id: string,
     signal?: AbortSignal,
   ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] }>;
-  /** Has it sent again, whatever became of it, with a new round of retries. */
+  /** Sends a delivery again, in any state, with a new round of retries. */
   replay(owner: string, webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery>;
-  /** Has past events sent, a bounded number of them. */
+  /** Sends past events, up to a limit per call. */
   replayEvents(
     owner: string,
     webhookId: string,
@@ -33,12 +33,12 @@ export interface DeliveryService {
     includeDelivered: boolean,
     signal?: AbortSignal,
   ): Promise<Replayed>;
-  /** Has an event sent that only shows that the webhook works. It is tried once. */
+  /** Sends a test event, with a single attempt. */
   sendTest(owner: string, webhookId: string, signal?: AbortSignal): Promise<Delivery>;
 }
 
 const REPLAY_EVENTS_MAX = 1000;
-const LOOK_BACK_EVENTS_MAX = 100_000;
+const SEARCH_EVENTS_MAX = 100_000;
 
 export function createDeliveryService(
   repository: DeliveryRepository,
@@ -46,10 +46,10 @@ export function createDeliveryService(
 ): DeliveryService {
   async function positionOf(owner: string, start: ReplayStart, signal?: AbortSignal): Promise<number> {
     if ('afterPosition' in start) return start.afterPosition;
-    const position = await repository.positionBefore(owner, start.since, LOOK_BACK_EVENTS_MAX, signal);
+    const position = await repository.positionBefore(owner, start.since, SEARCH_EVENTS_MAX, signal);
     if (position !== null) return position;
-    const detail = `lies before your last ${LOOK_BACK_EVENTS_MAX} events; use afterPosition`;
-    throw new AtlasError('invalid_request', 'The time is too long ago; see errors.', {
+    const detail = `is before your last ${SEARCH_EVENTS_MAX} events; use afterPosition instead`;
+    throw new AtlasError('invalid_request', 'The time is too far in the past; see errors.', {
       errors: [{ pointer: '/since', detail }],
     });
   }
@@ -70,7 +70,7 @@ export function createDeliveryService(
     async replayEvents(owner, webhookId, start, includeDelivered, signal) {
       const { eventTypes } = await webhooks.find(owner, webhookId, signal);
       const after = await positionOf(owner, start, signal);
-      // Whoever asks for the past wants it, so also what happened before the webhook was made.
+      // A replay includes events from before the webhook was created.
       const target = { id: webhookId, owner, eventTypes, createdAt: new Date(0) };
       return repository.replayEvents(target, after, REPLAY_EVENTS_MAX, includeDelivered, signal);
     },
@@ -82,5 +82,5 @@ export function createDeliveryService(
 }
 
 function notFound(id: string): never {
-  throw new AtlasError('delivery_not_found', `There is no delivery ${id} of this webhook.`);
+  throw new AtlasError('delivery_not_found', `This webhook has no delivery ${id}.`);
 }

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-/** What is signed: the message, not the attempt, has the id; the attempt has the time. */
+/** What is signed. The id identifies the message across attempts; the time is that of the attempt. */
 export interface SignedMessage {
   readonly id: string;
   readonly timestampSeconds: number;
@@ -8,8 +8,8 @@ export interface SignedMessage {
 }
 
 /**
- * The headers of Standard Webhooks 1.0: `v1`, HMAC-SHA256 over `id.timestamp.body`, once for each secret that is valid
- * now, so that a receiver can change to a new secret at any time.
+ * Returns the headers of Standard Webhooks 1.0: `v1`, HMAC-SHA256 over `id.timestamp.body`, with one signature per valid
+ * secret, so that a receiver can switch to a new secret at any time.
  */
 export function signatureHeaders(
   { id, timestampSeconds, body }: SignedMessage,

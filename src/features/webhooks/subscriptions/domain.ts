@@ -1,55 +1,55 @@
 import { randomBytes } from 'node:crypto';
 
-/** What an owner decides about a webhook. */
+/** The settings of a webhook that its owner controls. */
 export interface WebhookContent {
   readonly url: string;
-  /** Null for all types, also those that come later. */
+  /** Null for all types, including future ones. */
   readonly eventTypes: readonly string[] | null;
   readonly description: string | null;
   readonly enabled: boolean;
 }
 
-/** What is to change of a webhook; what is not there stays. */
+/** A change to a webhook; absent members stay as they are. */
 export type WebhookChange = { readonly [K in keyof WebhookContent]?: WebhookContent[K] | undefined };
 
-/** Why Atlas has disabled a webhook: everything failed for days, or its target said that it is gone for good (410). */
+/** Why Atlas disabled a webhook: every attempt failed for days, or the target responded 410 Gone. */
 export type DisabledReason = 'failing' | 'gone';
 
-/** A target of the events of its owner. Times are RFC 3339, UTC. */
+/** A URL that receives the events of its owner. Times are RFC 3339, UTC. */
 export interface Webhook extends WebhookContent {
   readonly id: string;
   readonly owner: string;
-  /** Null while it is enabled, and when its owner has disabled it. */
+  /** Null if it is enabled, or was disabled by its owner. */
   readonly disabledReason: DisabledReason | null;
   readonly disabledAt: string | null;
-  /** Since when every attempt has failed; null when the last one did not. */
+  /** When the current series of failures started; null if the last attempt did not fail. */
   readonly failingSince: string | null;
-  /** Until when the secret before the present one signs too. */
+  /** Until when deliveries are also signed with the previous secret. */
   readonly oldSecretUntil: string | null;
-  /** Counts what has changed of it. */
+  /** Incremented on every change. */
   readonly version: number;
   readonly createdAt: string;
 }
 
 export const WEBHOOKS_PER_OWNER_MAX = 20;
-/** How long a receiver may go on with the secret of before. */
+/** How long the previous secret remains valid after a rotation. */
 export const OLD_SECRET_HOURS = 24;
 
 const SECRET_SIZE_BYTES = 32;
 const SECRET_PREFIX = 'whsec_';
 
-/** A new secret: 256 random bits, of the 192 to 512 that Standard Webhooks asks for. */
-export function makeSecret(): Buffer {
+/** Generates a secret of 256 random bits; Standard Webhooks requires 192 to 512. */
+export function generateSecret(): Buffer {
   return randomBytes(SECRET_SIZE_BYTES);
 }
 
-/** A secret as its owner gets it, in the form of Standard Webhooks. */
-export function writeSecret(secret: Uint8Array): string {
+/** Formats a secret for its owner, as Standard Webhooks specifies. */
+export function formatSecret(secret: Uint8Array): string {
   return SECRET_PREFIX + Buffer.from(secret).toString('base64');
 }
 
-/** A URL as it is stored: normalised, and without the fragment, which is never sent. */
-export function normaliseUrl(text: string): string {
+/** Normalizes a URL, and removes the fragment, which is never sent. */
+export function normalizeUrl(text: string): string {
   const url = new URL(text);
   url.hash = '';
   return url.href;

@@ -16,15 +16,17 @@ import type { WebhookService } from './service.ts';
 
 const tag = 'Webhooks';
 const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
-const ETAG = { ETag: { description: 'The version, for If-Match', schema: { type: 'string' } } };
+const ETAG = {
+  ETag: { description: 'The version of the webhook, for If-Match', schema: { type: 'string' } },
+};
 const IdSchema = z.object({ id: UuidSchema });
-// The letter tells the cursors of one list from those of another.
+// The prefix distinguishes the cursors of this list from those of others.
 const CursorSchema = cursorSchema(/^w[0-9a-f]{32}$/, (text) => text.slice(1));
 const COMMON = { tag, tier: 'default', resource: 'database' } as const;
-// These look a name up first: how long that takes says nothing of the database, so its limit must not learn from it.
+// No resource: these resolve a host name first, and that latency must not affect the limit of the database.
 const CHECKED = { tag, tier: 'default' } as const;
 
-/** `/v1/webhooks`, but for their deliveries. */
+/** `/v1/webhooks`, except for deliveries. */
 export function mountWebhooks(
   routes: RouteTable,
   webhooks: WebhookService,
@@ -47,10 +49,10 @@ function mountCreation(
       method: 'post',
       path: '/v1/webhooks',
       operationId: 'createWebhook',
-      summary: 'Have events sent to a URL',
+      summary: 'Create a webhook',
       description:
-        'Every event of yours from now on is posted there, signed as Standard Webhooks describes. ' +
-        'The answer holds the secret, and nothing ever will again.',
+        'Future events of yours are posted to the URL, signed according to Standard Webhooks. ' +
+        'The response contains the secret, which is not shown again.',
       scope: 'webhooks:write',
       body: newWebhookSchema(eventTypes),
       refusals: [422],
@@ -64,7 +66,7 @@ function mountCreation(
         exchange.signal,
       );
       c.header('Location', `/v1/webhooks/${webhook.id}`);
-      return answer(c, webhook, 201, { secret });
+      return respond(c, webhook, 201, { secret });
     },
   );
 }
@@ -97,14 +99,14 @@ function mountReading(routes: RouteTable, webhooks: WebhookService): void {
       method: 'get',
       path: '/v1/webhooks/{id}',
       operationId: 'getWebhook',
-      summary: 'Read a webhook',
+      summary: 'Get a webhook',
       scope: 'webhooks:read',
       params: IdSchema,
       refusals: [404],
       responses: { 200: jsonOf('The webhook', WebhookSchema, ETAG) },
     },
     async ({ c, exchange, params }) =>
-      answer(c, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
+      respond(c, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
   );
 }
 
@@ -120,18 +122,18 @@ function mountChanges(
       path: '/v1/webhooks/{id}',
       operationId: 'changeWebhook',
       summary: 'Change, disable or enable a webhook',
-      description: 'Only what is given changes. If-Match must hold the ETag that was read.',
+      description: 'Updates only the members sent. If-Match must contain the ETag you read.',
       scope: 'webhooks:write',
       params: IdSchema,
       headers: IfMatchHeadersSchema,
       body: webhookChangeSchema(eventTypes),
       refusals: [404, 412, 422, 428],
-      responses: { 200: jsonOf('The webhook as it is now', WebhookSchema, ETAG) },
+      responses: { 200: jsonOf('The updated webhook', WebhookSchema, ETAG) },
     },
     async ({ c, exchange, params, headers, body }) => {
       const expected = expectedVersions(headers['If-Match']);
       const { owner } = exchange.principal!;
-      return answer(c, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
+      return respond(c, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
     },
   );
 
@@ -147,7 +149,7 @@ function mountChanges(
       refusals: [404],
       responses: {
         204: {
-          description: 'It is deleted. What is being sent to it right now may still arrive, and nothing else',
+          description: 'The webhook is deleted. Only attempts in flight may still arrive',
         },
       },
     },
@@ -167,8 +169,8 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
       operationId: 'rotateWebhookSecret',
       summary: 'Replace the secret of a webhook',
       description:
-        'For 24 hours deliveries carry a signature of the new secret and one of the old. ' +
-        'The secret of before the old one, if it still signed, ends now.',
+        'For 24 hours, deliveries are signed with both the new and the old secret. ' +
+        'Any secret from an earlier rotation stops working immediately.',
       scope: 'webhooks:write',
       params: IdSchema,
       refusals: [404],
@@ -177,12 +179,12 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
     async ({ c, exchange, params }) => {
       const { owner } = exchange.principal!;
       const { webhook, secret } = await webhooks.rotateSecret(owner, params.id, exchange.signal);
-      return answer(c, webhook, 200, { secret });
+      return respond(c, webhook, 200, { secret });
     },
   );
 }
 
-function answer(c: AtlasContext, webhook: Webhook, status: 200 | 201, more: { secret?: string } = {}) {
+function respond(c: AtlasContext, webhook: Webhook, status: 200 | 201, more: { secret?: string } = {}) {
   c.header('ETag', etagOf(webhook.version));
   return c.json({ ...toResource(webhook), ...more }, status);
 }

@@ -9,11 +9,12 @@ const IF_MATCH_LENGTH_MAX = 200;
 const TargetSchema = z
   .string()
   .max(URL_LENGTH_MAX, `must have at most ${URL_LENGTH_MAX} characters`)
-  .regex(/^[hH][tT][tT][pP][sS]?:\/\/[!-~]+$/, 'must be a URL that starts with https:// and is encoded')
+  .regex(/^[hH][tT][tT][pP][sS]?:\/\/[!-~]+$/, 'must be a percent-encoded URL that starts with https://')
   .refine((text) => URL.canParse(text) && new URL(text).href.length <= URL_LENGTH_MAX, 'must be a URL')
   .openapi({
     example: 'https://hooks.example.com/atlas',
-    description: 'Where events are posted to: https, and a host with public addresses only.',
+    description:
+      'The URL that events are posted to. It must use https, and its host must have only public addresses.',
   });
 const DescriptionSchema = textSchema(DESCRIPTION_LENGTH_MAX);
 
@@ -23,19 +24,18 @@ const webhookMembers = {
   eventTypes: z
     .array(z.string())
     .nullable()
-    .openapi({ description: 'The types of events that are sent; null for all.' }),
+    .openapi({ description: 'The event types to send; null for all.' }),
   description: z.string().nullable(),
   enabled: z.boolean(),
-  disabledReason: z
-    .enum(['failing', 'gone'])
-    .nullable()
-    .openapi({ description: 'Why Atlas has disabled it; null where its owner did.' }),
+  disabledReason: z.enum(['failing', 'gone']).nullable().openapi({
+    description: 'Why Atlas disabled the webhook; null if it is enabled, or was disabled by its owner.',
+  }),
   disabledAt: TimestampSchema.nullable(),
   failingSince: TimestampSchema.nullable().openapi({
-    description: 'Since when every attempt has failed; null when the last one did not.',
+    description: 'When the current series of failed attempts started; null if the last attempt did not fail.',
   }),
   oldSecretUntil: TimestampSchema.nullable().openapi({
-    description: 'Until when deliveries are signed with the secret of before the last rotation too.',
+    description: 'Until when deliveries are also signed with the previous secret.',
   }),
   createdAt: TimestampSchema,
 };
@@ -47,7 +47,7 @@ export const NewWebhookResponseSchema = z
     ...webhookMembers,
     secret: z.string().openapi({
       example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw4e5WmHj0oLk=',
-      description: 'Verifies signatures. It is never shown again.',
+      description: 'The secret to verify signatures with. It is not shown again.',
     }),
   })
   .openapi('WebhookWithSecret');
@@ -56,31 +56,31 @@ export const WebhookPageSchema = z
   .strictObject({ webhooks: z.array(WebhookSchema), nextCursor: z.string().nullable() })
   .openapi('WebhookPage');
 
-const eventTypesSchema = (known: readonly [string, ...string[]]) =>
+const eventTypesSchema = (types: readonly [string, ...string[]]) =>
   z
-    .array(z.enum(known))
+    .array(z.enum(types))
     .min(1)
     .max(EVENT_TYPES_MAX)
-    .transform((types) => [...new Set(types)]);
+    .transform((chosen) => [...new Set(chosen)]);
 
-/** What makes a webhook, over the types of events that there are. */
-export const newWebhookSchema = (knownTypes: readonly [string, ...string[]]) =>
+/** The body that creates a webhook, for the given event types. */
+export const newWebhookSchema = (types: readonly [string, ...string[]]) =>
   z
     .strictObject({
       url: TargetSchema,
-      eventTypes: eventTypesSchema(knownTypes)
+      eventTypes: eventTypesSchema(types)
         .optional()
-        .openapi({ description: 'The types of events to send. All by default, also those that come later.' }),
+        .openapi({ description: 'The event types to send. The default is all, including future ones.' }),
       description: DescriptionSchema.optional(),
     })
     .openapi('NewWebhook');
 
-/** What may be changed of a webhook. */
-export const webhookChangeSchema = (knownTypes: readonly [string, ...string[]]) =>
+/** The body that changes a webhook. */
+export const webhookChangeSchema = (types: readonly [string, ...string[]]) =>
   z
     .strictObject({
       url: TargetSchema.optional(),
-      eventTypes: eventTypesSchema(knownTypes)
+      eventTypes: eventTypesSchema(types)
         .nullable()
         .optional()
         .openapi({ description: 'Null for all types.' }),
@@ -88,7 +88,7 @@ export const webhookChangeSchema = (knownTypes: readonly [string, ...string[]]) 
       enabled: z
         .boolean()
         .optional()
-        .openapi({ description: 'While false, nothing is sent and new events are not kept for it.' }),
+        .openapi({ description: 'While false, nothing is sent, and new events are not queued for it.' }),
     })
     .openapi('WebhookChange');
 
@@ -97,5 +97,5 @@ export const IfMatchHeadersSchema = z.object({
     .string()
     .max(IF_MATCH_LENGTH_MAX)
     .optional()
-    .openapi({ description: 'The ETag that was read. Without it the answer is 428.', example: '"3"' }),
+    .openapi({ description: 'The ETag you read. Without it the response is 428.', example: '"3"' }),
 });

@@ -1,19 +1,19 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Expected } from '../../../http/etag.ts';
 import {
-  makeSecret,
-  normaliseUrl,
+  formatSecret,
+  generateSecret,
+  normalizeUrl,
   WEBHOOKS_PER_OWNER_MAX,
   type Webhook,
   type WebhookChange,
   type WebhookContent,
-  writeSecret,
 } from './domain.ts';
 import type { WebhookRepository } from './repository.ts';
 
-/** The verbs of webhooks. All are of one owner, and throw `AtlasError`. */
+/** The verbs of webhooks. All are scoped to one owner, and throw `AtlasError`. */
 export interface WebhookService {
-  /** Makes an enabled webhook. Its secret is told here and never again. */
+  /** Creates an enabled webhook. The only time its secret is returned, rotations aside. */
   create(
     owner: string,
     content: Omit<WebhookContent, 'enabled'>,
@@ -21,7 +21,7 @@ export interface WebhookService {
   ): Promise<{ webhook: Webhook; secret: string }>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook>;
   list: WebhookRepository['list'];
-  /** Changes what is given, if the webhook is still of an expected version. Enabling it forgets its failures. */
+  /** Updates the given members if the webhook has an expected version. Enabling it resets its failures. */
   change(
     owner: string,
     id: string,
@@ -29,7 +29,7 @@ export interface WebhookService {
     change: WebhookChange,
     signal: AbortSignal,
   ): Promise<Webhook>;
-  /** Makes a new secret; the one of before signs too for a day. */
+  /** Replaces the secret. The old one also signs for another day. */
   rotateSecret(
     owner: string,
     id: string,
@@ -38,7 +38,7 @@ export interface WebhookService {
   remove(owner: string, id: string, signal?: AbortSignal): Promise<void>;
 }
 
-/** Throws `webhook_target_refused` for a URL that nothing may be sent to. */
+/** Throws `webhook_target_refused` for a URL that Atlas must not connect to. */
 type CheckTarget = (url: string, signal: AbortSignal) => Promise<void>;
 
 export function createWebhookService(
@@ -53,9 +53,9 @@ export function createWebhookService(
 
   return {
     async create(owner, { url: text, eventTypes, description }, signal) {
-      const url = normaliseUrl(text);
+      const url = normalizeUrl(text);
       await checkTarget(url, signal);
-      const secret = makeSecret();
+      const secret = generateSecret();
       const id = Bun.randomUUIDv7();
       const webhook = await repository.create(
         { id, owner, url, eventTypes, description, secret },
@@ -63,15 +63,18 @@ export function createWebhookService(
         signal,
       );
       if (webhook === null)
-        throw new AtlasError('too_many_webhooks', `You have ${WEBHOOKS_PER_OWNER_MAX} webhooks already.`);
-      return { webhook, secret: writeSecret(secret) };
+        throw new AtlasError(
+          'too_many_webhooks',
+          `You already have ${WEBHOOKS_PER_OWNER_MAX} webhooks, which is the maximum.`,
+        );
+      return { webhook, secret: formatSecret(secret) };
     },
     find,
     list: repository.list,
     async change(owner, id, expected, { url: text, ...change }, signal) {
-      const url = text === undefined ? undefined : normaliseUrl(text);
+      const url = text === undefined ? undefined : normalizeUrl(text);
       const before = await find(owner, id, signal);
-      // Nothing is looked up for a change that is not made.
+      // No DNS lookup for a change that would be rejected anyway.
       if (expected !== 'any' && !expected.includes(before.version)) throw changed();
       if (url !== undefined) await checkTarget(url, signal);
       const webhook = await repository.update(owner, id, expected, { ...change, url }, signal);
@@ -79,10 +82,10 @@ export function createWebhookService(
       return webhook;
     },
     async rotateSecret(owner, id, signal) {
-      const secret = makeSecret();
+      const secret = generateSecret();
       const webhook = await repository.rotateSecret(owner, id, secret, signal);
       if (webhook === null) throw notFound(id);
-      return { webhook, secret: writeSecret(secret) };
+      return { webhook, secret: formatSecret(secret) };
     },
     async remove(owner, id, signal) {
       if (!(await repository.remove(owner, id, signal))) throw notFound(id);

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { signatureHeaders } from '../../../../../src/features/webhooks/deliveries/signature.ts';
-import { makeSecret, writeSecret } from '../../../../../src/features/webhooks/subscriptions/domain.ts';
+import { formatSecret, generateSecret } from '../../../../../src/features/webhooks/subscriptions/domain.ts';
 
 test('the signature is that of the example of Standard Webhooks', () => {
   const headers = signatureHeaders(
@@ -21,19 +21,19 @@ const now = () => Math.floor(Date.now() / 1000);
 test('whatever the body is, the official library verifies it with each of the secrets, and with no other', () => {
   fc.assert(
     fc.property(fc.json(), fc.integer({ min: 1, max: 3 }), (body, count) => {
-      const secrets = Array.from({ length: count }, makeSecret);
+      const secrets = Array.from({ length: count }, generateSecret);
       const headers = signatureHeaders({ id: 'a:1:b', timestampSeconds: now(), body }, secrets);
       for (const secret of secrets)
-        expect(new Webhook(writeSecret(secret)).verify(body, headers)).toEqual(JSON.parse(body));
-      expect(() => new Webhook(writeSecret(makeSecret())).verify(body, headers)).toThrow();
+        expect(new Webhook(formatSecret(secret)).verify(body, headers)).toEqual(JSON.parse(body));
+      expect(() => new Webhook(formatSecret(generateSecret())).verify(body, headers)).toThrow();
     }),
     { numRuns: 50 },
   );
 });
 
 test('a body, an id or a time that was changed is not verified', () => {
-  const secret = makeSecret();
-  const webhook = new Webhook(writeSecret(secret));
+  const secret = generateSecret();
+  const webhook = new Webhook(formatSecret(secret));
   const message = { id: 'a:1:b', timestampSeconds: now(), body: '{"amount":1}' };
   const headers = signatureHeaders(message, [secret]);
   webhook.verify(message.body, headers);
@@ -44,7 +44,7 @@ test('a body, an id or a time that was changed is not verified', () => {
 });
 
 test('a secret has 256 bits, and no two are alike', () => {
-  expect(makeSecret()).toHaveLength(32);
-  expect(writeSecret(makeSecret())).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-  expect(makeSecret()).not.toEqual(makeSecret());
+  expect(generateSecret()).toHaveLength(32);
+  expect(formatSecret(generateSecret())).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+  expect(generateSecret()).not.toEqual(generateSecret());
 });
