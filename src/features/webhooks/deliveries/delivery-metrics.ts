@@ -1,21 +1,21 @@
 import type { Registry } from 'prom-client';
 import { type Aggregator, histogramSamples, registerStats } from '../../../instrumentation/metrics.ts';
 
-/** How the sending of webhooks goes, counted since the start of this process. */
+/** Counters of the delivery sender since this process started, and its backlog. */
 export interface SendingStats {
-  /** Attempts by how they ended: `delivered`, or why they failed. */
+  /** Attempts by outcome: `delivered`, or the failure. */
   readonly attempts: ReadonlyMap<string, number>;
-  /** Deliveries that were given up after their last attempt. */
+  /** Deliveries that failed their last attempt. */
   readonly givenUp: number;
   /** Webhooks that were disabled. */
   readonly disabled: number;
   readonly inFlight: number;
   readonly sumMs: number;
   readonly buckets: Float64Array;
-  /** Due and not begun, and how late the oldest one is, as last looked; zeros in a worker that does not send. */
+  /** Deliveries due but not started, and the age of the oldest, as last measured; 0 in a worker that does not send. */
   readonly dueCount: number;
   readonly dueAgeSeconds: number;
-  /** Webhooks that are disabled now and that Atlas has disabled. */
+  /** Webhooks that Atlas disabled and that are still disabled. */
   readonly disabledWebhooks: number;
 }
 

@@ -3,21 +3,21 @@ import { type AtlasEvent, eventIdOf, toCloudEvent } from '../../../utils/event.t
 export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-/** One event for one webhook, as its owner sees it. Times are RFC 3339, UTC. */
+/** The delivery of one event to one webhook, as its owner sees it. Times are RFC 3339, UTC. */
 export interface Delivery {
   readonly id: string;
   readonly webhookId: string;
   readonly eventId: string;
   readonly eventType: string;
   readonly state: DeliveryState;
-  /** Attempts that were begun. */
+  /** Attempts started. */
   readonly attemptCount: number;
-  /** Null when none is to come, or while one runs. */
+  /** Null if no attempt is scheduled, or while one is in progress. */
   readonly nextAttemptAt: string | null;
   readonly createdAt: string;
 }
 
-/** One try to deliver. `status` is that of the answer, where there was one; `failure` is null when it was a success. */
+/** One attempt. `status` is null if there was no response; `failure` is null on success. */
 export interface Attempt {
   readonly number: number;
   readonly startedAt: string;
@@ -36,7 +36,7 @@ export interface NewDelivery {
   readonly body: string;
 }
 
-/** What decides whether a webhook gets an event. */
+/** The properties of a webhook that decide which events it receives. */
 export interface Target {
   readonly id: string;
   readonly owner: string;
@@ -73,7 +73,7 @@ export interface Replayed {
   readonly nextPosition: number | null;
 }
 
-/** How an attempt ended. `failure` is one of a few words, null for a success. */
+/** The result of an attempt. `failure` is one of a few fixed values, null on success. */
 export interface AttemptResult {
   readonly durationMs: number;
   readonly status: number | null;
@@ -81,19 +81,19 @@ export interface AttemptResult {
   readonly retryAfter: string | null;
 }
 
-/** What becomes of a delivery after an attempt. */
+/** The state of a delivery after an attempt. */
 export interface DeliveryOutcome {
   readonly state: DeliveryState;
-  /** Until the next attempt, while the state is pending. */
+  /** Time to the next attempt, if the state is pending. */
   readonly waitMs: number;
-  /** Whether the target said that it wants nothing any more. */
+  /** Whether the target responded 410 Gone. */
   readonly isGone: boolean;
 }
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Waits after each failed attempt: the schedule of Standard Webhooks, 10 attempts in about three days. */
+/** Delays after each failed attempt: the schedule of Standard Webhooks, 10 attempts in about three days. */
 export const RETRY_WAITS_MS: readonly number[] = [
   5 * SECOND_MS,
   5 * MINUTE_MS,
@@ -106,41 +106,41 @@ export const RETRY_WAITS_MS: readonly number[] = [
   24 * HOUR_MS,
 ];
 export const TRIES_MAX = RETRY_WAITS_MS.length + 1;
-/** A webhook of which every attempt has failed for so long is disabled. */
+/** A webhook is disabled after every attempt has failed for this long. */
 export const FAILING_DAYS_MAX = 5;
-/** Failures with a longer silence between them are not one that lasts. Longer than any wait between two attempts. */
+/** Failures further apart than this are separate outages. Longer than any delay between two attempts. */
 export const FAILING_SILENT_HOURS_MAX = 36;
-/** Deliveries are kept for so long, whatever became of them. */
+/** Retention of deliveries, in any state. */
 export const DELIVERY_DAYS = 30;
 
-// Each wait is drawn from 80 to 120 % of its length, so that what failed together does not come again together.
+// Each delay is drawn from 80 to 120 % of its length, so that deliveries that failed together are not retried together.
 const JITTER = 0.2;
 const RETRY_AFTER_MS_MAX = 24 * HOUR_MS;
 const GONE = 410;
 const TEST_TYPE = 'webhook.test.v1';
 
-/** The message id of Standard Webhooks: the same however often the event is sent to the webhook. */
+/** The message id of Standard Webhooks, which all attempts and replays of an event to a webhook share. */
 export function messageIdOf(eventId: string, webhookId: string): string {
   return `${eventId}:${webhookId}`;
 }
 
-/** The deliveries that events become: one for each webhook of the owner that wants the type and was there before. */
+/** Creates a delivery for each webhook of the owner that subscribes to the type and existed when the event happened. */
 export function deliveriesOf(events: readonly AtlasEvent[], targets: readonly Target[]): NewDelivery[] {
   const byOwner = Map.groupBy(targets, ({ owner }) => owner);
   return events.flatMap((event) => {
-    const wanting = (byOwner.get(event.owner) ?? []).filter(
+    const subscribers = (byOwner.get(event.owner) ?? []).filter(
       ({ eventTypes, createdAt }) =>
         (eventTypes === null || eventTypes.includes(event.type)) &&
-        // To the millisecond, which is what an event tells.
+        // To the millisecond, the precision of event times.
         Date.parse(event.occurredAt) >= createdAt.getTime(),
     );
-    if (wanting.length === 0) return [];
+    if (subscribers.length === 0) return [];
     const body = JSON.stringify(toCloudEvent(event));
-    return wanting.map(({ id }) => deliveryOf(event, body, id));
+    return subscribers.map(({ id }) => deliveryOf(event, body, id));
   });
 }
 
-/** A delivery that only shows that a webhook works. Its event is in no log. */
+/** Creates the delivery of a test event, which is not in the log. */
 export function testDelivery(owner: string, webhookId: string, occurredAt: string): NewDelivery {
   const key = Bun.randomUUIDv7();
   const event = { owner, type: TEST_TYPE, key, sequence: 0, occurredAt, data: { webhookId } };
@@ -152,8 +152,8 @@ function deliveryOf(event: AtlasEvent, body: string, webhookId: string): NewDeli
 }
 
 /**
- * What becomes of a delivery whose attempt ended so. `tries` counts the attempts of this round, this one included;
- * `random` is from 0 to 1. A target may ask for a longer wait with Retry-After, and for a day at most.
+ * Decides the state of a delivery after an attempt. `tries` counts the attempts of this round, including this one;
+ * `random` is from 0 to 1. A target can extend the delay with Retry-After, to at most a day.
  */
 export function decide(
   { status, failure, retryAfter }: AttemptResult,
@@ -166,11 +166,11 @@ export function decide(
   const isGone = status === GONE;
   if (waitMs === undefined) return { state: 'failed', waitMs: 0, isGone };
   const jittered = waitMs * (1 - JITTER + 2 * JITTER * random);
-  const askedMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, nowMs) : 0;
-  return { state: 'pending', waitMs: Math.round(Math.max(jittered, askedMs)), isGone };
+  const requestedMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, nowMs) : 0;
+  return { state: 'pending', waitMs: Math.round(Math.max(jittered, requestedMs)), isGone };
 }
 
-/** Milliseconds that a Retry-After header asks for (RFC 9110, section 10.2.3), by seconds or a date; 0 if neither. */
+/** Parses a Retry-After header (RFC 9110, section 10.2.3), in seconds or a date, to milliseconds; 0 if invalid. */
 export function retryAfterMs(header: string | null, nowMs: number): number {
   if (header === null) return 0;
   const waitMs = /^\d{1,10}$/.test(header) ? Number(header) * SECOND_MS : Date.parse(header) - nowMs;
