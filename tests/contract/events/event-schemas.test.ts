@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'bun:test';
 import { dataSchemaOf } from '../../../src/features/events/log/catalogue.ts';
 import { EVENT_CATALOGUE } from '../../../src/features.ts';
-import { type Schema, surprisesOf, withoutDescriptions } from './event-schemas/compatibility.ts';
+import { incompatibilitiesOf, type Schema, withoutDescriptions } from './event-schemas/compatibility.ts';
 import { readReleased, releasedTypes } from './event-schemas/released.ts';
 
-describe('the released form of an event', () => {
-  test('is there for every type, and no type that was released has gone', () => {
+describe('the released schema of an event', () => {
+  test('exists for every type, and no released type is missing', () => {
     expect(releasedTypes()).toEqual(Object.keys(EVENT_CATALOGUE).toSorted());
   });
 
-  test.each(releasedTypes())('%s surprises nobody who reads it today', (type) => {
+  test.each(releasedTypes())('%s is compatible with its consumers', (type) => {
     const written = dataSchemaOf(EVENT_CATALOGUE[type]!);
-    // What is listed here breaks readers: leave this version as it was, and add the next one beside it.
-    expect(surprisesOf(readReleased(type), written as Schema)).toEqual([]);
-    // Something was added: `bun tests/contract/events/event-schemas/freeze.ts` freezes it with the rest.
+    // Anything listed here breaks consumers: revert this version, and add a new one.
+    expect(incompatibilitiesOf(readReleased(type), written as Schema)).toEqual([]);
+    // After an addition, run `bun tests/contract/events/event-schemas/freeze.ts`.
     expect(withoutDescriptions(written)).toEqual(withoutDescriptions(readReleased(type)));
   });
 });
@@ -39,8 +39,8 @@ describe('the comparison', () => {
     return { ...released, properties: Object.fromEntries(kept), required };
   };
 
-  test('finds nothing where nothing changed, or members were added or became narrower', () => {
-    expect(surprisesOf(released, released)).toEqual([]);
+  test('accepts an unchanged schema, added members and narrower ones', () => {
+    expect(incompatibilitiesOf(released, released)).toEqual([]);
     const narrower = change({
       more: text,
       amount: { type: 'integer', minimum: 2, maximum: 99 },
@@ -48,14 +48,14 @@ describe('the comparison', () => {
       kind: { type: 'string', enum: ['a'] },
     });
     expect(
-      surprisesOf(released, { ...narrower, required: [...released.required!, 'extra', 'more'] }),
+      incompatibilitiesOf(released, { ...narrower, required: [...released.required!, 'extra', 'more'] }),
     ).toEqual([]);
   });
 
   test.each([
-    ['a member that is gone', change({ amount: undefined }), 'data.amount is gone'],
-    ['an optional member that is gone', change({ extra: undefined }), 'data.extra is gone'],
-    ['a member that was renamed', change({ name: undefined, title: text }), 'data.name is gone'],
+    ['a removed member', change({ amount: undefined }), 'data.amount is gone'],
+    ['a removed optional member', change({ extra: undefined }), 'data.extra is gone'],
+    ['a renamed member', change({ name: undefined, title: text }), 'data.name is gone'],
     ['a member of another type', change({ amount: text }), 'data.amount may be string'],
     [
       'a member that may be missing',
@@ -98,11 +98,13 @@ describe('the comparison', () => {
     ],
     ['any members', change({ texts: { type: 'object' } }), 'data.texts may have other members'],
   ] as const)('finds %s', (_name, written, surprise) => {
-    expect(surprisesOf(released, written)).toEqual([surprise]);
+    expect(incompatibilitiesOf(released, written)).toEqual([surprise]);
   });
 
-  test('does not pass over what it does not know', () => {
-    expect(() => surprisesOf(released, change({ name: { oneOf: [text] } as Schema }))).toThrow('oneOf');
-    expect(() => surprisesOf(released, change({ name: {} }))).toThrow('type');
+  test('rejects keywords it does not support', () => {
+    expect(() => incompatibilitiesOf(released, change({ name: { oneOf: [text] } as Schema }))).toThrow(
+      'oneOf',
+    );
+    expect(() => incompatibilitiesOf(released, change({ name: {} }))).toThrow('type');
   });
 });

@@ -29,7 +29,7 @@ beforeEach(async () => {
 }, 60_000);
 afterEach(() => Promise.all([sql.end(), db.end()]));
 
-/** Makes a webhook with so many deliveries that are due. */
+/** Creates a webhook with this many due deliveries. */
 async function makeWebhook(owner: string, due: number, url = 'https://hooks.test/'): Promise<string> {
   const [row] = await sql`
     INSERT INTO webhooks (id, owner, url, secret) VALUES (gen_random_uuid(), ${owner}, ${url}, ${Buffer.alloc(32)})
@@ -49,8 +49,8 @@ const deliveryOf = async (id: string) =>
     await sql`SELECT state, tries, next_attempt_at <= now() AS is_due FROM webhook_deliveries WHERE id = ${id}`
   )[0]!;
 
-describe('the places that there are', () => {
-  test('are never taken all by one owner, however many slow webhooks it has', async () => {
+describe('the delivery slots', () => {
+  test('are never all taken by one owner, however many slow webhooks it has', async () => {
     for (let i = 0; i < 20; i++) await makeWebhook('greedy', 10);
     const taken: Claim[] = [];
     for (let found = [null] as unknown[]; found.length > 0; ) {
@@ -64,7 +64,7 @@ describe('the places that there are', () => {
     expect(await claim(32)).toHaveLength(1);
   });
 
-  test('go to webhooks that work before those that fail, which still get their turn', async () => {
+  test('go to working webhooks before failing ones, which still get their turn', async () => {
     const failing = await Promise.all(Array.from({ length: 5 }, (_, i) => makeWebhook(`failing-${i}`, 5)));
     const working = await makeWebhook('working', 5);
     await sql`UPDATE webhooks SET claimed_at = now() - interval '30 seconds'`;
@@ -76,12 +76,12 @@ describe('the places that there are', () => {
   });
 });
 
-describe('an attempt of a host that was away for too long', () => {
+describe('an attempt of a host that lost its lease', () => {
   test.each([
     ['a success', success],
     ['a failure', failure],
     ['a 410', { ...failure, status: 410 }],
-  ])('counts for nothing when it ends as %s', async (_what, result) => {
+  ])('is ignored when it ends as %s', async (_what, result) => {
     const id = await makeWebhook('paused', 1);
     const [old] = await claim(1);
     await sql`UPDATE webhook_deliveries SET leased_until = now(), next_attempt_at = now()`;
@@ -95,9 +95,9 @@ describe('an attempt of a host that was away for too long', () => {
   });
 });
 
-describe('a replay that is asked for while an attempt runs', () => {
+describe('a replay that is requested during an attempt', () => {
   test.each([1, TRIES_MAX])(
-    'begins a new round at once when attempt %p of the old one fails',
+    'starts a new round immediately when attempt %p of the old one fails',
     async (tries) => {
       const id = await makeWebhook('replayed', 1);
       await sql`UPDATE webhook_deliveries SET tries = ${tries - 1}`;
@@ -109,7 +109,7 @@ describe('a replay that is asked for while an attempt runs', () => {
     },
   );
 
-  test('is not made again when that attempt succeeds', async () => {
+  test('is not sent again when that attempt succeeds', async () => {
     const id = await makeWebhook('replayed', 1);
     const [running] = await claim(1);
     await deliveries.replay(id, running!.id);
@@ -117,7 +117,7 @@ describe('a replay that is asked for while an attempt runs', () => {
     expect(await deliveryOf(running!.id)).toMatchObject({ state: 'delivered' });
   });
 
-  test('has all its tries when that attempt was given back', async () => {
+  test('has all its attempts when that one was released', async () => {
     const id = await makeWebhook('replayed', 1);
     const [running] = await claim(1);
     await deliveries.replay(id, running!.id);
@@ -140,7 +140,7 @@ describe('five days of failures', () => {
   const pass = (interval: string) => sql`
     UPDATE webhooks SET failing_since = failing_since - ${interval}::interval, failed_at = failed_at - ${interval}::interval`;
 
-  test('are not two failures with a week of silence between them', async () => {
+  test('are not two failures a week apart', async () => {
     const id = await makeWebhook('quiet', 0);
     expect(await failOnce(id)).toBe(false);
     await pass('7 days');
@@ -149,7 +149,7 @@ describe('five days of failures', () => {
     expect([enabled, Date.now() - failingSince.getTime() < 3_600_000]).toEqual([true, true]);
   });
 
-  test('are failures with a day between them', async () => {
+  test('are failures a day apart', async () => {
     const id = await makeWebhook('broken', 0);
     const disabled: boolean[] = [];
     for (let day = 0; day <= 5; day++) {
@@ -160,7 +160,7 @@ describe('five days of failures', () => {
   });
 });
 
-test('deliveries are sent also when nobody can count what waits', async () => {
+test('deliveries are sent even if the backlog cannot be measured', async () => {
   const receiver = startReceiver();
   try {
     await makeWebhook('counted', 2, receiver.url);
@@ -183,7 +183,7 @@ test('deliveries are sent also when nobody can count what waits', async () => {
   }
 });
 
-test('what waits is what is due, and not of a disabled webhook', async () => {
+test('the backlog has due deliveries, and none of a disabled webhook', async () => {
   await makeWebhook('due', 7);
   const later = await makeWebhook('later', 50);
   const off = await makeWebhook('off', 50);
@@ -195,7 +195,7 @@ test('what waits is what is due, and not of a disabled webhook', async () => {
   expect(dueAgeSeconds).toBeGreaterThanOrEqual(60);
 });
 
-test('forgetting and counting look at what they are after, never at all deliveries', async () => {
+test('cleanup and measurement read only the rows they need, never all deliveries', async () => {
   // Each backend flushes its own statistics.
   const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 10 });
   const oneDatabase = openTestDatabase(url, { connectionsMax: 1, timeoutSeconds: 10 });

@@ -36,7 +36,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
   }, 60_000);
   afterEach(() => Promise.all([sql, ...databases].map((opened) => opened.end())));
 
-  /** Makes a webhook for an owner of its own, with deliveries that are due. */
+  /** Creates a webhook of a new owner, with due deliveries. */
   async function makeWebhook(
     owner: string,
     deliveries: number,
@@ -48,7 +48,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     await here.fanOut(eventsOf(owner, deliveries), databases[0]!);
     return row!.id;
   }
-  /** Takes all there is with two hosts at once. */
+  /** Claims all deliveries, with two hosts concurrently. */
   async function claimAll(): Promise<Claim[]> {
     const claimed: Claim[] = [];
     for (let idle = 0; idle < 2; ) {
@@ -78,7 +78,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(await claimAll()).toHaveLength(1);
   });
 
-  test('lets webhooks take turns, however much one of them has waiting', async () => {
+  test('lets webhooks take turns, however long the queue of one is', async () => {
     await makeWebhook('greedy', 500);
     const modest = await Promise.all(Array.from({ length: 5 }, (_, i) => makeWebhook(`modest-${i}`, 1)));
     await sql`UPDATE webhook_deliveries SET next_attempt_at = now() - interval '1 day' WHERE event_id LIKE 'greedy%'`;
@@ -91,7 +91,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(countBy(claims)).toMatchObject(Object.fromEntries(modest.map((id) => [id, 1])));
   });
 
-  test('gives a webhook that fails one place until something succeeds', async () => {
+  test('gives a failing webhook one slot until an attempt succeeds', async () => {
     await makeWebhook('failing', 20);
     const claims = await claimAll();
     expect(claims).toHaveLength(8);
@@ -102,7 +102,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(await claimAll()).toHaveLength(8);
   });
 
-  test('gives a delivery anew when the lease of its host has ended, and takes nothing from that host any more', async () => {
+  test('gives a delivery to another host when a lease has expired, and ignores the old host from then on', async () => {
     await makeWebhook('slow', 1);
     const [lost] = await here.claim(1, never);
     expect(await there.claim(1, never)).toEqual([]);
@@ -120,7 +120,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     ]);
   });
 
-  test('a host that gives a claim back has it due at once, and no try is lost', async () => {
+  test('a released claim is due immediately, and no attempt is lost', async () => {
     await makeWebhook('given-back', 1);
     const [claim] = await here.claim(1, never);
     await here.release(claim!);
@@ -128,7 +128,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(await there.claim(1, never)).toMatchObject([{ id: claim!.id, attempts: 2, tries: 1 }]);
   });
 
-  test('gives nothing of a webhook that is disabled or deleted', async () => {
+  test('gives no delivery of a disabled or deleted webhook', async () => {
     const off = await makeWebhook('off', 3);
     const gone = await makeWebhook('gone', 3);
     await sql`UPDATE webhooks SET enabled = false, deleted_at = CASE WHEN id = ${gone} THEN now() END WHERE id IN (${off}, ${gone})`;
@@ -137,7 +137,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(countBy(await claimAll())).toEqual({ [off]: 3 });
   });
 
-  test('a failure at an address that was changed meanwhile counts against nobody', async () => {
+  test('a failure at a URL that was changed in the meantime does not count', async () => {
     const id = await makeWebhook('moved', 1);
     const [claim] = await here.claim(1, never);
     await sql`UPDATE webhooks SET url = 'https://new.test/' WHERE id = ${id}`;
@@ -149,7 +149,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(await stateOf(claim!.id)).toMatchObject({ state: 'pending', leased: false });
   });
 
-  test('several failures that end at once disable a webhook once, with one notice', async () => {
+  test('several concurrent failures disable a webhook once, with one event', async () => {
     const id = await makeWebhook('doomed', 8);
     const claims = await here.claim(8, never);
     await sql`UPDATE webhooks SET failing_since = now() - interval '6 days'`;
@@ -162,7 +162,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     ]);
   });
 
-  test('events become deliveries once, and not at all in a transaction that fails', async () => {
+  test('events become deliveries once, and not in a transaction that fails', async () => {
     await makeWebhook('once', 0);
     const count = async () => (await sql`SELECT count(*) AS n FROM webhook_deliveries`)[0]!.n;
     const failing = databases[0]!.transaction(async (tx) => {
@@ -176,7 +176,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect(await count()).toBe(2500);
   });
 
-  test('forgets deliveries after thirty days, and deleted webhooks with all of theirs, and nothing else', async () => {
+  test('deletes deliveries after thirty days, and deleted webhooks with all of theirs, and nothing else', async () => {
     const kept = await makeWebhook('kept', 3);
     const deleted = await makeWebhook('deleted', 2300);
     await sql`UPDATE webhook_deliveries SET created_at = now() - interval '30 days 1 minute' WHERE event_id = 'kept:0'`;
@@ -190,7 +190,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect((await sql`SELECT id FROM webhooks`).map(({ id }) => id)).toEqual([kept]);
   });
 
-  test('a sender that is stopped ends soon, and gives back what nobody has answered', async () => {
+  test('a stopped sender ends soon, and releases attempts without a response', async () => {
     const receiver = startReceiver();
     const answer = Promise.withResolvers<Response>();
     receiver.answer = () => answer.promise.then((response) => response.clone());

@@ -44,18 +44,18 @@ describe('the document is AsyncAPI 3.0', () => {
   addFormats(ajv);
   const validate = ajv.compile(specs.schemasWithoutId['3.0.0'] as object);
 
-  test('as its own schema says', () => {
+  test('according to its own schema', () => {
     validate(document);
     expect(validate.errors).toBeNull();
     expect(document.asyncapi).toBe('3.0.0');
   });
 
-  test('and that schema finds what is wrong', () => {
+  test('and that schema rejects an invalid document', () => {
     expect(validate({ ...document, info: {} })).toBe(false);
     expect(validate({ ...document, operations: { x: { action: 'shout', channel: {} } } })).toBe(false);
   });
 
-  test('whose references all lead somewhere', () => {
+  test('whose references all resolve', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, to]) => to!);
     expect(references.length).toBeGreaterThan(20);
     for (const reference of references) {
@@ -66,13 +66,13 @@ describe('the document is AsyncAPI 3.0', () => {
     }
   });
 
-  test('whose payloads are schemas that can be used', () => {
+  test('whose payloads are valid schemas', () => {
     for (const { payload } of Object.values(document.components.messages))
       expect(() => ajv.compile(payload)).not.toThrow();
   });
 });
 
-test('every way carries every type of the log, and each operation sends', () => {
+test('every channel carries every type of the log, and each operation sends', () => {
   expect(Object.keys(document.channels)).toEqual(['kafka', 'stream', 'webhooks']);
   for (const { messages } of Object.values(document.channels))
     expect(Object.keys(messages)).toEqual(expect.arrayContaining(loggedTypes(EVENT_CATALOGUE)));
@@ -81,12 +81,12 @@ test('every way carries every type of the log, and each operation sends', () => 
   expect(channels).toEqual(Object.keys(document.channels).map((name) => ['send', `#/channels/${name}`]));
 });
 
-test('the stream is where the document says', () => {
+test('the stream is at the address in the document', () => {
   const { address } = document.channels.stream!;
   expect(atlas.routes.map(({ pattern }) => pattern)).toContain(address!);
 });
 
-test('the document can be switched off with the other ones', async () => {
+test('the document can be disabled with the others', async () => {
   const closed = await startTestApp({ DOCS_ENABLED: 'false' });
   expect((await callWithoutKey(closed, 'GET', '/asyncapi.json')).status).toBe(404);
   await closed.close();

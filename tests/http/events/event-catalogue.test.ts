@@ -17,7 +17,7 @@ addFormats(ajv);
 const payloads = new Map<string, ValidateFunction>();
 let atlas: TestApp;
 
-/** Makes everything happen that Atlas tells of, as oddly as the API takes it. */
+/** Triggers every type of event, with the most unusual input that the API accepts. */
 async function makeEverythingHappen(): Promise<void> {
   const bank = await openAccount(atlas, { id: 'FFFFFFFF-0000-0000-0000-00000000000F', name: ODD, metadata });
   const alice = await openAccount(atlas, { allowNegative: false, kind: 'expense' });
@@ -40,7 +40,7 @@ async function storeAndDeleteFile(): Promise<void> {
   expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
 }
 
-/** What the delivery of an event does when its target answers 410, in the function that does it. */
+/** Disables a webhook as a delivery does whose target responds 410. */
 async function disableWebhook(): Promise<void> {
   const { sql } = atlas;
   const id = crypto.randomUUID();
@@ -67,12 +67,12 @@ beforeAll(async () => {
 afterAll(() => atlas.close());
 
 describe('every event that Atlas writes', () => {
-  test('is of a type of the catalogue, and every type of the log was written', async () => {
+  test('has a type of the catalogue, and every type of the log was written', async () => {
     const { events } = await listEvents(atlas, '?limit=200');
     expect(new Set(events.map(({ type }) => type))).toEqual(new Set(loggedTypes(EVENT_CATALOGUE)));
   });
 
-  test('fits the catalogue with not one member more, its released form, and the AsyncAPI document', async () => {
+  test('matches the catalogue without an extra member, its released schema, and the AsyncAPI document', async () => {
     const { events } = await listEvents(atlas, '?limit=200');
     for (const { position: _, ...event } of events) {
       const { type } = event;
@@ -83,7 +83,7 @@ describe('every event that Atlas writes', () => {
       });
       const fits = payloads.get(type)!;
       expect({ type, fits: fits(event), errors: fits.errors }).toMatchObject({ fits: true });
-      // The document must not take what is of another type.
+      // The document must reject an event of another type.
       expect(fits({ ...event, type: 'account.closed.v1' })).toBe(false);
     }
   });

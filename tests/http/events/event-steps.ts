@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../../../src/utils/event.ts';
 import type { TestApp } from '../../support/test-app.ts';
 
-/** An event as the API lists it. */
+/** An event as the API returns it. */
 export type ListedEvent = CloudEvent & { readonly position: string };
 
 export interface EventPage {
@@ -10,7 +10,7 @@ export interface EventPage {
   readonly resumeCursor: string;
 }
 
-/** Runs the relay until it is told to end, as one worker of each host does. */
+/** Runs the relay until it is stopped, as one worker of each host does. */
 export function startRelay({ loops }: TestApp): () => Promise<void> {
   const controller = new AbortController();
   const running = loops.find(({ name }) => name === 'relay')!.run(controller.signal);
@@ -20,7 +20,7 @@ export function startRelay({ loops }: TestApp): () => Promise<void> {
   };
 }
 
-/** Sends what is in the outbox, and ends when nothing is left. */
+/** Runs the relay until the outbox is empty. */
 export async function relayAll(atlas: TestApp): Promise<void> {
   const stop = startRelay(atlas);
   for (;;) {
@@ -38,23 +38,23 @@ export async function listEvents(atlas: TestApp, query = '', token?: string): Pr
   return (await response.json()) as EventPage;
 }
 
-/** One block of a stream: fields by name, and comments under an empty one. */
+/** One block of a stream: fields by name, comments under the empty name. */
 export type Block = Readonly<Record<string, string>>;
 
-/** Reads a stream of server-sent events block by block, as a client does. */
+/** Reads a stream of server-sent events, block by block. */
 export class StreamReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #decoder = new TextDecoder();
   #text = '';
-  /** What a client would send as Last-Event-ID. */
+  /** The value to send as Last-Event-ID. */
   lastId = '';
 
   constructor(response: Response) {
-    if (response.status !== 200 || response.body === null) throw new Error(`answered ${response.status}`);
+    if (response.status !== 200 || response.body === null) throw new Error(`status ${response.status}`);
     this.#reader = response.body.getReader();
   }
 
-  /** The next block, or null at the end of the stream. */
+  /** Returns the next block, or null at the end of the stream. */
   async block(): Promise<Block | null> {
     for (;;) {
       const end = this.#text.indexOf('\n\n');
@@ -72,7 +72,7 @@ export class StreamReader {
     }
   }
 
-  /** The next event; greetings and comments are passed over. Null at the end of the stream. */
+  /** Returns the next event, or null at the end of the stream. Skips greetings and comments. */
   async event(): Promise<CloudEvent | null> {
     for (;;) {
       const block = await this.block();
@@ -91,7 +91,7 @@ export class StreamReader {
     return found;
   }
 
-  /** Goes away, as a client that closes its connection. */
+  /** Closes the connection. */
   leave(): Promise<void> {
     return this.#reader.cancel();
   }

@@ -34,7 +34,7 @@ interface Connection {
   cut(): void;
 }
 
-/** Opens a stream over a socket of its own, with the headers and the query of a client that comes back. */
+/** Opens a stream over a new socket, with the headers and the query of a client that reconnects. */
 async function connect(query: string, lastId = ''): Promise<Connection> {
   const controller = new AbortController();
   const response = await fetch(`${server.url}/v1/events/stream${query}`, {
@@ -48,7 +48,7 @@ async function untilOpen(count: number): Promise<void> {
   while (atlas.streams.stats().open !== count) await Bun.sleep(5);
 }
 
-/** What a figure is when it has stopped growing. */
+/** Waits until a number stops growing, and returns it. */
 async function untilSteady(read: () => number): Promise<number> {
   for (let before = -1; ; ) {
     await Bun.sleep(200);
@@ -63,7 +63,7 @@ const pay = async (n: number) => {
   return response.status;
 };
 
-/** Each event once, and those of a key in the order of their sequence, from the first on. */
+/** Expects each event once, and those of a key in the order of their sequence, from the first. */
 function expectWhole(events: readonly CloudEvent[]): void {
   expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
   for (const { id } of accounts) {
@@ -77,7 +77,7 @@ describe('over a socket', () => {
   afterAll(stop);
   afterEach(() => untilOpen(0));
 
-  test('a client that is cut again and again gets every event once, in order, while transfers are posted', async () => {
+  test('a client that is disconnected repeatedly receives every event once, in order, while transfers are posted', async () => {
     const expected = ACCOUNTS + 2 * TRANSFERS;
     const paying = (async () => {
       for (let n = 0; n < TRANSFERS; n += 10)
@@ -87,7 +87,7 @@ describe('over a socket', () => {
     let lastId = '';
     for (let round = 0; events.length < expected; round++) {
       const { reader, cut } = await connect('?from=beginning', lastId);
-      // From one event to many, so that cuts fall everywhere: in a page, between two, at the end.
+      // From one event to many, so that cuts occur within a page, between pages, and at the end.
       for (let left = 1 + ((round * 17) % 60); left > 0 && events.length < expected; left--) {
         events.push((await reader.event())!);
         lastId = reader.lastId;
@@ -98,7 +98,7 @@ describe('over a socket', () => {
     expectWhole(events);
   });
 
-  test('many clients see the same', async () => {
+  test('many clients receive the same events', async () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => connect('?from=beginning')));
     const seen = await Promise.all(clients.map(({ reader }) => reader.events(ACCOUNTS + 2 * TRANSFERS)));
     expectWhole(seen[0]!);
@@ -106,7 +106,7 @@ describe('over a socket', () => {
     for (const { cut } of clients) cut();
   });
 
-  test('a client that goes away while nothing happens is noticed', async () => {
+  test('a client that disconnects while idle is noticed', async () => {
     const { reader, cut } = await connect('');
     await reader.block();
     await untilOpen(1);
@@ -116,7 +116,7 @@ describe('over a socket', () => {
     await untilOpen(0);
   });
 
-  test('a client that reads nothing has little put down for it', async () => {
+  test('little is buffered for a client that does not read', async () => {
     const { reader, cut } = await connect('');
     await reader.block();
     await untilOpen(1);
@@ -135,7 +135,7 @@ describe('over a socket', () => {
       if (left!.unsent === 0) break;
       await Bun.sleep(5);
     }
-    // What the two sockets hold is some megabytes, and the rest is still in PostgreSQL.
+    // The two sockets buffer some megabytes; the rest is still in PostgreSQL.
     const sent = await untilSteady(() => atlas.streams.stats().events - sentBefore);
     expect(sent).toBeWithin(1, row!.events);
     expect((await reader.events(row!.events)).length).toBe(row!.events);
@@ -144,7 +144,7 @@ describe('over a socket', () => {
 });
 
 describe.if(isToxiproxyHere())('while PostgreSQL is away', () => {
-  test('a stream stays and says nothing wrong, and then nothing is missing', async () => {
+  test('a stream stays open without wrong output, and then no event is missing', async () => {
     const toxiproxy = await startToxiproxy();
     const proxy = await toxiproxy.proxy(await freshDatabase());
     await start({ DATABASE_URL: proxy.url });

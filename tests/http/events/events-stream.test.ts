@@ -27,12 +27,12 @@ const pay = async (from = bank, to = alice) => {
   expect(response.status).toBe(201);
   return ((await response.json()) as { id: string }).id;
 };
-/** The two events of a transfer that was just posted, by the ids of transfers. */
+/** The transfer ids of events. */
 const transfersOf = (events: readonly { data: Readonly<Record<string, unknown>> }[]) =>
   events.map(({ data }) => data.transferId);
 
 describe('a stream', () => {
-  test('greets with where it stands and when to come back, then tells each event in a block', async () => {
+  test('greets with its position and when to reconnect, then sends each event in a block', async () => {
     const response = await atlas.call('GET', `${STREAM}?from=beginning`);
     expect(response.headers.get('content-type')).toBe('text/event-stream');
     expect(response.headers.get('cache-control')).toBe('no-store');
@@ -51,7 +51,7 @@ describe('a stream', () => {
     await reader.leave();
   });
 
-  test('without more words tells what comes from now on, and nothing of before', async () => {
+  test('starts with new events by default', async () => {
     await pay();
     await relayed();
     const reader = await followEvents(atlas);
@@ -61,7 +61,7 @@ describe('a stream', () => {
     await reader.leave();
   });
 
-  test('that ended before it told anything is resumed without a gap', async () => {
+  test('that ended before its first event is resumed without a gap', async () => {
     const first = await followEvents(atlas);
     await first.block();
     await first.leave();
@@ -72,7 +72,7 @@ describe('a stream', () => {
     await second.leave();
   });
 
-  test('goes on after Last-Event-ID, whatever its URL said when it began', async () => {
+  test('resumes after Last-Event-ID, whatever its URL says', async () => {
     const first = await followEvents(atlas, '?from=beginning');
     const [one, two] = await first.events(2);
     await first.leave();
@@ -85,7 +85,7 @@ describe('a stream', () => {
     }
   });
 
-  test('goes on where a list ended, and a list where a stream ended', async () => {
+  test('resumes where a list ended, and a list where a stream ended', async () => {
     const page = await listEvents(atlas, '?limit=2');
     const reader = await followEvents(atlas, `?after=${page.resumeCursor}`);
     const [next] = await reader.events(1);
@@ -95,7 +95,7 @@ describe('a stream', () => {
     expect(rest.resumeCursor).toBe(reader.lastId);
   });
 
-  test('tells nothing of other owners', async () => {
+  test('sends no events of other owners', async () => {
     const headers = { Authorization: `Bearer ${await atlas.key(undefined, 'eve')}` };
     const reader = await followEvents(atlas, '?from=beginning', headers);
     await pay();
@@ -105,7 +105,7 @@ describe('a stream', () => {
     await reader.leave();
   });
 
-  test('is not compressed, as that would hold events back', async () => {
+  test('is not compressed, which would delay events', async () => {
     const headers = { 'Accept-Encoding': 'gzip, br, zstd' };
     const response = await atlas.call('GET', STREAM, { headers });
     expect(response.headers.get('content-encoding')).toBeNull();
@@ -129,7 +129,7 @@ describe('a stream', () => {
     expect((await callWithoutKey(atlas, 'HEAD', STREAM)).status).toBe(401);
   });
 
-  test('refuses to go on after an event that the log does not have, as it would miss events', async () => {
+  test('rejects a position beyond the end of the log, which would miss events', async () => {
     const headers = { 'Last-Event-ID': 'e00000000fffff' };
     await expectProblem(atlas, await atlas.call('GET', STREAM, { headers }), 404, 'event_not_found');
   });
@@ -140,14 +140,14 @@ describe('a stream', () => {
     ['/query/after', '?after=1', ''],
     ['/query/from', '?from=yesterday', ''],
     ['/query/cursor', '?cursor=e0000000000000', ''],
-  ])('refuses what is wrong at %s', async (pointer, query, lastId) => {
+  ])('rejects invalid input at %s', async (pointer, query, lastId) => {
     const headers: Record<string, string> = lastId === '' ? {} : { 'Last-Event-ID': lastId };
     const response = await atlas.call('GET', `${STREAM}${query}`, { headers });
     await expectProblem(atlas, response, 400, 'invalid_request', [pointer]);
   });
 });
 
-/** Ends when the outbox is empty, so that what was done before has its position. */
+/** Resolves when the outbox is empty, and all earlier events have positions. */
 async function relayed(): Promise<void> {
   for (;;) {
     const [row] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
@@ -157,7 +157,7 @@ async function relayed(): Promise<void> {
 }
 
 describe('a stream ends', () => {
-  test('for a key that was revoked, and tells it nothing of what came after', async () => {
+  test('for a revoked key, which receives no later event', async () => {
     const token = await atlas.key(['events:read']);
     const reader = await followEvents(atlas, '', { Authorization: `Bearer ${token}` });
     await reader.block();
@@ -168,7 +168,7 @@ describe('a stream ends', () => {
     expect(atlas.streams.stats().ended.key).toBe(1);
   });
 
-  test('when the process drains, also one that begins just then', async () => {
+  test('when the process drains, also one that starts just then', async () => {
     const open = await followEvents(atlas);
     await open.block();
     atlas.deps.lifecycle.draining = true;
@@ -180,7 +180,7 @@ describe('a stream ends', () => {
   });
 });
 
-test('an owner has a hundred streams of a worker at most, and keeps nobody else from theirs', async () => {
+test('an owner has at most a hundred streams of a worker, and does not take those of others', async () => {
   const streams = await Promise.all(Array.from({ length: 100 }, () => atlas.call('GET', STREAM)));
   expect(streams.filter(({ status }) => status !== 200)).toEqual([]);
   const refused = await atlas.call('GET', STREAM);

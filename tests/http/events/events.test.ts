@@ -40,8 +40,8 @@ afterAll(() => atlas.close());
 const idsOf = (events: readonly ListedEvent[]) => events.map(({ id }) => id);
 const expectEmpty = (events: readonly ListedEvent[]) => expect(idsOf(events)).toEqual([]);
 
-describe('what Atlas tells', () => {
-  test('of an account that was opened', async () => {
+describe('the events of Atlas', () => {
+  test('cover the opening of an account', async () => {
     const { events } = await listEvents(atlas, `?key=${alice.id}&limit=1`);
     expect(events).toEqual([
       {
@@ -68,7 +68,7 @@ describe('what Atlas tells', () => {
     expect(events[0]!.position).toMatch(/^[1-9]\d*$/);
   });
 
-  test('of both sides of a transfer', async () => {
+  test('cover both sides of a transfer', async () => {
     const { events } = await listEvents(atlas);
     const sides = events.filter(({ sequence }) => sequence === '1');
     const both = {
@@ -92,7 +92,7 @@ describe('what Atlas tells', () => {
     expect(sides).toHaveLength(2);
   });
 
-  test('fits the catalogue, with not one member more', async () => {
+  test('match the catalogue, without an extra member', async () => {
     const { events } = await listEvents(atlas);
     expect(new Set(events.map(({ type }) => type))).toEqual(
       new Set(['account.opened.v1', 'account.debited.v1', 'account.credited.v1']),
@@ -103,7 +103,7 @@ describe('what Atlas tells', () => {
 });
 
 describe('a list of events', () => {
-  test('has those of the owner only, oldest first', async () => {
+  test('has only events of the owner, oldest first', async () => {
     const { events } = await listEvents(atlas);
     const positions = events.map(({ position }) => Number(position));
     expect(positions).toEqual(positions.toSorted((a, b) => a - b));
@@ -114,7 +114,7 @@ describe('a list of events', () => {
     expectEmpty((await listEvents(atlas, `?key=${alice.id}`, stranger)).events);
   });
 
-  test('comes in pages that neither skip nor repeat', async () => {
+  test('has pages that neither skip nor repeat events', async () => {
     const all = (await listEvents(atlas)).events;
     const paged: ListedEvent[] = [];
     let path: string | null = '/v1/events?limit=1';
@@ -126,13 +126,13 @@ describe('a list of events', () => {
     expect(paged).toEqual([...all]);
   });
 
-  test('tells at its end where to go on, and has there what has come since', async () => {
+  test('has a cursor at its end that returns newer events later', async () => {
     const end = await listEvents(atlas);
     expect(end.nextCursor).toBeNull();
     const nothing = await listEvents(atlas, `?cursor=${end.resumeCursor}`);
     expect(nothing).toEqual({ events: [], nextCursor: null, resumeCursor: end.resumeCursor });
     const account = await openAccount(atlas);
-    // Not sent yet, so not there yet.
+    // Not sent yet, so not in the log.
     expectEmpty((await listEvents(atlas, `?cursor=${end.resumeCursor}`)).events);
     await relayAll(atlas);
     const later = await listEvents(atlas, `?cursor=${end.resumeCursor}`);
@@ -150,7 +150,7 @@ describe('a list of events', () => {
     expect((await listEvents(atlas, `?cursor=${empty.resumeCursor}`, nobody)).events).toHaveLength(1);
   });
 
-  test('is narrowed to a type, and goes on beyond what does not fit', async () => {
+  test('can be filtered by type, across long runs of other types', async () => {
     const { events, resumeCursor } = await listEvents(atlas, '?type=account.debited.v1');
     expect(idsOf(events)).toEqual([`${bank.id}:1`]);
     expectEmpty((await listEvents(atlas, `?type=account.debited.v1&cursor=${resumeCursor}`)).events);
@@ -162,7 +162,7 @@ describe('a list of events', () => {
     expect(idsOf(rest.events)).not.toContain(first.events[0]!.id);
   });
 
-  test('is narrowed to a key, in the order of its sequence', async () => {
+  test('can be filtered by key, in the order of its sequence', async () => {
     const { events, nextCursor, resumeCursor } = await listEvents(atlas, `?key=${alice.id}`);
     expect(idsOf(events)).toEqual([`${alice.id}:0`, `${alice.id}:1`]);
     expect(nextCursor).toBeNull();
@@ -176,7 +176,7 @@ describe('a list of events', () => {
     expectEmpty((await listEvents(atlas, `?key=${crypto.randomUUID()}`)).events);
   });
 
-  test('goes on after the cursor of any other list', async () => {
+  test('continues after the cursor of any other list', async () => {
     const all = (await listEvents(atlas)).events;
     for (const filter of ['', `&key=${alice.id}`, '&type=account.credited.v1']) {
       const fits = ({ subject, type }: ListedEvent) =>
@@ -192,10 +192,10 @@ describe('a list of events', () => {
     }
   });
 
-  test('finds what is rare among very many in pages that may be empty, and never skips it', async () => {
+  test('finds rare events among very many in pages that may be empty, and never skips one', async () => {
     const token = await atlas.key(['events:read'], 'busy');
     const { sql } = atlas;
-    // What the relay would have sent: 12,000 of one type, with a rare one in between and another at the end.
+    // Written as by the relay: 12,000 events of one type, with a rare one in between and another at the end.
     await sql.begin(async (tx) => {
       const [relay] =
         await tx`UPDATE relay SET last_position = last_position + 12000 RETURNING last_position`;
@@ -217,7 +217,7 @@ describe('a list of events', () => {
     expect(sizes).toEqual([0, 1, 1]);
   });
 
-  test('refuses a cursor beyond the end of the log', async () => {
+  test('rejects a cursor beyond the end of the log', async () => {
     for (const filter of ['', '&type=account.opened.v1', `&key=${alice.id}`]) {
       const response = await atlas.call('GET', `/v1/events?cursor=efffffffffffff${filter}`);
       await expectProblem(atlas, response, 404, 'event_not_found');
@@ -239,7 +239,7 @@ describe('a list of events', () => {
 });
 
 describe('one event', () => {
-  test('is read by its id, as it is listed', async () => {
+  test('is returned by its id, as in a list', async () => {
     const { events } = await listEvents(atlas);
     for (const event of events) {
       const response = await atlas.call('GET', `/v1/events/${event.id}`);
@@ -247,7 +247,7 @@ describe('one event', () => {
     }
   });
 
-  test('is a 404 for another owner, and where there is none', async () => {
+  test('is a 404 for another owner, and if it does not exist', async () => {
     const headers = { Authorization: `Bearer ${stranger}` };
     const foreign = await atlas.call('GET', `/v1/events/${alice.id}:0`, { headers });
     const { detail } = await expectProblem(atlas, foreign, 404, 'event_not_found');
@@ -257,7 +257,7 @@ describe('one event', () => {
   });
 
   test.each(['x', 'x:', ':1', 'x:01', 'x:-1', 'x:1e3', 'x:9999999999999999', `${'x'.repeat(101)}:1`])(
-    'is not asked for by %s',
+    'cannot be requested with %s',
     async (id) => {
       const response = await atlas.call('GET', `/v1/events/${id}`);
       await expectProblem(atlas, response, 400, 'invalid_request', ['/path/id']);

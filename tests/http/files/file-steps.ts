@@ -9,22 +9,22 @@ export const MIB = 1_048_576;
 
 export type StoreKind = 'directory' | 's3';
 
-/** The object stores that are here. With ATLAS_REQUIRE_SERVICES=1 a missing one fails the file that asks. */
+/** The available object stores. With ATLAS_REQUIRE_SERVICES=1, a missing one fails the test file. */
 export function availableStores(): StoreKind[] {
   return isS3Here() ? ['directory', 's3'] : ['directory'];
 }
 
-/** Atlas on a store of its own, into which a test can look and reach past Atlas. */
+/** Atlas with a separate object store that a test can read and change behind its back. */
 export interface FilesApp extends TestApp {
   readonly s3: TestS3 | null;
   readonly dataDir: string;
-  /** Keys of the objects that are there, by the file id that they end in. */
+  /** The file ids of all objects, from the ends of their keys. */
   objectIds(): Promise<string[]>;
-  /** Changes the bytes of an object behind the back of everybody. */
+  /** Changes the bytes of an object in the store. */
   spoil(id: string, change: (bytes: Buffer) => Buffer): Promise<void>;
-  /** Removes an object behind the back of everybody. */
+  /** Removes an object from the store. */
   lose(id: string): Promise<void>;
-  /** Rows of files, in whatever state, by id. */
+  /** The states of all file rows, by id. */
   rows(): Promise<Record<string, string>>;
 }
 
@@ -55,7 +55,7 @@ export async function startFilesApp(
   }
   async function pathOf(id: string): Promise<string> {
     const found = (await paths()).find((path) => path.endsWith(id));
-    if (!found) throw new Error(`There is no object of ${id}.`);
+    if (!found) throw new Error(`File ${id} has no object.`);
     return found;
   }
 
@@ -83,7 +83,7 @@ export async function startFilesApp(
 
 const UUID_AT_END = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A file as the API answers it. */
+/** A file as the API returns it. */
 export interface FileResource {
   readonly id: string;
   readonly state: string;
@@ -94,7 +94,7 @@ export interface FileResource {
   readonly createdAt: string;
 }
 
-/** Random bytes that begin like a gzip file, so that they are taken. */
+/** Random bytes with the head of a gzip file, an accepted type. */
 export function gzipLike(sizeBytes: number): Buffer<ArrayBuffer> {
   const bytes = randomBytes(Math.max(sizeBytes, 3));
   bytes.set([0x1f, 0x8b, 0x08]);
@@ -110,7 +110,7 @@ export function reprDigestOf(bytes: Uint8Array): string {
   return `sha-256=:${Buffer.from(sha256Of(bytes), 'hex').toString('base64')}:`;
 }
 
-/** Uploads bytes that must be taken. */
+/** Uploads a file. Throws unless the response is 201. */
 export async function uploadFile(
   atlas: TestApp,
   bytes: Uint8Array | string,
@@ -121,7 +121,7 @@ export async function uploadFile(
   return (await response.json()) as FileResource;
 }
 
-/** A body that comes in pieces, without a declared length. */
+/** A body that is sent in chunks, without a declared length. */
 export function inPieces(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> {
   let at = 0;
   return new ReadableStream(

@@ -14,8 +14,8 @@ import {
   uploadFile,
 } from './file-steps.ts';
 
-// What is known of a file is kept in Redis, where it must not outlive the file, nor be anybody else's.
-describe.if(isRedisHere())('what is known of a file', () => {
+// Metadata is cached in Redis, where it must neither outlive the file nor be visible to other owners.
+describe.if(isRedisHere())('cached metadata of a file', () => {
   let redis: TestRedis;
   let files: FilesApp;
   let atlas: App & Pick<FilesApp, 'call'>;
@@ -58,7 +58,7 @@ describe.if(isRedisHere())('what is known of a file', () => {
     (await atlas.call('GET', `/v1/files/${id}`, { headers })).status;
   const hits = () => atlas.caches.find(({ name }) => name === 'file.v1')!.stats.hits;
 
-  /** A file that is in the cache: it was read from there. */
+  /** Uploads a file, and reads it until it comes from the cache. */
   async function cachedFile(): Promise<FileResource> {
     const file = await uploadFile(atlas as FilesApp, 'cached');
     const before = hits();
@@ -68,7 +68,7 @@ describe.if(isRedisHere())('what is known of a file', () => {
     return file;
   }
 
-  test('is nothing for another owner', async () => {
+  test('is not visible to another owner', async () => {
     const { id } = await cachedFile();
     const Authorization = `Bearer ${await files.key(undefined, 'stranger')}`;
     expect(await statusOf(id, { Authorization })).toBe(404);
@@ -76,31 +76,31 @@ describe.if(isRedisHere())('what is known of a file', () => {
     expect(read.status).toBe(404);
   });
 
-  test('is gone with the file', async () => {
+  test('is evicted with the file', async () => {
     const { id } = await cachedFile();
     expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
     expect(await statusOf(id)).toBe(404);
   });
 
-  test('is gone when a deletion is repeated whose answer was lost, and no byte is read before', async () => {
+  test('is evicted when a deletion whose response was lost is repeated, and no byte is readable before', async () => {
     const { id } = await cachedFile();
-    // As a worker leaves it that dies after its commit.
+    // The state left by a worker that died after its commit.
     await files.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
     expect((await atlas.call('GET', `/v1/files/${id}/content`)).status).toBe(404);
     expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(404);
     expect(await statusOf(id)).toBe(404);
   });
 
-  test('is not kept while the file is being uploaded', async () => {
+  test('is not cached while the file is being uploaded', async () => {
     const bytes = gzipLike(100);
     const json = { name: 'a', mediaType: 'application/gzip', sizeBytes: 100, sha256: sha256Of(bytes) };
-    const announced = (await (await atlas.call('POST', '/v1/files/uploads', { json })).json()) as {
+    const initiated = (await (await atlas.call('POST', '/v1/files/uploads', { json })).json()) as {
       file: FileResource;
       upload: { url: string; headers: Record<string, string> };
     };
-    const { id } = announced.file;
+    const { id } = initiated.file;
     for (let reads = 0; reads < 2; reads++) expect(await statusOf(id)).toBe(200);
-    const { url, headers } = announced.upload;
+    const { url, headers } = initiated.upload;
     expect((await atlas.call('PUT', url, { body: bytes, headers })).status).toBe(204);
     expect((await atlas.call('POST', `/v1/files/${id}/complete`)).status).toBe(200);
     const read = await atlas.call('GET', `/v1/files/${id}`);

@@ -15,7 +15,7 @@ import {
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
-/** Changes one byte. */
+/** Flips a bit of one byte. */
 const flip = (position: number) => (bytes: Buffer) => {
   bytes[position]! ^= 1;
   return bytes;
@@ -36,7 +36,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
   const get = (headers: Record<string, string> = {}, method = 'GET', id = file.id) =>
     atlas.call(method, `/v1/files/${id}/content`, { headers });
 
-  test('comes with all that is known of it', async () => {
+  test('is sent with its type, version and digest', async () => {
     const { status, headers, body } = await get();
     await body!.cancel();
     expect({
@@ -63,7 +63,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     ['bytes=-1500', 2 * MIB + 1000 - 1500, 2 * MIB + 999],
     ['bytes=10-99999999999', 10, 2 * MIB + 999],
     ['bytes=-99999999999', 0, 2 * MIB + 999],
-  ])('is answered in part for %s', async (range, first, last) => {
+  ])('is a partial response for %s', async (range, first, last) => {
     const response = await get({ Range: range });
     expect({ status: response.status, range: response.headers.get('content-range') }).toEqual({
       status: 206,
@@ -73,7 +73,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
   });
 
   test.each(['bytes=5-2', 'bytes=-', 'bytes=a-b', 'lines=1-2', 'bytes=0-1,5-6', 'bytes'])(
-    'is answered whole for %s',
+    'is a full response for %s',
     async (range) => {
       const response = await get({ Range: range });
       expect(response.status).toBe(200);
@@ -83,7 +83,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
   );
 
   test.each(['bytes=2098152-', 'bytes=99999999-999999999', 'bytes=-0'])(
-    'is refused for %s, with the size that there is',
+    'is a 416 for %s, with the actual size',
     async (range) => {
       const response = await get({ Range: range });
       expect(response.headers.get('content-range')).toBe(`bytes */${bytes.byteLength}`);
@@ -91,7 +91,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     },
   );
 
-  test('is answered in part only if it is the version that If-Range names', async () => {
+  test('is a partial response only for the version in If-Range', async () => {
     const statusFor = async (ifRange: string) => {
       const response = await get({ Range: 'bytes=0-9', 'If-Range': ifRange });
       await response.body!.cancel();
@@ -102,7 +102,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
       expect(await statusFor(other)).toBe(200);
   });
 
-  test('is not sent again to who has it', async () => {
+  test('is not sent to a client that has it', async () => {
     for (const known of [etag, `W/${etag}`, `"a", ${etag}`, '*']) {
       const response = await get({ 'If-None-Match': known });
       expect({ status: response.status, etag: response.headers.get('etag') }).toEqual({ status: 304, etag });
@@ -123,12 +123,12 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
-  test('is a 502 and no byte when its beginning is damaged', async () => {
+  test('is a 502 without a byte when its start is corrupt', async () => {
     const { id } = await uploadFile(atlas, bytes);
     await atlas.spoil(id, flip(500));
     await expectProblem(atlas, await get({}, 'GET', id), 502, 'file_corrupt');
     await expectProblem(atlas, await get({ Range: 'bytes=0-9' }, 'GET', id), 502, 'file_corrupt');
-    // What is whole can still be had.
+    // Intact chunks are still delivered.
     const rest = await get({ Range: `bytes=${MIB}-` }, 'GET', id);
     expect(Buffer.compare(Buffer.from(await rest.bytes()), bytes.subarray(MIB))).toBe(0);
     expect(atlas.logs.some((line) => line.includes(id) && line.includes('damaged'))).toBe(true);
@@ -137,7 +137,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     );
   });
 
-  test('ends in a failure before the first damaged chunk', async () => {
+  test('is cut before the first corrupt chunk', async () => {
     const { id } = await uploadFile(atlas, bytes);
     await atlas.spoil(id, flip(MIB + 7));
     const response = await get({}, 'GET', id);
@@ -152,10 +152,10 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
   });
 
   test.each([
-    ['is cut short', (whole: Buffer) => whole.subarray(0, MIB + 5)],
+    ['is truncated', (whole: Buffer) => whole.subarray(0, MIB + 5)],
     ['is empty', () => Buffer.alloc(0)],
-    ['is of something else', () => gzipLike(2 * MIB + 1000)],
-  ])('is never delivered wrong when its object %s', async (_what, change) => {
+    ['has other content', () => gzipLike(2 * MIB + 1000)],
+  ])('is never delivered corrupt when its object %s', async (_what, change) => {
     const { id } = await uploadFile(atlas, bytes);
     await atlas.spoil(id, change);
     const response = await get({}, 'GET', id);
@@ -163,13 +163,13 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     await expect(response.bytes()).rejects.toThrow();
   });
 
-  test('is a 502 when its object is gone, not a 404', async () => {
+  test('is a 502, not a 404, when its object is missing', async () => {
     const { id } = await uploadFile(atlas, bytes);
     await atlas.lose(id);
     await expectProblem(atlas, await get({}, 'GET', id), 502, 'file_corrupt');
   });
 
-  test('is given up when nobody reads on', async () => {
+  test('is aborted when the client stops reading', async () => {
     const response = await get();
     const reader = response.body!.getReader();
     await reader.read();
@@ -178,7 +178,7 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
-  test('is refused when as many are read as may be, and not for longer', async () => {
+  test('is a 429 at the limit of downloads, and only then', async () => {
     const open = await Promise.all(Array.from({ length: 64 }, () => get()));
     expect(open.map(({ status }) => status)).toEqual(Array(64).fill(200));
     const refused = await get();

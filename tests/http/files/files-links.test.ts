@@ -34,7 +34,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
   afterAll(() => atlas.close());
 
   const announcing = (json: unknown) => atlas.call('POST', '/v1/files/uploads', { json });
-  async function announce(bytes: Uint8Array, changes: object = {}): Promise<Announced> {
+  async function initiate(bytes: Uint8Array, changes: object = {}): Promise<Announced> {
     const response = await announcing({
       name: 'a.gz',
       mediaType: 'application/gzip',
@@ -46,7 +46,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     return (await response.json()) as Announced;
   }
 
-  /** Follows a link as anybody would who has no key: to Atlas where it leads there, else to the store. */
+  /** Follows a link without an API key, to Atlas or to the object store. */
   async function follow(url: string, method = 'GET', init: RequestInit = {}): Promise<Response> {
     if (!url.startsWith('/')) return fetch(url, { method, ...init });
     const headers = new Headers(init.headers);
@@ -57,21 +57,21 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     follow(upload.url, upload.method, { headers: upload.headers, body: bytes as BodyInit });
   const complete = ({ file }: Announced) => atlas.call('POST', `/v1/files/${file.id}/complete`);
 
-  test('take the announced bytes, which are a file once they are confirmed', async () => {
+  test('accept the declared bytes, which become a file once the upload is completed', async () => {
     const bytes = gzipLike(2 * MIB + 9);
-    const announced = await announce(bytes, { name: '../../e\u202Evil.gz' });
-    const { id } = announced.file;
-    expect(announced.file).toMatchObject({ state: 'uploading', name: 'evil.gz', sha256: sha256Of(bytes) });
-    expect(Date.parse(announced.upload.expiresAt)).toBeGreaterThan(Date.now());
-    expect(await (await atlas.call('GET', `/v1/files/${id}`)).json()).toEqual(announced.file);
+    const initiated = await initiate(bytes, { name: '../../e\u202Evil.gz' });
+    const { id } = initiated.file;
+    expect(initiated.file).toMatchObject({ state: 'uploading', name: 'evil.gz', sha256: sha256Of(bytes) });
+    expect(Date.parse(initiated.upload.expiresAt)).toBeGreaterThan(Date.now());
+    expect(await (await atlas.call('GET', `/v1/files/${id}`)).json()).toEqual(initiated.file);
     await expectProblem(atlas, await atlas.call('GET', `/v1/files/${id}/content`), 409, 'file_incomplete');
-    await expectProblem(atlas, await complete(announced), 409, 'file_incomplete');
+    await expectProblem(atlas, await complete(initiated), 409, 'file_incomplete');
 
-    expect((await send(announced, bytes)).ok).toBe(true);
-    const [first, again] = [await complete(announced), await complete(announced)];
+    expect((await send(initiated, bytes)).ok).toBe(true);
+    const [first, again] = [await complete(initiated), await complete(initiated)];
     expect([first.status, again.status]).toEqual([200, 200]);
     const file = (await first.json()) as FileResource;
-    expect(file).toEqual({ ...announced.file, state: 'stored' });
+    expect(file).toEqual({ ...initiated.file, state: 'stored' });
     expect(await again.json()).toEqual(file);
     const read = await atlas.call('GET', `/v1/files/${id}/content`);
     expect(Buffer.compare(Buffer.from(await read.bytes()), bytes)).toBe(0);
@@ -79,38 +79,38 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     expect(told.map(({ type }) => type)).toEqual(['file.stored.v1']);
   });
 
-  test('take no other bytes', async () => {
+  test('accept no other bytes', async () => {
     const bytes = gzipLike(1000);
-    const announced = await announce(bytes);
+    const initiated = await initiate(bytes);
     for (const other of [gzipLike(1000), bytes.subarray(0, 999), Buffer.concat([bytes, bytes])])
-      expect((await send(announced, other)).ok).toBe(false);
-    await expectProblem(atlas, await complete(announced), 409, 'file_incomplete');
-    expect(await atlas.objectIds()).not.toContain(announced.file.id);
-    expect((await send(announced, bytes)).ok).toBe(true);
-    expect((await complete(announced)).status).toBe(200);
+      expect((await send(initiated, other)).ok).toBe(false);
+    await expectProblem(atlas, await complete(initiated), 409, 'file_incomplete');
+    expect(await atlas.objectIds()).not.toContain(initiated.file.id);
+    expect((await send(initiated, bytes)).ok).toBe(true);
+    expect((await complete(initiated)).status).toBe(200);
   });
 
-  test('end with a single changed character', async () => {
+  test('are invalid after a single changed character', async () => {
     const bytes = gzipLike(10);
-    const announced = await announce(bytes);
-    const { url } = announced.upload;
+    const initiated = await initiate(bytes);
+    const { url } = initiated.upload;
     const changed = url.slice(0, -1) + (url.endsWith('0') ? '1' : '0');
-    expect((await send({ ...announced, upload: { ...announced.upload, url: changed } }, bytes)).status).toBe(
+    expect((await send({ ...initiated, upload: { ...initiated.upload, url: changed } }, bytes)).status).toBe(
       403,
     );
     expect((await follow(url)).status).toBe(403);
   });
 
-  test('do not make a file of what is of another type, and keep nothing of it', async () => {
+  test('do not store a file of another type, and retain nothing of it', async () => {
     const page = Buffer.from('<html><script>alert(1)</script>');
-    const announced = await announce(page, { mediaType: 'text/plain' });
-    expect((await send(announced, page)).ok).toBe(true);
-    await expectProblem(atlas, await complete(announced), 415, 'file_type_refused');
-    expect(Object.keys(await atlas.rows())).not.toContain(announced.file.id);
-    expect(await atlas.objectIds()).not.toContain(announced.file.id);
+    const initiated = await initiate(page, { mediaType: 'text/plain' });
+    expect((await send(initiated, page)).ok).toBe(true);
+    await expectProblem(atlas, await complete(initiated), 415, 'file_type_refused');
+    expect(Object.keys(await atlas.rows())).not.toContain(initiated.file.id);
+    expect(await atlas.objectIds()).not.toContain(initiated.file.id);
   });
 
-  test('are not made for what would be refused', async () => {
+  test('are not issued for uploads that would be rejected', async () => {
     const good = { name: 'a', mediaType: 'text/plain', sizeBytes: 1, sha256: '0'.repeat(64) };
     for (const bad of [
       { sizeBytes: 0 },
@@ -125,19 +125,19 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
       ]);
   });
 
-  test('are of no use once the upload was deleted', async () => {
+  test('stop working once the upload is deleted', async () => {
     const bytes = gzipLike(50);
-    const announced = await announce(bytes);
-    expect((await atlas.call('DELETE', `/v1/files/${announced.file.id}`)).status).toBe(204);
-    await expectProblem(atlas, await complete(announced), 404, 'file_not_found');
-    // S3 does not ask Atlas; what comes to it now is an orphan, which the reconciler removes.
-    await send(announced, bytes);
+    const initiated = await initiate(bytes);
+    expect((await atlas.call('DELETE', `/v1/files/${initiated.file.id}`)).status).toBe(204);
+    await expectProblem(atlas, await complete(initiated), 404, 'file_not_found');
+    // S3 still accepts the bytes, as an orphan that the reconciler removes.
+    await send(initiated, bytes);
     await atlas.files.sweep(-60_000);
-    expect(await atlas.objectIds()).not.toContain(announced.file.id);
-    expect(await atlas.sql`SELECT FROM outbox WHERE key = ${announced.file.id}`).toHaveLength(0);
+    expect(await atlas.objectIds()).not.toContain(initiated.file.id);
+    expect(await atlas.sql`SELECT FROM outbox WHERE key = ${initiated.file.id}`).toHaveLength(0);
   });
 
-  test('lead to the bytes of a file, for everybody who has one', async () => {
+  test('serve the bytes of a file to anyone who has one', async () => {
     const bytes = gzipLike(MIB + 100);
     const { id, sha256 } = await uploadFile(atlas, bytes, {
       'Content-Disposition': 'attachment; filename="statement.gz"',
@@ -152,7 +152,7 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     expect(Buffer.compare(Buffer.from(await part.bytes()), bytes.subarray(100, 200))).toBe(0);
   });
 
-  test('of one owner are bounded', async () => {
+  test('are limited per owner', async () => {
     const headers = { Authorization: `Bearer ${await atlas.key(undefined, 'hoarder')}` };
     const json = { name: 'a', mediaType: 'text/plain', sizeBytes: 1, sha256: '0'.repeat(64) };
     const asked = await Promise.all(
@@ -161,9 +161,9 @@ describe.each(availableStores())('links to files in the %s', (kind) => {
     const statuses = asked.map(({ status }) => status);
     expect(statuses.filter((status) => status === 201)).toHaveLength(100);
     await expectProblem(atlas, asked.find(({ status }) => status === 429)!, 429, 'overloaded');
-    // Others are not their concern.
+    // Other owners are not affected.
     expect((await announcing(json)).status).toBe(201);
-    // What has expired does not count.
+    // Expired uploads do not count.
     await atlas.sql`UPDATE files SET expires_at = now() WHERE owner = 'hoarder'`;
     expect((await atlas.call('POST', '/v1/files/uploads', { json, headers })).status).toBe(201);
   });

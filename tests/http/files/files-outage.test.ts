@@ -15,14 +15,14 @@ describe.if(availableStores().includes('s3'))('while S3 is', () => {
   }, START_TIMEOUT_MS);
   afterEach(() => atlas.close());
 
-  /** Everything that needs no object goes on, and says nothing of the trouble. */
+  /** Requests that need no object succeed, and are not affected. */
   async function expectTheRestGoesOn(id: string): Promise<void> {
     await openAccount(atlas);
     for (const path of ['/v1/accounts', '/v1/files', `/v1/files/${id}`, '/v1/ping', '/health/ready'])
       expect({ path, status: (await atlas.call('GET', path)).status }).toEqual({ path, status: 200 });
   }
 
-  test('down, file bytes are a 503, nothing else notices, and nothing is left of it afterwards', async () => {
+  test('down, file bytes are a 503, nothing else is affected, and nothing is left over', async () => {
     const bytes = gzipLike(MIB + 3);
     const [read, deleted] = [await uploadFile(atlas, bytes), await uploadFile(atlas, bytes)];
     await atlas.s3!.kill();
@@ -34,7 +34,7 @@ describe.if(availableStores().includes('s3'))('while S3 is', () => {
       await expectProblem(atlas, refused, 503, 'dependency_unavailable');
     }
     await expectTheRestGoesOn(read.id);
-    // To delete is to say so: the object goes when it can.
+    // A deletion succeeds immediately; the object is deleted later.
     expect((await atlas.call('DELETE', `/v1/files/${deleted.id}`)).status).toBe(204);
     expect((await atlas.call('GET', `/v1/files/${deleted.id}`)).status).toBe(404);
 
@@ -46,7 +46,7 @@ describe.if(availableStores().includes('s3'))('while S3 is', () => {
     });
     expect(back.status).toBe(200);
     expect(Buffer.compare(Buffer.from(await back.bytes()), bytes)).toBe(0);
-    // A job calls it each minute; the breaker may still be trying whether S3 is really back.
+    // A job calls this each minute. The breaker may still be probing S3.
     await until(() =>
       atlas.files.settle().then(
         () => true,
@@ -58,7 +58,7 @@ describe.if(availableStores().includes('s3'))('while S3 is', () => {
     expect(await atlas.files.verify(true, AbortSignal.timeout(10_000), -60_000)).toMatchObject({ ok: true });
   });
 
-  test('silent, file bytes are a 504 in time, and nothing else notices', async () => {
+  test('unresponsive, file bytes are a 504 in time, and nothing else is affected', async () => {
     const bytes = gzipLike(MIB + 3);
     const { id } = await uploadFile(atlas, bytes);
     await atlas.s3!.pause();

@@ -5,7 +5,7 @@ import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { type FilesApp, startFilesApp } from './file-steps.ts';
 
-// What one statement finds that waits for another one, which changes the same file.
+// Statements that wait for a concurrent change of the same file.
 let atlas: FilesApp;
 beforeAll(async () => {
   await freshDatabase();
@@ -13,7 +13,7 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-/** Has `work` begin while the row of a new upload is being changed to `state`, and wait for that. */
+/** Starts `work` while a transaction changes the row of a new upload to `state`, so that it waits for the lock. */
 async function whileChangingTo<T>(
   state: 'stored' | 'deleting',
   work: (id: string) => Promise<T>,
@@ -23,7 +23,7 @@ async function whileChangingTo<T>(
   await sql`
     INSERT INTO files (id, owner, state, name, media_type, expires_at)
     VALUES (${id}, 'owner', 'uploading', 'a', 'text/plain', now() + interval '1 minute')`;
-  const begun = await sql.begin(async (tx) => {
+  const started = await sql.begin(async (tx) => {
     await tx`
       UPDATE files SET state = ${state}, expires_at = NULL, size_bytes = 1,
         sha256 = sha256('a'), chunks = sha256('a') WHERE id = ${id}`;
@@ -38,10 +38,10 @@ async function whileChangingTo<T>(
     );
     return { working };
   });
-  return begun.working;
+  return started.working;
 }
 
-test('an upload is not given up whose commit was on its way when its answer was lost', async () => {
+test('an upload is not abandoned if the response to its commit was lost', async () => {
   const repository = createFileRepository(atlas.deps.database);
   expect(await whileChangingTo('stored', (id) => repository.abandon(id))).toBe(false);
   expect(await whileChangingTo('deleting', (id) => repository.abandon(id))).toBe(true);

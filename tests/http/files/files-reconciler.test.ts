@@ -13,7 +13,7 @@ import {
   uploadFile,
 } from './file-steps.ts';
 
-// Objects of the next minute too: a test does not wait until what it made is old.
+// Includes objects of the next minute, so that tests need not wait until an object is old.
 const NO_GRACE_MS = -60_000;
 const never = new AbortController().signal;
 
@@ -30,7 +30,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
 
   const verify = (deep = false) => atlas.files.verify(deep, never, NO_GRACE_MS);
 
-  /** Puts an object past the files feature, as a process does that dies right after. */
+  /** Writes an object without a row, as a process that dies right after would. */
   async function putObject(id: string, inRealm = realm): Promise<void> {
     const body = (async function* () {
       yield gzipLike(100);
@@ -39,7 +39,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     await atlas.deps.objects.put(`files/${inRealm}/${id}`, body, options);
   }
 
-  test('ends an upload whose process died, before and after its object was there', async () => {
+  test('expires an upload whose process died, before and after its object was written', async () => {
     const [without, withObject] = [crypto.randomUUID(), crypto.randomUUID()];
     for (const id of [without, withObject])
       await atlas.sql`
@@ -52,7 +52,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     expect(await atlas.objectIds()).not.toContain(withObject);
   });
 
-  test('leaves an upload alone that is under way', async () => {
+  test('leaves an upload in progress alone', async () => {
     const bytes = gzipLike(MIB);
     const reached = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
@@ -80,7 +80,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     expect(Buffer.compare(Buffer.from(await read.bytes()), bytes)).toBe(0);
   });
 
-  test('finishes a deletion that was begun', async () => {
+  test('finishes a deletion that was started', async () => {
     const { id } = await uploadFile(atlas, 'half deleted');
     await atlas.sql`UPDATE files SET state = 'deleting' WHERE id = ${id}`;
     expect((await atlas.call('GET', `/v1/files/${id}`)).status).toBe(404);
@@ -90,14 +90,14 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     expect(await atlas.objectIds()).not.toContain(id);
   });
 
-  test('sees damage also while the store does not give up an object', async () => {
+  test('finds damage even if the store refuses to delete an object', async () => {
     const [held, lost] = [await uploadFile(atlas, 'held'), await uploadFile(atlas, 'lost meanwhile')];
     await atlas.sql`UPDATE files SET state = 'deleting' WHERE id = ${held.id}`;
     await atlas.lose(lost.id);
     const seen: string[] = [];
     const reconciler = createReconciler({
       repository: createFileRepository(atlas.deps.database),
-      // As S3 answers for an object under a legal hold.
+      // The response of S3 for an object under a legal hold.
       objects: { ...atlas.deps.objects, delete: () => Promise.reject(new Error('held')) },
       stats: atlas.files.stats,
       timeoutMs: 1000,
@@ -111,7 +111,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     expect(await verify()).toMatchObject({ ok: true, deleting: 0 });
   });
 
-  test('deletes objects of no file once they are old enough, and of this database only', async () => {
+  test('deletes orphaned objects once they are old enough, and only those of this database', async () => {
     const kept = await uploadFile(atlas, 'kept');
     const [orphan, stranger] = [crypto.randomUUID(), crypto.randomUUID()];
     await putObject(orphan);
@@ -129,7 +129,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     expect(await verify()).toMatchObject({ ok: true });
   });
 
-  test('tells of a stored file whose object is lost or cut short, and deletes neither', async () => {
+  test('reports a stored file whose object is missing or truncated, and deletes neither', async () => {
     const [lost, short, flipped] = [
       await uploadFile(atlas, 'lost'),
       await uploadFile(atlas, gzipLike(1000)),

@@ -7,7 +7,7 @@ import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { type FileResource, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
-// Over real connections and the listener of production: what only a socket can show.
+// Tests that need real connections, with the listener of production.
 let atlas: FilesApp;
 let listener: Listener;
 let port: number;
@@ -27,7 +27,7 @@ afterAll(async () => {
   await atlas.close();
 });
 
-/** A connection on which a test writes and reads byte by byte. */
+/** A raw connection. */
 function open(...head: string[]) {
   const socket = connect(port, '127.0.0.1');
   sockets.add(socket);
@@ -44,7 +44,7 @@ const withKey = (headers: Record<string, string> = {}) => ({
   headers: { Authorization: `Bearer ${key}`, ...headers },
 });
 
-test('a file goes up and down over a connection', async () => {
+test('a file is uploaded and downloaded over a connection', async () => {
   const bytes = gzipLike(20 * MIB + 7);
   const response = await fetch(url('/v1/files'), { method: 'POST', body: bytes, ...withKey() });
   expect(response.status).toBe(201);
@@ -58,7 +58,7 @@ test('a file goes up and down over a connection', async () => {
   });
 });
 
-test('an upload whose sender goes away leaves nothing behind', async () => {
+test('an upload whose client disconnects leaves nothing behind', async () => {
   const before = await atlas.rows();
   const { socket } = open('POST /v1/files HTTP/1.1', `Content-Length: ${10 * MIB}`);
   socket.write(gzipLike(MIB));
@@ -69,14 +69,14 @@ test('an upload whose sender goes away leaves nothing behind', async () => {
   expect(await atlas.objectIds()).toEqual(Object.keys(before));
 });
 
-test('an upload that is too large is told so before its body is sent, and the connection is closed', async () => {
+test('an upload that is too large is rejected before its body is sent, and the connection is closed', async () => {
   const { received, closed } = open('POST /v1/files HTTP/1.1', `Content-Length: ${65 * MIB}`);
   await closed;
   expect(received().toString()).toContain('413 ');
   expect(received().toString()).toContain('/problems/body_too_large');
 });
 
-test('who is refused is not listened to for the rest of the body', async () => {
+test('the rest of the body of a rejected upload is not read', async () => {
   const { socket, received, closed } = open(
     'POST /v1/files HTTP/1.1',
     'Content-Type: text/html',
@@ -87,7 +87,7 @@ test('who is refused is not listened to for the rest of the body', async () => {
   void closed.then(() => {
     isOpen = false;
   });
-  // It would send for ever.
+  // The client would send indefinitely.
   const send = () => {
     while (isOpen && socket.write(chunk));
   };
@@ -97,20 +97,20 @@ test('who is refused is not listened to for the rest of the body', async () => {
   expect(received().toString()).toContain('/problems/file_type_refused');
 });
 
-test('a download whose reader goes away ends, and its file is closed', async () => {
+test('a download whose client disconnects ends, and its file is closed', async () => {
   const { id } = await uploadFile(atlas, gzipLike(30 * MIB));
   const { socket, received } = open(`GET /v1/files/${id}/content HTTP/1.1`);
   await until(() => received().length > 0);
   socket.pause();
   expect(atlas.files.stats.downloadsInFlight).toBe(1);
-  // A reader that does not read stops the reading of the store.
+  // If the client does not read, neither does the download.
   const sent = atlas.files.stats.bytesOut;
   socket.destroy();
   await until(() => atlas.files.stats.downloadsInFlight === 0);
   expect(atlas.files.stats.bytesOut - sent).toBeLessThan(30 * MIB);
 });
 
-test('damage in the middle cuts the connection, so that nobody takes it for the end', async () => {
+test('corruption in the middle cuts the connection, so that it does not look complete', async () => {
   const bytes = gzipLike(3 * MIB);
   const { id } = await uploadFile(atlas, bytes);
   await atlas.spoil(id, (whole) => {

@@ -11,7 +11,7 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-/** A body whose end does not come before the promise. */
+/** A body that ends when the promise resolves. */
 function until(end: Promise<unknown>, bytes: Uint8Array): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async pull(controller) {
@@ -27,7 +27,7 @@ test('an upload may take longer than other requests', async () => {
   expect((await atlas.call('POST', '/v1/files', { body })).status).toBe(201);
 });
 
-test('an upload that takes longer than FILES_TIMEOUT is a 504, and nothing of it is kept', async () => {
+test('an upload that takes longer than FILES_TIMEOUT is a 504, and nothing of it is retained', async () => {
   const before = await atlas.rows();
   const body = until(new Promise(() => {}), gzipLike(100_000));
   await expectProblem(atlas, await atlas.call('POST', '/v1/files', { body }), 504, 'deadline_exceeded');
@@ -36,7 +36,7 @@ test('an upload that takes longer than FILES_TIMEOUT is a 504, and nothing of it
   expect(await atlas.objectIds()).toEqual(Object.keys(before));
 });
 
-test('a caller may allow an upload less', async () => {
+test('a client may set a shorter deadline for an upload', async () => {
   const body = until(new Promise(() => {}), gzipLike(100_000));
   const headers = { 'grpc-timeout': '100m' };
   const response = await atlas.call('POST', '/v1/files', { body, headers });
@@ -46,7 +46,7 @@ test('a caller may allow an upload less', async () => {
 test('a download may take longer than other requests, and no longer than FILES_TIMEOUT', async () => {
   const { id } = await uploadFile(atlas, gzipLike(2 * MIB));
   const { response, silences } = await observed('GET', `/v1/files/${id}/content`);
-  // Otherwise the server would cut a reader that pauses for longer than its idle timeout.
+  // Otherwise the server would disconnect a client that pauses for longer than its idle timeout.
   expect(silences).toEqual([0]);
   const reader = response.body!.getReader();
   await reader.read();
@@ -57,7 +57,7 @@ test('a download may take longer than other requests, and no longer than FILES_T
   expect(silences).toEqual([0, 255]);
 });
 
-test('a connection is not kept for ever after an upload, a download or a confirmation', async () => {
+test('a connection can time out again after an upload, a download or a completion', async () => {
   const bytes = gzipLike(MIB + 1);
   const uploaded = await observed('POST', '/v1/files', bytes);
   expect(uploaded).toMatchObject({ status: 201, silences: [0, 255] });
@@ -68,14 +68,14 @@ test('a connection is not kept for ever after an upload, a download or a confirm
   expect(Buffer.compare(Buffer.from(await read.response.bytes()), bytes)).toBe(0);
   expect(read.silences).toEqual([0, 255]);
 
-  // It reads the bytes, and for that long nothing moves on the connection.
+  // While it reads the bytes, the connection is idle.
   for (const completed of [id, crypto.randomUUID()])
     expect((await observed('POST', `/v1/files/${completed}/complete`)).silences).toEqual([0, 255]);
   const refused = await observed('GET', `/v1/files/${crypto.randomUUID()}/content`);
   expect(refused).toMatchObject({ status: 404, silences: [] });
 });
 
-/** A request, and what the server is told of how long its connection may be silent. */
+/** Sends a request, and records the idle timeouts that are set on its connection. */
 async function observed(method: string, path: string, body: Uint8Array<ArrayBuffer> | null = null) {
   const silences: number[] = [];
   const headers = { Host: 'atlas.test', Authorization: `Bearer ${await atlas.key()}` };

@@ -26,20 +26,20 @@ describe.each(availableStores())('files in the %s', (kind) => {
   }, START_TIMEOUT_MS);
   afterAll(() => atlas.close());
 
-  /** Does what must leave nothing behind: no row, no object, no event. */
-  async function expectNothingKept(refused: () => Promise<unknown>): Promise<void> {
-    const kept = async () => ({
+  /** Runs a request that must leave nothing behind: no row, no object, no event. */
+  async function expectNothingStored(rejected: () => Promise<unknown>): Promise<void> {
+    const stored = async () => ({
       rows: await atlas.rows(),
       objects: await atlas.objectIds(),
       events: (await atlas.sql`SELECT count(*) AS count FROM outbox WHERE type LIKE 'file.%'`)[0]!.count,
     });
-    const before = await kept();
-    await refused();
-    expect(await kept()).toEqual(before);
+    const before = await stored();
+    await rejected();
+    expect(await stored()).toEqual(before);
   }
 
   test.each([1, 3, MIB - 1, MIB, MIB + 1, 3 * MIB + 5])(
-    'of %d bytes come back as they went',
+    'of %d bytes are downloaded as they were uploaded',
     async (size) => {
       const bytes = size < 3 ? Buffer.alloc(size, 'a') : gzipLike(size);
       const file = await uploadFile(atlas, bytes);
@@ -50,7 +50,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     },
   );
 
-  test('that come in pieces without a length are the same', async () => {
+  test('may be uploaded in chunks without a length', async () => {
     const bytes = gzipLike(2 * MIB + 17);
     const body = inPieces(bytes, 10_007);
     const response = await atlas.call('POST', '/v1/files', { body });
@@ -60,7 +60,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect(Buffer.compare(Buffer.from(await read.bytes()), bytes)).toBe(0);
   });
 
-  test('are told about as they are, and so is where they are', async () => {
+  test('have accurate metadata and a Location', async () => {
     const response = await atlas.call('POST', '/v1/files?name=report%20%C3%A9.csv', {
       body: 'a,b\n1,2\n',
       headers: { 'Content-Type': 'text/csv; charset=utf-8' },
@@ -85,7 +85,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect(again.status).toBe(304);
   });
 
-  test('are saved by browsers, not run or shown', async () => {
+  test('are saved by browsers, not run or displayed', async () => {
     const { id } = await uploadFile(atlas, 'alert(1)', {
       'Content-Disposition': "attachment; filename*=UTF-8''..%2F..%2Fe%22vil%E2%80%AE.txt",
     });
@@ -98,7 +98,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect(headers.get('cache-control')).toContain('private');
   });
 
-  test('of a type that is not taken are refused, whatever they are called', async () => {
+  test('of a type that is not accepted are rejected, whatever their name', async () => {
     for (const [body, type] of [
       ['<!doctype html><script>alert(1)</script>', undefined],
       ['<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/png'],
@@ -109,7 +109,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
       [Buffer.from('a\0b'), 'text/plain'],
       [gzipLike(100), 'application/zip'],
     ] as const) {
-      await expectNothingKept(async () => {
+      await expectNothingStored(async () => {
         const headers: Record<string, string> = type ? { 'Content-Type': type } : {};
         const response = await atlas.call('POST', '/v1/files?name=x.pdf', {
           body: body as BodyInit,
@@ -120,12 +120,12 @@ describe.each(availableStores())('files in the %s', (kind) => {
     }
   });
 
-  test('that do not match their checksum are not kept', async () => {
+  test('that do not match their checksum are not stored', async () => {
     const bytes = gzipLike(MIB + 3);
     for (const name of ['Repr-Digest', 'Content-Digest']) {
       const right = await uploadFile(atlas, bytes, { [name]: reprDigestOf(bytes) });
       expect(right.sha256).toBe(sha256Of(bytes));
-      await expectNothingKept(async () => {
+      await expectNothingStored(async () => {
         const headers = { [name]: reprDigestOf(gzipLike(5)) };
         const response = await atlas.call('POST', '/v1/files', { body: bytes, headers });
         await expectProblem(atlas, response, 422, 'checksum_mismatch');
@@ -136,9 +136,9 @@ describe.each(availableStores())('files in the %s', (kind) => {
     }
   });
 
-  test('that are too large are refused, declared or not', async () => {
+  test('that are too large are rejected, with or without a declared length', async () => {
     const bytes = gzipLike(SIZE_MAX + 1);
-    await expectNothingKept(async () => {
+    await expectNothingStored(async () => {
       await expectProblem(
         atlas,
         await atlas.call('POST', '/v1/files', { body: bytes }),
@@ -151,8 +151,8 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect((await uploadFile(atlas, bytes.subarray(0, SIZE_MAX))).sizeBytes).toBe(SIZE_MAX);
   });
 
-  test('that end in the middle, or are none, are not kept', async () => {
-    await expectNothingKept(async () => {
+  test('that are truncated or empty are not stored', async () => {
+    await expectNothingStored(async () => {
       let sent = 0;
       const torn = new ReadableStream<Uint8Array>({
         pull(controller) {
@@ -172,7 +172,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     });
   });
 
-  test('are their owner’s alone', async () => {
+  test('are private to their owner', async () => {
     const { id } = await uploadFile(atlas, 'secret');
     const headers = { Authorization: `Bearer ${await atlas.key(undefined, 'somebody else')}` };
     for (const [method, path] of [
@@ -190,7 +190,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect(await (await atlas.call('GET', `/v1/files/${id}/content`)).text()).toBe('secret');
   });
 
-  test('go with their row and their object when they are deleted', async () => {
+  test('lose their row and their object when they are deleted', async () => {
     const { id } = await uploadFile(atlas, 'gone soon');
     expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
     for (const path of ['', '/content'])
@@ -200,7 +200,7 @@ describe.each(availableStores())('files in the %s', (kind) => {
     expect(await atlas.objectIds()).not.toContain(id);
   });
 
-  test('tell of themselves, when they are stored and when they are deleted', async () => {
+  test('emit events when they are stored and when they are deleted', async () => {
     const file = await uploadFile(atlas, '{"a": 1}', { 'Content-Type': 'application/json' });
     await atlas.call('DELETE', `/v1/files/${file.id}`);
     const events = await atlas.sql`

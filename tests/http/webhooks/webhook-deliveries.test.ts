@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterEach(() => sending.reset());
 afterAll(() => sending.close());
 
-test('what happens to the owner arrives, signed so that the official library verifies it, and nothing of others', async () => {
+test('events of the owner are delivered, signed so that the official library verifies them, and none of others', async () => {
   const receiver = sending.receive();
   const { id, secret } = await createWebhook(atlas, { url: `${receiver.url}/hooks?tenant=1` });
   const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
@@ -60,7 +60,7 @@ test('what happens to the owner arrives, signed so that the official library ver
   }
   const delivered = await deliveriesIn(atlas, id, 'delivered', 4);
   const detail = await readDelivery(atlas, id, delivered[0]!.id);
-  // They arrive in any order.
+  // Deliveries arrive in any order.
   const arrival = received.find(({ headers }) => headers['webhook-id'] === `${detail.eventId}:${id}`);
   expect(detail).toMatchObject({ attemptCount: 1, nextAttemptAt: null, body: arrival!.body });
   expect(detail.attempts).toEqual([
@@ -75,7 +75,7 @@ test('what happens to the owner arrives, signed so that the official library ver
   expect(receiver.received).toHaveLength(4);
 });
 
-test('only the types that are asked for, and nothing from before the webhook was made, or while it is disabled', async () => {
+test('only subscribed types are sent, and no events from before its creation or while it is disabled', async () => {
   const receiver = sending.receive();
   const bank = await openAccount(atlas);
   const { id } = await createWebhook(atlas, { url: receiver.url, eventTypes: ['account.debited.v1'] });
@@ -120,7 +120,7 @@ describe('a delivery that fails', () => {
     ]);
   });
 
-  test('is given up after the last attempt, and can be replayed by itself', async () => {
+  test('fails after the last attempt, and can be replayed on its own', async () => {
     const receiver = sending.receive();
     receiver.answer = () => new Response(null, { status: 404 });
     const { id } = await createWebhook(atlas, { url: receiver.url });
@@ -150,7 +150,7 @@ describe('a delivery that fails', () => {
     expect(ids).toHaveLength(11);
   });
 
-  test('because the target redirects does not reach where it redirects to', async () => {
+  test('because the target redirects does not follow the redirect', async () => {
     const elsewhere = sending.receive();
     const receiver = sending.receive();
     receiver.answer = () => Response.redirect(`${elsewhere.url}/`, 307);
@@ -162,7 +162,7 @@ describe('a delivery that fails', () => {
     expect(elsewhere.received).toEqual([]);
   });
 
-  test('because nobody listens tells so', async () => {
+  test('because the connection is refused says so', async () => {
     const receiver = sending.receive();
     const { id } = await createWebhook(atlas, { url: receiver.url });
     await receiver.stop();
@@ -173,7 +173,7 @@ describe('a delivery that fails', () => {
   });
 });
 
-test('a target that does not answer holds up its own deliveries, and at most eight of them, but nobody else', async () => {
+test('an unresponsive target delays its own deliveries, at most eight at a time, and nobody else’s', async () => {
   const slow = sending.receive();
   const fast = sending.receive();
   const release = Promise.withResolvers<Response>();
@@ -189,7 +189,7 @@ test('a target that does not answer holds up its own deliveries, and at most eig
   await deliveriesIn(atlas, id, 'delivered', 40);
 });
 
-test('a target that answers 410 gets nothing more, and its owner hears of it', async () => {
+test('a target that responds 410 receives nothing more, and its owner gets an event', async () => {
   const receiver = sending.receive();
   const witness = sending.receive();
   receiver.answer = () => new Response(null, { status: 410 });
@@ -218,18 +218,18 @@ test('a target that answers 410 gets nothing more, and its owner hears of it', a
   await atlas.call('POST', `/v1/webhooks/${id}/test`);
   await atlas.call('PATCH', `/v1/webhooks/${id}`, { json: { enabled: true }, headers: { 'If-Match': '*' } });
   receiver.answer = () => new Response(null, { status: 204 });
-  // What was pending goes on: the account of before, and the test. The account of meanwhile was never for it.
+  // Pending deliveries resume: the account from before, and the test. The account from the meantime had none.
   await deliveriesIn(atlas, id, 'delivered', 2);
   expect(receiver.received).toHaveLength(3);
 });
 
-test('a webhook of which everything fails is disabled after five days, not before, and not when something succeeded', async () => {
+test('a webhook is disabled after five days of failures, not before, and not if an attempt succeeded', async () => {
   const receiver = sending.receive();
   const witness = sending.receive();
   receiver.answer = () => new Response(null, { status: 500 });
   const { id } = await createWebhook(atlas, { url: receiver.url });
   await createWebhook(atlas, { url: witness.url, eventTypes: ['webhook.disabled.v1'] });
-  /** Has the first failure of now have been so long ago. */
+  /** Moves the first failure into the past. */
   const age = (interval: string) =>
     atlas.sql`UPDATE webhooks SET failing_since = failing_since - ${interval}::interval WHERE id = ${id}`;
   const fail = async () => {
@@ -275,7 +275,7 @@ test('during a rotation both secrets verify, and after a day only the new one', 
   expect(() => verify(secret, 1)).toThrow();
 });
 
-test('the metrics tell what was sent and how it ended', async () => {
+test('the metrics count attempts and their outcomes', async () => {
   const text = await (await atlas.call('GET', '/metrics')).text();
   for (const line of [
     /^atlas_webhook_attempts_total\{outcome="delivered"\} [1-9]/m,

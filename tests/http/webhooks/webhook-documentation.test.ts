@@ -26,7 +26,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('the sample of the documentation takes what Atlas sends, during a rotation too, and nothing else', async () => {
+test('the sample in the documentation accepts what Atlas sends, also during a rotation, and nothing else', async () => {
   const { atlas } = sending;
   const receiver = sending.receive();
   const { id, secret } = await createWebhook(atlas, { url: receiver.url });

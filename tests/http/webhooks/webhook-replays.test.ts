@@ -26,7 +26,7 @@ describe('a replay of past events', () => {
     return { status: response.status, answer: await response.json() };
   };
 
-  test('sends what the webhook never got or what failed, in what order it comes, and what it got only if asked', async () => {
+  test('sends missed and failed events in order, and delivered ones only if asked', async () => {
     const receiver = sending.receive();
     const before = await openAccount(atlas);
     const { id } = await createWebhook(atlas, { url: receiver.url });
@@ -58,7 +58,7 @@ describe('a replay of past events', () => {
     await receiver.arrived(5);
   });
 
-  test('by time begins with the first event from then on', async () => {
+  test('by time starts with the first event since that time', async () => {
     const receiver = sending.receive();
     await openAccount(atlas);
     const account = await openAccount(atlas);
@@ -76,7 +76,7 @@ describe('a replay of past events', () => {
     });
   });
 
-  test('goes on in steps of a thousand events, and meets each of them once', async () => {
+  test('continues in steps of a thousand events, and covers each once', async () => {
     const owner = 'historian';
     const headers = { Authorization: `Bearer ${await atlas.key(undefined, owner)}` };
     await atlas.sql`
@@ -109,13 +109,13 @@ describe('a replay of past events', () => {
   test.each([
     ['neither a time nor a position', {}, ''],
     ['both', { since: '2026-01-01T00:00:00Z', afterPosition: '1' }, ''],
-    ['a time that is none', { since: 'yesterday' }, '/since'],
+    ['an invalid time', { since: 'yesterday' }, '/since'],
     ['a time before the year 1', { since: '0000-01-01T00:00:00Z' }, '/since'],
     ['a time before the year 1 in UTC', { since: '0001-01-01T00:00:00+14:00' }, '/since'],
     ['a time after the year 9999 in UTC', { since: '9999-12-31T23:59:59-01:00' }, '/since'],
     ['a time without a zone', { since: '2026-01-01T00:00:00' }, '/since'],
-    ['a position that is none', { afterPosition: '-1' }, '/afterPosition'],
-    ['a position that is no text', { afterPosition: 1 }, '/afterPosition'],
+    ['an invalid position', { afterPosition: '-1' }, '/afterPosition'],
+    ['a position that is not a string', { afterPosition: 1 }, '/afterPosition'],
   ])('is refused with %s', async (_what, json, pointer) => {
     const { id } = await createWebhook(atlas, { url: 'http://127.0.0.1:9/' });
     const response = await atlas.call('POST', `/v1/webhooks/${id}/replay`, { json });
@@ -123,7 +123,7 @@ describe('a replay of past events', () => {
   });
 });
 
-test('walking the pages meets every delivery exactly once, newest first, and each state by itself', async () => {
+test('pages list every delivery exactly once, newest first, and can be filtered by state', async () => {
   const { id } = await createWebhook(atlas, { url: 'http://127.0.0.1:9/' });
   await atlas.call('PATCH', `/v1/webhooks/${id}`, { json: { enabled: false }, headers: { 'If-Match': '*' } });
   const ids: string[] = [];

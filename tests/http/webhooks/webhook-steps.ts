@@ -5,16 +5,16 @@ import { startReceiver, type WebhookReceiver } from '../../support/webhook-recei
 
 const BACKOFF = { RETRY_MULTIPLIER: 2, RETRY_MIN_WAIT: 0.01, RETRY_MAX_WAIT: 0.1, RETRY_JITTER: false };
 
-/** An Atlas that sends: its relay, its fan-out and its sender run, and it may send to this machine. */
+/** An Atlas with a running relay, fan-out and sender, which may connect to this machine. */
 export interface SendingAtlas {
   readonly atlas: TestApp;
-  /** A receiver that ends with the test. */
+  /** Starts a receiver that is stopped by `reset`. */
   receive(): WebhookReceiver;
-  /** Has every delivery that waits for its next attempt be due now. */
+  /** Makes all pending deliveries due now. */
   hurry(): Promise<unknown>;
-  /** Resolves when everything that has happened so far has become deliveries. */
+  /** Resolves when all events so far have become deliveries. */
   fannedOut(): Promise<unknown>;
-  /** Deletes all webhooks and ends all receivers, so that one test does not send to those of another. */
+  /** Deletes all webhooks and stops all receivers, to isolate tests. */
   reset(): Promise<void>;
   close(): Promise<void>;
 }
@@ -53,7 +53,7 @@ export async function startSendingAtlas(): Promise<SendingAtlas> {
   };
 }
 
-/** A webhook as the API tells it. */
+/** A webhook as the API returns it. */
 export interface WebhookResource {
   readonly id: string;
   readonly url: string;
@@ -65,7 +65,7 @@ export interface WebhookResource {
   readonly oldSecretUntil: string | null;
 }
 
-/** A delivery as the API tells it; the body and the attempts where it was read by its id. */
+/** A delivery as the API returns it. Body and attempts are present if it was read by id. */
 export interface DeliveryResource {
   readonly id: string;
   readonly eventId: string;
@@ -112,7 +112,7 @@ export async function readWebhook(atlas: TestApp, id: string): Promise<WebhookRe
   return (await (await atlas.call('GET', `/v1/webhooks/${id}`)).json()) as WebhookResource;
 }
 
-/** Waits until the webhook has so many deliveries in the state, and answers them. */
+/** Waits until the webhook has this many deliveries in the state, and returns them. */
 export function deliveriesIn(
   atlas: TestApp,
   webhookId: string,

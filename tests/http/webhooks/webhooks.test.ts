@@ -9,7 +9,7 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-// Nobody listens there, and nothing is sent in these tests.
+// Nothing listens there, and these tests send nothing.
 const TARGET = 'http://127.0.0.1:9/hooks?tenant=1';
 const as = async (owner: string) => ({ Authorization: `Bearer ${await atlas.key(undefined, owner)}` });
 const read = async (id: string) => {
@@ -23,7 +23,7 @@ const patch = (id: string, json: unknown, etag?: string) =>
     headers: etag === undefined ? {} : { 'If-Match': etag },
   });
 
-test('a webhook is made enabled, with a secret that is shown this once', async () => {
+test('a webhook is created enabled, with a secret that is shown once', async () => {
   const response = await atlas.call('POST', '/v1/webhooks', {
     json: {
       url: `${TARGET}#part`,
@@ -56,10 +56,10 @@ test('a webhook is made enabled, with a secret that is shown this once', async (
     expect(text).not.toContain(secret.slice(6));
 });
 
-describe('a webhook is refused', () => {
+describe('a webhook is rejected', () => {
   test.each([
     ['without a URL', {}, '/url'],
-    ['with what is no URL', { url: 'https://' }, '/url'],
+    ['with an invalid URL', { url: 'https://' }, '/url'],
     ['with another protocol', { url: 'ftp://example.com/' }, '/url'],
     ['with a line break in its URL', { url: 'https://example.com/\r\nX: y' }, '/url'],
     ['with a very long URL', { url: `https://example.com/${'a'.repeat(2048)}` }, '/url'],
@@ -87,7 +87,7 @@ describe('a webhook is refused', () => {
     expect(await (await atlas.call('GET', '/v1/webhooks')).json()).toEqual(before);
   });
 
-  test('when its owner has 20, also when they are made at once, and not when others have', async () => {
+  test('when its owner has 20, also under concurrent creation, and not when others have', async () => {
     const headers = await as('collector');
     const responses = await Promise.all(
       Array.from({ length: 24 }, () =>
@@ -105,7 +105,7 @@ describe('a webhook is refused', () => {
   });
 });
 
-test('what others own is not there', async () => {
+test('webhooks of others do not exist for an owner', async () => {
   const { id } = await createWebhook(atlas, { url: TARGET });
   const headers = await as('stranger');
   for (const [method, path, json] of [
@@ -132,7 +132,7 @@ test('what others own is not there', async () => {
   expect((await read(id)).webhook.enabled).toBe(true);
 });
 
-test('walking the pages meets every webhook exactly once, oldest first', async () => {
+test('pages list every webhook exactly once, oldest first', async () => {
   const headers = await as('walker');
   const ids: string[] = [];
   for (let i = 0; i < 5; i++) {
@@ -151,7 +151,7 @@ test('walking the pages meets every webhook exactly once, oldest first', async (
 });
 
 describe('a change', () => {
-  test('changes what it names and nothing else, and the ETag with it', async () => {
+  test('updates the given members and nothing else, and the ETag', async () => {
     const { id } = await createWebhook(atlas, {
       url: TARGET,
       description: 'Old',
@@ -166,7 +166,7 @@ describe('a change', () => {
     expect(await all.json()).toEqual({ ...webhook, description: null, eventTypes: null, url: `${TARGET}2` });
   });
 
-  test('needs If-Match, and one of the version that is there', async () => {
+  test('needs an If-Match with the current version', async () => {
     const { id } = await createWebhook(atlas, { url: TARGET });
     const { etag } = await read(id);
     await expectProblem(atlas, await patch(id, { enabled: false }), 428, 'precondition_required');
@@ -178,7 +178,7 @@ describe('a change', () => {
     expect((await patch(id, { enabled: true }, '*')).status).toBe(200);
   });
 
-  test('of several at once with the same ETag, one is made', async () => {
+  test('of several concurrent ones with the same ETag, one succeeds', async () => {
     const { id } = await createWebhook(atlas, { url: TARGET });
     const { etag } = await read(id);
     const responses = await Promise.all(
@@ -187,7 +187,7 @@ describe('a change', () => {
     expect(responses.map(({ status }) => status).toSorted()).toEqual([200, 412, 412, 412]);
   });
 
-  test('to a target that is refused is not made', async () => {
+  test('to a target that is not allowed is rejected', async () => {
     const { id } = await createWebhook(atlas, { url: TARGET });
     const { etag, webhook } = await read(id);
     const response = await patch(id, { url: 'https://10.0.0.1/', enabled: false }, etag);
@@ -195,7 +195,7 @@ describe('a change', () => {
     expect(await read(id)).toEqual({ etag, webhook });
   });
 
-  test('disables and enables: what failed before is forgotten then', async () => {
+  test('disables and enables, which resets its failures', async () => {
     const { id } = await createWebhook(atlas, { url: TARGET });
     await atlas.sql`UPDATE webhooks SET failing_since = now() WHERE id = ${id}`;
     const off = (await (await patch(id, { enabled: false }, '*')).json()) as WebhookResource;
@@ -220,7 +220,7 @@ test('a new secret replaces the old one, which signs for another day', async () 
   expect([text(row!.secret), text(row!.oldSecret)]).toEqual([rotated.secret, secret]);
 });
 
-test('a deleted webhook is gone at once', async () => {
+test('a deleted webhook is gone immediately', async () => {
   const { id } = await createWebhook(atlas, { url: TARGET });
   expect((await atlas.call('DELETE', `/v1/webhooks/${id}`)).status).toBe(204);
   await expectProblem(atlas, await atlas.call('GET', `/v1/webhooks/${id}`), 404, 'webhook_not_found');

@@ -1,4 +1,4 @@
-/** The part of JSON Schema that the catalogue of events makes use of. */
+/** The subset of JSON Schema that the event catalogue uses. */
 export interface Schema {
   readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -30,70 +30,71 @@ const KNOWN = new Set([
 ]);
 
 /**
- * What could surprise a reader who knows the released schema when events are written by the new one: everything that
- * the new one allows must be allowed by the released one. Members that are added surprise nobody.
+ * Returns the ways in which events of the new schema would break a consumer of the released one: everything that the new
+ * one allows must be allowed by the released one. Added members break nothing.
  */
-export function surprisesOf(released: Schema, written: Schema, at = 'data'): string[] {
+export function incompatibilitiesOf(released: Schema, written: Schema, at = 'data'): string[] {
   const choices = alternativesOf(released);
   return alternativesOf(written).flatMap((choice) => {
-    const found = choices.map((known) => surprisesOfChoice(known, choice, at));
-    if (found.some((surprises) => surprises.length === 0)) return [];
+    const found = choices.map((known) => incompatibilitiesOfChoice(known, choice, at));
+    if (found.some((incompatibilities) => incompatibilities.length === 0)) return [];
     const sameType = found[choices.findIndex(({ type }) => type === choice.type)];
     return sameType ?? [`${at} may be ${choice.type}`];
   });
 }
 
-/** A schema without `anyOf` and with one type each. Throws for what this comparison does not know. */
+/** Returns alternatives without `anyOf`, each with a single type. Throws on unsupported keywords. */
 function alternativesOf(schema: Schema): Schema[] {
   const unknown = Object.keys(schema).filter((keyword) => !KNOWN.has(keyword));
-  if (unknown.length > 0) throw new Error(`The comparison of schemas does not know ${unknown.join(', ')}.`);
+  if (unknown.length > 0) throw new Error(`Unsupported schema keywords: ${unknown.join(', ')}.`);
   if (schema.anyOf) return schema.anyOf.flatMap(alternativesOf);
   if (Array.isArray(schema.type)) return schema.type.map((type) => ({ ...schema, type }));
-  if (schema.type === undefined) throw new Error('The comparison of schemas needs a type everywhere.');
+  if (schema.type === undefined) throw new Error('Every schema needs a type.');
   return [schema];
 }
 
-function surprisesOfChoice(released: Schema, written: Schema, at: string): string[] {
+function incompatibilitiesOfChoice(released: Schema, written: Schema, at: string): string[] {
   if (released.type !== written.type) return [`${at} may be ${written.type}`];
-  const surprises: string[] = [];
+  const incompatibilities: string[] = [];
   const values = released.enum;
   if (values && !written.enum?.every((value) => values.includes(value)))
-    surprises.push(`${at} may have other values`);
+    incompatibilities.push(`${at} may have other values`);
   for (const keyword of ['pattern', 'format'] as const)
     if (released[keyword] !== undefined && released[keyword] !== written[keyword])
-      surprises.push(`${at} has another ${keyword}`);
+      incompatibilities.push(`${at} has another ${keyword}`);
   if (released.minimum !== undefined && !(written.minimum! >= released.minimum))
-    surprises.push(`${at} may be smaller`);
+    incompatibilities.push(`${at} may be smaller`);
   if (released.maximum !== undefined && !(written.maximum! <= released.maximum))
-    surprises.push(`${at} may be larger`);
-  return [...surprises, ...surprisesOfMembers(released, written, at)];
+    incompatibilities.push(`${at} may be larger`);
+  return [...incompatibilities, ...incompatibilitiesOfMembers(released, written, at)];
 }
 
-function surprisesOfMembers(released: Schema, written: Schema, at: string): string[] {
-  const surprises = Object.entries(released.properties ?? {}).flatMap(([name, member]) => {
+function incompatibilitiesOfMembers(released: Schema, written: Schema, at: string): string[] {
+  const incompatibilities = Object.entries(released.properties ?? {}).flatMap(([name, member]) => {
     const there = written.properties?.[name];
     if (there === undefined) return [`${at}.${name} is gone`];
     const isNeeded = released.required?.includes(name) && !written.required?.includes(name);
     return [
       ...(isNeeded ? [`${at}.${name} may be missing`] : []),
-      ...surprisesOf(member, there, `${at}.${name}`),
+      ...incompatibilitiesOf(member, there, `${at}.${name}`),
     ];
   });
-  if (released.additionalProperties === undefined) return surprises;
-  if (written.additionalProperties === undefined) return [...surprises, `${at} may have other members`];
+  if (released.additionalProperties === undefined) return incompatibilities;
+  if (written.additionalProperties === undefined)
+    return [...incompatibilities, `${at} may have other members`];
   return [
-    ...surprises,
-    ...surprisesOf(released.additionalProperties, written.additionalProperties, `${at}.*`),
+    ...incompatibilities,
+    ...incompatibilitiesOf(released.additionalProperties, written.additionalProperties, `${at}.*`),
   ];
 }
 
-/** A schema without what is there for people. */
+/** Returns the schema without descriptions. */
 export function withoutDescriptions(schema: unknown): unknown {
   return JSON.parse(
     JSON.stringify(schema, (_, value) => {
       if (typeof value !== 'object' || value === null || !('description' in value)) return value;
       const { description, ...rest } = value;
-      // A member can have the name too; then it is a schema.
+      // A member can have the same name; then it is a schema.
       return typeof description === 'string' ? rest : value;
     }),
   );

@@ -4,7 +4,7 @@ import type { Schema } from './compatibility.ts';
 
 const pathOf = (type: string) => join(import.meta.dir, `${type}.json`);
 
-/** The types whose form was released: what readers of today were written for. */
+/** The released event types, which consumers depend on. */
 export function releasedTypes(): string[] {
   return readdirSync(import.meta.dir)
     .filter((file) => file.endsWith('.json'))

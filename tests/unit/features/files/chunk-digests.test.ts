@@ -6,7 +6,7 @@ import { CHUNK_BYTES } from '../../../../src/features/files/domain.ts';
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
 test.each([1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 9])(
-  '%d bytes have one digest for each chunk, however they come',
+  '%d bytes have one digest per chunk, however they are split',
   (size) => {
     const bytes = randomBytes(size);
     const expected = Buffer.concat(
@@ -25,7 +25,7 @@ test.each([1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 
   },
 );
 
-test('more chunks than it begins with room for are all there', () => {
+test('holds more chunks than its initial capacity', () => {
   const chunk = Buffer.alloc(CHUNK_BYTES, 1);
   const hashing = new ChunkDigests();
   for (let i = 0; i < 70; i++) hashing.add(chunk);
@@ -36,7 +36,7 @@ test('more chunks than it begins with room for are all there', () => {
     expect(Buffer.from(chunks.subarray(i * 32, i * 32 + 32)).equals(digest)).toBe(true);
 });
 
-test('a chunk is known by its digest, and one flipped bit is seen', () => {
+test('a chunk matches its digest, and not after one flipped bit', () => {
   const chunk = randomBytes(1000);
   const digest = sha256(chunk);
   expect(isChunk(chunk, digest)).toBe(true);

@@ -27,14 +27,14 @@ describe('a name', () => {
     expect(safeFileName(given)).toBe(safe);
   });
 
-  test('that is too long loses its middle, not its extension, and no half of a character', () => {
+  test('that is too long loses its middle, not its extension, and never half a character', () => {
     const long = safeFileName(`${'ü'.repeat(300)}.pdf`);
     expect(Buffer.byteLength(long)).toBeLessThanOrEqual(255);
     expect(long).toMatch(/^ü{120,}\.pdf$/);
     expect(Buffer.byteLength(safeFileName('🏦'.repeat(300)))).toBe(252);
   });
 
-  test('is harmless whatever was given, and stays as it is when given again', () => {
+  test('is safe whatever the input, and stable when sanitized again', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (given) => {
         const safe = safeFileName(given);
@@ -66,7 +66,7 @@ describe('a Content-Disposition', () => {
     expect(dispositionFileName(header)).toBe(name);
   });
 
-  test('made of a safe name can be read again, and never breaks out of its header', () => {
+  test('of a safe name can be parsed again, and never breaks out of its header', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (given) => {
         const name = safeFileName(given);

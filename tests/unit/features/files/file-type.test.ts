@@ -5,7 +5,7 @@ import { refusalOf } from '../../../support/refusal.ts';
 const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
 const latin = (text: string) => Buffer.from(text, 'latin1');
 
-/** The beginning of an archive whose first entry has this name. */
+/** The head of an archive whose first entry has this name. */
 function archive(name: string): Buffer {
   const head = Buffer.alloc(30);
   head.write('PK\x03\x04', 'latin1');
@@ -34,15 +34,15 @@ describe('the bytes', () => {
 
   test.each([
     ['a program', '\x7fELF\x02\x01\x01\0'],
-    ['a program of Windows', 'MZ\x90\0\x03'],
-    ['a page', '<!DOCTYPE html><p>'],
-    ['a page after blanks', '\n\t <HTML>'],
-    ['a page after a byte order mark', '\xef\xbb\xbf<script>'],
+    ['a Windows program', 'MZ\x90\0\x03'],
+    ['an HTML page', '<!DOCTYPE html><p>'],
+    ['an HTML page after whitespace', '\n\t <HTML>'],
+    ['an HTML page after a byte order mark', '\xef\xbb\xbf<script>'],
     ['a comment', '<!-- -->'],
-    ['a drawing', '<svg xmlns="http://www.w3.org/2000/svg">'],
+    ['an SVG image', '<svg xmlns="http://www.w3.org/2000/svg">'],
     ['XML', '<?xml version="1.0"?>'],
     ['text with NUL', 'abc\0def'],
-    ['text with an escape of other control characters', 'abc\x01'],
+    ['text with other control characters', 'abc\x01'],
     ['Latin-1', 'Zo\xeb'],
     ['UTF-16', '\xff\xfea\0b\0'],
     ['RIFF of another kind', 'RIFF\x24\0\0\0WAVEfmt '],
@@ -52,29 +52,29 @@ describe('the bytes', () => {
       expect(refusalOf(() => typeOf(latin(text), declared)).code).toBe('file_type_refused');
   });
 
-  test('decide, and a declaration that disagrees is refused', () => {
+  test('decide, and a declaration that disagrees is rejected', () => {
     for (const declared of FILE_TYPES.filter((type) => type !== 'application/pdf'))
       expect(refusalOf(() => typeOf(latin('%PDF-1.7'), declared)).code).toBe('file_type_refused');
   });
 
-  test('of text may be CSV, and JSON if they can be', () => {
+  test('of text may be CSV, and JSON if they look like it', () => {
     expect(typeOf(Buffer.from('a;b'), 'text/csv')).toBe('text/csv');
     for (const json of ['{"a":1}', ' [1]', '"text"', '-1', 'null', '\uFEFF{}'])
       expect(typeOf(Buffer.from(json), 'application/json')).toBe('application/json');
     expect(refusalOf(() => typeOf(Buffer.from('a,b'), 'application/json')).code).toBe('file_type_refused');
   });
 
-  test('of an archive are an office document only if it begins like one', () => {
+  test('of an archive are an Office document only if it starts like one', () => {
     for (const name of ['[Content_Types].xml', '_rels/.rels', 'word/document.xml'])
       expect(typeOf(archive(name), DOCX)).toBe(DOCX);
     expect(refusalOf(() => typeOf(archive('payload.exe'), DOCX)).code).toBe('file_type_refused');
     expect(typeOf(archive('payload.exe'), 'application/zip')).toBe('application/zip');
   });
 
-  test('may end in the middle of a character where the rest is not looked at', () => {
+  test('may end in the middle of a character at the end of the head', () => {
     const text = Buffer.from(`${'a'.repeat(SNIFFED_BYTES - 1)}€`);
     expect(typeOf(text, '')).toBe('text/plain');
-    // What comes later is not looked at: it is served as what its beginning is, and never run.
+    // Later bytes are not inspected: the file is served with the type of its head, and never executed.
     expect(typeOf(Buffer.concat([Buffer.alloc(SNIFFED_BYTES, 'a'), Buffer.alloc(10)]), '')).toBe(
       'text/plain',
     );

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { TransferSlots } from '../../../../src/features/files/transfer-slots.ts';
 import { refusalOf } from '../../../support/refusal.ts';
 
-test('only so many transfers go on at a time, and a place is given back once', () => {
+test('concurrent transfers are limited, and a slot is released once', () => {
   const slots = new TransferSlots(2);
   const [first, second] = [slots.enter(), slots.enter()];
   const { code, retryAfterSeconds } = refusalOf(() => slots.enter());

@@ -30,7 +30,7 @@ describe('an upload', () => {
   const bytes = new Uint8Array(randomBytes(20_000));
 
   test.each([1000, 4096, 20_000])(
-    'passes unchanged in pieces of %d, also after a look at its head',
+    'passes unchanged in pieces of %d, also after its head was read',
     async (size) => {
       let counted = 0;
       const { pieces, seen } = piecesOf(bytes, size);
@@ -47,7 +47,7 @@ describe('an upload', () => {
     },
   );
 
-  test('that is short is all in its head', async () => {
+  test('that is short consists of its head', async () => {
     const stream = new UploadStream(piecesOf(Buffer.from('short'), 2).pieces, { sha256: [] });
     expect(Buffer.from(await stream.head()).toString()).toBe('short');
     expect((await read(stream)).toString()).toBe('short');
@@ -59,17 +59,17 @@ describe('an upload', () => {
   });
 
   test.each([
-    ['its digest is another one', { sha256: ['0'.repeat(64)] }],
-    ['one of two digests is another one', { sha256: [sha256(bytes), '0'.repeat(64)] }],
-    ['it is shorter than announced', { sha256: [], sizeBytes: 20_001 }],
-    ['it is longer than announced', { sha256: [], sizeBytes: 19_999 }],
-  ])('fails before its end is told when %s', async (_why, promised) => {
-    const stream = new UploadStream(piecesOf(bytes, 1000).pieces, promised);
+    ['its digest differs', { sha256: ['0'.repeat(64)] }],
+    ['one of two digests differs', { sha256: [sha256(bytes), '0'.repeat(64)] }],
+    ['it is shorter than declared', { sha256: [], sizeBytes: 20_001 }],
+    ['it is longer than declared', { sha256: [], sizeBytes: 19_999 }],
+  ])('fails before its end is reported when %s', async (_why, expected) => {
+    const stream = new UploadStream(piecesOf(bytes, 1000).pieces, expected);
     await expect(read(stream)).rejects.toMatchObject({ code: 'checksum_mismatch' });
     expect(() => stream.digests).toThrow();
   });
 
-  test('that is refused tells its sender to stop', async () => {
+  test('that is rejected cancels its body', async () => {
     const { pieces, seen } = piecesOf(bytes, 1000);
     const stream = new UploadStream(pieces, { sha256: [] });
     await stream.head();

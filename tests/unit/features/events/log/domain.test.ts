@@ -13,7 +13,7 @@ import {
 import { eventIdOf } from '../../../../../src/utils/event.ts';
 
 describe('a cursor', () => {
-  test('is read as it was written', () => {
+  test('parses to the position it was written from', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 52 - 1 }), (position) => {
         const text = writeCursor(position);
@@ -23,13 +23,13 @@ describe('a cursor', () => {
     );
   });
 
-  test('has one form only', () => {
+  test('has a single format', () => {
     for (const text of ['', 'e', 'e000000000000', 'e00000000000000', 'E0000000000001', 'e000000000000G'])
       expect(CURSOR_FORM.test(text)).toBe(false);
   });
 });
 
-test('an id of an event is read as it was written, also where the key holds what ids hold', () => {
+test('an event id parses to its parts, even if the key contains a colon', () => {
   fc.assert(
     fc.property(
       fc.stringMatching(/^[\w.-]{1,100}$/),
@@ -44,7 +44,7 @@ test('an id of an event is read as it was written, also where the key holds what
 });
 
 describe('a block of a stream', () => {
-  test('is one line of data, whatever the event holds', () => {
+  test('is one line of data, whatever the event contains', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const event: SentEvent = {
@@ -63,7 +63,7 @@ describe('a block of a stream', () => {
     );
   });
 
-  test('never tells the owner', () => {
+  test('never reveals the owner', () => {
     const event: SentEvent = {
       position: 1,
       owner: 'whose-it-is',
@@ -76,7 +76,7 @@ describe('a block of a stream', () => {
     expect(eventBlock(event)).not.toContain('whose-it-is');
   });
 
-  test('greets with a place and a time to come back, and no event', () => {
+  test('greets with a position and a time to reconnect, and no event', () => {
     expect(greetingBlock(31, 1500)).toBe('retry: 1500\nid: e000000000001f\n\n');
   });
 });

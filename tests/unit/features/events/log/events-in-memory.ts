@@ -2,28 +2,28 @@ import type { SentEvent } from '../../../../../src/features/events/log/domain.ts
 import type { EventRepository } from '../../../../../src/features/events/log/repository.ts';
 
 /**
- * An event log in memory, for what is tested without PostgreSQL. `away` makes every look fail; a page that is read while
- * there is something to wait for shows the log as it was, and comes after that.
+ * An in-memory event log, for tests without PostgreSQL. `isUnavailable` makes every read fail. While `held` is pending, a read
+ * returns the log as it was before, once that resolves.
  */
 export function eventsInMemory() {
   const log: SentEvent[] = [];
-  const state = { away: false, reads: 0, polls: 0, held: null as Promise<void> | null };
-  const look = <T>(read: () => T): Promise<T> =>
-    state.away ? Promise.reject(new Error('away')) : Promise.resolve(read());
+  const state = { isUnavailable: false, reads: 0, polls: 0, held: null as Promise<void> | null };
+  const respond = <T>(read: () => T): Promise<T> =>
+    state.isUnavailable ? Promise.reject(new Error('unavailable')) : Promise.resolve(read());
   const repository: EventRepository = {
     listAfter: (owner, position, limit) => {
       state.reads++;
       const page = log.filter((event) => event.owner === owner && event.position > position).slice(0, limit);
-      return state.held ? state.held.then(() => page) : look(() => page);
+      return state.held ? state.held.then(() => page) : respond(() => page);
     },
-    search: () => Promise.reject(new Error('not asked for')),
-    sequenceAt: () => Promise.reject(new Error('not asked for')),
-    listOfKey: () => Promise.reject(new Error('not asked for')),
-    find: () => Promise.reject(new Error('not asked for')),
-    lastPosition: () => look(() => log.length),
+    search: () => Promise.reject(new Error('not supported')),
+    sequenceAt: () => Promise.reject(new Error('not supported')),
+    listOfKey: () => Promise.reject(new Error('not supported')),
+    find: () => Promise.reject(new Error('not supported')),
+    lastPosition: () => respond(() => log.length),
     newsAfter: (position) => {
       state.polls++;
-      return look(() => {
+      return respond(() => {
         const owners = new Set(log.slice(position).map(({ owner }) => owner));
         return owners.size === 0 ? null : { owners: [...owners], lastPosition: log.length };
       });

@@ -9,13 +9,13 @@ import {
 const FOREVER = 1e9;
 const TIMES: StreamTimes = { heartbeatMs: FOREVER, ageMaxMs: FOREVER, unreadMs: FOREVER, retryMs: 1234 };
 
-/** A stream over pages that a test puts in, with a reader that reads when the test does. */
+/** A stream over pages that a test supplies, with a client that reads when the test does. */
 function streamOver(pages: string[], times: Partial<StreamTimes> = {}) {
   const state = { reads: 0, keyChecks: 0, isKeyUsable: true, isUnavailable: false, sent: 0, failures: 0 };
   const ended: EndReason[] = [];
   const read = async (position: number): Promise<StreamPage | null> => {
     state.reads++;
-    if (state.isUnavailable) throw new Error('away');
+    if (state.isUnavailable) throw new Error('unavailable');
     const text = pages[position];
     if (text === undefined) return null;
     const bytes = new TextEncoder().encode(text);
@@ -28,7 +28,7 @@ function streamOver(pages: string[], times: Partial<StreamTimes> = {}) {
       read,
       isKeyUsable: async () => {
         state.keyChecks++;
-        if (state.isUnavailable) throw new Error('away');
+        if (state.isUnavailable) throw new Error('unavailable');
         return state.isKeyUsable;
       },
       onSent: (events) => {
@@ -53,7 +53,7 @@ const GREETING = 'retry: 1234\nid: e0000000000000\n\n';
 const HEARTBEAT = /^: .+\n\n$/;
 
 describe('a stream', () => {
-  test('reads nothing before its reader is ready, and then one page at a time', async () => {
+  test('reads nothing before its client is ready, and then one page at a time', async () => {
     const { next, state } = streamOver(['a', 'b', 'c']);
     await Bun.sleep(0);
     expect(state.reads).toBe(0);
@@ -66,7 +66,7 @@ describe('a stream', () => {
     expect([await next(), await next()]).toEqual(['b', 'c']);
   });
 
-  test('sleeps at the end, and wakes when it is told', async () => {
+  test('sleeps at the end of the log, and wakes when notified', async () => {
     const pages: string[] = [];
     const { stream, next, state } = streamOver(pages);
     await next();
@@ -75,14 +75,14 @@ describe('a stream', () => {
     expect(state.reads).toBe(1);
     stream.tick(performance.now());
     await Bun.sleep(0);
-    // The clock alone is no reason to look.
+    // A tick alone does not cause a read.
     expect(state.reads).toBe(1);
     pages.push('a');
     stream.notify();
     expect(await coming).toBe('a');
   });
 
-  test('looks again when it is told during a look that found nothing', async () => {
+  test('reads again when notified during a read that found nothing', async () => {
     const pages: string[] = [];
     const { stream, next, state } = streamOver(pages);
     await next();
@@ -93,14 +93,14 @@ describe('a stream', () => {
     expect(state.reads).toBeWithin(1, 3);
   });
 
-  test('sends a heartbeat when it has been silent, and only while somebody reads', async () => {
+  test('sends a heartbeat when idle, and only while the client reads', async () => {
     const { stream, next, ended } = streamOver([], { heartbeatMs: 20 });
     await next();
     const coming = next();
     await Bun.sleep(25);
     stream.tick(performance.now());
     expect(await coming).toMatch(HEARTBEAT);
-    // Nobody reads: nothing is put down for later.
+    // Without a reader, no heartbeat is queued.
     await Bun.sleep(25);
     for (let i = 0; i < 5; i++) stream.tick(performance.now());
     stream.end('drain');
@@ -108,7 +108,7 @@ describe('a stream', () => {
     expect(ended).toEqual(['drain']);
   });
 
-  test('stays while the database is away, says nothing wrong, and goes on from where it was', async () => {
+  test('survives a database outage without wrong output, and resumes where it was', async () => {
     const { stream, next, state, ended } = streamOver(['a'], { heartbeatMs: 20 });
     await next();
     state.isUnavailable = true;
@@ -130,7 +130,7 @@ describe('a stream', () => {
 });
 
 describe('a stream ends, once and for one reason,', () => {
-  test('when its key is bad, without the page that it has read', async () => {
+  test('when its key is revoked, without sending the page it has read', async () => {
     const { next, state, ended } = streamOver(['secret']);
     await next();
     state.isKeyUsable = false;
@@ -138,7 +138,7 @@ describe('a stream ends, once and for one reason,', () => {
     expect({ sent: state.sent, ended }).toEqual({ sent: 0, ended: ['key'] });
   });
 
-  test('when its key is bad and there is nothing to tell', async () => {
+  test('when its key is revoked and there is nothing to send', async () => {
     const { stream, next, state, ended } = streamOver([], { heartbeatMs: 0 });
     await next();
     state.isKeyUsable = false;
@@ -148,7 +148,7 @@ describe('a stream ends, once and for one reason,', () => {
     expect(ended).toEqual(['key']);
   });
 
-  test('when it is old, after what it has told', async () => {
+  test('at its maximum age, after what it has sent', async () => {
     const { stream, next, ended } = streamOver([]);
     await next();
     const coming = next();
@@ -158,7 +158,7 @@ describe('a stream ends, once and for one reason,', () => {
     expect(ended).toEqual(['age']);
   });
 
-  test('when nobody has read for long, and not while somebody waits', async () => {
+  test('when its client has not read for long, and not while the client waits', async () => {
     const slow = streamOver(['a'], { unreadMs: 1000 });
     slow.stream.tick(performance.now() + 900);
     expect(slow.ended).toEqual([]);
@@ -177,7 +177,7 @@ describe('a stream ends, once and for one reason,', () => {
     expect(await coming).toBeNull();
   });
 
-  test('when its reader goes away, in the middle of a look too', async () => {
+  test('when its client disconnects, also during a read', async () => {
     const { next, reader, state, ended } = streamOver(['a']);
     await next();
     void reader.read().catch(() => {});

@@ -21,7 +21,7 @@ function streamsOver({ repository }: ReturnType<typeof eventsInMemory>, streamsM
   const open = (owner: string, position = 0, signal = NEVER) => {
     const reader = streams.open({ owner, keyId: 'key' }, position, signal).getReader();
     return {
-      /** The ids of the next chunk; the greeting has one too. */
+      /** The ids of the next chunk. The greeting has one too. */
       ids: async () => {
         const { value } = await reader.read();
         const text = new TextDecoder().decode(value);
@@ -47,7 +47,7 @@ const codeOf = (work: () => unknown) => {
 };
 
 describe('the streams of a worker', () => {
-  test('are bounded, for the worker and for each owner, and counted', async () => {
+  test('are limited per worker and per owner, and counted', async () => {
     const { streams, open } = streamsOver(eventsInMemory(), 4);
     const readers = [open('alice'), open('alice'), open('alice')];
     expect(codeOf(() => open('alice'))).toBe('too_many_streams');
@@ -61,7 +61,7 @@ describe('the streams of a worker', () => {
     expect(streams.stats().open).toBe(0);
   });
 
-  test('share the reads of those that stand at the same place', async () => {
+  test('share reads at the same position', async () => {
     const events = eventsInMemory();
     events.append('alice', 3);
     const { open } = streamsOver(events);
@@ -77,7 +77,7 @@ describe('the streams of a worker', () => {
     await Promise.all(readers.map(({ leave }) => leave()));
   });
 
-  test('do not share a read that began before the news that somebody reads for', async () => {
+  test('do not share a read that started before the events that one of them was notified of', async () => {
     const events = eventsInMemory();
     const { open } = streamsOver(events);
     const first = open('alice');
@@ -94,7 +94,7 @@ describe('the streams of a worker', () => {
     await second.ids();
     expect(await second.ids()).toEqual([1]);
     held.resolve();
-    // It was told meanwhile, so it looks again.
+    // It was notified in the meantime, so it reads again.
     expect(await old).toEqual([1]);
     await Promise.all([first.leave(), second.leave()]);
   });
@@ -115,13 +115,13 @@ describe('the streams of a worker', () => {
     await reader.leave();
   });
 
-  test('are woken by one poll when their owner has something new, and not by what is new for others', async () => {
+  test('are woken by one poll when their owner has new events, and not by events of others', async () => {
     const events = eventsInMemory();
     const { open } = streamsOver(events);
     const [alice, bob] = [open('alice'), open('bob')];
     await Promise.all([alice.ids(), bob.ids()]);
     const [ofAlice, ofBob] = [alice.ids(), bob.ids()];
-    // The first look of the tail wakes all, once; after that only news do.
+    // The first poll of the tail wakes all streams; after that only new events do.
     await until(() => events.state.polls > 1);
     const { reads } = events.state;
     events.append('alice');
@@ -131,7 +131,7 @@ describe('the streams of a worker', () => {
     expect(await ofBob).toEqual([]);
   });
 
-  test('leave nothing behind: after the last one nobody looks at the log any more', async () => {
+  test('leave nothing behind: after the last one ends, the log is not polled', async () => {
     const events = eventsInMemory();
     const { streams, open } = streamsOver(events);
     const controller = new AbortController();
@@ -146,20 +146,20 @@ describe('the streams of a worker', () => {
     expect(events.state.polls).toBe(polls);
   });
 
-  test('miss nothing that came while the log could not be read', async () => {
+  test('miss no event from a time when the log could not be read', async () => {
     const events = eventsInMemory();
     const { streams, open, failures } = streamsOver(events);
     const reader = open('alice');
     await reader.ids();
     const coming = reader.ids();
     await until(() => events.state.polls > 0);
-    events.state.away = true;
+    events.state.isUnavailable = true;
     events.append('alice', 2);
     await until(() => streams.stats().failures > 1);
     events.append('alice');
-    events.state.away = false;
+    events.state.isUnavailable = false;
     expect(await coming).toEqual([1, 2, 3]);
-    // One line for many failures.
+    // Many failures are reported once.
     expect(failures).toHaveLength(1);
     await reader.leave();
   });

@@ -13,18 +13,18 @@ function tailOver({ repository }: ReturnType<typeof eventsInMemory>) {
   return { tail, told, failures };
 }
 
-test('the first look wakes everybody, as nobody knows what came before it', async () => {
+test('the first poll wakes every stream, since earlier events are unknown', async () => {
   const events = eventsInMemory();
   events.append('alice');
   const { tail, told } = tailOver(events);
   await tail.poll();
   expect(told).toEqual(['all']);
   await tail.poll();
-  // What was there at the first look is not news.
+  // Events from before the first poll are not reported.
   expect(told).toEqual(['all']);
 });
 
-test('later looks tell whose events have come, once', async () => {
+test('later polls report the owners of new events, once', async () => {
   const events = eventsInMemory();
   const { tail, told } = tailOver(events);
   await tail.poll();
@@ -35,16 +35,16 @@ test('later looks tell whose events have come, once', async () => {
   expect(told).toEqual(['all', ['alice', 'bob']]);
 });
 
-test('a look that fails loses nothing, and the next ones wait a little', async () => {
+test('a failed poll loses nothing, and the next ones wait a little', async () => {
   const events = eventsInMemory();
   const { tail, told, failures } = tailOver(events);
   await tail.poll();
-  events.state.away = true;
+  events.state.isUnavailable = true;
   events.append('alice');
   const { polls } = events.state;
   while (failures.length === 0) await tail.poll();
   expect(events.state.polls).toBe(polls + 1);
-  events.state.away = false;
+  events.state.isUnavailable = false;
   while (told.length < 2) {
     await tail.poll();
     await Bun.sleep(5);
@@ -52,7 +52,7 @@ test('a look that fails loses nothing, and the next ones wait a little', async (
   expect(told).toEqual(['all', ['alice']]);
 });
 
-test('there is one look at a time', async () => {
+test('there is one poll at a time', async () => {
   const events = eventsInMemory();
   const { tail } = tailOver(events);
   await tail.poll();

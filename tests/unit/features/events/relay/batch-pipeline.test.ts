@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { BatchPipeline, LeaseLost } from '../../../../../src/features/events/relay/batch-pipeline.ts';
 import type { Unsent } from '../../../../../src/features/events/relay/domain.ts';
 
-/** An outbox whose marks end when the test says so, as those of PostgreSQL do. */
+/** An outbox whose marks complete when the test says so. */
 class Outbox {
   readonly rows: Unsent[] = [];
   readonly sent: number[] = [];
@@ -37,7 +37,7 @@ class Outbox {
   }
 }
 
-test('the next batch is sent while the one in front is marked, and leaves its rows out', async () => {
+test('the next batch is sent while the preceding one is marked, and skips its rows', async () => {
   const outbox = new Outbox(5);
   expect(await outbox.pipeline.step()).toBe(2);
   const second = outbox.pipeline.step();
@@ -54,7 +54,7 @@ test('the next batch is sent while the one in front is marked, and leaves its ro
   expect(outbox.sent).toEqual([0, 1, 2, 3, 4]);
 });
 
-test('no second mark begins before the first has ended', async () => {
+test('no second mark starts before the first has finished', async () => {
   const outbox = new Outbox(4);
   await outbox.pipeline.step();
   const second = outbox.pipeline.step();
@@ -65,7 +65,7 @@ test('no second mark begins before the first has ended', async () => {
   expect(outbox.open).toHaveLength(2);
 });
 
-test('a mark that is refused ends everything: nothing behind it is marked', async () => {
+test('a rejected mark ends the pipeline: nothing after it is marked', async () => {
   const outbox = new Outbox(4);
   await outbox.pipeline.step();
   const second = outbox.pipeline.step();
@@ -76,7 +76,7 @@ test('a mark that is refused ends everything: nothing behind it is marked', asyn
   await outbox.pipeline.settle();
 });
 
-test('with nothing to send it settles what it has begun', async () => {
+test('with nothing to send, it settles the batch it has sent', async () => {
   const outbox = new Outbox(2);
   await outbox.pipeline.step();
   outbox.open[0]!.resolve(true);

@@ -14,7 +14,7 @@ const told = (events: readonly { key: string; sequence: number }[]) =>
   events.map(({ key, sequence }) => `${key}${sequence}`);
 
 describe('a batch of the outbox', () => {
-  test('is sent as it comes where each event follows the one before', () => {
+  test('is sent as it is if each event follows the one before', () => {
     const { sendable, poison } = planBatch([
       unsent('a', 4, 3),
       unsent('b', 0),
@@ -25,7 +25,7 @@ describe('a batch of the outbox', () => {
     expect(poison).toEqual([]);
   });
 
-  test('may begin a key at any number, as those do that are older than the log', () => {
+  test('may start a key at any sequence, as keys older than the log do', () => {
     expect(told(planBatch([unsent('a', 7), unsent('a', 8)]).sendable)).toEqual(['a7', 'a8']);
   });
 
@@ -45,23 +45,23 @@ describe('a batch of the outbox', () => {
     expect(told(planBatch([unsent('a', 1), unsent('a', 1)]).sendable)).toEqual(['a1']);
   });
 
-  test('sends nothing of a key that is parked, and does not park it again', () => {
+  test('sends no event of a parked key, and does not park it again', () => {
     const { sendable, poison } = planBatch([unsent('a', 9, 3, true), unsent('b', 4, 3)]);
     expect(told(sendable)).toEqual(['b4']);
     expect(poison).toEqual([]);
   });
 
-  test('goes on behind the batch in front of it, which PostgreSQL may not know yet', () => {
+  test('continues after the preceding batch, which PostgreSQL may not reflect yet', () => {
     const before = { last: new Map([['a', 4]]), stopped: new Set(['b']) };
     const batch = [unsent('a', 5, 3), unsent('b', 2, 1), unsent('c', 1, 0), unsent('a', 6, 3)];
     const { sendable, poison } = planBatch(batch, before);
     expect(told(sendable)).toEqual(['a5', 'c1', 'a6']);
     expect(poison).toEqual([]);
-    // And what PostgreSQL knows by now is not older.
+    // PostgreSQL may already reflect the preceding batch.
     expect(told(planBatch([unsent('a', 7, 6)], before).sendable)).toEqual(['a7']);
   });
 
-  test('never sends an event without the one in front of it, whatever is in it', () => {
+  test('never sends an event without the one before it, whatever the batch contains', () => {
     const key = fc.constantFrom('a', 'b', 'c');
     const last = { a: null, b: 0, c: 5 } as Record<string, number | null>;
     const batch = fc.array(fc.tuple(key, fc.nat({ max: 9 })), { maxLength: 30 });
@@ -79,7 +79,7 @@ describe('a batch of the outbox', () => {
   });
 });
 
-test('of all that stops a key, what comes first counts', () => {
+test('the first poison event of a key counts', () => {
   const poison = [
     { key: 'a', sequence: 5, reason: 'late' },
     { key: 'b', sequence: 1, reason: 'other' },

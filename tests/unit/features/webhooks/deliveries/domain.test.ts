@@ -26,7 +26,7 @@ describe('after an attempt', () => {
     expect(decide(result, 1, NOW_MS, 0.5)).toEqual({ state: 'delivered', waitMs: 0, isGone: false });
   });
 
-  test('that failed, the next one comes after the wait of the schedule, and after the last one none', () => {
+  test('that failed, the next one follows after the delay of the schedule, and none after the last', () => {
     const waits = Array.from({ length: TRIES_MAX }, (_, i) => decide(failed(500), i + 1, NOW_MS, 0.5));
     expect(waits.slice(0, -1).map(({ state }) => state)).toEqual(RETRY_WAITS_MS.map(() => 'pending'));
     expect(waits.slice(0, -1).map(({ waitMs }) => waitMs)).toEqual([...RETRY_WAITS_MS]);
@@ -34,7 +34,7 @@ describe('after an attempt', () => {
     expect(RETRY_WAITS_MS.reduce((sum, ms) => sum + ms, 0) / 3_600_000).toBeCloseTo(75.58, 1);
   });
 
-  test('each wait is drawn around its length, whatever the target says, and never ends on its own', () => {
+  test('each delay has jitter, whatever the target says, and is finite', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: TRIES_MAX + 5 }),
@@ -53,7 +53,7 @@ describe('after an attempt', () => {
     );
   });
 
-  test('a Retry-After of 429 and 503 lengthens the wait, never shortens it, and means nothing elsewhere', () => {
+  test('a Retry-After of 429 and 503 extends the delay, never shortens it, and is ignored elsewhere', () => {
     expect(decide(failed(429, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
     expect(decide(failed(503, '90'), 1, NOW_MS, 0.5).waitMs).toBe(90_000);
     expect(decide(failed(503, '1'), 2, NOW_MS, 0.5).waitMs).toBe(300_000);
@@ -61,7 +61,7 @@ describe('after an attempt', () => {
     expect(decide(failed(503, '9999999999'), 1, NOW_MS, 0.5).waitMs).toBe(24 * 3_600_000);
   });
 
-  test('only a 410 says that the target is gone', () => {
+  test('only a 410 means that the target is gone', () => {
     for (const status of [404, 409, 411, 500, null])
       expect(decide(failed(status), 1, NOW_MS, 0).isGone).toBe(false);
     expect(decide(failed(410), 1, NOW_MS, 0).isGone).toBe(true);
@@ -103,7 +103,7 @@ describe('events become deliveries', () => {
   const idsOf = (events: AtlasEvent[], targets: Target[]) =>
     deliveriesOf(events, targets).map(({ webhookId, eventId }) => messageIdOf(eventId, webhookId));
 
-  test('one for each webhook of the owner, and none for those of others', () => {
+  test('one for each webhook of the owner, and none for webhooks of others', () => {
     const targets = [target('1'), target('2'), target('3', { owner: 'bob' })];
     expect(idsOf([event(), event({ owner: 'carol', key: 'c' }), event({ sequence: 1 })], targets)).toEqual([
       'k:0:1',
@@ -121,7 +121,7 @@ describe('events become deliveries', () => {
     expect(idsOf([event()], targets)).toEqual(['k:0:2']);
   });
 
-  test('but not from before the webhook was made', () => {
+  test('but not for events from before the webhook was created', () => {
     const before = event({ occurredAt: '2026-06-01T12:00:00.122Z' });
     expect(idsOf([before, event({ sequence: 1 })], [target('1')])).toEqual(['k:1:1']);
   });

@@ -4,7 +4,7 @@ import { Webhook } from 'standardwebhooks';
 import { signatureHeaders } from '../../../../../src/features/webhooks/deliveries/signature.ts';
 import { formatSecret, generateSecret } from '../../../../../src/features/webhooks/subscriptions/domain.ts';
 
-test('the signature is that of the example of Standard Webhooks', () => {
+test('the signature matches the example of Standard Webhooks', () => {
   const headers = signatureHeaders(
     { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', timestampSeconds: 1614265330, body: '{"test": 2432232314}' },
     [Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')],
@@ -18,7 +18,7 @@ test('the signature is that of the example of Standard Webhooks', () => {
 
 const now = () => Math.floor(Date.now() / 1000);
 
-test('whatever the body is, the official library verifies it with each of the secrets, and with no other', () => {
+test('the official library verifies any body with each of the secrets, and with no other', () => {
   fc.assert(
     fc.property(fc.json(), fc.integer({ min: 1, max: 3 }), (body, count) => {
       const secrets = Array.from({ length: count }, generateSecret);
@@ -31,7 +31,7 @@ test('whatever the body is, the official library verifies it with each of the se
   );
 });
 
-test('a body, an id or a time that was changed is not verified', () => {
+test('a changed body, id or time fails verification', () => {
   const secret = generateSecret();
   const webhook = new Webhook(formatSecret(secret));
   const message = { id: 'a:1:b', timestampSeconds: now(), body: '{"amount":1}' };
@@ -43,7 +43,7 @@ test('a body, an id or a time that was changed is not verified', () => {
   expect(() => webhook.verify(message.body, later)).toThrow();
 });
 
-test('a secret has 256 bits, and no two are alike', () => {
+test('a secret has 256 bits, and no two are the same', () => {
   expect(generateSecret()).toHaveLength(32);
   expect(formatSecret(generateSecret())).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
   expect(generateSecret()).not.toEqual(generateSecret());
