@@ -44,32 +44,32 @@ export interface Target {
   readonly createdAt: Date;
 }
 
-/** A delivery that this process may attempt now, with what the attempt needs. */
+/** A delivery leased to this process, with everything that an attempt needs. */
 export interface Claim {
   readonly id: string;
   readonly webhookId: string;
   readonly eventId: string;
   readonly body: string;
-  /** The number of this attempt. A result is only taken from the last one. */
+  /** The number of this attempt. Only the result of the latest one is accepted. */
   readonly attempts: number;
-  /** Attempts of the present round of retries, this one included. */
+  /** Attempts in the current round of retries, including this one. */
   readonly tries: number;
   readonly url: string;
-  /** All that sign, the present one first. */
+  /** All valid secrets, the current one first. */
   readonly secrets: readonly Uint8Array[];
 }
 
-/** What waits to be sent. */
+/** Due deliveries, for metrics. */
 export interface Backlog {
   readonly dueCount: number;
   readonly dueAgeSeconds: number;
   readonly disabledWebhooks: number;
 }
 
-/** What a replay of past events did. */
+/** The result of a replay of past events. */
 export interface Replayed {
   readonly deliveries: number;
-  /** Where to go on; null when the log has no more. */
+  /** The position to continue after; null if there are no more events. */
   readonly nextPosition: number | null;
 }
 
