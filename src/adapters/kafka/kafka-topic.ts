@@ -5,12 +5,12 @@ const PARTITIONS = 12;
 const REPLICAS_MAX = 3;
 const CREATE_MS_MAX = 10_000;
 
-/** The topic as it is: what a message of it may weigh, or null where nobody may ask. */
+/** `messageBytesMax` is null where Atlas is not authorized to read the topic's configuration. */
 export interface TopicFacts {
   readonly messageBytesMax: number | null;
 }
 
-/** Makes the topic where it is missing, with a copy on each broker, up to three. */
+/** Creates the topic if it does not exist, with a replica on each broker, up to three. */
 export async function ensureTopic(client: Kafka, topic: string): Promise<TopicFacts> {
   return withAdmin(client, async (admin) => {
     if (!(await admin.listTopics()).includes(topic)) {
@@ -24,9 +24,9 @@ export async function ensureTopic(client: Kafka, topic: string): Promise<TopicFa
             numPartitions: PARTITIONS,
             replicationFactor: replicas,
             configEntries: [
-              // With three copies an acknowledged event is on two of them, and one broker may be away.
+              // With three replicas an acknowledged event is on two of them, and one broker may be down.
               { name: 'min.insync.replicas', value: String(Math.max(1, replicas - 1)) },
-              // By the broker's clock, so that it neither refuses nor soon deletes what a host with a wrong one sends.
+              // The broker's clock, so that it neither rejects nor deletes early what a host with a wrong clock sends.
               { name: 'message.timestamp.type', value: 'LogAppendTime' },
             ],
           },
@@ -37,7 +37,7 @@ export async function ensureTopic(client: Kafka, topic: string): Promise<TopicFa
   });
 }
 
-/** By partition, the offset of the message that comes next. Empty where there is no topic yet. */
+/** By partition, the offset of the next message. Empty if the topic does not exist. */
 export async function topicEnds(client: Kafka, topic: string): Promise<Map<number, number>> {
   return withAdmin(client, async (admin) => {
     if (!(await admin.listTopics()).includes(topic)) return new Map();
@@ -46,12 +46,16 @@ export async function topicEnds(client: Kafka, topic: string): Promise<Map<numbe
   });
 }
 
-/** Partitions of a topic in which a group has noted a place. Kafka forgets that with the topic. */
-export async function notedPartitions(client: Kafka, groupId: string, topic: string): Promise<Set<number>> {
+/** The partitions of a topic for which a group has committed an offset. Kafka deletes offsets with the topic. */
+export async function committedPartitions(
+  client: Kafka,
+  groupId: string,
+  topic: string,
+): Promise<Set<number>> {
   return withAdmin(client, async (admin) => {
     const topics = await admin.fetchOffsets({ groupId, topics: [topic] });
-    const noted = topics[0]?.partitions.filter(({ offset }) => Number(offset) >= 0) ?? [];
-    return new Set(noted.map(({ partition }) => partition));
+    const committed = topics[0]?.partitions.filter(({ offset }) => Number(offset) >= 0) ?? [];
+    return new Set(committed.map(({ partition }) => partition));
   });
 }
 
@@ -63,7 +67,7 @@ async function withAdmin<T>(client: Kafka, work: (admin: Admin) => Promise<T>): 
     await admin.connect();
     return await work(admin);
   } finally {
-    // It waits for answers that may never come, and nobody waits for it.
+    // Not awaited: it waits for responses that may never come.
     void admin.disconnect().catch(() => {});
   }
 }
@@ -77,7 +81,7 @@ async function messageBytesMax(admin: Admin, topic: string): Promise<number | nu
     const value = resources[0]?.configEntries.find(({ configName }) => configName === 'max.message.bytes');
     return value ? Number(value.configValue) : null;
   } catch (error) {
-    // Whoever may send need not be allowed to ask; a message that is too large is then found out by sending it.
+    // A producer need not be authorized to read the configuration. The broker then rejects messages that are too large.
     if (kafkaErrorType(error).endsWith('AUTHORIZATION_FAILED')) return null;
     throw error;
   }
