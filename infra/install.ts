@@ -1,5 +1,3 @@
-import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   findCompose,
   findKubeconform,
@@ -12,15 +10,14 @@ import {
 } from './deployment-tools.ts';
 import { kafkaArchive } from './kafka-jars.ts';
 import { NATIVE_SERVICES } from './native-services.ts';
-import { toolsDir } from './oha.ts';
 import { findChromium, findSchemathesis, installChromium, installSchemathesis } from './test-tools.ts';
+import { removeAbandonedBuilds } from './tool-build.ts';
 import { findToxiproxy, installToxiproxy } from './toxiproxy.ts';
 
-const STILL_MS = 20_000;
-const LEFTOVER_AGE_MS = 24 * 60 * 60_000;
+const PROGRESS_MS = 20_000;
 const { postgres, redis, kafka, s3 } = NATIVE_SERVICES;
 
-/** Something that is installed or not. */
+/** A service or tool to install. */
 export interface Part {
   readonly title: string;
   isInstalled(): boolean;
@@ -34,8 +31,8 @@ const tool = (title: string, find: () => unknown, install: () => Promise<void>):
 });
 
 /**
- * Everything that tests use. What one lane installs comes one after the other; lanes share nothing but the machine, so they
- * run side by side.
+ * Everything that tests use. The parts of a lane are installed one after the other; lanes share nothing but the machine,
+ * so they run in parallel.
  */
 export const LANES: readonly (readonly Part[])[] = [
   [
@@ -54,48 +51,38 @@ export const LANES: readonly (readonly Part[])[] = [
 ];
 
 /**
- * Installs what is missing, and says what it does. One failure does not stop the other lanes; throws with what failed, why,
- * and what to do.
+ * Installs what is missing and prints its progress. A failure does not stop the other lanes. Throws what failed, why, and
+ * what to do.
  */
 export async function install(lanes: readonly (readonly Part[])[]): Promise<void> {
-  await removeLeftovers();
-  const atWork = new Set<string>();
-  const still = setInterval(() => {
-    if (atWork.size > 0) console.log(`Still installing ${[...atWork].join(', ')} …`);
-  }, STILL_MS);
+  await removeAbandonedBuilds();
+  const installing = new Set<string>();
+  const progress = setInterval(() => {
+    if (installing.size > 0) console.log(`Still installing ${[...installing].join(', ')} …`);
+  }, PROGRESS_MS);
   const results = await Promise.allSettled(
     lanes.map(async (parts) => {
-      for (const part of parts) await installPart(part, atWork);
+      for (const part of parts) await installPart(part, installing);
     }),
-  ).finally(() => clearInterval(still));
+  ).finally(() => clearInterval(progress));
   const failures = results.flatMap((result) =>
     result.status === 'rejected' ? [result.reason as Error] : [],
   );
   if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n\n'));
 }
 
-async function installPart({ title, isInstalled, install }: Part, atWork: Set<string>): Promise<void> {
+async function installPart({ title, isInstalled, install }: Part, installing: Set<string>): Promise<void> {
   if (isInstalled()) {
-    console.log(`${title} is here.`);
+    console.log(`${title} is already installed.`);
     return;
   }
   const startMs = performance.now();
   console.log(`Installing ${title} …`);
-  atWork.add(title);
+  installing.add(title);
   try {
     await install();
   } finally {
-    atWork.delete(title);
+    installing.delete(title);
   }
   console.log(`${title} is installed (${((performance.now() - startMs) / 1_000).toFixed(0)} s).`);
-}
-
-/** What an installation that was killed left half done. Young ones may belong to one that runs now. */
-async function removeLeftovers(): Promise<void> {
-  const names = await readdir(toolsDir()).catch(() => [] as string[]);
-  for (const name of names.filter((name) => /-build-\w{6}$/.test(name))) {
-    const folder = join(toolsDir(), name);
-    const ageMs = Date.now() - (await stat(folder)).mtimeMs;
-    if (ageMs > LEFTOVER_AGE_MS) await rm(folder, { recursive: true, force: true });
-  }
 }

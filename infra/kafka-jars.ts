@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { installPackages, lastLines } from './debian.ts';
-import { toolsDir } from './oha.ts';
+import { installPackages } from './debian.ts';
+import { buildTool, toolsDir } from './tool-build.ts';
 
-/** The version of Kafka that tests run. 4.4.0 needs a jar (`kafka-tools-api`) that was not published. */
+/** The version of Kafka that tests run. 4.4.0 needs a jar (`kafka-tools-api`) that is not published. */
 export const KAFKA_VERSION = '4.3.1';
 const LOG4J_VERSION = '2.25.4';
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies';
@@ -14,25 +14,25 @@ const JAVA_VERSION_MIN = 17;
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 const run = promisify(execFile);
 
-/** The folder with Kafka's jars at the pinned version, or null where they are not installed. */
+/** Returns the folder of Kafka's jars at the pinned version, or null if they are not installed. */
 export function kafkaJars(): string | null {
   const jars = join(kafkaFolder(), 'jars');
   return existsSync(jars) ? jars : null;
 }
 
-/** The archive of loaded classes that an earlier start left, or null where there is none. */
+/** Returns the class archive that an earlier start left, or null. */
 export function kafkaArchive(): string | null {
   const archive = join(kafkaFolder(), 'classes.jsa');
   return existsSync(archive) ? archive : null;
 }
 
-/** Where Kafka and what was made for it are kept: outside the repository, one folder for each version. */
+/** The folder of the pinned version of Kafka, outside the repository. */
 export function kafkaFolder(): string {
   return join(toolsDir(), 'kafka', KAFKA_VERSION);
 }
 
 /**
- * Fetches Kafka's jars with Maven, and installs Debian's Maven and Java where they are missing. Throws what failed, why,
+ * Downloads Kafka's jars with Maven, and installs Debian's Maven and Java if they are missing. Throws what failed, why,
  * and what to do.
  */
 export async function installKafkaJars(): Promise<void> {
@@ -40,28 +40,23 @@ export async function installKafkaJars(): Promise<void> {
   if ((await javaVersion()) < JAVA_VERSION_MIN) await installPackages('default-jre-headless');
   if (kafkaJars() !== null) return;
   if (Bun.which('mvn') === null) await installPackages('maven', 'ca-certificates');
-  await mkdir(toolsDir(), { recursive: true });
-  const folder = await mkdtemp(join(toolsDir(), 'kafka-build-'));
-  try {
+  const texts = {
+    failed: `Kafka ${KAFKA_VERSION} could not be downloaded.`,
+    remedy: "check that Maven's central repository can be reached, then run the command again",
+  };
+  await buildTool('kafka', texts, async (folder) => {
     await writeFile(join(folder, 'pom.xml'), POM);
     const options = { cwd: folder, timeout: INSTALL_TIMEOUT_MS, maxBuffer: 64 << 20 };
     await run('mvn', ['--batch-mode', '--quiet', COPY, '-DoutputDirectory=jars'], options);
     await mkdir(kafkaFolder(), { recursive: true });
-    // Renamed last and in one step: what stands under the name is always whole.
     await rename(join(folder, 'jars'), join(kafkaFolder(), 'jars'));
-  } catch (error) {
-    // Another installer was faster: what it left is the same.
-    if (kafkaJars() !== null) return;
-    throw new Error(
-      `Kafka ${KAFKA_VERSION} could not be fetched.\n  why:  ${lastLines(error)}\n  do:   check that Maven's central repository can be reached, then run the command again`,
-      { cause: error },
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  }).catch((error) => {
+    // A concurrent installation was faster.
+    if (kafkaJars() === null) throw error;
+  });
 }
 
-/** Whether tests on Kafka can run: its jars are here, and a Java to run them. */
+/** Returns the folder of Kafka's jars if there is also a Java to run them, or else null. */
 export function findKafka(): string | null {
   return Bun.which('java') === null ? null : kafkaJars();
 }

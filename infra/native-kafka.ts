@@ -1,46 +1,39 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { lastLines } from './debian.ts';
+import { failure, lastLines } from './failure.ts';
+import { freePort } from './free-port.ts';
 import { installKafkaJars, KAFKA_VERSION, kafkaArchive, kafkaFolder, kafkaJars } from './kafka-jars.ts';
-import { freePort } from './native-postgres.ts';
+import { lastLineOf, type NativeProcess, startNativeProcess } from './native-process.ts';
 
 const READY = 'Kafka Server started';
 const READY_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 15_000;
-const OUTPUT_CHARS_MAX = 64_000;
-// A small heap, and no compiler that pays off only after hours: what counts here is a quick start beside other tests.
+// A small heap, and no compiler that pays off only after hours: a quick start beside other tests is what counts.
 const JVM = ['-Xms96m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xlog:disable'];
 const run = promisify(execFile);
 
-/** Where a Kafka listens. Every listener is on the loopback interface. */
+/** The ports of a Kafka. Every listener is on the loopback interface. */
 export interface KafkaPorts {
-  /** The listener for everybody; a free port unless one is given. */
+  /** The listener for direct connections; by default on a free port. */
   readonly port?: number | undefined;
-  /** One more listener, which tells its clients to come to another port: the port of a proxy in front of it. */
+  /** A second listener, which advertises the port of the proxy in front of it. */
   readonly proxied?: { readonly port: number; readonly advertisedPort: number } | undefined;
 }
 
-/** A Kafka of one node (KRaft) started here. */
-export interface NativeKafka {
-  /** What `KAFKA_BROKERS` takes. */
+/** A single-node Kafka (KRaft) started here. An orderly stop that takes 15 s becomes a kill. */
+export interface NativeKafka extends NativeProcess {
+  /** The value for `KAFKA_BROKERS`. */
   readonly brokers: string;
   readonly port: number;
-  readonly pid: number;
-  /** Settles when the server has ended, for whatever reason. */
-  readonly exited: Promise<void>;
-  /** Stops its time, or lets it go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
-  /** Ends it with the signal and waits until it is gone. An end in order that takes 15 s becomes a kill. */
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
 /**
- * Starts a Kafka on the folder, and formats it where it is new; a folder of an earlier start keeps its topics, also after
- * a kill. `jvmFlags` are added to those of the machine. Throws what failed, why, and what to do.
+ * Starts a Kafka on the folder, and formats a new folder first. The topics of an earlier start are kept, also after a
+ * kill. `jvmFlags` are added to those of the JVM. Throws what failed, why, and what to do.
  */
 export async function startNativeKafka(
   folder: string,
@@ -49,62 +42,35 @@ export async function startNativeKafka(
 ): Promise<NativeKafka> {
   const jars = kafkaJars();
   const java = Bun.which('java');
-  if (jars === null || java === null) throw missing(java === null ? 'no java on the PATH' : 'no jars of it');
+  if (jars === null || java === null)
+    throw failure(
+      `Kafka ${KAFKA_VERSION} could not be started.`,
+      java === null ? 'there is no java on the PATH' : 'its jars are not installed',
+      'npm run services -- install',
+    );
   const port = ports.port ?? (await freePort());
   const settingsFile = join(folder, 'server.properties');
   const loggingFile = join(folder, 'log4j2.properties');
   const data = join(folder, 'data');
   await writeFile(settingsFile, settingsOf(data, port, await freePort(), ports.proxied));
   await writeFile(loggingFile, LOGGING);
-  const command = [...JVM, `-Dlog4j2.configurationFile=${loggingFile}`, '-cp', join(jars, '*')];
-  if (!existsSync(join(data, 'meta.properties'))) await format(java, command, settingsFile);
-
-  const child = spawn(java, [...jvmFlags, ...command, 'kafka.Kafka', settingsFile], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const args = [...JVM, `-Dlog4j2.configurationFile=${loggingFile}`, '-cp', join(jars, '*')];
+  if (!existsSync(join(data, 'meta.properties'))) await format(java, args, settingsFile);
+  const process = await startNativeProcess({
+    title: 'Kafka',
+    command: java,
+    args: [...jvmFlags, ...args, 'kafka.Kafka', settingsFile],
+    isReady: (output) => output.includes(READY),
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    endTimeoutMs: END_TIMEOUT_MS,
+    reasonIn,
+    remedy: `check whether another process uses its port (${port}) or its folder`,
   });
-  const exited = new Promise<void>((done) => {
-    child.once('exit', () => done());
-    child.once('error', () => done());
-  });
-  let output = '';
-  const ready = new Promise<'ready'>((done) => {
-    const read = (chunk: Buffer) => {
-      output = (output + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
-      if (output.includes(READY)) done('ready');
-    };
-    child.stdout.on('data', read);
-    child.stderr.on('data', read);
-  });
-  let timer: Timer | undefined;
-  const tooLate = new Promise<void>((done) => {
-    timer = setTimeout(done, READY_TIMEOUT_MS);
-  });
-  const first = await Promise.race([ready, exited, tooLate]);
-  clearTimeout(timer);
-  if (first !== 'ready') {
-    child.kill('SIGKILL');
-    const why = reasonIn(output) ?? `it was not ready within ${READY_TIMEOUT_MS} ms`;
-    throw new Error(
-      `Kafka did not start.\n  why:  ${why}\n  do:   see whether something else uses its port (${port}) or its folder`,
-    );
-  }
-  return {
-    brokers: `127.0.0.1:${port}`,
-    port,
-    pid: child.pid!,
-    exited,
-    signal: (signal) => void child.kill(signal),
-    async end(signal) {
-      child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
-      await exited;
-      clearTimeout(timer);
-    },
-  };
+  return { ...process, brokers: `127.0.0.1:${port}`, port };
 }
 
 async function format(java: string, command: readonly string[], settingsFile: string): Promise<void> {
-  // An id that begins with a dash would be read as a flag.
+  // An id that starts with a dash would be parsed as a flag.
   const clusterId = `A${Buffer.from(crypto.getRandomValues(new Uint8Array(16)))
     .toString('base64url')
     .slice(1)}`;
@@ -112,22 +78,24 @@ async function format(java: string, command: readonly string[], settingsFile: st
   try {
     await run(java, [...command, ...args], { timeout: READY_TIMEOUT_MS });
   } catch (error) {
-    throw new Error(
-      `The folder of Kafka could not be formatted.\n  why:  ${lastLines(error)}\n  do:   see whether the folder can be written and its disk has room`,
-      { cause: error },
+    throw failure(
+      "Kafka's folder could not be formatted.",
+      lastLines(error),
+      'check that the folder is writable and its disk has space',
+      error,
     );
   }
 }
 
-/** Fetches Kafka, and makes its start faster. Throws what failed, why, and what to do. */
+/** Downloads Kafka and prepares it for faster starts. Throws what failed, why, and what to do. */
 export async function installKafka(): Promise<void> {
   await installKafkaJars();
   if (kafkaArchive() === null) await makeKafkaArchive();
 }
 
 /**
- * Starts a Kafka once and keeps the classes that it loaded as they are in memory: each start after that takes half the
- * time. A Java that cannot do so leaves nothing, and every start takes its time.
+ * Starts a Kafka once and archives the classes that it loaded (class data sharing), which halves the time of later
+ * starts. A Java that cannot do so leaves no archive, and starts take their usual time.
  */
 async function makeKafkaArchive(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-kafka-archive-'));
@@ -142,7 +110,7 @@ async function makeKafkaArchive(): Promise<void> {
   }
 }
 
-/** Loads Kafka's classes as they were left in memory by an earlier start: half the time. A foreign archive is ignored. */
+/** Uses the class archive of {@link makeKafkaArchive}, if any. Java ignores an archive of another version. */
 function archiveFlags(): string[] {
   const archive = kafkaArchive();
   return archive === null ? [] : [`-XX:SharedArchiveFile=${archive}`];
@@ -170,23 +138,23 @@ inter.broker.listener.name=DIRECT
 controller.listener.names=CONTROLLER
 log.dirs=${data}
 auto.create.topics.enable=false
-# One node holds everything, so nothing can have a second copy.
+# A single node cannot hold a second replica.
 default.replication.factor=1
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-# Few partitions of its own: each is files to make at the first use and to check after a kill.
+# Few internal partitions: each has files to create at first use and to check after a kill.
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.num.partitions=1
 log.segment.bytes=16777216
 log.cleaner.dedupe.buffer.size=4194304
-# A node that comes back from a kill may register when the session of its former life has ended (9 s by default).
+# A node that was killed can register again only when its previous session has expired (9 s by default).
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-# The first member of a group need not wait for others; a dead one is noticed sooner than the usual 6 s if it says so.
+# The first member of a group does not wait for others, and members may ask for sessions below the default 6 s.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 `;
@@ -202,15 +170,9 @@ logger.server.name=kafka.server.KafkaRaftServer
 logger.server.level=info
 `;
 
-/** The innermost exception that a failed start wrote, or its last line. */
+/** The innermost exception in the output of a failed start, or its last line. */
 function reasonIn(output: string): string | undefined {
   const lines = output.trim().split('\n');
   const thrown = lines.findLast((line) => /^(?:Caused by: )?[\w.$]+(?:Exception|Error): /.test(line));
-  return thrown?.replace(/^(?:Caused by: )?[\w.$]+: /, '') ?? (lines.at(-1) || undefined);
-}
-
-function missing(why: string): Error {
-  return new Error(
-    `Kafka ${KAFKA_VERSION} could not be started.\n  why:  there is ${why}\n  do:   npm run services -- install`,
-  );
+  return thrown?.replace(/^(?:Caused by: )?[\w.$]+: /, '') ?? lastLineOf(output);
 }

@@ -1,28 +1,26 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chown, mkdir, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { installPackages } from './debian.ts';
+import { freePort } from './free-port.ts';
+import { type NativeProcess, startNativeProcess } from './native-process.ts';
 
-/** PostgreSQL 15 of Debian's packages: the real server that tests and benchmarks use where there is no Docker. */
+/** Debian's PostgreSQL 15, the real server that tests and benchmarks use without Docker. */
 export const POSTGRES_BIN = '/usr/lib/postgresql/15/bin';
 const READY_TIMEOUT_MS = 30_000;
 const DUPLICATE_DATABASE = '42P04';
 const run = promisify(execFile);
 
 /** A server started here. */
-export interface NativePostgres {
+export interface NativePostgres extends Pick<NativeProcess, 'pid' | 'exited'> {
   readonly url: string;
   readonly port: number;
-  readonly pid: number;
-  /** Settles when the server has ended, for whatever reason. */
-  readonly exited: Promise<void>;
-  /** Ends it in order, without waiting for its clients to leave, and waits until it is gone. Its data stays. */
+  /** Stops it with a fast shutdown, which does not wait for clients to disconnect. Its data stays. */
   end(): Promise<void>;
-  /** Ends it and removes its folder. */
+  /** Stops it and removes its folder. */
   stop(): Promise<void>;
 }
 
@@ -30,14 +28,14 @@ export function isPostgresInstalled(): boolean {
   return existsSync(join(POSTGRES_BIN, 'postgres'));
 }
 
-/** Installs the package where it is missing. Needs Debian and root; throws with what to do otherwise. */
+/** Installs the package if it is missing. Needs Debian and root; throws what to do otherwise. */
 export async function installPostgres(onProgress: (text: string) => void = () => {}): Promise<void> {
   if (isPostgresInstalled()) return;
   onProgress('installing postgresql-15');
   await installPackages('postgresql-15');
 }
 
-/** Makes a new cluster in an empty folder and starts it on the loopback interface, on a free port unless one is given. */
+/** Creates a cluster in an empty folder and starts it on the loopback interface, by default on a free port. */
 export async function startNativePostgres(
   folder: string,
   connectionsMax = 220,
@@ -54,7 +52,7 @@ export async function startNativePostgres(
   return runNativePostgres(folder, fixedPort ?? (await freePort()), connectionsMax);
 }
 
-/** Starts the server on a cluster that {@link startNativePostgres} made in the folder, also after a crash. */
+/** Starts the server on a cluster that {@link startNativePostgres} created in the folder, also after a crash. */
 export async function runNativePostgres(
   folder: string,
   port: number,
@@ -68,64 +66,43 @@ export async function runNativePostgres(
     'max_wal_size=1GB',
     'log_min_messages=warning',
   ];
-  const child = spawn(
-    join(POSTGRES_BIN, 'postgres'),
-    ['-D', join(folder, 'data'), '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    { ...(await serverIds()), cwd: folder, stdio: 'ignore' },
-  );
-  const exited = new Promise<void>((done) => child.once('exit', () => done()));
-  await waitUntilReady(`postgres://atlas@127.0.0.1:${port}/postgres`, exited);
+  const admin = `postgres://atlas@127.0.0.1:${port}/postgres`;
+  const process = await startNativeProcess({
+    title: 'PostgreSQL 15',
+    command: join(POSTGRES_BIN, 'postgres'),
+    args: ['-D', join(folder, 'data'), '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])],
+    spawn: { ...(await serverIds()), cwd: folder },
+    isReady: () => hasDatabase(admin),
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    remedy: `check whether another process uses its port (${port}), such as the PostgreSQL of a running Atlas`,
+  });
   const url = `postgres://atlas@127.0.0.1:${port}/atlas`;
-  const end = async () => {
-    child.kill('SIGINT');
-    await exited;
-  };
+  const end = () => process.end('SIGINT');
   const stop = async () => {
     await end();
     await rm(folder, { recursive: true, force: true });
   };
-  return { url, port, pid: child.pid!, exited, end, stop };
+  return { url, port, pid: process.pid, exited: process.exited, end, stop };
 }
 
-/** The user that the server runs as: it refuses to be root. */
+/** The user to run the server as, because it refuses to run as root. */
 async function serverIds(): Promise<{ uid?: number; gid?: number }> {
   return process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
 }
 
-async function waitUntilReady(admin: string, exited: Promise<void>): Promise<void> {
-  let alive = true;
-  void exited.then(() => {
-    alive = false;
-  });
-  const untilMs = performance.now() + READY_TIMEOUT_MS;
-  while (alive && performance.now() < untilMs) {
-    const sql = postgres(admin, { max: 1, connect_timeout: 2, onnotice: () => {} });
-    try {
-      await sql`CREATE DATABASE atlas`;
-      return;
-    } catch (error) {
-      if (error instanceof postgres.PostgresError && error.code === DUPLICATE_DATABASE) return;
-      await Bun.sleep(30);
-    } finally {
-      await sql.end({ timeout: 1 });
-    }
+/** Creates the database of Atlas. Returns false while the server does not accept connections. */
+async function hasDatabase(admin: string): Promise<boolean> {
+  const sql = postgres(admin, { max: 1, connect_timeout: 2, onnotice: () => {} });
+  try {
+    await sql`CREATE DATABASE atlas`;
+    return true;
+  } catch (error) {
+    return error instanceof postgres.PostgresError && error.code === DUPLICATE_DATABASE;
+  } finally {
+    await sql.end({ timeout: 1 });
   }
-  throw new Error(
-    `PostgreSQL 15 did not start.\n  why:  it ended or did not answer in time\n  do:   see whether something else uses its port (${new URL(admin).port}), such as the PostgreSQL of an Atlas that runs`,
-  );
 }
 
 async function idOf(flag: '-u' | '-g'): Promise<number> {
   return Number((await run('id', [flag, 'postgres'])).stdout);
-}
-
-/** A port of the loopback interface that nobody uses now. */
-export function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
 }

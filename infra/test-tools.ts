@@ -4,13 +4,14 @@ import { mkdir, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { installPackages, lastLines } from './debian.ts';
+import { installPackages } from './debian.ts';
+import { failure, lastLines } from './failure.ts';
 
 const run = promisify(execFile);
 const CHROMIUM = '/usr/bin/chromium';
 const SCHEMATHESIS_VERSION = '4.32.5';
 
-/** Debian's browser, or null where it is not installed. */
+/** Returns the path of Debian's Chromium, or null if it is not installed. */
 export function findChromium(): string | null {
   return existsSync(CHROMIUM) ? CHROMIUM : null;
 }
@@ -19,13 +20,13 @@ export async function installChromium(): Promise<void> {
   if (findChromium() === null) await installPackages('chromium');
 }
 
-/** The pinned schemathesis that {@link installSchemathesis} put in place, or null. */
+/** Returns the path of the pinned schemathesis, or null if {@link installSchemathesis} has not installed it. */
 export function findSchemathesis(): string | null {
   const command = join(schemathesisFolder(), 'bin', 'schemathesis');
   return existsSync(command) ? command : null;
 }
 
-/** Puts schemathesis into a Python environment of its own, outside the repository. Throws what failed, why, what to do. */
+/** Installs schemathesis in its own Python environment, outside the repository. Throws what failed, why, what to do. */
 export async function installSchemathesis(): Promise<void> {
   if (findSchemathesis() !== null) return;
   const folder = schemathesisFolder();
@@ -40,22 +41,24 @@ export async function installSchemathesis(): Promise<void> {
     ];
     await run(join(folder, 'bin', 'pip'), args, { maxBuffer: 64 << 20 });
   } catch (error) {
-    // What is half installed would be taken for whole the next time.
+    // A partial installation would be mistaken for a complete one.
     await rm(folder, { recursive: true, force: true });
-    throw new Error(
-      `schemathesis ${SCHEMATHESIS_VERSION} could not be installed.\n  why:  ${lastLines(error)}\n  do:   check that the Python package index can be reached, then run the command again`,
-      { cause: error },
+    throw failure(
+      `schemathesis ${SCHEMATHESIS_VERSION} could not be installed.`,
+      lastLines(error),
+      'check that the Python package index can be reached, then run the command again',
+      error,
     );
   }
 }
 
-/** Makes an empty Python environment in the folder, with Debian's Python where there is none that can. */
+/** Creates an empty Python environment in the folder, and installs Debian's Python if the machine's cannot. */
 export async function makeEnvironment(folder: string): Promise<void> {
   const make = (python: string) => run(python, ['-m', 'venv', '--clear', folder]);
   try {
     await make('python3');
   } catch {
-    // Debian's python3 comes without what makes an environment, where it comes at all.
+    // Debian's python3, if installed, comes without the venv module.
     await installPackages('python3', 'python3-venv');
     await make('/usr/bin/python3');
   }

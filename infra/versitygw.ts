@@ -1,37 +1,29 @@
-import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { failure } from './failure.ts';
+import { freePort, isPortFree } from './free-port.ts';
 import { findGoTool, goTool, installGoTool } from './go-tool.ts';
-import { freePort } from './native-postgres.ts';
+import { type NativeProcess, startNativeProcess } from './native-process.ts';
 
 const VERSITYGW = goTool('versitygw', '1.8.0', 'github.com/versity/versitygw/cmd/versitygw');
 const READY_TIMEOUT_MS = 10_000;
-const OUTPUT_CHARS_MAX = 4_000;
 const END_TIMEOUT_MS = 2_000;
-/** The keys of every versitygw started here. It is for tests on the loopback interface, so they are no secret. */
+// Credentials of every versitygw started here. Not secret: it serves tests, on the loopback interface.
 const ACCESS_KEY_ID = 'atlas-tests';
 const SECRET_ACCESS_KEY = 'atlas-tests-secret';
 
-/** An S3 (versitygw) started here. Its buckets are the folders of its data, its objects their files. */
-export interface Versitygw {
+/**
+ * An S3 (versitygw) started here. Its buckets are the folders of its data, and its objects their files. It waits for idle
+ * connections to close, so an orderly stop that takes 2 s becomes a kill.
+ */
+export interface Versitygw extends NativeProcess {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly port: number;
-  readonly pid: number;
-  /** Settles when the server has ended, for whatever reason. */
-  readonly exited: Promise<void>;
-  /** Stops its time, or lets it go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
-  /**
-   * Ends it with the signal and waits until it is gone. It waits for idle connections of its clients to close, so an end
-   * in order that takes 2 s becomes a kill.
-   */
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
-/** The path of the pinned versitygw, or null where it is not installed. */
+/** Returns the path of the pinned versitygw, or null if it is not installed. */
 export function findVersitygw(): string | null {
   return findGoTool(VERSITYGW);
 }
@@ -42,26 +34,25 @@ export function installVersitygw(): Promise<void> {
 }
 
 /**
- * Starts an S3 over the folder with the bucket in it, on the loopback interface. `port` 0 takes a free one. The bytes of
- * an object are in `data/<bucket>/<key>`. Throws with the end of its output when it ends before it answers.
+ * Starts an S3 on the folder with the bucket in it, on the loopback interface. `port` 0 picks a free one. The bytes of an
+ * object are in `data/<bucket>/<key>`. Throws the reason that the server wrote if it exits before it is ready.
  */
 export async function startVersitygw(folder: string, bucket: string, port = 0): Promise<Versitygw> {
   const binary = findVersitygw();
   if (binary === null)
-    throw new Error(
-      'The S3 of tests could not be started.\n  why:  versitygw is not installed\n  do:   npm run services -- install',
-    );
+    throw failure('S3 could not be started.', 'versitygw is not installed', 'npm run services -- install');
   const [data, sidecar] = [join(folder, 'data'), join(folder, 'sidecar')];
   await mkdir(join(data, bucket), { recursive: true });
   const usedPort = port || (await freePort());
-  // Whoever holds the port might answer as an S3 too, and be taken for the one started here.
-  if (!(await isPortFree(usedPort))) throw notStarted('its address is in use', usedPort);
+  // Another S3 on the port would respond, and be mistaken for the one started here.
+  if (!(await isPortFree(usedPort)))
+    throw failure('versitygw did not start.', 'its address is in use', remedyFor(usedPort));
   try {
     return await launch(binary, usedPort, [data]);
   } catch (error) {
     if (!/xattrs? .*not support/.test(String(error))) throw error;
-    // The file system has no extended attributes for what S3 knows of an object, so files beside it hold that. The bytes
-    // and their attributes then do not change in one step, which is why it is not the first choice.
+    // Without extended attributes, sidecar files hold the metadata. Second choice, because an object and its metadata
+    // then change in two steps.
     await mkdir(sidecar, { recursive: true });
     return await launch(binary, usedPort, ['--sidecar', sidecar, data]);
   }
@@ -69,53 +60,23 @@ export async function startVersitygw(folder: string, bucket: string, port = 0): 
 
 async function launch(binary: string, port: number, store: readonly string[]): Promise<Versitygw> {
   const keys = ['--access', ACCESS_KEY_ID, '--secret', SECRET_ACCESS_KEY];
-  const args = ['--port', `127.0.0.1:${port}`, ...keys, '--keep-alive', '--quiet', 'posix', ...store];
-  const env = { PATH: process.env.PATH ?? '' };
-  const child = spawn(binary, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  const read = (chunk: Buffer) => {
-    output = (output + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
-  };
-  child.stdout.on('data', read);
-  child.stderr.on('data', read);
-  let alive = true;
-  // After `close` its last words have been read too.
-  const exited = new Promise<void>((done) => {
-    child.once('close', () => done());
-    child.once('error', () => done());
-  }).then(() => {
-    alive = false;
-  });
   const endpoint = `http://127.0.0.1:${port}`;
-  const untilMs = performance.now() + READY_TIMEOUT_MS;
-  while (!(await answersAsS3(endpoint))) {
-    if (alive && performance.now() < untilMs) {
-      await Bun.sleep(10);
-      continue;
-    }
-    child.kill('SIGKILL');
-    const why = output.trim().split('\n').at(-1) || `it did not answer within ${READY_TIMEOUT_MS} ms`;
-    throw notStarted(why, port);
-  }
-  return {
-    endpoint,
-    accessKeyId: ACCESS_KEY_ID,
-    secretAccessKey: SECRET_ACCESS_KEY,
-    port,
-    pid: child.pid!,
-    exited,
-    signal: (signal) => void child.kill(signal),
-    async end(signal) {
-      child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
-      await exited;
-      clearTimeout(timer);
-    },
-  };
+  const started = await startNativeProcess({
+    title: 'versitygw',
+    command: binary,
+    args: ['--port', `127.0.0.1:${port}`, ...keys, '--keep-alive', '--quiet', 'posix', ...store],
+    spawn: { env: { PATH: process.env.PATH ?? '' } },
+    isReady: () => isS3(endpoint),
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    endTimeoutMs: END_TIMEOUT_MS,
+    remedy: remedyFor(port),
+  });
+  const credentials = { accessKeyId: ACCESS_KEY_ID, secretAccessKey: SECRET_ACCESS_KEY };
+  return { ...started, ...credentials, endpoint, port };
 }
 
-/** A request without a signature is refused, with an error in the form of S3: that is an answer. */
-async function answersAsS3(endpoint: string): Promise<boolean> {
+/** Whether an unsigned request is rejected with an S3 error. */
+async function isS3(endpoint: string): Promise<boolean> {
   try {
     const response = await fetch(endpoint, { keepalive: false, signal: AbortSignal.timeout(1_000) });
     return response.status === 403 && (await response.text()).includes('<Error>');
@@ -124,16 +85,6 @@ async function answersAsS3(endpoint: string): Promise<boolean> {
   }
 }
 
-function isPortFree(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once('error', () => done(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
-  });
-}
-
-function notStarted(why: string, port: number): Error {
-  return new Error(
-    `versitygw did not start.\n  why:  ${why}\n  do:   see whether something else uses its port (${port})`,
-  );
+function remedyFor(port: number): string {
+  return `check whether another process uses its port (${port})`;
 }

@@ -1,4 +1,4 @@
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import type { Plan } from './plan.ts';
 import { freshFolder } from './support/folders.ts';
 import { inRepository, start, startServer } from './support/processes.ts';

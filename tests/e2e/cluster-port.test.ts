@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import { freshDatabase } from '../support/database.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
 

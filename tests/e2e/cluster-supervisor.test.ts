@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import { lockTable } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
 import {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import { type Client, createClient, type TransferBody } from './atlas-client.ts';
 import { type AtlasProcess, killPostgres, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import { openPostgres } from '../../src/adapters/postgres/postgres.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDeps } from '../../src/deps.ts';

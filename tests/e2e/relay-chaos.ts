@@ -1,4 +1,4 @@
-import { freePort } from '../../infra/native-postgres.ts';
+import { freePort } from '../../infra/free-port.ts';
 import type { EventHandler } from '../../src/adapters/event-log/event-log.ts';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../src/adapters/postgres/database.ts';

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../infra/free-port.ts';
 import { findKafka } from '../../infra/kafka-jars.ts';
 import { type NativeKafka, startNativeKafka } from '../../infra/native-kafka.ts';
-import { freePort } from '../../infra/native-postgres.ts';
 import { isHere } from '../e2e/atlas-process.ts';
 import { untilStopped } from './stopped-process.ts';
 import type { ToxicProxy, Toxiproxy } from './toxiproxy.ts';

@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process';
 import { basename } from 'node:path';
-import { freePort } from '../../infra/native-postgres.ts';
-import { findToxiproxy } from '../../infra/toxiproxy.ts';
+import { findToxiproxy, startToxiproxyServer } from '../../infra/toxiproxy.ts';
 import { isHere } from '../e2e/atlas-process.ts';
 
-const READY_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 5_000;
 
 /**
@@ -49,22 +46,11 @@ export function isToxiproxyHere(): boolean {
 
 /** Starts a toxiproxy on a free port. Ends with the tests even when a test forgets it. */
 export async function startToxiproxy(): Promise<Toxiproxy> {
-  const port = await freePort();
-  const args = ['-host', '127.0.0.1', '-port', `${port}`];
-  const child = spawn(findToxiproxy()!, args, { stdio: 'ignore' });
-  let alive = true;
-  const exited = new Promise<void>((done) => child.once('exit', () => done())).then(() => {
-    alive = false;
-  });
-  const call = callerOf(`http://127.0.0.1:${port}`);
-  const untilMs = performance.now() + READY_TIMEOUT_MS;
-  while (!(await call('GET', '/version').then(Boolean, () => false))) {
-    if (!alive || performance.now() > untilMs) throw new Error(`toxiproxy did not start on port ${port}`);
-    await Bun.sleep(5);
-  }
+  const server = await startToxiproxyServer();
+  const call = callerOf(server.api);
   let proxies = 0;
   const toxiproxy: Toxiproxy = {
-    pid: child.pid!,
+    pid: server.pid,
     async proxy(upstreamUrl) {
       const upstream = new URL(upstreamUrl).host;
       const path = `/proxies/proxy-${++proxies}`;
@@ -75,8 +61,7 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
       return proxyOf(call, path, url, () => open(listen));
     },
     async stop() {
-      child.kill('SIGKILL');
-      await exited;
+      await server.end('SIGKILL');
       running.delete(toxiproxy);
     },
   };

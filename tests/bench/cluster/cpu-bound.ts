@@ -1,4 +1,4 @@
-import { freePort } from '../../../infra/native-postgres.ts';
+import { freePort } from '../../../infra/free-port.ts';
 import { PING_PATH } from '../servers/ping-app.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { load } from '../support/oha.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
-import { freePort } from '../../../infra/native-postgres.ts';
+import { freePort } from '../../../infra/free-port.ts';
 import { probeBrokers } from '../../../src/adapters/kafka/kafka-probe.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';

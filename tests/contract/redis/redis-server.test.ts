@@ -49,7 +49,7 @@ describe.if(isRedisHere())('the Redis of a test', () => {
   test('tells what is wrong when its port is taken', async () => {
     const redis = await startTestRedis();
     const second = startTestRedis({ port: redis.port });
-    await expect(second).rejects.toThrow(`see whether something else uses its port (${redis.port})`);
+    await expect(second).rejects.toThrow(`check whether another process uses its port (${redis.port})`);
     await redis.stop();
   });
 });

@@ -113,7 +113,7 @@ describe.if(isS3Here())('the S3 of a test', () => {
     const port = Number(new URL(s3.endpoint).port);
     const refusal = startTestS3({ port });
     await expect(refusal).rejects.toThrow(
-      `versitygw did not start.\n  why:  its address is in use\n  do:   see whether something else uses its port (${port})`,
+      `versitygw did not start.\n  why:  its address is in use\n  do:   check whether another process uses its port (${port})`,
     );
   });
 });

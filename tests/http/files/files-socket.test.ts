@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
-import { freePort } from '../../../infra/native-postgres.ts';
+import { freePort } from '../../../infra/free-port.ts';
 import { type Listener, listen } from '../../../src/cluster/listener.ts';
 import { until } from '../../e2e/atlas-process.ts';
 import { freshDatabase } from '../../support/database.ts';
