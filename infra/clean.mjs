@@ -1,4 +1,4 @@
-// Removes what is made here and not kept in git: `node infra/clean.mjs .atlas node_modules`. Runs on Node or Bun.
+// Removes generated files that git ignores: `node infra/clean.mjs .atlas node_modules`. Runs on Node or Bun.
 import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 if (existsSync(join(root, '.atlas', 'postgres', '18', 'postmaster.pid'))) {
   process.stderr.write(
-    'Nothing was removed.\n  why:  the embedded PostgreSQL runs on this data\n  do:   stop Atlas first\n',
+    'Nothing was removed.\n  why:  the embedded PostgreSQL is using this data\n  do:   stop Atlas first\n',
   );
   process.exit(1);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs Bun with the arguments it is given, after fetching whatever is missing. It needs Node 20 or Bun, and nothing else:
+// Runs Bun with the given arguments, after downloading what is missing. Needs only Node 20 or Bun:
 //   node infra/launch.mjs src/main.ts serve
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,14 +31,14 @@ function isNewEnough(bun) {
   return a[0] !== b[0] ? a[0] > b[0] : a[1] !== b[1] ? a[1] > b[1] : a[2] >= b[2];
 }
 
-function fetchedBuns() {
+function downloadedBuns() {
   const scope = join(toolsDir, 'node_modules', '@oven');
   return existsSync(scope) ? readdirSync(scope).map((name) => join(scope, name, 'bin', exe)) : [];
 }
 
 function findBun() {
   const here = process.versions.bun ? [process.execPath] : [];
-  return [...here, ...fetchedBuns(), exe].find(isNewEnough);
+  return [...here, ...downloadedBuns(), exe].find(isNewEnough);
 }
 
 function run(command, args, cwd) {
@@ -52,8 +52,8 @@ function run(command, args, cwd) {
   return spawnSync(command, args, options);
 }
 
-function fetchBun() {
-  process.stderr.write(`Atlas: fetching Bun ${required} …\n`);
+function downloadBun() {
+  process.stderr.write(`Atlas: downloading Bun ${required} …\n`);
   mkdirSync(toolsDir, { recursive: true });
   writeFileSync(join(toolsDir, 'package.json'), '{"private":true}\n');
   const args = [
@@ -66,21 +66,21 @@ function fetchBun() {
     `bun@${required}`,
   ];
   const npm = run('npm', args, toolsDir);
-  const bun = fetchedBuns().find(isNewEnough);
+  const bun = downloadedBuns().find(isNewEnough);
   if (bun) return bun;
   return stop(
-    `Bun ${required} could not be fetched.`,
-    npm.stderr?.trim() || String(npm.error ?? 'npm put no runnable Bun in place'),
+    `Bun ${required} could not be downloaded.`,
+    npm.stderr?.trim() || String(npm.error ?? 'npm did not install a working Bun'),
     `Install Bun ${required} or newer by hand, then run the command again.`,
   );
 }
 
 function installDependencies(bun) {
-  const wanted = createHash('sha256')
+  const lockHash = createHash('sha256')
     .update(readFileSync(join(root, 'bun.lock')))
     .update(readFileSync(join(root, 'package.json')))
     .digest('hex');
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted) return;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === lockHash) return;
   process.stderr.write('Atlas: installing the locked dependencies …\n');
   const result = run(bun, ['install', '--frozen-lockfile'], root);
   if (result.status !== 0) {
@@ -90,45 +90,45 @@ function installDependencies(bun) {
       'Check that the npm registry can be reached, then run the command again.',
     );
   }
-  writeFileSync(stampFile, wanted);
+  writeFileSync(stampFile, lockHash);
 }
 
-const bun = findBun() ?? fetchBun();
+const bun = findBun() ?? downloadBun();
 installDependencies(bun);
 const given = process.argv.slice(2);
 const args = given.length > 0 ? given : [join(root, 'src', 'main.ts')];
 const env = {
   ...process.env,
-  // A Bun that was found by its name alone is on the path already.
+  // A Bun found by name is already on the PATH.
   PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
 };
-// A server is started anew when it died or failed while it served; any other command is over then.
+// A server is restarted when it was killed or failed while serving; any other command just exits.
 const serves = /main\.ts$/.test(args.at(-1)) || args.includes('serve');
 const RESTARTS_MAX = 5;
 const RESTARTS_WINDOW_MS = 60_000;
 const RESTART_DELAY_MS = 100;
-// What the server ends with when it fails after its start. What fails at its start would only fail again.
+// The exit status of a server that failed after its start. One that failed during its start would only fail again.
 const FAILED_WHILE_SERVING = 75;
 let restartsMs = [];
-let ordered = false;
+let isStopping = false;
 let child = start();
 
 function start() {
   const started = spawn(bun, args, { cwd: root, stdio: 'inherit', env });
   started.on('error', (error) => stop('Bun could not be started.', error.message, 'Run the command again.'));
-  started.on('exit', ended);
+  started.on('exit', onExit);
   return started;
 }
 
-// The server ends by a signal that nobody here passed on when it was killed or has crashed.
-function ended(code, signal) {
+// A server that exits on a signal that was not passed on from here was killed or has crashed.
+function onExit(code, signal) {
   const restarts = restartsMs.filter((ms) => ms > performance.now() - RESTARTS_WINDOW_MS);
   const failed = signal !== null || code === FAILED_WHILE_SERVING;
-  if (!serves || ordered || !failed || restarts.length >= RESTARTS_MAX)
+  if (!serves || isStopping || !failed || restarts.length >= RESTARTS_MAX)
     process.exit(code ?? 128 + (constants.signals[signal] ?? 0));
   restartsMs = [...restarts, performance.now()];
   process.stderr.write(
-    `Atlas: ended ${signal === null ? `with ${code}` : `by ${signal}`}, starting it anew …\n`,
+    `Atlas: ${signal === null ? `exited with status ${code}` : `killed by ${signal}`}, restarting …\n`,
   );
   setTimeout(
     () => {
@@ -138,24 +138,24 @@ function ended(code, signal) {
   );
 }
 
-function order(signal) {
-  ordered = true;
-  // Between two lives there is nobody to pass it on to.
+function stopServer(signal) {
+  isStopping = true;
+  // Between exit and restart there is no process to pass it on to.
   if (child.exitCode !== null || child.signalCode !== null) process.exit(128 + constants.signals[signal]);
-  // A terminal sends Ctrl+C to the whole group, so the child has it already; what comes by kill is passed on.
+  // The terminal sends Ctrl+C to the whole process group, so the child has it already. Other signals are passed on.
   if (signal !== 'SIGINT') child.kill(signal);
 }
 
-for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => order(signal));
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stopServer(signal));
 process.on('SIGHUP', () => child.kill('SIGHUP'));
-// The shell that npm puts in between passes no signal on: when it is gone, whoever ended npm meant Atlas. It is told
-// once, because a second order means not to finish what is in flight.
+// The shell between npm and this process does not pass signals on, so its exit means that Atlas is to stop. The child gets
+// one signal only, because a second one makes it drop the requests in flight.
 if (process.env.npm_lifecycle_event) {
   const parent = process.ppid;
-  const watch = setInterval(() => {
+  const parentCheck = setInterval(() => {
     if (process.ppid === parent) return;
-    clearInterval(watch);
-    order('SIGTERM');
+    clearInterval(parentCheck);
+    stopServer('SIGTERM');
   }, 500);
-  watch.unref();
+  parentCheck.unref();
 }

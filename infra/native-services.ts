@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failure } from './failure.ts';
 import { findKafka } from './kafka-jars.ts';
 import { installKafka, startNativeKafka } from './native-kafka.ts';
 import {
@@ -14,29 +15,29 @@ import { findVersitygw, installVersitygw, startVersitygw } from './versitygw.ts'
 
 const BUCKET = 'atlas';
 
-/** A service that runs. */
+/** A running service. */
 export interface RunningService {
   readonly pid: number;
-  /** Settles when the service has ended, for whatever reason. */
+  /** Resolves when the service has exited, for whatever reason. */
   readonly exited: Promise<void>;
-  /** The settings of Atlas that lead to it. */
+  /** The settings with which Atlas uses it. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Ends it in order and waits until it is gone. */
+  /** Stops it in an orderly way and waits for its exit. */
   end(): Promise<void>;
 }
 
 /** A service that Atlas uses, as a native process on the loopback interface. */
 export interface NativeService {
   readonly title: string;
-  /** The port that compose gives it too. */
+  /** Its port here and in compose.yaml. */
   readonly port: number;
   isInstalled(): boolean;
   install(): Promise<void>;
-  /** Starts it on a folder, where it keeps its data; a folder of before keeps what it had, but for that of Redis. */
+  /** Starts it on a folder, where it stores its data. It finds the data of earlier starts, except for Redis. */
   start(folder: string, port: number): Promise<RunningService>;
 }
 
-/** Every service that Atlas uses, by the name that commands take. */
+/** Every service that Atlas uses, by its name in commands. */
 export const NATIVE_SERVICES: Readonly<Record<'postgres' | 'redis' | 'kafka' | 's3', NativeService>> = {
   postgres: {
     title: 'PostgreSQL 15',
@@ -45,14 +46,16 @@ export const NATIVE_SERVICES: Readonly<Record<'postgres' | 'redis' | 'kafka' | '
     install: () => installPostgres(),
     async start(folder, port) {
       if (!isPostgresInstalled())
-        throw new Error(
-          'PostgreSQL could not be started.\n  why:  PostgreSQL 15 is not installed\n  do:   npm run services -- install',
+        throw failure(
+          'PostgreSQL could not be started.',
+          'PostgreSQL 15 is not installed',
+          'npm run services -- install',
         );
       await mkdir(folder, { recursive: true });
-      // The server runs as a user of its own, who must be able to pass.
+      // The server runs as another user, who needs access to its folder.
       await chmod(folder, 0o755);
-      const isOld = existsSync(join(folder, 'data', 'PG_VERSION'));
-      const { url, pid, exited, end } = isOld
+      const exists = existsSync(join(folder, 'data', 'PG_VERSION'));
+      const { url, pid, exited, end } = exists
         ? await runNativePostgres(folder, port)
         : await startNativePostgres(folder, undefined, port);
       return { pid, exited, settings: { DATABASE_URL: url }, end };
@@ -98,7 +101,7 @@ export const NATIVE_SERVICES: Readonly<Record<'postgres' | 'redis' | 'kafka' | '
   },
 };
 
-/** Reads the name of a service that somebody typed. */
+/** Returns the service of that name, or null. */
 export function serviceNamed(name: string): NativeService | null {
   return Object.hasOwn(NATIVE_SERVICES, name) ? NATIVE_SERVICES[name as keyof typeof NATIVE_SERVICES] : null;
 }

@@ -1,6 +1,7 @@
-// Runs one real service on a folder and a port until it is told to end: what `atlas demo` starts, kills and starts again.
+// Runs one real service on a folder and a port until it is stopped: `atlas demo` starts, kills and restarts it.
 //   bun infra/run-service.ts postgres FOLDER PORT
-// Says in one line of JSON which process it is and which settings of Atlas lead to it. A folder of before keeps its data.
+// Prints one line of JSON: the pid of the service, and the settings with which Atlas uses it. Data in the folder is kept.
+import { failure } from './failure.ts';
 import { NATIVE_SERVICES, serviceNamed } from './native-services.ts';
 
 const PARENT_CHECK_MS = 500;
@@ -9,24 +10,26 @@ async function run(name: string, folder: string, port: number): Promise<void> {
   const service = serviceNamed(name);
   if (service === null || !folder || !(port > 0)) {
     const names = Object.keys(NATIVE_SERVICES).join('|');
-    throw new Error(
-      `There is nothing to run.\n  why:  the arguments are not a service, a folder and a port\n  do:   bun infra/run-service.ts ${names} FOLDER PORT`,
+    throw failure(
+      'No service was started.',
+      'the arguments are not a service, a folder and a port',
+      `bun infra/run-service.ts ${names} FOLDER PORT`,
     );
   }
-  const ended = new Promise<void>((done) => {
+  const stopped = new Promise<void>((done) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done());
-    // Whoever started this may be killed, and nobody else would end the service then.
+    // If the parent is killed, nothing else stops the service.
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && done(), PARENT_CHECK_MS).unref();
   });
   const { pid, exited, settings } = await service.start(folder, port);
   console.log(JSON.stringify({ pid, settings }));
-  await Promise.race([ended, exited]);
+  await Promise.race([stopped, exited]);
   try {
-    // Its data goes with the demo, and one that was stopped (SIGSTOP) would not hear anything else.
+    // Its data is deleted with the demo, and a paused service (SIGSTOP) reacts to nothing else.
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended already.
+    // It has exited already.
   }
   await exited;
 }

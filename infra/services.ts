@@ -2,19 +2,20 @@ import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { failure } from './failure.ts';
 import { install, LANES } from './install.ts';
 import { NATIVE_SERVICES, type NativeService, type RunningService, serviceNamed } from './native-services.ts';
 
 const NAMES = Object.keys(NATIVE_SERVICES);
 const PORTS = Object.values(NATIVE_SERVICES).map(({ title, port }) => `      ${title} on port ${port}`);
-const USAGE = `The real services and tools that tests and benchmarks use, for machines without Docker (Debian, root).
+const USAGE = `Real services and tools for tests and benchmarks, on machines without Docker (Debian, root).
 
   npm run services -- install
-      installs what is missing of the services and of what tests check with; it takes minutes, once
+      installs the services and test tools that are missing; takes minutes, once
 
   npm run services -- start [${NAMES.join(' ')}] [--data DIR]
-      runs the services that are named, or all of them, until Ctrl+C; their data goes with them unless --data says where
-      it stays
+      runs the named services, or all of them, until Ctrl+C; their data is deleted on exit unless --data names a
+      directory to keep it in
 ${PORTS.join('\n')}
 `;
 
@@ -25,9 +26,9 @@ async function start(chosen: Chosen, dataFolder: string | null): Promise<void> {
   await install(missing.map(([, service]) => [service]));
   const folder = dataFolder ?? (await mkdtemp(join(tmpdir(), 'atlas-services-')));
   await mkdir(folder, { recursive: true });
-  // PostgreSQL runs as a user of its own, who must be able to pass.
+  // PostgreSQL runs as another user, who needs access to its folder.
   await chmod(folder, 0o755);
-  const told = new Promise<null>((done) => {
+  const stopped = new Promise<null>((done) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done(null));
   });
   const running = new Map<string, RunningService>();
@@ -38,17 +39,19 @@ async function start(chosen: Chosen, dataFolder: string | null): Promise<void> {
         const run = await service.start(join(folder, name), service.port);
         running.set(service.title, run);
         const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
-        console.log(`${service.title} runs on port ${service.port} (${seconds} s).`);
+        console.log(`${service.title} is running on port ${service.port} (${seconds} s).`);
       }),
     );
     const failed = starts.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
-    announce([...running.values()], dataFolder);
-    const ends = [...running].map(([title, { exited }]) => exited.then(() => title));
-    const ended = await Promise.race([told, ...ends]);
-    if (ended !== null)
-      throw new Error(
-        `${ended} has ended.\n  why:  something else than this command ended it\n  do:   start the services again`,
+    printSettings([...running.values()], dataFolder);
+    const exits = [...running].map(([title, { exited }]) => exited.then(() => title));
+    const exitedTitle = await Promise.race([stopped, ...exits]);
+    if (exitedTitle !== null)
+      throw failure(
+        `${exitedTitle} has exited.`,
+        'something other than this command stopped it',
+        'start the services again',
       );
   } finally {
     await Promise.all([...running.values()].map((run) => run.end()));
@@ -56,17 +59,17 @@ async function start(chosen: Chosen, dataFolder: string | null): Promise<void> {
   }
 }
 
-function announce(running: readonly RunningService[], dataFolder: string | null): void {
+function printSettings(running: readonly RunningService[], dataFolder: string | null): void {
   const settings = running.flatMap((run) => Object.entries(run.settings));
   const lines = settings.map(([name, value]) => `  export ${name}=${value}`);
-  const data = dataFolder === null ? 'goes when they end' : `stays in ${dataFolder}`;
+  const data = dataFolder === null ? 'is deleted on exit' : `is kept in ${dataFolder}`;
   console.log(
-    `\nThe services run until Ctrl+C. Their data ${data}.\nThese settings lead Atlas to them, in its shell or its .env:\n\n${lines.join('\n')}\n`,
+    `\nThe services run until Ctrl+C. Their data ${data}.\nTo use them, set in the shell or .env of Atlas:\n\n${lines.join('\n')}\n`,
   );
 }
 
 function refuse(why: string): never {
-  throw new Error(`There is nothing to do.\n  why:  ${why}\n  do:   npm run services -- --help`);
+  throw failure('Invalid arguments.', why, 'npm run services -- --help');
 }
 
 async function run(args: string[]): Promise<void> {
@@ -75,11 +78,11 @@ async function run(args: string[]): Promise<void> {
   const [command, ...names] = positionals;
   if (command === undefined || values.help) return console.log(USAGE);
   if (command === 'install' && names.length === 0) return install(LANES);
-  if (command !== 'start') refuse(`${args.join(' ')} is no command of it`);
+  if (command !== 'start') refuse(`unknown command: ${args.join(' ')}`);
   const chosen = (names.length === 0 ? NAMES : [...new Set(names)]).map((name) => {
     return [
       name,
-      serviceNamed(name) ?? refuse(`${name} is no service, but ${NAMES.join(', ')} are`),
+      serviceNamed(name) ?? refuse(`unknown service ${name}; the services are ${NAMES.join(', ')}`),
     ] as const;
   });
   await start(chosen, values.data === undefined ? null : resolve(values.data));

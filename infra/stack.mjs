@@ -11,18 +11,18 @@ const COMPOSE = {
   logs: ['logs', '--follow', '--tail', '200'],
   shell: ['exec', 'postgres', 'psql', '--username=atlas', 'atlas'],
 };
-const USAGE = `The stack of compose.yaml, for a machine with Docker.
+const USAGE = `Runs the stack of compose.yaml on a machine with Docker.
 
   npm run up          build and start everything, and wait until it is healthy
-  npm run down        stop everything; the data stays (npm run down -- --volumes removes it)
-  npm run logs        follow the logs; npm run -s logs -- api shows one service
-  npm run shell       psql in the database of the stack
-  npm run grafana     the dashboards: ${PAGES.grafana}
-  npm run prometheus  Prometheus: ${PAGES.prometheus}
-  npm run metrics     what /metrics of Atlas says now
+  npm run down        stop everything and keep the data (npm run down -- --volumes removes it)
+  npm run logs        follow the logs (npm run -s logs -- api shows one service)
+  npm run shell       open psql on the database of the stack
+  npm run grafana     open the dashboards: ${PAGES.grafana}
+  npm run prometheus  open Prometheus: ${PAGES.prometheus}
+  npm run metrics     print the current metrics of Atlas
 `;
 
-function stop(why, remedy, what = 'The stack was not touched.') {
+function stop(why, remedy, what = 'The stack is unchanged.') {
   process.stderr.write(`\n${what}\n  why:  ${why}\n  do:   ${remedy}\n`);
   process.exit(1);
 }
@@ -31,19 +31,18 @@ function compose(args) {
   const native =
     'install Docker with its compose plugin, or run the services without it: npm run services -- start';
   const found = spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' });
-  if (found.error || found.status !== 0) stop('there is no docker with the compose plugin here', native);
+  if (found.error || found.status !== 0) stop('docker compose is not installed', native);
   const { status } = spawnSync('docker', ['compose', ...args], { stdio: 'inherit' });
   process.exit(status ?? 1);
 }
 
 async function openPage(name) {
   const url = PAGES[name];
-  const answered = await fetch(url).then(
+  const isUp = await fetch(url).then(
     (response) => response.ok,
     () => false,
   );
-  if (!answered)
-    stop(`nothing answers at ${url}`, 'start the stack: npm run up', 'There is no page to open.');
+  if (!isUp) stop(`${url} does not respond`, 'start the stack: npm run up', 'The page could not be opened.');
   console.log(url);
   const opener = { darwin: 'open', win32: 'explorer' }[process.platform] ?? 'xdg-open';
   spawnSync(opener, [url], { stdio: 'ignore' });
@@ -54,9 +53,9 @@ async function printMetrics() {
   const response = await fetch(url).catch(() => null);
   if (!response?.ok)
     stop(
-      `nothing answers at ${url}`,
+      `${url} does not respond`,
       'start Atlas: npm start, or npm run up',
-      'There are no metrics to print.',
+      'The metrics could not be read.',
     );
   process.stdout.write(await response.text());
 }

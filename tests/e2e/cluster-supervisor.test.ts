@@ -122,7 +122,7 @@ test(
     launcher.kill('SIGTERM');
     expect(await launcher.exited).toBe(0);
     expect(isRunning(second.pid)).toBe(false);
-    expect(await errors).toContain('ended by SIGKILL, starting it anew');
+    expect(await errors).toContain('killed by SIGKILL, restarting');
     expect(announcements()).toBe(2);
   },
   TIMEOUT_MS,

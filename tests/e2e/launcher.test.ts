@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-/** Launches a server that ends with one code after the other, and answers how often it was started and the last code. */
+/** Launches a server that exits with one code after the other; returns how often it was started, and the last code. */
 async function launch(codes: readonly number[]): Promise<{ starts: number; code: number } | null> {
   const node = Bun.which('node');
   if (!isHere('Node', node)) return null;
@@ -30,7 +30,7 @@ process.exit(${JSON.stringify(codes)}[readFileSync(${JSON.stringify(starts)}, 'u
 }
 
 test(
-  'a server that fails while it serves is started anew',
+  'a server that fails while serving is restarted',
   async () => {
     const launched = await launch([75, 75, 0]);
     if (launched) expect(launched).toEqual({ starts: 3, code: 0 });
@@ -39,7 +39,7 @@ test(
 );
 
 test(
-  'a server that cannot start is not started anew',
+  'a server that fails to start is not restarted',
   async () => {
     const launched = await launch([1, 0]);
     if (launched) expect(launched).toEqual({ starts: 1, code: 1 });
@@ -48,7 +48,7 @@ test(
 );
 
 test(
-  'a server that fails again and again is given up after five starts anew',
+  'a server that keeps failing is restarted five times at most',
   async () => {
     const launched = await launch(Array(10).fill(75));
     if (launched) expect(launched).toEqual({ starts: 6, code: 75 });
