@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, opendir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CHUNK_BYTES, type StoredObject } from './object-store.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import type { StoredObject } from './object-store.ts';
 
 /** Writes all the bytes at the end of what was written before: one write may take fewer than it was given. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -84,8 +84,6 @@ export interface ObjectStore {
   ): Promise<{ readonly url: string }>;
 }
 
-/** Bytes of each chunk of an object that is read. */
-export const CHUNK_BYTES = 1_048_576;
 /** Longest life of a link: what S3 allows. */
 export const LINK_SECONDS_MAX = 604_800;
 

@@ -1,6 +1,6 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
-import { CHUNK_BYTES } from '../object-store/object-store.ts';
 import { s3Status } from './s3-client.ts';
 
 /** Some bytes of an object, and the version they are of. */

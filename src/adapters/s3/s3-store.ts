@@ -11,7 +11,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Dependency } from '../../resilience/dependency.ts';
-import { CHUNK_BYTES, type ObjectStore, requireKey, storeTooSlow } from '../object-store/object-store.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import { type ObjectStore, requireKey, storeTooSlow } from '../object-store/object-store.ts';
 import { objectStream } from '../object-store/object-stream.ts';
 import { type CallS3, callS3, type S3Limits, transferMs } from './s3-calls.ts';
 import { openS3Client, type S3Access, s3Status } from './s3-client.ts';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { CHUNK_BYTES, DIGEST_BYTES, type Digests } from './domain.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import { DIGEST_BYTES, type Digests } from './domain.ts';
 
 const sha256 = () => createHash('sha256');
 

@@ -1,7 +1,5 @@
 import { AtlasError } from '../../errors.ts';
 
-/** Bytes that are hashed, verified and delivered together. The constraints of the table `files` depend on it. */
-export const CHUNK_BYTES = 1_048_576;
 export const DIGEST_BYTES = 32;
 /** The largest file that can be uploaded to a link: the limit of one PUT to S3. */
 export const LINK_BYTES_MAX = 5_368_709_120;

@@ -1,7 +1,8 @@
 import { AtlasError } from '../../errors.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
 import type { ByteRange } from './content-range.ts';
-import { CHUNK_BYTES, type FileStats, objectKeyOf, type StoredFile, toTransferError } from './domain.ts';
+import { type FileStats, objectKeyOf, type StoredFile, toTransferError } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { TransferSlots } from './transfer-slots.ts';
 import { verifiedChunks } from './verified-chunks.ts';

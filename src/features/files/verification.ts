@@ -1,5 +1,6 @@
 import { AtlasError } from '../../errors.ts';
-import { CHUNK_BYTES, objectKeyOf, type StoredFile } from './domain.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import { objectKeyOf, type StoredFile } from './domain.ts';
 import { findDamage, inPages, orphanKeys } from './reconciler.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { verifiedChunks } from './verified-chunks.ts';

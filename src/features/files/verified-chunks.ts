@@ -1,6 +1,7 @@
 import { AtlasError } from '../../errors.ts';
+import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
 import { isChunk } from './chunk-digests.ts';
-import { CHUNK_BYTES, DIGEST_BYTES, fileNotFound, type StoredFile } from './domain.ts';
+import { DIGEST_BYTES, fileNotFound, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 
 // 128 KiB of digests: those of 4 GiB.

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { CHUNK_BYTES, type ObjectStore } from '../../../src/adapters/object-store/object-store.ts';
+import type { ObjectStore } from '../../../src/adapters/object-store/object-store.ts';
 import { partBytes } from '../../../src/adapters/s3/part-buffer.ts';
+import { CHUNK_BYTES } from '../../../src/utils/chunk-bytes.ts';
 import {
   bodyOf,
   bytesOf,

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { CHUNK_BYTES, type ObjectStore } from '../../../src/adapters/object-store/object-store.ts';
+import type { ObjectStore } from '../../../src/adapters/object-store/object-store.ts';
 import { partBytes } from '../../../src/adapters/s3/part-buffer.ts';
 import { type OpenedObjectStore, openS3Store, type S3Options } from '../../../src/adapters/s3/s3-store.ts';
 import { AtlasError } from '../../../src/errors.ts';
+import { CHUNK_BYTES } from '../../../src/utils/chunk-bytes.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../../support/toxiproxy.ts';
 import {

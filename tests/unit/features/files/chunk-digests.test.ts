@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { createHash, randomBytes } from 'node:crypto';
 import { ChunkDigests, isChunk } from '../../../../src/features/files/chunk-digests.ts';
-import { CHUNK_BYTES } from '../../../../src/features/files/domain.ts';
+import { CHUNK_BYTES } from '../../../../src/utils/chunk-bytes.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
