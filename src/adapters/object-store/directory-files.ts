@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
 import type { StoredObject } from './object-store.ts';
 
-/** Writes all the bytes at the end of what was written before: one write may take fewer than it was given. */
+/** Appends all the bytes, because a single write may take only some of them. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.byteLength; ) {
     const { bytesWritten } = await file.write(bytes, written, bytes.byteLength - written, null);
@@ -11,7 +11,7 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<voi
   }
 }
 
-/** Gives a file of the same file system its final name, so that the name outlives a loss of power. */
+/** Renames a file within its file system so that the new name survives a power failure. */
 export async function moveDurably(from: string, to: string): Promise<void> {
   const folder = dirname(to);
   const created = await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -20,7 +20,7 @@ export async function moveDurably(from: string, to: string): Promise<void> {
   if (created !== undefined) await syncFolder(dirname(folder));
 }
 
-/** Makes the names in a folder durable. */
+/** Makes the entries of a folder durable. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
@@ -30,7 +30,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** The bytes from `first` up to `end` or the end of the file, in whole chunks. */
+/** Yields the bytes from `first` up to `end` (exclusive) or the end of the file, in whole chunks. */
 export async function* readChunks(file: FileHandle, first: number, end: number): AsyncGenerator<Uint8Array> {
   for (let at = first; at < end; ) {
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - at));
@@ -46,12 +46,12 @@ export async function* readChunks(file: FileHandle, first: number, end: number):
   }
 }
 
-/** A file below a folder of {@link filesBelow}. */
+/** A file found by {@link filesBelow}. */
 export interface FoundFile extends StoredObject {
   readonly name: string;
 }
 
-/** The files in the folders of the root whose names fit the pattern, one folder after the other. */
+/** Yields the files in those folders of the root whose names match the pattern, one folder after the other. */
 export async function* filesBelow(root: string, folders: RegExp): AsyncGenerator<FoundFile> {
   for await (const folder of (await unlessMissing(opendir(root))) ?? []) {
     if (!folder.isDirectory() || !folders.test(folder.name)) continue;
@@ -62,7 +62,7 @@ export async function* filesBelow(root: string, folders: RegExp): AsyncGenerator
   }
 }
 
-/** Null where the file is not there, or not any more. */
+/** Returns null if the file does not exist. */
 export async function unlessMissing<T>(work: Promise<T>): Promise<T | null> {
   try {
     return await work;

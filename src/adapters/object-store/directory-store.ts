@@ -21,33 +21,28 @@ import {
 } from './object-store.ts';
 import { objectStream } from './object-stream.ts';
 
-// What a disk says that is full, read-only, failing, or out of files to open, or when what was there has gone, as an
-// upload that was taken for abandoned because the clock jumped: Atlas can do nothing, and it may pass.
+// A disk that is full, read-only, failing or out of file handles, or a file that was deleted, such as an upload taken
+// for abandoned after a clock jump: Atlas cannot fix these, and they may pass.
 const UNAVAILABLE = /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO)$/;
 const FOLDERS = /^[0-9a-f]{2}$/;
 
 /**
- * The object store of one host: a file for each object, under `objects` of the data folder. An object is written
- * beside its place, made durable and then renamed, so that it is there whole or not at all. Nothing is made before it
- * is needed.
+ * An object store for a single host, with a file per object under `objects` of the data folder. An object is written to
+ * a temporary file, made durable and then renamed, so that it is there whole or not at all. Folders are created on
+ * demand.
  */
 export function directoryStore(dataDir: string): ObjectStore {
   const root = join(dataDir, 'objects');
   const incoming = join(root, 'incoming');
-  const links = async () => signedLinks(await readLinkSecret(dataDir));
   const pathOf = (key: string) => join(root, ...placeOf(requireKey(key)));
-  const sign = (what: OpenedLink, expiresSeconds: number) =>
-    onDisk(undefined, async () => (await links()).sign(what, expiresSeconds));
 
   return {
     mode: 'directory',
-    links: {
-      open: (method, key, query) => onDisk(undefined, async () => (await links()).open(method, key, query)),
-    },
+    ...directoryLinks(dataDir),
 
     put: async (key, body, { signal }) => {
       const path = pathOf(key);
-      // The time of its beginning is in its name: a write would change the time that the file system keeps.
+      // The name has the start of the upload, because writes change the modification time.
       const temporary = join(incoming, `${Date.now()}.${randomUUID()}.${nameOf(key)}`);
       return onDisk(signal, () => writeFile(body, temporary, path, signal));
     },
@@ -88,22 +83,34 @@ export function directoryStore(dataDir: string): ObjectStore {
           if (key.startsWith(prefix)) yield { key, ...object };
         }
       } finally {
-        // Whoever stops early leaves folders open otherwise.
+        // Closes the folders when the reader stops early.
         await files.return(undefined);
       }
     },
 
     abortUploads: (prefix, before, signal) =>
       onDisk(signal, async () => {
-        let ended = 0;
+        let aborted = 0;
         for await (const { name } of (await unlessMissing(opendir(incoming))) ?? []) {
-          const [begunMs, , ...key] = name.split('.');
-          if (Number(begunMs) >= before.getTime() || !key.join('/').startsWith(prefix)) continue;
+          const [startMs, , ...key] = name.split('.');
+          if (Number(startMs) >= before.getTime() || !key.join('/').startsWith(prefix)) continue;
           await rm(join(incoming, name), { force: true });
-          ended++;
+          aborted++;
         }
-        return ended;
+        return aborted;
       }),
+  };
+}
+
+/** Links that Atlas itself serves, signed with the secret of the data folder. */
+function directoryLinks(dataDir: string): Pick<ObjectStore, 'links' | 'presignPut' | 'presignGet'> {
+  const links = async () => signedLinks(await readLinkSecret(dataDir));
+  const sign = (permission: OpenedLink, expiresSeconds: number) =>
+    onDisk(undefined, async () => (await links()).sign(permission, expiresSeconds));
+  return {
+    links: {
+      open: (method, key, query) => onDisk(undefined, async () => (await links()).open(method, key, query)),
+    },
 
     presignPut: async (key, what, expiresSeconds) => ({
       url: await sign({ method: 'PUT', key: requireKey(key), ...what }, expiresSeconds),
@@ -116,12 +123,12 @@ export function directoryStore(dataDir: string): ObjectStore {
   };
 }
 
-/** The key as the name of a file: no key has a dot, so the name tells the key again. */
+/** Returns the file name of a key. Reversible, because keys have no dots. */
 function nameOf(key: string): string {
   return key.replaceAll('/', '.');
 }
 
-/** One of 256 folders, and the name of the file in it. */
+/** Returns one of 256 folders, and the file name in it. */
 function placeOf(key: string): [folder: string, name: string] {
   return [createHash('sha256').update(key).digest('hex').slice(0, 2), nameOf(key)];
 }
@@ -133,7 +140,7 @@ async function writeFile(
   signal: AbortSignal,
 ): Promise<{ sizeBytes: number }> {
   const created = await mkdir(dirname(temporary), { recursive: true, mode: 0o700 });
-  // The folder of all objects has to outlive a loss of power as well.
+  // The folder of all objects must survive a power failure too.
   if (created !== undefined) await syncFolder(dirname(created));
   const file = await open(temporary, 'wx', 0o600);
   try {
@@ -154,7 +161,7 @@ async function writeFile(
   }
 }
 
-/** Does the work unless the signal has aborted, and maps what the disk says of it. */
+/** Does the work unless the signal has aborted, and maps the errors of the disk. */
 async function onDisk<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   try {
     signal?.throwIfAborted();

@@ -8,13 +8,13 @@ const SECRET_FILE = 'link-secret';
 const SECRET = /^[0-9a-f]{64}$/;
 
 /**
- * The secret of this data folder, made by whichever process asks first. Others read the same one: a file gets the name
- * only when it is whole, and only if the name is free.
+ * Returns the secret of this data folder, and creates it if there is none. Concurrent processes get the same secret:
+ * the file is linked to its name only when it is complete, and only if the name is free.
  */
 export async function readLinkSecret(dataDir: string): Promise<Uint8Array> {
   const path = join(dataDir, SECRET_FILE);
-  const known = await readSecret(path);
-  if (known) return known;
+  const existing = await readSecret(path);
+  if (existing) return existing;
   await mkdir(dataDir, { recursive: true });
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   const file = await open(temporary, 'wx', 0o600);
@@ -34,6 +34,9 @@ export async function readLinkSecret(dataDir: string): Promise<Uint8Array> {
 async function readSecret(path: string): Promise<Uint8Array | null> {
   const text = await unlessMissing(readFile(path, 'utf8'));
   if (text === null) return null;
-  if (!SECRET.test(text.trim())) throw new Error(`${path} holds no secret: delete it, and links in use end`);
+  if (!SECRET.test(text.trim()))
+    throw new Error(
+      `${path} is not a valid link secret. Delete it to create a new one; links in use become invalid.`,
+    );
   return Buffer.from(text.trim(), 'hex');
 }

@@ -5,20 +5,22 @@ import { LINK_SECONDS_MAX, type OpenedLink } from './object-store.ts';
 const SHA256 = /^[0-9a-f]{64}$/;
 const WHOLE_NUMBER = /^(?:0|[1-9]\d{0,15})$/;
 
-/** The path under which Atlas serves objects to whoever has a link. */
-export const OBJECTS_PATH = '/v1/objects/';
+/** The path under which Atlas serves objects to the holders of links. */
+const OBJECTS_PATH = '/v1/objects/';
 
-/** Makes links of Atlas to objects, and reads them. */
+/** Signs links of Atlas to objects, and verifies them. */
 export interface SignedLinks {
-  /** The path and query of a link; everything in it is signed. */
+  /** Returns the path and query of a link, all of which is signed. */
   sign(what: OpenedLink, expiresSeconds: number): string;
-  /** What the link allows. Throws `link_invalid` when it expired, was changed, or is for another method or key. */
+  /**
+   * Returns what the link permits. Throws `link_invalid` if it expired, was altered, or is for another method or key.
+   */
   open(method: string, key: string, query: URLSearchParams): OpenedLink;
 }
 
 /**
- * Links signed with HMAC-SHA256, as the presigned URLs of S3 are: whoever has one needs no key, and can do what it says
- * and nothing else until it expires.
+ * Links signed with HMAC-SHA256, like the presigned URLs of S3: a holder needs no credentials, and can do what the link
+ * permits and nothing else until it expires.
  */
 export function signedLinks(secret: Uint8Array, now: () => number = Date.now): SignedLinks {
   const signatureOf = (fields: readonly string[]) =>
@@ -27,7 +29,7 @@ export function signedLinks(secret: Uint8Array, now: () => number = Date.now): S
   return {
     sign(what, expiresSeconds) {
       if (!(expiresSeconds >= 1 && expiresSeconds <= LINK_SECONDS_MAX))
-        throw new RangeError(`a link lives from 1 to ${LINK_SECONDS_MAX} seconds, not ${expiresSeconds}`);
+        throw new RangeError(`a link expires after 1 to ${LINK_SECONDS_MAX} seconds, not ${expiresSeconds}`);
       const query = queryOf(what);
       query.set('expires', String(Math.floor(now() / 1000 + expiresSeconds)));
       query.set('signature', signatureOf(fieldsOf(what.method, what.key, query)).toString('hex'));
@@ -35,8 +37,8 @@ export function signedLinks(secret: Uint8Array, now: () => number = Date.now): S
     },
     open(method, key, query) {
       const given = Buffer.from(query.get('signature') ?? '', 'hex');
-      const right = signatureOf(fieldsOf(method, key, query));
-      if (given.length !== right.length || !timingSafeEqual(given, right)) throw invalid();
+      const expected = signatureOf(fieldsOf(method, key, query));
+      if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw invalid();
       if (!(Number(query.get('expires')) * 1000 > now())) throw invalid();
       return linkOf(method, key, query);
     },
@@ -49,7 +51,7 @@ function queryOf(what: OpenedLink): URLSearchParams {
     : new URLSearchParams({ disposition: what.disposition, type: what.mediaType });
 }
 
-/** All that is signed, in a fixed order. A parameter given twice is none that was signed. */
+/** Returns everything that is signed, in a fixed order. Repeated parameters change it, so they break the signature. */
 function fieldsOf(method: string, key: string, query: URLSearchParams): string[] {
   const signed = [...query].filter(([name]) => name !== 'signature').sort(([a], [b]) => (a < b ? -1 : 1));
   return [method, key, ...signed.flat()];
@@ -64,5 +66,5 @@ function linkOf(method: string, key: string, query: URLSearchParams): OpenedLink
 }
 
 function invalid(): AtlasError {
-  return new AtlasError('link_invalid', 'The link has expired, was changed, or is for another request.');
+  return new AtlasError('link_invalid', 'The link has expired, was altered, or is for another request.');
 }

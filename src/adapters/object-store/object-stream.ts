@@ -1,6 +1,6 @@
 /**
- * A stream of what `read` yields, one item for each that is asked for. Its signal aborts with the given one, and when
- * the stream is cancelled. `release` is called once, when nothing is read any more.
+ * Returns a stream of what `read` yields, one item per pull. The signal that `read` gets aborts with the given one, and
+ * when the stream is canceled. `release` is called once, after the last read.
  */
 export function objectStream(
   read: (signal: AbortSignal) => AsyncGenerator<Uint8Array>,
@@ -10,15 +10,15 @@ export function objectStream(
   const ending = new AbortController();
   const chunks = read(ending.signal);
   let fail: (reason: unknown) => void = () => {};
-  const aborted = () => {
+  const onAbort = () => {
     fail(signal.reason);
     end(signal.reason);
   };
   const end = (reason: unknown) => {
-    signal.removeEventListener('abort', aborted);
+    signal.removeEventListener('abort', onAbort);
     if (ending.signal.aborted) return;
     ending.abort(reason);
-    // Waits for what is being read. A generator that was never begun runs no `finally`, so this is not left to it.
+    // Waits for the read in progress. `release` is not left to the generator: one that never started runs no `finally`.
     chunks
       .return(undefined)
       .catch(() => {})
@@ -29,8 +29,8 @@ export function objectStream(
     {
       start(controller) {
         fail = (reason) => controller.error(reason);
-        if (signal.aborted) aborted();
-        else signal.addEventListener('abort', aborted, { once: true });
+        if (signal.aborted) onAbort();
+        else signal.addEventListener('abort', onAbort, { once: true });
       },
       async pull(controller) {
         try {

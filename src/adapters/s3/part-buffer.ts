@@ -2,18 +2,18 @@ import { freeBytes } from '../../utils/free-bytes.ts';
 
 const MIB = 1_048_576;
 const FIRST_BYTES = 65_536;
-/** The most parts that one object has (S3). */
+/** The most parts that S3 allows in one object. */
 export const PARTS_MAX = 10_000;
 
 /**
- * Bytes of the part with the number, counted from 1: 5 MiB, the least that S3 takes, up to 2.7 GiB of an object, then
- * more, so that 10,000 parts hold the 5 TiB that an object may have. Nobody says beforehand how long a body is.
+ * Returns the size of a part by its number, counted from 1: 5 MiB, the minimum of S3, up to 2.7 GiB of an object, and
+ * more after that, so that 10,000 parts hold the maximum of 5 TiB. The size of a body is not known in advance.
  */
 export function partBytes(number: number): number {
   return 5 * MIB * Math.ceil((number / 550) ** 2);
 }
 
-/** Memory for one part, which grows with what comes: most files are much smaller than a part. */
+/** A buffer for one part. It grows on demand, because most files are much smaller than a part. */
 export class PartBuffer {
   #bytes = new Uint8Array(0);
   #filled = 0;
@@ -22,7 +22,7 @@ export class PartBuffer {
     return this.#filled;
   }
 
-  /** What it holds. Valid until it is changed. */
+  /** The bytes in the buffer; valid until the next change. */
   get content(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#filled);
   }
@@ -48,7 +48,7 @@ export class PartBuffer {
   }
 }
 
-/** Cuts a body into parts. A chunk of it is copied before the next one is asked for. */
+/** Splits a body into parts. Copies each chunk of the body before it requests the next one. */
 export class PartReader {
   readonly #body: AsyncIterator<Uint8Array>;
   #rest = new Uint8Array(0) as Uint8Array;
@@ -57,7 +57,7 @@ export class PartReader {
     this.#body = body[Symbol.asyncIterator]();
   }
 
-  /** Fills the buffer up to the size; answers whether the body has ended. Throws what the body throws. */
+  /** Fills the buffer up to the size. Returns whether the body has ended. Throws what the body throws. */
   async fill(buffer: PartBuffer, sizeMax: number): Promise<boolean> {
     buffer.clear();
     for (;;) {
@@ -71,7 +71,7 @@ export class PartReader {
     }
   }
 
-  /** Tells the body that nothing more is read of it. */
+  /** Ends the body early. */
   async close(): Promise<void> {
     await this.#body.return?.();
   }

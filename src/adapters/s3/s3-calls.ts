@@ -7,7 +7,7 @@ import { storeTooSlow, storeUnavailable } from '../object-store/object-store.ts'
 import { partBytes } from './part-buffer.ts';
 import { isS3Failure, mapS3Error } from './s3-client.ts';
 
-/** What the calls of an S3 keep to (`RETRY_MAX_ATTEMPTS`, `CIRCUIT_BREAKER_*`). */
+/** Limits on the calls to an S3 (`RETRY_MAX_ATTEMPTS`, `CIRCUIT_BREAKER_*`). */
 export interface S3Limits {
   readonly bucket: string;
   readonly attemptsMax: number;
@@ -16,8 +16,8 @@ export interface S3Limits {
 }
 
 /**
- * Makes one call of S3. One that sends or receives an object has a time of its own, `transferMs`; any other has a
- * timeout that adapts to what such calls take. Throws AtlasErrors only.
+ * Makes one call to S3. A transfer of object bytes has its own timeout, `transferMs`; the timeout of any other call
+ * adapts to recent latencies. Throws only AtlasErrors.
  */
 export type CallS3 = <T>(
   operation: string,
@@ -27,26 +27,25 @@ export type CallS3 = <T>(
 ) => Promise<T>;
 
 const CALLS = { concurrencyMax: 64, waitingMax: 64, timeoutFloorMs: 1000, timeoutMaxMs: 10_000 };
-// How long a transfer takes depends on its size, so what others took says nothing of it.
+// A transfer takes as long as its size demands, so its timeout cannot adapt to the latency of others.
 const TRANSFERS = { concurrencyMax: 64, waitingMax: 64, timeoutFloorMs: 300_000, timeoutMaxMs: 300_000 };
 const TRANSFER_MS_MIN = 30_000;
 const SILENCE_MS = 5000;
 const RETRY_AFTER_SECONDS = 1;
 
-/** The time that sending or receiving so many bytes may take: 30 s for 5 MiB and for less. */
+/** Returns the timeout for a transfer of so many bytes: 30 s for 5 MiB or less, and proportional above. */
 export function transferMs(sizeBytes: number): number {
   return TRANSFER_MS_MIN * Math.max(1, sizeBytes / partBytes(1));
 }
 
 /**
- * The guards of an S3: one for what is soon answered, one for the transfers, so that these cannot take every slot
- * from a delete. All that Atlas asks of S3 can be asked twice: what is left of an upload begun twice, `abortUploads`
- * ends.
+ * Guards the calls to an S3 with two dependencies: one for short calls and one for transfers, which therefore cannot
+ * take every slot from a delete. All calls are idempotent; `abortUploads` cleans up an upload that was initiated twice.
  */
 export function callS3(
   client: S3Client,
   { bucket, ...limits }: S3Limits,
-): { readonly ask: CallS3; readonly dependencies: readonly Dependency[] } {
+): { readonly call: CallS3; readonly dependencies: readonly Dependency[] } {
   const common = {
     ...limits,
     silenceMs: SILENCE_MS,
@@ -58,20 +57,20 @@ export function callS3(
   };
   const calls = new Dependency({ name: 's3', ...CALLS, ...common });
   const transfers = new Dependency({ name: 's3-transfers', ...TRANSFERS, ...common });
-  const ask: CallS3 = async (operation, signal, send, limitMs) => {
+  const call: CallS3 = async (operation, signal, send, limitMs) => {
     try {
       if (limitMs === undefined) return await calls.call(operation, send, { signal, idempotent: true });
-      const attempt = (ending: AbortSignal) => inTime(operation, limitMs, ending, send);
+      const attempt = (ending: AbortSignal) => sendWithin(operation, limitMs, ending, send);
       return await transfers.call(operation, attempt, { signal, idempotent: true });
     } catch (error) {
       throw mapS3Error(error, signal);
     }
   };
-  return { ask, dependencies: [calls, transfers] };
+  return { call, dependencies: [calls, transfers] };
 }
 
-/** Sends with a signal that aborts at the limit too; throws `CallTimeout` then. */
-async function inTime<T>(
+/** Sends with a signal that also aborts after `limitMs`, and then throws `CallTimeout`. */
+async function sendWithin<T>(
   operation: string,
   limitMs: number,
   signal: AbortSignal,
@@ -88,11 +87,11 @@ async function inTime<T>(
   }
 }
 
-/** What callers get for a call that was not made, or not answered in time. */
+/** The error for a call that was not sent, or not completed in time. */
 function unavailable(cause: unknown): AtlasError {
   if (cause instanceof CallTimeout) return storeTooSlow(cause);
   if (!(cause instanceof BulkheadFull)) return storeUnavailable(cause);
-  return new AtlasError('overloaded', 'As many transfers of files run as the object store is given.', {
+  return new AtlasError('overloaded', 'Too many calls to the object store are in flight.', {
     cause,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });

@@ -13,25 +13,25 @@ import { untilAborted } from '../../utils/until-aborted.ts';
 import { PARTS_MAX, PartBuffer, PartReader, partBytes } from './part-buffer.ts';
 import { type CallS3, transferMs } from './s3-calls.ts';
 
-/** An object of S3 that bytes are for. */
+/** The object to upload to. */
 export interface Destination {
   readonly Bucket: string;
   readonly Key: string;
   readonly ContentType: string;
 }
 
-// S3 puts the parts together before it answers, which takes minutes where they are many.
+// S3 assembles the parts before it responds, which takes minutes for many of them.
 const COMPLETE_MS = 300_000;
 const CLEAN_UP_MS = 2000;
 
 /**
- * Sends a body as one object: at once where it fits into one part, else in parts, of which one is sent while the next
- * one is filled. S3 compares a CRC-32 of each. Throws what the body or S3 throws; then no parts are left there, if S3
- * could be told so.
+ * Uploads a body as one object: with one request if it fits into one part, else in parts, sending one while the next is
+ * filled. S3 verifies a CRC-32 of each. Throws what the body or S3 throws, after aborting the multipart upload unless
+ * S3 is unavailable.
  */
 export async function uploadS3(
   client: S3Client,
-  ask: CallS3,
+  call: CallS3,
   destination: Destination,
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
@@ -42,7 +42,7 @@ export async function uploadS3(
   const buffer = new PartBuffer();
   try {
     if (!(await reader.fill(buffer, partBytes(1)))) {
-      return await uploadParts(client, ask, destination, reader, buffer, ending, failed);
+      return await uploadParts(client, call, destination, reader, buffer, ending, failed);
     }
     const command = new PutObjectCommand({
       ...destination,
@@ -50,7 +50,7 @@ export async function uploadS3(
       ChecksumAlgorithm: 'CRC32',
     });
     const send = (abortSignal: AbortSignal) => client.send(command, { abortSignal });
-    await ask('PutObject', signal, send, transferMs(buffer.sizeBytes));
+    await call('PutObject', signal, send, transferMs(buffer.sizeBytes));
     return { sizeBytes: buffer.sizeBytes };
   } finally {
     buffer.free();
@@ -58,10 +58,10 @@ export async function uploadS3(
   }
 }
 
-/** Sends the part in the buffer and all that the reader has after it. */
+/** Uploads the part in the buffer, and the rest of the body after it. */
 async function uploadParts(
   client: S3Client,
-  ask: CallS3,
+  call: CallS3,
   destination: Destination,
   reader: PartReader,
   firstPart: PartBuffer,
@@ -69,10 +69,10 @@ async function uploadParts(
   failed: AbortController,
 ): Promise<{ sizeBytes: number }> {
   const { Bucket, Key } = destination;
-  // Tells afterwards whether the object that stands under the key is this one.
+  // Identifies the object of this upload afterwards.
   const upload = randomUUID();
   const create = { ...destination, ChecksumAlgorithm: 'CRC32', Metadata: { upload } } as const;
-  const { UploadId } = await ask('CreateMultipartUpload', signal, (abortSignal) =>
+  const { UploadId } = await call('CreateMultipartUpload', signal, (abortSignal) =>
     client.send(new CreateMultipartUploadCommand(create), { abortSignal }),
   );
   const target = { Bucket, Key, UploadId };
@@ -84,7 +84,7 @@ async function uploadParts(
 
   const send = async (PartNumber: number, { content }: PartBuffer) => {
     const part = { ...target, PartNumber, Body: content, ChecksumAlgorithm: 'CRC32' } as const;
-    const { ETag, ChecksumCRC32 } = await ask(
+    const { ETag, ChecksumCRC32 } = await call(
       'UploadPart',
       signal,
       (abortSignal) => client.send(new UploadPartCommand(part), { abortSignal }),
@@ -98,22 +98,24 @@ async function uploadParts(
       if (number > PARTS_MAX) throw new RangeError(`an object has at most ${PARTS_MAX} parts`);
       sizeBytes += filled.sizeBytes;
       sending = send(number, filled);
-      // What fails here ends the wait for the body, which may be long.
+      // A failure ends the wait for the body, which may be long.
       sending.catch((error) => failed.abort(error));
       if (!ended) ended = await reader.fill(free, partBytes(number + 1));
       else free.clear();
       await sending;
       [filled, free] = [free, filled];
     }
-    await complete(client, ask, { ...target, MultipartUpload: { Parts: parts } }, upload, signal);
+    await complete(client, call, { ...target, MultipartUpload: { Parts: parts } }, upload, signal);
     return { sizeBytes };
   } catch (error) {
     failed.abort(error);
-    // A part that arrives after the end of its upload stays there, so its sending ends first.
+    // S3 would keep a part that arrives after the abort, so its request ends first.
     await sending.catch(() => {});
     const abort = new AbortMultipartUploadCommand(target);
-    const late = AbortSignal.timeout(CLEAN_UP_MS);
-    const cleanUp = ask('AbortMultipartUpload', late, (abortSignal) => client.send(abort, { abortSignal }));
+    const deadline = AbortSignal.timeout(CLEAN_UP_MS);
+    const cleanUp = call('AbortMultipartUpload', deadline, (abortSignal) =>
+      client.send(abort, { abortSignal }),
+    );
     await cleanUp.catch(() => {});
     throw error;
   } finally {
@@ -121,16 +123,19 @@ async function uploadParts(
   }
 }
 
-/** Makes one object of the parts. Where the answer is lost, or the second one says that there are none, S3 is asked. */
+/**
+ * Completes the upload. If the response is lost, or a retry reports that the upload does not exist, checks whether the
+ * object is the one of this upload.
+ */
 async function complete(
   client: S3Client,
-  ask: CallS3,
+  call: CallS3,
   command: ConstructorParameters<typeof CompleteMultipartUploadCommand>[0],
   upload: string,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await ask(
+    await call(
       'CompleteMultipartUpload',
       signal,
       (abortSignal) => client.send(new CompleteMultipartUploadCommand(command), { abortSignal }),
@@ -138,7 +143,7 @@ async function complete(
     );
   } catch (error) {
     const { Bucket, Key } = command;
-    const found = await ask('HeadObject', signal, (abortSignal) =>
+    const found = await call('HeadObject', signal, (abortSignal) =>
       client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal }),
     ).catch(() => null);
     if (found?.Metadata?.upload !== upload) throw error;
