@@ -9,8 +9,8 @@ const LOCK_TIMEOUT_SECONDS = 120;
 let last: Promise<void> = Promise.resolve();
 
 /**
- * Installs Debian packages. Concurrent calls run one at a time, because apt locks its lists. Needs Debian and root; throws
- * what failed, why, and what to do.
+ * Installs Debian packages. Concurrent calls run one at a time, because apt locks its lists. Needs Debian and root;
+ * throws what failed, why, and what to do.
  */
 export function installPackages(...names: string[]): Promise<void> {
   const mine = last.then(() => install(names));

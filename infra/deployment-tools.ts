@@ -39,8 +39,8 @@ export function installKustomize(): Promise<void> {
 }
 
 /**
- * Returns the path of the parser of Docker Compose (`[--format json] FILE`, `-` reads stdin), or null. It validates every
- * key of a compose file, but not whether the services of `depends_on` exist.
+ * Returns the path of the parser of Docker Compose (`[--format json] FILE`, `-` reads stdin), or null. It validates
+ * every key of a compose file, but not whether the services of `depends_on` exist.
  */
 export function findCompose(): string | null {
   return findGoTool(COMPOSE);

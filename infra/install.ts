@@ -31,8 +31,8 @@ const tool = (title: string, find: () => unknown, install: () => Promise<void>):
 });
 
 /**
- * Everything that tests use. The parts of a lane are installed one after the other; lanes share nothing but the machine,
- * so they run in parallel.
+ * Everything that tests use. The parts of a lane are installed one after the other; lanes share nothing but the
+ * machine, so they run in parallel.
  */
 export const LANES: readonly (readonly Part[])[] = [
   [
@@ -51,8 +51,8 @@ export const LANES: readonly (readonly Part[])[] = [
 ];
 
 /**
- * Installs what is missing and prints its progress. A failure does not stop the other lanes. Throws what failed, why, and
- * what to do.
+ * Installs what is missing and prints its progress. A failure does not stop the other lanes. Throws what failed, why,
+ * and what to do.
  */
 export async function install(lanes: readonly (readonly Part[])[]): Promise<void> {
   await removeAbandonedBuilds();

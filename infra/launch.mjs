@@ -148,8 +148,8 @@ function stopServer(signal) {
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stopServer(signal));
 process.on('SIGHUP', () => child.kill('SIGHUP'));
-// The shell between npm and this process does not pass signals on, so its exit means that Atlas is to stop. The child gets
-// one signal only, because a second one makes it drop the requests in flight.
+// The shell between npm and this process does not pass signals on, so its exit means that Atlas is to stop. The child
+// gets one signal only, because a second one makes it drop the requests in flight.
 if (process.env.npm_lifecycle_event) {
   const parent = process.ppid;
   const parentCheck = setInterval(() => {

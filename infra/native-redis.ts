@@ -25,8 +25,8 @@ export async function installRedis(): Promise<void> {
 }
 
 /**
- * Starts a Redis in the folder, on the loopback interface and without persistence. `port` 0 picks a free one; `args` are
- * added to its command line. Throws the reason that Redis wrote if it exits before it is ready.
+ * Starts a Redis in the folder, on the loopback interface and without persistence. `port` 0 picks a free one; `args`
+ * are added to its command line. Throws the reason that Redis wrote if it exits before it is ready.
  */
 export async function startNativeRedis(
   folder: string,

@@ -1,6 +1,6 @@
 // Runs one real service on a folder and a port until it is stopped: `atlas demo` starts, kills and restarts it.
 //   bun infra/run-service.ts postgres FOLDER PORT
-// Prints one line of JSON: the pid of the service, and the settings with which Atlas uses it. Data in the folder is kept.
+// Prints one line of JSON: the pid of the service, and the settings with which Atlas uses it. Keeps data in the folder.
 import { failure } from './failure.ts';
 import { NATIVE_SERVICES, serviceNamed } from './native-services.ts';
 

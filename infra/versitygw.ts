@@ -13,8 +13,8 @@ const ACCESS_KEY_ID = 'atlas-tests';
 const SECRET_ACCESS_KEY = 'atlas-tests-secret';
 
 /**
- * An S3 (versitygw) started here. Its buckets are the folders of its data, and its objects their files. It waits for idle
- * connections to close, so an orderly stop that takes 2 s becomes a kill.
+ * An S3 (versitygw) started here. Its buckets are the folders of its data, and its objects their files. It waits for
+ * idle connections to close, so an orderly stop that takes 2 s becomes a kill.
  */
 export interface Versitygw extends NativeProcess {
   readonly endpoint: string;
@@ -34,8 +34,8 @@ export function installVersitygw(): Promise<void> {
 }
 
 /**
- * Starts an S3 on the folder with the bucket in it, on the loopback interface. `port` 0 picks a free one. The bytes of an
- * object are in `data/<bucket>/<key>`. Throws the reason that the server wrote if it exits before it is ready.
+ * Starts an S3 on the folder with the bucket in it, on the loopback interface. `port` 0 picks a free one. The bytes of
+ * an object are in `data/<bucket>/<key>`. Throws the reason that the server wrote if it exits before it is ready.
  */
 export async function startVersitygw(folder: string, bucket: string, port = 0): Promise<Versitygw> {
   const binary = findVersitygw();

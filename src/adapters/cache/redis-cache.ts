@@ -3,23 +3,23 @@ import type { Redis } from '../redis/redis.ts';
 import type { Cache } from './cache.ts';
 
 export interface RedisCacheOptions {
-  /** A connection of its own, which this cache may drop and in the end closes. */
+  /** A dedicated connection, which this cache may drop, and closes in the end. */
   readonly redis: Redis;
-  /** Separates deployments that share one Redis. */
+  /** Separates deployments that share a Redis. */
   readonly prefix: string;
-  /** How long one command may take. */
+  /** Timeout of a command. */
   readonly timeoutMs: number;
-  /** Of the breaker: see `CIRCUIT_BREAKER_*`. */
+  /** Of the circuit breaker: see `CIRCUIT_BREAKER_*`. */
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;
 }
 
-// All go over one connection in turn, so many at a time cost Redis no more than a few.
+// All commands share one connection in order, so many in flight cost Redis no more than a few.
 const COMMANDS_MAX = 512;
-// Timeouts are counted here, where a loop that was held up is told from a Redis that is slow.
+// Only an upper bound: `withTimeout` measures timeouts, because it can tell a blocked event loop from a slow Redis.
 const DEPENDENCY_TIMEOUT_MS = 1000;
 
-/** KEYS[1], whether the caller has seen a text there, that text, the new one, and its time (0: none) as ARGV. */
+/** ARGV: whether the caller has seen a text under KEYS[1], that text, the new one, and its TTL (0: delete). */
 const REPLACE = `
 local found = redis.call('GET', KEYS[1])
 if ARGV[1] == '0' then
@@ -34,7 +34,7 @@ else
 end
 return 1`;
 
-/** Keeps texts in Redis, under `<prefix>:cache:<key>`, each with an expiry. No command is waited for beyond its time. */
+/** Stores texts in Redis under `<prefix>:cache:<key>`, each with an expiry. Every command has a timeout. */
 export class RedisCache implements Cache {
   readonly isShared = true;
   readonly dependency: Dependency;
@@ -55,10 +55,10 @@ export class RedisCache implements Cache {
       attemptsMax: 1,
       failureThreshold,
       recoveryTimeoutMs,
-      // Who asks for a cache gets by without it, so one that answers with errors is left alone like one that is gone.
+      // Callers do without the cache, so one that returns errors is treated like one that is unavailable.
       isFailure: () => true,
       probe: () => this.#probe(),
-      unavailable: (cause) => new Error('The cache in Redis cannot be used.', { cause }),
+      unavailable: (cause) => new Error('The Redis cache is unavailable.', { cause }),
     });
   }
 
@@ -68,7 +68,7 @@ export class RedisCache implements Cache {
       'get',
       () =>
         this.#redis.get(name).catch((error: Error) => {
-          // Something else has taken the name. It is in the way for as long as it is there.
+          // Another data type is stored under the name, and would block it until removed.
           if (!error.message.startsWith('WRONGTYPE')) throw error;
           return this.#redis.del(name).then(() => null);
         }),
@@ -81,11 +81,9 @@ export class RedisCache implements Cache {
   }
 
   async replace(key: string, seen: string | null, text: string | null, ttlMs: number): Promise<boolean> {
-    const time = text === null ? 0 : Math.ceil(ttlMs);
-    const change = [seen === null ? '0' : '1', seen ?? '', text ?? '', time];
-    return (
-      (await this.#call('eval', () => this.#redis.eval(REPLACE, 1, this.#prefix + key, ...change))) === 1
-    );
+    const timeMs = text === null ? 0 : Math.ceil(ttlMs);
+    const args = [seen === null ? '0' : '1', seen ?? '', text ?? '', timeMs];
+    return (await this.#call('eval', () => this.#redis.eval(REPLACE, 1, this.#prefix + key, ...args))) === 1;
   }
 
   stats(): null {
@@ -98,18 +96,18 @@ export class RedisCache implements Cache {
   }
 
   #call<T>(operation: string, send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.dependency.call(operation, () => answered(send(), this.#timeoutMs), signal && { signal });
+    return this.dependency.call(operation, () => withTimeout(send(), this.#timeoutMs), signal && { signal });
   }
 
-  /** A connection on which nothing is answered is dropped; the client opens another one by itself. */
+  /** Drops a connection that does not respond; the client then opens another one. */
   async #probe(): Promise<void> {
     const { status, stream } = this.#redis;
     try {
-      await answered(this.#redis.ping(), this.#timeoutMs);
+      await withTimeout(this.#redis.ping(), this.#timeoutMs);
     } catch (error) {
       if (status === 'ready' && this.#redis.status === 'ready' && this.#redis.stream === stream) {
         this.#redis.disconnect(true);
-        // A silent server never answers the polite end of a connection.
+        // A silent server never completes an orderly disconnect.
         stream?.destroy();
       }
       throw error;
@@ -117,15 +115,15 @@ export class RedisCache implements Cache {
   }
 }
 
-/** Rejects when the answer takes longer. What was sent stays sent: its answer is read and dropped when it comes. */
-function answered<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
+/** Rejects if the reply takes longer. The command is not canceled; its late reply is discarded. */
+function withTimeout<T>(reply: Promise<T>, timeoutMs: number): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const giveUp = () => reject(new Error(`Redis did not answer within ${timeoutMs} ms.`));
-    // A loop that was held up sees its timers before the answers that came meanwhile, so these get one more turn.
+    const fail = () => reject(new Error(`Redis did not respond within ${timeoutMs} ms.`));
+    // After a block, the event loop runs timers before it reads replies that have arrived, so these get one more turn.
     let timer = setTimeout(() => {
-      timer = setTimeout(giveUp, 0);
+      timer = setTimeout(fail, 0);
     }, timeoutMs);
-    answer.then(
+    reply.then(
       (value) => {
         clearTimeout(timer);
         resolve(value);

@@ -6,7 +6,7 @@ import { orAbort } from '../../utils/or-abort.ts';
 import { isPublicAddress } from '../../utils/public-address.ts';
 import { type ResponseHead, readResponseHead } from '../../utils/response-head.ts';
 
-/** Why a request that Atlas sends to others got no answer. */
+/** Why an outgoing request got no response. */
 export type OutgoingFailure =
   | 'target_refused'
   | 'name_not_resolved'
@@ -15,12 +15,12 @@ export type OutgoingFailure =
   | 'timeout'
   | 'invalid_answer';
 
-/** No answer, and why. The reasons are few, so they can be labels. */
+/** An outgoing request got no response. The failures are few, so they can be metric labels. */
 export class OutgoingError extends Error {
   readonly failure: OutgoingFailure;
 
   constructor(failure: OutgoingFailure, cause?: unknown) {
-    super(`The request got no answer: ${failure}.`, { cause });
+    super(`The request got no response: ${failure}.`, { cause });
     this.name = 'OutgoingError';
     this.failure = failure;
   }
@@ -30,19 +30,19 @@ export interface OutgoingRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** For everything: finding the address, connecting, sending and the head of the answer. */
+  /** Covers everything: resolving the name, connecting, sending, and receiving the head of the response. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Finds all addresses of a host name. Rejects when there are none. */
+/** Resolves a host name to all its addresses. Rejects if there are none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
 export interface OutgoingHttpOptions {
-  /** Names and addresses that may be private, and may be called by plain http. */
+  /** Names and addresses that may be private, and may be called over plain HTTP. */
   readonly allowedHosts: readonly string[];
   readonly resolve?: Resolve;
-  /** An authority to trust instead of the usual ones, as PEM. */
+  /** A certificate authority to trust instead of the default ones, as PEM. */
   readonly ca?: string;
 }
 
@@ -51,18 +51,17 @@ const RESOLVE_TIMEOUT_MS = 5000;
 const CONNECT_TIMEOUT_MS = 5000;
 const BODY_READ_BYTES_MAX = 4096;
 const BODY_READ_MS_MAX = 1000;
-// Below it are services that speak before they listen, and none of them takes webhooks.
+// Lower ports belong to other protocols, none of which receives webhooks.
 const PUBLIC_PORT_MIN = 1024;
 
 const systemResolve: Resolve = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
 /**
- * Sends requests to URLs that strangers chose, without letting them reach what only Atlas can reach (server-side
- * request forgery, OWASP). Every address of a name must be public, at every request anew, and the connection goes to
- * an address that was checked, so a name that leads elsewhere a moment later (DNS rebinding) gains nothing. It is made
- * by hand on a socket: `fetch` resolves the name itself, keeps connections by name, and goes through the proxy that
- * the environment names. Redirects are answers, never followed.
+ * Sends requests to URLs chosen by users without reaching what only Atlas can reach (server-side request forgery,
+ * OWASP). Every address of a name must be public, checked again at every request, and the connection goes to a checked
+ * address, so DNS rebinding gains nothing. It speaks HTTP over its own socket, because `fetch` resolves the name
+ * itself, pools connections by name, and honors proxy variables. Redirects are returned, never followed.
  */
 export class OutgoingHttp {
   readonly #allowedHosts: ReadonlySet<string>;
@@ -75,7 +74,7 @@ export class OutgoingHttp {
     this.#ca = ca;
   }
 
-  /** Throws `webhook_target_refused` for a URL that nothing will be sent to as it is now. */
+  /** Throws `webhook_target_refused` if requests to the URL would be refused now. */
   async check(url: string, signal: AbortSignal): Promise<void> {
     try {
       await this.#addressesOf(
@@ -83,17 +82,17 @@ export class OutgoingHttp {
         AbortSignal.any([signal, AbortSignal.timeout(RESOLVE_TIMEOUT_MS)]),
       );
     } catch (error) {
-      if (signal.aborted) throw new AtlasError('request_aborted', 'Nobody waits for the target any more.');
+      if (signal.aborted) throw new AtlasError('request_aborted', 'The client closed the request.');
       if (!(error instanceof OutgoingError)) throw error;
       const detail =
         error.failure === 'target_refused' && error.cause instanceof Error
           ? error.cause.message
-          : 'The host of the URL has no address that can be found now.';
+          : 'The host of the URL cannot be resolved.';
       throw new AtlasError('webhook_target_refused', detail, { cause: error });
     }
   }
 
-  /** Posts the body and answers how the target did, whatever its status. Throws {@link OutgoingError}. */
+  /** Posts the body and returns the head of the response, whatever its status. Throws {@link OutgoingError}. */
   async post({ url, headers, body, timeoutMs, signal }: OutgoingRequest): Promise<ResponseHead> {
     const target = new URL(url);
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
@@ -110,23 +109,23 @@ export class OutgoingHttp {
     return exchange(socket, message, inTime);
   }
 
-  /** The addresses to try, all of them checked. */
+  /** Returns the addresses to try, all of them checked. */
   async #addressesOf(target: URL, signal: AbortSignal): Promise<readonly string[]> {
     const host = hostOf(target.hostname);
     const isAllowed = this.#allowedHosts.has(host);
-    const mistake = mistakeOf(target, isAllowed);
-    if (mistake !== null) throw new OutgoingError('target_refused', new Error(mistake));
-    const addresses = net.isIP(host) ? [host] : await this.#find(host, signal);
-    // One address that is not public is enough: the name could lead there at any time.
+    const violation = violationOf(target, isAllowed);
+    if (violation !== null) throw new OutgoingError('target_refused', new Error(violation));
+    const addresses = net.isIP(host) ? [host] : await this.#lookUp(host, signal);
+    // One private address is enough to refuse the name: it could lead there at any time.
     if (!isAllowed && !addresses.every(isPublicAddress))
       throw new OutgoingError(
         'target_refused',
-        new Error('The host of the URL has an address that is not public.'),
+        new Error('The host of the URL resolves to an address that is not public.'),
       );
     return addresses.slice(0, ADDRESSES_MAX);
   }
 
-  async #find(host: string, signal: AbortSignal): Promise<readonly string[]> {
+  async #lookUp(host: string, signal: AbortSignal): Promise<readonly string[]> {
     try {
       const addresses = await orAbort(this.#resolve(host), signal);
       if (addresses.length > 0) return addresses;
@@ -136,7 +135,7 @@ export class OutgoingHttp {
     throw new OutgoingError('name_not_resolved');
   }
 
-  /** Connects to the first address that answers. Nothing was sent before, so trying the next one is safe. */
+  /** Connects to the first address that accepts. Nothing has been sent yet, so trying the next one is safe. */
   async #connect(target: URL, addresses: readonly string[], signal: AbortSignal): Promise<net.Socket> {
     for (const [i, address] of addresses.entries()) {
       try {
@@ -159,56 +158,56 @@ export class OutgoingHttp {
       ? tls.connect({
           host: address,
           port,
-          // The certificate must be of the name in the URL, whatever address that has. An address has no SNI.
+          // The certificate must match the name in the URL, whatever its address. SNI does not apply to addresses.
           ...(net.isIP(host) === 0 && { servername: host }),
           ALPNProtocols: ['http/1.1'],
           ...(this.#ca !== undefined && { ca: this.#ca }),
         })
       : net.connect({ host: address, port });
     let isConnected = false;
-    const giveUp = () => fail(new OutgoingError('timeout'));
-    const timer = setTimeout(giveUp, CONNECT_TIMEOUT_MS);
+    const onTimeout = () => fail(new OutgoingError('timeout'));
+    const timer = setTimeout(onTimeout, CONNECT_TIMEOUT_MS);
     const settle = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', giveUp);
+      signal.removeEventListener('abort', onTimeout);
     };
     const fail = (error: Error) => {
       settle();
       socket.destroy();
       reject(error);
     };
-    const fit = () => {
+    const onReady = () => {
       if (isTls && !(socket as tls.TLSSocket).authorized) return fail(new OutgoingError('tls_failed'));
       settle();
       resolve(socket);
     };
     socket.once('connect', () => {
       isConnected = true;
-      if (!isTls) fit();
+      if (!isTls) onReady();
     });
-    if (isTls) socket.once('secureConnect', fit);
+    if (isTls) socket.once('secureConnect', onReady);
     socket.on('error', (error) =>
       fail(new OutgoingError(isConnected ? 'tls_failed' : 'connection_failed', error)),
     );
     socket.once('close', () => fail(new OutgoingError(isConnected ? 'tls_failed' : 'connection_failed')));
-    signal.addEventListener('abort', giveUp, { once: true });
-    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', onTimeout, { once: true });
+    if (signal.aborted) onTimeout();
     return promise;
   }
 }
 
-/** What is wrong with a URL by itself, or null. */
-function mistakeOf(target: URL, isAllowed: boolean): string | null {
-  if (target.username !== '' || target.password !== '') return 'The URL holds a name or a password.';
+/** Returns the rule that the URL violates, whatever its address, or null. */
+function violationOf(target: URL, isAllowed: boolean): string | null {
+  if (target.username !== '' || target.password !== '') return 'The URL contains a username or password.';
   if (target.protocol !== 'https:' && !(isAllowed && target.protocol === 'http:'))
-    return 'The URL is not https.';
+    return 'The URL must use https.';
   const port = Number(target.port || 443);
   if (!isAllowed && port !== 443 && port < PUBLIC_PORT_MIN)
-    return `The port of the URL must be 443, or ${PUBLIC_PORT_MIN} or above.`;
+    return `The port of the URL must be 443, or ${PUBLIC_PORT_MIN} or higher.`;
   return null;
 }
 
-/** A host as it is compared and resolved: in lower case, without the dot of the root or the brackets of IPv6. */
+/** Normalizes a host: lower case, without a trailing dot or the brackets of IPv6. */
 function hostOf(host: string): string {
   return host
     .toLowerCase()
@@ -216,7 +215,7 @@ function hostOf(host: string): string {
     .replace(/\.$/, '');
 }
 
-/** Sends the message, reads the head of the answer and what little of its body comes soon, and closes. */
+/** Sends the message, reads the head of the response and the start of its body, and closes the connection. */
 function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Promise<ResponseHead> {
   const { promise, resolve, reject } = Promise.withResolvers<ResponseHead>();
   let text = '';
@@ -234,7 +233,7 @@ function exchange(socket: net.Socket, message: Buffer, signal: AbortSignal): Pro
   const onClose = () => end('invalid_answer');
   socket.on('data', (chunk: Buffer) => {
     if (head !== null) {
-      // The answer is known. Its body is only read so that a target with a short one is not cut in the middle of it.
+      // The body is read only so that a target with a short one is not cut off while it sends.
       bodySizeBytes += chunk.length;
       if (bodySizeBytes > BODY_READ_BYTES_MAX) end('invalid_answer');
       return;

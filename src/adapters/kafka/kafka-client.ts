@@ -3,11 +3,11 @@ import { Kafka, logLevel } from 'kafkajs';
 
 const CONNECT_MS_MAX = 2000;
 const REQUEST_MS_MAX = 5000;
-// A transaction may begin when the marks of the one before are written, after some milliseconds: so the first wait is
-// short. What fails for longer is begun anew by its caller, who knows whether it still should be.
+// A transaction can begin some milliseconds after the previous one, when its markers are written, so the first delay is
+// short. Callers retry longer failures, because they know whether the work is still needed.
 const RETRY = { retries: 7, initialRetryTime: 10, multiplier: 2, maxRetryTime: 500 };
 
-/** The queue of requests of one connection, inside of the library. */
+/** The library's internal queue of the requests of one connection. */
 interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly throttledUntil: number;
@@ -16,7 +16,7 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
-/** A client of the brokers. It connects when it is used; `onDebug` hears what the library has to say. */
+/** Creates a client of the brokers, which connects on first use. `onDebug` gets the log messages of the library. */
 export function createKafkaClient(
   brokers: readonly string[],
   onDebug: (text: string, facts: object) => void,
@@ -37,8 +37,8 @@ export function createKafkaClient(
 }
 
 /**
- * After each answer, kafkajs 2.2.4 sets a timer for a time that has passed, of which Bun warns on the terminal. This is
- * the library's own function, without a timer where nothing waits.
+ * After each response, kafkajs 2.2.4 sets a timer in the past, which makes Bun print a warning. This replaces the
+ * library's function with one that sets no timer when nothing is queued.
  */
 function stopNegativeTimers(): void {
   const library = createRequire(import.meta.url)('kafkajs/src/network/requestQueue');

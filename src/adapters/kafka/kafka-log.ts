@@ -15,30 +15,29 @@ const CALL_MS_MIN = 5000;
 const CALL_MS_MAX = 20_000;
 const CALLS_MAX = 16;
 const RETRY_AFTER_SECONDS = 1;
-// Brokers that are away for an hour are not told of every second.
-const TROUBLE_MS = 30_000;
+// While the brokers are unavailable, trouble is reported once per interval.
+const TROUBLE_INTERVAL_MS = 30_000;
 
-/** How the log on Kafka is opened. */
 export interface KafkaLogOptions {
   readonly brokers: readonly string[];
-  /** Begins the names of the topic, the groups and the transactional id. */
+  /** Prefix of the topic, the consumer groups and the transactional id. */
   readonly prefix: string;
   readonly database: Database;
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;
-  /** What the library has to say, which is much and seldom of use. */
+  /** Called with the log messages of the library, which are many and rarely useful. */
   readonly onDebug: (text: string, facts: object) => void;
-  /** What somebody should know. Of more of it at once, only the first is told. */
+  /** Called with what operators should know, throttled. */
   readonly onTrouble: (error: unknown, text: string) => void;
 }
 
-/** The event log on Kafka: `PREFIX.events`. Nothing is connected before somebody publishes or consumes. */
+/** Opens the event log on Kafka, the topic `PREFIX.events`. Connects when something is first published or consumed. */
 export function openKafkaLog(options: KafkaLogOptions): EventLog {
   const { brokers, prefix, database, failureThreshold, recoveryTimeoutMs, onDebug } = options;
-  const tell = throttle(TROUBLE_MS, ({ error, text }: { error: unknown; text: string }) =>
+  const report = throttle(TROUBLE_INTERVAL_MS, ({ error, text }: { error: unknown; text: string }) =>
     options.onTrouble(error, text),
   );
-  const onTrouble = (error: unknown, text: string) => tell({ error, text });
+  const onTrouble = (error: unknown, text: string) => report({ error, text });
   const topic = `${prefix}.events`;
   const client = createKafkaClient(brokers, onDebug);
   const dependency = new Dependency({

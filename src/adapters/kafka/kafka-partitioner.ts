@@ -3,8 +3,8 @@ const M = 0x5bd1e995 | 0;
 const R = 24;
 
 /**
- * The partition of a key: murmur2 of its bytes, as Kafka's own clients compute it, so that whatever writes to the topic
- * agrees. The library's computes it with numbers of 64 bits, which takes as long as everything else of a message.
+ * Returns the partition of a key: murmur2 of its bytes, like Kafka's own clients, so that all producers agree. The
+ * library computes it with 64-bit integers, which takes as long as the rest of encoding a message.
  */
 export function partitionOf(key: string, partitions: number): number {
   const bytes = Buffer.from(key);

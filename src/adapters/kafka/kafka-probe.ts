@@ -1,17 +1,17 @@
 import { connect } from 'node:net';
 
-// ApiVersions, version 0, without a client id: the one request that every broker answers before anything else.
+// ApiVersions, version 0, without a client id: every broker responds to it before anything else.
 const API_VERSIONS = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
 
-/** Resolves when one of the brokers has answered, and rejects when none did before the signal aborted. */
+/** Resolves when one of the brokers responds. Rejects when all have failed or the signal aborts. */
 export async function probeBrokers(brokers: readonly string[], signal: AbortSignal): Promise<void> {
-  // With the answer of one the others are not waited for.
-  const enough = new AbortController();
-  const either = AbortSignal.any([signal, enough.signal]);
+  // The first response ends the other probes.
+  const done = new AbortController();
+  const either = AbortSignal.any([signal, done.signal]);
   try {
     await Promise.any(brokers.map((broker) => probe(broker, either)));
   } finally {
-    enough.abort();
+    done.abort();
   }
 }
 
@@ -20,14 +20,14 @@ function probe(broker: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) });
     const end = (error: Error | null) => {
-      signal.removeEventListener('abort', give);
+      signal.removeEventListener('abort', onAbort);
       socket.destroy();
       if (error === null) resolve();
       else reject(error);
     };
-    const give = () => end(new Error(`${broker} does not answer`));
-    if (signal.aborted) return give();
-    signal.addEventListener('abort', give, { once: true });
+    const onAbort = () => end(new Error(`${broker} did not respond`));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
     socket.on('connect', () => socket.write(API_VERSIONS));
     socket.on('data', () => end(null));
     socket.on('error', end);

@@ -8,27 +8,26 @@ import { type EncodedEvent, toMessage } from './kafka-message.ts';
 import { partitionOf } from './kafka-partitioner.ts';
 import { ensureTopic } from './kafka-topic.ts';
 
-// One request of the library holds one batch of records for each partition, and all may go to the same one.
+// A request has one record batch per partition, and all records may belong to the same partition.
 const REQUEST_BYTES_MAX = 524_288;
 const REQUEST_MS_MAX = 10_000;
-// A transaction that nobody ends is ended by the broker after this; readers wait for it until then.
+// The broker aborts an abandoned transaction after this; readers wait for it until then.
 const TRANSACTION_MS_MAX = 30_000;
 const CLOSE_MS_MAX = 1000;
 const FENCED =
-  'Somebody else sends to this topic now. If that goes on, it is another deployment with the same KAFKA_TOPIC_PREFIX.';
+  'Another relay publishes to this topic now. If this repeats, another deployment uses the same KAFKA_TOPIC_PREFIX.';
 
-/** What a publisher is made of. */
 export interface KafkaPublisherOptions {
   readonly client: Kafka;
   readonly dependency: Dependency;
   readonly topic: string;
-  /** Everyone who opens a publisher with the same one fences those before. */
+  /** Opening a publisher fences earlier ones with the same id. */
   readonly transactionalId: string;
 }
 
 /**
- * Sends events to a topic, each call in one transaction (KIP-98). After any failure the producer is thrown away: it may
- * have counted messages that the broker has not, or the other way round, and would then lose some without a word.
+ * Publishes events to a topic, each call in one transaction (KIP-98). After any failure the producer is discarded: its
+ * sequence numbers may differ from those of the broker, and it would then lose messages silently.
  */
 export class KafkaPublisher implements EventPublisher {
   readonly #options: KafkaPublisherOptions;
@@ -51,7 +50,7 @@ export class KafkaPublisher implements EventPublisher {
     const producer = this.#producer;
     this.#producer = null;
     if (producer === null) return;
-    // It waits for answers that may never come.
+    // Disconnecting waits for responses that may never come.
     await Promise.race([producer.disconnect().catch(() => {}), Bun.sleep(CLOSE_MS_MAX)]);
   }
 
@@ -73,9 +72,9 @@ export class KafkaPublisher implements EventPublisher {
       this.#messageBytesMax = messageBytesMax ?? Number.POSITIVE_INFINITY;
       signal.throwIfAborted();
       await producer.connect();
-      // Who was given up meanwhile fences nobody any more, and keeps no connection.
+      // An abandoned open fences nobody, and leaves no connection.
       if (signal.aborted) return producer.disconnect();
-      // The first transaction asks for a new epoch (InitProducerId), which is what fences everybody else.
+      // The first transaction requests a new epoch (InitProducerId), which fences all other producers.
       await (await producer.transaction()).abort();
     };
     try {
@@ -96,7 +95,7 @@ export class KafkaPublisher implements EventPublisher {
       return rejections;
     } catch (error) {
       void this.close();
-      if (isRefused(error)) throw new BatchRefused(`Kafka refuses it: ${kafkaErrorType(error)}`, error);
+      if (isRefused(error)) throw new BatchRefused(`Kafka rejected it: ${kafkaErrorType(error)}`, error);
       throw isFenced(error) ? new Error(FENCED, { cause: error }) : error;
     }
   }
@@ -119,18 +118,18 @@ export class KafkaPublisher implements EventPublisher {
     await transaction.commit();
   }
 
-  /** Leaves out what is too large, with all that comes after it for its key, and packs the rest into requests. */
+  /** Packs the events into requests. Rejects those that are too large, and skips later events of their keys. */
   #encode(events: readonly AtlasEvent[]) {
     const rejections: Rejection[] = [];
-    const stopped = new Set<string>();
+    const skippedKeys = new Set<string>();
     const requests: Message[][] = [];
     let sizeBytes = Number.POSITIVE_INFINITY;
     for (const [index, event] of events.entries()) {
-      if (stopped.has(event.key)) continue;
+      if (skippedKeys.has(event.key)) continue;
       const encoded: EncodedEvent = toMessage(event);
       if (encoded.sizeBytes > this.#messageBytesMax) {
-        stopped.add(event.key);
-        const reason = `it is too large for the topic: ${encoded.sizeBytes} of ${this.#messageBytesMax} bytes`;
+        skippedKeys.add(event.key);
+        const reason = `too large for the topic: ${encoded.sizeBytes} of ${this.#messageBytesMax} bytes`;
         rejections.push({ index, reason });
         continue;
       }

@@ -2,24 +2,22 @@ import { Redis } from 'ioredis';
 
 export type { Redis };
 
-/** How a connection is opened. */
 export interface RedisOptions {
   readonly url: string;
-  /** After this, a command that gets no answer is given up. Connecting takes a second at most. */
+  /** A command without a response fails after this. Connecting takes at most a second. */
   readonly timeoutMs: number;
-  /** Told of each error of the connection; nothing else comes of them. */
+  /** Called with each error of the connection, which is otherwise ignored. */
   readonly onError?: (error: Error) => void;
 }
 
-// A connection that takes longer is tried anew: what was lost on the way is sent again too late.
+// A slower connection attempt is retried, because TCP retransmits lost packets too late.
 const CONNECT_MS_MAX = 1000;
 const RECONNECT_MS_MIN = 200;
 const RECONNECT_MS_MAX = 250;
 
 /**
- * Opens one connection to Redis, which comes back by itself within a quarter of a second after Redis did. It never
- * fails: a command that cannot be sent now is rejected at once, and none is kept for later or sent twice, because it
- * would then say what was true some time ago.
+ * Opens a connection to Redis, which reconnects within a quarter of a second once Redis is back. Never fails: a command
+ * that cannot be sent now is rejected immediately. None is queued or sent twice, because it would be out of date.
  */
 export function openRedis({ url, timeoutMs, onError = () => {} }: RedisOptions): Redis {
   const redis = new Redis(url, {
@@ -37,25 +35,25 @@ export function openRedis({ url, timeoutMs, onError = () => {} }: RedisOptions):
     retryStrategy: () => RECONNECT_MS_MIN + Math.random() * (RECONNECT_MS_MAX - RECONNECT_MS_MIN),
   });
   redis.on('error', (error) => {
-    // What was sent is told with the error, and of a login that is the password.
+    // The error carries the command, and that of a login has the password.
     delete (error as { command?: unknown }).command;
     onError(error);
   });
   return redis;
 }
 
-/** Milliseconds that Redis took to answer a PING. Throws what the client throws when it does not. */
+/** Returns the milliseconds that Redis took to respond to a PING. Throws what the client throws. */
 export async function pingRedis(redis: Redis): Promise<number> {
   const startMs = performance.now();
   await redis.ping();
   return performance.now() - startMs;
 }
 
-/** Resolves when the connection can be used. Rejects with what kept it from that, or when it takes too long. */
+/** Resolves when the connection is ready. Rejects with its error, or after the timeout. */
 export function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('it is silent')), timeoutMs);
+    const timer = setTimeout(() => reject(new Error('it did not respond')), timeoutMs);
     redis.once('ready', () => {
       clearTimeout(timer);
       resolve();

@@ -199,7 +199,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     await world.tell('key-2', 1);
     await world.relayAll(world.relay({ ...log, publisher: misled }, 100));
     expect(await world.repository.listParked(10)).toMatchObject([
-      { key: 'key-2', waiting: 2, reason: 'Kafka refuses it: MESSAGE_TOO_LARGE' },
+      { key: 'key-2', waiting: 2, reason: 'Kafka rejected it: MESSAGE_TOO_LARGE' },
     ]);
     world.consume('halves');
     const effects = await world.effectsOf('halves', 4);
