@@ -88,18 +88,20 @@ export function directoryStore(dataDir: string): ObjectStore {
       }
     },
 
-    abortUploads: (prefix, before, signal) =>
-      onDisk(signal, async () => {
-        let aborted = 0;
-        for await (const { name } of (await unlessMissing(opendir(incoming))) ?? []) {
-          const [startMs, , ...key] = name.split('.');
-          if (Number(startMs) >= before.getTime() || !key.join('/').startsWith(prefix)) continue;
-          await rm(join(incoming, name), { force: true });
-          aborted++;
-        }
-        return aborted;
-      }),
+    abortUploads: (prefix, before, signal) => onDisk(signal, () => abortUploads(incoming, prefix, before)),
   };
+}
+
+/** Removes the temporary files of the prefix whose uploads started before the time. */
+async function abortUploads(incoming: string, prefix: string, before: Date): Promise<number> {
+  let aborted = 0;
+  for await (const { name } of (await unlessMissing(opendir(incoming))) ?? []) {
+    const [startMs, , ...key] = name.split('.');
+    if (Number(startMs) >= before.getTime() || !key.join('/').startsWith(prefix)) continue;
+    await rm(join(incoming, name), { force: true });
+    aborted++;
+  }
+  return aborted;
 }
 
 /** Links that Atlas itself serves, signed with the secret of the data folder. */
