@@ -63,7 +63,7 @@ describe.each(implementations)('a cache %s', (_, { start, fresh, stop }) => {
     cache = await fresh();
   });
 
-  test('has nothing at first, then what was set last', async () => {
+  test('is empty at first, and then returns what was set last', async () => {
     expect(await cache.get('a')).toBeNull();
     await cache.set('a', '1', MINUTE_MS);
     await cache.set('a', '2', MINUTE_MS);
@@ -71,14 +71,14 @@ describe.each(implementations)('a cache %s', (_, { start, fresh, stop }) => {
     expect(await cache.get('b')).toBeNull();
   });
 
-  test.each(['', ' ', 'ä😀\0\r\n"', 'x'.repeat(65_536)])('keeps a text as it is (%#)', async (text) => {
+  test.each(['', ' ', 'ä😀\0\r\n"', 'x'.repeat(65_536)])('stores any text unchanged (%#)', async (text) => {
     await cache.set('a', text, MINUTE_MS);
     expect(await cache.get('a')).toBe(text);
     expect(await cache.replace('a', text, `${text}.`, MINUTE_MS)).toBe(true);
     expect(await cache.get('a')).toBe(`${text}.`);
   });
 
-  test('has lost an entry when its time is over', async () => {
+  test('drops an entry when it expires', async () => {
     await cache.set('a', '1', 1);
     await cache.set('b', '1', MINUTE_MS);
     expect(await cache.replace('b', '1', '2', 1.5)).toBe(true);
@@ -103,14 +103,14 @@ describe.each(implementations)('a cache %s', (_, { start, fresh, stop }) => {
     expect(await cache.get('a')).toBe('1');
   });
 
-  test('lets one of many win that have seen the same', async () => {
+  test('lets one of several concurrent writers win', async () => {
     const writers = Array.from({ length: 20 }, (_, i) => cache.replace('a', null, `${i}`, MINUTE_MS));
     const won = (await Promise.all(writers)).flatMap((has, i) => (has ? [`${i}`] : []));
     expect(won.length).toBe(1);
     expect(await cache.get('a')).toBe(won[0]!);
   });
 
-  test('read through by a hundred callers at once asks its source once', async () => {
+  test('loads once for a hundred concurrent callers', async () => {
     const aside = new CacheAside<number>({
       cache,
       name: 'number',

@@ -9,7 +9,7 @@ import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from
 const TIMEOUT_MS = 50;
 const MINUTE_MS = 60_000;
 
-describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails', () => {
+describe.if(isRedisHere() && isToxiproxyHere())('the cache when its Redis fails', () => {
   let redis: TestRedis;
   let toxiproxy: Toxiproxy;
   let proxy: ToxicProxy;
@@ -54,7 +54,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
 
   const find = () => aside.find('a', async () => ++loads);
 
-  /** Reads until the breaker is as wanted; every reader gets a value whatever happens. */
+  /** Reads until the breaker is in the state. Every read returns a value. */
   async function readUntil(state: 'open' | 'closed'): Promise<void> {
     await until(async () => {
       expect(await find()).toBeGreaterThan(0);
@@ -72,21 +72,21 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
   test.each([
     ['slow', () => proxy.add({ type: 'latency', latencyMs: 400 })],
     ['silent', () => proxy.add({ type: 'timeout', timeoutMs: 0 })],
-    ['deaf', () => proxy.add({ type: 'timeout', timeoutMs: 0 }, 'upstream')],
-    ['gone', () => proxy.disable()],
-  ])('is left alone after some tries when it is %s, and used again when it is back', async (fault, harm) => {
+    ['unreachable', () => proxy.add({ type: 'timeout', timeoutMs: 0 }, 'upstream')],
+    ['down', () => proxy.disable()],
+  ])('opens its breaker while Redis is %s, and closes it when Redis is back', async (fault, harm) => {
     await expectUse();
     await harm();
     await readUntil('open');
     const { errors } = aside.stats;
     expect(errors).toBeGreaterThan(0);
-    if (fault === 'gone') await proxy.enable();
+    if (fault === 'down') await proxy.enable();
     else await proxy.heal();
     await readUntil('closed');
     await expectUse();
   });
 
-  test('forgets nothing that it could not write: a change is seen when its time is over at the latest', async () => {
+  test('shows a change that it could not record when the entry expires, at the latest', async () => {
     await find();
     await proxy.disable();
     await aside.forget('a');
@@ -95,7 +95,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     expect(await direct.pttl(name!)).toBeLessThanOrEqual(1.1 * MINUTE_MS);
   });
 
-  test('and that was flushed is filled again', async () => {
+  test('is filled again after a flush', async () => {
     await expectUse();
     await direct.flushall();
     const before = loads;
@@ -103,7 +103,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     expect(loads).toBe(before + 1);
   });
 
-  test('and that takes no writes harms no reader', async () => {
+  test('serves readers while Redis rejects writes', async () => {
     await direct.config('SET', 'maxmemory', '1');
     expect(await find()).toBe(1);
     expect(aside.stats.errors).toBe(1);
@@ -111,14 +111,14 @@ describe.if(isRedisHere() && isToxiproxyHere())('a cache in a Redis that fails',
     await expectUse();
   });
 
-  test('and holds something else under the name takes the name back', async () => {
+  test('overwrites another data type under its key', async () => {
     await direct.rpush('test:cache:number:a', 'not', 'a', 'text');
     expect(await find()).toBe(1);
     await expectUse();
     expect(aside.stats.errors).toBe(0);
   });
 
-  test('is not taken for slow when this process was held up', async () => {
+  test('does not mistake a blocked event loop for a slow Redis', async () => {
     await cache.set('a', 'here', MINUTE_MS);
     const read = cache.get('a');
     const untilMs = performance.now() + 3 * TIMEOUT_MS;

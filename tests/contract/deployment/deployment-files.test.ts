@@ -17,7 +17,7 @@ import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
 const ROOT = dirname(dirname(dirname(import.meta.dir)));
 const SETTINGS = new Set<string>(describeSettings().map(({ name }) => name));
 
-/** Runs a program to its end in the repository, and answers what it wrote. `input` is what it reads. */
+/** Runs a program in the repository with this standard input. Returns its status and output. */
 function run(program: string, args: readonly string[], input = ''): { code: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync(program, args, {
     cwd: ROOT,
@@ -57,15 +57,15 @@ describe.if(isHere('the parser of Docker Compose', compose))(
     };
     const lasting = Object.entries(services).filter(([, { restart }]) => restart !== undefined);
 
-    test('is a compose file', () =>
+    test('is valid', () =>
       expect({ code, output: code === 0 ? '' : output }).toEqual({ code: 0, output: '' }));
 
-    test('is not if a word of it is wrong', () => {
+    test('is invalid with a misspelled key', () => {
       const wrong = readFileSync(join(ROOT, 'compose.yaml'), 'utf8').replace('healthcheck:', 'heathcheck:');
       expect(run(compose!, ['--format', 'json', '-'], wrong).code).not.toBe(0);
     });
 
-    test('brings every service on its port, for this machine alone', () => {
+    test('publishes every service on its port, on the loopback interface only', () => {
       const ports = Object.values(services).flatMap(({ ports = [] }) => ports);
       expect(ports.map(({ published }) => Number(published)).sort((a, b) => a - b)).toEqual([
         3000, 5433, 6379, 8000, 9000, 9090, 9092,
@@ -75,7 +75,7 @@ describe.if(isHere('the parser of Docker Compose', compose))(
       expect(native.filter((port) => !ports.some(({ published }) => Number(published) === port))).toEqual([]);
     });
 
-    test('watches the health of every service, restarts it, and keeps its data in a volume with a name', () => {
+    test('checks the health of every service, restarts it, and stores its data in a named volume', () => {
       expect(lasting.map(([name]) => name).sort()).toEqual([
         'api',
         'grafana',
@@ -98,7 +98,7 @@ describe.if(isHere('the parser of Docker Compose', compose))(
       }
     });
 
-    test('lets no service wait for one that does not exist', () => {
+    test('has no dependency on a service that does not exist', () => {
       const awaited = Object.values(services).flatMap(({ depends_on = {} }) => Object.keys(depends_on));
       expect(awaited.length).toBeGreaterThan(0);
       expect(awaited.filter((name) => !(name in services))).toEqual([]);
@@ -118,7 +118,7 @@ describe.if(isHere('the parser of Docker Compose', compose))(
       ).toEqual([]);
     });
 
-    test('gives Atlas settings that it knows, and room in PostgreSQL for its connections', () => {
+    test('sets only settings of Atlas, and enough connections in PostgreSQL', () => {
       const { environment = {}, sysctls } = services.api!;
       expect(Object.keys(environment).filter((name) => !SETTINGS.has(name))).toEqual([]);
       expect(String(sysctls?.['net.ipv4.tcp_migrate_req'])).toBe('1');
@@ -136,7 +136,7 @@ describe.if(isHere('kustomize', kustomize) && isHere('kubeconform', kubeconform?
     const check = (text: string) =>
       run(kubeconform!.binary, ['-strict', '-summary', '-schema-location', kubeconform!.schemas], text);
 
-    test('fit the schemas of Kubernetes, each of them', () => {
+    test('all match the schemas of Kubernetes', () => {
       const { code, output } = check(manifests);
       expect({ code, output }).toEqual({
         code: 0,
@@ -156,13 +156,13 @@ describe.if(isHere('kustomize', kustomize) && isHere('kubeconform', kubeconform?
       ]);
     });
 
-    test('do not with a word that Kubernetes does not know', () => {
+    test('do not match with a misspelled key', () => {
       const { code, output } = check(manifests.replace('readinessProbe:', 'readynessProbe:'));
       expect(code).not.toBe(0);
       expect(output).toContain('readynessProbe');
     });
 
-    test('set only what Atlas knows, and more time to end than a request may take', () => {
+    test('set only settings of Atlas, and a grace period longer than a request may take', () => {
       const config =
         /^kind: ConfigMap$/m.test(manifests) && /data:\n((?: {2}\w+: .*\n)+)/.exec(manifests)![1]!;
       const names = [...String(config).matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name!);
@@ -177,8 +177,8 @@ describe.if(isHere('kustomize', kustomize) && isHere('kubeconform', kubeconform?
 );
 
 const promtool = findPromtool();
-describe.if(isHere('promtool', promtool))('what Prometheus reads', () => {
-  test('are settings and rules that it takes', () => {
+describe.if(isHere('promtool', promtool))('the configuration of Prometheus', () => {
+  test('is valid, and so are its rules', () => {
     expect(run(promtool!, ['check', 'config', 'infra/prometheus/prometheus.yml']).output).toContain(
       'SUCCESS',
     );
@@ -186,9 +186,9 @@ describe.if(isHere('promtool', promtool))('what Prometheus reads', () => {
   });
 });
 
-describe('what Grafana, Prometheus and the autoscaler ask for', () => {
+describe('dashboards, alerts and the autoscaler', () => {
   test(
-    'are metrics that Atlas has',
+    'use only metrics that Atlas has',
     async () => {
       const atlas = await startTestApp();
       const known = new Set(atlas.registry.getMetricsAsArray().map(({ name }) => name));
@@ -208,7 +208,7 @@ describe('what Grafana, Prometheus and the autoscaler ask for', () => {
     START_TIMEOUT_MS,
   );
 
-  test('name pages that exist', () => {
+  test('name runbooks that exist', () => {
     const rules = readFileSync(join(ROOT, 'infra/prometheus/rules.yml'), 'utf8');
     const pages = [...rules.matchAll(/runbook: (\S+)/g)].map(([, path]) => path!);
     expect(pages.length).toBeGreaterThan(5);

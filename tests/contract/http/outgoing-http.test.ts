@@ -31,8 +31,8 @@ const resolving = (...addresses: string[]) => {
   return { asked, resolve };
 };
 
-/** A target that answers with what it is given, byte by byte as it stands, and counts who came. */
-function rawTarget(answer: string | null, { close = true } = {}) {
+/** A target that responds with exactly these bytes, and counts its connections. */
+function rawTarget(response: string | null, { close = true } = {}) {
   const target = { connections: 0, received: '', port: 0, closed: 0 };
   const server = net.createServer((socket) => {
     target.connections++;
@@ -40,8 +40,8 @@ function rawTarget(answer: string | null, { close = true } = {}) {
     socket.on('close', () => target.closed++);
     socket.on('data', (chunk) => {
       target.received += chunk.toString();
-      if (answer === null) return;
-      socket.write(answer);
+      if (response === null) return;
+      socket.write(response);
       if (close) socket.end();
     });
   });
@@ -51,11 +51,11 @@ function rawTarget(answer: string | null, { close = true } = {}) {
   return target;
 }
 
-describe('a target that is allowed is sent the request', () => {
-  test('as it was given, and its status and Retry-After come back', async () => {
+describe('an allowed target receives the request', () => {
+  test('unchanged, and its status and Retry-After are returned', async () => {
     const target = rawTarget('HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\nlater');
-    const answer = await post(sender(), `http://127.0.0.1:${target.port}/a%20b?c=d#fragment`);
-    expect(answer).toEqual({ status: 503, retryAfter: '7' });
+    const response = await post(sender(), `http://127.0.0.1:${target.port}/a%20b?c=d#fragment`);
+    expect(response).toEqual({ status: 503, retryAfter: '7' });
     expect(target.received).toBe(
       `POST /a%20b?c=d HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\nX-Test: yes\r\nContent-Length: 10\r\n` +
         'Connection: close\r\n\r\n{"a":"ö"}',
@@ -71,7 +71,7 @@ describe('a target that is allowed is sent the request', () => {
     expect(elsewhere.connections).toBe(0);
   });
 
-  test('past the proxy that the environment names', async () => {
+  test('directly, even if the environment names a proxy', async () => {
     const proxy = rawTarget('HTTP/1.1 200 OK\r\n\r\n');
     const target = rawTarget('HTTP/1.1 204 No Content\r\n\r\n');
     const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'];
@@ -88,7 +88,7 @@ describe('a target that is allowed is sent the request', () => {
     expect(proxy.connections).toBe(0);
   });
 
-  test('at the next address when nothing answers at the first', async () => {
+  test('at the next address if the first does not accept', async () => {
     const target = rawTarget('HTTP/1.1 200 OK\r\n\r\n');
     const { resolve } = resolving('127.0.0.2', '127.0.0.1');
     const http = sender({ allowedHosts: [NAME], resolve });
@@ -96,24 +96,24 @@ describe('a target that is allowed is sent the request', () => {
   });
 });
 
-describe('an answer is given up when', () => {
+describe('a request fails when', () => {
   const failureOf = (work: Promise<unknown>) =>
     work.then(
-      () => 'answered',
+      () => 'responded',
       (error) => error.failure,
     );
 
   test.each([
-    ['it is no HTTP', 'SSH-2.0-OpenSSH\r\n', 'invalid_answer'],
-    ['it ends in its head', 'HTTP/1.1 200 OK\r\nServer', 'invalid_answer'],
-    ['its head has no end', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(HEAD_SIZE_BYTES_MAX)}`, 'invalid_answer'],
-    ['it is empty', '', 'invalid_answer'],
+    ['the response is not HTTP', 'SSH-2.0-OpenSSH\r\n', 'invalid_answer'],
+    ['the response ends in its head', 'HTTP/1.1 200 OK\r\nServer', 'invalid_answer'],
+    ['the head never ends', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(HEAD_SIZE_BYTES_MAX)}`, 'invalid_answer'],
+    ['the response is empty', '', 'invalid_answer'],
   ])('%s', async (_what, text, failure) => {
     const target = rawTarget(text);
     expect(await failureOf(post(sender(), `http://127.0.0.1:${target.port}/`))).toBe(failure);
   });
 
-  test('nothing comes in time, and the connection is closed', async () => {
+  test('it times out, and the connection is closed', async () => {
     const target = rawTarget(null);
     const url = `http://127.0.0.1:${target.port}/`;
     expect(await failureOf(post(sender(), url, { timeoutMs: 100 }))).toBe('timeout');
@@ -121,19 +121,19 @@ describe('an answer is given up when', () => {
     expect(target.connections).toBe(1);
   });
 
-  test('whoever asked goes away, and the connection is closed', async () => {
+  test('the caller aborts, and the connection is closed', async () => {
     const target = rawTarget(null);
     const controller = new AbortController();
-    const answer = failureOf(
+    const failure = failureOf(
       post(sender(), `http://127.0.0.1:${target.port}/`, { signal: controller.signal }),
     );
     while (target.received === '') await Bun.sleep(1);
     controller.abort();
-    expect(await answer).toBe('timeout');
+    expect(await failure).toBe('timeout');
     while (target.closed === 0) await Bun.sleep(1);
   });
 
-  test('nobody listens, or the name leads nowhere or answers too late', async () => {
+  test('nothing listens, or the name does not resolve, or not in time', async () => {
     const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
     await server.stop(true);
     expect(await failureOf(post(sender(), `http://127.0.0.1:${server.port}/`))).toBe('connection_failed');
@@ -146,7 +146,7 @@ describe('an answer is given up when', () => {
     expect(await failureOf(post(silent, `https://${NAME}/`, { timeoutMs: 50 }))).toBe('timeout');
   });
 
-  test('its body does not end: the status counts, and the rest is not read', async () => {
+  test('but not when the body does not end: the status is returned, and the rest is not read', async () => {
     const endless = rawTarget(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_000_000)}`, { close: false });
     expect((await post(sender(), `http://127.0.0.1:${endless.port}/`)).status).toBe(200);
     while (endless.closed === 0) await Bun.sleep(1);
@@ -161,7 +161,7 @@ describe('nothing is sent', () => {
     await expect(http.check(url, never)).rejects.toMatchObject({ code: 'webhook_target_refused' });
   };
 
-  test('to an address that is not public, in whatever form the URL has it', async () => {
+  test('to an address that is not public, in any notation', async () => {
     const target = rawTarget('HTTP/1.1 200 OK\r\n\r\n');
     const http = new OutgoingHttp({ allowedHosts: [] });
     for (const host of [
@@ -185,15 +185,15 @@ describe('nothing is sent', () => {
     expect(target.connections).toBe(0);
   });
 
-  test('to a name of which one address of many is not public', async () => {
+  test('to a name with one address that is not public', async () => {
     const { resolve } = resolving('93.184.215.14', '2606:4700:4700::1111', '10.0.0.1');
     await refused(new OutgoingHttp({ allowedHosts: [], resolve }), `https://${NAME}/`);
   });
 
-  test('to a name that was public when it was looked at, and no longer is (DNS rebinding)', async () => {
+  test('to a name that was public when it was checked, and no longer is (DNS rebinding)', async () => {
     const target = rawTarget('HTTP/1.1 200 OK\r\n\r\n');
-    const answers = [['93.184.215.14'], ['127.0.0.1']];
-    const http = new OutgoingHttp({ allowedHosts: [], resolve: async () => answers.shift()! });
+    const lookups = [['93.184.215.14'], ['127.0.0.1']];
+    const http = new OutgoingHttp({ allowedHosts: [], resolve: async () => lookups.shift()! });
     const url = `https://${NAME}:${target.port}/`;
     await http.check(url, never);
     await expect(post(http, url)).rejects.toMatchObject({ failure: 'target_refused' });
@@ -212,7 +212,7 @@ describe('nothing is sent', () => {
     expect(asked).toEqual([]);
   });
 
-  test('to a name below one that is allowed, or that only begins like it', async () => {
+  test('to a subdomain of an allowed name, or a name that only starts like it', async () => {
     const { resolve } = resolving('127.0.0.1');
     const http = new OutgoingHttp({ allowedHosts: [NAME], resolve });
     for (const host of [`sub.${NAME}`, `${NAME}.evil.test`, 'example.com'])
@@ -220,7 +220,7 @@ describe('nothing is sent', () => {
     await http.check(`http://${NAME.toUpperCase()}/`, never);
   });
 
-  test('and nobody is told of a failure when the caller went away while the name was looked up', async () => {
+  test('and the error is an abort when the caller aborts during name resolution', async () => {
     const controller = new AbortController();
     const checked = sender({ resolve: () => new Promise(() => {}) })
       .check(`https://${NAME}/`, controller.signal)
@@ -229,7 +229,7 @@ describe('nothing is sent', () => {
     expect(await checked).toMatchObject({ code: 'request_aborted' });
   });
 
-  test('and the refusal does not tell which address it was', async () => {
+  test('and the error does not reveal the address', async () => {
     const { resolve } = resolving('10.20.30.40');
     const http = new OutgoingHttp({ allowedHosts: [], resolve });
     const error = await http.check(`https://${NAME}/`, never).catch((error) => error);
@@ -256,12 +256,12 @@ describe.if(canCertify())('over TLS', () => {
     port = server.port!;
   });
 
-  test('the connection goes to the address that was checked, for the name in the URL', async () => {
+  test('the connection goes to the checked address, and the certificate is verified for the name in the URL', async () => {
     const { asked, resolve } = resolving('127.0.0.1');
     const http = sender({ allowedHosts: [NAME], resolve, ca: certificate.ca });
     expect((await post(http, `https://${NAME}:${port}/`)).status).toBe(202);
     expect(seen.splice(0)).toEqual([`${NAME}:${port} {"a":"ö"}`]);
-    // Once: who would ask again for the connection could be told another address.
+    // Once: a second lookup for the connection could return another address.
     expect(asked).toEqual([NAME]);
     expect((await post(sender({ ca: certificate.ca }), `https://127.0.0.1:${port}/`)).status).toBe(202);
     seen.length = 0;
@@ -269,7 +269,7 @@ describe.if(canCertify())('over TLS', () => {
 
   test.each([
     ['a certificate of another name', 'other.example.com', true],
-    ['a certificate that nobody trusts', NAME, false],
+    ['an untrusted certificate', NAME, false],
   ])('%s is refused before anything is sent', async (_what, name, trusts) => {
     const { resolve } = resolving('127.0.0.1');
     const http = sender({ allowedHosts: [name], resolve, ...(trusts && { ca: certificate.ca }) });
@@ -277,7 +277,7 @@ describe.if(canCertify())('over TLS', () => {
     expect(seen).toEqual([]);
   });
 
-  test('a target that never finishes its handshake is given up', async () => {
+  test('a target that never finishes its handshake times out', async () => {
     const target = rawTarget(null);
     const work = post(sender(), `https://127.0.0.1:${target.port}/`, { timeoutMs: 100 });
     await expect(work).rejects.toMatchObject({ failure: 'timeout' });

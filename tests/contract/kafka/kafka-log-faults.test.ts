@@ -22,7 +22,7 @@ const event = (key: string, sequence: number, text = ''): AtlasEvent => ({
 });
 const soon = () => AbortSignal.timeout(20_000);
 
-describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () => {
+describe.if(isKafkaHere())('the event log on a Kafka that has changed', () => {
   let world: EventWorld;
   let brokers: string;
   let client: Kafka;
@@ -40,7 +40,7 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
   });
   const topic = () => `${world.prefix}.events`;
 
-  /** Keys that go to the partition of the first one. */
+  /** Keys in the same partition as the first one. */
   function keysOfOnePartition(count: number): string[] {
     const keys: string[] = [];
     for (let i = 0; keys.length < count; i++)
@@ -49,31 +49,31 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
   }
 
   test(
-    'hands over all of a topic that was made anew and has grown past the place of the old one',
+    'delivers all of a topic that was created again and has grown past the old position',
     async () => {
       const [first = '', ...others] = keysOfOnePartition(8);
       for (let i = 0; i < 3; i++) await world.tell(first, i);
       await world.relayAll();
-      const before = world.consume('anew');
-      await world.effectsOf('anew', 3);
+      const before = world.consume('again');
+      await world.effectsOf('again', 3);
       await before.stop();
-      const place = async () =>
+      const position = async () =>
         Number((await world.sql`SELECT max(position) AS at FROM consumer_offsets`)[0]!.at);
-      const oldPlace = await place();
+      const oldPosition = await position();
       await admin.deleteTopics({ topics: [topic()] });
       for (const key of others) await world.tell(key, 0);
       await world.relayAll();
       const ends = await admin.fetchTopicOffsets(topic());
-      expect(Math.max(...ends.map(({ high }) => Number(high)))).toBeGreaterThan(oldPlace);
-      world.consume('anew');
-      const effects = await world.effectsOf('anew', 3 + others.length);
+      expect(Math.max(...ends.map(({ high }) => Number(high)))).toBeGreaterThan(oldPosition);
+      world.consume('again');
+      const effects = await world.effectsOf('again', 3 + others.length);
       expect(effects.slice(3).map(({ key }) => key)).toEqual(others);
     },
     TIMEOUT_MS,
   );
 
   test(
-    'loses no first event of a key whose later ones come from another partition, as there are more of them now',
+    'loses no events of keys that move to another partition when partitions are added',
     async () => {
       for (let i = 0; i < 3; i++) for (let key = 0; key < 20; key++) await world.tell(`key-${key}`, i);
       await world.relayAll();
@@ -92,9 +92,9 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
     TIMEOUT_MS,
   );
 
-  test('shows nothing of a transaction whose relay died in it, and makes nobody wait for its end', async () => {
+  test('hides the open transaction of a relay that died, and does not block readers on it', async () => {
     const second = world.openLog().publisher!;
-    // It makes the topic.
+    // Creates the topic.
     await second.open(soon());
     const dead = client.producer({
       transactionalId: `${world.prefix}-relay`,
@@ -114,11 +114,11 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
     await second.close();
   });
 
-  test('neither fences anybody nor keeps a connection, when it is given up while it opens', async () => {
+  test('neither fences nor leaves a connection behind when opening is aborted', async () => {
     const log = world.openLog();
     const live = log.publisher!;
     await live.open(soon());
-    const givenUp = new AbortController();
+    const aborting = new AbortController();
     let isConnected = false;
     let transactions = 0;
     const hasConnected = Promise.withResolvers<void>();
@@ -128,7 +128,7 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
         return {
           ...producer,
           async connect() {
-            givenUp.abort(new Error('given up'));
+            aborting.abort(new Error('aborted'));
             await Bun.sleep(0);
             await producer.connect();
             isConnected = true;
@@ -151,7 +151,7 @@ describe.if(isKafkaHere())('the event log on a Kafka that is not as it was', () 
       topic: topic(),
       transactionalId: `${world.prefix}-relay`,
     });
-    expect(await publisher.open(givenUp.signal).catch((error: Error) => error.message)).toBe('given up');
+    expect(await publisher.open(aborting.signal).catch((error: Error) => error.message)).toBe('aborted');
     await hasConnected.promise;
     await until(() => !isConnected);
     expect(await live.publish([event('key', 0)], soon())).toEqual([]);

@@ -46,7 +46,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
       ],
     });
 
-  test('makes its topic with twelve partitions, on as many brokers as there are', async () => {
+  test('creates its topic with twelve partitions, replicated on all brokers', async () => {
     const publisher = world.openLog().publisher!;
     await publisher.open(soon());
     await publisher.close();
@@ -55,7 +55,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     expect(partitions.map(({ replicas }) => replicas.length)).toEqual(Array(12).fill(1));
   });
 
-  test('takes nothing from a publisher once another one was opened', async () => {
+  test('rejects a publisher once another one has opened', async () => {
     const old = world.openLog().publisher!;
     const successor = world.openLog().publisher!;
     await old.open(soon());
@@ -71,14 +71,14 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     await Promise.all([old.close(), successor.close()]);
   });
 
-  test('gets nothing from a relay that opens behind its successor: it asks again before it sends', async () => {
+  test('receives nothing from a relay that opens after its successor, because it rechecks its lease', async () => {
     const log = world.openLog();
     const { publisher } = log;
     let published = 0;
     const hasDecided = Promise.withResolvers<void>();
     const late: EventPublisher = {
       async open(signal) {
-        // While it opens, its lease ends and somebody else is the relay.
+        // While it opens, its lease expires and another relay takes over.
         await world.sql`UPDATE relay SET epoch = epoch + 1, holder = 'other', expires_at = now() + interval '9 seconds'`;
         await publisher!.open(signal);
       },
@@ -104,7 +104,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     expect(row!.holder).toBe('other');
   });
 
-  test('has one effect of what was sent again, because its relay died before it could note that', async () => {
+  test('applies events once that a relay published again after a crash', async () => {
     const [a = '', b = ''] = await world.openAccounts(2);
     await world.post([
       [a, b],
@@ -118,7 +118,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
       soon(),
     );
     await log.publisher!.close();
-    // What it had sent is sent again by the next one, and then something new.
+    // The next relay publishes them again, and then a new event.
     await world.relayAll();
     await world.tell('end', 0);
     await world.relayAll();
@@ -136,7 +136,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     );
   });
 
-  test('parks only the key of an event that is too large, and sends all of it in order when it may be larger', async () => {
+  test('parks only the key of an event that is too large, and publishes it in order once it fits', async () => {
     const [small = '', large = ''] = await world.openAccounts(2);
     await world.relayAll();
     await limitMessages(3000);
@@ -162,24 +162,24 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     expect(await world.repository.listParked(10)).toEqual([]);
   });
 
-  /** Lowers the limit and waits until the broker keeps to it. */
+  /** Lowers the limit and waits until the broker enforces it. */
   async function becomeStrict(): Promise<void> {
     await limitMessages(900);
     const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
     await producer.connect();
     const value = 'x'.repeat(1000);
-    // A key for each partition, more or less: what still gets through is no event, and readers leave it out.
+    // About one key per partition. Messages that still get through are undecodable, and consumers skip them.
     const messages = Array.from({ length: 64 }, (_, i) => ({ key: `${i}`, value }));
-    const isTaken = (message: { key: string; value: string }) =>
+    const isAccepted = (message: { key: string; value: string }) =>
       producer.send({ topic: topic(), messages: [message] }).then(Boolean, () => false);
-    await until(async () => !(await Promise.all(messages.map(isTaken))).some(Boolean));
+    await until(async () => !(await Promise.all(messages.map(isAccepted))).some(Boolean));
     await producer.disconnect();
   }
 
-  test('finds the event that the broker refuses among many, and parks its key only', async () => {
+  test('finds the event that the broker rejects in a batch, and parks only its key', async () => {
     const log = world.openLog();
     const { publisher } = log;
-    // Each time it asks, the limit is high, and the broker changes its mind afterwards.
+    // The limit is high whenever the publisher reads it, and is lowered afterwards.
     const misled: EventPublisher = {
       async open(signal) {
         if ((await admin.listTopics()).includes(topic())) await limitMessages(100_000);
@@ -206,7 +206,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     expect(effects.map(({ key }) => key).sort()).toEqual(['key-0', 'key-1', 'key-3', 'key-4']);
   });
 
-  test('takes from PostgreSQL what Kafka has forgotten, in order and once', async () => {
+  test('recovers events that Kafka lost from PostgreSQL, in order and once', async () => {
     for (let i = 0; i < 3; i++) await world.tell('key', i);
     await world.relayAll();
     const before = world.consume('heals');
@@ -245,7 +245,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     expect(world.warnings.some((text) => text.includes('undecodable message'))).toBe(true);
   });
 
-  test('leaves nobody behind in its group who ended while it joined', async () => {
+  test('leaves no member in the group of a consumer that stopped while joining', async () => {
     await world.tell('key', 0);
     await world.relayAll();
     for (let ms = 0; ms < 250; ms += 50) {
@@ -265,7 +265,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     await until(async () => (await members()) === 1);
   });
 
-  test('tells how far a consumer could be, and how far it is', async () => {
+  test('reports the ends of its partitions, and the positions of consumers', async () => {
     for (let i = 0; i < 3; i++) await world.tell('key', i);
     await world.relayAll();
     const log = world.openLog();

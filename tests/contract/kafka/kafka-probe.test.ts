@@ -9,7 +9,7 @@ const soon = () => AbortSignal.timeout(500);
 
 describe('the probe of Kafka', () => {
   test.if(isKafkaHere())(
-    'is answered by a broker, also where another one is away',
+    'succeeds if one broker responds and another is down',
     async () => {
       const { brokers } = await sharedTestKafka();
       await probeBrokers([`127.0.0.1:${await freePort()}`, brokers], AbortSignal.timeout(5000));
@@ -17,12 +17,12 @@ describe('the probe of Kafka', () => {
     START_TIMEOUT_MS,
   );
 
-  test('rejects where nobody listens', async () => {
+  test('rejects if nothing listens', async () => {
     const port = await freePort();
     await expect(probeBrokers([`127.0.0.1:${port}`], soon())).rejects.toThrow();
   });
 
-  test('rejects at its deadline where somebody listens and says nothing, and leaves no connection behind', async () => {
+  test('rejects at its deadline if the server is silent, and leaves no connection behind', async () => {
     let open = 0;
     const closed = Promise.withResolvers<void>();
     const server = createServer((socket) => {

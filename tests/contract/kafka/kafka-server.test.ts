@@ -4,10 +4,10 @@ import { isKafkaHere, startTestKafka, type TestKafka } from '../../support/kafka
 import { listeningAddresses } from '../../support/listening-addresses.ts';
 import { isToxiproxyHere, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
 
-// It starts in a second, but not on a machine where everything else starts too.
+// It starts within a second, unless everything else on the machine starts too.
 const START_TIMEOUT_MS = 60_000;
 
-/** A client that gives up at once unless it is told otherwise, so that a test sees whether somebody answers. */
+/** A client that does not retry by default, so that a test sees whether the broker responds. */
 function clientOf(brokers: string, retries = 0): Kafka {
   return new Kafka({
     brokers: [brokers],
@@ -28,7 +28,7 @@ async function withAdmin<T>(brokers: string, work: (admin: Admin) => Promise<T>)
   }
 }
 
-/** Sends what a broker must not forget, and waits until it has said so. */
+/** Sends messages and waits until the broker has acknowledged them. */
 async function produce(brokers: string, topic: string, values: readonly string[]): Promise<void> {
   const producer = clientOf(brokers).producer();
   await producer.connect();
@@ -36,14 +36,14 @@ async function produce(brokers: string, topic: string, values: readonly string[]
   await producer.disconnect();
 }
 
-/** Reads the topic from its beginning until so many messages have come. The first group of a Kafka has to wait a little. */
+/** Reads so many messages from the beginning of the topic. The first group of a broker has to wait a little. */
 async function consume(brokers: string, topic: string, count: number): Promise<string[]> {
   const consumer = clientOf(brokers, 5).consumer({ groupId: `reader-${crypto.randomUUID()}` });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   const seen: string[] = [];
   await new Promise<void>((resolve, reject) => {
-    // A coordinator that has just come back may move once more, after which the consumer starts over by itself.
+    // A coordinator that has just restarted may move once more, and the consumer then restarts itself.
     consumer.on('consumer.crash', ({ payload }) => payload.restart || reject(payload.error));
     void consumer.run({
       eachMessage: async ({ message }) => {
@@ -56,13 +56,13 @@ async function consume(brokers: string, topic: string, count: number): Promise<s
   return seen;
 }
 
-const isReached = (brokers: string) =>
+const isReachable = (brokers: string) =>
   withAdmin(brokers, (admin) => admin.listTopics()).then(
     () => true,
     () => false,
   );
 
-describe.if(isKafkaHere())('the Kafka of a test', () => {
+describe.if(isKafkaHere())('a test Kafka', () => {
   let kafka: TestKafka;
 
   beforeAll(async () => {
@@ -70,8 +70,8 @@ describe.if(isKafkaHere())('the Kafka of a test', () => {
   }, START_TIMEOUT_MS);
   afterAll(() => kafka.stop(), START_TIMEOUT_MS);
 
-  test('answers on the loopback interface and nowhere else', async () => {
-    expect(await isReached(kafka.brokers)).toBe(true);
+  test('listens on the loopback interface only', async () => {
+    expect(await isReachable(kafka.brokers)).toBe(true);
     const { brokers } = await withAdmin(kafka.brokers, (admin) => admin.describeCluster());
     expect(brokers.map(({ host, port }) => `${host}:${port}`)).toEqual([kafka.brokers]);
     const addresses = await listeningAddresses(kafka.pid);
@@ -79,7 +79,7 @@ describe.if(isKafkaHere())('the Kafka of a test', () => {
     expect(addresses.filter((address) => address !== '127.0.0.1')).toEqual([]);
   });
 
-  test('makes no topic that nobody made', async () => {
+  test('does not create topics on demand', async () => {
     await expect(produce(kafka.brokers, 'never-made', ['lost'])).rejects.toThrow();
     expect(await withAdmin(kafka.brokers, (admin) => admin.listTopics())).not.toContain('never-made');
   });
@@ -93,7 +93,7 @@ describe.if(isKafkaHere())('the Kafka of a test', () => {
     await produce(kafka.brokers, topic, values);
     const { brokers, pid } = kafka;
     await kafka.kill();
-    expect(await isReached(brokers)).toBe(false);
+    expect(await isReachable(brokers)).toBe(false);
 
     await kafka.restart();
     expect(kafka.brokers).toBe(brokers);
@@ -102,14 +102,14 @@ describe.if(isKafkaHere())('the Kafka of a test', () => {
     expect(await consume(brokers, topic, values.length + 1)).toEqual([...values, 'the last']);
   }, 120_000);
 
-  test('answers nobody while it is paused, and everybody afterwards', async () => {
+  test('does not respond while it is paused, and does afterwards', async () => {
     await kafka.pause();
-    expect(await isReached(kafka.brokers)).toBe(false);
+    expect(await isReachable(kafka.brokers)).toBe(false);
     kafka.resume();
-    expect(await isReached(kafka.brokers)).toBe(true);
+    expect(await isReachable(kafka.brokers)).toBe(true);
   });
 
-  test('tells what is wrong when its port is taken', async () => {
+  test('reports why it failed to start when its port is taken', async () => {
     const port = Number(kafka.brokers.split(':')[1]);
     const refusal = await startTestKafka({ port }).catch((error: Error) => error.message);
     expect(refusal).toContain('Kafka did not start.\n  why:  ');
@@ -131,14 +131,14 @@ describe.if(isKafkaHere() && isToxiproxyHere())('a Kafka behind a proxy', () => 
     await toxiproxy.stop();
   }, START_TIMEOUT_MS);
 
-  test('sends its clients back through the proxy, which therefore cuts them off', async () => {
+  test('advertises the proxy to its clients, which can therefore be cut off', async () => {
     const { brokers } = await withAdmin(kafka.proxiedBrokers, (admin) => admin.describeCluster());
     expect(brokers.map(({ host, port }) => `${host}:${port}`)).toEqual([kafka.proxiedBrokers]);
     expect(kafka.proxiedBrokers).not.toBe(kafka.brokers);
     await kafka.proxy.disable();
-    expect(await isReached(kafka.proxiedBrokers)).toBe(false);
-    expect(await isReached(kafka.brokers)).toBe(true);
+    expect(await isReachable(kafka.proxiedBrokers)).toBe(false);
+    expect(await isReachable(kafka.brokers)).toBe(true);
     await kafka.proxy.enable();
-    expect(await isReached(kafka.proxiedBrokers)).toBe(true);
+    expect(await isReachable(kafka.proxiedBrokers)).toBe(true);
   });
 });

@@ -10,7 +10,7 @@ import { bytesOf, keysOf, put, read, s3Options, unfinished } from './object-stor
 
 const SIZES = [10, partBytes(1) + 1, 3 * partBytes(1)];
 
-/** Has another process upload the key, and kills it with SIGKILL in the middle. */
+/** Uploads the key in another process, and kills it in the middle with SIGKILL. */
 async function killWhileUploading(options: object, key: string, sizeBytes: number): Promise<void> {
   const script = join(import.meta.dir, 'object-upload.ts');
   const child = Bun.spawn([process.execPath, script, JSON.stringify(options), key, `${sizeBytes}`], {
@@ -24,7 +24,7 @@ async function killWhileUploading(options: object, key: string, sizeBytes: numbe
 }
 
 describe('an upload whose process is killed', () => {
-  test.each(SIZES)('leaves nothing to see in the directory after %d bytes', async (sizeBytes) => {
+  test.each(SIZES)('leaves no visible object in the directory after %d bytes', async (sizeBytes) => {
     const folder = await mkdtemp(join(tmpdir(), 'atlas-test-objects-'));
     const store = directoryStore(folder);
     const before = bytesOf(5);
@@ -38,7 +38,7 @@ describe('an upload whose process is killed', () => {
     await rm(folder, { recursive: true });
   });
 
-  test.if(isS3Here()).each(SIZES)('leaves nothing to see in S3 after %d bytes', async (sizeBytes) => {
+  test.if(isS3Here()).each(SIZES)('leaves no visible object in S3 after %d bytes', async (sizeBytes) => {
     const s3 = await startTestS3();
     const { store, close } = openS3Store(s3Options(s3));
     const before = bytesOf(5);
@@ -47,7 +47,7 @@ describe('an upload whose process is killed', () => {
     await killWhileUploading(s3Options(s3), 'new', sizeBytes);
     expect(await keysOf(store)).toEqual(['before']);
     expect(await read(store, 'before')).toEqual(before);
-    // What fits into one part is sent when it is whole, so S3 knows nothing of it yet.
+    // A body that fits into one part is sent when it is complete, so S3 has not seen it.
     expect(await unfinished(store)).toBe(sizeBytes < partBytes(1) ? 0 : 2);
     expect(await unfinished(store)).toBe(0);
     close();

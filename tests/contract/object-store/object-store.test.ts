@@ -29,7 +29,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
 
   describe('puts', () => {
     test.each([0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, PART - 1, PART, PART + 1, 3 * PART + 12_345])(
-      '%d bytes and gets them back',
+      '%d bytes and reads them back',
       async (sizeBytes) => {
         const bytes = bytesOf(sizeBytes);
         expect(await put(store, `sizes/${sizeBytes}`, bytes)).toEqual({ sizeBytes });
@@ -40,7 +40,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       },
     );
 
-    test('a body that comes in one large chunk, and one that comes in empty ones', async () => {
+    test('a body in one large chunk, and one with empty chunks', async () => {
       const bytes = bytesOf(2 * PART + 7);
       await put(store, 'one-chunk', bodyIn([bytes]));
       await put(store, 'empty-chunks', bodyIn([new Uint8Array(0), bytes.slice(0, 9), new Uint8Array(0)]));
@@ -48,7 +48,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       expect(await read(store, 'empty-chunks')).toEqual(bytes.slice(0, 9));
     });
 
-    test('from a body that uses its memory again for each chunk', async () => {
+    test('a body that reuses its memory for each chunk', async () => {
       const bytes = bytesOf(PART + 100_000);
       async function* reusing() {
         const room = new Uint8Array(50_000);
@@ -63,7 +63,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       expect(sha256((await read(store, 'reused'))!)).toBe(sha256(bytes));
     });
 
-    test('over what was there, whole', async () => {
+    test('a complete replacement of an existing object', async () => {
       await put(store, 'twice', bytesOf(PART + 5));
       const second = bytesOf(11);
       await put(store, 'twice', second);
@@ -71,7 +71,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       expect(await keysOf(store, 'twice')).toEqual(['twice']);
     });
 
-    test('one of several bodies at a time under one key, never a mixture', async () => {
+    test('one of several concurrent bodies under one key, never a mixture', async () => {
       const bodies = [bytesOf(PART + 1), bytesOf(PART + 1), bytesOf(100), bytesOf(2 * PART)];
       await Promise.all(bodies.map((bytes) => put(store, 'contested', bytes)));
       const back = sha256((await read(store, 'contested'))!);
@@ -80,7 +80,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
     });
 
     test.each([10, PART + 10])(
-      'nothing of a body that fails after %d bytes, and throws its error',
+      'nothing if the body fails after %d bytes, and rethrows its error',
       async (sizeBytes) => {
         const failure = new Error('the digest is another one');
         const body = bodyOf(bytesOf(sizeBytes), () => Promise.reject(failure));
@@ -91,7 +91,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
     );
 
     test.each([10, 2 * PART])(
-      'nothing when aborted while the body is silent after %d bytes',
+      'nothing if aborted while the body stalls after %d bytes',
       async (sizeBytes) => {
         const silent = Promise.withResolvers<void>();
         const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
@@ -110,12 +110,12 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       },
     );
 
-    test('nothing when the signal had aborted before', async () => {
+    test('nothing if the signal has already aborted', async () => {
       expect(await codeOf(put(store, 'late', bytesOf(1), AbortSignal.abort()))).toBe('deadline_exceeded');
       expect(await store.head('late')).toBeNull();
     });
 
-    test('what was there before stays when the next body fails', async () => {
+    test('nothing over an existing object if the body fails', async () => {
       const first = bytesOf(20);
       await put(store, 'kept', first);
       const failing = bodyOf(bytesOf(PART + 1), () => Promise.reject(new Error('no')));
@@ -144,26 +144,26 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       expect(sha256(part!)).toBe(sha256(bytes.slice(first, end + 1)));
     });
 
-    test('to the end where no end is given', async () => {
+    test('to the end if no end is given', async () => {
       const part = await read(store, 'ranges', { first: CHUNK_BYTES + 3 });
       expect(sha256(part!)).toBe(sha256(bytes.slice(CHUNK_BYTES + 3)));
       expect(await read(store, 'ranges', { first: bytes.byteLength })).toEqual(new Uint8Array(0));
     });
 
-    test('whole chunks, counted from the first byte that was asked for', async () => {
+    test('in whole chunks, counted from the first requested byte', async () => {
       const stream = await store.get('ranges', { first: 9, signal: NEVER });
       const sizes: number[] = [];
       for await (const chunk of stream!) sizes.push(chunk.byteLength);
       expect(sizes).toEqual([...Array(5).fill(CHUNK_BYTES), 77 - 9]);
     });
 
-    test('nothing where there is nothing', async () => {
+    test('null if there is no object', async () => {
       expect(await store.get('nothing', { signal: NEVER })).toBeNull();
       expect(await store.get('nothing', { first: 5, last: 9, signal: NEVER })).toBeNull();
       expect(await store.head('nothing')).toBeNull();
     });
 
-    test('an error instead of more when the signal aborts', async () => {
+    test('an error once the signal aborts', async () => {
       const controller = new AbortController();
       const stream = await store.get('ranges', { signal: controller.signal });
       const reader = stream!.getReader();
@@ -174,7 +174,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       expect(await codeOf(store.get('ranges', { signal: controller.signal }))).toBe('deadline_exceeded');
     });
 
-    test('no more after the stream is cancelled', async () => {
+    test('nothing more after the stream is canceled', async () => {
       const stream = await store.get('ranges', { signal: NEVER });
       const reader = stream!.getReader();
       await reader.read();
@@ -184,7 +184,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
   });
 
   describe('lists', () => {
-    test('every object below a prefix once, over many pages', async () => {
+    test('every object under a prefix once, over many pages', async () => {
       const keys = Array.from({ length: 1203 }, (_, i) => `many/${i}`).sort();
       for (let at = 0; at < keys.length; at += 50)
         await Promise.all(keys.slice(at, at + 50).map((key) => put(store, key, new Uint8Array(1))));
@@ -198,12 +198,12 @@ describe.each(STORES)('an object store in %s', (_, open) => {
       const [found, ...others] = await Array.fromAsync(store.list('facts/'));
       expect(others).toEqual([]);
       expect(found).toMatchObject({ key: 'facts/a', sizeBytes: 321 });
-      // S3 tells whole seconds.
+      // S3 reports whole seconds.
       expect(Math.abs(found!.modifiedAt.getTime() - beforeMs)).toBeLessThan(60_000);
       expect(await store.head('facts/a')).toEqual({ sizeBytes: 321, modifiedAt: expect.any(Date) });
     });
 
-    test('nothing below a prefix that no key has', async () => {
+    test('nothing under a prefix without keys', async () => {
       expect(await keysOf(store, 'no-such-prefix/')).toEqual([]);
     });
   });
@@ -216,7 +216,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
     await store.delete('gone');
   });
 
-  test('ends uploads below a prefix that were begun before a time, and no others', async () => {
+  test('aborts uploads under a prefix that started before a time, and no others', async () => {
     const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
     const silent = Promise.withResolvers<void>();
     const bytes = bytesOf(2 * PART);
@@ -236,7 +236,7 @@ describe.each(STORES)('an object store in %s', (_, open) => {
   });
 
   test.each(['', '/', 'a//b', '../a', 'a/../b', 'a.b', 'A', 'a b', 'ä', 'a/', '/a', `${'a'.repeat(201)}`])(
-    'takes no key like %p',
+    'rejects the key %p',
     async (key) => {
       const all = [
         put(store, key, bytesOf(1)),

@@ -7,19 +7,19 @@ import type { ObjectStore } from '../../../src/adapters/object-store/object-stor
 import { openS3Store, type S3Options } from '../../../src/adapters/s3/s3-store.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
 
-/** A store that a suite may use, and what ends it. */
+/** A store for a suite, to be closed at its end. */
 export interface TestStore {
   readonly store: ObjectStore;
   close(): Promise<void>;
 }
 
-/** Every store that is here, each with the way to open an empty one. */
+/** Every available store, with a function that opens an empty one. */
 export const STORES: readonly (readonly [name: string, open: () => Promise<TestStore>])[] = [
   ['a directory', openTestDirectory],
   ...(isS3Here() ? [['S3', openTestS3] as const] : []),
 ];
 
-/** The settings with which Atlas reaches an S3 of a test, through a proxy where its endpoint is given. */
+/** Options for a test S3; `changes` may name the endpoint of a proxy. */
 export function s3Options(s3: TestS3, changes: Partial<S3Options> = {}): S3Options {
   return {
     endpoint: s3.endpoint,
@@ -55,12 +55,12 @@ async function openTestS3(): Promise<TestStore> {
 export const NEVER = new AbortController().signal;
 const MEDIA_TYPE = 'application/octet-stream';
 
-/** Bytes that are nowhere the same, so that a piece in the wrong place is seen. */
+/** Random bytes, so that a misplaced piece is noticed. */
 export const bytesOf = (sizeBytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(randomBytes(sizeBytes));
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The bytes as a body that comes in chunks of an odd size, after which `end` has its say. */
+/** The bytes as a body in chunks of an odd size; awaits `end` after the last one. */
 export async function* bodyOf(bytes: Uint8Array, end: () => unknown = () => {}): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += 65_521) yield bytes.slice(at, at + 65_521);
   await end();
@@ -77,7 +77,7 @@ export function put(
   return store.put(key, chunks, { mediaType: MEDIA_TYPE, signal });
 }
 
-/** The bytes under a key, or null. */
+/** Returns the bytes under a key, or null. */
 export async function read(
   store: ObjectStore,
   key: string,
@@ -87,19 +87,19 @@ export async function read(
   return stream && new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Uploads that were begun and neither ended nor aborted; ends them. */
+/** Aborts unfinished uploads and returns their number. */
 export function unfinished(store: ObjectStore, prefix = ''): Promise<number> {
   return store.abortUploads(prefix, new Date(Date.now() + 60_000));
 }
 
-/** The keys that the store lists. */
+/** Returns the keys in the store, sorted. */
 export async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]> {
   const keys: string[] = [];
   for await (const { key } of store.list(prefix)) keys.push(key);
   return keys.sort();
 }
 
-/** The code of the error, or the error where it is none of Atlas. */
+/** Returns the code of the error, or the error if it has none. */
 export const codeOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => 'nothing was thrown',

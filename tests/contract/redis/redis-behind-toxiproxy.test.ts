@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../../support/toxiproxy.ts';
 
-// What the fault tests rest on: that each toxic does what it is meant to, and that taking it away heals the way.
+// The fault tests rely on this: each toxic has its effect, and healing the proxy ends it.
 describe.if(isRedisHere() && isToxiproxyHere())('a Redis behind toxiproxy', () => {
   let redis: TestRedis;
   let toxiproxy: Toxiproxy;
@@ -25,46 +25,46 @@ describe.if(isRedisHere() && isToxiproxyHere())('a Redis behind toxiproxy', () =
     await redis.stop();
   });
 
-  test('answers', async () => {
+  test('responds', async () => {
     expect(await client.ping()).toBe('PONG');
     expect(new URL(proxy.url).port).not.toBe(new URL(redis.url).port);
   });
 
-  test('answers later on the open connection while there is latency', async () => {
+  test('responds late on an open connection while there is latency', async () => {
     await proxy.add({ type: 'latency', latencyMs: 300 });
-    let answered = false;
+    let hasReplied = false;
     const late = client.ping().then(() => {
-      answered = true;
+      hasReplied = true;
     });
     const direct = new Redis(redis.url);
     await direct.ping();
-    expect(answered).toBe(false);
+    expect(hasReplied).toBe(false);
     await late;
     direct.disconnect();
   });
 
-  test('carries out what it is told and says nothing while its answers are lost', async () => {
+  test('executes commands while its replies are lost', async () => {
     await proxy.add({ type: 'timeout', timeoutMs: 0 });
     const direct = new Redis(redis.url);
-    let answered = false;
+    let hasReplied = false;
     const lost = client.set('seen', 1).then(
       () => {
-        answered = true;
+        hasReplied = true;
       },
       () => 'closed',
     );
     while ((await direct.get('seen')) === null) await Bun.sleep(5);
-    expect(answered).toBe(false);
+    expect(hasReplied).toBe(false);
     client.disconnect();
     expect(await lost).toBe('closed');
     direct.disconnect();
   });
 
-  test('is reached as before on the same port when the way is healed', async () => {
+  test('is reachable on the same port after the proxy is healed', async () => {
     await proxy.add({ type: 'latency', latencyMs: 60_000 }, 'upstream');
     const closed = new Promise((done) => client.once('close', done));
     const late = client.set('seen', 1).then(
-      () => 'answered',
+      () => 'replied',
       () => 'closed',
     );
     await proxy.heal();
@@ -82,7 +82,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a Redis behind toxiproxy', () =
     expect(client.status).not.toBe('ready');
   });
 
-  test('refuses and cuts while disabled, and comes back on the same port', async () => {
+  test('refuses and cuts connections while disabled, and is back on the same port afterwards', async () => {
     const closed = new Promise((done) => client.once('close', done));
     await proxy.disable();
     await closed;

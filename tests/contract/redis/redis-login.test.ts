@@ -3,8 +3,8 @@ import { openRedis } from '../../../src/adapters/redis/redis.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
 import { isRedisHere, startTestRedis } from '../../support/redis.ts';
 
-describe.if(isRedisHere())('a Redis that does not know the password', () => {
-  test('is told of in the log, and the password is not', async () => {
+describe.if(isRedisHere())('a Redis that rejects the password', () => {
+  test('is reported in the log without the password', async () => {
     const server = await startTestRedis({ args: ['--requirepass', 'another'] });
     let written = '';
     const logger = createLogger(

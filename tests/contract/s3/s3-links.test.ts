@@ -20,10 +20,10 @@ describe.if(isS3Here())('a link to S3', () => {
   });
 
   const bytes = bytesOf(100_000);
-  const promised = { sizeBytes: bytes.byteLength, sha256: sha256(bytes), mediaType: 'application/pdf' };
-  const link = (key: string, expiresSeconds = 60) => store.presignPut(key, promised, expiresSeconds);
+  const declared = { sizeBytes: bytes.byteLength, sha256: sha256(bytes), mediaType: 'application/pdf' };
+  const link = (key: string, expiresSeconds = 60) => store.presignPut(key, declared, expiresSeconds);
 
-  /** Sends as a stranger to S3, who has nothing but the link. The status, without which there is no answer. */
+  /** Sends a request with the link and without credentials. Returns the status. */
   async function send(
     url: string,
     method: string,
@@ -31,25 +31,25 @@ describe.if(isS3Here())('a link to S3', () => {
     body: Uint8Array,
   ) {
     const { 'Content-Length': _, ...sent } = headers;
-    const answer = await fetch(url, {
+    const response = await fetch(url, {
       method,
       headers: sent,
       body: body as BodyInit,
       signal: AbortSignal.timeout(5000),
     });
-    await answer.body?.cancel();
-    return answer.status;
+    await response.body?.cancel();
+    return response.status;
   }
 
-  test('takes exactly the bytes that were promised, also a second time', async () => {
+  test('accepts exactly the declared bytes, also a second time', async () => {
     const { url, headers } = await link('exact');
     expect(new URL(url).origin).toBe(s3.endpoint);
     expect(await send(url, 'PUT', headers, bytes)).toBe(200);
     expect(await send(url, 'PUT', headers, bytes)).toBe(200);
-    expect(sha256((await read(store, 'exact'))!)).toBe(promised.sha256);
+    expect(sha256((await read(store, 'exact'))!)).toBe(declared.sha256);
   });
 
-  test('takes an empty object', async () => {
+  test('accepts an empty object', async () => {
     const none = new Uint8Array(0);
     const what = { sizeBytes: 0, sha256: sha256(none), mediaType: 'text/plain' };
     const { url, headers } = await store.presignPut('empty', what, 60);
@@ -63,14 +63,14 @@ describe.if(isS3Here())('a link to S3', () => {
     ['fewer bytes', bytes.slice(1)],
     ['more bytes', new Uint8Array([...bytes, 0])],
     ['no bytes', new Uint8Array(0)],
-  ])('takes no %s', async (what, body) => {
+  ])('rejects %s', async (what, body) => {
     const key = what.replaceAll(' ', '-');
     const { url, headers } = await link(key);
     expect(await send(url, 'PUT', headers, body)).toBeOneOf([400, 403]);
     expect(await store.head(key)).toBeNull();
   });
 
-  test('takes no other headers than those it names', async () => {
+  test('rejects other headers than its own', async () => {
     const { url, headers } = await link('headers');
     const { 'x-amz-checksum-sha256': checksum, ...unchecked } = headers;
     const otherChecksum = Buffer.from(sha256(flipped), 'hex').toString('base64');
@@ -84,7 +84,7 @@ describe.if(isS3Here())('a link to S3', () => {
     expect(await store.head('headers')).toBeNull();
   });
 
-  test('is for one key, one method, and as it was made', async () => {
+  test('is for one key and one method, and cannot be altered', async () => {
     const { url, headers } = await link('one');
     expect(await send(url.replace('/one?', '/other?'), 'PUT', headers, bytes)).toBe(403);
     expect(await send(url.replace('Expires=60', 'Expires=600'), 'PUT', headers, bytes)).toBe(403);
@@ -93,30 +93,30 @@ describe.if(isS3Here())('a link to S3', () => {
     expect(await Array.fromAsync(store.list('o'))).toEqual([]);
   });
 
-  test('takes nothing once it has expired', async () => {
+  test('is rejected once it has expired', async () => {
     const { url, headers } = await link('expired', 1);
-    // Wrong bytes are refused with 400 until the link itself is refused.
+    // Wrong bytes are rejected with 400 until the link itself is rejected.
     while ((await send(url, 'PUT', headers, flipped)) !== 403) await Bun.sleep(50);
     expect(await send(url, 'PUT', headers, bytes)).toBe(403);
     expect(await store.head('expired')).toBeNull();
   });
 
-  test('gives the object under the name and as the type that it was made for', async () => {
+  test('serves the object with the disposition and type that it was signed for', async () => {
     await put(store, 'given', bytes);
     const what = { disposition: `attachment; filename*=UTF-8''%E2%82%AC.pdf`, mediaType: 'application/pdf' };
     const { url } = await store.presignGet('given', what, 60);
-    const answer = await fetch(url);
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-disposition')).toBe(what.disposition);
-    expect(answer.headers.get('content-type')).toBe(what.mediaType);
-    expect(sha256(new Uint8Array(await answer.arrayBuffer()))).toBe(promised.sha256);
+    const response = await fetch(url);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-disposition')).toBe(what.disposition);
+    expect(response.headers.get('content-type')).toBe(what.mediaType);
+    expect(sha256(new Uint8Array(await response.arrayBuffer()))).toBe(declared.sha256);
     expect((await fetch(url.replace('application%2Fpdf', 'text%2Fhtml'))).status).toBe(403);
     expect((await fetch(url, { method: 'PUT', body: 'x' })).status).toBe(403);
   });
 });
 
-describe('a link to S3 that callers reach in another way', () => {
-  test('leads there', async () => {
+describe('a link to an S3 with a public endpoint', () => {
+  test('uses the public endpoint', async () => {
     const access = { region: 'us-east-1', bucket: 'atlas', accessKeyId: 'a', secretAccessKey: 's' };
     const limits = { attemptsMax: 1, failureThreshold: 5, recoveryTimeoutMs: 1000 };
     const endpoints = { endpoint: 'http://s3.internal:9000', publicEndpoint: 'https://files.example.com/' };

@@ -33,7 +33,7 @@ const codeOf = (work: Promise<unknown>) =>
     (error: Error) => error.name,
   );
 
-describe.if(isS3Here())('the S3 of a test', () => {
+describe.if(isS3Here())('a test S3', () => {
   let s3: TestS3;
   let client: S3Client;
   let bucket: { readonly Bucket: string };
@@ -51,12 +51,12 @@ describe.if(isS3Here())('the S3 of a test', () => {
   const bodyOf = async (Key: string) =>
     (await client.send(new GetObjectCommand({ ...bucket, Key }))).Body!.transformToByteArray();
 
-  test('answers on the loopback interface and nowhere else, with an empty bucket', async () => {
+  test('listens on the loopback interface only, and has an empty bucket', async () => {
     expect((await client.send(new ListObjectsV2Command(bucket))).KeyCount).toBe(0);
     expect(await listeningAddresses(s3.pid)).toEqual(['127.0.0.1']);
   });
 
-  test('refuses a wrong signature and bytes that do not fit their checksum', async () => {
+  test('rejects a wrong signature, and bytes that do not match their checksum', async () => {
     const stranger = clientOf(s3, 'not-the-secret');
     const put = { ...bucket, Key: 'refused', Body: 'bytes' };
     expect(await codeOf(stranger.send(new PutObjectCommand(put)))).toBe('SignatureDoesNotMatch');
@@ -66,7 +66,7 @@ describe.if(isS3Here())('the S3 of a test', () => {
     stranger.destroy();
   });
 
-  test('keeps an object in a file of its bucket, with what was told about it', async () => {
+  test('stores an object in a file of its bucket, with its metadata', async () => {
     const Key = 'ab/cd/report';
     await client.send(new PutObjectCommand({ ...bucket, Key, Body: 'bytes', ContentType: 'text/csv' }));
     expect(await readFile(join(s3.folder, Key), 'utf8')).toBe('bytes');
@@ -100,7 +100,7 @@ describe.if(isS3Here())('the S3 of a test', () => {
     expect(Buffer.from(await bodyOf('whole')).toString()).toBe('whole');
   });
 
-  test('answers nobody while it is paused, and everybody afterwards', async () => {
+  test('does not respond while it is paused, and does afterwards', async () => {
     await s3.pause();
     const abortSignal = AbortSignal.timeout(300);
     const silent = client.send(new ListObjectsV2Command(bucket), { abortSignal });
@@ -109,7 +109,7 @@ describe.if(isS3Here())('the S3 of a test', () => {
     expect(await codeOf(client.send(new ListObjectsV2Command(bucket)))).toBe('accepted');
   });
 
-  test('tells what is wrong when its port is taken', async () => {
+  test('reports why it failed to start when its port is taken', async () => {
     const port = Number(new URL(s3.endpoint).port);
     const refusal = startTestS3({ port });
     await expect(refusal).rejects.toThrow(

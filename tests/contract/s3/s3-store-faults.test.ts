@@ -24,7 +24,7 @@ const PART = partBytes(1);
 
 describe.if(isS3Here())('S3', () => {
   let s3: TestS3;
-  /** Reaches S3 without any proxy: sees what is really there. */
+  /** A store without a proxy, which sees the actual state of S3. */
   let direct: ObjectStore;
   let opened: OpenedObjectStore[];
 
@@ -65,7 +65,7 @@ describe.if(isS3Here())('S3', () => {
       expect(error).toMatchObject({ code: 'dependency_unavailable', retryAfterSeconds: expect.any(Number) });
     };
 
-    test('that is down: everything says so, and goes on by itself when it is back', async () => {
+    test('that is down: every call fails, and calls succeed again when it is back', async () => {
       await put(store, 'a', bytesOf(10));
       await proxy.disable();
       await unavailable(put(store, 'b', bytesOf(10)));
@@ -83,7 +83,7 @@ describe.if(isS3Here())('S3', () => {
       expect(await keysOf(store)).toEqual(['a', 'b']);
     });
 
-    test('that is slow: a caller is told at the deadline, and nothing is put later', async () => {
+    test('that is slow: calls fail at their deadline, and nothing is stored later', async () => {
       await put(store, 'a', bytesOf(10));
       await proxy.add({ type: 'latency', latencyMs: 60_000 }, 'upstream');
       const late = () => AbortSignal.timeout(200);
@@ -96,7 +96,7 @@ describe.if(isS3Here())('S3', () => {
       expect(await unfinished(direct)).toBe(0);
     });
 
-    test('that is cut during an upload and a download: both go on', async () => {
+    test('that is cut during an upload and a download: both continue', async () => {
       const bytes = bytesOf(3 * PART + 9);
       let cut = false;
       async function* body() {
@@ -117,16 +117,16 @@ describe.if(isS3Here())('S3', () => {
       expect(await unfinished(direct)).toBe(0);
     });
 
-    test('that goes away during an upload: nothing is to be seen of it', async () => {
+    test('that goes down during an upload: no object is visible', async () => {
       const body = bodyOf(bytesOf(2 * PART), () => proxy.disable());
       await unavailable(put(store, 'a', body));
       expect(await keysOf(direct)).toEqual([]);
-      // Nobody could tell S3, so its parts stay for `abortUploads`.
+      // S3 could not be told to abort, so the parts stay for `abortUploads`.
       expect(await unfinished(direct)).toBe(1);
       expect(await unfinished(direct)).toBe(0);
     });
 
-    test('that goes away during a download: the stream fails and never ends early', async () => {
+    test('that goes down during a download: the stream fails and never ends early', async () => {
       await put(direct, 'a', bytesOf(20 * CHUNK_BYTES));
       const reader = (await store.get('a', { signal: NEVER }))!.getReader();
       await reader.read();
@@ -139,14 +139,14 @@ describe.if(isS3Here())('S3', () => {
       expect(chunks).toBeLessThan(20);
     });
 
-    test('that drops everything: who waits is told when S3 is found silent', async () => {
+    test('that drops all packets: calls fail once S3 is found to be silent', async () => {
       await put(store, 'a', bytesOf(10));
       await proxy.add({ type: 'timeout', timeoutMs: 0 });
       await unavailable(store.head('a'));
     });
   });
 
-  /** A store that reaches S3 through a proxy which does as it is told. */
+  /** Runs the work with a store behind a proxy that tampers with its traffic. */
   async function tampered(tampering: Tampering, work: (store: ObjectStore) => Promise<void>): Promise<void> {
     const proxy = await startTamperingProxy(s3.endpoint, tampering);
     try {
@@ -157,7 +157,7 @@ describe.if(isS3Here())('S3', () => {
   }
 
   test.each([200_000, PART + 200_000])(
-    'refuses a body of %d bytes that was spoiled on its way',
+    'rejects a body of %d bytes that was corrupted in transit',
     async (sizeBytes) => {
       let flipped = 0;
       const up = (bytes: Buffer) => {
@@ -177,7 +177,7 @@ describe.if(isS3Here())('S3', () => {
     },
   );
 
-  test('whose answer to the last step of an upload is lost: the upload stands', async () => {
+  test('whose response to the last step of an upload is lost: the upload succeeds', async () => {
     let lost = 0;
     let isLast = false;
     const tampering: Tampering = {
@@ -199,7 +199,7 @@ describe.if(isS3Here())('S3', () => {
     expect(sha256((await read(direct, 'a'))!)).toBe(sha256(bytes));
   });
 
-  test('with another object under the key in the middle of a download: the two are not mixed', async () => {
+  test('whose object is replaced during a download: the versions are not mixed', async () => {
     await put(direct, 'a', bytesOf(20 * CHUNK_BYTES));
     const reader = (await direct.get('a', { signal: NEVER }))!.getReader();
     await reader.read();
@@ -211,7 +211,7 @@ describe.if(isS3Here())('S3', () => {
   });
 
   test.each([{ secretAccessKey: 'wrong' }, { accessKeyId: 'nobody' }, { bucket: 'another-bucket' }])(
-    'that refuses Atlas (%j) is reported, and not taken for an empty one',
+    'that rejects the credentials or bucket (%j) is reported, and not mistaken for an empty store',
     async (changes) => {
       const { store, dependencies } = open(changes);
       const all = [

@@ -1,18 +1,18 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** What a proxy does to what passes: bytes come back as they are to go on, null cuts the connection instead. */
+/** Changes the bytes that pass a proxy; null cuts the connection. */
 export interface Tampering {
   up?(bytes: Buffer): Buffer | null;
   down?(bytes: Buffer): Buffer | null;
 }
 
-/** A proxy in front of the server of the URL, on a free port of the loopback interface. */
+/** A proxy for the server of the URL, on a free port of the loopback interface. */
 export interface TamperingProxy {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** Starts a proxy that changes or cuts what passes, which toxiproxy cannot. */
+/** Starts a proxy that can change the bytes that pass, which toxiproxy cannot. */
 export async function startTamperingProxy(
   upstreamUrl: string,
   tampering: Tampering,

@@ -31,7 +31,7 @@ function asideOver(cache: Cache, options: Partial<CacheAsideOptions<Thing>> = {}
   });
 }
 
-/** A source that counts how often it is asked, and answers what it holds at that time. */
+/** A source that counts its loads, and returns what it holds at that time. */
 function sourceOf(held: Record<string, Thing | null | Error>) {
   let loads = 0;
   return {
@@ -55,7 +55,7 @@ beforeEach(() => void setSystemTime(new Date(START)));
 afterEach(() => void setSystemTime());
 
 describe('a value', () => {
-  test('is loaded once and read from the cache then, until its time is over', async () => {
+  test('is loaded once and then read from the cache until it expires', async () => {
     const aside = asideOver(memory());
     const source = sourceOf({ a: thing('a') });
     const find = () => aside.find('a', source.load('a'));
@@ -69,7 +69,7 @@ describe('a value', () => {
     expect(aside.stats).toMatchObject({ hits: 1, misses: 2, loads: 2, stale: 0, errors: 0 });
   });
 
-  test('that was loaded with others does not expire with them', async () => {
+  test('does not expire together with others that were loaded at the same time', async () => {
     const aside = asideOver(memory());
     const ids = Array.from({ length: 50 }, (_, i) => `t${i}`);
     const source = sourceOf(Object.fromEntries(ids.map((id) => [id, thing(id)])));
@@ -80,7 +80,7 @@ describe('a value', () => {
     expect(source.loads).toBeLessThan(100);
   });
 
-  test('that many want at once is loaded once', async () => {
+  test('that is requested concurrently is loaded once', async () => {
     const aside = asideOver(memory());
     const source = sourceOf({ a: thing('a') });
     const found = await Promise.all(Array.from({ length: 100 }, () => aside.find('a', source.load('a'))));
@@ -88,7 +88,7 @@ describe('a value', () => {
     expect(found).toEqual(Array.from({ length: 100 }, () => thing('a')));
   });
 
-  test('is loaded shortly before its time is over by some reader, in proportion to how long loading took', async () => {
+  test('is reloaded by some reader shortly before it expires, in proportion to how long loading took', async () => {
     const cache = memory();
     const aside = asideOver(cache);
     const source = sourceOf({ a: thing('a') });
@@ -105,7 +105,7 @@ describe('a value', () => {
     expect(early).toBeLessThan(245);
   });
 
-  test('that is too long for a cache is not kept', async () => {
+  test('that is too long for the cache is not stored', async () => {
     const cache = memory();
     const aside = asideOver(cache);
     const long = { ...thing('a'), text: 'x'.repeat(70_000) };
@@ -115,8 +115,8 @@ describe('a value', () => {
   });
 });
 
-describe('what is not there', () => {
-  test('is asked for each time where it may come to be', async () => {
+describe('an absent value', () => {
+  test('is loaded each time if it may be created later', async () => {
     const cache = memory();
     const aside = asideOver(cache);
     const source = sourceOf({});
@@ -125,7 +125,7 @@ describe('what is not there', () => {
     expect(await aside.find('a', source.load('a'))).toEqual(thing('a'));
   });
 
-  test('is remembered for a short time where it cannot', async () => {
+  test('is cached for a short time if it cannot', async () => {
     const aside = asideOver(memory(), { negativeTtlMs: 100 });
     const source = sourceOf({});
     await aside.find('a', source.load('a'));
@@ -137,12 +137,12 @@ describe('what is not there', () => {
     expect(source.loads).toBe(2);
   });
 
-  test('is not told to who came after it came to be', async () => {
+  test('is not returned to callers that came after its creation', async () => {
     const aside = asideOver(memory());
     const first = Promise.withResolvers<Thing | null>();
     const before = aside.find('a', () => first.promise);
     await Promise.resolve();
-    // It is there now, but the load that is under way has not seen it.
+    // It exists now, but the load in progress has not seen it.
     const after = aside.find('a', async () => thing('a'));
     await Bun.sleep(0);
     first.resolve(null);
@@ -152,7 +152,7 @@ describe('what is not there', () => {
 });
 
 describe('while the source cannot be reached', () => {
-  test('a value is served beyond its time, but not for ever', async () => {
+  test('an expired value is served, but not forever', async () => {
     const aside = asideOver(memory());
     const source = sourceOf({ a: thing('a') });
     await aside.find('a', source.load('a'));
@@ -164,12 +164,12 @@ describe('while the source cannot be reached', () => {
     await expect(aside.find('a', source.load('a'))).rejects.toBe(OUTAGE);
   });
 
-  test('what is not in the cache is an error', async () => {
+  test('a value that is not in the cache is an error', async () => {
     const aside = asideOver(memory());
     await expect(aside.find('a', sourceOf({ a: OUTAGE }).load('a'))).rejects.toBe(OUTAGE);
   });
 
-  test('only an outage is covered up', async () => {
+  test('only an outage is hidden', async () => {
     const aside = asideOver(memory());
     const source = sourceOf({ a: thing('a') });
     await aside.find('a', source.load('a'));
@@ -178,7 +178,7 @@ describe('while the source cannot be reached', () => {
     await expect(aside.find('a', source.load('a'))).rejects.toThrow('a bug');
   });
 
-  test('who gives up is told that, not a stale value', async () => {
+  test('a caller that stops waiting gets an error, not a stale value', async () => {
     const aside = asideOver(memory());
     await aside.find('a', sourceOf({ a: thing('a') }).load('a'));
     laterBy(2000);
@@ -201,7 +201,7 @@ describe('while the source cannot be reached', () => {
   });
 });
 
-describe('whatever is wrong with the cache', () => {
+describe('with a broken cache', () => {
   const GARBAGE = ['', 'x', '{', 'null', '[]', '7', '{}', '{"freshUntilMs":"soon","loadMs":0,"value":1}'];
   const wrongValue = (value: unknown) => JSON.stringify({ freshUntilMs: START + 9000, loadMs: 0, value });
 
@@ -218,7 +218,7 @@ describe('whatever is wrong with the cache', () => {
     },
   );
 
-  test('garbage is taken away even where there is nothing to put in its place', async () => {
+  test('an invalid entry is removed even if there is no value to replace it', async () => {
     const cache = memory();
     await cache.set('thing:a', '{', 1_000_000);
     const aside = asideOver(cache);
@@ -226,7 +226,7 @@ describe('whatever is wrong with the cache', () => {
     expect(await cache.get('thing:a')).toBeNull();
   });
 
-  test('calls that fail cost the caller nothing but a load', async () => {
+  test('failed calls cost the caller nothing but a load', async () => {
     const fails = () => Promise.reject(new Error('no cache'));
     const broken: Cache = {
       isShared: true,
@@ -241,13 +241,13 @@ describe('whatever is wrong with the cache', () => {
     const source = sourceOf({ a: thing('a') });
     expect(await aside.find('a', source.load('a'))).toEqual(thing('a'));
     await aside.forget('a');
-    // One for the look and one for the mark; what could not be looked at is not written over.
+    // One for the lookup and one for the mark. An entry that could not be read is not overwritten.
     expect(aside.stats).toMatchObject({ errors: 2, misses: 1, loads: 1 });
   });
 });
 
 describe('a value that changed', () => {
-  test('is loaded anew after it was forgotten', async () => {
+  test('is loaded again after it was forgotten', async () => {
     const aside = asideOver(memory(), { changes: true });
     const source = sourceOf({ a: thing('a', 1) });
     await aside.find('a', source.load('a'));
@@ -258,7 +258,7 @@ describe('a value that changed', () => {
     expect(source.loads).toBe(2);
   });
 
-  test('is not overwritten in the cache by a load that began before', async () => {
+  test('is not overwritten in the cache by a load that started before', async () => {
     const cache = memory();
     const aside = asideOver(cache, { changes: true });
     const old = Promise.withResolvers<Thing>();
@@ -271,7 +271,7 @@ describe('a value that changed', () => {
     expect(await aside.find('a', source.load('a'))).toEqual(thing('a', 2));
   });
 
-  test('is not told as it was to who joined a load of before, here or in another worker', async () => {
+  test('is not returned in its old form to callers that joined an earlier load, here or in another worker', async () => {
     const cache = memory();
     const [here, there] = [asideOver(cache, { changes: true }), asideOver(cache, { changes: true })];
     const old = Promise.withResolvers<Thing>();
@@ -285,7 +285,7 @@ describe('a value that changed', () => {
     expect(await after).toEqual(thing('a', 2));
   });
 
-  test('is never kept where only this worker would hear of the change', async () => {
+  test('is never stored in a cache of this worker alone', async () => {
     const cache = memory(false);
     const aside = asideOver(cache, { changes: true });
     const source = sourceOf({ a: thing('a') });

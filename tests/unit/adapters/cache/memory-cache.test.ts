@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { MemoryCache } from '../../../../src/adapters/cache/memory-cache.ts';
 
-test('the entry that was not read for the longest time goes first', async () => {
+test('evicts the least recently used entry first', async () => {
   const cache = new MemoryCache({ entriesMax: 2, sizeBytesMax: 10_000 });
   await cache.set('a', '1', 1000);
   await cache.set('b', '2', 1000);
@@ -11,7 +11,7 @@ test('the entry that was not read for the longest time goes first', async () => 
   expect(await Promise.all(['a', 'b', 'c'].map((key) => cache.get(key)))).toEqual(['1', null, '3']);
 });
 
-test('an entry is gone when its time is over, and its memory with it', async () => {
+test('an expired entry is gone, and its memory with it', async () => {
   let nowMs = 0;
   const cache = new MemoryCache({ entriesMax: 10, sizeBytesMax: 10_000, nowMs: () => nowMs });
   await cache.set('a', '1', 1000);
@@ -22,7 +22,7 @@ test('an entry is gone when its time is over, and its memory with it', async () 
   expect(cache.stats()).toEqual({ entries: 0, sizeBytes: 0 });
 });
 
-test('an entry larger than the whole cache is not kept, and takes what was there away', async () => {
+test('an entry larger than the whole cache is not stored, and removes the old one', async () => {
   const cache = new MemoryCache({ entriesMax: 10, sizeBytesMax: 1000 });
   await cache.set('a', 'old', 1000);
   await cache.set('b', 'other', 1000);
@@ -31,7 +31,7 @@ test('an entry larger than the whole cache is not kept, and takes what was there
   expect(await cache.get('b')).toBe('other');
 });
 
-test('it never holds more than it may, and what it answers is what was set last', async () => {
+test('never exceeds its limits, and returns what was set last', async () => {
   const key = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   const text = fc.string({ maxLength: 200 });
   const step = fc.oneof(

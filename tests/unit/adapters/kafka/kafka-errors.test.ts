@@ -11,7 +11,7 @@ import { AtlasError } from '../../../../src/errors.ts';
 const protocol = (type: string, code: number) =>
   new KafkaJSProtocolError({ type, code, message: type } as never);
 
-test('the broker’s own name of an error is found behind what the library wraps around it', () => {
+test('the broker’s name of an error is found inside the errors that the library wraps around it', () => {
   const wrapped = new KafkaJSNumberOfRetriesExceeded(protocol('INVALID_RECORD', 87), {
     retryCount: 3,
     retryTime: 10,
@@ -22,12 +22,12 @@ test('the broker’s own name of an error is found behind what the library wraps
   expect(kafkaErrorType('text')).toBe('');
 });
 
-test('a code that is younger than the library is known by its number', () => {
+test('a code that is newer than the library is recognized by its number', () => {
   expect(isFenced(protocol('UNKNOWN', 90))).toBe(true);
   expect(isFenced(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(true);
 });
 
-test('only what is no answer shows that the brokers are away', () => {
+test('only errors that are not responses show that the brokers are unavailable', () => {
   expect(isUnavailable(new Error('connect ECONNREFUSED'))).toBe(true);
   expect(isUnavailable(protocol('MESSAGE_TOO_LARGE', 10))).toBe(false);
   expect(isUnavailable(protocol('INVALID_PRODUCER_EPOCH', 47))).toBe(false);

@@ -16,7 +16,7 @@ const received = (value: string | null, key: string | null = 'key') => ({
 });
 
 describe('an event as a message', () => {
-  test('is a CloudEvent in structured mode, keyed by what it is about', () => {
+  test('is a CloudEvent in structured mode, keyed by its subject', () => {
     const { message } = toMessage(event);
     expect(message.key).toBe('key');
     expect(message.headers).toEqual({ 'content-type': 'application/cloudevents+json' });
@@ -29,11 +29,11 @@ describe('an event as a message', () => {
     });
   });
 
-  test('is read as what was sent', () => {
+  test('decodes to the event that was encoded', () => {
     expect(fromMessage(received(String(toMessage(event).message.value)))).toEqual(event);
   });
 
-  test('counts its bytes and not its letters', () => {
+  test('counts bytes, not characters', () => {
     const { message, sizeBytes } = toMessage(event);
     expect(sizeBytes).toBeGreaterThan((message.value as Buffer).length + 'key'.length);
     expect(toMessage({ ...event, data: { text: 'ü'.repeat(1000) } }).sizeBytes).toBeGreaterThan(2000);
@@ -44,7 +44,7 @@ describe('an event as a message', () => {
     ['null', 'null'],
     ['an array', '[]'],
     [
-      'an event of somebody else',
+      'an event of another source',
       JSON.stringify({ ...JSON.parse(String(toMessage(event).message.value)), source: 'x' }),
     ],
     [
@@ -52,18 +52,18 @@ describe('an event as a message', () => {
       JSON.stringify({ ...JSON.parse(String(toMessage(event).message.value)), owner: '' }),
     ],
     [
-      'one whose sequence is no number',
+      'one whose sequence is not a number',
       JSON.stringify({ ...JSON.parse(String(toMessage(event).message.value)), sequence: '-1' }),
     ],
     [
       'one without data',
       JSON.stringify({ ...JSON.parse(String(toMessage(event).message.value)), data: null }),
     ],
-  ])('is not made of %s', (_, value) => {
+  ])('is not decoded from %s', (_, value) => {
     expect(fromMessage(received(value))).toBeNull();
   });
 
-  test('is not made of one under another key, nor of nothing', () => {
+  test('is not decoded from a message under another key, nor from one without a key or value', () => {
     const value = String(toMessage(event).message.value);
     expect(fromMessage(received(value, 'other'))).toBeNull();
     expect(fromMessage(received(value, null))).toBeNull();

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Partitioners } from 'kafkajs';
 import { partitionOf } from '../../../../src/adapters/kafka/kafka-partitioner.ts';
 
-test('a key goes where the default partitioner of Kafka puts it', () => {
+test('a key gets the same partition as from the default partitioner of Kafka', () => {
   const theirs = Partitioners.DefaultPartitioner();
   const metadata = (count: number) =>
     Array.from({ length: count }, (_, partitionId) => ({ partitionId, leader: 1 }) as never);

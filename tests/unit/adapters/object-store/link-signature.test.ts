@@ -27,7 +27,7 @@ const split = (url: string) => {
   return { key: decodeURIComponent(pathname.slice('/v1/objects/'.length)), query: searchParams };
 };
 
-/** What a link allows when it is used as given, or the code of the refusal. */
+/** Returns what a link permits, or the code of the error. */
 function open(url: string, method: string, at = links()): OpenedLink | string {
   const { key, query } = split(url);
   try {
@@ -39,13 +39,13 @@ function open(url: string, method: string, at = links()): OpenedLink | string {
 }
 
 describe('a signed link', () => {
-  test.each([UPLOAD, DOWNLOAD])('allows what it was made for: %j', (what) => {
+  test.each([UPLOAD, DOWNLOAD])('permits what it was signed for: %j', (what) => {
     const url = links().sign(what, 60);
     expect(url).toStartWith('/v1/objects/files/1?');
     expect(open(url, what.method)).toEqual(what);
   });
 
-  test('carries any disposition and type unchanged', () => {
+  test('preserves any disposition and type', () => {
     const text = fc.string({ unit: 'binary' });
     fc.assert(
       fc.property(text, text, (disposition, mediaType) => {
@@ -57,7 +57,7 @@ describe('a signed link', () => {
     );
   });
 
-  test('allows nothing from the second it expires', () => {
+  test('permits nothing once it has expired', () => {
     const url = links().sign(UPLOAD, 60);
     expect(open(url, 'PUT', links(NOW_MS + 59_999))).toEqual(UPLOAD);
     expect(open(url, 'PUT', links(NOW_MS + 60_000))).toBe('link_invalid');
@@ -65,35 +65,35 @@ describe('a signed link', () => {
 
   test.each([
     ['another method', (url: string) => [url, 'GET']],
-    ['a method in small letters', (url: string) => [url, 'put']],
+    ['a lower-case method', (url: string) => [url, 'put']],
     ['another key', (url: string) => [url.replace('files/1', 'files/2'), 'PUT']],
     ['another size', (url: string) => [url.replace('size=10', 'size=11'), 'PUT']],
     ['another digest', (url: string) => [url.replace(SHA256, 'b'.repeat(64)), 'PUT']],
     ['another type', (url: string) => [url.replace('plain', 'html'), 'PUT']],
-    ['a later end', (url: string) => [url.replace(/expires=\d+/, 'expires=9999999999'), 'PUT']],
-    ['no end', (url: string) => [url.replace(/&expires=\d+/, ''), 'PUT']],
-    ['a parameter more', (url: string) => [`${url}&size=99`, 'PUT']],
-    ['a parameter before', (url: string) => [url.replace('?', '?size=99&'), 'PUT']],
+    ['a later expiry', (url: string) => [url.replace(/expires=\d+/, 'expires=9999999999'), 'PUT']],
+    ['no expiry', (url: string) => [url.replace(/&expires=\d+/, ''), 'PUT']],
+    ['an extra parameter', (url: string) => [`${url}&size=99`, 'PUT']],
+    ['an extra parameter in front', (url: string) => [url.replace('?', '?size=99&'), 'PUT']],
     ['no signature', (url: string) => [url.replace(/&signature=\w+/, ''), 'PUT']],
-    ['a cut signature', (url: string) => [url.slice(0, -2), 'PUT']],
-    ['a signature that is none', (url: string) => [url.replace(/signature=\w+/, 'signature=zz'), 'PUT']],
-  ])('allows nothing with %s', (_, change) => {
+    ['a truncated signature', (url: string) => [url.slice(0, -2), 'PUT']],
+    ['a malformed signature', (url: string) => [url.replace(/signature=\w+/, 'signature=zz'), 'PUT']],
+  ])('permits nothing with %s', (_, change) => {
     const [url, method] = change(links().sign(UPLOAD, 60));
     expect(open(url!, method!)).toBe('link_invalid');
   });
 
-  test('of another secret allows nothing', () => {
+  test('signed with another secret permits nothing', () => {
     const url = links(NOW_MS, new Uint8Array(32).fill(8)).sign(UPLOAD, 60);
     expect(open(url, 'PUT')).toBe('link_invalid');
   });
 
-  test('does not allow what another one of the same fields in another order would', () => {
+  test('does not permit what the same characters in other fields would', () => {
     const what = { ...DOWNLOAD, disposition: 'a&type=b', mediaType: 'c' };
     expect(open(links().sign(what, 60), 'GET')).toEqual(what);
     expect(open(links().sign(what, 60).replace('a%26type%3Db', 'a&type=b'), 'GET')).toBe('link_invalid');
   });
 
-  test.each([0, -1, 604_801, Number.NaN])('is not made for %p seconds', (seconds) => {
+  test.each([0, -1, 604_801, Number.NaN])('cannot be signed for %p seconds', (seconds) => {
     expect(() => links().sign(UPLOAD, seconds)).toThrow(RangeError);
   });
 });

@@ -3,7 +3,7 @@ import { PARTS_MAX, PartBuffer, PartReader, partBytes } from '../../../../src/ad
 
 const MIB = 1_048_576;
 
-describe('the sizes of the parts', () => {
+describe('part sizes', () => {
   const sizes = Array.from({ length: PARTS_MAX }, (_, i) => partBytes(i + 1));
   const sumOf = (count: number) => sizes.slice(0, count).reduce((sum, size) => sum + size, 0);
 
@@ -20,7 +20,7 @@ describe('the sizes of the parts', () => {
     expect(sumOf(PARTS_MAX)).toBeGreaterThanOrEqual(5 * 1024 ** 2 * MIB);
   });
 
-  test('are what S3 takes, 5 MiB to 5 GiB, and never fall', () => {
+  test('are within the limits of S3, 5 MiB to 5 GiB, and never decrease', () => {
     expect(Math.min(...sizes)).toBeGreaterThanOrEqual(5 * MIB);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(5 * 1024 * MIB);
     expect(sizes).toEqual(sizes.toSorted((a, b) => a - b));
@@ -28,7 +28,7 @@ describe('the sizes of the parts', () => {
 });
 
 describe('a part reader', () => {
-  /** The parts of a body that comes in these chunks, each as text. */
+  /** Returns the parts of a body with these chunks, as text. */
   async function partsOf(chunks: readonly string[], sizeMax: number): Promise<string[]> {
     const reader = new PartReader(bodyOf(chunks));
     const buffer = new PartBuffer();
@@ -47,11 +47,11 @@ describe('a part reader', () => {
     expect(await partsOf([], 4)).toEqual(['']);
   });
 
-  test('learns that the body has ended only when it asks again', async () => {
+  test('notices the end of the body only at the next read', async () => {
     expect(await partsOf(['abcd'], 4)).toEqual(['abcd', '']);
   });
 
-  test('asks for nothing while a part is full', async () => {
+  test('requests nothing while a part is full', async () => {
     let asked = 0;
     async function* counting() {
       for (;;) {
@@ -66,7 +66,7 @@ describe('a part reader', () => {
     expect(asked).toBe(1);
   });
 
-  test('tells the body that it wants no more', async () => {
+  test('ends the body when it is closed', async () => {
     let ended = false;
     async function* body() {
       try {
@@ -82,7 +82,7 @@ describe('a part reader', () => {
   });
 });
 
-test('a part buffer that is freed holds nothing and can be filled again', () => {
+test('a freed part buffer is empty and can be filled again', () => {
   const buffer = new PartBuffer();
   buffer.append(new Uint8Array(100_000).fill(1), MIB);
   buffer.free();
