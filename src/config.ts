@@ -12,23 +12,23 @@ export type Config = z.output<typeof settingsSchema>;
 export type SettingName = keyof Config;
 export type SettingSource = 'default' | '.env' | 'environment';
 
-/** What Atlas must know of an S3 beside where it is. */
-const S3_NEEDS = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
+/** Settings that S3_ENDPOINT requires. */
+const S3_REQUIRED = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
 
-/** What a setting is and may be, for everything that is generated from the schema. */
+/** A setting and its allowed values, for everything generated from the schema. */
 export interface SettingDescription extends Readonly<SettingMeta> {
   readonly name: SettingName;
-  /** As text, the way it is written in `.env`; empty where unset. */
+  /** As written in `.env`; empty if unset. */
   readonly defaultText: string;
   readonly allowed: string;
 }
 
-/** A start that cannot go on: what failed, why, and what to do, for a person to read. */
+/** Invalid settings. The message says what failed, why, and what to do. */
 export class ConfigError extends Error {}
 
 /**
- * Reads the environment and `.env`; the environment wins. An empty value counts as unset. No file is read where `envFile`
- * is null. Throws {@link ConfigError}.
+ * Reads the environment and `.env`; the environment wins. An empty value counts as unset. Reads no file if `envFile` is
+ * null. Throws {@link ConfigError}.
  */
 export function loadConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -45,14 +45,16 @@ export function loadConfig(
   }
   const parsed = settingsSchema.safeParse(given);
   if (!parsed.success) throw new ConfigError(explain(parsed.error, given, sources));
-  const missing = parsed.data.S3_ENDPOINT ? S3_NEEDS.filter((name) => parsed.data[name] === undefined) : [];
+  const missing = parsed.data.S3_ENDPOINT
+    ? S3_REQUIRED.filter((name) => parsed.data[name] === undefined)
+    : [];
   if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
   return { config: parsed.data, sources };
 }
 
 /**
- * All settings as text that {@link loadConfig} reads as the same settings. What is unset is empty, so that nothing else
- * fills it in. Holds the secrets in full: for the environment of a process, and not for people.
+ * Returns all settings as text that {@link loadConfig} reads back. Unset settings are empty, so that nothing else fills
+ * them in. Includes secrets in full: it is for the environment of a process, never for display.
  */
 export function environmentOf(config: Config): Record<SettingName, string> {
   const entries = settingNames.map((name) => [name, String(config[name] ?? '')]);
@@ -73,14 +75,15 @@ function explain(
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
 }
 
-function explainMissing(missing: readonly SettingName[], wantedBy: SettingName): string {
+function explainMissing(missing: readonly SettingName[], requiredBy: SettingName): string {
   const blocks = missing.map(
-    (name) => `  ${name} is not set\n    why:  ${wantedBy} is set\n    do:   set it, or unset ${wantedBy}`,
+    (name) =>
+      `  ${name} is not set\n    why:  ${requiredBy} requires it\n    do:   set ${name}, or unset ${requiredBy}`,
   );
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
 }
 
-/** Hides the password of a URL, and everything of any other secret. */
+/** Masks the password and the query of a URL, and any other secret entirely. */
 export function maskSecret(value: string): string {
   if (!URL.canParse(value)) return '********';
   const parsed = new URL(value);
@@ -88,7 +91,7 @@ export function maskSecret(value: string): string {
   return parsed.search === '' ? parsed.href : `${parsed.href.slice(0, -parsed.search.length)}?********`;
 }
 
-/** The settings in the order of the schema. */
+/** Returns the settings in the order of the schema. */
 export function describeSettings(): SettingDescription[] {
   return settingNames.map((name) => {
     const schema = settingsSchema.shape[name];

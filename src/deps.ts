@@ -25,10 +25,10 @@ import type { Lifecycle } from './utils/lifecycle.ts';
 const EMBEDDED_PORT = 5433;
 const CACHE_ENTRIES_MAX = 10_000;
 const CACHE_BYTES_MAX = 16 * 1024 * 1024;
-// A request must never notice that its cache is slow.
+// A slow cache must not slow a request down.
 const CACHE_TIMEOUT_MS_MAX = 50;
 
-/** What Atlas stands on, opened as the configuration names it. */
+/** Everything Atlas depends on, opened as configured. */
 export interface Deps {
   readonly config: Config;
   readonly logger: Logger;
@@ -36,57 +36,57 @@ export interface Deps {
   readonly databaseMode: 'embedded' | 'connected';
   readonly databaseUrl: string;
   readonly connectionsMax: number;
-  /** Workers of this host that share what the configuration grants to it. */
+  /** Workers of this host that share its limits. */
   readonly workers: number;
   readonly lifecycle: Lifecycle;
-  /** Only a worker connects to Redis, and only where one is configured. */
+  /** Null outside of workers, and if no Redis is configured. */
   readonly redis: Redis | null;
-  /** In Redis where this is a worker that may connect to it once more, else in this process. */
+  /** In Redis if this is a worker that may open a second connection to it, otherwise in memory. */
   readonly cache: Cache;
-  /** Where events go from the outbox. Nothing is connected before it is used. */
+  /** Where the relay sends events. Connects on first use. */
   readonly events: EventLog;
-  /** The bytes of files. Nothing is connected or made before it is used. */
+  /** The content of files. Connects, or creates its directory, on first use. */
   readonly objects: ObjectStore;
-  /** Sends to URLs that callers chose, and to public hosts only. */
+  /** Sends to URLs chosen by callers, and only to public or explicitly allowed hosts. */
   readonly outgoing: OutgoingHttp;
-  /** Everything outside that is called through a breaker, for health, metrics and status. */
+  /** Every dependency behind a circuit breaker, for health, metrics, and status. */
   readonly dependencies: readonly Dependency[];
   readonly permits: PermitSource;
-  /** The text of `/metrics` for the whole cluster; null where this process is all there is. */
+  /** Returns the text of `/metrics` for the whole cluster; null if there is only this process. */
   readonly scrapeCluster: (() => Promise<string>) | null;
-  /** Ends connections, and the embedded services that nobody else uses. */
+  /** Closes connections, and stops embedded services that no other process uses. */
   close(): Promise<void>;
 }
 
-/** What a worker is among those that share what the configuration grants to the host. */
+/** A worker among those that share the limits of this host. */
 export interface WorkerContext {
   readonly workers: number;
-  /** Unlike that of any other worker's life, on any host. */
+  /** Unique to this incarnation of the worker, across all hosts. */
   readonly workerId: string;
   readonly databaseMode: Deps['databaseMode'];
   scrapeCluster(): Promise<string>;
 }
 
-/** How a process wants its dependencies. Without a place it has everything for itself. */
+/** How a process opens its dependencies. Without `worker`, it has the limits of the host to itself. */
 export interface DepsOptions {
   readonly onProgress?: (text: string) => void;
-  readonly place?: WorkerContext;
-  /** Connections to PostgreSQL, where it needs fewer than it may have. */
+  readonly worker?: WorkerContext;
+  /** Connections to PostgreSQL, for a process that needs fewer than its share. */
   readonly connectionsMax?: number;
 }
 
-/** Opens what the configuration names, and starts what it leaves out. */
+/** Opens the configured dependencies, and starts an embedded PostgreSQL if none is configured. */
 export async function openDeps(
   config: Config,
   logger: Logger,
-  { onProgress = () => {}, place, ...options }: DepsOptions = {},
+  { onProgress = () => {}, worker, ...options }: DepsOptions = {},
 ): Promise<Deps> {
   const hostConnections = config.DATABASE_POOL_SIZE + config.DATABASE_MAX_OVERFLOW;
-  const connectionsMax = options.connectionsMax ?? shareOf(hostConnections, place?.workers ?? 1);
+  const connectionsMax = options.connectionsMax ?? shareOf(hostConnections, worker?.workers ?? 1);
   const embedded = config.DATABASE_URL
     ? null
     : await startEmbeddedPostgres(config.ATLAS_DATA_DIR, {
-        // One share more than the pools have: while a worker is replaced, its successor has a pool too.
+        // One share on top: while a worker is replaced, its successor has a pool too.
         connectionsMax: hostConnections + shareOf(hostConnections, workersOf(config)),
         preferredPort: EMBEDDED_PORT,
         onProgress,
@@ -100,24 +100,24 @@ export async function openDeps(
     recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
   });
   const redis =
-    place && config.REDIS_URL
+    worker && config.REDIS_URL
       ? openRedis({
           url: config.REDIS_URL,
           timeoutMs: config.REDIS_TIMEOUT * 1000,
-          onError: (err) => logger.debug({ err }, 'the connection to Redis failed'),
+          onError: (err) => logger.debug({ err }, 'Redis connection failed'),
         })
       : null;
-  const cache = openCache(config, logger, place);
+  const cache = openCache(config, logger, worker);
   const events = openEventLog(config, logger, database);
   const objects = openObjectStore(config);
   return {
     config,
     logger,
     database,
-    databaseMode: place?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
+    databaseMode: worker?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
     databaseUrl,
     connectionsMax,
-    workers: place?.workers ?? 1,
+    workers: worker?.workers ?? 1,
     lifecycle: { draining: false },
     redis,
     cache,
@@ -130,8 +130,8 @@ export async function openDeps(
       ...(events.dependency ? [events.dependency] : []),
       ...objects.dependencies,
     ],
-    permits: openPermits(config, place, redis),
-    scrapeCluster: place ? () => place.scrapeCluster() : null,
+    permits: openPermits(config, worker, redis),
+    scrapeCluster: worker ? () => worker.scrapeCluster() : null,
     close: async () => {
       redis?.disconnect();
       cache.close();
@@ -143,7 +143,7 @@ export async function openDeps(
   };
 }
 
-/** Kafka where brokers are named, else the table of the events itself. */
+/** Opens Kafka if brokers are configured, otherwise the events table itself. */
 function openEventLog(config: Config, logger: Logger, database: Database): EventLog {
   if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(database);
   return openKafkaLog({
@@ -157,30 +157,30 @@ function openEventLog(config: Config, logger: Logger, database: Database): Event
   });
 }
 
-/** Leases of the cluster where there is Redis, else the share that the supervisor gives: nothing until it does. */
-function openPermits(config: Config, place: WorkerContext | undefined, redis: Redis | null): PermitSource {
+/** Leases from Redis if configured, otherwise the share assigned by the supervisor, which is 0 until it is. */
+function openPermits(config: Config, worker: WorkerContext | undefined, redis: Redis | null): PermitSource {
   const cap = config.LOAD_SHEDDING_MAX_CONCURRENT;
-  if (!place) return new StaticShare(cap, 1, cap);
-  if (!redis) return new StaticShare(cap, place.workers, 0);
+  if (!worker) return new StaticShare(cap, 1, cap);
+  if (!redis) return new StaticShare(cap, worker.workers, 0);
   return new SharedLeases({
     store: new RedisLeaseStore({ redis, script: LEASE_ACCOUNT_SCRIPT, prefix: config.REDIS_PREFIX }),
-    workerId: place.workerId,
+    workerId: worker.workerId,
     cap,
-    fallbackWorkers: place.workers,
+    fallbackWorkers: worker.workers,
     riseAfterMs: (config.HTTP_TIMEOUT + config.DATABASE_TIMEOUT) * 1000,
   });
 }
 
-/** A cache that all workers share where there is Redis, and a connection left beside that of the permits. */
-function openCache(config: Config, logger: Logger, place: WorkerContext | undefined): Cache {
-  const connections = Math.floor(config.REDIS_MAX_CONNECTIONS / (place?.workers ?? 1));
-  if (!place || !config.REDIS_URL || connections < 2)
+/** Redis if configured and if a connection is left besides that of the permits, otherwise memory. */
+function openCache(config: Config, logger: Logger, worker: WorkerContext | undefined): Cache {
+  const connections = Math.floor(config.REDIS_MAX_CONNECTIONS / (worker?.workers ?? 1));
+  if (!worker || !config.REDIS_URL || connections < 2)
     return new MemoryCache({ entriesMax: CACHE_ENTRIES_MAX, sizeBytesMax: CACHE_BYTES_MAX });
   return new RedisCache({
     redis: openRedis({
       url: config.REDIS_URL,
       timeoutMs: config.REDIS_TIMEOUT * 1000,
-      onError: (err) => logger.debug({ err }, 'the connection of the cache to Redis failed'),
+      onError: (err) => logger.debug({ err }, 'Redis connection of the cache failed'),
     }),
     prefix: config.REDIS_PREFIX,
     timeoutMs: Math.min(CACHE_TIMEOUT_MS_MAX, config.REDIS_TIMEOUT * 1000),
@@ -189,7 +189,7 @@ function openCache(config: Config, logger: Logger, place: WorkerContext | undefi
   });
 }
 
-/** A bucket of S3 where one is configured, else a folder. */
+/** Opens an S3 bucket if one is configured, otherwise a directory. */
 function openObjectStore(config: Config): OpenedObjectStore {
   const { S3_ENDPOINT: endpoint } = config;
   if (!endpoint) return { store: directoryStore(config.ATLAS_DATA_DIR), dependencies: [], close: () => {} };
@@ -197,7 +197,7 @@ function openObjectStore(config: Config): OpenedObjectStore {
     endpoint,
     publicEndpoint: config.S3_PUBLIC_ENDPOINT ?? endpoint,
     region: config.S3_REGION,
-    // That these are set where an endpoint is, the configuration has checked.
+    // `loadConfig` checks that these are set if the endpoint is.
     bucket: config.S3_BUCKET!,
     accessKeyId: config.S3_ACCESS_KEY_ID!,
     secretAccessKey: config.S3_SECRET_ACCESS_KEY!,
@@ -207,13 +207,13 @@ function openObjectStore(config: Config): OpenedObjectStore {
   });
 }
 
-/** Workers that serve on this host. Only Linux spreads connections over processes, and each needs a permit. */
+/** Returns how many workers this host runs. Only Linux balances connections among processes; each needs a permit. */
 export function workersOf(config: Config): number {
   if (process.platform !== 'linux') return 1;
   return Math.min(config.API_WORKERS ?? availableParallelism(), config.LOAD_SHEDDING_MAX_CONCURRENT);
 }
 
-/** The part of a budget of the host that one worker has. */
+/** Returns the share of a host-wide budget that one worker gets. */
 function shareOf(budget: number, workers: number): number {
   return Math.max(1, Math.floor(budget / workers));
 }

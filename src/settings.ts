@@ -4,8 +4,8 @@ import { brokers, choice, decimal, flag, integer, meta, name, origins, url } fro
 const later = { unused: true } as const;
 
 /**
- * The settings of the house. A feature declares its own; `config.ts` joins both into the one schema, from which
- * `.env.example`, `atlas config` and `docs/settings.md` are generated.
+ * The core settings. Each feature declares its own; `config.ts` joins them into one schema, from which `.env.example`,
+ * `atlas config`, and `docs/settings.md` are generated.
  */
 export const coreSettings = {
   ENVIRONMENT: choice('development', 'test', 'staging', 'production')

@@ -26,7 +26,7 @@ const CLOSE_MS = 2000;
 export async function runWorker(config: Config, logger: Logger, identity: WorkerIdentity): Promise<void> {
   const channel = new SupervisorChannel();
   const deps = await openDeps(config, logger, {
-    place: { ...identity, scrapeCluster: () => channel.scrape() },
+    worker: { ...identity, scrapeCluster: () => channel.scrape() },
   });
   const app = createApp(deps);
   new Worker(app, deps, channel, identity);

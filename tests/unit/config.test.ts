@@ -7,17 +7,17 @@ import { ConfigError, describeSettings, environmentOf, loadConfig, maskSecret } 
 const NO_FILE = 'no such file';
 const load = (environment: Record<string, string | undefined>) => loadConfig(environment, NO_FILE);
 
-function refusalOf(environment: Record<string, string>): string {
+function errorOf(environment: Record<string, string>): string {
   try {
     load(environment);
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
     throw error;
   }
-  throw new Error('The settings were not refused.');
+  throw new Error('The settings were accepted.');
 }
 
-/** Reads settings with a `.env` of the test, in a folder that is gone afterwards. */
+/** Loads settings with the given `.env`, in a directory that is removed afterwards. */
 function loadWithFile(text: string, environment: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-config-'));
   try {
@@ -29,7 +29,7 @@ function loadWithFile(text: string, environment: Record<string, string> = {}) {
 }
 
 describe('settings', () => {
-  test('have the defaults of the product where nothing is given', () => {
+  test('have their defaults if nothing is set', () => {
     const { config, sources } = load({});
     expect(config).toMatchObject({
       ENVIRONMENT: 'development',
@@ -43,19 +43,19 @@ describe('settings', () => {
     expect(new Set(Object.values(sources))).toEqual(new Set(['default']));
   });
 
-  test('of S3 are wanted all together', () => {
+  test('of S3 are required together', () => {
     const endpoint = { S3_ENDPOINT: 'http://127.0.0.1:9000' };
-    const refusal = refusalOf({ ...endpoint, S3_BUCKET: 'atlas' });
-    expect(refusal).toContain('S3_ACCESS_KEY_ID is not set');
-    expect(refusal).toContain('S3_SECRET_ACCESS_KEY is not set');
-    expect(refusal).not.toContain('S3_BUCKET');
+    const error = errorOf({ ...endpoint, S3_BUCKET: 'atlas' });
+    expect(error).toContain('S3_ACCESS_KEY_ID is not set');
+    expect(error).toContain('S3_SECRET_ACCESS_KEY is not set');
+    expect(error).not.toContain('S3_BUCKET');
     const rest = { S3_BUCKET: 'atlas', S3_ACCESS_KEY_ID: 'a', S3_SECRET_ACCESS_KEY: 's' };
     expect(load({ ...endpoint, ...rest }).config).toMatchObject({ ...endpoint, ...rest });
-    // A bucket without an endpoint is no mistake: so one unsets S3 for a moment.
+    // A bucket without an endpoint is valid: unsetting the endpoint alone turns S3 off.
     expect(load(rest).config.S3_ENDPOINT).toBeUndefined();
   });
 
-  test('are read as what they are: numbers, switches, lists', () => {
+  test('are parsed as numbers, flags, and lists', () => {
     const { config } = load({
       API_PORT: '0',
       HTTP_TIMEOUT: '0.5',
@@ -72,14 +72,14 @@ describe('settings', () => {
     });
   });
 
-  test('that are empty count as not given', () => {
+  test('that are empty count as unset', () => {
     const { config, sources } = load({ API_PORT: '', DATABASE_URL: '', LOG_LEVEL: undefined });
     expect(config.API_PORT).toBe(8000);
     expect(config.DATABASE_URL).toBeUndefined();
     expect(sources.API_PORT).toBe('default');
   });
 
-  test('come from the environment before they come from .env, and say so', () => {
+  test('come from the environment first, then from .env, and record their source', () => {
     const { config, sources } = loadWithFile('API_PORT=9000\nLOG_LEVEL="warn"\n# HTTP_TIMEOUT=1\n', {
       API_PORT: '9001',
     });
@@ -91,12 +91,12 @@ describe('settings', () => {
     ]);
   });
 
-  test('leave alone what belongs to others in the environment', () => {
+  test('ignore unknown variables in the environment', () => {
     expect(load({ PATH: '/bin', UNKNOWN: 'x' }).config).not.toHaveProperty('UNKNOWN');
   });
 });
 
-describe('a bad value', () => {
+describe('an invalid value', () => {
   test.each([
     ['API_PORT', '65536'],
     ['API_PORT', '8000.5'],
@@ -110,39 +110,37 @@ describe('a bad value', () => {
     ['ENVIRONMENT', 'prod'],
     ['LOG_LEVEL', 'verbose'],
     ['LOAD_SHEDDING_MAX_CONCURRENT', '0'],
-  ] as const)('stops the start: %s=%s', (name, value) => {
-    const message = refusalOf({ [name]: value });
+  ] as const)('is rejected: %s=%s', (name, value) => {
+    const message = errorOf({ [name]: value });
     expect(message).toContain(`${name}=${JSON.stringify(value)} (from the environment)`);
     expect(message).toContain('why:');
     const { allowed } = describeSettings().find((setting) => setting.name === name)!;
     expect(message).toContain(`do:   use ${allowed}`);
   });
 
-  test('that is no number is told as a person would say it', () => {
-    expect(refusalOf({ API_WORKERS: 'abc' })).toMatch(
-      /why: +is not a whole number\n +do: +use a whole number/,
-    );
-    expect(refusalOf({ API_WORKERS: '1.5' })).toMatch(/why: +is not a whole number\n/);
-    expect(refusalOf({ HTTP_TIMEOUT: 'soon' })).toMatch(/why: +is not a number\n/);
+  test('that is not a number gets a readable message', () => {
+    expect(errorOf({ API_WORKERS: 'abc' })).toMatch(/why: +is not a whole number\n +do: +use a whole number/);
+    expect(errorOf({ API_WORKERS: '1.5' })).toMatch(/why: +is not a whole number\n/);
+    expect(errorOf({ HTTP_TIMEOUT: 'soon' })).toMatch(/why: +is not a number\n/);
   });
 
-  test('of text with rules is told with the rules', () => {
-    expect(refusalOf({ REDIS_PREFIX: 'a b' })).toContain('do:   use 1 to 64 letters, digits or any of . _ -');
-    expect(refusalOf({ S3_BUCKET: 'x' })).toContain('do:   use text of 3 to 63 characters');
+  test('of restricted text is reported with the restriction', () => {
+    expect(errorOf({ REDIS_PREFIX: 'a b' })).toContain('do:   use 1 to 64 letters, digits or any of . _ -');
+    expect(errorOf({ S3_BUCKET: 'x' })).toContain('do:   use text of 3 to 63 characters');
   });
 
-  test('that is out of bounds is not called something else', () => {
-    expect(refusalOf({ HTTP_TIMEOUT: '-3' })).toMatch(/why: +is too small\n/);
-    expect(refusalOf({ API_PORT: '70000' })).toMatch(/why: +is too large\n/);
+  test('that is out of bounds is reported as too small or too large', () => {
+    expect(errorOf({ HTTP_TIMEOUT: '-3' })).toMatch(/why: +is too small\n/);
+    expect(errorOf({ API_PORT: '70000' })).toMatch(/why: +is too large\n/);
   });
 
-  test('in a list of brokers or hosts is refused, as it could never be reached', () => {
+  test('in a list of brokers or hosts is rejected, as it could never be reached', () => {
     const brokers = ['localhost', 'a:1,localhost', 'a:99999', 'kafka://a:1', 'user@a:1', 'a:1/b'];
     for (const value of brokers)
-      expect(refusalOf({ KAFKA_BROKERS: value })).toContain('contains an item that is not host:port');
+      expect(errorOf({ KAFKA_BROKERS: value })).toContain('contains an item that is not host:port');
     const hosts = ['http://localhost', 'localhost:8080', 'a b', '[a]', '10.0.0.0/8'];
     for (const value of hosts)
-      expect(refusalOf({ WEBHOOKS_ALLOWED_HOSTS: value })).toContain(
+      expect(errorOf({ WEBHOOKS_ALLOWED_HOSTS: value })).toContain(
         'contains an item that is not a bare host',
       );
     const good = {
@@ -155,19 +153,19 @@ describe('a bad value', () => {
     });
   });
 
-  test('is told together with every other one', () => {
-    const message = refusalOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
+  test('is reported together with all others', () => {
+    const message = errorOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
     expect(message.match(/why:/g)).toHaveLength(3);
   });
 
-  test('of a secret is told without the secret', () => {
-    const message = refusalOf({ DATABASE_URL: 'mysql://user:hunter2@host/db' });
+  test('of a secret is reported without the secret', () => {
+    const message = errorOf({ DATABASE_URL: 'mysql://user:hunter2@host/db' });
     expect(message).toContain('DATABASE_URL=mysql://user:********@host/db');
     expect(message).not.toContain('hunter2');
-    expect(refusalOf({ DATABASE_URL: 'hunter2' })).not.toContain('hunter2');
+    expect(errorOf({ DATABASE_URL: 'hunter2' })).not.toContain('hunter2');
   });
 
-  test('in .env is looked for there', () => {
+  test('from .env is reported as such', () => {
     expect(() => loadWithFile('API_PORT=x')).toThrow('API_PORT="x" (from .env)');
   });
 });
@@ -184,8 +182,8 @@ describe('a masked value', () => {
   });
 });
 
-describe('the description of the settings', () => {
-  test('has each once, with a sentence, a section and what is allowed', () => {
+describe('the descriptions of the settings', () => {
+  test('list each setting once, with a sentence, a section, and its allowed values', () => {
     const settings = describeSettings();
     expect(new Set(settings.map(({ name }) => name)).size).toBe(settings.length);
     for (const { name, description, section, allowed } of settings) {
@@ -196,13 +194,13 @@ describe('the description of the settings', () => {
     }
   });
 
-  test('marks everything as secret that could hold a password', () => {
+  test('mark every setting that could contain a password as secret', () => {
     const named = /_KEY$|SECRET|PASSWORD|TOKEN|^(?:DATABASE|DATABASE_REPLICA|REDIS)_URL$/;
     for (const { name, secret } of describeSettings())
       if (named.test(name)) expect([name, secret]).toEqual([name, true]);
   });
 
-  test('has defaults that are themselves allowed', () => {
+  test('have valid defaults', () => {
     const defaults = describeSettings().map(({ name, defaultText }) => [name, defaultText]);
     expect(load(Object.fromEntries(defaults)).config).toEqual(load({}).config);
   });
@@ -222,18 +220,18 @@ describe('settings for another process', () => {
   test.each([
     ['none', {}],
     ['some of every kind', GIVEN],
-  ])('are read as the same ones: %s', (_, given) => {
+  ])('are read back unchanged: %s', (_, given) => {
     const { config } = load(given);
     expect(load(environmentOf(config)).config).toEqual(config);
   });
 
-  test('name every setting, so that nothing else fills in what is unset', () => {
+  test('include every setting, so that nothing else fills in unset ones', () => {
     const names = describeSettings().map(({ name }) => name);
     expect(Object.keys(environmentOf(load({}).config))).toEqual(names);
     expect(environmentOf(load({}).config).REDIS_URL).toBe('');
   });
 
-  test('are not mixed with those of a file', () => {
+  test('are not mixed with a file', () => {
     expect(loadConfig({ API_PORT: '1' }, null).config).toEqual(load({ API_PORT: '1' }).config);
   });
 });
