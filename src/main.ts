@@ -22,7 +22,7 @@ const program = new Command('atlas')
   .version(VERSION)
   .addHelpText('after', () => {
     const settings = describeSettings().map(({ name, description }) => `  ${name.padEnd(34)} ${description}`);
-    return `\nSettings (environment or .env; \`atlas config\` shows their values):\n${settings.join('\n')}`;
+    return `\nSettings, from the environment or .env (\`atlas config\` shows their values):\n${settings.join('\n')}`;
   });
 
 addServeCommand(program);
@@ -50,10 +50,12 @@ addFilesCommand(
 addDocsCommand(program);
 addDemoCommand(program);
 
-// A word that is no command would reach `serve`, the default, as an argument that it does not take.
-const [word = ''] = process.argv.slice(2);
+// Commander would pass an unknown command to `serve`, the default, which rejects it as an excess argument.
+const [given = ''] = process.argv.slice(2);
 const names = program.commands.map((command) => command.name());
-if (/^\w/.test(word) && ![...names, 'help'].includes(word))
-  fail(`There is no command ${word}.\n  do:   run atlas --help, which lists all of them`);
+if (/^\w/.test(given) && ![...names, 'help'].includes(given))
+  fail(
+    `Unknown command: ${given}\n  why:  Atlas has no command of that name\n  do:   list the commands with: npm run -s atlas -- --help`,
+  );
 
 await program.parseAsync().catch(fail);

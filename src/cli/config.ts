@@ -5,7 +5,7 @@ import { table } from './output.ts';
 export function addConfigCommand(program: Command): void {
   program
     .command('config')
-    .description('show every setting, its value and where it came from')
+    .description('show every setting, its value, and its source')
     .action(() => {
       const { config, sources } = loadConfig();
       const rows = describeSettings().map(({ name, secret, unused }) => {
@@ -17,6 +17,6 @@ export function addConfigCommand(program: Command): void {
           unused ? 'not used yet' : '',
         ];
       });
-      console.log(table(['setting', 'value', 'from', ''], rows));
+      console.log(table(['setting', 'value', 'source', ''], rows));
     });
 }

@@ -10,23 +10,25 @@ const INTERRUPTED = 130;
 export function addDemoCommand(program: Command): void {
   program
     .command('demo')
-    .description('start an Atlas of its own, let something fail under load, and tell what was seen and lost')
-    .option('--list', 'show the faults')
-    .option('--fault <name>', 'the fault', parseFault)
-    .option('--seconds <seconds>', 'how long it lasts', parseSeconds, SECONDS)
-    .addHelpText('after', `\nFaults:\n${listText()}\n\nNothing of another Atlas on this machine is touched.`)
+    .description(
+      'start a separate Atlas, inject a fault under load, and report what clients saw and whether data was lost',
+    )
+    .option('--list', 'list the faults')
+    .option('--fault <name>', 'fault to inject', parseFault)
+    .option('--seconds <seconds>', 'how long the fault lasts', parseSeconds, SECONDS)
+    .addHelpText('after', `\nFaults:\n${listText()}\n\nAny other Atlas on this machine is left alone.`)
     .action(async ({ list, fault, seconds }: { list?: boolean; fault?: Fault; seconds: number }) => {
       if (list || fault === undefined) return console.log(listText());
       const controller = new AbortController();
-      const stop = () => controller.abort(new Error('The demo was stopped.'));
+      const stop = () => controller.abort(new Error('The demo was interrupted.'));
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
       try {
-        const isKept = await runDemo(fault, {
+        const promisesHeld = await runDemo(fault, {
           seconds,
           print: (line) => console.log(line),
           signal: controller.signal,
         });
-        process.exit(isKept ? 0 : 1);
+        process.exit(promisesHeld ? 0 : 1);
       } catch (error) {
         if (controller.signal.aborted) process.exit(INTERRUPTED);
         throw error;
@@ -40,9 +42,9 @@ function listText(): string {
 }
 
 function parseFault(name: string): Fault {
-  const fault = FAULTS.find((known) => known.name === name);
+  const fault = FAULTS.find((candidate) => candidate.name === name);
   if (fault) return fault;
-  throw new InvalidArgumentError(`There are: ${FAULTS.map((known) => known.name).join(', ')}.`);
+  throw new InvalidArgumentError(`Allowed: ${FAULTS.map((allowed) => allowed.name).join(', ')}.`);
 }
 
 function parseSeconds(text: string): number {

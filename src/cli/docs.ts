@@ -7,7 +7,7 @@ import { VERSION } from '../version.ts';
 import { withDeps } from './session.ts';
 import { envExample, settingsPage } from './settings-text.ts';
 
-/** Paths of the generated files in the repository. */
+/** Paths of the generated files, relative to the root of the repository. */
 export const GENERATED = {
   openApi: 'docs/api/openapi.json',
   asyncApi: 'docs/api/asyncapi.json',

@@ -6,11 +6,11 @@ import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import { createFeatures } from '../features.ts';
-import { table } from './output.ts';
+import { plural, table } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
 
-/** A part of Atlas as the report shows it, what is wrong with it, and what could be better. */
+/** A part of Atlas as a row of the report, its problems, and notes on what could be better. */
 interface Finding {
   readonly row: readonly [part: string, mode: string, where: string, guarantee: string];
   readonly problems?: readonly string[];
@@ -18,14 +18,14 @@ interface Finding {
 }
 
 const UNDEFINED_TABLE = '42P01';
-// Longer than a successor of a relay that was killed needs.
-const WAITING_SECONDS_MAX = 30;
+// Longer than another relay needs to take over from one that was killed.
+const BACKLOG_SECONDS_MAX = 30;
 const FILES_TIMEOUT_MS = 5000;
 
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('show the mode of each part, what it guarantees, and what is wrong')
+    .description('show how each part runs, what it guarantees, and any problems')
     .action(async () => {
       const { config, sources } = loadConfig();
       const found = await findRunning(config);
@@ -52,7 +52,7 @@ export function addDoctorCommand(program: Command): void {
         ...unusedSettings(sources),
       ];
       if (problems.length > 0) process.exitCode = 1;
-      const lines = problems.length > 0 ? problems.map((problem) => `! ${problem}`) : ['Nothing is wrong.'];
+      const lines = problems.length > 0 ? problems.map((problem) => `! ${problem}`) : ['No problems found.'];
       console.log(`\n${[...lines, ...notes.map((note) => `- ${note}`)].join('\n')}`);
     });
 }
@@ -66,12 +66,12 @@ async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): P
   const where = `${maskSecret(databaseUrl)} (${server!.version}, ${latencyMs.toFixed(1)} ms)`;
   const guarantee =
     databaseMode === 'embedded'
-      ? 'one host: no replica, no failover; backups are yours'
-      : 'as your server gives';
-  const loses = server!.durable === 'off' || server!.fsync === 'off';
+      ? 'one host, no replica or failover; back it up yourself'
+      : 'as configured on your server';
+  const isLossy = server!.durable === 'off' || server!.fsync === 'off';
   return {
     row: ['PostgreSQL', databaseMode, where, guarantee],
-    ...(loses && {
+    ...(isLossy && {
       problems: [
         'PostgreSQL may lose acknowledged transfers: synchronous_commit or fsync is off. Turn both on.',
       ],
@@ -81,36 +81,34 @@ async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): P
 
 async function examineMigrations({ database }: Deps): Promise<Finding> {
   const applied = await appliedMigrations(database);
-  const known = (await readMigrations()).length;
-  const isBehind = applied < known;
+  const total = (await readMigrations()).length;
+  const isBehind = applied < total;
   return {
-    row: ['migrations', `${applied} of ${known}`, 'sql/migrations', isBehind ? 'behind' : 'up to date'],
-    ...(isBehind && { problems: ['The database is behind. Run: npm run migrate'] }),
+    row: ['migrations', `${applied} of ${total}`, 'sql/migrations', isBehind ? 'out of date' : 'up to date'],
+    ...(isBehind && { problems: ['The database schema is out of date. Run: npm run migrate'] }),
   };
 }
 
 async function examineLimits(config: Config, running: RunningReport): Promise<Finding> {
   const cap = `${running.cap} in flight`;
   if (!running.usesRedis) {
-    const guarantee = 'one host; each worker has a fixed share, whatever the others need';
-    return { row: ['limits', 'static shares', `${cap}, ${running.workers} workers`, guarantee] };
+    const guarantee = 'one host; each worker has a fixed share of the cap';
+    return { row: ['limits', 'static shares', `${cap}, ${plural(running.workers, 'worker')}`, guarantee] };
   }
-  const shared = 'the cap holds over all workers and hosts with this prefix';
-  // What runs was started with a Redis that this shell does not know.
-  if (config.REDIS_URL === undefined) return { row: ['limits', 'shared over Redis', cap, shared] };
+  const shared = 'the cap holds across all workers and hosts with this prefix';
+  // The running Atlas was started with a REDIS_URL that this shell does not have.
+  if (config.REDIS_URL === undefined) return { row: ['limits', 'shared through Redis', cap, shared] };
   const where = `${cap}, ${maskSecret(config.REDIS_URL)}`;
   const timeoutMs = config.REDIS_TIMEOUT * 1000;
   const redis = openRedis({ url: config.REDIS_URL, timeoutMs });
   try {
     await untilReady(redis, timeoutMs);
     const latencyMs = await pingRedis(redis);
-    return { row: ['limits', 'shared over Redis', `${where} (${latencyMs.toFixed(1)} ms)`, shared] };
+    return { row: ['limits', 'shared through Redis', `${where} (${latencyMs.toFixed(1)} ms)`, shared] };
   } catch (error) {
     return {
-      row: ['limits', 'cut off', where, 'each worker keeps to its part of the cap by itself'],
-      problems: [
-        `Redis does not answer (${(error as Error).message}). Bring it back; where it never answered, check REDIS_URL.`,
-      ],
+      row: ['limits', 'cut off', where, 'each worker falls back to a fixed share of the cap'],
+      problems: [`Redis is unavailable (${(error as Error).message}). Start it again, or check REDIS_URL.`],
     };
   } finally {
     redis.disconnect();
@@ -119,46 +117,45 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
 
 async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
   const { config } = deps;
-  const status = await createFeatures(deps).events.relay.status().catch(unlessNotMigrated);
-  if (status === null)
-    return { row: ['events', '–', 'table events', 'none before the database is migrated'] };
+  const status = await createFeatures(deps).events.relay.status().catch(nullIfNotMigrated);
+  if (status === null) return { row: ['events', '–', 'events table', 'none until the database is migrated'] };
   const { unsent, oldestAgeSeconds, holder, parkedKeys } = status;
   const age = Math.round(oldestAgeSeconds ?? 0);
-  const waiting = unsent === 0 ? 'nothing waits' : `${unsent} rows wait, the oldest for ${age} s`;
+  const backlog = unsent === 0 ? 'no backlog' : `${plural(unsent, 'row')} waiting, the oldest for ${age} s`;
   const brokers = config.KAFKA_BROKERS.join(', ');
   const isKafka = brokers !== '';
-  const where = `${isKafka ? `${brokers}, topic ${config.KAFKA_TOPIC_PREFIX}.events` : 'table events'}; ${waiting}`;
+  const where = `${isKafka ? `${brokers}, topic ${config.KAFKA_TOPIC_PREFIX}.events` : 'events table'}; ${backlog}`;
   const guarantee = isKafka
-    ? 'sent at least once and in order for each key; consumers here have each effect once'
-    : 'in order for each key; consumers here have each effect once; nobody outside of PostgreSQL reads them';
+    ? 'sent at least once, in order per key; built-in consumers apply each event once'
+    : 'in order per key; built-in consumers apply each event once; events stay in PostgreSQL';
   const problems: string[] = [];
   if (parkedKeys > 0)
     problems.push(
-      `${parkedKeys} keys stopped, as an event of each was refused. See: npm run -s atlas -- events parked`,
+      `Parked keys: ${parkedKeys}. An event of each was rejected. List them with: npm run -s atlas -- events parked`,
     );
-  if (isRunning && age > WAITING_SECONDS_MAX) {
-    const cause = isKafka ? `Check that Kafka answers at ${brokers}, and look` : 'Look';
-    const who = holder === null ? 'nobody sends them' : `${holder} does not get on with them`;
-    problems.push(`Events wait and ${who}. ${cause} for "events are not sent" in the log of Atlas.`);
+  if (isRunning && age > BACKLOG_SECONDS_MAX) {
+    const cause = holder === null ? 'no relay is running' : `the relay ${holder} is stuck`;
+    const remedy = isKafka ? `Check that Kafka is reachable at ${brokers}, and search` : 'Search';
+    problems.push(`Events are waiting: ${cause}. ${remedy} the Atlas log for "events are not sent".`);
   }
   return { row: ['events', isKafka ? 'PostgreSQL and Kafka' : 'PostgreSQL', where, guarantee], problems };
 }
 
-function unlessNotMigrated(error: unknown): null {
+function nullIfNotMigrated(error: unknown): null {
   if (databaseErrorCode(error) === UNDEFINED_TABLE) return null;
   throw error;
 }
 
-/** Lists what is never there: the answer tells whether the store can be reached and lets Atlas in. */
+/** Lists a prefix that is always empty, which shows whether the store is reachable and grants access. */
 async function examineFiles({ config, objects }: Deps): Promise<Finding> {
   const { S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR } = config;
   const [mode, where, guarantee] =
     S3_ENDPOINT === undefined
-      ? ['directory', `${ATLAS_DATA_DIR}/objects`, 'one host: as durable as its disk; backups are yours']
+      ? ['directory', `${ATLAS_DATA_DIR}/objects`, 'one host, as durable as its disk; back it up yourself']
       : [
           'S3',
           `${S3_ENDPOINT}, bucket ${S3_BUCKET}`,
-          'as your store gives; every chunk that is read is verified',
+          'as durable as your store; every chunk is verified when read',
         ];
   try {
     await objects.list('doctor', AbortSignal.timeout(FILES_TIMEOUT_MS))[Symbol.asyncIterator]().next();
@@ -167,8 +164,8 @@ async function examineFiles({ config, objects }: Deps): Promise<Finding> {
     const { message, cause } = error as Error;
     const why = cause instanceof Error ? `${message} (${cause.message})` : message;
     return {
-      row: ['files', mode, where, 'none can be read or stored now; all else goes on'],
-      problems: [`${why} Bring it back; where it never answered, check S3_ENDPOINT, S3_BUCKET and the keys.`],
+      row: ['files', mode, where, 'no file content can be read or stored; everything else works'],
+      problems: [`${why} Start it again, or check S3_ENDPOINT, S3_BUCKET, and the keys.`],
     };
   }
 }
@@ -176,13 +173,18 @@ async function examineFiles({ config, objects }: Deps): Promise<Finding> {
 function examineWorkers(config: Config, { workers }: RunningReport): Finding {
   const isResetting = migratesRequests() === false;
   const guarantee = isResetting
-    ? 'replacing one may reset a connection'
-    : 'replacing one loses no request that was read';
+    ? 'replacing a worker may reset connections'
+    : 'replacing a worker loses no request it has read';
   return {
-    row: ['workers', `${workers} processes`, `port ${config.API_PORT}`, guarantee],
+    row: [
+      'workers',
+      `${workers} ${workers === 1 ? 'process' : 'processes'}`,
+      `port ${config.API_PORT}`,
+      guarantee,
+    ],
     ...(isResetting && {
       notes: [
-        'A worker that is replaced resets connections that wait for it. To avoid that: sysctl -w net.ipv4.tcp_migrate_req=1',
+        'Replacing a worker resets the connections waiting for it. To avoid that, run: sysctl -w net.ipv4.tcp_migrate_req=1',
       ],
     }),
   };
@@ -191,5 +193,5 @@ function examineWorkers(config: Config, { workers }: RunningReport): Finding {
 function unusedSettings(sources: Readonly<Record<string, SettingSource>>): string[] {
   return describeSettings()
     .filter(({ name, unused }) => unused && sources[name] !== 'default')
-    .map(({ name }) => `${name} is set, but this version does not use it yet.`);
+    .map(({ name }) => `${name} is set but not used yet.`);
 }

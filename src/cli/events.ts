@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import type { RelayService } from '../features/events/relay/service.ts';
-import { table } from './output.ts';
+import { plural, table } from './output.ts';
 import type { WithService } from './session.ts';
 
 type Status = Awaited<ReturnType<RelayService['status']>>;
 
 export function addEventsCommand(program: Command, withRelay: WithService<RelayService>): void {
-  const events = program.command('events').description('see how far events are, and mend keys that stopped');
+  const events = program.command('events').description('inspect event delivery and retry parked keys');
 
   events
     .command('status', { isDefault: true })
-    .description('show what waits to be sent, who sends, and how far each consumer is')
+    .description('show the backlog, the relay, and the lag of each consumer')
     .option('--json', 'print everything as JSON')
     .action(({ json }: { json?: boolean }) =>
       withRelay(async (relay) => {
@@ -21,18 +21,18 @@ export function addEventsCommand(program: Command, withRelay: WithService<RelayS
 
   events
     .command('parked')
-    .description('list keys whose next event was refused for what it is')
+    .description('list parked keys: keys whose next event was rejected')
     .option('--json', 'print everything as JSON')
     .action(({ json }: { json?: boolean }) =>
       withRelay(async (relay) => {
         const parked = await relay.listParked();
         if (json) return console.log(JSON.stringify(parked, null, 2));
-        if (parked.length === 0) return console.log('No key is parked.');
+        if (parked.length === 0) return console.log('No keys are parked.');
         const rows = parked.map(({ key, parkedAt, waiting, retry, reason }) => [
           key,
           parkedAt,
           waiting,
-          retry ? 'will be tried' : 'parked',
+          retry ? 'will be retried' : 'parked',
           reason,
         ]);
         console.log(table(['key', 'since', 'waiting', 'state', 'reason'], rows));
@@ -41,45 +41,39 @@ export function addEventsCommand(program: Command, withRelay: WithService<RelayS
 
   events
     .command('retry')
-    .description('have parked keys tried again, once what was wrong is mended')
-    .argument('[key]', 'a key that `events parked` lists')
-    .option('--all', 'every parked key')
+    .description('retry parked keys after their cause is fixed')
+    .argument('[key]', 'a key listed by `events parked`')
+    .option('--all', 'retry every parked key')
     .action((key: string | undefined, { all }: { all?: boolean }) =>
       withRelay(async (relay) => {
         if ((key === undefined) === (all === undefined))
           throw new Error(
-            'Nothing was tried again.\n  why:  it takes one key, or --all\n  do:   see the keys with: npm run -s atlas -- events parked',
+            'Nothing was retried.\n  why:  the command takes either one key or --all\n  do:   list the keys with: npm run -s atlas -- events parked',
           );
         const count = await relay.retry(key ?? null);
         if (count === 0)
           throw new Error(
-            `Nothing was tried again.\n  why:  ${key === undefined ? 'no key is parked' : `the key ${key} is not parked`}\n  do:   see the keys with: npm run -s atlas -- events parked`,
+            `Nothing was retried.\n  why:  ${key === undefined ? 'no keys are parked' : `the key ${key} is not parked`}\n  do:   list the keys with: npm run -s atlas -- events parked`,
           );
-        console.log(
-          `${count} ${count === 1 ? 'key is' : 'keys are'} tried again within a second or two of the relay.`,
-        );
+        console.log(`${plural(count, 'key')} will be retried. The relay needs a second or two.`);
       }),
     );
 }
 
-/** How far the events are, as lines of a name and a value, and a table of the consumers. */
+/** Returns the state of event delivery as lines of a name and a value, and a table of the consumers. */
 export function statusText(status: Status): string {
   const { unsent, oldestAgeSeconds, holder, epoch, lastPosition, parkedKeys, parkedEvents, lags } = status;
-  const waiting =
-    unsent === 0 ? 'nothing' : `${many(unsent, 'row')}, the oldest for ${age(oldestAgeSeconds ?? 0)}`;
+  const backlog =
+    unsent === 0 ? 'empty' : `${plural(unsent, 'row')}, the oldest waiting for ${age(oldestAgeSeconds ?? 0)}`;
   const lines = [
-    `to be sent   ${waiting}`,
-    `sent         ${many(lastPosition, 'event')}`,
-    `parked       ${parkedKeys === 0 ? 'no key' : `${many(parkedKeys, 'key')} with ${many(parkedEvents, 'event')}: see atlas events parked`}`,
-    `relay        ${holder === null ? 'none works now' : `${holder}, epoch ${epoch}`}`,
+    `backlog      ${backlog}`,
+    `sent         ${plural(lastPosition, 'event')}`,
+    `parked       ${parkedKeys === 0 ? 'no keys' : `${plural(parkedKeys, 'key')} with ${plural(parkedEvents, 'event')}; list them with: npm run -s atlas -- events parked`}`,
+    `relay        ${holder === null ? 'not running' : `${holder}, epoch ${epoch}`}`,
   ];
-  if (lags.length === 0) return [...lines, 'consumers    none so far'].join('\n');
-  const rows = lags.map(({ consumer, lag }) => [consumer, lag ?? 'Kafka does not answer']);
-  return [...lines, '', table(['consumer', 'behind'], rows)].join('\n');
-}
-
-function many(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  if (lags.length === 0) return [...lines, 'consumers    none yet'].join('\n');
+  const rows = lags.map(({ consumer, lag }) => [consumer, lag ?? 'Kafka is unavailable']);
+  return [...lines, '', table(['consumer', 'lag'], rows)].join('\n');
 }
 
 function age(seconds: number): string {

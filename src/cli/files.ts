@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import type { FileService } from '../features/files/service.ts';
 import type { FileVerification } from '../features/files/verification.ts';
-import { table } from './output.ts';
+import { plural, table } from './output.ts';
 import type { WithService } from './session.ts';
 
 export function addFilesCommand(program: Command, withFiles: WithService<FileService>): void {
-  const files = program.command('files').description('prove that files and their objects belong together');
+  const files = program.command('files').description('check that files match their stored objects');
 
   files
     .command('verify')
-    .description('compare every file with its object and every object with its file; changes nothing')
-    .option('--deep', 'read all bytes too, and compare their checksums')
-    .option('--json', 'print JSON')
+    .description('compare every file with its object and every object with its file; read-only')
+    .option('--deep', 'also read every byte and compare checksums')
+    .option('--json', 'print as JSON')
     .action(({ deep = false, json }: { deep?: boolean; json?: boolean }) =>
       withFiles(async (service) => {
         const found = await service.verify(deep, new AbortController().signal);
@@ -22,7 +22,9 @@ export function addFilesCommand(program: Command, withFiles: WithService<FileSer
 
   files
     .command('reconcile')
-    .description('give up dead uploads, finish deletions, delete old objects of no file; as the server does')
+    .description(
+      'expire stale uploads, finish deletions, and delete old orphaned objects, as the server does',
+    )
     .action(() =>
       withFiles(async (service) => {
         await service.settle();
@@ -30,12 +32,12 @@ export function addFilesCommand(program: Command, withFiles: WithService<FileSer
         const { expired, deleted, orphans, aborted } = service.stats.reconciled;
         console.log(
           table(
-            ['what', 'count'],
+            ['action', 'count'],
             [
-              ['uploads given up', expired],
+              ['uploads expired', expired],
               ['deletions finished', deleted],
-              ['objects of no file deleted', orphans],
-              ['unfinished uploads removed', aborted],
+              ['orphaned objects deleted', orphans],
+              ['incomplete uploads aborted', aborted],
             ],
           ),
         );
@@ -45,17 +47,17 @@ export function addFilesCommand(program: Command, withFiles: WithService<FileSer
 
 function describe(found: FileVerification, deep: boolean): string {
   const { files, bytes, deleting, discrepancyCount, discrepancies } = found;
-  const how = deep ? 'every byte read' : 'sizes compared; --deep reads every byte';
+  const how = deep ? 'sizes and checksums compared' : 'sizes compared; --deep also compares checksums';
   const lines = [
-    `${files} ${files === 1 ? 'file' : 'files'}, ${bytes} bytes (${how}), deletions not finished yet: ${deleting}.`,
+    `${plural(files, 'file')}, ${plural(bytes, 'byte')} (${how}), ${plural(deleting, 'deletion')} pending.`,
   ];
-  if (found.ok) return `${lines[0]}\nEvery file has its object, and every object its file.`;
+  if (found.ok) return `${lines[0]}\nEvery file has its object, and every object has its file.`;
   lines.push(
     `${discrepancyCount} discrepancies${discrepancyCount > discrepancies.length ? ', the first of them' : ''}:`,
   );
   const rows = discrepancies.map(({ kind, at, found: what }) => [kind, at, what]);
   lines.push(table(['kind', 'at', 'found'], rows));
-  lines.push('An orphan is deleted by `atlas files reconcile` once it is an hour old.');
-  lines.push('A damaged file has to be restored from a backup of the object store, or uploaded again.');
+  lines.push('`atlas files reconcile` deletes an orphan once it is an hour old.');
+  lines.push('Restore a damaged file from a backup of the object store, or upload it again.');
   return lines.join('\n');
 }

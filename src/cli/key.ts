@@ -15,26 +15,28 @@ interface CreateOptions {
 const DAY_MS = 86_400_000;
 
 export function addKeyCommand(program: Command, withKeys: WithService<KeyService>): void {
-  const key = program.command('key').description('create, list and revoke API keys');
+  const key = program.command('key').description('create, list, and revoke API keys');
   const scopes = Object.entries(SCOPES).map(([scope, allows]) => `  ${scope.padEnd(16)} ${allows}`);
 
   key
     .command('create')
-    .description('make a key and print it, once')
-    .requiredOption('--name <text>', 'what it is for')
-    .option('--owner <text>', 'who owns it; owners do not share idempotency keys', 'owner')
+    .description('create a key and print it; it is shown only once')
+    .requiredOption('--name <text>', 'what the key is for')
+    .option('--owner <text>', 'owner of the key; idempotency keys are scoped to an owner', 'owner')
     .addOption(
-      new Option('--scopes <list>', 'what it may do, comma-separated')
+      new Option('--scopes <list>', 'comma-separated scopes')
         .argParser(parseScopes)
         .default(ALL_SCOPES, 'all'),
     )
-    .addOption(new Option('--expires-days <days>', 'when it ends').argParser(parseDays))
+    .addOption(
+      new Option('--expires-days <days>', 'days until the key expires (default: never)').argParser(parseDays),
+    )
     .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
-    .action(({ owner, name, scopes: wanted, expiresDays }: CreateOptions) =>
+    .action(({ owner, name, scopes: granted, expiresDays }: CreateOptions) =>
       withKeys(async (keys) => {
         const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
-        const { token } = await keys.create({ owner, name, scopes: wanted, expiresAt });
-        process.stderr.write('Keep this key: it is shown once and cannot be read again.\n');
+        const { token } = await keys.create({ owner, name, scopes: granted, expiresAt });
+        process.stderr.write('Save this key now: it is shown only once.\n');
         console.log(token);
       }),
     );
@@ -67,32 +69,32 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
 
   key
     .command('revoke')
-    .description('end a key; it is refused within 5 s')
-    .argument('<key>', 'the key itself, or the id that `key list` shows')
+    .description('revoke a key; it stops working within 5 s')
+    .argument('<key>', 'the key itself, or its id from `key list`')
     .action((given: string) =>
       withKeys(async (keys) => {
-        // Whoever found a leaked key has only the key. Its id is in it; its secret is not printed again.
+        // Whoever finds a leaked key has only the key. It contains the id; the secret is not printed again.
         const id = parseToken(given)?.id ?? given;
         if (!(await keys.revoke(id)))
           throw new Error(
-            `No key was revoked.\n  why:  there is no active key ${id}\n  do:   look the id up with: npm run -s atlas -- key list`,
+            `No key was revoked.\n  why:  there is no active key with the id ${id}\n  do:   find the id with: npm run -s atlas -- key list`,
           );
-        console.log(`${id} is revoked.`);
+        console.log(`Revoked ${id}.`);
       }),
     );
 }
 
 function parseScopes(text: string): string[] {
-  const wanted = text.split(',').map((scope) => scope.trim());
-  const unknown = wanted.filter((scope) => !ALL_SCOPES.includes(scope));
+  const scopes = text.split(',').map((scope) => scope.trim());
+  const unknown = scopes.filter((scope) => !ALL_SCOPES.includes(scope));
   if (unknown.length > 0)
-    throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}. There are: ${ALL_SCOPES.join(', ')}.`);
-  return wanted;
+    throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}. Allowed: ${ALL_SCOPES.join(', ')}.`);
+  return scopes;
 }
 
 function parseDays(text: string): number {
   const days = Number(text);
   if (!(Number.isInteger(days) && days >= 1 && days <= 3650))
-    throw new InvalidArgumentError('It must be a number of days from 1 to 3650.');
+    throw new InvalidArgumentError('It must be a whole number from 1 to 3650.');
   return days;
 }

@@ -13,11 +13,18 @@ import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
 
 export function addMigrateCommand(program: Command): void {
-  const migrate = program.command('migrate').description('bring the database schema up to date, or back');
+  const migrate = program.command('migrate').description('migrate the database schema up or down');
+  addUpCommand(migrate);
+  addDownCommand(migrate);
+  addResetCommand(migrate);
+  addStatusCommand(migrate);
+  addNewCommand(migrate);
+}
 
+function addUpCommand(migrate: Command): void {
   migrate
     .command('up', { isDefault: true })
-    .description('apply what is missing')
+    .description('apply all pending migrations')
     .action(() =>
       withDeps(async ({ database }) => {
         const applied = await migrateUp(database, await readMigrations());
@@ -28,29 +35,33 @@ export function addMigrateCommand(program: Command): void {
         );
       }),
     );
+}
 
+function addDownCommand(migrate: Command): void {
   migrate
     .command('down')
-    .description('take the newest migration back, with all data that its tables hold; not in production')
-    .option('--yes', 'really delete that data')
+    .description('revert the newest migration and delete the data in its tables; not in production')
+    .option('--yes', 'confirm that the data may be deleted')
     .action(({ yes }: { yes?: boolean }) =>
       withDeps(async ({ database, config }) => {
-        refuseInProduction(config.ENVIRONMENT, 'taken back');
+        refuseInProduction(config.ENVIRONMENT, 'reverted');
         if (!yes) {
           throw new Error(
-            'Nothing was taken back.\n  why:  it deletes what the tables of the migration hold, such as all accounts\n  do:   add --yes (npm run migrate:down -- --yes) when you mean it',
+            'Nothing was reverted.\n  why:  reverting a migration deletes the data in its tables, such as all accounts\n  do:   to confirm, add --yes: npm run migrate:down -- --yes',
           );
         }
-        const undone = await migrateDown(database, await readMigrations());
+        const reverted = await migrateDown(database, await readMigrations());
         console.log(
-          undone.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to take back.',
+          reverted.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to revert.',
         );
       }),
     );
+}
 
+function addResetCommand(migrate: Command): void {
   migrate
     .command('reset')
-    .description('drop everything, migrate and seed; not in production')
+    .description('drop everything, migrate, and seed; not in production')
     .action(() =>
       withDeps(async (deps) => {
         refuseInProduction(deps.config.ENVIRONMENT, 'reset');
@@ -59,43 +70,47 @@ export function addMigrateCommand(program: Command): void {
         await migrateUp(deps.database, migrations);
         await seed(createFeatures(deps).ledger);
         console.log(
-          'The database is as new. API keys are gone too: npm run -s atlas -- key create --name NAME',
+          'The database was reset. API keys are gone too; create one with: npm run -s atlas -- key create --name NAME',
         );
       }),
     );
+}
 
+function addStatusCommand(migrate: Command): void {
   migrate
     .command('status')
-    .description('show what is applied')
+    .description('show which migrations are applied')
     .action(() =>
       withDeps(async ({ database }) => {
         const applied = await appliedMigrations(database);
         for (const { number, name } of await readMigrations())
-          console.log(`${number <= applied ? 'applied' : 'missing'}  ${number} ${name}`);
+          console.log(`${number <= applied ? 'applied' : 'pending'}  ${number} ${name}`);
       }),
     );
+}
 
+function addNewCommand(migrate: Command): void {
   migrate
     .command('new')
     .description('create the files of a new migration')
-    .argument('<name>', 'in small letters, such as add_webhooks')
+    .argument('<name>', 'name in lowercase, such as add_webhooks')
     .action(async (name: string) => {
       if (!/^[a-z0-9_]+$/.test(name))
         throw new Error(
-          `The name ${JSON.stringify(name)} cannot be used.\n  why:  it becomes part of a file name\n  do:   use small letters, digits and _`,
+          `Invalid migration name: ${JSON.stringify(name)}\n  why:  it becomes part of a file name\n  do:   use lowercase letters, digits, and _`,
         );
       const number = String((await readMigrations()).length + 1).padStart(4, '0');
-      for (const way of ['up', 'down']) {
-        const file = join(MIGRATIONS_DIR, `${number}_${name}.${way}.sql`);
+      for (const direction of ['up', 'down']) {
+        const file = join(MIGRATIONS_DIR, `${number}_${name}.${direction}.sql`);
         await writeFile(file, '', { flag: 'wx' });
         console.log(file);
       }
     });
 }
 
-export function refuseInProduction(environment: string, what: string): void {
+function refuseInProduction(environment: string, what: 'reverted' | 'reset'): void {
   if (environment === 'production')
     throw new Error(
-      `A production database is not ${what} from here.\n  why:  ENVIRONMENT is production, and this deletes data\n  do:   restore a backup, or write a new migration`,
+      `A production database cannot be ${what} with this command.\n  why:  ENVIRONMENT is production, and this deletes data\n  do:   restore a backup, or write a new migration`,
     );
 }

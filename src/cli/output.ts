@@ -1,6 +1,6 @@
 import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgres.ts';
 
-/** Prints an error for a person and ends the command. What Atlas foresaw is told as it is, without a stack. */
+/** Prints an error and exits with 1. The stack is printed only at LOG_LEVEL=debug. */
 export function fail(error: unknown): never {
   const text = explain(error);
   process.stderr.write(`\n${text}\n`);
@@ -8,19 +8,19 @@ export function fail(error: unknown): never {
   process.exit(1);
 }
 
-// Class 28 is a refused log-in, 3D a database that is not there.
-const REFUSED_LOGIN = /^(?:28|3D)/;
+// SQLSTATE class 28 is a rejected login, 3D a database that does not exist.
+const REJECTED_LOGIN = /^(?:28|3D)/;
 
 function explain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  // What has a path is about a file, and files can be missing too.
+  // An error with a path is about a file: its ENOENT is not a lost connection.
   if (error instanceof Error && 'path' in error) return text;
-  return isConnectionLoss(error) || REFUSED_LOGIN.test(databaseErrorCode(error))
-    ? `PostgreSQL cannot be used.\n  why:  ${text}\n  do:   check DATABASE_URL and that its server runs, or unset it to use the embedded one`
+  return isConnectionLoss(error) || REJECTED_LOGIN.test(databaseErrorCode(error))
+    ? `PostgreSQL is unavailable.\n  why:  ${text}\n  do:   check DATABASE_URL and that the server is running, or unset it to use the embedded server`
     : text;
 }
 
-/** A table with aligned columns and no lines. Numbers stay on the right. */
+/** Returns a table with aligned columns and no borders. Numbers are right-aligned. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
@@ -34,4 +34,9 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
       .trimEnd(),
   );
   return lines.join('\n');
+}
+
+/** Returns a count with its noun, such as `1 key` or `2 keys`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -3,21 +3,22 @@ import type { Config } from '../config.ts';
 import { workersOf } from '../deps.ts';
 import type { DependencyHealth } from '../features/system/health/domain.ts';
 import { baseUrl } from './base-url.ts';
+import { plural } from './output.ts';
 
-/** The Atlas that runs on the port of these settings, as `doctor` finds it. */
+/** The Atlas running on the port of these settings, as `doctor` finds it. */
 export interface RunningAtlas {
-  /** Null where no supervisor of this data folder serves the port. */
+  /** Null if no supervisor of this data directory serves the port. */
   readonly status: ClusterStatus | null;
-  /** What answers to `/health/ready`: why it is not ready, or null where nothing answers. */
+  /** Why `/health/ready` is not ready; empty if it is, null if there is no response. */
   readonly reasons: readonly string[] | null;
-  /** What `/health/deep` says of everything outside; null where it does not answer. */
+  /** Dependencies as `/health/deep` reports them; null if there is no response. */
   readonly dependencies: readonly Pick<DependencyHealth, 'name' | 'mode' | 'status'>[] | null;
 }
 
-/** What `doctor` says of it. */
+/** What `doctor` reports about it. */
 export interface RunningReport {
   readonly heading: string;
-  /** Those that run, or that would. */
+  /** Running workers, or those that these settings would start. */
   readonly workers: number;
   readonly cap: number;
   readonly usesRedis: boolean;
@@ -26,28 +27,31 @@ export interface RunningReport {
 }
 
 const READY_MAX_MS = 2000;
-// It waits for each dependency for as long as readiness may take.
+// It waits for each dependency as long as readiness may.
 const DEEP_MAX_MS = 4000;
 
-/** Asks the supervisor and the health page; takes a few seconds at most. Throws an Error where the supervisor hangs. */
+/** Queries the supervisor and the health endpoints, within a few seconds. Throws an Error if the supervisor hangs. */
 export async function findRunning(config: Config): Promise<RunningAtlas> {
   const status = await findStatus(config.ATLAS_DATA_DIR, config.API_PORT);
   const { host, port } = status ?? { host: config.API_HOST, port: config.API_PORT };
   if (port === 0) return { status, reasons: null, dependencies: null };
   const url = baseUrl(host, port);
   const [ready, deep] = await Promise.all([
-    ask<{ reasons?: string[] }>(`${url}/health/ready`, READY_MAX_MS),
-    status && ask<Partial<RunningAtlas>>(`${url}/health/deep`, DEEP_MAX_MS),
+    getJson<{ reasons?: string[] }>(`${url}/health/ready`, READY_MAX_MS),
+    status && getJson<Partial<RunningAtlas>>(`${url}/health/deep`, DEEP_MAX_MS),
   ]);
-  const refused = () => ready?.body?.reasons ?? [`/health/ready answers ${ready?.status}`];
+  const notReady = () => ready?.body?.reasons ?? [`/health/ready returned ${ready?.status}`];
   return {
     status,
-    reasons: ready && (ready.status === 200 ? [] : refused()),
+    reasons: ready && (ready.status === 200 ? [] : notReady()),
     dependencies: deep?.body?.dependencies ?? null,
   };
 }
 
-async function ask<T>(url: string, timeoutMs: number): Promise<{ status: number; body: T | null } | null> {
+async function getJson<T>(
+  url: string,
+  timeoutMs: number,
+): Promise<{ status: number; body: T | null } | null> {
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     const response = await fetch(url, { signal, keepalive: false, redirect: 'manual' });
@@ -57,12 +61,12 @@ async function ask<T>(url: string, timeoutMs: number): Promise<{ status: number;
   }
 }
 
-/** Compares what runs with what these settings say, and tells what is wrong with it. */
+/** Compares the running Atlas with these settings and reports its problems. */
 export function reportRunning(
   config: Config,
   { status, reasons, dependencies }: RunningAtlas,
 ): RunningReport {
-  const set = {
+  const configured = {
     workers: workersOf(config),
     cap: config.LOAD_SHEDDING_MAX_CONCURRENT,
     usesRedis: config.REDIS_URL !== undefined,
@@ -70,34 +74,34 @@ export function reportRunning(
   if (!status) {
     const where = config.API_PORT === 0 ? 'here' : `on port ${config.API_PORT}`;
     if (reasons === null) {
-      const heading = `Nothing runs ${where}; this is what these settings would start`;
-      return { heading, ...set, problems: [], notes: [] };
+      const heading = `Atlas is not running ${where}. These settings would start:`;
+      return { heading, ...configured, problems: [], notes: [] };
     }
-    const heading = `No Atlas of ${config.ATLAS_DATA_DIR} runs ${where}; this is what these settings would start`;
-    const problem = `Something else answers ${where}. Set API_PORT to another port, or ATLAS_DATA_DIR to its folder.`;
-    return { heading, ...set, problems: [problem], notes: [] };
+    const heading = `The Atlas of ${config.ATLAS_DATA_DIR} is not running ${where}. These settings would start:`;
+    const problem = `Something else is listening ${where}. Set API_PORT to another port or, if it is an Atlas, ATLAS_DATA_DIR to its data directory.`;
+    return { heading, ...configured, problems: [problem], notes: [] };
   }
   const modes = status.slots.flatMap(({ worker }) => worker?.mode ?? []);
-  const runs = {
+  const running = {
     workers: new Set(status.slots.map(({ slot }) => slot)).size,
     cap: status.cap,
     usesRedis: modes.some((mode) => mode !== 'static'),
   };
   return {
-    heading: `Atlas runs on port ${status.port} (supervisor ${status.pid}, ${runs.workers} workers, cap ${runs.cap})`,
-    ...runs,
+    heading: `Atlas is running on port ${status.port} (supervisor ${status.pid}, ${plural(running.workers, 'worker')}, cap ${running.cap})`,
+    ...running,
     problems: [...readyProblems(reasons), ...floorProblems(modes), ...outageProblems(dependencies ?? [])],
     notes: [
-      ...difference('workers', runs.workers, set.workers),
-      ...difference('cap', runs.cap, set.cap),
-      ...(modes.length > 0 ? difference('Redis', inUse(runs.usesRedis), inUse(set.usesRedis)) : []),
+      ...difference('workers', running.workers, configured.workers),
+      ...difference('cap', running.cap, configured.cap),
+      ...(modes.length > 0 ? difference('Redis', inUse(running.usesRedis), inUse(configured.usesRedis)) : []),
       ...(dependencies ? usageDifferences(config, dependencies) : []),
     ],
   };
 }
 
 function readyProblems(reasons: readonly string[] | null): string[] {
-  if (reasons === null) return ['Atlas is not ready: no worker answers /health/ready within 2 s.'];
+  if (reasons === null) return ['Atlas is not ready: no worker responded to /health/ready within 2 s.'];
   return reasons.length > 0 ? [`Atlas is not ready: ${reasons.join(', ')}.`] : [];
 }
 
@@ -105,40 +109,43 @@ function floorProblems(modes: readonly string[]): string[] {
   const cutOff = modes.filter((mode) => mode === 'floor').length;
   if (cutOff === 0) return [];
   return [
-    `${cutOff} of ${modes.length} workers are cut off from Redis and keep to their part of the cap (mode floor). Bring Redis back.`,
+    `${cutOff} of ${modes.length} workers cannot reach Redis and use a fixed share of the cap (mode floor). Start Redis again.`,
   ];
 }
 
 const OUTAGES = [
-  ['kafka', 'Kafka does not answer where Atlas runs: events wait. Bring it back, or check KAFKA_BROKERS.'],
+  [
+    'kafka',
+    'The running Atlas cannot reach Kafka; events are waiting. Start Kafka again, or check KAFKA_BROKERS.',
+  ],
   [
     's3',
-    'S3 does not answer where Atlas runs, or refuses it: bytes of files are refused. Bring it back, or check S3_ENDPOINT, S3_BUCKET and the keys.',
+    'The running Atlas cannot use S3; file content is unavailable. Start S3 again, or check S3_ENDPOINT, S3_BUCKET, and the keys.',
   ],
 ] as const;
 
 function outageProblems(dependencies: NonNullable<RunningAtlas['dependencies']>): string[] {
-  const away = new Set(dependencies.flatMap(({ name, status }) => (status === 'unhealthy' ? name : [])));
-  return OUTAGES.flatMap(([name, problem]) => (away.has(name) ? problem : []));
+  const unhealthy = new Set(dependencies.flatMap(({ name, status }) => (status === 'unhealthy' ? name : [])));
+  return OUTAGES.flatMap(([name, problem]) => (unhealthy.has(name) ? problem : []));
 }
 
 function usageDifferences(config: Config, dependencies: NonNullable<RunningAtlas['dependencies']>): string[] {
-  const runs = new Map(dependencies.map(({ name, mode }) => [name, mode]));
+  const modes = new Map(dependencies.map(({ name, mode }) => [name, mode]));
   return [
     ...difference(
       'PostgreSQL',
-      runs.get('postgresql') ?? '–',
+      modes.get('postgresql') ?? '–',
       config.DATABASE_URL ? 'connected' : 'embedded',
     ),
-    ...difference('Kafka', inUse(runs.has('kafka')), inUse(config.KAFKA_BROKERS.length > 0)),
-    ...difference('S3', inUse(runs.has('s3')), inUse(config.S3_ENDPOINT !== undefined)),
+    ...difference('Kafka', inUse(modes.has('kafka')), inUse(config.KAFKA_BROKERS.length > 0)),
+    ...difference('S3', inUse(modes.has('s3')), inUse(config.S3_ENDPOINT !== undefined)),
   ];
 }
 
-function difference(what: string, runs: number | string, set: number | string): string[] {
-  if (runs === set) return [];
+function difference(what: string, running: number | string, configured: number | string): string[] {
+  if (running === configured) return [];
   return [
-    `${what}: ${runs} where Atlas runs, ${set} by the settings of this shell. Ask with the settings that Atlas was started with, or restart it to apply these.`,
+    `${what}: ${running} in the running Atlas, ${configured} in the settings of this shell. Restart Atlas to apply these settings, or run this command with those of the running Atlas.`,
   ];
 }
 

@@ -9,11 +9,11 @@ export const DEMO_ACCOUNTS = {
   alice: '00000000-0000-7000-8000-00000000000a',
   bob: '00000000-0000-7000-8000-00000000000b',
 } as const;
-// The owner of the first key.
+// The same owner as that of the first key.
 const OWNER = 'owner';
 const OPENING_MINOR = 100_000;
 
-/** The services that demo data is created with. */
+/** The services that create the demo data. */
 export interface Ledger {
   readonly accounts: AccountService;
   readonly transfers: TransferService;

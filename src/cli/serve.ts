@@ -20,24 +20,21 @@ import { fail } from './output.ts';
 import { seed } from './seed.ts';
 import { startupBanner } from './startup-banner.ts';
 
-// The supervisor itself asks the database only at the start.
+// The supervisor queries the database only during the start.
 const SUPERVISOR_CONNECTIONS = 2;
-// What a worker may need beyond its requests to close everything.
+// How long a worker may take to close everything after its last request.
 const CLOSE_MS = 5000;
-// One order to stop can come as several signals: to the whole group, and passed on by whoever started this.
+// One order to stop can arrive as several signals: to the process group, and forwarded by the parent.
 const SECOND_SIGNAL_MS = 1000;
-const CLOSE_AT_ONCE_MS = 1000;
-// EX_TEMPFAIL of sysexits.h: the launcher starts anew what ends with it, unlike what could not start.
+const FORCED_CLOSE_MS = 1000;
+// EX_TEMPFAIL of sysexits.h: the launcher restarts a server that exits with it, but not one that failed to start.
 const FAILED_WHILE_SERVING = 75;
 
 export function addServeCommand(program: Command): void {
-  program
-    .command('serve', { isDefault: true })
-    .description('start everything and serve the API')
-    .action(serve);
+  program.command('serve', { isDefault: true }).description('start Atlas and serve the API').action(serve);
 }
 
-/** Prepares the database, starts the workers and keeps them; nothing is announced before all of them serve. */
+/** Prepares the database, starts the workers, and supervises them. The banner is printed once all of them serve. */
 async function serve(): Promise<void> {
   const { config } = loadConfig();
   const logger = createLogger(config);
@@ -56,14 +53,14 @@ async function serve(): Promise<void> {
     stopOnSignal(supervisor, logger, closing);
     serveStats(supervisor, config, logger, port, closing);
     if (!(await supervisor.start())) return;
-    // Last, so that a start that fails does not make a key that nobody sees.
+    // Last, so that a failed start does not create a key that nobody sees.
     const token = await createFirstKey(identity.keys, config);
     rollOnHangUp(supervisor, logger);
-    // The driver tells nobody when a cancel finds no server; it must not reach the terminal past the logger.
-    process.on('unhandledRejection', (err) => logger.warn({ err }, 'a failure that nobody waited for'));
+    // The driver leaves a promise rejected when a cancel finds no server; log it rather than print it.
+    process.on('unhandledRejection', (err) => logger.warn({ err }, 'unhandled rejection'));
     process.on('exit', askForRestart);
     const modes = supervisor.incarnations.flatMap(({ status }) => status?.mode ?? []);
-    // Whoever reads it may send a signal at once. The key goes to the terminal here, and never through the logger.
+    // The signal handlers are ready by now. The key goes to the terminal here, and never through the logger.
     process.stdout.write(startupBanner({ config, databaseMode: deps.databaseMode, port, token, modes }));
   } catch (error) {
     await closeAll(closing);
@@ -88,7 +85,7 @@ function createSupervisor(
       command: [process.execPath, Bun.main, 'worker'],
       environment: {
         ...process.env,
-        // Every worker of this supervisor serves with what it was started with, also when `.env` is edited meanwhile.
+        // Workers keep the settings of this start, even if `.env` is edited later.
         ...environmentOf(config),
         API_PORT: String(port),
         DATABASE_URL: databaseUrl,
@@ -97,7 +94,7 @@ function createSupervisor(
       },
     },
     cap: config.LOAD_SHEDDING_MAX_CONCURRENT,
-    // Leases of Redis are what limits a worker where there is one.
+    // With Redis, leases limit the workers.
     capBounded: config.REDIS_URL === undefined,
     drainMaxMs: DRAIN_MS + requestMaxMs + CLOSE_MS,
     logger,
@@ -106,7 +103,7 @@ function createSupervisor(
   });
 }
 
-/** Keeps a list of the workers for the next start, which ends those that outlive this supervisor and keep the port. */
+/** Records the workers for the next start, which kills those that outlive this supervisor and hold the port. */
 function recordProcesses(
   { ATLAS_DATA_DIR }: Config,
   logger: Logger,
@@ -118,13 +115,13 @@ function recordProcesses(
     try {
       writeWorkerRecord(ATLAS_DATA_DIR, port, { supervisor: process.pid, idPrefix, workers });
     } catch (err) {
-      if (!hasFailed) logger.warn({ err }, 'the workers cannot be written down for the next start');
+      if (!hasFailed) logger.warn({ err }, 'could not record the workers for the next start');
       hasFailed = true;
     }
   };
 }
 
-/** What the supervisor tells: metrics to its workers, its status to `atlas status`. */
+/** Serves the metrics of the cluster to the workers, and the status to `atlas status`. */
 function serveStats(
   supervisor: Supervisor,
   config: Config,
@@ -151,36 +148,36 @@ function serveStats(
     const socket = serveStatus(path, config.ATLAS_DATA_DIR, read);
     closing.unshift(socket.close);
   } catch (err) {
-    logger.warn({ err }, 'atlas status will not work');
+    logger.warn({ err }, 'atlas status is unavailable');
   }
 }
 
-/** Lets all workers finish what they have, then ends what was started. A second order ends everything at once. */
+/** Drains all workers, then closes everything. A second signal stops everything immediately. */
 function stopOnSignal(supervisor: Supervisor, logger: Logger, closing: (() => Promise<void>)[]): void {
-  let orderedMs: number | null = null;
+  let signalledMs: number | null = null;
   const stop = async (signal: string) => {
-    if (orderedMs !== null) {
-      if (performance.now() - orderedMs < SECOND_SIGNAL_MS) return;
-      logger.warn({ signal }, 'ending at once, without what is in flight');
+    if (signalledMs !== null) {
+      if (performance.now() - signalledMs < SECOND_SIGNAL_MS) return;
+      logger.warn({ signal }, 'stopping immediately; requests in flight are dropped');
       supervisor.kill();
-      await Promise.race([closeAll(closing), Bun.sleep(CLOSE_AT_ONCE_MS)]);
+      await Promise.race([closeAll(closing), Bun.sleep(FORCED_CLOSE_MS)]);
       process.exit(1);
     }
-    orderedMs = performance.now();
+    signalledMs = performance.now();
     process.off('exit', askForRestart);
-    logger.info({ signal }, 'finishing what is in flight');
+    logger.info({ signal }, 'draining: finishing requests in flight');
     await supervisor.stop();
-    await closeAll(closing).catch((err: unknown) => logger.warn({ err }, 'not everything could be closed'));
+    await closeAll(closing).catch((err: unknown) => logger.warn({ err }, 'could not close everything'));
     logger.info('stopped');
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal));
-  // A terminal that is closed sends the same signal as an operator who wants fresh workers.
+  // Closing a terminal sends the same signal as an operator who wants new workers.
   const inTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => inTerminal && !hasTerminal() && void stop('SIGHUP'));
 }
 
-/** Says by the exit code that a server has failed which had started: another start may help. */
+/** Exits with the code that tells the launcher to restart a server that failed after its start. */
 function askForRestart(code: number): void {
   if (code === 1) process.exit(FAILED_WHILE_SERVING);
 }
@@ -196,9 +193,9 @@ function hasTerminal(): boolean {
 
 function rollOnHangUp(supervisor: Supervisor, logger: Logger): void {
   process.on('SIGHUP', () => {
-    // Elsewhere two listeners on one port do not share what comes in.
+    // Elsewhere, two listeners on one port do not share connections.
     if (process.platform === 'linux') void supervisor.roll();
-    else logger.warn('workers are replaced one by one on Linux only; restart Atlas instead');
+    else logger.warn('workers can be replaced only on Linux; restart Atlas instead');
   });
 }
 
@@ -206,10 +203,10 @@ async function closeAll(closing: readonly (() => Promise<void>)[]): Promise<void
   for (const close of closing) await close();
 }
 
-/** The owner's key of a new installation. In production it is made only where a person can see it. */
+/** Creates the owner's key of a new installation. In production, only if there is a terminal to show it on. */
 async function createFirstKey(keys: KeyService, config: Config): Promise<string | null> {
-  const visible = config.ENVIRONMENT !== 'production' || process.stdout.isTTY;
-  if (!visible || !(await keys.isEmpty())) return null;
+  const isVisible = config.ENVIRONMENT !== 'production' || process.stdout.isTTY;
+  if (!isVisible || !(await keys.isEmpty())) return null;
   const { token } = await keys.create({
     owner: 'owner',
     name: 'first key',

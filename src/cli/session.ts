@@ -3,10 +3,10 @@ import { type Deps, openDeps } from '../deps.ts';
 import { createFeatures, type Features } from '../features.ts';
 import { createLogger } from '../instrumentation/logger.ts';
 
-/** Runs the work of a command with the service it was handed, and releases everything afterwards. */
+/** Runs `work` with a service whose dependencies are open for as long as it takes. */
 export type WithService<S> = <T>(work: (service: S) => Promise<T>) => Promise<T>;
 
-/** Runs a command on opened dependencies and closes them afterwards, whatever happens. */
+/** Opens the dependencies, runs `work`, and closes them again even if it fails. */
 export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<T>): Promise<T> {
   const { config } = loadConfig();
   const onProgress = (text: string) => void process.stderr.write(`Atlas: ${text} …\n`);
@@ -18,7 +18,7 @@ export async function withDeps<T>(work: (deps: Deps, config: Config) => Promise<
   }
 }
 
-/** Picks the service that a command is handed. Dependencies are opened when the command runs. */
+/** Picks the service that a command gets. Dependencies are opened only when the command runs. */
 export function withService<S>(pick: (features: Features) => S): WithService<S> {
   return (work) => withDeps((deps) => work(pick(createFeatures(deps))));
 }

@@ -1,6 +1,6 @@
 import { describeSettings, type SettingDescription } from '../config.ts';
 
-/** The text of `.env.example`: every setting with its description, its default commented out. */
+/** Returns the text of `.env.example`: every setting with its description, commented out at its default. */
 export function envExample(): string {
   const blocks = sections().map(([section, settings]) => {
     const entries = settings.map(
@@ -12,7 +12,7 @@ export function envExample(): string {
   return `# Copy to .env and change what you need. The environment overrides this file. Times are in seconds.\n\n${blocks.join('\n\n')}\n`;
 }
 
-/** The text of `docs/settings.md`: a table for each section. */
+/** Returns the text of `docs/settings.md`: a table for each section. */
 export function settingsPage(): string {
   const tables = sections().map(([section, settings]) => {
     const rows = settings.map(

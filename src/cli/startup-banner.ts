@@ -5,23 +5,23 @@ import { VERSION } from '../version.ts';
 import { baseUrl } from './base-url.ts';
 import { DEMO_ACCOUNTS } from './seed.ts';
 
-/** What was started, as a person is told it. */
+/** A started Atlas, as the banner shows it. */
 export interface Started {
   readonly config: Config;
   readonly databaseMode: Deps['databaseMode'];
   readonly port: number;
-  /** The first key, where this start made one. */
+  /** The first key, if this start created one. */
   readonly token: string | null;
-  /** Where the limits of the workers come from: see `PermitMode`. */
+  /** The `PermitMode` of each worker. */
   readonly modes: readonly string[];
 }
 
-/** The text that ends a start: what runs where, and a first request to paste into a shell. */
+/** Returns the text that ends a start: what runs where, and a first request to paste into a shell. */
 export function startupBanner({ config, databaseMode, port, token, modes }: Started): string {
   const url = baseUrl(config.API_HOST, port);
   const lines = [
     '',
-    `Atlas ${VERSION} serves on ${url}`,
+    `Atlas ${VERSION} is listening on ${url}`,
     ...(config.DOCS_ENABLED ? [`  docs         ${url}/docs`] : []),
     `  PostgreSQL   ${databaseMode}${databaseMode === 'embedded' ? `, data in ${config.ATLAS_DATA_DIR}` : ''}`,
     `  workers      ${workersText(config)}`,
@@ -36,25 +36,25 @@ export function startupBanner({ config, databaseMode, port, token, modes }: Star
 
 function workersText(config: Config): string {
   const workers = workersOf(config);
-  if (process.platform !== 'linux') return `${workers}, as only Linux spreads connections over more`;
-  const wanted = config.API_WORKERS ?? availableParallelism();
-  if (workers === wanted) return `${workers}`;
-  const origin = config.API_WORKERS === undefined ? 'one for each core' : 'of API_WORKERS';
-  return `${workers}, not ${wanted} (${origin}): each needs one of the ${config.LOAD_SHEDDING_MAX_CONCURRENT} requests in flight`;
+  if (process.platform !== 'linux') return `${workers} (several workers need Linux)`;
+  const requested = config.API_WORKERS ?? availableParallelism();
+  if (workers === requested) return `${workers}`;
+  const origin = config.API_WORKERS === undefined ? 'one per core' : 'API_WORKERS';
+  return `${workers} instead of ${requested} (${origin}), because LOAD_SHEDDING_MAX_CONCURRENT is ${config.LOAD_SHEDDING_MAX_CONCURRENT}`;
 }
 
 function limitsText(config: Config, modes: readonly string[]): string {
   const cap = `${config.LOAD_SHEDDING_MAX_CONCURRENT} requests in flight`;
-  if (!config.REDIS_URL) return `${cap}, in equal shares of the workers`;
+  if (!config.REDIS_URL) return `${cap}, split equally among the workers`;
   return modes.includes('floor')
-    ? `${cap}; Redis does not answer, so each worker keeps to its part until it does`
+    ? `${cap}; Redis is unavailable, so each worker uses a fixed share until it returns`
     : `${cap}, shared through Redis`;
 }
 
 function eventsText({ KAFKA_BROKERS: brokers, KAFKA_TOPIC_PREFIX: prefix }: Config): string {
   return brokers.length === 0
-    ? 'kept in PostgreSQL'
-    : `kept in PostgreSQL and sent to Kafka (${brokers.join(', ')}), topic ${prefix}.events`;
+    ? 'stored in PostgreSQL'
+    : `stored in PostgreSQL and sent to Kafka (${brokers.join(', ')}), topic ${prefix}.events`;
 }
 
 function filesText({ S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR }: Config): string {
@@ -65,10 +65,10 @@ function filesText({ S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR }: Config): string {
 
 function firstSteps(config: Config, url: string, token: string | null): string[] {
   if (token === null) {
-    const another = 'Another API key: npm run -s atlas -- key create --name NAME';
-    return ['Try it:', `  curl -s ${url}/health`, '', another, ''];
+    const create = 'Create an API key: npm run -s atlas -- key create --name NAME';
+    return ['Try it:', `  curl -s ${url}/health`, '', create, ''];
   }
-  const key = ['Your API key, shown this once:', `  ${token}`, ''];
+  const key = ['Your API key (shown only once):', `  ${token}`, ''];
   const authorization = `-H 'Authorization: Bearer ${token}'`;
   if (config.ENVIRONMENT === 'production')
     return [...key, 'Try it:', `  curl -s ${url}/v1/ping ${authorization}`, ''];

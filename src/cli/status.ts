@@ -4,7 +4,7 @@ import { loadConfig } from '../config.ts';
 import { table } from './output.ts';
 
 const REDRAW_MS = 1000;
-// Several heartbeats that did not come.
+// Several missed heartbeats.
 const SILENT_SECONDS = 1;
 const CLEAR = '\x1b[H\x1b[2J';
 const HEAD = [
@@ -26,22 +26,22 @@ const HEAD = [
 export function addStatusCommand(program: Command): void {
   program
     .command('status')
-    .description('show the workers of the Atlas that runs here, anew each second in a terminal')
-    .option('--once', 'show them once')
-    .option('--json', 'print everything as JSON, once')
+    .description('show the workers of the running Atlas; in a terminal, refresh every second')
+    .option('--once', 'print once and exit')
+    .option('--json', 'print everything as JSON and exit')
     .action(async ({ once, json }: { once?: boolean; json?: boolean }) => {
       const { config } = loadConfig();
-      const ask = () => requireStatus(config.ATLAS_DATA_DIR, config.API_PORT);
-      if (json) return console.log(JSON.stringify(await ask(), null, 2));
-      if (once || !process.stdout.isTTY) return console.log(statusText(await ask()));
+      const read = () => requireStatus(config.ATLAS_DATA_DIR, config.API_PORT);
+      if (json) return console.log(JSON.stringify(await read(), null, 2));
+      if (once || !process.stdout.isTTY) return console.log(statusText(await read()));
       for (;;) {
-        process.stdout.write(`${CLEAR}${statusText(await ask())}\n`);
+        process.stdout.write(`${CLEAR}${statusText(await read())}\n`);
         await Bun.sleep(REDRAW_MS);
       }
     });
 }
 
-/** The status as a heading and a table with one line for each worker. */
+/** Returns the status as a heading and a table with one row for each worker. */
 export function statusText(status: ClusterStatus): string {
   const rows = status.slots.map(({ slot, state, uptimeSeconds, restarts, worker, heartbeatAgeSeconds }) => [
     slot,
@@ -65,23 +65,23 @@ export function statusText(status: ClusterStatus): string {
   return [`${heading}\n`, table(HEAD, rows), ...breakerLines(status)].join('\n');
 }
 
-/** One line for each worker with a breaker that is not closed. Below the table, which would be too wide otherwise. */
+/** Returns a line for each worker with a breaker that is not closed; as columns they would make the table too wide. */
 function breakerLines({ slots }: ClusterStatus): string[] {
   const lines = slots.flatMap(({ slot, worker }) => {
     const breakers = Object.entries(worker?.breakers ?? {}).map(([name, state]) => `${name} ${state}`);
-    return breakers.length === 0 ? [] : [`Circuit breakers of slot ${slot}: ${breakers.join(', ')}`];
+    return breakers.length === 0 ? [] : [`Circuit breakers in slot ${slot}: ${breakers.join(', ')}`];
   });
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-/** The workers shown are those of this host; with Redis the cap is that of more than them. */
+/** Only the workers of this host are shown; with Redis, the cap is shared with the workers of other hosts. */
 function inFlightText({ cap, slots }: ClusterStatus): string {
   const workers = slots.flatMap(({ worker }) => worker ?? []);
   const inFlight = workers.reduce((sum, worker) => sum + worker.inFlight, 0);
   if (workers.every(({ mode }) => mode === 'static')) return `${inFlight} of ${cap} in flight`;
-  // The smallest cap that any worker knows of is the one that rules.
+  // The smallest cap known to any worker is the one in force.
   const clusterCap = Math.min(...workers.map((worker) => worker.cap));
-  return `${inFlight} in flight on this host, cap of the cluster ${clusterCap}`;
+  return `${inFlight} in flight on this host, cluster cap ${clusterCap}`;
 }
 
 function duration(seconds: number): string {

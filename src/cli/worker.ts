@@ -4,14 +4,14 @@ import { runWorker } from '../cluster/worker.ts';
 import { loadConfig } from '../config.ts';
 import { createLogger } from '../instrumentation/logger.ts';
 
-/** What `serve` starts for each worker. A person has no use for it, so the help leaves it out. */
+/** Adds the command that `serve` runs for each worker. It is hidden, as nobody runs it by hand. */
 export function addWorkerCommand(program: Command): void {
   program
     .command('worker', { hidden: true })
-    .description('serve as one of the workers of a supervisor')
+    .description('run as a worker of a supervisor')
     .action(async () => {
       const identity = readIdentity(process.env);
-      // Its supervisor gives it all settings; a file that was edited since would mix two configurations.
+      // The supervisor passes every setting; reading a `.env` edited since would mix two configurations.
       const { config } = loadConfig(process.env, null);
       const logger = createLogger(config);
       await runWorker(

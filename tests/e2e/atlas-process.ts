@@ -8,7 +8,7 @@ const ROOT = dirname(dirname(import.meta.dir));
 const MAIN = join(ROOT, 'src', 'main.ts');
 // To its last line, as what comes before it can arrive by itself.
 const ANNOUNCED =
-  /serves on (http:\S+)\n[\s\S]*?(?:Move [^\n]*\n[^\n]+\n|Another API key: [^\n]+\n|\/v1\/ping [^\n]+\n)\n/;
+  /is listening on (http:\S+)\n[\s\S]*?(?:Move [^\n]*\n[^\n]+\n|Create an API key: [^\n]+\n|\/v1\/ping [^\n]+\n)\n/;
 const DEADLINE_MS = 30_000;
 
 /** A command that ran to its end. */

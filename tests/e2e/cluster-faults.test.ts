@@ -223,7 +223,7 @@ test(
     expect(code).toBe(1);
     expect(stderr).toContain('Atlas cannot keep a worker alive.');
     expect(stderr).toMatch(/why: +more than 12 workers died within 60 s .* exited with status 3/);
-    expect(stdout).not.toContain('serves on');
+    expect(stdout).not.toContain('is listening on');
     expect(stdout).not.toContain('atlas_live_');
   },
   TIMEOUT_MS,

@@ -105,7 +105,7 @@ test(
         },
       }),
     );
-    const announcements = () => output.split('serves on').length - 1;
+    const announcements = () => output.split('is listening on').length - 1;
     const errors = new Response(launcher.stderr).text();
     await until(() => announcements() === 1);
     const first = await readStatus(folder, url);

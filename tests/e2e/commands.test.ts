@@ -6,7 +6,7 @@ import { isHere, makeFolder, removeFolder, runAtlas, startAtlas, until } from '.
 
 const ROOT = join(import.meta.dir, '..', '..');
 const COMMAND_TIMEOUT_MS = 60_000;
-// The commands share one installation; each test says what it needs of it.
+// The commands share one installation; each test prepares what it needs.
 let folder: string;
 beforeAll(async () => {
   folder = await makeFolder();
@@ -19,7 +19,7 @@ async function succeed(args: readonly string[], settings: Record<string, string>
   return stdout;
 }
 
-test('atlas --help names every command and every setting', async () => {
+test('atlas --help lists every command and every setting', async () => {
   const help = await succeed(['--help']);
   for (const command of ['serve', 'migrate', 'seed', 'doctor', 'config', 'key'])
     expect(help).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
@@ -39,42 +39,45 @@ test('atlas config shows each value with its source, and masks secrets', async (
 });
 
 test(
-  'atlas migrate takes migrations back and applies them again',
+  'atlas migrate reverts migrations and applies them again',
   async () => {
     expect(await succeed(['migrate', 'up'])).toMatch(/^up +1 keys$/m);
     expect(await succeed(['migrate', 'up'])).toBe('Up to date.\n');
-    const unsure = await runAtlas(folder, ['migrate', 'down'], {});
-    expect(unsure).toMatchObject({ code: 1, stderr: expect.stringContaining('add --yes') });
+    const unconfirmed = await runAtlas(folder, ['migrate', 'down'], {});
+    expect(unconfirmed).toMatchObject({ code: 1, stderr: expect.stringContaining('add --yes') });
     expect(await succeed(['migrate', 'down', '--yes'])).toMatch(/^down +\d+ \w+$/m);
-    expect(await succeed(['migrate', 'status'])).toMatch(/^missing +\d+ \w+$/m);
+    expect(await succeed(['migrate', 'status'])).toMatch(/^pending +\d+ \w+$/m);
     const behind = await runAtlas(folder, ['doctor'], {});
-    expect(behind).toMatchObject({ code: 1, stdout: expect.stringContaining('The database is behind.') });
+    expect(behind).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('The database schema is out of date.'),
+    });
     await succeed(['migrate', 'up']);
-    expect(await succeed(['migrate', 'status'])).not.toContain('missing');
+    expect(await succeed(['migrate', 'status'])).not.toContain('pending');
   },
   COMMAND_TIMEOUT_MS,
 );
 
 test(
-  'atlas doctor finds nothing wrong with a fresh installation, and tells what a setting does not do yet',
+  'atlas doctor finds no problems in a new installation, and reports a setting that is not used yet',
   async () => {
     await succeed(['migrate', 'up']);
     const report = await succeed(['doctor']);
     expect(report).toMatch(/^PostgreSQL +embedded/m);
-    expect(report).toStartWith('Nothing runs here; this is what these settings would start\n');
-    expect(report).toContain('Nothing is wrong.');
+    expect(report).toStartWith('Atlas is not running here. These settings would start:\n');
+    expect(report).toContain('No problems found.');
     expect(await succeed(['doctor'], { OTEL_ENABLED: 'true' })).toContain('OTEL_ENABLED is set');
   },
   COMMAND_TIMEOUT_MS,
 );
 
 test(
-  'atlas key makes a key that works at once, lists it without its secret, and revokes it within 5 s',
+  'atlas key creates a key that works immediately, lists it without its secret, and revokes it within 5 s',
   async () => {
     const atlas = await startAtlas(folder);
     try {
-      const made = await succeed(['key', 'create', '--name', 'ci', '--scopes', 'ping:read']);
-      const key = /atlas_live_\w+/.exec(made)![0];
+      const created = await succeed(['key', 'create', '--name', 'ci', '--scopes', 'ping:read']);
+      const key = /atlas_live_\w+/.exec(created)![0];
       const statusOf = async (path: string) =>
         (await fetch(`${atlas.url}${path}`, { headers: { Authorization: `Bearer ${key}` } })).status;
       expect(await statusOf('/v1/ping')).toBe(200);
@@ -97,7 +100,7 @@ test(
 );
 
 test(
-  'atlas seed makes the demo accounts, and doing it again changes nothing',
+  'atlas seed creates the demo accounts, and repeating it changes nothing',
   async () => {
     await succeed(['migrate', 'up']);
     await succeed(['seed']);
@@ -117,16 +120,18 @@ test(
 );
 
 test(
-  'atlas doctor and a second start look at the Atlas that runs on the port',
+  'atlas doctor and a second start detect the Atlas running on the port',
   async () => {
     const atlas = await startAtlas(folder, { API_WORKERS: '1', LOAD_SHEDDING_MAX_CONCURRENT: '77' });
     try {
       const { port } = new URL(atlas.url);
       const report = await succeed(['doctor'], { API_PORT: port, API_WORKERS: '1' });
-      expect(report).toStartWith(`Atlas runs on port ${port} (supervisor ${atlas.pid}, 1 workers, cap 77)\n`);
-      expect(report).toMatch(/^limits +static shares +77 in flight, 1 workers/m);
-      expect(report).toMatch(/^- cap: 77 where Atlas runs, 1000 by/m);
-      expect(report).toContain('Nothing is wrong.');
+      expect(report).toStartWith(
+        `Atlas is running on port ${port} (supervisor ${atlas.pid}, 1 worker, cap 77)\n`,
+      );
+      expect(report).toMatch(/^limits +static shares +77 in flight, 1 worker /m);
+      expect(report).toMatch(/^- cap: 77 in the running Atlas, 1000 in/m);
+      expect(report).toContain('No problems found.');
 
       const { code, stderr } = await runAtlas(folder, ['serve'], { API_PORT: port });
       expect(code).toBe(1);
@@ -140,18 +145,18 @@ test(
 );
 
 test(
-  'a start without its Redis says so, and doctor says it of what runs',
+  'a start without its Redis says so, and doctor reports it of the running Atlas',
   async () => {
-    // Nothing listens on the first port.
+    // Nothing listens on port 1.
     const settings = { API_WORKERS: '1', REDIS_URL: 'redis://127.0.0.1:1', REDIS_TIMEOUT: '0.2' };
     const atlas = await startAtlas(folder, settings);
     try {
-      expect(atlas.output()).toContain('Redis does not answer, so each worker keeps to its part');
+      expect(atlas.output()).toContain('Redis is unavailable, so each worker uses a fixed share');
       const { port } = new URL(atlas.url);
       const { code, stdout } = await runAtlas(folder, ['doctor'], { ...settings, API_PORT: port });
       expect(code).toBe(1);
-      expect(stdout).toMatch(/^! 1 of 1 workers are cut off from Redis/m);
-      expect(stdout).toMatch(/^! Redis does not answer .* Bring it back/m);
+      expect(stdout).toMatch(/^! 1 of 1 workers cannot reach Redis/m);
+      expect(stdout).toMatch(/^! Redis is unavailable .* Start it again/m);
       expect(stdout).not.toContain('unset');
     } finally {
       await atlas.end('SIGTERM');
@@ -161,7 +166,7 @@ test(
 );
 
 test(
-  'refused requests are in the status and in the log, one line for all of them',
+  'refused requests appear in the status, and in the log as one line for all of them',
   async () => {
     await succeed(['migrate', 'up']);
     const key = /atlas_live_\w+/.exec(await succeed(['key', 'create', '--name', 'many']))![0];
@@ -185,17 +190,17 @@ test(
   COMMAND_TIMEOUT_MS,
 );
 
-test('a command that does not exist is named, with where all of them are, whatever follows it', async () => {
+test('an unknown command is reported with where to find the list, whatever follows it', async () => {
   for (const args of [['stauts'], ['stauts', '--once'], ['stauts', 'now']]) {
     const { code, stdout, stderr } = await runAtlas(folder, args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toContain('There is no command stauts.');
-    expect(stderr).toMatch(/do: +run atlas --help/);
+    expect(stderr).toContain('Unknown command: stauts\n');
+    expect(stderr).toMatch(/do: +list the commands with: npm run -s atlas -- --help/);
   }
   expect(await succeed(['help', 'status'])).toContain('--once');
 });
 
-test('an unknown command or option ends with 1 and says so', async () => {
+test('an unknown command, an unknown option, or a missing option exits with 1 and an error', async () => {
   for (const args of [['no-such-command'], ['serve', '--no-such-option'], ['key', 'create']]) {
     const { code, stderr } = await runAtlas(folder, args);
     expect(code).toBe(1);

@@ -98,7 +98,7 @@ test.if(availableEngines().includes('native'))(
     const url = await new Promise<string>((resolve, reject) => {
       const read = (chunk: Buffer) => {
         output += chunk;
-        const announced = /serves on (http:\S+)/.exec(output);
+        const announced = /listening on (http:\S+)/.exec(output);
         if (announced) resolve(announced[1]!);
       };
       atlas!.stdout!.on('data', read);

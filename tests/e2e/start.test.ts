@@ -38,7 +38,7 @@ async function serve(settings: Record<string, string> = {}): Promise<AtlasProces
 }
 
 test(
-  'the first start tells where things are, and its curl line moves money when it is pasted into a shell',
+  'the first start shows what runs where, and its curl line moves money when pasted into a shell',
   async () => {
     const atlas = await serve();
     const { port } = new URL(atlas.url);
@@ -46,7 +46,7 @@ test(
     expect(atlas.output()).toContain('PostgreSQL   embedded');
     expect(atlas.output()).toMatch(/workers {6}\d+/);
     expect(atlas.output()).toMatch(/limits {7}\d+ requests in flight/);
-    expect(atlas.output().match(/shown this once/g)).toHaveLength(1);
+    expect(atlas.output().match(/shown only once/g)).toHaveLength(1);
     expect((await fetch(`${atlas.url}/docs`)).status).toBe(200);
 
     const line = /^ +(curl .*\/v1\/transfers .*)$/m.exec(atlas.output())?.[1];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type ClusterStatus, findStatus } from '../../cluster/status-socket.ts';
 import { freePort, ROOT } from './started-service.ts';
 
-const ANNOUNCED = /serves on (http:\S+)\n[\s\S]*^ {2}(atlas_live_\w+)$/m;
+const ANNOUNCED = /is listening on (http:\S+)\n[\s\S]*^ {2}(atlas_live_\w+)$/m;
 const OUTPUT_CHARS_MAX = 20_000;
 const START_MAX_MS = 90_000;
 const END_MAX_MS = 20_000;

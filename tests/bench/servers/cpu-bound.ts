@@ -34,4 +34,4 @@ const server = Bun.serve({
   reusePort: true,
   fetch: envelope,
 });
-console.log(`serves on http://127.0.0.1:${server.port}`);
+console.log(`listening on http://127.0.0.1:${server.port}`);

@@ -101,4 +101,4 @@ const server = Bun.serve({
     return envelope(request);
   },
 });
-console.log(`serves on http://127.0.0.1:${server.port}`);
+console.log(`listening on http://127.0.0.1:${server.port}`);

@@ -3,7 +3,7 @@ import { undoAtEnd } from './clean-up.ts';
 import { freshFolder } from './folders.ts';
 
 const ROOT = join(import.meta.dir, '../../..');
-const SERVING = /serves on (http:\/\/\S+)/;
+const SERVING = /listening on (http:\/\/\S+)/;
 
 /** A server process that answers. */
 export interface Server {

@@ -13,17 +13,17 @@ const quiet = {
   lags: [],
 };
 
-test('quiet events are told in four lines', () => {
+test('idle event delivery is shown without a table', () => {
   expect(statusText(quiet).split('\n')).toEqual([
-    'to be sent   nothing',
+    'backlog      empty',
     'sent         42 events',
-    'parked       no key',
+    'parked       no keys',
     'relay        host:12, epoch 3',
-    'consumers    none so far',
+    'consumers    none yet',
   ]);
 });
 
-test('what waits, what stopped and what lags are told with what to do', () => {
+test('the backlog, parked keys, and lag are shown with what to do', () => {
   const text = statusText({
     ...quiet,
     unsent: 1200,
@@ -36,9 +36,9 @@ test('what waits, what stopped and what lags are told with what to do', () => {
       { consumer: 'other', lag: null },
     ],
   });
-  expect(text).toContain('1200 rows, the oldest for 5 min');
-  expect(text).toContain('2 keys with 9 events: see atlas events parked');
-  expect(text).toContain('none works now');
+  expect(text).toContain('1200 rows, the oldest waiting for 5 min');
+  expect(text).toContain('2 keys with 9 events; list them with: npm run -s atlas -- events parked');
+  expect(text).toMatch(/^relay +not running$/m);
   expect(text).toMatch(/^webhooks +17$/m);
-  expect(text).toMatch(/^other +Kafka does not answer$/m);
+  expect(text).toMatch(/^other +Kafka is unavailable$/m);
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import { table } from '../../../src/cli/output.ts';
+import { plural, table } from '../../../src/cli/output.ts';
 
 describe('a table', () => {
-  test('aligns its columns, with texts on the left and numbers on the right', () => {
+  test('aligns text on the left and numbers on the right', () => {
     const rows = [
       ['transfers', 7, 'ok'],
       ['a', 1234, 'late'],
@@ -14,11 +14,15 @@ describe('a table', () => {
     ]);
   });
 
-  test('has no blanks at the end of a line', () => {
+  test('has no trailing spaces', () => {
     expect(table(['a', 'b'], [['long text', '']])).toBe('a          b\nlong text');
   });
 
-  test('is only its head where there are no rows', () => {
+  test('without rows is only its head', () => {
     expect(table(['a', 'b'], [])).toBe('a  b');
   });
+});
+
+test('a count has its noun in the singular only for one', () => {
+  expect([0, 1, 2].map((count) => plural(count, 'key'))).toEqual(['0 keys', '1 key', '2 keys']);
 });

@@ -6,17 +6,17 @@ import { describeSettings, loadConfig } from '../../../src/config.ts';
 const NAMES: string[] = describeSettings().map(({ name }) => name);
 
 describe('.env.example', () => {
-  test('changes nothing when it is copied as it is', () => {
+  test('changes nothing when it is copied unedited', () => {
     expect(parseEnv(envExample())).toEqual({});
   });
 
-  test('names every setting once, with its default, and is valid when every line is switched on', () => {
-    const switchedOn = parseEnv(envExample().replaceAll(/^#(?=[A-Z])/gm, '')) as Record<string, string>;
-    expect(Object.keys(switchedOn)).toEqual(NAMES);
-    expect(loadConfig(switchedOn, 'no such file').config).toEqual(loadConfig({}, 'no such file').config);
+  test('lists every setting once with its default, and is valid with every line uncommented', () => {
+    const uncommented = parseEnv(envExample().replaceAll(/^#(?=[A-Z])/gm, '')) as Record<string, string>;
+    expect(Object.keys(uncommented)).toEqual(NAMES);
+    expect(loadConfig(uncommented, 'no such file').config).toEqual(loadConfig({}, 'no such file').config);
   });
 
-  test('says what is allowed, and what has no effect yet', () => {
+  test('shows the allowed values, and which settings are not used yet', () => {
     expect(envExample()).toContain(
       '# Port to listen on. 0 picks a free port. Allowed: a whole number from 0 to 65535.',
     );

@@ -2,25 +2,25 @@ import { expect, test } from 'bun:test';
 import { statusText } from '../../../src/cli/status.ts';
 import { clusterStatus } from '../../support/cluster-status.ts';
 
-/** The cell of a column, by the place of its heading, as cells may hold blanks. */
+/** Returns the cell under a heading, by position, as cells may contain spaces. */
 function cell(text: string, slot: number, column: string): string {
   const [head, ...rows] = text.split('\n').slice(2);
   const end = head!.indexOf(column) + column.length;
   return rows[slot]!.slice(0, end).split(/ {2,}/).at(-1)!.trim();
 }
 
-test('without Redis what is in flight is told of the cap, as both are of this host', () => {
+test('without Redis, requests in flight are shown out of the cap of this host', () => {
   const text = statusText(clusterStatus([{ inFlight: 3 }, { inFlight: 4 }], { cap: 20 }));
   expect(text.split('\n')[0]).toEndWith(', 7 of 20 in flight');
 });
 
-test('with Redis the cap is told as that of the cluster, the smallest that a worker knows', () => {
+test('with Redis, the cluster cap is the smallest known to any worker', () => {
   const workers = [
     { inFlight: 3, mode: 'fresh', cap: 20 },
     { inFlight: 4, mode: 'floor', cap: 12 },
   ];
   const [heading] = statusText(clusterStatus(workers, { cap: 20 })).split('\n');
-  expect(heading).toEndWith(', 7 in flight on this host, cap of the cluster 12');
+  expect(heading).toEndWith(', 7 in flight on this host, cluster cap 12');
 });
 
 test('refusals are shown for each worker', () => {
@@ -29,15 +29,15 @@ test('refusals are shown for each worker', () => {
   expect(cell(text, 1, 'refused/s')).toBe('4321');
 });
 
-test('a worker that has said nothing for a second is shown as silent, whatever it was before', () => {
+test('a worker without a heartbeat for a second is shown as silent, whatever its state', () => {
   const text = statusText(clusterStatus([{ heartbeatAgeSeconds: 1 }, { heartbeatAgeSeconds: 3.7 }]));
   expect(text).toMatch(/^ +0 +100 +ready /m);
   expect(text).toMatch(/^ +1 +101 +silent 3 s /m);
 });
 
-test('breakers that are not closed are told below the table, and nothing is where all are closed', () => {
+test('only breakers that are not closed are shown, below the table', () => {
   const open = statusText(clusterStatus([{}, { breakers: { kafka: 'open', s3: 'half-open' } }]));
-  expect(open.split('\n').at(-1)).toBe('Circuit breakers of slot 1: kafka open, s3 half-open');
+  expect(open.split('\n').at(-1)).toBe('Circuit breakers in slot 1: kafka open, s3 half-open');
   expect(open).not.toContain('slot 0:');
   expect(statusText(clusterStatus([{}, {}]))).not.toContain('breaker');
 });
