@@ -6,10 +6,10 @@ import type { Fault, Stage } from './faults.ts';
 import { type FileLoad, startFileLoad } from './file-load.ts';
 import { auditAll, auditNow } from './ledger-audit.ts';
 import { type Load, startLoad, type Tally } from './load.ts';
+import { isKept, OUTBOX_BUSY_ROWS, type Outcome, verdict } from './outcome.ts';
+import { headLine, type Inside, lookInside, secondLine } from './progress-table.ts';
 import { type StartedAtlas, startAtlas } from './started-atlas.ts';
 import { type StartedService, startService } from './started-service.ts';
-import { isKept, OUTBOX_BUSY_ROWS, type Outcome, verdict } from './verdict.ts';
-import { headLine, type Inside, lookInside, secondLine } from './watch.ts';
 
 /** Whose accounts the demo moves money between. */
 interface Accounts {

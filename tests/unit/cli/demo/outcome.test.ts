@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { FAULTS } from '../../../../src/cli/demo/faults.ts';
-import { isKept, type Outcome, verdict } from '../../../../src/cli/demo/verdict.ts';
+import { isKept, type Outcome, verdict } from '../../../../src/cli/demo/outcome.ts';
 
 const totals = { served: 90, full: 0, unavailable: 7, tooLate: 0, cut: 0, wrong: 0, slowestMs: 12 };
 const audit = {
