@@ -2,7 +2,7 @@ import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgr
 
 /** Prints an error and exits with 1. The stack is printed only at LOG_LEVEL=debug. */
 export function fail(error: unknown): never {
-  const text = explain(error);
+  const text = explainError(error);
   process.stderr.write(`\n${text}\n`);
   if (process.env.LOG_LEVEL === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exit(1);
@@ -10,14 +10,19 @@ export function fail(error: unknown): never {
 
 // SQLSTATE class 28 is a rejected login, 3D a database that does not exist.
 const REJECTED_LOGIN = /^(?:28|3D)/;
+const UNDEFINED_TABLE = '42P01';
 
-function explain(error: unknown): string {
+/** Returns the text for a person: what failed, and, for errors of PostgreSQL, also why and what to do. */
+export function explainError(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   // An error with a path is about a file: its ENOENT is not a lost connection.
   if (error instanceof Error && 'path' in error) return text;
-  return isConnectionLoss(error) || REJECTED_LOGIN.test(databaseErrorCode(error))
-    ? `PostgreSQL is unavailable.\n  why:  ${text}\n  do:   check DATABASE_URL and that the server is running, or unset it to use the embedded server`
-    : text;
+  const code = databaseErrorCode(error);
+  if (code === UNDEFINED_TABLE)
+    return `The database schema is out of date.\n  why:  ${text}\n  do:   npm run migrate`;
+  if (isConnectionLoss(error) || REJECTED_LOGIN.test(code))
+    return `PostgreSQL is unavailable.\n  why:  ${text}\n  do:   check DATABASE_URL and that the server is running, or unset it to use the embedded server`;
+  return text;
 }
 
 /** Returns a table with aligned columns and no borders. Numbers are right-aligned. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { plural, table } from '../../../src/cli/output.ts';
+import { explainError, plural, table } from '../../../src/cli/output.ts';
 
 describe('a table', () => {
   test('aligns text on the left and numbers on the right', () => {
@@ -25,4 +25,22 @@ describe('a table', () => {
 
 test('a count has its noun in the singular only for one', () => {
   expect([0, 1, 2].map((count) => plural(count, 'key'))).toEqual(['0 keys', '1 key', '2 keys']);
+});
+
+describe('an error', () => {
+  const databaseError = (code: string) => Object.assign(new Error('the reason'), { code });
+
+  test('of a database that cannot be used says why and what to do', () => {
+    expect(explainError(databaseError('28P01'))).toMatch(
+      /^PostgreSQL is unavailable\.\n {2}why: {2}the reason\n {2}do: {3}check DATABASE_URL /,
+    );
+    expect(explainError(databaseError('42P01'))).toBe(
+      'The database schema is out of date.\n  why:  the reason\n  do:   npm run migrate',
+    );
+  });
+
+  test('of anything else is its message', () => {
+    expect(explainError(databaseError('22000'))).toBe('the reason');
+    expect(explainError('a text')).toBe('a text');
+  });
 });
