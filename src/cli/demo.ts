@@ -37,7 +37,11 @@ export function addDemoCommand(program: Command): void {
 }
 
 function listText(): string {
-  const rows = FAULTS.map(({ name, happens, services }) => [name, happens, services.join(', ') || 'nothing']);
+  const rows = FAULTS.map(({ name, description, services }) => [
+    name,
+    description,
+    services.join(', ') || 'nothing',
+  ]);
   return table(['fault', 'what happens', 'needs'], rows);
 }
 

@@ -9,7 +9,7 @@ import { isHere, until } from './atlas-process.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const RUN_SERVICE = join(ROOT, 'infra/run-service.ts');
-// Two starts of an Atlas, and half a minute of load.
+// Two starts of Atlas, and half a minute of load.
 const DEMO_MS = 120_000;
 
 let folders: string[] = [];
@@ -18,10 +18,10 @@ afterEach(async () => {
   folders = [];
 });
 
-/** Runs a command whose temporary files are in a folder of its own. */
+/** Runs a command that keeps its temporary files in a separate folder. */
 async function start(args: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-demo-test-'));
-  // PostgreSQL runs as a user of its own, who must be able to pass.
+  // PostgreSQL runs as another user, who must be able to enter.
   await Bun.$`chmod 755 ${folder}`.quiet();
   folders.push(folder);
   const child = spawn(process.execPath, args, {
@@ -40,12 +40,12 @@ async function start(args: readonly string[]) {
 
 const demo = (...args: string[]) => start([join(ROOT, 'src/main.ts'), 'demo', ...args]);
 
-/** What a demo has left in its folder. Bun keeps something of its own there. */
+/** Returns what a demo left in its folder, except for what Bun keeps there. */
 async function leftIn(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name !== '.bun');
 }
 
-/** Processes that were started in the folder, or for it. */
+/** Returns the processes that were started in the folder, or for it. */
 function processesOf(folder: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid) || pid === String(process.pid)) return false;
@@ -60,13 +60,13 @@ function processesOf(folder: string): string[] {
 }
 
 describe('atlas demo', () => {
-  async function expectKept(fault: string, ...needed: RegExp[]): Promise<void> {
+  async function expectPromisesHeld(fault: string, ...needed: RegExp[]): Promise<void> {
     const { folder, output, ended } = await demo('--fault', fault, '--seconds', '2');
     const code = await ended;
     const text = output();
-    expect(text).toContain('Nothing was lost, and nothing happened twice.');
-    expect(text).toMatch(/transfers {4}[1-9]\d* in the ledger, 0 lost, 0 doubled, 0 unknown/);
-    expect(text).toMatch(/events {7}([1-9]\d*) of \1 of the bank's account, 0 out of order/);
+    expect(text).toContain('Nothing was lost or duplicated.');
+    expect(text).toMatch(/transfers {4}[1-9]\d* in the ledger, 0 lost, 0 duplicated, 0 unknown/);
+    expect(text).toMatch(/events {7}([1-9]\d*) of \1 for the bank's account, 0 out of order/);
     expect(text).not.toMatch(/WRONG|BROKEN|DISCREPANCIES/);
     for (const pattern of needed) expect(text).toMatch(pattern);
     expect(code).toBe(0);
@@ -74,16 +74,20 @@ describe('atlas demo', () => {
     await until(() => processesOf(folder).length === 0);
   }
 
-  test('shows a worker being killed and replaced', () => expectKept('worker-killed', /FAULT/), DEMO_MS);
+  test(
+    'shows a worker being killed and replaced',
+    () => expectPromisesHeld('worker-killed', /FAULT/),
+    DEMO_MS,
+  );
 
   test.if(isHere('PostgreSQL 15', isPostgresInstalled() ? POSTGRES_BIN : null))(
-    'shows PostgreSQL going away and coming back, and the refusals meanwhile',
-    () => expectKept('postgres-down', /seen .*[1-9]\d* × 503/, /without a served request/),
+    'shows PostgreSQL being killed and restarted, and the refusals meanwhile',
+    () => expectPromisesHeld('postgres-down', /seen .*[1-9]\d* × 503/, /with no request served/),
     DEMO_MS,
   );
 
   test(
-    'ends everything that it started when it is stopped',
+    'stops everything it started when it is interrupted',
     async () => {
       const { folder, child, output, ended } = await demo('--fault', 'worker-killed', '--seconds', '600');
       await until(() => output().includes('FAULT '));
@@ -96,20 +100,20 @@ describe('atlas demo', () => {
     DEMO_MS,
   );
 
-  test('lists the faults, each with what it needs', async () => {
+  test('lists the faults with the services they need', async () => {
     const { output, ended } = await demo('--list');
     expect(await ended).toBe(0);
     for (const fault of ['worker-killed', 'postgres-down', 'redis-down', 'kafka-down', 's3-down'])
       expect(output()).toContain(fault);
   });
 
-  test('refuses a fault that there is not, and tells which there are', async () => {
+  test('rejects an unknown fault and lists the known ones', async () => {
     const { output, ended } = await demo('--fault', 'meteor');
     expect(await ended).toBe(1);
     expect(output()).toContain('worker-killed');
   });
 
-  test('runs no service that there is not', async () => {
+  test('rejects an unknown service', async () => {
     const { output, ended } = await start([RUN_SERVICE, 'oracle', join(tmpdir(), 'never'), '1']);
     expect(await ended).toBe(1);
     expect(output()).toContain('do:   bun infra/run-service.ts postgres|redis|kafka|s3 FOLDER PORT');

@@ -1,24 +1,24 @@
-/** An answer, or status 0 where there was none. */
-export interface DemoAnswer {
+/** A response, or status 0 if there was none. */
+export interface DemoResponse {
   readonly status: number;
   readonly body: string;
 }
 
-/** Calls an Atlas as a client of it does. Nothing here throws because Atlas is away, but {@link DemoClient.read}. */
+/** A client of the demo's Atlas. `send` never throws; the `read` methods do if they get no 200. */
 export interface DemoClient {
-  send(method: string, path: string, json?: unknown, idempotencyKey?: string): Promise<DemoAnswer>;
-  /** The JSON of an answer with status 200. Throws an Error for any other. */
+  send(method: string, path: string, json?: unknown, idempotencyKey?: string): Promise<DemoResponse>;
+  /** Returns the JSON of a response with status 200. Throws an Error for any other. */
   read<T>(path: string): Promise<T>;
-  /** Like `read`, of who has time: asks again for some seconds while Atlas is full or away. */
-  readPatiently<T>(path: string): Promise<T>;
-  /** The text that a path answers. Throws an Error where it does not. */
+  /** Like `read`, but retries for some seconds while Atlas is overloaded or unavailable. */
+  readWithRetries<T>(path: string): Promise<T>;
+  /** Returns the text of a response with status 200. Throws an Error for any other. */
   readText(path: string): Promise<string>;
 }
 
-// Longer than Atlas itself lets a request of the demo run, so that its own 504 is seen.
-const ANSWER_MAX_MS = 8000;
-const PATIENCE_MS = 20_000;
-const AGAIN_MS = 250;
+// Longer than Atlas lets a request of the demo run, so that its own 504 is seen.
+const RESPONSE_MAX_MS = 8000;
+const RETRY_MAX_MS = 20_000;
+const RETRY_EVERY_MS = 250;
 
 export function createDemoClient(url: string, key: string): DemoClient {
   async function send(
@@ -26,13 +26,13 @@ export function createDemoClient(url: string, key: string): DemoClient {
     path: string,
     json?: unknown,
     idempotencyKey?: string,
-  ): Promise<DemoAnswer> {
+  ): Promise<DemoResponse> {
     try {
       const response = await fetch(`${url}${path}`, {
         method,
-        // A new connection each time: what is seen is what one request sees, not what a pool makes of it.
+        // A new connection for each request, so that no pool hides what a request meets.
         keepalive: false,
-        signal: AbortSignal.timeout(ANSWER_MAX_MS),
+        signal: AbortSignal.timeout(RESPONSE_MAX_MS),
         headers: {
           Authorization: `Bearer ${key}`,
           ...(json !== undefined && { 'Content-Type': 'application/json' }),
@@ -48,20 +48,21 @@ export function createDemoClient(url: string, key: string): DemoClient {
 
   async function readText(path: string): Promise<string> {
     const { status, body } = await send('GET', path);
-    if (status !== 200) throw new Error(`GET ${path} answered ${status || 'nothing'}: ${body}`);
+    if (status === 0) throw new Error(`GET ${path} got no response.`);
+    if (status !== 200) throw new Error(`GET ${path} returned ${status}: ${body}`);
     return body;
   }
 
   return {
     send,
     readText,
-    async readPatiently(path) {
-      for (const untilMs = performance.now() + PATIENCE_MS; ; ) {
+    async readWithRetries(path) {
+      for (const untilMs = performance.now() + RETRY_MAX_MS; ; ) {
         try {
           return JSON.parse(await readText(path));
         } catch (error) {
           if (performance.now() > untilMs) throw error;
-          await Bun.sleep(AGAIN_MS);
+          await Bun.sleep(RETRY_EVERY_MS);
         }
       }
     },

@@ -2,146 +2,146 @@ import { openRedis, untilReady } from '../../adapters/redis/redis.ts';
 import type { StartedAtlas } from './started-atlas.ts';
 import type { ServiceName, StartedService } from './started-service.ts';
 
-/** What a demo has started, for the fault to harm. */
-export interface Stage {
+/** The processes of a demo, for a fault to act on. */
+export interface DemoSystem {
   readonly atlas: StartedAtlas;
   service(name: ServiceName): StartedService;
 }
 
-/** Something that goes wrong, and what its users should see of it. */
+/** A failure, and what clients should see of it. */
 export interface Fault {
   readonly name: string;
-  /** What is done, as a heading. */
-  readonly happens: string;
-  /** What to look for. */
+  readonly description: string;
+  /** What clients should see. */
   readonly expect: string;
-  /** The real services that Atlas runs on for this; whatever is not named is embedded. */
+  /** The real services that this fault needs; everything else is embedded. */
   readonly services: readonly ServiceName[];
-  /** Whether the demo stores and reads files too. */
+  /** Whether the demo also stores and reads files. */
   readonly withFiles?: boolean;
-  inject(stage: Stage): Promise<void>;
-  /** Nobody takes it away: Atlas has to help itself. */
-  readonly healsItself?: boolean;
-  /** Takes it away. */
-  heal(stage: Stage): Promise<void>;
+  inject(system: DemoSystem): Promise<void>;
+  /** Nothing removes the fault: Atlas has to recover on its own. */
+  readonly selfHeals?: boolean;
+  /** Removes the fault. */
+  heal(system: DemoSystem): Promise<void>;
 }
 
 const REDIS_TIMEOUT_MS = 2000;
 
 const down = (service: ServiceName): Pick<Fault, 'inject' | 'heal'> => ({
-  inject: (stage) => stage.service(service).kill(),
-  heal: (stage) => stage.service(service).restart(),
+  inject: (system) => system.service(service).kill(),
+  heal: (system) => system.service(service).restart(),
 });
 
-const silent = (service: ServiceName): Pick<Fault, 'inject' | 'heal'> => ({
-  inject: async (stage) => stage.service(service).signal('SIGSTOP'),
-  heal: async (stage) => stage.service(service).signal('SIGCONT'),
+const frozen = (service: ServiceName): Pick<Fault, 'inject' | 'heal'> => ({
+  inject: async (system) => system.service(service).signal('SIGSTOP'),
+  heal: async (system) => system.service(service).signal('SIGCONT'),
 });
 
-/** Sends a signal to the processes that `pids` picks of the running Atlas. */
-const signalled = (
+/** Sends a signal to the processes of the running Atlas that `pids` selects. */
+const signalAtlas = (
   signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT',
   pids: (status: NonNullable<Awaited<ReturnType<StartedAtlas['status']>>>) => readonly number[],
 ) => {
-  return async ({ atlas }: Stage) => {
+  return async ({ atlas }: DemoSystem) => {
     const status = await atlas.status();
-    if (status === null) throw new Error('Atlas does not say which processes it has.');
+    if (status === null) throw new Error('The supervisor of the demo did not report its processes.');
     for (const pid of pids(status)) process.kill(pid, signal);
   };
 };
 
-const firstWorker = signalled('SIGKILL', ({ slots }) =>
+const killFirstWorker = signalAtlas('SIGKILL', ({ slots }) =>
   slots.flatMap(({ worker }) => worker?.pid ?? []).slice(0, 1),
 );
-const nothing = async () => {};
+const noop = async () => {};
 
 /** Every fault of the demo, by name. */
 export const FAULTS: readonly Fault[] = [
   {
     name: 'worker-killed',
-    happens: 'one of two workers is killed (kill -9)',
-    expect: 'its connections are cut, the other one serves on, and a new worker is there within 2 s',
+    description: 'one of two workers is killed (kill -9)',
+    expect: 'its connections are cut, the other worker keeps serving, and a new worker is ready within 2 s',
     services: [],
-    inject: firstWorker,
-    healsItself: true,
-    heal: nothing,
+    inject: killFirstWorker,
+    selfHeals: true,
+    heal: noop,
   },
   {
     name: 'supervisor-killed',
-    happens: 'the supervisor is killed (kill -9)',
-    expect: 'connections are refused for some seconds, until the launcher has started everything anew',
+    description: 'the supervisor is killed (kill -9)',
+    expect: 'connections are refused for a few seconds, until the launcher has restarted everything',
     services: [],
-    inject: signalled('SIGKILL', ({ pid }) => [pid]),
-    healsItself: true,
-    heal: nothing,
+    inject: signalAtlas('SIGKILL', ({ pid }) => [pid]),
+    selfHeals: true,
+    heal: noop,
   },
   {
     name: 'postgres-down',
-    happens: 'PostgreSQL is killed (kill -9) and comes back',
-    expect: '503 at once while it is away, no transfer lost or doubled, service within 5 s of its return',
+    description: 'PostgreSQL is killed (kill -9) and restarted',
+    expect:
+      'immediate 503 while it is down, no transfer lost or duplicated, service within 5 s of its restart',
     services: ['postgres'],
     ...down('postgres'),
   },
   {
     name: 'postgres-silent',
-    happens: 'PostgreSQL is stopped (SIGSTOP): connections stay and nothing answers',
-    expect: 'requests wait for a second or two, then the breaker opens and all get 503 at once',
+    description: 'PostgreSQL is frozen (SIGSTOP): connections stay open, but nothing responds',
+    expect: 'requests wait for a second or two, then the circuit breaker opens and all get an immediate 503',
     services: ['postgres'],
-    ...silent('postgres'),
+    ...frozen('postgres'),
   },
   {
     name: 'redis-down',
-    happens: 'Redis is killed (kill -9) and comes back empty',
-    expect: 'nobody notices: the workers keep to their part of the cap and read past the cache',
+    description: 'Redis is killed (kill -9) and restarted empty',
+    expect: 'clients notice nothing: workers use fixed shares of the cap and bypass the cache',
     services: ['redis'],
     ...down('redis'),
   },
   {
     name: 'redis-silent',
-    happens: 'Redis is stopped (SIGSTOP): connections stay and nothing answers',
-    expect: 'nobody notices: no request waits for Redis for longer than 50 ms',
+    description: 'Redis is frozen (SIGSTOP): connections stay open, but nothing responds',
+    expect: 'clients notice nothing: no request waits for Redis longer than 50 ms',
     services: ['redis'],
-    ...silent('redis'),
+    ...frozen('redis'),
   },
   {
     name: 'redis-flushed',
-    happens: 'FLUSHALL in Redis',
-    expect: 'nobody notices: permits are claimed again, the cache fills again, money never was there',
+    description: 'Redis loses all keys (FLUSHALL)',
+    expect:
+      'clients notice nothing: permits are claimed again, the cache refills, and money is never stored there',
     services: ['redis'],
-    inject: async (stage) => flushRedis(stage.service('redis').settings.REDIS_URL!),
-    healsItself: true,
-    heal: nothing,
+    inject: async (system) => flushRedis(system.service('redis').settings.REDIS_URL!),
+    selfHeals: true,
+    heal: noop,
   },
   {
     name: 'kafka-down',
-    happens: 'Kafka is killed (kill -9) and comes back',
+    description: 'Kafka is killed (kill -9) and restarted',
     expect: 'every transfer is posted; events wait in the outbox and are sent in order afterwards',
     services: ['kafka'],
     ...down('kafka'),
   },
   {
     name: 'kafka-silent',
-    happens: 'Kafka is stopped (SIGSTOP): connections stay and nothing answers',
+    description: 'Kafka is frozen (SIGSTOP): connections stay open, but nothing responds',
     expect: 'every transfer is posted; events wait in the outbox and are sent in order afterwards',
     services: ['kafka'],
-    ...silent('kafka'),
+    ...frozen('kafka'),
   },
   {
     name: 's3-down',
-    happens: 'the object store is killed (kill -9) and comes back',
-    expect: 'files answer 503, everything else goes on, and no file that was stored is lost',
+    description: 'the object store is killed (kill -9) and restarted',
+    expect: 'files return 503, everything else keeps working, and no stored file is lost',
     services: ['s3'],
     withFiles: true,
     ...down('s3'),
   },
   {
     name: 's3-silent',
-    happens: 'the object store is stopped (SIGSTOP): connections stay and nothing answers',
-    expect:
-      'files wait, then answer 503 or 504, everything else goes on, and no file that was stored is lost',
+    description: 'the object store is frozen (SIGSTOP): connections stay open, but nothing responds',
+    expect: 'files wait, then return 503 or 504, everything else keeps working, and no stored file is lost',
     services: ['s3'],
     withFiles: true,
-    ...silent('s3'),
+    ...frozen('s3'),
   },
 ];
 

@@ -2,30 +2,31 @@ import { createHash } from 'node:crypto';
 import { sleep } from '../../utils/sleep.ts';
 import type { StartedAtlas } from './started-atlas.ts';
 
-/** How storing and reading files went. */
+/** Outcomes of storing and reading files. */
 export interface FileTally {
   stored: number;
   read: number;
-  /** Uploads and downloads that were refused or cut: nothing was promised then. */
+  /** Uploads and downloads that were refused or cut. Atlas promised nothing for these. */
   failed: number;
 }
 
 export interface FileLoad {
+  /** Returns the outcomes since the last call. */
   takeTally(): FileTally;
   /** When the last call failed, or 0. */
   readonly lastFailureMs: number;
-  /** Stops, then reads everything that was stored. Answers how many there are, and how many are gone or differ. */
+  /** Stops, then reads every stored file back. Returns how many there are, and how many are missing or differ. */
   finish(): Promise<{ readonly stored: number; readonly lost: number }>;
 }
 
 const SIZE_BYTES = 40_000;
 const PAUSE_MS = 150;
-const ANSWER_MAX_MS = 15_000;
+const RESPONSE_MAX_MS = 15_000;
 
 const emptyTally = (): FileTally => ({ stored: 0, read: 0, failed: 0 });
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** One caller stores a file, reads it back, and begins again. */
+/** Starts a caller that stores a file and reads it back, over and over. */
 export function startFileLoad({ url, key }: StartedAtlas): FileLoad {
   const stopping = new AbortController();
   const headers = { Authorization: `Bearer ${key}` };
@@ -38,21 +39,21 @@ export function startFileLoad({ url, key }: StartedAtlas): FileLoad {
     const response = await fetch(`${url}/v1/files?name=demo.txt`, {
       method: 'POST',
       keepalive: false,
-      signal: AbortSignal.timeout(ANSWER_MAX_MS),
+      signal: AbortSignal.timeout(RESPONSE_MAX_MS),
       headers: { ...headers, 'Content-Type': 'text/plain' },
       body: bytes,
     });
-    if (!response.ok) throw new Error(`POST /v1/files answered ${response.status}`);
+    if (!response.ok) throw new Error(`POST /v1/files returned ${response.status}`);
     const { id } = (await response.json()) as { id: string };
     stored.set(id, sha256(bytes));
     return id;
   }
 
-  /** Whether the very bytes came that were stored. Throws when none came. */
-  async function isWhole(id: string): Promise<boolean> {
-    const signal = AbortSignal.timeout(ANSWER_MAX_MS);
+  /** Returns whether the content is what was stored. Throws if it cannot be read. */
+  async function isIntact(id: string): Promise<boolean> {
+    const signal = AbortSignal.timeout(RESPONSE_MAX_MS);
     const response = await fetch(`${url}/v1/files/${id}/content`, { keepalive: false, signal, headers });
-    if (!response.ok) throw new Error(`GET /v1/files/${id}/content answered ${response.status}`);
+    if (!response.ok) throw new Error(`GET /v1/files/${id}/content returned ${response.status}`);
     return sha256(new Uint8Array(await response.arrayBuffer())) === stored.get(id);
   }
 
@@ -61,7 +62,7 @@ export function startFileLoad({ url, key }: StartedAtlas): FileLoad {
       try {
         const id = await store();
         tally.stored++;
-        if (await isWhole(id)) tally.read++;
+        if (await isIntact(id)) tally.read++;
         else tally.failed++;
       } catch {
         tally.failed++;
@@ -85,7 +86,7 @@ export function startFileLoad({ url, key }: StartedAtlas): FileLoad {
       stopping.abort();
       await calling;
       let lost = 0;
-      for (const id of stored.keys()) if (!(await isWhole(id).catch(() => false))) lost++;
+      for (const id of stored.keys()) if (!(await isIntact(id).catch(() => false))) lost++;
       return { stored: stored.size, lost };
     },
   };

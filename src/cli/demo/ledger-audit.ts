@@ -1,24 +1,24 @@
 import type { DemoClient } from './client.ts';
 import type { Load } from './load.ts';
 
-/** What is missing and what is there twice. Both must be 0. */
+/** Transfers that are missing and transfers posted twice. Both must be 0. */
 export interface Audit {
   readonly lost: number;
-  readonly doubled: number;
+  readonly duplicated: number;
 }
 
-/** What the ledger and the event log hold after a demo, compared with what its callers were told. */
+/** The ledger and the event log after a demo, compared with what was acknowledged to callers. */
 export interface FinalAudit extends Audit {
   readonly transfers: number;
-  /** Discrepancies that Atlas finds in its own books. */
+  /** Discrepancies found by the ledger verification of Atlas. */
   readonly discrepancies: number;
   readonly events: number;
   readonly eventsExpected: number;
-  /** Events whose sequence is not the one after the last. */
+  /** Events whose sequence does not follow the one before. */
   readonly eventsOutOfOrder: number;
 }
 
-const PAGE = 200;
+const PAGE_SIZE = 200;
 const EVENTS_MAX_MS = 60_000;
 const EVENTS_EVERY_MS = 200;
 
@@ -33,22 +33,21 @@ interface Event {
 }
 
 /**
- * What a glance at the bank's account tells while the load runs: each transfer is one of its versions, so it has no
- * fewer than were acknowledged before the glance and no more than were begun by the end of it. Null when it cannot be
- * read.
+ * Audits the bank's account while the load runs. Each transfer is one version of it, so there are at least as many as
+ * were acknowledged before the read, and at most as many as were started by its end. Null if it cannot be read.
  */
 export async function auditNow(client: DemoClient, bank: string, load: Load): Promise<Audit | null> {
   const { acknowledged } = load.state();
   try {
     const { version } = await client.read<Account>(`/v1/accounts/${bank}`);
-    const { begun } = load.state();
-    return { lost: Math.max(0, acknowledged - version), doubled: Math.max(0, version - begun) };
+    const { started } = load.state();
+    return { lost: Math.max(0, acknowledged - version), duplicated: Math.max(0, version - started) };
   } catch {
     return null;
   }
 }
 
-/** Reads every transfer and every event of the bank. Throws an Error when Atlas does not answer. */
+/** Reads every transfer and every event of the bank. Throws an Error if Atlas does not respond. */
 export async function auditAll(
   client: DemoClient,
   bank: string,
@@ -56,35 +55,35 @@ export async function auditAll(
 ): Promise<FinalAudit> {
   const references: (string | null)[] = [];
   for (let cursor: string | null = ''; cursor !== null; ) {
-    const path: string = `/v1/accounts/${bank}/transfers?limit=${PAGE}${cursor && `&cursor=${cursor}`}`;
-    const page: { transfers: Transfer[]; nextCursor: string | null } = await client.readPatiently(path);
+    const path: string = `/v1/accounts/${bank}/transfers?limit=${PAGE_SIZE}${cursor && `&cursor=${cursor}`}`;
+    const page: { transfers: Transfer[]; nextCursor: string | null } = await client.readWithRetries(path);
     references.push(...page.transfers.map(({ reference }) => reference));
     cursor = page.nextCursor;
   }
-  const there = new Set(references);
-  const books = await client.readPatiently<{ discrepancies: unknown[] }>('/v1/ledger/verification');
-  // The account was opened before its first transfer: one event more.
+  const posted = new Set(references);
+  const verification = await client.readWithRetries<{ discrepancies: unknown[] }>('/v1/ledger/verification');
+  // One more for the opening of the account.
   const eventsExpected = references.length + 1;
   const sequences = await readSequences(client, bank, eventsExpected);
   return {
-    lost: [...acknowledged].filter((reference) => !there.has(reference)).length,
-    doubled: references.length - there.size,
+    lost: [...acknowledged].filter((reference) => !posted.has(reference)).length,
+    duplicated: references.length - posted.size,
     transfers: references.length,
-    discrepancies: books.discrepancies.length,
+    discrepancies: verification.discrepancies.length,
     events: sequences.length,
     eventsExpected,
     eventsOutOfOrder: sequences.filter((sequence, i) => sequence !== i).length,
   };
 }
 
-/** The sequences of the bank's events in the order of the log, once they are all there; or what is there by then. */
+/** Returns the sequences of the bank's events in log order. Waits until all are there, for a minute at most. */
 async function readSequences(client: DemoClient, bank: string, expected: number): Promise<number[]> {
   const untilMs = performance.now() + EVENTS_MAX_MS;
   const sequences: number[] = [];
   for (let cursor = ''; ; ) {
-    const path = `/v1/events?key=${bank}&limit=${PAGE}${cursor && `&cursor=${cursor}`}`;
+    const path = `/v1/events?key=${bank}&limit=${PAGE_SIZE}${cursor && `&cursor=${cursor}`}`;
     const page: { events: Event[]; nextCursor: string | null; resumeCursor: string } =
-      await client.readPatiently(path);
+      await client.readWithRetries(path);
     sequences.push(...page.events.map(({ sequence }) => Number(sequence)));
     cursor = page.resumeCursor;
     if (page.nextCursor !== null) continue;

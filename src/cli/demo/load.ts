@@ -1,101 +1,47 @@
 import { sleep } from '../../utils/sleep.ts';
 import type { DemoClient } from './client.ts';
+import { RequestStats, type Tally } from './request-stats.ts';
 
-/** How the requests of one second ended, as their callers saw it. */
-export interface Tally {
-  /** 2xx. */
-  served: number;
-  /** 429: Atlas is full. */
-  full: number;
-  /** 503: something behind it cannot be reached. */
-  unavailable: number;
-  /** 504: it took too long. */
-  tooLate: number;
-  /** The connection was refused or cut, and nobody knows what became of the request. */
-  cut: number;
-  /** Any other answer: always a bug. */
-  wrong: number;
-  slowestMs: number;
-}
-
-/** How many transfers were begun, and of how many Atlas has said that they are posted. */
+/** How many transfers were started, and how many Atlas has acknowledged as posted. */
 export interface LoadState {
-  readonly begun: number;
+  readonly started: number;
   readonly acknowledged: number;
 }
 
 export interface Load {
   state(): LoadState;
-  /** The references of the transfers of which Atlas has said that they are posted. */
+  /** References of the transfers that Atlas has acknowledged as posted. */
   readonly acknowledged: ReadonlySet<string>;
-  /** What was seen since the last call. */
+  /** Returns the outcomes since the last call. */
   takeTally(): Tally;
-  /** When the last request failed, or 0 (429 is no failure); and the longest time in which none was served. */
+  /** When the last request failed, or 0 (a 429 is not a failure); and the longest time without a served request. */
   readonly lastFailureMs: number;
   readonly longestGapMs: number;
-  /** What the answers that are bugs said: the first few. */
+  /** The first few responses that are bugs. */
   readonly wrong: readonly string[];
-  /** Begins nothing new, repeats what is open until it is settled, for `maxMs` at most. Answers what stayed open. */
+  /** Starts nothing new and retries unsettled transfers for up to `maxMs`. Returns how many stay unsettled. */
   finish(maxMs: number): Promise<number>;
 }
 
 const CALLERS = 8;
 const PAUSE_MS = 60;
 const RETRY_MS = 250;
-const WRONG_TOLD_MAX = 3;
-// Counted among the answers that no status excuses.
-const NOT_WHAT_WAS_POSTED = -1;
+// A status that counts as wrong, for a transfer that differs from what was posted.
+const MISMATCH = -1;
 
-/** The reference of the n-th transfer, which is its key too: nobody else posts under it. */
+/** Returns the reference of the n-th transfer, which is its idempotency key too. */
 const referenceOf = (n: number) => `demo-${n}`;
 
-const emptyTally = (): Tally => ({
-  served: 0,
-  full: 0,
-  unavailable: 0,
-  tooLate: 0,
-  cut: 0,
-  wrong: 0,
-  slowestMs: 0,
-});
-
 /**
- * Some callers post one transfer after the other from the bank to its customers, each under a key of its own, and
- * repeat it under that key until they know that it is posted, as a client of a payment API has to. Then they read it.
+ * Starts callers that post one transfer after another from the bank to its customers and then read it back. As a client
+ * of a payment API must, they retry a transfer under its own idempotency key until it is acknowledged.
  */
 export function startLoad(client: DemoClient, bank: string, customers: readonly string[]): Load {
   const stopping = new AbortController();
   const abandoning = new AbortController();
-  let begun = 0;
+  const stats = new RequestStats();
   const acknowledged = new Set<string>();
-  let tally = emptyTally();
-  let lastServedMs = performance.now();
-  let lastFailureMs = 0;
-  let longestGapMs = 0;
-  const wrong: string[] = [];
-
-  function count(status: number, startMs: number, body: string): void {
-    const nowMs = performance.now();
-    tally.slowestMs = Math.max(tally.slowestMs, nowMs - startMs);
-    if (status === 200 || status === 201) {
-      tally.served++;
-      longestGapMs = Math.max(longestGapMs, nowMs - lastServedMs);
-      lastServedMs = nowMs;
-      return;
-    }
-    if (status === 429) {
-      tally.full++;
-      return;
-    }
-    lastFailureMs = nowMs;
-    if (status === 503) tally.unavailable++;
-    else if (status === 504) tally.tooLate++;
-    else if (status === 0) tally.cut++;
-    else {
-      tally.wrong++;
-      if (wrong.length < WRONG_TOLD_MAX) wrong.push(`${status} ${body}`);
-    }
-  }
+  let started = 0;
 
   const transferOf = (n: number) => ({
     debitAccountId: bank,
@@ -104,12 +50,12 @@ export function startLoad(client: DemoClient, bank: string, customers: readonly 
     reference: referenceOf(n),
   });
 
-  /** Repeats the transfer until it is known to be posted. Answers its id, or null when nobody waits any more. */
+  /** Retries the transfer until it is acknowledged. Returns its id, or null if the load was abandoned. */
   async function settle(n: number): Promise<string | null> {
     while (!abandoning.signal.aborted) {
       const startMs = performance.now();
       const { status, body } = await client.send('POST', '/v1/transfers', transferOf(n), referenceOf(n));
-      count(status, startMs, body);
+      stats.record(status, startMs, body);
       if (status === 200 || status === 201) {
         acknowledged.add(referenceOf(n));
         return (JSON.parse(body) as { id: string }).id;
@@ -119,17 +65,17 @@ export function startLoad(client: DemoClient, bank: string, customers: readonly 
     return null;
   }
 
-  /** Reads a transfer, once. An answer that is not what was posted, or that there is none, is a bug. */
+  /** Reads a transfer once. A missing transfer, or one that differs from what was posted, is a bug. */
   async function readBack(n: number, id: string): Promise<void> {
     const startMs = performance.now();
     const { status, body } = await client.send('GET', `/v1/transfers/${id}`);
-    const isRight = status !== 200 || isSubset(transferOf(n), JSON.parse(body));
-    count(isRight ? status : NOT_WHAT_WAS_POSTED, startMs, body);
+    const isAsPosted = status !== 200 || isSubset(transferOf(n), JSON.parse(body));
+    stats.record(isAsPosted ? status : MISMATCH, startMs, body);
   }
 
   async function call(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const n = begun++;
+      const n = started++;
       const id = await settle(n);
       if (id !== null && !stopping.signal.aborted) await readBack(n, id);
       await sleep(PAUSE_MS * (0.5 + Math.random()), stopping.signal);
@@ -138,26 +84,22 @@ export function startLoad(client: DemoClient, bank: string, customers: readonly 
 
   const calling = Promise.all(Array.from({ length: CALLERS }, call));
   return {
-    state: () => ({ begun, acknowledged: acknowledged.size }),
+    state: () => ({ started, acknowledged: acknowledged.size }),
     acknowledged,
-    takeTally() {
-      const taken = tally;
-      tally = emptyTally();
-      return taken;
-    },
+    takeTally: () => stats.takeTally(),
     get lastFailureMs() {
-      return lastFailureMs;
+      return stats.lastFailureMs;
     },
     get longestGapMs() {
-      return Math.max(longestGapMs, stopping.signal.aborted ? 0 : performance.now() - lastServedMs);
+      return stats.longestGapMs(!stopping.signal.aborted);
     },
-    wrong,
+    wrong: stats.wrong,
     async finish(maxMs) {
       stopping.abort();
       const timer = setTimeout(() => abandoning.abort(), maxMs);
       await calling;
       clearTimeout(timer);
-      return begun - acknowledged.size;
+      return started - acknowledged.size;
     },
   };
 }

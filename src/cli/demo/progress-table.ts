@@ -1,20 +1,20 @@
-import type { DemoClient } from './client.ts';
+import type { AtlasMetrics } from './atlas-metrics.ts';
 import type { FileTally } from './file-load.ts';
 import type { Audit } from './ledger-audit.ts';
-import type { Tally } from './load.ts';
+import type { Tally } from './request-stats.ts';
 
-/** What Atlas says of itself at a moment; null where it does not answer. */
-export interface Inside {
-  /** Circuit breakers that are not closed, such as `postgresql open`. */
-  readonly breakers: readonly string[] | null;
-  /** Rows of the outbox that have not been sent: a transfer is one. */
-  readonly outboxRows: number | null;
+/** One second of a demo. */
+export interface Second {
+  /** Seconds since the start. */
+  readonly time: number;
+  readonly phase: string;
+  readonly tally: Tally;
+  /** Null if the demo stores no files. */
+  readonly files: FileTally | null;
+  readonly metrics: AtlasMetrics;
+  /** Null if the account could not be read. */
+  readonly audit: Audit | null;
 }
-
-const OUTBOX_ROWS = /^atlas_relay_backlog_rows(?:\{.*\})? (\d+)/m;
-/** Those that are not closed. */
-const BREAKER = /^atlas_circuit_breaker_state\{.*?dependency="([^"]+)".*?\} ([12])$/gm;
-const STATES = ['closed', 'half-open', 'open'];
 
 const COLUMNS = [
   ['time', 6],
@@ -27,51 +27,35 @@ const COLUMNS = [
   ['slowest', 8],
   ['outbox', 6],
   ['lost', 4],
-  ['doubled', 7],
+  ['duplicated', 10],
 ] as const;
 
-/** Asks the page of metrics, which answers for all workers and waits for nothing that has failed. */
-export async function lookInside(client: DemoClient): Promise<Inside> {
-  try {
-    const text = await client.readText('/metrics');
-    const breakers = [...text.matchAll(BREAKER)].map(([, name, state]) => `${name} ${STATES[Number(state)]}`);
-    return { breakers, outboxRows: Number(OUTBOX_ROWS.exec(text)?.[1]) };
-  } catch {
-    return { breakers: null, outboxRows: null };
-  }
-}
-
-export function headLine(withFiles: boolean): string {
+/** Returns the heading of the rows. */
+export function progressHead(withFiles: boolean): string {
   const cells = COLUMNS.map(([name, width]) => name.padStart(width));
   return [...cells, ...(withFiles ? ['files stored/read/failed'] : []), ' breakers'].join('  ');
 }
 
-/** One second as a line under {@link headLine}. */
-export function secondLine(
-  second: number,
-  phase: string,
-  tally: Tally,
-  files: FileTally | null,
-  { breakers, outboxRows }: Inside,
-  audit: Audit | null,
-): string {
-  const { served, full, unavailable, tooLate, cut, wrong, slowestMs } = tally;
+/** Returns one second as a row under {@link progressHead}. */
+export function progressRow({ time, phase, tally, files, metrics, audit }: Second): string {
+  const { served, refused, unavailable, timedOut, disconnected, wrong, slowestMs } = tally;
+  const { breakers, outboxRows } = metrics;
   const values = [
-    `${second} s`,
+    `${time} s`,
     phase,
     served,
-    full || '·',
+    refused || '·',
     unavailable || '·',
-    tooLate || '·',
-    cut || '·',
+    timedOut || '·',
+    disconnected || '·',
     `${Math.round(slowestMs)} ms`,
     outboxRows ?? '–',
     audit?.lost ?? '–',
-    audit?.doubled ?? '–',
+    audit?.duplicated ?? '–',
   ];
   const cells = values.map((value, i) => String(value).padStart(COLUMNS[i]![1]));
   const filesText = files && `${files.stored}/${files.read}/${files.failed}`.padStart(24);
-  const state = breakers === null ? 'no answer' : breakers.join(', ') || 'closed';
-  const bugs = wrong > 0 ? `, ${wrong} WRONG ANSWERS` : '';
+  const state = breakers === null ? 'no response' : breakers.join(', ') || 'closed';
+  const bugs = wrong > 0 ? `, ${wrong} WRONG RESPONSES` : '';
   return [...cells, ...(filesText === null ? [] : [filesText]), ` ${state}${bugs}`].join('  ');
 }

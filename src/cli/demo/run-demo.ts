@@ -2,16 +2,18 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDemoClient, type DemoClient } from './client.ts';
-import type { Fault, Stage } from './faults.ts';
-import { type FileLoad, startFileLoad } from './file-load.ts';
-import { auditAll, auditNow } from './ledger-audit.ts';
-import { type Load, startLoad, type Tally } from './load.ts';
-import { isKept, OUTBOX_BUSY_ROWS, type Outcome, verdict } from './outcome.ts';
-import { headLine, type Inside, lookInside, secondLine } from './progress-table.ts';
+import type { DemoSystem, Fault } from './faults.ts';
+import { startFileLoad } from './file-load.ts';
+import { auditAll } from './ledger-audit.ts';
+import { startLoad } from './load.ts';
+import { Monitor } from './monitor.ts';
+import { describeOutcome, holdsPromises, type Outcome } from './outcome.ts';
+import { progressHead } from './progress-table.ts';
+import { addTally } from './request-stats.ts';
 import { type StartedAtlas, startAtlas } from './started-atlas.ts';
 import { type StartedService, startService } from './started-service.ts';
 
-/** Whose accounts the demo moves money between. */
+/** The accounts that the demo moves money between. */
 interface Accounts {
   readonly bank: string;
   readonly customers: readonly string[];
@@ -19,29 +21,26 @@ interface Accounts {
 
 const CUSTOMERS = 4;
 const BEFORE_SECONDS = 3;
-// How long a fault may take to be over: a Kafka that was killed is back after 13 s.
-const AFTER_SECONDS_MAX = 60;
-const CALM_SECONDS = 3;
 const SETTLE_MS = 30_000;
-const TRIES_MAX = 20;
-const TRY_AGAIN_MS = 250;
+const ATTEMPTS_MAX = 20;
+const RETRY_MS = 250;
 
 /** How a demo is run. */
 export interface DemoOptions {
   /** How long the fault lasts. */
   readonly seconds: number;
   readonly print: (line: string) => void;
-  /** Ends the demo early. Everything that it started is ended all the same. */
+  /** Interrupts the demo. Everything it started is stopped all the same. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Starts an Atlas of its own with what the fault needs, lets callers work, lets the fault happen and pass, and tells
- * what was seen. Answers whether all promises were kept. Throws an Error when something cannot be had on this machine.
+ * Starts a separate Atlas with the services the fault needs, puts it under load, injects and removes the fault, and
+ * prints the outcome. Returns whether every promise held. Throws an Error if something cannot be started.
  */
 export async function runDemo(fault: Fault, { seconds, print, signal }: DemoOptions): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-demo-'));
-  // A PostgreSQL that is started by root runs as another user, who must be able to pass.
+  // A PostgreSQL started by root runs as another user, who must be able to enter.
   await chmod(folder, 0o755);
   const services: StartedService[] = [];
   let atlas: StartedAtlas | null = null;
@@ -54,11 +53,11 @@ export async function runDemo(fault: Fault, { seconds, print, signal }: DemoOpti
     print('Starting Atlas …');
     atlas = await startAtlas(folder, Object.assign({}, ...services.map(({ settings }) => settings)));
     signal.throwIfAborted();
-    const stage = { atlas, service: (name: string) => services.find((service) => service.name === name)! };
-    return await play(fault, stage, { seconds, print, signal });
+    const system = { atlas, service: (name: string) => services.find((service) => service.name === name)! };
+    return await play(fault, system, { seconds, print, signal });
   } finally {
-    print('\nEnding everything that was started …');
-    // One that was stopped keeps Atlas waiting for its answers.
+    print('\nStopping everything …');
+    // Atlas would wait for responses of a frozen service.
     for (const service of services) ignoreGone(() => service.signal('SIGCONT'));
     await atlas?.end();
     await Promise.all(services.map((service) => service.kill().catch(() => {})));
@@ -66,46 +65,50 @@ export async function runDemo(fault: Fault, { seconds, print, signal }: DemoOpti
   }
 }
 
-async function play(fault: Fault, stage: Stage, { seconds, print, signal }: DemoOptions): Promise<boolean> {
-  const { atlas } = stage;
+async function play(
+  fault: Fault,
+  system: DemoSystem,
+  { seconds, print, signal }: DemoOptions,
+): Promise<boolean> {
+  const { atlas } = system;
   const client = createDemoClient(atlas.url, atlas.key);
-  const accounts = await openAccounts(client);
-  const load = startLoad(client, accounts.bank, accounts.customers);
+  const { bank, customers } = await openAccounts(client);
+  const load = startLoad(client, bank, customers);
   const files = fault.withFiles ? startFileLoad(atlas) : null;
-  const watch = createMonitor(client, accounts, load, files, print);
-  print(`\n${fault.happens}, after ${BEFORE_SECONDS} s\n\n${headLine(files !== null)}`);
+  const monitor = new Monitor({ client, bank, load, files, print, signal });
+  print(`\nIn ${BEFORE_SECONDS} s: ${fault.description}\n\n${progressHead(files !== null)}`);
   try {
-    await watch.seconds(BEFORE_SECONDS, 'calm', signal);
-    await fault.inject(stage);
+    await monitor.watchFor(BEFORE_SECONDS, 'before');
+    await fault.inject(system);
     const injectedMs = performance.now();
-    await watch.seconds(seconds, 'FAULT', signal);
+    await monitor.watchFor(seconds, 'FAULT');
     let overMs = injectedMs;
-    const healing = fault.heal(stage).then(() => {
-      if (!fault.healsItself) overMs = performance.now();
+    const healing = fault.heal(system).then(() => {
+      if (!fault.selfHeals) overMs = performance.now();
     });
-    // It may take a while, and the seconds of that are shown too.
-    await watch.until(healing, 'FAULT', signal);
-    await watch.untilCalm(signal);
+    // Healing may take a while, and those seconds are shown too.
+    await monitor.watchUntil(healing, 'FAULT');
+    await monitor.watchUntilCalm('after');
     print('\nReading everything back …\n');
-    const open = await load.finish(SETTLE_MS);
-    watch.add(load.takeTally());
-    const filesLeft = files && (await files.finish());
+    const unknown = await load.finish(SETTLE_MS);
+    addTally(monitor.totals, load.takeTally());
+    const fileAudit = files && (await files.finish());
     const outcome: Outcome = {
-      totals: watch.totals,
-      open,
-      audit: await auditAll(client, accounts.bank, load.acknowledged),
-      files: filesLeft && {
-        ...filesLeft,
-        failed: watch.filesFailed,
+      totals: monitor.totals,
+      unknown,
+      audit: await auditAll(client, bank, load.acknowledged),
+      files: fileAudit && {
+        ...fileAudit,
+        failed: monitor.filesFailed,
         recoveryMs: files!.lastFailureMs - overMs,
       },
       recoveryMs: load.lastFailureMs - overMs,
       longestGapMs: load.longestGapMs,
-      outbox: { rowsMax: watch.outboxRowsMax, drainedMs: watch.outboxBusyMs - overMs },
+      outbox: { rowsMax: monitor.outboxRowsMax, drainedMs: monitor.outboxBusyMs - overMs },
       wrong: load.wrong,
     };
-    print(verdict(fault, outcome));
-    return isKept(outcome);
+    print(describeOutcome(fault, outcome));
+    return holdsPromises(outcome);
   } finally {
     await load.finish(0);
   }
@@ -114,12 +117,13 @@ async function play(fault: Fault, stage: Stage, { seconds, print, signal }: Demo
 async function openAccounts(client: DemoClient): Promise<Accounts> {
   const open = async (name: string, allowNegative: boolean) => {
     const account = { id: crypto.randomUUID(), ledger: 'EUR', name, allowNegative };
-    // With an id of its own it is safe to repeat, which a machine that is busy with the start may need.
-    for (let tries = 1; ; tries++) {
+    // The id makes this safe to retry, which a host that is busy starting up may need.
+    for (let attempt = 1; ; attempt++) {
       const { status, body } = await client.send('POST', '/v1/accounts', account);
       if (status === 200 || status === 201) return account.id;
-      if (tries === TRIES_MAX) throw new Error(`The account ${name} could not be opened: ${status} ${body}`);
-      await Bun.sleep(TRY_AGAIN_MS);
+      if (attempt === ATTEMPTS_MAX)
+        throw new Error(`The account ${name} could not be opened: ${status} ${body}`);
+      await Bun.sleep(RETRY_MS);
     }
   };
   const bank = await open('Demo load: bank', true);
@@ -128,91 +132,10 @@ async function openAccounts(client: DemoClient): Promise<Accounts> {
   return { bank, customers };
 }
 
-/** Prints a line each second, and adds the seconds up. */
-function createMonitor(
-  client: DemoClient,
-  { bank }: Accounts,
-  load: Load,
-  files: FileLoad | null,
-  print: (line: string) => void,
-) {
-  const totals: Tally = { served: 0, full: 0, unavailable: 0, tooLate: 0, cut: 0, wrong: 0, slowestMs: 0 };
-  let filesFailed = 0;
-  let outboxRowsMax = 0;
-  let outboxBusyMs = 0;
-  let second = 0;
-
-  function add(tally: Tally): void {
-    for (const name of ['served', 'full', 'unavailable', 'tooLate', 'cut', 'wrong'] as const)
-      totals[name] += tally[name];
-    totals.slowestMs = Math.max(totals.slowestMs, tally.slowestMs);
-  }
-
-  async function oneSecond(phase: string, signal: AbortSignal): Promise<{ isCalm: boolean }> {
-    const startMs = performance.now();
-    signal.throwIfAborted();
-    const looking = lookInside(client);
-    const auditing = auditNow(client, bank, load);
-    await Bun.sleep(1000);
-    signal.throwIfAborted();
-    const tally = load.takeTally();
-    const fileTally = files?.takeTally() ?? null;
-    const unknown: Inside = { breakers: null, outboxRows: null };
-    // Who does not answer within the second is shown as that.
-    const inside = await Promise.race([looking, Promise.resolve(unknown)]);
-    const audit = await Promise.race([auditing, Promise.resolve(null)]);
-    second += Math.round((performance.now() - startMs) / 1000);
-    print(secondLine(second, phase, tally, fileTally, inside, audit));
-    add(tally);
-    outboxRowsMax = Math.max(outboxRowsMax, inside.outboxRows ?? 0);
-    if ((inside.outboxRows ?? 0) >= OUTBOX_BUSY_ROWS) outboxBusyMs = performance.now();
-    filesFailed += fileTally?.failed ?? 0;
-    const failed = tally.unavailable + tally.tooLate + tally.cut + tally.wrong + (fileTally?.failed ?? 0);
-    const isCalm =
-      failed === 0 &&
-      tally.served > 0 &&
-      inside.breakers?.length === 0 &&
-      inside.outboxRows !== null &&
-      inside.outboxRows < OUTBOX_BUSY_ROWS;
-    return { isCalm };
-  }
-
-  return {
-    totals,
-    add,
-    get outboxRowsMax() {
-      return outboxRowsMax;
-    },
-    get outboxBusyMs() {
-      return outboxBusyMs;
-    },
-    get filesFailed() {
-      return filesFailed;
-    },
-    async seconds(count: number, phase: string, signal: AbortSignal) {
-      for (let i = 0; i < count; i++) await oneSecond(phase, signal);
-    },
-    async until(done: Promise<unknown>, phase: string, signal: AbortSignal) {
-      let isDone = false;
-      const end = () => {
-        isDone = true;
-      };
-      done.then(end, end);
-      await Bun.sleep(0);
-      while (!isDone) await oneSecond(phase, signal);
-      await done;
-    },
-    async untilCalm(signal: AbortSignal) {
-      for (let calm = 0, i = 0; calm < CALM_SECONDS && i < AFTER_SECONDS_MAX; i++)
-        calm = (await oneSecond('after', signal)).isCalm ? calm + 1 : 0;
-    },
-  };
-}
-
 function ignoreGone(act: () => void): void {
   try {
     act();
   } catch {
-    // It has ended already.
+    // The process has already exited.
   }
 }

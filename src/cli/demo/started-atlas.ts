@@ -4,38 +4,38 @@ import { join } from 'node:path';
 import { type ClusterStatus, findStatus } from '../../cluster/status-socket.ts';
 import { freePort, ROOT } from './started-service.ts';
 
-const ANNOUNCED = /is listening on (http:\S+)\n[\s\S]*^ {2}(atlas_live_\w+)$/m;
+const BANNER = /is listening on (http:\S+)\n[\s\S]*^ {2}(atlas_live_\w+)$/m;
 const OUTPUT_CHARS_MAX = 20_000;
 const START_MAX_MS = 90_000;
 const END_MAX_MS = 20_000;
 
-/** An Atlas that was started for a demo. */
+/** An Atlas started for a demo. */
 export interface StartedAtlas {
   readonly url: string;
   readonly key: string;
-  /** What its supervisor says now; null while there is none. */
+  /** Returns the status from the supervisor; null while there is none. */
   status(): Promise<ClusterStatus | null>;
-  /** The end of what it wrote, for the case that something went wrong. */
+  /** Returns the end of its output, for diagnostics. */
   output(): string;
   end(): Promise<void>;
 }
 
-/** Starts an Atlas of its own in a folder, on a free port, and waits until it serves. Throws when it does not. */
+/** Starts a separate Atlas in a folder, on a free port, and waits until it serves. Throws an Error if it does not. */
 export async function startAtlas(folder: string, settings: Record<string, string>): Promise<StartedAtlas> {
   const dataDir = join(folder, 'atlas');
   await mkdir(dataDir, { recursive: true });
   const port = await freePort();
-  // By way of the launcher, as `npm start` does: it starts a server anew that was killed.
+  // Through the launcher, as `npm start` does: it restarts a killed server.
   const child = spawn(
     process.execPath,
     [join(ROOT, 'infra', 'launch.mjs'), join(ROOT, 'src', 'main.ts'), 'serve'],
     {
-      // Away from a `.env` that is meant for another Atlas, and with nothing of this environment either.
+      // Isolated from a `.env` meant for another Atlas, and from this environment.
       cwd: folder,
       env: {
         PATH: process.env.PATH ?? '',
         HOME: folder,
-        // Has the launcher end Atlas when this process is gone.
+        // Makes the launcher stop Atlas when this process is gone.
         npm_lifecycle_event: 'demo',
         ATLAS_DATA_DIR: dataDir,
         API_PORT: String(port),
@@ -51,25 +51,25 @@ export async function startAtlas(folder: string, settings: Record<string, string
   );
   let output = '';
   const ended = new Promise<void>((done) => child.once('close', () => done()));
-  const announced = new Promise<RegExpExecArray>((done) => {
+  const serving = new Promise<RegExpExecArray>((done) => {
     const read = (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
-      const found = ANNOUNCED.exec(output);
+      const found = BANNER.exec(output);
       if (found) done(found);
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
   });
   let timer: Timer | undefined;
-  const tooLate = new Promise<void>((done) => {
+  const timeout = new Promise<void>((done) => {
     timer = setTimeout(done, START_MAX_MS);
   });
-  const found = await Promise.race([announced, ended, tooLate]);
+  const found = await Promise.race([serving, ended, timeout]);
   clearTimeout(timer);
   if (!found) {
     await end(child, ended);
     throw new Error(
-      `Atlas did not start for the demo.\n  why:  ${lastLine(output)}\n  do:   npm run -s atlas -- doctor`,
+      `The demo could not start Atlas.\n  why:  ${lastLine(output)}\n  do:   npm run -s atlas -- doctor`,
     );
   }
   return {
@@ -82,15 +82,15 @@ export async function startAtlas(folder: string, settings: Record<string, string
 }
 
 function lastLine(output: string): string {
-  return output.trim().split('\n').at(-1) || 'it said nothing';
+  return output.trim().split('\n').at(-1) || 'it printed nothing';
 }
 
-/** In order where it can, and at once where it takes too long: what a demo wrote is thrown away. */
+/** Stops it gracefully, or by force if that takes too long: the data of a demo is thrown away. */
 async function end(child: ChildProcess, ended: Promise<void>): Promise<void> {
   child.kill('SIGTERM');
-  const atOnce = setTimeout(() => child.kill('SIGTERM'), END_MAX_MS / 2);
+  const impatient = setTimeout(() => child.kill('SIGTERM'), END_MAX_MS / 2);
   const timer = setTimeout(() => child.kill('SIGKILL'), END_MAX_MS);
   await ended;
-  clearTimeout(atOnce);
+  clearTimeout(impatient);
   clearTimeout(timer);
 }

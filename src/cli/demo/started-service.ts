@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 
-/** The repository that this file is in: the tools that start services lie beside `src`. */
+/** The root of the repository, where `infra` has the tools that start services. */
 export const ROOT = dirname(dirname(dirname(import.meta.dir)));
 const RUN_SERVICE = join(ROOT, 'infra', 'run-service.ts');
 const OUTPUT_CHARS_MAX = 4000;
@@ -12,21 +12,21 @@ const START_MAX_MS = 90_000;
 
 export type ServiceName = 'postgres' | 'redis' | 'kafka' | 's3';
 
-/** A real service that was started for a demo, which may be killed, stopped and started again on its data and port. */
+/** A real service started for a demo. It can be killed, frozen, and restarted on the same data and port. */
 export interface StartedService {
   readonly name: ServiceName;
   readonly pid: number;
-  /** The settings of Atlas that lead to it. */
+  /** The settings with which Atlas uses it. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Ends it like a crash (SIGKILL), and waits until it is gone. */
+  /** Crashes it (SIGKILL), and waits until it is gone. */
   kill(): Promise<void>;
-  /** Starts it again where it was. */
+  /** Restarts it on the same data and port. */
   restart(): Promise<void>;
-  /** Stops its time, with that of all its processes: it keeps its connections and says nothing. Or lets it go on. */
+  /** Freezes all its processes, which keep their connections but do not respond; or resumes them. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
 }
 
-/** A port of the loopback interface that nobody uses now. */
+/** Returns a free port of the loopback interface. */
 export function freePort(): Promise<number> {
   return new Promise((done, fail) => {
     const server = createServer();
@@ -38,11 +38,11 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Starts a service in a folder. Throws an Error that says what failed, why and what to do. */
+/** Starts a service in a folder. Throws an Error that says what failed, why, and what to do. */
 export async function startService(name: ServiceName, folder: string): Promise<StartedService> {
   if (!existsSync(RUN_SERVICE)) {
     throw new Error(
-      `The demo cannot start ${name}.\n  why:  infra/ of the repository is not here\n  do:   run it from a clone of the repository`,
+      `The demo cannot start ${name}.\n  why:  the infra directory of the repository is missing\n  do:   run it from a clone of the repository`,
     );
   }
   await mkdir(folder, { recursive: true });
@@ -74,7 +74,7 @@ interface Running {
 }
 
 async function run(name: ServiceName, folder: string, port: number): Promise<Running> {
-  // The service ends with its parent, and the parent with this process, however that ends.
+  // The service exits with its parent, and the parent with this process, however that exits.
   const child = spawn(process.execPath, [RUN_SERVICE, name, folder, String(port)], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -86,34 +86,34 @@ async function run(name: ServiceName, folder: string, port: number): Promise<Run
 
 async function firstLine(child: ChildProcess, ended: Promise<void>, name: string): Promise<string> {
   let [output, errors] = ['', ''];
-  const said = new Promise<'said'>((done) => {
+  const printed = new Promise<'printed'>((done) => {
     child.stdout!.on('data', (chunk: Buffer) => {
       if (!output.includes('\n')) output += chunk.toString();
-      if (output.includes('\n')) done('said');
+      if (output.includes('\n')) done('printed');
     });
   });
   child.stderr!.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
   });
   let timer: Timer | undefined;
-  const tooLate = new Promise<void>((done) => {
+  const timeout = new Promise<void>((done) => {
     timer = setTimeout(done, START_MAX_MS);
   });
-  const first = await Promise.race([said, ended, tooLate]);
+  const first = await Promise.race([printed, ended, timeout]);
   clearTimeout(timer);
-  if (first === 'said') return output;
+  if (first === 'printed') return output;
   child.kill('SIGTERM');
   throw new Error(
     errors.trim() ||
-      `${name} did not start.\n  why:  it said nothing for ${START_MAX_MS / 1000} s\n  do:   try again`,
+      `${name} did not start.\n  why:  it printed nothing within ${START_MAX_MS / 1000} s\n  do:   run the command again`,
   );
 }
 
-/** A process and the children that serve its connections, as PostgreSQL has them. On Linux; elsewhere only itself. */
+/** Returns a process and its children, which serve connections in PostgreSQL. Only Linux lists children. */
 function familyOf(pid: number): number[] {
   const parentOf = (child: string) => {
     try {
-      // The name, in parentheses, may hold anything; what counts stands behind it: state and parent.
+      // The name, in parentheses, may contain anything; the state and the parent follow it.
       return Number(
         readFileSync(`/proc/${child}/stat`, 'utf8')
           .replace(/^.*\) /s, '')
