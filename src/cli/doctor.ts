@@ -136,7 +136,7 @@ async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
   if (isRunning && age > BACKLOG_SECONDS_MAX) {
     const cause = holder === null ? 'no relay is running' : `the relay ${holder} is stuck`;
     const remedy = isKafka ? `Check that Kafka is reachable at ${brokers}, and search` : 'Search';
-    problems.push(`Events are waiting: ${cause}. ${remedy} the Atlas log for "events are not sent".`);
+    problems.push(`Events are waiting: ${cause}. ${remedy} the Atlas log for "events are not being sent".`);
   }
   return { row: ['events', isKafka ? 'PostgreSQL and Kafka' : 'PostgreSQL', where, guarantee], problems };
 }
