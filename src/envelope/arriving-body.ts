@@ -1,19 +1,19 @@
 import type { BodyStream, Exchange } from './exchange.ts';
 
-/** The errors that end the reading of a streamed body, made by whoever composes the pipeline. */
+/** Creates the errors that end reading a streamed body. */
 export interface ArrivingBodyErrors {
   readonly tooLarge: (limitBytes: number) => Error;
   readonly stalled: () => Error;
   readonly cut: (cause: unknown) => Error;
 }
 
-// Slower than that on average (1 KiB/s), a sender only holds a place that others need.
+// A sender slower than this on average (1 KiB/s) only holds a permit that others need.
 const PROGRESS_MS = 32_000;
 const PROGRESS_BYTES = 32_768;
 
 /**
- * A body that is read while it arrives, up to the limit of its route, and not ahead of whoever reads it: then the
- * sender waits. Only the time that the reader waits for the sender counts against the sender.
+ * Streams a body as it arrives, up to the limit of its route, with backpressure: the sender waits for the reader.
+ * Only the time that the reader waits for the sender counts toward the progress timeout.
  */
 export class ArrivingBody implements BodyStream {
   isRead = false;
@@ -39,7 +39,7 @@ export class ArrivingBody implements BodyStream {
     const limitBytes = this.#exchange.route.bodyLimitBytes;
     const reader = this.#body.getReader();
     let length = 0;
-    let moved = 0;
+    let receivedBytes = 0;
     let waitedMs = 0;
     try {
       for (;;) {
@@ -52,30 +52,30 @@ export class ArrivingBody implements BodyStream {
         length += value.byteLength;
         if (length > limitBytes) throw tooLarge(limitBytes);
         waitedMs += performance.now() - startMs;
-        moved += value.byteLength;
-        if (moved >= PROGRESS_BYTES) [moved, waitedMs] = [0, 0];
+        receivedBytes += value.byteLength;
+        if (receivedBytes >= PROGRESS_BYTES) [receivedBytes, waitedMs] = [0, 0];
         yield value;
       }
     } finally {
-      // Also a body that failed is told, and then it refuses; there is nobody to hear of that.
+      // Canceling a body that failed rejects, and no one handles that rejection.
       if (!this.isRead) void reader.cancel().catch(() => {});
     }
   }
 
-  /** The next piece, unless the sender takes too long for it or the exchange is given up. */
+  /** Reads the next chunk. Rejects if the sender takes too long or the exchange is aborted. */
   #read(reader: ReadableStreamDefaultReader<Uint8Array>, waitMs: number) {
     const { signal } = this.#exchange;
     const { stalled, cut } = this.#errors;
     return new Promise<ReadableStreamReadResult<Uint8Array>>((resolve, reject) => {
-      const giveUp = () => end(() => reject(cut(signal.reason)));
+      const onAbort = () => end(() => reject(cut(signal.reason)));
       const timer = setTimeout(() => end(() => reject(stalled())), Math.max(0, waitMs));
       const end = (settle: () => void) => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', giveUp);
+        signal.removeEventListener('abort', onAbort);
         settle();
       };
-      if (signal.aborted) return giveUp();
-      signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
       reader.read().then(
         (result) => end(() => resolve(result as ReadableStreamReadResult<Uint8Array>)),
         (error: unknown) => end(() => reject(cut(error))),

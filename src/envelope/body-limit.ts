@@ -2,25 +2,25 @@ import { ArrivingBody } from './arriving-body.ts';
 import type { Exchange, Middleware } from './exchange.ts';
 import { isDeeperThan } from './json-depth.ts';
 
-/** The errors that the layer throws, made by whoever composes the pipeline. */
+/** Creates the errors that the layer throws. */
 export interface BodyLimitOptions {
   readonly jsonDepthMax: number;
   readonly tooLarge: (limitBytes: number) => Error;
   readonly tooDeep: (depthMax: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
-  /** A streamed body whose sender hardly sends anything. */
+  /** A streamed body whose sender is too slow. */
   readonly stalled: () => Error;
   /** A streamed body that ended early, at the deadline or with its connection. */
   readonly cut: (cause: unknown) => Error;
 }
 
 /**
- * Reads a body up to the limit of its route and no further, and for JSON checks its encoding and depth before anything
- * parses it. What comes after gets a request whose body is at hand; on routes that stream it gets `exchange.body`.
+ * Reads a body up to the limit of its route and checks the encoding and depth of JSON before anything parses it. Later
+ * layers get a request with a buffered body, or `exchange.body` on routes that stream it.
  */
 export function bodyLimit(options: BodyLimitOptions): Middleware {
-  // With `ignoreBOM` a byte order mark stays in the text, to be refused here (RFC 8259, section 8.1): `text()` drops it.
+  // `ignoreBOM` keeps a byte order mark in the text, so that it is rejected below (RFC 8259, section 8.1).
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
   function decode(bytes: Uint8Array): string {
@@ -47,7 +47,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
       exchange.body = new ArrivingBody(request.body, exchange, options);
       return next(request, exchange);
     }
-    // HTTP/2 and curl -X POST may declare nothing and send nothing.
+    // HTTP/2 and curl -X POST may send neither a Content-Length nor a body.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
     const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();
     return untilAborted(read, exchange).then(
@@ -62,7 +62,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
   };
 }
 
-/** Stops waiting at the deadline: a caller that sends a byte a second must not hold its permit for longer. */
+/** Stops waiting at the deadline, so that a caller that sends one byte per second cannot hold its permit longer. */
 function untilAborted<T>(read: Promise<T>, exchange: Exchange): Promise<T> {
   return new Promise((resolve, reject) => {
     exchange.onAbort = () => reject(exchange.abortReason);
@@ -89,7 +89,7 @@ function withBody(request: Request, body: string | Uint8Array): Request {
   });
 }
 
-/** Null when the body is larger than the limit: leaving the loop cancels the rest of the stream. */
+/** Returns null if the body exceeds the limit; leaving the loop cancels the rest of the stream. */
 async function readBounded(request: Request, limitBytes: number): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   let length = 0;

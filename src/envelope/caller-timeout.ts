@@ -9,7 +9,10 @@ const GRPC_UNIT_MS: Readonly<Record<string, number>> = {
 const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 const MILLISECONDS = /^\d{1,9}$/;
 
-/** Milliseconds that the caller will wait, or Infinity. Only relative values count: clocks of two hosts never agree. */
+/**
+ * Returns how many milliseconds the caller will wait, or Infinity. Only relative timeouts are honored, because the
+ * clocks of two hosts never agree.
+ */
 export function callerTimeoutMs(headers: Headers): number {
   const grpc = headers.get('grpc-timeout');
   const envoy = headers.get('x-envoy-expected-rq-timeout-ms');

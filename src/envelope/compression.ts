@@ -1,18 +1,18 @@
 import { settle } from '../utils/settle.ts';
 import type { Middleware } from './exchange.ts';
 
-// In the order of preference among encodings that the caller likes equally: zstd and gzip are fast enough for any
-// answer, brotli as the platform offers it is slow and small.
+// By preference among encodings of equal weight: zstd and gzip are fast enough for any response; the brotli of the
+// platform is slow.
 const ENCODINGS = ['zstd', 'gzip', 'br'] as const;
 type Encoding = (typeof ENCODINGS)[number];
 const FORMATS = { zstd: 'zstd', gzip: 'gzip', br: 'brotli' } as const;
 const COMPRESSIBLE =
   /^(?:text\/(?!event-stream)|application\/(?:[\w.-]+\+)?(?:json|javascript|xml)|image\/svg)/;
 const WORTHWHILE_BYTES = 1024;
-// The platform knows brotli only at its slowest: a megabyte would keep a core busy for a second.
+// The platform offers brotli only at its slowest level, where a megabyte keeps a core busy for a second.
 const BROTLI_BYTES_MAX = 65_536;
 
-/** The best encoding that both sides have (RFC 9110, section 12.5.3), or null for none. */
+/** Returns the best encoding that both sides support (RFC 9110, section 12.5.3), or null. */
 export function negotiateEncoding(acceptEncoding: string | null): Encoding | null {
   if (acceptEncoding === null) return null;
   const weights = new Map<string, number>();
@@ -31,8 +31,8 @@ export function negotiateEncoding(acceptEncoding: string | null): Encoding | nul
 }
 
 /**
- * Compresses answers of routes that are marked as compressible. Event streams, small answers and what is encoded
- * already pass untouched. Other routes are never looked at: asking a response for its body costs more than it saves.
+ * Compresses responses of routes marked as compressible. Event streams, small responses, and encoded responses pass
+ * unchanged. Other routes are skipped: reading the body of a response costs more than compression saves.
  */
 export function compression(): Middleware {
   return (next) => (request, exchange) => {
@@ -57,15 +57,15 @@ async function compress(response: Response, encoding: Encoding): Promise<Respons
   const { headers, status } = response;
   const isTooSlow = encoding === 'br' && bytes.byteLength > BROTLI_BYTES_MAX;
   if (bytes.byteLength < WORTHWHILE_BYTES || isTooSlow) return new Response(bytes, { status, headers });
-  // The platform knows zstd and brotli, its type declarations do not yet.
+  // The platform supports zstd and brotli; its type declarations do not yet.
   const format = FORMATS[encoding] as CompressionFormat;
-  const squeezed = await new Response(
+  const compressed = await new Response(
     new Blob([bytes]).stream().pipeThrough(new CompressionStream(format)),
   ).arrayBuffer();
   headers.set('content-encoding', encoding);
   headers.delete('content-length');
   const etag = headers.get('etag');
-  // A strong validator promises the same bytes, and these are others (RFC 9110, section 8.8.1).
+  // A strong validator promises identical bytes, and compressed bytes differ (RFC 9110, section 8.8.1).
   if (etag?.startsWith('"')) headers.set('etag', `W/${etag}`);
-  return new Response(squeezed, { status, headers });
+  return new Response(compressed, { status, headers });
 }

@@ -12,12 +12,12 @@ const EXPOSE_HEADERS = [
 ].join(', ');
 
 /**
- * Cross-origin rules (Fetch standard, section 3.2) for a list of allowed origins. There is no wildcard and no
- * reflection: an origin that is not on the list gets no CORS headers, so its page cannot read the answer.
+ * Applies CORS (Fetch standard, section 3.2) for a list of allowed origins. There is no wildcard and no reflection: an
+ * origin that is not on the list gets no CORS headers, so its pages cannot read the response.
  */
 export function cors(allowedOrigins: readonly string[]): Middleware {
   const allowed = new Set(allowedOrigins);
-  // With nobody on the list no answer differs by origin, so nothing is read and nothing varies.
+  // Without allowed origins no response depends on Origin, so there is no Vary header either.
   if (allowed.size === 0) return (next) => next;
   return (next) => (request, exchange) => {
     const origin = request.headers.get('origin');

@@ -1,4 +1,4 @@
-/** One deadline in the wheel. Treat it as opaque: give it back to `cancel`. */
+/** One deadline in the wheel. Opaque; pass it to `cancel`. */
 export interface Alarm {
   slot: number;
   position: number;
@@ -8,8 +8,8 @@ export interface Alarm {
 const IDLE_TICKS_MAX = 100;
 
 /**
- * Many deadlines on one timer (the hashed timing wheel of Varghese and Lauck, with a slot for each tick of the range).
- * An alarm goes off up to one tick late, never early. Setting and cancelling cost no search and leave nothing behind.
+ * Runs many deadlines on one timer (the hashed timing wheel of Varghese and Lauck, with a slot for each tick of the
+ * range). An alarm fires up to one tick late, never early. Setting and canceling take constant time.
  */
 export class DeadlineWheel {
   readonly #tickMs: number;
@@ -25,12 +25,12 @@ export class DeadlineWheel {
     this.#slots = Array.from({ length: Math.ceil(rangeMs / tickMs) + 2 }, () => []);
   }
 
-  /** How many alarms wait to go off. */
+  /** Number of pending alarms. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Calls `fire` once the monotonic clock has passed `atMs`. Times beyond the range go off at its end. */
+  /** Calls `fire` once the monotonic clock has passed `atMs`, or at the end of the range if that is earlier. */
   set(atMs: number, fire: () => void): Alarm {
     if (this.#timer === null) this.#start();
     const ticks = Math.ceil((atMs - this.#cursorMs) / this.#tickMs);
@@ -43,7 +43,7 @@ export class DeadlineWheel {
     return alarm;
   }
 
-  /** Takes an alarm out. Does nothing when it has gone off already. */
+  /** Removes an alarm. Does nothing if it has already fired. */
   cancel(alarm: Alarm): void {
     if (alarm.slot < 0) return;
     const alarms = this.#slots[alarm.slot]!;

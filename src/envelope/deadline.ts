@@ -1,17 +1,17 @@
 import type { DeadlineWheel } from './deadline-wheel.ts';
 import { AbortReason, type Exchange, type Middleware, type ToProblem } from './exchange.ts';
 
-/** What the deadline layer needs from outside. */
+/** Dependencies of the deadline layer. */
 export interface DeadlineOptions {
   readonly wheel: DeadlineWheel;
   readonly toProblem: ToProblem;
-  /** Makes the error that `toProblem` turns into a 504. */
+  /** Creates the error that `toProblem` turns into a 504. */
   readonly exceeded: () => Error;
 }
 
 /**
- * Answers 504 at the deadline and aborts `exchange.signal`. The deadline is the smaller of the route's cap and what the
- * caller sent. The handler goes on until it notices the signal; what it answers then is dropped.
+ * Returns 504 at the deadline and aborts `exchange.signal`. The deadline is the smaller of the route's timeout and the
+ * caller's. The handler runs until it notices the signal; its response is discarded.
  */
 export function deadline({ wheel, toProblem, exceeded }: DeadlineOptions): Middleware {
   return (next) => (request, exchange) => {
@@ -22,7 +22,7 @@ export function deadline({ wheel, toProblem, exceeded }: DeadlineOptions): Middl
   function race(pending: Promise<Response>, exchange: Exchange): Promise<Response> {
     return new Promise((resolve, reject) => {
       const fire = () => {
-        // The wheel turns once in ten minutes, and a stream of bytes may take longer.
+        // One turn of the wheel is ten minutes, and a streamed body may take longer.
         if (performance.now() < exchange.deadlineMs) {
           alarm = wheel.set(exchange.deadlineMs, fire);
           return;

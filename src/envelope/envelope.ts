@@ -7,9 +7,12 @@ import {
 } from './exchange.ts';
 
 /**
- * Composes layers around a fetch handler, the first being the outermost. The result is itself a plain fetch handler, so
- * it can stand in front of any server that speaks web standards. A server that hands over its connections has its
- * streams of bytes open for longer than its idle timeout.
+ * Composes layers around a fetch handler, outermost first. Returns a plain fetch handler that works with any server
+ * built on web standards. A server that passes its connections lets streamed bodies outlast its idle timeout.
+ *
+ * @example
+ * const fetch = createEnvelope([requestId(), errors(toProblem)], handler, resolved.resolve);
+ * Bun.serve({ fetch: (request, server) => fetch(request, server) });
  */
 export function createEnvelope(
   layers: readonly Middleware[],

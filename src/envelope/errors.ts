@@ -1,6 +1,6 @@
 import type { Middleware, ToProblem } from './exchange.ts';
 
-/** Catches what the layers inside it throw or reject with, so that whoever stands outside always gets a response. */
+/** Catches errors of the inner layers, so that the outer layers always get a response. */
 export function errors(toProblem: ToProblem): Middleware {
   return (next) => (request, exchange) => {
     try {

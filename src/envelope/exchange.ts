@@ -2,48 +2,48 @@ import type { Abortable } from '../utils/abortable.ts';
 import type { Tier } from '../utils/tier.ts';
 import { callerTimeoutMs } from './caller-timeout.ts';
 
-/** What is known of a route before it is entered. */
+/** The properties of a route that the pipeline needs before the handler runs. */
 export interface MatchedRoute {
-  /** Position in the preallocated arrays of stats. */
+  /** Index into the preallocated arrays of stats. */
   readonly index: number;
   readonly method: string;
-  /** The OpenAPI pattern, never the raw path. `unmatched` where no route fits. */
+  /** The OpenAPI pattern, never the raw path. `unmatched` if no route matches. */
   readonly pattern: string;
   readonly tier: Tier;
-  /** The scope that a key needs, or null where no key is asked for. */
+  /** The scope that a key needs, or null if the route is public. */
   readonly scope: string | null;
-  /** False for health, metrics and docs: they answer when everything else is refused. */
+  /** False for health, metrics, and docs: they stay available when everything else is refused. */
   readonly sheddable: boolean;
-  /** What the route may have to wait in line for, such as `database`, or null where it only computes. */
+  /** The resource whose queue the route may wait in, such as `database`, or null if it only computes. */
   readonly resource: string | null;
   readonly timeoutMs: number;
   readonly bodyLimitBytes: number;
-  /** Whether the body is handed on while it arrives (`exchange.body`) instead of being read before. */
+  /** Whether the handler reads the body as it arrives (`exchange.body`) instead of buffered. */
   readonly streamsBody: boolean;
-  /** Whether answers of this route can be large enough to be worth compressing. */
+  /** Whether responses of this route can be large enough to be worth compressing. */
   readonly compressible: boolean;
 }
 
-/** Who asks. `owner` scopes idempotency keys; it is the owner of the API key, not the key. */
+/** The authenticated caller. `owner` is the owner of the API key, not the key; it scopes idempotency keys. */
 export interface Principal {
   readonly owner: string;
   readonly keyId: string;
   readonly scopes: readonly string[];
 }
 
-/** What the server that a request came through lets one say of its connection. `Bun.serve` hands over one of these. */
+/** Controls the connection of a request. `Bun.serve` passes an object like this. */
 export interface Connection {
-  /** Seconds of silence after which the connection of the request is cut; 0 for never. */
+  /** Sets the idle timeout of the connection in seconds; 0 disables it. */
   timeout(request: Request, seconds: number): void;
 }
 
-/** A body that arrives while it is read. Who stops reading before its end has the rest of it cancelled. */
+/** A body that is read as it arrives. Leaving the iteration early cancels the rest. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {
-  /** Whether it was read to its end. */
+  /** Whether the body was read to the end. */
   readonly isRead: boolean;
 }
 
-/** Why a request was given up: its deadline passed, or the caller went away. */
+/** Why a request was aborted: its deadline passed, or the caller disconnected. */
 export class AbortReason extends Error {
   readonly kind: 'deadline' | 'disconnect';
   constructor(kind: 'deadline' | 'disconnect') {
@@ -53,24 +53,24 @@ export class AbortReason extends Error {
   }
 }
 
-// The most that Bun takes: what a slow reader has still to fetch of an answer must go within it too.
+// The maximum of Bun. A slow reader must fetch the rest of a response within it.
 const SILENCE_SECONDS = 255;
 
 // Version 00 has exactly these four fields; an all-zero trace or parent id is invalid (W3C Trace Context, section 3.2).
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /**
- * All that is known of one request on its way, in one object of one shape. It is the env of Hono, so handlers reach it
- * as `c.env`. Times are milliseconds of the monotonic clock.
+ * The state of one request, in one object of one shape. It is the env of Hono, so handlers reach it as `c.env`. Times
+ * are milliseconds of the monotonic clock.
  */
 export class Exchange implements Abortable {
   requestId = '';
   route: MatchedRoute;
   principal: Principal | null = null;
   readonly startMs: number;
-  /** When its work began, after its body was read; -1 before that. */
-  begunMs = -1;
-  /** The body of a route that streams it; null elsewhere, and where there is none. */
+  /** When the work started, after the body was read; -1 before that. */
+  workStartedMs = -1;
+  /** The body on routes that stream it; null on other routes and without a body. */
   body: BodyStream | null = null;
   readonly #request: Request;
   readonly #connection: Connection | null;
@@ -87,13 +87,13 @@ export class Exchange implements Abortable {
     this.startMs = startMs;
   }
 
-  /** The `traceparent` header of the caller if it is well formed (W3C Trace Context), else an empty string. */
+  /** The `traceparent` header if it is well formed (W3C Trace Context), else an empty string. */
   get traceparent(): string {
     const given = this.#request.headers.get('traceparent');
     return given !== null && TRACEPARENT.test(given) ? given : '';
   }
 
-  /** The smaller of what the route allows and what the caller will wait. Read when asked for: most never ask. */
+  /** The earlier of the route's and the caller's deadline. Computed on first use: most requests never need it. */
   get deadlineMs(): number {
     if (Number.isNaN(this.#deadlineMs)) {
       const timeoutMs = Math.min(this.route.timeoutMs, callerTimeoutMs(this.#request.headers));
@@ -102,7 +102,7 @@ export class Exchange implements Abortable {
     return this.#deadlineMs;
   }
 
-  /** Aborts at the deadline or when the caller goes away. Made when first asked for: most requests never need it. */
+  /** Aborts at the deadline or when the caller disconnects. Created on first use: most requests never need it. */
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
@@ -121,17 +121,14 @@ export class Exchange implements Abortable {
     return this.#abortReason;
   }
 
-  /**
-   * Has the server leave the connection open however long nothing moves on it, until {@link endSilence}. Who asks for
-   * it bounds that itself.
-   */
+  /** Disables the idle timeout of the connection until {@link endSilence}. The caller must bound the wait. */
   allowSilence(): void {
     if (this.#abortReason !== null) return;
     this.#isSilent = true;
     this.#connection?.timeout(this.#request, 0);
   }
 
-  /** To be called with the answer, or its last bytes: the server keeps the connection for ever otherwise. */
+  /** Restores the idle timeout. Call it with the response or its last bytes, or the connection stays open forever. */
   endSilence(): void {
     if (!this.#isSilent) return;
     this.#isSilent = false;
@@ -152,11 +149,11 @@ export class Exchange implements Abortable {
   }
 }
 
-/** A fetch handler that is told about the exchange. Answers synchronously where it can. */
+/** A fetch handler that also receives the exchange. Returns synchronously where it can. */
 export type FetchHandler = (request: Request, exchange: Exchange) => Response | Promise<Response>;
 
-/** One layer of the pipeline, composed once at start-up (the onion of Koa and Hono, over web standards only). */
+/** One layer of the pipeline, composed once at startup (the onion model of Koa and Hono, on web standards only). */
 export type Middleware = (next: FetchHandler) => FetchHandler;
 
-/** Turns whatever was thrown into a response (RFC 9457). Handed in: the pipeline knows no error of the app. */
+/** Turns a thrown value into a response (RFC 9457). Injected, because the pipeline knows no errors of the app. */
 export type ToProblem = (error: unknown, exchange: Exchange) => Response;

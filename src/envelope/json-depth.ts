@@ -2,8 +2,8 @@ const QUOTE = 34;
 const BACKSLASH = 92;
 
 /**
- * Whether the text nests brackets deeper than `depthMax`. Looks at characters only, so it is cheap, needs no parser that
- * could overflow its stack, and stops at the first bracket too many.
+ * Returns whether the text nests brackets deeper than `depthMax`. It scans characters only, so it is cheap, cannot
+ * overflow a stack, and stops at the first bracket too many.
  */
 export function isDeeperThan(text: string, depthMax: number): boolean {
   let depth = 0;

@@ -1,19 +1,18 @@
 import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 
-/** Decides who may enter. `admit` answers null when the request may, else the error that refuses it. */
+/** Decides which requests are admitted. */
 export interface Admission {
+  /** Returns null if the request is admitted, else the error that refuses it. */
   admit(request: Request, exchange: Exchange): Error | null;
-  /**
-   * Called when the body is there and the work begins. Answers null, or the error that refuses the request after all.
-   */
+  /** Called before the work begins, after the body was read. Returns null, or the error that refuses the request. */
   begin(exchange: Exchange): Error | null;
-  /** `status` is what the handler answered, or 0 where it threw. */
+  /** `status` is the status of the response, or 0 if the handler threw. */
   release(exchange: Exchange, status: number): void;
 }
 
 /**
- * Refuses what the process cannot serve in time, before any work was done for it. A permit is given back when the
- * handler really ends, which can be long after the caller got a 504.
+ * Refuses requests that the process cannot serve in time, before doing any work for them. A permit is released when
+ * the handler ends, which can be long after the caller got a 504.
  */
 export function loadShedding(admission: Admission, toProblem: ToProblem): Middleware {
   return (next) => (request, exchange) => {
@@ -47,8 +46,8 @@ export function loadShedding(admission: Admission, toProblem: ToProblem): Middle
 }
 
 /**
- * Marks where the work begins: inside of what reads the body, because a caller who sends slowly keeps nobody else from
- * the database. A permit is held from the start.
+ * Marks where the work begins: inside the layer that reads the body, because a caller that sends slowly does not use
+ * the database yet. The permit is held from the start.
  */
 export function beginWork(admission: Admission): Middleware {
   return (next) => (request, exchange) => {

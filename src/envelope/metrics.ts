@@ -1,10 +1,10 @@
 import type { Exchange, Middleware } from './exchange.ts';
 import type { RedStats } from './red-stats.ts';
 
-/** Told of every answer, after it was counted. Meant for logs of requests, which are off by default. */
+/** Receives every response after it was counted. Meant for request logs, which are off by default. */
 export type Observe = (exchange: Exchange, status: number, durationMs: number) => void;
 
-/** Counts every answer by route and status, with how long it took. Sees what the layers inside it answered. */
+/** Counts the responses of the inner layers by route and status, and records their durations. */
 export function metrics(stats: RedStats, observe: Observe | null): Middleware {
   function record(exchange: Exchange, status: number): void {
     const durationMs = performance.now() - exchange.startMs;
@@ -13,8 +13,8 @@ export function metrics(stats: RedStats, observe: Observe | null): Middleware {
     if (observe !== null) observe(exchange, status, durationMs);
   }
 
-  // Only reached when the layers inside have no answer at all. Without it the gauge would drift upwards for ever.
-  function giveUp(error: unknown): never {
+  // Reached only if the inner layers return no response. Without it the gauge would drift upward.
+  function fail(error: unknown): never {
     stats.inFlight--;
     throw error;
   }
@@ -25,13 +25,13 @@ export function metrics(stats: RedStats, observe: Observe | null): Middleware {
     try {
       response = next(request, exchange);
     } catch (error) {
-      giveUp(error);
+      fail(error);
     }
     if (response instanceof Promise) {
       return response.then((settled) => {
         record(exchange, settled.status);
         return settled;
-      }, giveUp);
+      }, fail);
     }
     record(exchange, response.status);
     return response;

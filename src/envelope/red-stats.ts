@@ -5,15 +5,15 @@ const STATUS_MIN = 100;
 const STATUS_COUNT = 500;
 
 /**
- * Rate, errors and duration of every route (the RED method) as plain numbers in preallocated arrays. The request path
- * adds to them; whoever is asked for metrics reads them.
+ * Rate, errors, and duration of every route (the RED method) as plain numbers in preallocated arrays. The request path
+ * writes them; a scrape reads them.
  */
 export class RedStats {
   readonly routes: readonly MatchedRoute[];
   readonly #counts: Float64Array;
   readonly #buckets: Float64Array;
   readonly #sumsMs: Float64Array;
-  /** Requests that have begun and not yet answered. */
+  /** Requests without a response yet. */
   inFlight = 0;
 
   constructor(routes: readonly MatchedRoute[]) {
@@ -23,14 +23,14 @@ export class RedStats {
     this.#sumsMs = new Float64Array(routes.length);
   }
 
-  /** Adds one answered request. Allocates nothing. */
+  /** Records one response. Allocates nothing. */
   record(routeIndex: number, status: number, durationMs: number): void {
     this.#counts[routeIndex * STATUS_COUNT + (status - STATUS_MIN)]!++;
     this.#buckets[routeIndex * (BUCKETS_MS.length + 1) + bucketOf(durationMs)]!++;
     this.#sumsMs[routeIndex]! += durationMs;
   }
 
-  /** Visits every pair of route and status that was answered at least once. */
+  /** Visits every pair of route and status that occurred at least once. */
   forEachStatus(visit: (route: MatchedRoute, status: number, count: number) => void): void {
     for (const route of this.routes) {
       const from = route.index * STATUS_COUNT;
@@ -41,7 +41,7 @@ export class RedStats {
     }
   }
 
-  /** Counts per bucket (not cumulative; the last is everything slower) and the sum of durations, of one route. */
+  /** Returns a route's counts per bucket (not cumulative; the last is everything slower) and its sum of durations. */
   durations(route: MatchedRoute): { buckets: Float64Array; sumMs: number } {
     const from = route.index * (BUCKETS_MS.length + 1);
     const buckets = this.#buckets.subarray(from, from + BUCKETS_MS.length + 1);

@@ -2,8 +2,8 @@ import { settle } from '../utils/settle.ts';
 import type { Middleware } from './exchange.ts';
 
 /**
- * Forbids sniffing, framing and scripts on every answer that does not bring a policy of its own (OWASP REST Security
- * Cheat Sheet). `hsts` is for deployments behind TLS.
+ * Forbids sniffing, framing, and scripts on every response without its own policy (OWASP REST Security Cheat Sheet).
+ * `hsts` is for deployments behind TLS.
  */
 export function securityHeaders(hsts: boolean): Middleware {
   function protect(response: Response): Response {

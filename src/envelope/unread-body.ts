@@ -2,9 +2,8 @@ import { settle } from '../utils/settle.ts';
 import type { Middleware } from './exchange.ts';
 
 /**
- * Closes the connection after an answer that came before its streamed body was read: the server would otherwise go on
- * receiving what nobody wants, however much and however slowly it is sent. One that was read is cut again when nothing
- * comes on it.
+ * Closes the connection after a response that was sent before its streamed body was read. Otherwise the server would
+ * keep receiving the rest, however large or slow. A connection whose body was read gets its idle timeout back.
  */
 export function closeUnread(): Middleware {
   return (next) => (request, exchange) => {

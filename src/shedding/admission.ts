@@ -126,16 +126,16 @@ export class AdmissionControl implements Admission {
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
     if (resource !== null && !resource.admits(rank)) return this.#refuse(rank, 'resource');
     resource?.enter();
-    exchange.begunMs = this.#options.nowMs();
+    exchange.workStartedMs = this.#options.nowMs();
     return null;
   }
 
   /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
-  release({ route, begunMs }: Exchange, status: number): void {
+  release({ route, workStartedMs }: Exchange, status: number): void {
     this.#inFlight--;
-    if (begunMs < 0) return;
+    if (workStartedMs < 0) return;
     this.#limitOfRoute[route.index]?.leave();
-    const tookMs = this.#options.nowMs() - begunMs;
+    const tookMs = this.#options.nowMs() - workStartedMs;
     const times = timesOf(route.index, status < 400 || status === 504);
     if (REFUSED_EARLY.has(status)) {
       if (tookMs >= EARLY_MS_MAX) this.#times.addFailure(times);
