@@ -1,15 +1,15 @@
 import type { Registry } from 'prom-client';
 import type { Cache } from '../adapters/cache/cache.ts';
 import type { CacheAsideStats } from '../adapters/cache/cache-aside.ts';
-import { registerStats } from './metrics.ts';
+import { registerStats } from './register-stats.ts';
 
-/** What reads through a cache, under the name that labels its metrics. */
+/** A cache-aside reader, under the name that labels its metrics. */
 interface ReadThrough {
   readonly name: string;
   readonly stats: CacheAsideStats;
 }
 
-/** What the caches do. The hit ratio is that of `hit` and `negative` among the outcomes of a look, all but `error`. */
+/** Registers the cache metrics. The hit ratio is the share of `hit` and `negative` in all outcomes but `error`. */
 export function registerCacheMetrics(
   registry: Registry,
   cache: Cache,
@@ -19,7 +19,7 @@ export function registerCacheMetrics(
     registry,
     'counter',
     'atlas_cache_operations_total',
-    'What was found in the cache; a stale one was a miss too, and an error is a call of the cache that failed',
+    'Cache lookups by outcome; stale lookups count as misses too, and error counts failed cache calls',
     () =>
       readers.flatMap(({ name, stats }) => {
         const outcome = (outcome: string, value: number) => ({ labels: { cache: name, outcome }, value });
@@ -36,10 +36,10 @@ export function registerCacheMetrics(
     registry,
     'counter',
     'atlas_cache_loads_total',
-    'Values loaded because the cache had none that could be used',
+    'Values loaded because the cache had no usable entry',
     () => readers.map(({ name, stats }) => ({ labels: { cache: name }, value: stats.loads })),
   );
-  const held = (pick: (stats: { entries: number; sizeBytes: number }) => number) => () => {
+  const memory = (pick: (stats: { entries: number; sizeBytes: number }) => number) => () => {
     const stats = cache.stats();
     return stats === null ? [] : [{ labels: {}, value: pick(stats) }];
   };
@@ -47,14 +47,14 @@ export function registerCacheMetrics(
     registry,
     'gauge',
     'atlas_cache_entries',
-    'Entries of the caches in memory; nothing with Redis',
-    held(({ entries }) => entries),
+    'Entries in the in-memory caches; absent with Redis',
+    memory(({ entries }) => entries),
   );
   registerStats(
     registry,
     'gauge',
     'atlas_cache_bytes',
-    'Memory that those entries take, roughly',
-    held(({ sizeBytes }) => sizeBytes),
+    'Approximate memory of the in-memory caches',
+    memory(({ sizeBytes }) => sizeBytes),
   );
 }

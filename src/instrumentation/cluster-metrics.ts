@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
-import { registerStats, type Sample } from './metrics.ts';
+import { registerStats, type Sample } from './register-stats.ts';
 
-/** One worker, as its supervisor sees it. */
+/** The stats of one worker, as its supervisor sees it. */
 export interface WorkerStats {
   readonly slot: number;
   readonly state: string;
@@ -11,16 +11,16 @@ export interface WorkerStats {
   readonly rssBytes: number;
 }
 
-/** What the supervisor tells of its workers. */
+/** What the supervisor reports about its workers. */
 export interface ClusterWorkers {
   readonly workers: readonly WorkerStats[];
-  /** Workers that took the place of another, by reason. */
+  /** Workers started to replace another, by reason. */
   readonly restarts: Readonly<Record<string, number>>;
 }
 
 const STATES = ['starting', 'ready', 'draining'];
 
-/** The metrics of the supervisor itself. A slot is a label of bounded size: there are as many as workers. */
+/** Creates the registry of the supervisor. The `slot` label is bounded: there is one slot per worker. */
 export function createClusterMetrics(read: () => ClusterWorkers): Registry {
   const registry = new Registry();
   const prefix = 'atlas_cluster_worker';
@@ -31,19 +31,19 @@ export function createClusterMetrics(read: () => ClusterWorkers): Registry {
       value: workers.filter((worker) => worker.state === state).length,
     }));
   });
-  registerStats(registry, 'counter', `${prefix}_restarts_total`, 'Workers started for another', () =>
+  registerStats(registry, 'counter', `${prefix}_restarts_total`, 'Workers started to replace another', () =>
     Object.entries(read().restarts).map(([reason, value]) => ({ labels: { reason }, value })),
   );
   const perSlot = (pick: (worker: WorkerStats) => number) => (): Sample[] => {
-    // While a worker is replaced its slot has two; the newer one comes later and is the one shown.
+    // While a worker is being replaced, its slot has two; the later entry is the newer one and wins.
     const bySlot = new Map(read().workers.map((worker) => [worker.slot, worker]));
     return [...bySlot.values()].map((worker) => ({ labels: { slot: worker.slot }, value: pick(worker) }));
   };
   const gauge = (name: string, help: string, pick: (worker: WorkerStats) => number) =>
     registerStats(registry, 'gauge', `${prefix}_${name}`, help, perSlot(pick));
-  gauge('in_flight', 'Permits in use in a worker', ({ inFlight }) => inFlight);
+  gauge('in_flight', 'Permits in use by a worker', ({ inFlight }) => inFlight);
   gauge('limit', 'Permits a worker may use', ({ limit }) => limit);
-  gauge('loop_delay_seconds', 'Longest delay of the loop in a heartbeat', (w) => w.loopDelayMs / 1000);
-  gauge('resident_memory_bytes', 'Memory of a worker', ({ rssBytes }) => rssBytes);
+  gauge('loop_delay_seconds', 'Longest event loop delay per heartbeat interval', (w) => w.loopDelayMs / 1000);
+  gauge('resident_memory_bytes', 'Resident memory of a worker', ({ rssBytes }) => rssBytes);
   return registry;
 }

@@ -2,12 +2,12 @@ import type { Registry } from 'prom-client';
 import { CALL_OUTCOMES } from '../resilience/call-stats.ts';
 import type { BreakerState } from '../resilience/circuit-breaker.ts';
 import type { Dependency, DependencyStats } from '../resilience/dependency.ts';
-import { histogramSamples, registerStats } from './metrics.ts';
+import { histogramSamples, registerStats } from './register-stats.ts';
 
 const STATE_VALUES: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2 };
 const PREFIX = 'atlas_dependency';
 
-/** What becomes of calls to everything outside, and how its circuit breakers and bulkheads stand. */
+/** Registers the metrics of calls to dependencies, their circuit breakers, and their bulkheads. */
 export function registerDependencyMetrics(registry: Registry, dependencies: readonly Dependency[]): void {
   const each = (pick: (stats: DependencyStats) => number) => () =>
     dependencies.map((dependency) => ({
@@ -18,11 +18,11 @@ export function registerDependencyMetrics(registry: Registry, dependencies: read
     registry,
     'gauge',
     'atlas_circuit_breaker_state',
-    '0 closed, 1 half-open, 2 open; of several workers the worst',
+    'Circuit breaker state: 0 closed, 1 half-open, 2 open; the worst of all workers',
     each(({ state }) => STATE_VALUES[state]),
     'max',
   );
-  registerStats(registry, 'counter', `${PREFIX}_calls_total`, 'Attempts to call it by how they ended', () =>
+  registerStats(registry, 'counter', `${PREFIX}_calls_total`, 'Call attempts by outcome', () =>
     dependencies.flatMap((dependency) => {
       const { name, outcomes } = dependency.stats();
       return CALL_OUTCOMES.map((outcome) => ({
@@ -35,39 +35,39 @@ export function registerDependencyMetrics(registry: Registry, dependencies: read
     registry,
     'counter',
     `${PREFIX}_retries_total`,
-    'Attempts that were not the first of their call',
+    'Attempts after the first of a call',
     each(({ retries }) => retries),
   );
   registerStats(
     registry,
     'counter',
     `${PREFIX}_retry_budget_exhausted_total`,
-    'Retries that were not made because too many had been',
+    'Retries skipped because the retry budget was exhausted',
     each(({ retriesDenied }) => retriesDenied),
   );
   registerStats(
     registry,
     'counter',
     `${PREFIX}_abandoned_total`,
-    'Calls that did not end when they were told to',
+    'Calls that did not stop when they were aborted',
     each(({ abandoned }) => abandoned),
   );
   registerStats(
     registry,
     'gauge',
     'atlas_bulkhead_in_flight',
-    'Calls that are under way',
+    'Calls in flight',
     each(({ inFlight }) => inFlight),
   );
   registerStats(
     registry,
     'gauge',
     'atlas_bulkhead_waiting',
-    'Calls that wait for others to end',
+    'Calls waiting for a slot in the bulkhead',
     each(({ waiting }) => waiting),
   );
   const duration = `${PREFIX}_call_duration_seconds`;
-  registerStats(registry, 'histogram', duration, 'Time of an attempt that was made, waits excluded', () =>
+  registerStats(registry, 'histogram', duration, 'Duration of a call attempt, without waiting time', () =>
     dependencies.flatMap((dependency) => {
       const { name, buckets, sumMs } = dependency.stats();
       return histogramSamples(duration, { dependency: name }, buckets, sumMs);

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 
 export type { Logger };
 
-// Names under which a secret could come, at the top of a line or one level down.
+// Names of members that may hold a secret, at the top level of a line or one below.
 const SECRET_NAMES = [
   'authorization',
   'cookie',
@@ -16,14 +16,14 @@ const SECRET_NAMES = [
 ];
 const REDACTED = [...SECRET_NAMES, ...SECRET_NAMES.map((name) => `*.${name}`)];
 const API_KEY = /atlas_live_[0-9A-Za-z_]{8,}/g;
-// Works on a line of JSON, so it stays inside one string: a quote can only be part of a password when it is escaped.
+// Applied to a line of JSON, so a match stays within one string: a quote in a password is always escaped.
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*:)(?:[^\s"\\]|\\["\\])+@/gi;
-// JSON leaves these as they are, and viewers take them for a new line or a command to the terminal.
+// JSON does not escape these, and viewers treat them as line breaks or terminal commands.
 const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
 
 /**
- * Structured logs: one JSON object a line, or aligned text in development. Written to standard output by pino, without
- * its worker transports (they do not run on Bun). Secrets are masked by name and by their looks.
+ * Creates the logger: one JSON object per line, or aligned text in development. pino writes to standard output without
+ * its worker transports, which do not run on Bun. Secrets are masked by name and by pattern.
  */
 export function createLogger(
   config: Pick<Config, 'LOG_LEVEL' | 'LOG_FORMAT' | 'ENVIRONMENT'>,
@@ -58,7 +58,7 @@ function escapeControls(text: string): string {
   return text.replace(CONTROLS, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** One line of JSON as one line of text: time, level, message, then the fields. What JSON escapes stays escaped. */
+/** Formats a line of JSON as text: time, level, message, fields. Characters that JSON escapes stay escaped. */
 function prettify(line: string): string {
   const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const rest = Object.entries(fields).map(([name, value]) => `${escaped(name)}=${JSON.stringify(value)}`);

@@ -5,7 +5,7 @@ import type { Logger } from './logger.ts';
 
 const UNAVAILABLE_EVERY_MS = 1000;
 
-/** A line for every answered request at the level debug; null at other levels, so that the hot path pays nothing. */
+/** Logs every response at level debug. Returns null at other levels, so that the hot path pays nothing. */
 export function requestLog(logger: Logger): Observe | null {
   if (!logger.isLevelEnabled('debug')) return null;
   return ({ requestId, traceparent, route }, status, durationMs) => {
@@ -17,7 +17,7 @@ export function requestLog(logger: Logger): Observe | null {
   };
 }
 
-/** Writes down what operators should hear of: each surprise, and once a second that a dependency is away. */
+/** Logs every unexpected error, and at most once per second that a dependency is unavailable. */
 export function errorLog(logger: Logger) {
   return {
     unexpected: (err: unknown, { requestId, route }: Exchange) =>

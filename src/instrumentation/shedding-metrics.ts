@@ -1,12 +1,12 @@
 import type { Registry } from 'prom-client';
 import type { AdmissionStats, Decision } from '../shedding/admission.ts';
 import type { PermitMode, PermitStats } from '../shedding/permit-source.ts';
-import { type Aggregator, registerStats } from './metrics.ts';
+import { type Aggregator, registerStats } from './register-stats.ts';
 
 const MODES: readonly PermitMode[] = ['static', 'joining', 'learning', 'fresh', 'stale', 'floor'];
 const PREFIX = 'atlas_shedding';
 
-/** What load shedding decides, and what it decides by. Runbook 002 tells what each metric means. */
+/** Registers the decisions of load shedding and their inputs. Runbook 002 explains each metric. */
 export function registerSheddingMetrics(
   registry: Registry,
   admission: () => AdmissionStats,
@@ -23,12 +23,12 @@ export function registerSheddingMetrics(
       value: count,
     })),
   );
-  gauge('in_flight', 'Requests that hold a permit', () => admission().inFlight);
-  gauge('permits_limit', 'Permits that the workers may use now', () => permits().limit);
+  gauge('in_flight', 'Requests holding a permit', () => admission().inFlight);
+  gauge('permits_limit', 'Permits that the workers may use at present', () => permits().limit);
   gauge('permits_cap', 'Permits of the whole cluster', () => permits().cap, 'max');
   gauge('permits_workers', 'Workers that share the cap, on all hosts', () => permits().workers, 'max');
-  // A worker without Redis would pass its own stats off as the cluster's.
-  const ofCluster = (name: string, help: string, read: () => number) =>
+  // A worker without Redis knows only its own stats, not those of the cluster.
+  const clusterGauge = (name: string, help: string, read: () => number) =>
     registerStats(
       registry,
       'gauge',
@@ -37,24 +37,33 @@ export function registerSheddingMetrics(
       () => (permits().mode === 'static' ? [] : one(read())),
       'max',
     );
-  ofCluster('held', 'Permits that all hosts hold, as of the last beat', () => permits().clusterHeld);
-  ofCluster('in_flight', 'Permits that all hosts use, as of the last beat', () => permits().clusterInFlight);
-  gauge('cutoff_level', 'Level below which requests are refused', () => admission().cutoffLevel, 'max');
-  gauge('loop_delay_seconds', 'How late the event loop is', () => admission().loopDelayMs / 1000, 'max');
-  registerStats(registry, 'gauge', `${PREFIX}_mode`, 'Workers by where their limit comes from', () =>
+  clusterGauge('held', 'Permits held by all hosts as of the last renewal', () => permits().clusterHeld);
+  clusterGauge(
+    'in_flight',
+    'Permits in use on all hosts as of the last renewal',
+    () => permits().clusterInFlight,
+  );
+  gauge(
+    'cutoff_level',
+    'Priority level below which requests are refused',
+    () => admission().cutoffLevel,
+    'max',
+  );
+  gauge('loop_delay_seconds', 'Event loop delay', () => admission().loopDelayMs / 1000, 'max');
+  registerStats(registry, 'gauge', `${PREFIX}_mode`, 'Workers by the source of their limit', () =>
     MODES.map((mode) => ({ labels: { mode }, value: permits().mode === mode ? 1 : 0 })),
   );
   registerStats(
     registry,
     'gauge',
     `${PREFIX}_resource_limit`,
-    'In flight at a resource at most; none while nothing limits it',
+    'Maximum requests in flight at a resource; absent while unlimited',
     () =>
       admission()
         .resources.filter(({ limit }) => Number.isFinite(limit))
         .map(({ name, limit }) => ({ labels: { resource: name }, value: limit })),
   );
-  registerStats(registry, 'gauge', `${PREFIX}_resource_in_flight`, 'In flight at a resource', () =>
+  registerStats(registry, 'gauge', `${PREFIX}_resource_in_flight`, 'Requests in flight at a resource', () =>
     admission().resources.map(({ name, inFlight }) => ({ labels: { resource: name }, value: inFlight })),
   );
   registerStats(
@@ -68,9 +77,17 @@ export function registerSheddingMetrics(
         value: isEngaged ? 1 : 0,
       })),
   );
-  counter('beats_total', 'Beats to Redis that were answered', () => permits().renewals);
-  counter('beat_failures_total', 'Beats that failed or came too late', () => permits().renewalFailures);
-  counter('beat_seconds_total', 'Time of all answered beats', () => permits().renewalMsSum / 1000);
+  counter('beats_total', 'Lease renewals that succeeded', () => permits().renewals);
+  counter(
+    'beat_failures_total',
+    'Lease renewals that failed or were too late',
+    () => permits().renewalFailures,
+  );
+  counter(
+    'beat_seconds_total',
+    'Total time of successful lease renewals',
+    () => permits().renewalMsSum / 1000,
+  );
   counter('redis_commands_total', 'Commands sent to Redis for permits', () => permits().commands);
 }
 

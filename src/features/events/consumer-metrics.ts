@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { ConsumerStats } from '../../adapters/event-log/event-log.ts';
-import { registerStats } from '../../instrumentation/metrics.ts';
+import { registerStats } from '../../instrumentation/register-stats.ts';
 
 /** Metrics of the event consumers of this process. */
 export function registerConsumerMetrics(registry: Registry, read: () => readonly ConsumerStats[]): void {

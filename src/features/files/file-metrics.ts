@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { registerStats, type Sample } from '../../instrumentation/metrics.ts';
+import { registerStats, type Sample } from '../../instrumentation/register-stats.ts';
 import type { FileStats } from './domain.ts';
 
 /** Metrics of uploads, downloads, and the reconciler. `stats` is read at scrape time. */

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { registerStats } from '../../../instrumentation/metrics.ts';
+import { registerStats } from '../../../instrumentation/register-stats.ts';
 import type { StreamStats } from './streams.ts';
 
 const PREFIX = 'atlas_event_streams';

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { registerStats } from '../../../instrumentation/metrics.ts';
+import { registerStats } from '../../../instrumentation/register-stats.ts';
 import type { RelayStats } from './relay.ts';
 
 /** Metrics of the relay. One worker of each host reads the outbox, so the largest backlog counts. */

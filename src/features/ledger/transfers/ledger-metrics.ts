@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { registerStats } from '../../../instrumentation/metrics.ts';
+import { registerStats } from '../../../instrumentation/register-stats.ts';
 import type { GroupCommitStats } from './group-commit.ts';
 
 /** Metrics of the group commit. */

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { type Aggregator, histogramSamples, registerStats } from '../../../instrumentation/metrics.ts';
+import { type Aggregator, histogramSamples, registerStats } from '../../../instrumentation/register-stats.ts';
 
 /** Counters of the delivery sender since this process started, and its backlog. */
 export interface SendingStats {

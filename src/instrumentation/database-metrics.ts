@@ -1,0 +1,25 @@
+import type { Registry } from 'prom-client';
+import type { QueryStats } from '../adapters/postgres/query.ts';
+import { histogramSamples, registerStats } from './register-stats.ts';
+
+/** Registers the metrics of this process's queries to PostgreSQL. */
+export function registerDatabaseMetrics(
+  registry: Registry,
+  connectionsMax: number,
+  stats: Readonly<QueryStats>,
+): void {
+  const prefix = 'atlas_database';
+  const name = `${prefix}_query_duration_seconds`;
+  registerStats(registry, 'gauge', `${prefix}_connections_max`, 'Maximum open connections', () => [
+    { labels: {}, value: connectionsMax },
+  ]);
+  registerStats(registry, 'gauge', `${prefix}_queries_in_flight`, 'Queries in flight', () => [
+    { labels: {}, value: stats.inFlight },
+  ]);
+  registerStats(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
+    { labels: {}, value: stats.errors },
+  ]);
+  registerStats(registry, 'histogram', name, 'Query duration', () =>
+    histogramSamples(name, {}, stats.buckets, stats.sumMs),
+  );
+}
