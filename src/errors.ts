@@ -27,7 +27,7 @@ export interface ErrorExtras {
 /**
  * An expected refusal or failure. `detail` is written for the caller and sent to it; `cause` is only logged.
  *
- * @example throw new AtlasError('account_not_found', `There is no account ${id}.`);
+ * @example throw new AtlasError('account_not_found', `Account ${id} does not exist.`);
  */
 export class AtlasError extends Error {
   readonly code: ErrorCode;

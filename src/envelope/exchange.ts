@@ -10,7 +10,7 @@ export interface MatchedRoute {
   /** The OpenAPI pattern, never the raw path. `unmatched` if no route matches. */
   readonly pattern: string;
   readonly tier: Tier;
-  /** The scope that a key needs, or null if the route is public. */
+  /** The scope that a key needs, or null if the route needs no key. */
   readonly scope: string | null;
   /** False for health, metrics, and docs: they stay available when everything else is refused. */
   readonly sheddable: boolean;

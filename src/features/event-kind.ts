@@ -1,17 +1,17 @@
 import { z } from 'zod';
 
-/** One version of one type of event: what happened, what it happened to, and the schema of its `data`. */
+/** One version of an event type: its summary, its key, and the schema of its `data`. */
 export interface EventKind {
   readonly summary: string;
   /** What the key identifies; events are ordered by key. */
   readonly keyedBy: string;
-  /** Set if the event is not in the log and only posted to a webhook. */
+  /** Set if the event is only posted to webhooks and not in the log. */
   readonly isForWebhooksOnly?: true;
-  /** Strict: Atlas writes exactly this. Readers must expect members that are added later. */
+  /** Strict: Atlas writes exactly this. Readers must tolerate members that are added later. */
   readonly data: z.ZodType;
 }
 
-/** The id of something that an event is about: a UUID of any version, in lower case. */
+/** Creates the schema of an ID in an event: a UUID of any version, in lowercase. */
 export const eventId = (description: string) =>
   z
     .string()

@@ -7,52 +7,52 @@ import type { BackgroundLoop } from '../resilience/background-loops.ts';
 import type { ResourceTraits } from '../shedding/adaptive-limit.ts';
 import type { EventKind } from './event-kind.ts';
 
-/** What a feature declares before anything is opened. `src/features.ts` composes the tables of all features from it. */
+/** What a feature declares statically. `src/features.ts` composes the tables of all features from the declarations. */
 export interface FeatureDeclaration {
-  /** OpenAPI tags of its routes, in the order the docs show them. */
+  /** OpenAPI tags of its routes, in the order of the docs. */
   readonly tags: readonly string[];
-  /** Scopes that its routes require, with what each allows. */
+  /** Scopes that its routes require, each with a description. */
   readonly scopes: Readonly<Record<string, string>>;
   readonly problems: ProblemKinds;
   readonly eventTypes: Readonly<Record<string, EventKind>>;
-  /** Settings that only this feature reads: see `src/utils/setting-types.ts`. */
+  /** Settings that only this feature reads, built with `src/utils/setting-types.ts`. */
   readonly settings: z.ZodRawShape;
 }
 
-/** Work that a server repeats beside serving requests. */
+/** Periodic background work of a server. */
 export interface Job {
   readonly name: string;
   /**
-   * `each` worker, for what it holds in memory: it also runs when the worker ends. Or `one` worker of each host, for what
-   * is shared.
+   * `each`: every worker runs it, also at shutdown, for state in its memory. `one`: one worker per host runs it, for
+   * shared state.
    */
   readonly by: 'each' | 'one';
   readonly everyMs: number;
   run(): Promise<unknown>;
 }
 
-/** What the app has to offer to routes that describe it. */
-export interface House {
+/** What routes that describe the app itself need from it. */
+export interface AppInfo {
   readonly registry: Registry;
   openApi(): object;
 }
 
-/** What a feature gives the house once it is built. Its services are members beside these. */
+/** What a feature provides to the app. A feature also exposes its services as further members. */
 export interface Feature {
   /** Mounts its routes. */
-  mount(routes: RouteTable, house: House): void;
+  mount(routes: RouteTable, app: AppInfo): void;
   /** Registers its metrics. Values are read at scrape time. */
   metrics?(registry: Registry): void;
-  /** Loops that one worker of each host keeps running. */
+  /** Loops that one worker per host keeps running. */
   readonly loops?: readonly BackgroundLoop[];
   readonly jobs?: readonly Job[];
-  /** What reads through the cache, for the cache metrics. */
+  /** Its cache-aside readers, for the cache metrics. */
   readonly caches?: readonly { readonly name: string; readonly stats: CacheAsideStats }[];
-  /** What load shedding should know of the resources that its routes name. */
+  /** Traits of the resources that its routes name, for load shedding. */
   readonly shedding?: Readonly<Record<string, ResourceTraits>>;
 }
 
-/** Merges the tables of several features. Throws when two of them declare the same name. */
+/** Merges the tables of several features. Throws if two of them declare the same name. */
 export function mergeTables<T>(
   ...tables: readonly Readonly<Record<string, T>>[]
 ): Readonly<Record<string, T>> {
@@ -71,5 +71,5 @@ type UnionToIntersection<U> = (U extends unknown ? (member: U) => void : never) 
 /** The values of a feature's settings. */
 export type SettingValues<S extends z.ZodRawShape> = z.output<z.ZodObject<S>>;
 
-/** The settings of several features as one shape, each under its name. */
+/** The settings of several features as one shape. */
 export type SettingsOf<D extends readonly FeatureDeclaration[]> = UnionToIntersection<D[number]['settings']>;

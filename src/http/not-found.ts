@@ -3,12 +3,15 @@ import { AtlasError } from '../errors.ts';
 import type { ResolvedRoutes } from './resolve-route.ts';
 import type { AtlasContext } from './route.ts';
 
-/** Answers what no route fits: 405 with `Allow` where the path knows other methods, else 404. */
+/** Returns the handler for unmatched requests: 405 with `Allow` if the path supports other methods, else 404. */
 export function notFound(resolved: ResolvedRoutes, toProblem: ToProblem): (c: AtlasContext) => Response {
   return (c) => {
     const allow = resolved.allowedMethods(c.req.raw).join(', ');
-    if (allow === '') return toProblem(new AtlasError('not_found', 'No route has this path.'), c.env);
+    if (allow === '') return toProblem(new AtlasError('not_found', 'No route matches this path.'), c.env);
     const headers = { Allow: allow };
-    return toProblem(new AtlasError('method_not_allowed', `This path knows ${allow}.`, { headers }), c.env);
+    return toProblem(
+      new AtlasError('method_not_allowed', `This path supports ${allow}.`, { headers }),
+      c.env,
+    );
   };
 }

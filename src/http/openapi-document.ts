@@ -2,8 +2,8 @@ import { VERSION } from '../version.ts';
 import type { Atlas } from './route.ts';
 
 /**
- * The OpenAPI 3.1 document of all mounted routes. It is committed under `docs/api`, and a test compares the two. Pages
- * show the tags in their order.
+ * Returns the OpenAPI 3.1 document of all mounted routes. It is committed under `docs/api`, and a test compares the
+ * two. Documentation pages list the tags in this order.
  */
 export function openApiDocument(app: Atlas, tags: readonly string[]): object {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {

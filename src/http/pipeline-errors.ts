@@ -5,7 +5,7 @@ import { httpProblems } from './problems.ts';
 
 const JITTER_SECONDS = 3;
 
-/** The errors of the pipeline's layers, which do not know the errors of Atlas themselves. */
+/** Creates the errors of the pipeline, whose layers do not depend on `AtlasError`. */
 export const pipelineErrors = {
   deadlineExceeded: () =>
     new AtlasError(
@@ -45,20 +45,20 @@ const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
  * saves: building an error takes longer than a decision. `q` of the policy is the cap of the cluster.
  */
 export function refusals(cap: number): (reason: Refusal) => AtlasError {
-  const hopeless = new AtlasError(
+  const tooShort = new AtlasError(
     'deadline_too_short',
     'The time left is shorter than half of the responses of this route take. Nothing was done.',
   );
-  const made = new Map(
+  const prepared = new Map(
     Object.entries(SHED_DETAILS).map(([reason, detail]) => [
       reason,
       Array.from({ length: JITTER_SECONDS }, (_, i) => shed(detail, i + 1, cap)),
     ]),
   );
   return (reason) => {
-    if (reason === 'deadline') return hopeless;
+    if (reason === 'deadline') return tooShort;
     // Jitter keeps refused callers from retrying in step (AWS Builders' Library, timeouts and retries).
-    return made.get(reason)![Math.floor(Math.random() * JITTER_SECONDS)]!;
+    return prepared.get(reason)![Math.floor(Math.random() * JITTER_SECONDS)]!;
   };
 }
 

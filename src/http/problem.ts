@@ -16,7 +16,7 @@ export const ProblemSchema = z
       .optional(),
   })
   .openapi('Problem', {
-    description: 'Problem details (RFC 9457). `type` links to a page of Atlas with cause and remedy.',
+    description: 'Problem details (RFC 9457). `type` links to a page with the cause and the remedy.',
   });
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
@@ -42,7 +42,7 @@ export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToP
   };
 }
 
-// By error, for errors that are created once and returned to many requests: all but the request id is serialized.
+// For errors that are created once and returned to many requests: everything but the request ID is serialized.
 const prepared = new WeakMap<AtlasError, { readonly beforeId: string; readonly headers: Headers }>();
 
 /** Serializes an error that will be returned to many requests once, so that a refusal costs next to nothing. */

@@ -9,20 +9,19 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TR
 
 /** The routes of an app, compiled for matching. */
 export interface ResolvedRoutes {
-  /** Every route, then one for each method of requests that no route fits. */
+  /** Every route, then one per method for unmatched requests. */
   readonly all: readonly MatchedRoute[];
   readonly resolve: (request: Request) => MatchedRoute;
-  /** The methods that a path knows, for 405. Empty where the path is unknown. */
+  /** Returns the methods that a path supports, for 405. Empty if the path is unknown. */
   readonly allowedMethods: (request: Request) => string[];
 }
 
 /**
- * Compiles the list of routes into a matcher for use before routing. It asks the same routers as Hono and reads the
- * path in the same way, so that both see the same route; whole paths without parameters are looked up in a map, and no
- * template matches them for another method.
+ * Compiles the routes into a matcher for use before routing. It uses the routers and the path parsing of Hono, so that
+ * both match the same route. A path without parameters is looked up in a map and never matches a template.
  */
 export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): ResolvedRoutes {
-  const known = facts.map(
+  const matched = facts.map(
     (fact, index): MatchedRoute => ({
       ...fact,
       index,
@@ -31,7 +30,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
   );
   const unmatched = METHODS.map(
     (method, i): MatchedRoute => ({
-      index: known.length + i,
+      index: matched.length + i,
       method,
       pattern: 'unmatched',
       tier: 'default',
@@ -44,10 +43,10 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       compressible: false,
     }),
   );
-  // By path, then by method: a key of both would have to be joined for every request.
+  // By path, then by method, because a joined key would have to be built for every request.
   const fixed = new Map<string, Map<string, MatchedRoute>>();
   const router = new SmartRouter<MatchedRoute>({ routers: [new RegExpRouter(), new TrieRouter()] });
-  for (const route of known) {
+  for (const route of matched) {
     router.add(route.method, route.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), route);
     if (route.pattern.includes('{')) continue;
     fixed.set(route.pattern, (fixed.get(route.pattern) ?? new Map()).set(route.method, route));
@@ -58,7 +57,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
   };
 
   return {
-    all: [...known, ...unmatched],
+    all: [...matched, ...unmatched],
     resolve: (request) => {
       const method = request.method === 'HEAD' ? 'GET' : request.method;
       const found = match(method, getPath(request));

@@ -7,14 +7,14 @@ import { readJson } from './json-body.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 import type { ProblemKinds } from './problem-kind.ts';
 
-/** The Hono app of Atlas: its env is the exchange. */
+/** The Hono app of Atlas. Its env is the exchange. */
 export type Atlas = OpenAPIHono<{ Bindings: Exchange }>;
 export type AtlasContext = Context<{ Bindings: Exchange }>;
 
 type Shape = z.ZodType | undefined;
 type Output<S extends Shape> = S extends z.ZodType ? z.output<S> : undefined;
 
-/** A route as its feature declares it. Everything about it stands here: OpenAPI, tier, scope, limits. */
+/** Everything that a feature declares about a route: OpenAPI, tier, scope, limits. */
 export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Shape, B extends Shape> {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   readonly path: string;
@@ -23,24 +23,24 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly description?: string;
   readonly tag: string;
   readonly tier: Tier;
-  /** The scope a key needs, or null for a route that asks for no key. */
+  /** The scope a key needs, or null if the route needs no key. */
   readonly scope: string | null;
-  /** False only for health, metrics and docs. */
+  /** False only for health, metrics, and docs. */
   readonly sheddable?: boolean;
-  /** What requests of this route may have to wait in line for; each such resource has a limit of its own. */
+  /** The resource whose queue requests of this route may wait in. Each resource has its own limit. */
   readonly resource?: 'database' | 'ledger';
   readonly compressible?: boolean;
   readonly bodyLimitBytes?: number;
-  /** The body is bytes of this media type, handed to the handler as `exchange.body` while they arrive. */
+  /** The body is bytes of this media type, which the handler reads from `exchange.body` as they arrive. */
   readonly streams?: 'application/octet-stream';
-  /** Milliseconds the route may take, where HTTP_TIMEOUT is not meant. */
+  /** Timeout of the route in milliseconds; HTTP_TIMEOUT by default. */
   readonly timeoutMs?: number;
   readonly params?: P;
   readonly query?: Q;
   readonly headers?: H;
   readonly body?: B;
   readonly responses: RouteConfig['responses'];
-  /** Statuses of refusals that this route can answer beside those that every such route can. */
+  /** Error statuses that this route returns in addition to the common ones. */
   readonly refusals?: readonly number[];
 }
 
@@ -54,7 +54,7 @@ export interface Input<P, Q, H, B> {
   readonly body: B;
 }
 
-/** What `resolveRoute` and the metrics are compiled from. */
+/** The facts about a route that the pipeline and the metrics are compiled from. */
 export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & { readonly timeoutMs?: number };
 
 export const JSON_BODY_LIMIT_BYTES = 1_048_576;
@@ -65,15 +65,30 @@ export class RouteTable {
   readonly facts: RouteFacts[] = [];
   readonly #kinds: ProblemKinds;
 
-  /** `kinds` document the problems of each status. */
+  /** `kinds` provides the descriptions of error responses. */
   constructor(app: Atlas, kinds: ProblemKinds) {
     this.app = app;
     this.#kinds = kinds;
   }
 
   /**
-   * Mounts a route: documents it, and registers one handler that checks the principal, validates all input and calls
-   * `handle`. Validation is one step, not a chain of middleware, because a chain costs a promise a link.
+   * Mounts a route: documents it, and registers one handler that checks the principal, validates all input, and calls
+   * `handle`. Validation is one step and not a chain of middleware, because each link would cost a promise.
+   *
+   * @example
+   * routes.mount(
+   *   {
+   *     method: 'get',
+   *     path: '/v1/ping',
+   *     operationId: 'ping',
+   *     summary: 'Check the connection and the API key',
+   *     tag: 'Health',
+   *     tier: 'default',
+   *     scope: 'ping:read',
+   *     responses: { 200: jsonOf('The key is valid', PingSchema) },
+   *   },
+   *   ({ c }) => c.json({ pong: true }, 200),
+   * );
    */
   mount<
     P extends Shape = undefined,
@@ -99,9 +114,9 @@ export class RouteTable {
       ...(route.timeoutMs !== undefined && { timeoutMs: route.timeoutMs }),
     });
     const enter = (c: AtlasContext) => {
-      // In OpenAPI a concrete path wins over a template for every method, so GET /v1/transfers/batch names no transfer.
+      // In OpenAPI a concrete path wins over a template, so GET /v1/transfers/batch does not name a transfer.
       if (c.env.route.pattern !== path) return c.notFound();
-      // The pipeline has authenticated by the route it resolved; this asks again by the route that Hono matched.
+      // The pipeline authorized the route that it resolved; this checks the route that Hono matched.
       if (scope !== null) requireScope(c.env, scope);
       const input = {
         c,
@@ -124,16 +139,16 @@ export class RouteTable {
 }
 
 function requireScope({ principal }: Exchange, scope: string): void {
-  if (principal === null) throw new AtlasError('unauthenticated', 'This route needs an API key.');
+  if (principal === null) throw new AtlasError('unauthenticated', 'This route requires an API key.');
   if (!principal.scopes.includes(scope))
-    throw new AtlasError('forbidden', `This route needs the scope ${scope}.`);
+    throw new AtlasError('forbidden', `This route requires the scope ${scope}.`);
 }
 
 function queryOf(url: string): Record<string, string | string[]> {
   const values: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
-    const seen = values[name];
-    values[name] = seen === undefined ? value : [seen, value].flat();
+    const previous = values[name];
+    values[name] = previous === undefined ? value : [previous, value].flat();
   }
   return { ...values };
 }
@@ -143,12 +158,12 @@ function headersOf(schema: Shape, c: AtlasContext): Record<string, string | unde
   return Object.fromEntries(names.map((name) => [name, c.req.header(name)]));
 }
 
-/** Validates, or throws `invalid_request` with a pointer to each mistake. */
+/** Validates a part of the request. Throws `invalid_request` with a pointer to each mistake. */
 function check<S extends Shape>(schema: S, read: () => unknown, at: string): Output<S> {
   if (schema === undefined) return undefined as Output<S>;
   const result = schema.safeParse(read());
   if (result.success) return result.data as Output<S>;
-  throw new AtlasError('invalid_request', 'The request does not fit its schema; see errors.', {
+  throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
     errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
   });
 }
@@ -158,7 +173,7 @@ function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
   if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
   return issue.keys
     .slice(0, 20)
-    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is not known here' }));
+    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is unknown' }));
 }
 
 function escapePointer(step: string): string {
@@ -170,13 +185,13 @@ function document<P extends Shape, Q extends Shape, H extends Shape, B extends S
   kinds: ProblemKinds,
 ): RouteConfig {
   const { params, query, headers, body, streams } = route;
-  const refused = new Set(route.refusals);
-  if (route.scope !== null) for (const status of [401, 403, 503]) refused.add(status);
-  if (route.sheddable !== false) for (const status of [429, 500, 504]) refused.add(status);
-  // Every request can bring a malformed Host, and any request with a body can be broken in these ways.
-  refused.add(400);
-  if (body || streams) for (const status of [413, 415]) refused.add(status);
-  const problems = [...refused].sort().map((status) => [status, problemOf(status, kinds)] as const);
+  const statuses = new Set(route.refusals);
+  if (route.scope !== null) for (const status of [401, 403, 503]) statuses.add(status);
+  if (route.sheddable !== false) for (const status of [429, 500, 504]) statuses.add(status);
+  // Any request can have a malformed Host, and any body can fail in these ways.
+  statuses.add(400);
+  if (body || streams) for (const status of [413, 415]) statuses.add(status);
+  const problems = [...statuses].sort().map((status) => [status, problemOf(status, kinds)] as const);
   return {
     method: route.method,
     path: route.path,
@@ -197,7 +212,7 @@ function document<P extends Shape, Q extends Shape, H extends Shape, B extends S
   };
 }
 
-// OpenAPI 3.1 says nothing of bytes but their media type.
+// OpenAPI 3.1 describes bytes by their media type alone.
 const BYTES = {} as const;
 
 function problemOf(status: number, kinds: ProblemKinds) {
@@ -211,14 +226,18 @@ function problemOf(status: number, kinds: ProblemKinds) {
     },
   };
   return {
-    // A route declares statuses and not codes, so with several codes of a status only `type` tells which it is.
+    // A route declares statuses and not codes, so one status can stand for several codes.
     description: titles.length === 1 ? titles[0]! : 'A problem; see its `type`',
     ...([409, 429, 503].includes(status) && { headers: retry }),
     content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema } },
   };
 }
 
-/** The documented success of a route that answers JSON. */
+/**
+ * Declares a JSON response of a route.
+ *
+ * @example responses: { 200: jsonOf('The account', AccountSchema) }
+ */
 export function jsonOf(description: string, schema: z.ZodType, headers?: Record<string, object>) {
   return {
     description,

@@ -1,46 +1,46 @@
 import { z } from '@hono/zod-openapi';
 import { AMOUNT_MINOR_MAX } from '../utils/money.ts';
 
-// Any UUID, also of versions that do not exist yet; stored and told in lower case.
+// A UUID of any version, including future ones; stored and returned in lowercase.
 const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL cannot store NUL.
 const NO_NUL = /^[^\u0000]*$/;
 
-/** An id: any UUID, in lower case afterwards. */
+/** An ID: any UUID, converted to lowercase. */
 export const UuidSchema = z
   .string()
   .regex(UUID, 'must be a UUID such as 0198c0de-0000-7000-8000-000000000001')
   .toLowerCase()
   .openapi({ format: 'uuid', example: '0198c0de-0000-7000-8000-000000000001' });
 
-/** Text for people, bounded. */
+/** Creates the schema of non-empty text with a maximum length. */
 export const textSchema = (lengthMax: number) =>
   z
     .string()
     .min(1, 'must not be empty')
     .max(lengthMax, `must have at most ${lengthMax} characters`)
-    .regex(NO_NUL, 'must not hold NUL');
+    .regex(NO_NUL, 'must not contain NUL');
 
-/** An amount of money in minor units of its ledger. */
+/** An amount of money in minor units of the ledger's currency. */
 export const AmountSchema = z
   .int('must be a whole number of minor units')
   .min(1, 'must be at least 1')
   .max(AMOUNT_MINOR_MAX, `must be at most ${AMOUNT_MINOR_MAX} (2^53−1)`)
-  .openapi({ example: 1250, description: 'Whole minor units, such as cents.' });
+  .openapi({ example: 1250, description: 'Amount in minor units, such as cents.' });
 
 export const LedgerSchema = z
   .string()
-  .regex(/^[A-Z]{3}$/, 'must be a currency code of three capital letters, such as EUR')
-  .openapi({ example: 'EUR', description: 'The currency of the ledger (ISO 4217).' });
+  .regex(/^[A-Z]{3}$/, 'must be a currency code of three uppercase letters, such as EUR')
+  .openapi({ example: 'EUR', description: 'Currency of the ledger (ISO 4217).' });
 
 const METADATA_ENTRIES_MAX = 50;
 const METADATA_NAME_LENGTH_MAX = 40;
 
-/** Up to 50 short texts of the caller, kept as they came. */
+/** Up to 50 entries of short text that the caller sets. Stored unchanged. */
 export const MetadataSchema = z
   .record(
-    z.string().min(1).max(METADATA_NAME_LENGTH_MAX).regex(NO_NUL, 'must not hold NUL'),
-    z.string().max(500, 'must have at most 500 characters').regex(NO_NUL, 'must not hold NUL'),
+    z.string().min(1).max(METADATA_NAME_LENGTH_MAX).regex(NO_NUL, 'must not contain NUL'),
+    z.string().max(500, 'must have at most 500 characters').regex(NO_NUL, 'must not contain NUL'),
   )
   .refine(
     (entries) => Object.keys(entries).length <= METADATA_ENTRIES_MAX,
@@ -59,7 +59,7 @@ export const TimestampSchema = z
 const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 200;
 
-/** The parameters of a list, with the schema of its cursors. */
+/** Creates the schema of the query parameters of a list, given the schema of its cursors. */
 export const pageQuerySchema = <T extends z.ZodType>(cursor: T) =>
   z.strictObject({
     limit: z
@@ -75,7 +75,7 @@ export const pageQuerySchema = <T extends z.ZodType>(cursor: T) =>
           schema: { type: 'integer', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT },
         },
       }),
-    cursor: cursor
-      .optional()
-      .openapi({ description: 'Where the page before ended, as its Link header or `nextCursor` told.' }),
+    cursor: cursor.optional().openapi({
+      description: 'Cursor of the page, from `nextCursor` or the Link header of the previous page.',
+    }),
   });

@@ -3,7 +3,7 @@ import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
 
-/** API keys: who may call Atlas. Their problems, `unauthenticated` and `forbidden`, are those of the pipeline. */
+/** API keys. Their problems, `unauthenticated` and `forbidden`, belong to the pipeline. */
 export const identity = {
   tags: [],
   scopes: {},

@@ -2,27 +2,23 @@ import { z } from 'zod';
 import { AMOUNT_MINOR_MAX } from '../../utils/money.ts';
 import { type EventKind, eventId } from '../event-kind.ts';
 
-const metadata = z.record(z.string(), z.string()).meta({ description: 'The metadata that the caller set.' });
+const metadata = z.record(z.string(), z.string()).meta({ description: 'Metadata set by the caller.' });
 const ledger = z
   .string()
   .regex(/^[A-Z]{3}$/)
-  .meta({ description: 'The currency (ISO 4217).' });
+  .meta({ description: 'Currency of the ledger (ISO 4217).' });
 
 const transferSide = z.strictObject({
-  transferId: eventId('The transfer. Its other account has an event of its own.'),
-  accountId: eventId('The account of this event, which is its key.'),
+  transferId: eventId('The transfer. The other account has a separate event.'),
+  accountId: eventId('The account, which is the key of this event.'),
   counterpartyAccountId: eventId('The account on the other side.'),
   ledger,
-  amount: z
-    .int()
-    .min(1)
-    .max(AMOUNT_MINOR_MAX)
-    .meta({ description: 'The amount in minor units, such as cents.' }),
+  amount: z.int().min(1).max(AMOUNT_MINOR_MAX).meta({ description: 'Amount in minor units, such as cents.' }),
   reference: z.string().nullable(),
   metadata,
 });
 
-/** Events of accounts. Both sides of a transfer have one. */
+/** Events of accounts. A transfer has one event per side. */
 export const ledgerEventTypes = {
   'account.opened.v1': {
     summary: 'An account was opened.',

@@ -20,14 +20,14 @@ import { createLedgerRepository } from './verification/repository.ts';
 import { mountLedger } from './verification/router.ts';
 import { createLedgerService } from './verification/service.ts';
 
-// Larger batches save nothing more. Of 512 callers, half get their response while the other half is in PostgreSQL.
+// Larger batches save nothing more. With 512 callers, half get their responses while the other half is in PostgreSQL.
 const BATCH_ITEMS_MAX = 256;
 const WAITING_ITEMS_MAX = 4096;
-// A queue at the ledger makes its batches larger, so it pays off while a payment stays within its 100 ms.
+// A queue at the ledger makes batches larger, so it pays off while a payment stays within its 100 ms.
 const QUEUE_MS = 80;
 const IDEMPOTENCY_DAYS = 30;
 
-/** Accounts, transfers, and the proof that they agree. */
+/** Accounts, transfers, and the verification that they are consistent. */
 export const ledger = {
   tags: ['Accounts', 'Transfers', 'Ledger'],
   scopes: {
@@ -42,14 +42,15 @@ export const ledger = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
-/** What the ledger needs from outside. */
+/** Dependencies of the ledger. */
 export interface LedgerPorts {
   readonly database: Database;
   readonly cache: Cache;
-  /** Called after each batch was posted, so that its events are sent without delay. */
+  /** Called after each posted batch, so that its events are sent without delay. */
   onPosted(): void;
-  /** Workers of this host, and the requests in flight that the whole cluster may have. */
+  /** Workers of this host. */
   readonly workers: number;
+  /** Maximum requests in flight in the whole cluster. */
   readonly inFlightCap: number;
 }
 
@@ -98,14 +99,14 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
   } satisfies Feature & Record<string, unknown>;
 }
 
-/** Transfers are immutable, so they never need to be read twice. */
+/** Creates the cache of transfers, which are immutable and never need to be read twice. */
 function openTransferCache(cache: Cache): CacheAside<Transfer> {
   return new CacheAside<Transfer>({
     cache,
     name: 'transfer.v1',
     ttlMs: 300_000,
     staleMs: 600_000,
-    // An id that is unused today may be posted in a moment.
+    // An ID that is unused now may be posted in a moment.
     negativeTtlMs: 0,
     changes: false,
     fits: isTransfer,

@@ -5,7 +5,7 @@ import type { RouteTable } from '../../http/route.ts';
 import type { Dependency } from '../../resilience/dependency.ts';
 import type { PermitStats } from '../../shedding/permit-source.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
-import type { Feature, FeatureDeclaration, House } from '../feature.ts';
+import type { AppInfo, Feature, FeatureDeclaration } from '../feature.ts';
 import { mountDocumentation } from './documentation/router.ts';
 import type { Probe } from './health/domain.ts';
 import { type About, mountHealth } from './health/router.ts';
@@ -14,7 +14,7 @@ import { mountMetrics } from './metrics/router.ts';
 import { mountPing } from './ping/router.ts';
 import { mountProblems } from './problems/router.ts';
 
-/** What Atlas says about itself: health, metrics, and its documentation. */
+/** Health, metrics, and documentation of Atlas itself. */
 export const system = {
   tags: ['Health', 'Documentation', 'Problems'],
   scopes: { 'ping:read': 'Call GET /v1/ping.' },
@@ -23,7 +23,7 @@ export const system = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
-/** What the system feature needs from outside. */
+/** Dependencies of the system feature. */
 export interface SystemPorts {
   readonly about: About;
   readonly lifecycle: Lifecycle;
@@ -44,7 +44,7 @@ export function createSystem(ports: SystemPorts) {
   const { about, permits, problems, scrapeCluster, asyncApi } = ports;
   const health = createHealthService(probesOf(ports), ports.lifecycle, ports.isMigrated);
   return {
-    mount(routes: RouteTable, { registry, openApi }: House) {
+    mount(routes: RouteTable, { registry, openApi }: AppInfo) {
       mountHealth(routes, health, about, permits);
       if (ports.servesMetrics) mountMetrics(routes, registry, scrapeCluster);
       if (ports.servesDocs) mountDocumentation(routes, { openApi, asyncApi });
@@ -57,11 +57,11 @@ export function createSystem(ports: SystemPorts) {
 function probesOf({ dependencies, redis, ...ports }: SystemPorts): Probe[] {
   const probes = dependencies.map((dependency) => probeOf(dependency, ports));
   if (redis === null) return probes;
-  // Without Redis the workers keep to their shares of the cap, and every request is served.
+  // Not required: without Redis each worker uses its fixed share of the cap, and requests are still served.
   return [...probes, { name: 'redis', mode: 'connected', required: false, ping: () => pingRedis(redis) }];
 }
 
-/** The health probe of a dependency that is called through a breaker. Only PostgreSQL is required. */
+/** Creates the health probe of a dependency behind a circuit breaker. Only PostgreSQL is required. */
 function probeOf(
   dependency: Dependency,
   { databaseMode, pingDatabase }: Pick<SystemPorts, 'databaseMode' | 'pingDatabase'>,
@@ -77,7 +77,7 @@ function probeOf(
     required: isDatabase,
     breaker: () => dependency.state,
     reach,
-    // While the breaker is closed, through the pool that requests use: a full pool matters too.
+    // With a closed breaker, pings through the pool that requests use, so that a full pool shows too.
     ping: (signal) => (isDatabase && dependency.state === 'closed' ? pingDatabase(signal) : reach()),
   };
 }

@@ -22,7 +22,7 @@ const about = {
   uptimeSeconds: expect.any(Number),
   timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
 };
-const UNREACHABLE = { ready: false, reasons: ['postgresql does not answer'] };
+const UNREACHABLE = { ready: false, reasons: ['postgresql is not responding'] };
 
 test('/health tells what the process is', async () => {
   expect(await read('/health')).toEqual({ status: 200, body: { status: 'healthy', ...about } });
@@ -88,7 +88,7 @@ test('with PostgreSQL down, readiness is red, liveness green, and requests get 5
   expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
   const deep = await read('/health/deep', app);
   expect(deep.status).toBe(503);
-  const dependency = { name: 'postgresql', mode: 'connected', status: 'unhealthy', error: 'does not answer' };
+  const dependency = { name: 'postgresql', mode: 'connected', status: 'unhealthy', error: 'not responding' };
   expect(deep.body).toMatchObject({ status: 'unhealthy', dependencies: [dependency] });
   for (const path of ['/health', '/health/live', '/docs', '/metrics']) {
     expect({ path, status: (await callWithoutKey(app, 'GET', path)).status }).toEqual({ path, status: 200 });

@@ -7,13 +7,14 @@ const BEARER = /^bearer +(\S+) *$/i;
 const USUAL = 'Bearer ';
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 
-/** Verifies the API key of requests to routes that name a scope, and refuses those without one (RFC 6750). */
+/** Requires a valid API key with the scope of the route, unless the route needs no key (RFC 6750). */
 export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
   return (next) => (request, exchange) => {
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
     const token = bearerToken(request.headers.get('authorization'));
-    if (token === undefined) throw unauthenticated('Send Authorization: Bearer followed by an API key.');
+    if (token === undefined)
+      throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key.');
     const principal = keys.verify(token);
     if (principal instanceof Promise)
       return principal.then((found) => enter(found, scope, next, request, exchange));
@@ -22,7 +23,7 @@ export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
 }
 
 /**
- * The public id in the token that a request brings, or null. It is not verified: good to tell callers apart, no more.
+ * Returns the public ID in the token of a request, or null. It is not verified, so use it only to tell callers apart.
  */
 export function publicIdOf(request: Request): string | null {
   const token = bearerToken(request.headers.get('authorization'));
@@ -31,7 +32,7 @@ export function publicIdOf(request: Request): string | null {
 
 function bearerToken(header: string | null): string | undefined {
   if (header === null) return undefined;
-  // Nearly everybody writes it this way, and a slice costs a fifth of the expression.
+  // Nearly all callers use this form, and a slice costs a fifth of the regular expression.
   const isUsual = header.startsWith(USUAL) && header.lastIndexOf(' ') === USUAL.length - 1;
   return isUsual ? header.slice(USUAL.length) : BEARER.exec(header)?.[1];
 }
@@ -43,9 +44,9 @@ function enter(
   request: Request,
   exchange: Exchange,
 ) {
-  if (principal === null) throw unauthenticated('The API key is unknown, revoked or expired.');
+  if (principal === null) throw unauthenticated('The API key is unknown, revoked, or expired.');
   if (!principal.scopes.includes(scope))
-    throw new AtlasError('forbidden', `This route needs the scope ${scope}.`);
+    throw new AtlasError('forbidden', `This route requires the scope ${scope}.`);
   exchange.principal = principal;
   return next(request, exchange);
 }

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** An API key as it is stored: never its secret. */
+/** An API key as it is stored, without its secret. */
 export interface ApiKey {
   readonly id: string;
   readonly owner: string;
@@ -22,16 +22,16 @@ const TOKEN = new RegExp(
   `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
 );
 
-/** The parts of a token whose checksum is right. */
+/** The parts of a token with a valid checksum. */
 export interface TokenParts {
-  /** The public id: it names the key before anything was verified. */
+  /** The public ID, which identifies the key before it is verified. */
   readonly id: string;
   readonly secret: string;
 }
 
 /**
- * Makes a token: `atlas_live_`, public id, `_`, 256 random bits, CRC-32 of all before it. A scanner finds leaked
- * tokens by prefix and checksum without asking anybody (the format of GitHub's tokens).
+ * Creates a token: `atlas_live_`, public ID, `_`, 256 random bits, CRC-32 of everything before it. Secret scanners find
+ * leaked tokens by prefix and checksum alone (the format of GitHub's tokens).
  */
 export function makeToken(): { token: string; id: string; secretHash: Buffer } {
   const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
@@ -40,25 +40,25 @@ export function makeToken(): { token: string; id: string; secretHash: Buffer } {
   return { token: body + checksumOf(body), id, secretHash: hashSecret(secret) };
 }
 
-/** Splits a token, or answers null for what is no token of Atlas. */
+/** Splits a token. Returns null if it is not a token of Atlas. */
 export function parseToken(token: string): TokenParts | null {
   const parts = TOKEN.exec(token);
   if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[3]) return null;
   return { id: parts[1]!, secret: parts[2]! };
 }
 
-/** The public id as it stands in a token, without a look at the rest; null where it cannot be one. */
+/** Returns the public ID in a token without checking the rest, or null if it has none. */
 export function publicPart(token: string): string | null {
   const end = PREFIX.length + ID_LENGTH;
   return token.startsWith(PREFIX) && token[end] === '_' ? token.slice(PREFIX.length, end) : null;
 }
 
-/** 256 random bits need no slow hash: there is nothing to guess. */
+/** Hashes a secret. A slow hash is not needed, because 256 random bits cannot be guessed. */
 export function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** Compares in constant time. */
+/** Returns whether the secret matches the hash, in constant time. */
 export function isSecret(secret: string, secretHash: Uint8Array): boolean {
   return timingSafeEqual(hashSecret(secret), secretHash);
 }

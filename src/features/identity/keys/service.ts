@@ -3,13 +3,13 @@ import { AtlasError } from '../../../errors.ts';
 import { type ApiKey, isSecret, makeToken, parseToken } from './domain.ts';
 import type { KeyRepository } from './repository.ts';
 
-// A revoked key is dead within 5 s: entries are asked for again after 2 s of use and never used after 4.
+// A revoked key stops working within 5 s: entries are refreshed after 2 s and never used after 4 s.
 const REFRESH_MS = 2000;
 const EXPIRE_MS = 4000;
 const CACHE_ENTRIES_MAX = 10_000;
 const LIST_LIMIT = 1000;
 
-/** What a key is made from. */
+/** The properties of a new key. */
 export interface NewKey {
   readonly owner: string;
   readonly name: string;
@@ -17,18 +17,18 @@ export interface NewKey {
   readonly expiresAt: Date | null;
 }
 
-/** The verbs of API keys. */
+/** Operations on API keys. */
 export interface KeyService {
-  /** Makes a key and answers its token, which is told this once and stored nowhere. */
+  /** Creates a key and returns its token, which is not stored and cannot be retrieved again. */
   create(key: NewKey): Promise<{ id: string; token: string }>;
   list(): Promise<ApiKey[]>;
   revoke(id: string): Promise<boolean>;
   isEmpty(): Promise<boolean>;
-  /** Who holds the token, or null. Answers at once for a token that was verified in the last seconds. */
+  /** Returns the principal of the token, or null. Synchronous for a token that was verified in the last seconds. */
   verify(token: string): Principal | null | Promise<Principal | null>;
-  /** Whether the key is neither revoked nor expired, as the database says now. For what lasts longer than a request. */
+  /** Returns whether the key is currently neither revoked nor expired in the database. For long-lived streams. */
   isUsable(id: string, signal: AbortSignal): Promise<boolean>;
-  /** Writes down which keys were used since the last time. */
+  /** Saves which keys were used since the last call. */
   flushLastUsed(): Promise<void>;
 }
 
@@ -45,19 +45,19 @@ function remember(entries: Map<string, Entry>, token: string, entry: Entry): voi
 
 export function createKeyService(repository: KeyRepository): KeyService {
   const cache = new Map<string, Entry>();
-  // Apart from the keys that are good, so that made-up ones cannot push those out.
+  // Separate from valid tokens, so that invented ones cannot evict those.
   const refused = new Map<string, Entry>();
   const pending = new Map<string, Promise<Principal | null>>();
   let used = new Set<string>();
 
-  /** Asks the database, once at a time for each token however many wait. */
+  /** Looks the token up in the database, with one query at a time per token. */
   function lookUp(token: string): Promise<Principal | null> {
     const running = pending.get(token);
     if (running) return running;
     const checkedMs = performance.now();
-    const asked = ask(token)
+    const lookup = fetchPrincipal(token)
       .then((principal) => {
-        // What the database said so long ago may be about a key that was revoked since.
+        // The key may have been revoked during a lookup that took this long.
         if (performance.now() - checkedMs > EXPIRE_MS) {
           throw new AtlasError('dependency_unavailable', 'PostgreSQL took too long to verify the key.', {
             retryAfterSeconds: 1,
@@ -69,11 +69,11 @@ export function createKeyService(repository: KeyRepository): KeyService {
         return principal;
       })
       .finally(() => pending.delete(token));
-    pending.set(token, asked);
-    return asked;
+    pending.set(token, lookup);
+    return lookup;
   }
 
-  async function ask(token: string): Promise<Principal | null> {
+  async function fetchPrincipal(token: string): Promise<Principal | null> {
     const parts = parseToken(token);
     if (parts === null) return null;
     const key = await repository.findUsable(parts.id);
@@ -98,7 +98,7 @@ export function createKeyService(repository: KeyRepository): KeyService {
       if (ageMs > EXPIRE_MS) return lookUp(token);
       if (ageMs > REFRESH_MS && !entry.refreshing) {
         entry.refreshing = true;
-        // When it fails the entry simply expires, and the next request hears of the failure.
+        // If this fails the entry expires, and a later request reports the failure.
         lookUp(token).catch(() => {});
       }
       return entry.principal;

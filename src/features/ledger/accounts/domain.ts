@@ -1,8 +1,8 @@
-/** What kind of account it is, in the sense of bookkeeping. Atlas only keeps it. */
+/** The kinds of accounts in bookkeeping. Atlas stores the kind but does not interpret it. */
 export const ACCOUNT_KINDS = ['asset', 'liability', 'equity', 'income', 'expense'] as const;
 export type AccountKind = (typeof ACCOUNT_KINDS)[number];
 
-/** What a caller decides about an account. It never changes afterwards. */
+/** The properties of an account that the caller sets. They are immutable. */
 export interface AccountContent {
   readonly ledger: string;
   readonly name: string | null;
@@ -11,10 +11,10 @@ export interface AccountContent {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** An account with its sums, in minor units. `version` counts its transfers. */
+/** An account with its totals in minor units. `version` counts its transfers. */
 export interface Account extends AccountContent {
   readonly id: string;
-  /** Who opened it. Its events go to this owner. */
+  /** Owner of the key that opened the account. Its events go to this owner. */
   readonly owner: string;
   readonly debitsPosted: number;
   readonly creditsPosted: number;
@@ -22,7 +22,7 @@ export interface Account extends AccountContent {
   readonly createdAt: string;
 }
 
-/** Credits minus debits, in minor units. Without `allowNegative` it is never below zero. */
+/** Returns credits minus debits in minor units. Without `allowNegative` it is never below zero. */
 export function balanceOf(account: Pick<Account, 'debitsPosted' | 'creditsPosted'>): number {
   return account.creditsPosted - account.debitsPosted;
 }

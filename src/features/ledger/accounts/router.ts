@@ -8,8 +8,8 @@ import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts
 import type { AccountService } from './service.ts';
 
 const tag = 'Accounts';
-const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
-// The letter tells the cursors of one list from those of another.
+const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
+// The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(
   /^a[0-9a-f]{46}$/,
   (text): AccountPosition => ({ createdMicros: BigInt(`0x${text.slice(1, 15)}`), id: text.slice(15) }),
@@ -17,7 +17,7 @@ const CursorSchema = cursorSchema(
 const toCursor = ({ createdMicros, id }: AccountPosition) =>
   `a${toHex(createdMicros, 14)}${id.replaceAll('-', '')}`;
 
-/** `/v1/accounts`. */
+/** Mounts `/v1/accounts`. */
 export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
@@ -26,7 +26,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       operationId: 'openAccount',
       summary: 'Open an account',
       description:
-        'With an id of yours it is safe to repeat: the same content answers the account that is there.',
+        'If you choose the ID, the request is safe to repeat: with the same content it returns the existing account.',
       tag,
       tier: 'default',
       resource: 'database',
@@ -34,8 +34,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       body: NewAccountSchema,
       refusals: [409],
       responses: {
-        200: jsonOf('The same account was there under its id', AccountSchema),
-        201: jsonOf('The account was opened', AccountSchema),
+        200: jsonOf('The existing account with this ID and content', AccountSchema),
+        201: jsonOf('The new account', AccountSchema),
       },
     },
     async ({ c, exchange, body }) => {
@@ -83,7 +83,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       method: 'get',
       path: '/v1/accounts/{id}',
       operationId: 'getAccount',
-      summary: 'Read an account with its balance',
+      summary: 'Get an account with its balance',
       tag,
       tier: 'default',
       resource: 'database',

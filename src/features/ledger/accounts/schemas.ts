@@ -15,16 +15,18 @@ const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
 export const AccountSchema = z
   .strictObject({
     id: UuidSchema,
-    owner: z.string().openapi({ description: 'Who opened the account. Its events go to this owner.' }),
+    owner: z
+      .string()
+      .openapi({ description: 'Owner of the key that opened the account. Its events go to this owner.' }),
     ledger: LedgerSchema,
     name: z.string().nullable(),
     kind: z.enum(ACCOUNT_KINDS).nullable(),
     allowNegative: z.boolean(),
     metadata: z.record(z.string(), z.string()),
-    debitsPosted: SumSchema.openapi({ description: 'All that was paid from the account, in minor units.' }),
-    creditsPosted: SumSchema.openapi({ description: 'All that was paid to the account, in minor units.' }),
+    debitsPosted: SumSchema.openapi({ description: 'Total of all debits, in minor units.' }),
+    creditsPosted: SumSchema.openapi({ description: 'Total of all credits, in minor units.' }),
     balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
-    version: z.int().min(0).openapi({ description: 'How many transfers the account has had.' }),
+    version: z.int().min(0).openapi({ description: 'Number of transfers of the account.' }),
     createdAt: TimestampSchema,
   })
   .openapi('Account');
@@ -38,7 +40,7 @@ export const NewAccountSchema = z
     allowNegative: z
       .boolean()
       .optional()
-      .openapi({ description: 'Whether the balance may fall below zero. False by default.' }),
+      .openapi({ description: 'Whether the balance may fall below zero; false by default.' }),
     metadata: MetadataSchema.optional(),
   })
   .openapi('NewAccount');

@@ -2,9 +2,9 @@ import { AtlasError } from '../../../errors.ts';
 import type { Account, AccountContent } from './domain.ts';
 import type { AccountPosition, AccountRepository } from './repository.ts';
 
-/** The verbs of accounts. All throw `AtlasError`. */
+/** Operations on accounts. All throw `AtlasError`. */
 export interface AccountService {
-  /** Opens an account of the owner. The same id with the same content answers the one that is there, `created` false. */
+  /** Opens an account. If it exists with the same ID and content, returns it with `created` false. */
   open(
     id: string | undefined,
     owner: string,
@@ -29,12 +29,15 @@ export function createAccountService(repository: AccountRepository): AccountServ
         signal,
       );
       if (!same)
-        throw new AtlasError('account_id_taken', `An account ${account.id} with other content exists.`);
+        throw new AtlasError(
+          'account_id_taken',
+          `Account ${account.id} already exists with different content.`,
+        );
       return { account, created };
     },
     async find(id, signal) {
       const account = await repository.find(id, signal);
-      if (account === null) throw new AtlasError('account_not_found', `There is no account ${id}.`);
+      if (account === null) throw new AtlasError('account_not_found', `Account ${id} does not exist.`);
       return account;
     },
     list: repository.list,

@@ -2,17 +2,17 @@ import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 
-/** What a group commit is made of. */
+/** Dependencies and bounds of a group commit. */
 export interface GroupCommitOptions {
-  /** Runs requests in one transaction and answers in their order. */
+  /** Posts requests in one transaction and returns results in the same order. */
   readonly post: (requests: readonly PostRequest[]) => Promise<PostResult[]>;
-  /** Milliseconds that the last batch stood in line behind those of other processes. */
+  /** Returns how many milliseconds the last batch waited for batches of other processes. */
   readonly waitedMs: () => number;
-  /** Whether the same batch should be run again: it was the victim of another transaction, or may have committed. */
+  /** Returns whether to retry the batch: it was a victim of another transaction, or may have committed. */
   readonly isTransient: (error: unknown) => boolean;
-  /** What a caller is told of an error of the database. */
+  /** Maps a database error to the error that the caller gets. */
   readonly mapError: (error: unknown) => unknown;
-  /** Items after which a batch takes no further request. One request with more is a batch of its own. */
+  /** Maximum items per batch. A request with more forms a batch alone. */
   readonly batchItemsMax: number;
   readonly waitingItemsMax: number;
 }
@@ -27,14 +27,14 @@ interface Waiting {
 const ATTEMPTS_MAX = 3;
 const FIRST_WAIT_MS = 100;
 const RETRY_AFTER_SECONDS = 1;
-// Of the time until its turn, a batch stays open for three quarters and stands in line for the last one.
+// A batch stays open for three quarters of the time until its turn, and waits in the queue for the last quarter.
 const OPEN_PER_WAIT = 3;
 const OPEN_MS_MAX = 25;
 const WAIT_MS_MIN = 0.5;
 const QUIET_MS = 100;
 const SMOOTHING = 0.3;
 
-/** Counts since the start, for the metrics. */
+/** Counts since the process started, for the metrics. */
 export interface GroupCommitStats {
   readonly batches: number;
   readonly items: number;
@@ -45,7 +45,8 @@ export interface GroupCommitStats {
 
 /**
  * Group commit (Gawlick and Kinkade, IMS Fast Path): requests that arrive while a batch is in flight form the next one,
- * so under load a hundred transfers share one transaction and one flush. A request may leave until its batch is sealed.
+ * so under load a hundred transfers share one transaction and one flush. A request can be aborted until its batch is
+ * sealed.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
@@ -53,8 +54,8 @@ export class GroupCommit {
   #waiting: Waiting[] = [];
   #waitingItems = 0;
   #busy = false;
-  #lineMs = 0;
-  #endedMs = Number.NEGATIVE_INFINITY;
+  #queueMs = 0;
+  #lastEndMs = Number.NEGATIVE_INFINITY;
   #batches = 0;
   #items = 0;
   #retries = 0;
@@ -75,18 +76,18 @@ export class GroupCommit {
   }
 
   /**
-   * Posts a request with others. Throws `queue_full`, `idempotency_key_in_progress`, or `deadline_exceeded` if the
-   * caller gave up before the batch was sealed; after that the result comes, whatever the caller does.
+   * Posts a request in a batch with others. Throws `queue_full` or `idempotency_key_in_progress`; also
+   * `deadline_exceeded` or `request_aborted` if the caller is aborted before the batch is sealed, but not after.
    */
   submit(request: PostRequest, caller?: Abortable): Promise<PostResult> {
     const running = `${request.owner}\0${request.key}`;
     if (this.#running.has(running)) {
-      const detail = 'The first request with this key is still running.';
+      const detail = 'The first request with this key is still in progress.';
       throw new AtlasError('idempotency_key_in_progress', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     if (this.#waitingItems + request.orders.length > this.#options.waitingItemsMax) {
       this.#refused++;
-      const detail = `${this.#waitingItems} transfers wait to be posted already.`;
+      const detail = `${this.#waitingItems} transfers are already waiting to be posted.`;
       throw new AtlasError('queue_full', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
     if (caller?.abortReason) throw abortError(caller);
@@ -116,39 +117,39 @@ export class GroupCommit {
 
   #start(): void {
     this.#busy = true;
-    // One turn later, everything that arrived in the same turn of the loop is in the batch.
+    // Waits one turn of the loop, so that everything that arrived in this turn is in the batch.
     setImmediate(() => void this.#drain());
   }
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#stayOpen();
-      this.#dropGone();
+      await this.#holdOpen();
+      this.#removeAborted();
       if (this.#waiting.length > 0) await this.#run(this.#seal());
-      this.#endedMs = performance.now();
+      this.#lastEndMs = performance.now();
     }
     this.#busy = false;
   }
 
   /**
-   * Batches of several workers run one after the other in the database. While others are first, sealing gains nothing
-   * and makes the batch smaller, so it takes requests until its turn is near.
+   * Batches of several workers run one after another in the database. While others are ahead, sealing early only makes
+   * the batch smaller, so it accepts requests until its turn is near.
    */
-  async #stayOpen(): Promise<void> {
-    // What an earlier batch met says nothing any more when the ledger has been quiet since.
-    if (performance.now() - this.#endedMs > QUIET_MS) this.#lineMs = 0;
-    else this.#lineMs += (this.#options.waitedMs() - this.#lineMs) * SMOOTHING;
-    if (this.#lineMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
-    await Bun.sleep(Math.min(OPEN_MS_MAX, this.#lineMs * OPEN_PER_WAIT));
+  async #holdOpen(): Promise<void> {
+    // The wait of an earlier batch means nothing once the ledger has been quiet.
+    if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
+    else this.#queueMs += (this.#options.waitedMs() - this.#queueMs) * SMOOTHING;
+    if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
+    await Bun.sleep(Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT));
   }
 
-  /** A lost connection tells nobody by itself, so those callers are looked for before each batch. */
-  #dropGone(): void {
-    // Over a copy: asking for the reason makes an entry leave the queue.
+  /** Removes disconnected callers. Nothing reports a lost connection, so this checks before each batch. */
+  #removeAborted(): void {
+    // Iterates over a copy: reading the reason can remove an entry from the queue.
     for (const entry of [...this.#waiting]) if (entry.caller?.abortReason) this.#leave(entry);
   }
 
-  /** Takes what fits into one batch, in order of arrival. At least one request, which is never larger than a batch. */
+  /** Takes requests for one batch in order of arrival, at least one. */
   #seal(): Waiting[] {
     let items = 0;
     let taken = 0;
@@ -175,7 +176,7 @@ export class GroupCommit {
     }
   }
 
-  /** Runs the batch again after a transient failure: its keys make that safe. What it had committed counts as fresh. */
+  /** Retries after a transient failure, which the keys make safe. What a failed attempt committed counts as fresh. */
   async #postWithRetry(requests: PostRequest[]): Promise<PostResult[]> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -192,7 +193,7 @@ export class GroupCommit {
     }
   }
 
-  /** One request that the database chokes on must not fail the others of its batch. */
+  /** Bisects the batch, so that one request that the database cannot process does not fail the others. */
   async #failOrBisect(batch: Waiting[], error: unknown): Promise<void> {
     const mapped = this.#options.mapError(error);
     if (batch.length === 1 || mapped instanceof AtlasError) {
@@ -210,6 +211,6 @@ function abortError(caller: Abortable): AtlasError {
     ? new AtlasError('request_aborted', 'The caller closed the connection before the transfer was posted.')
     : new AtlasError(
         'deadline_exceeded',
-        'The deadline passed before the transfer was posted; nothing happened.',
+        'The deadline passed before the transfer was posted. Nothing was done.',
       );
 }

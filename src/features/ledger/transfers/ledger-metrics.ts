@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import { registerStats } from '../../../instrumentation/register-stats.ts';
 import type { GroupCommitStats } from './group-commit.ts';
 
-/** Metrics of the group commit. */
+/** Registers the metrics of the group commit. */
 export function registerLedgerMetrics(registry: Registry, read: () => GroupCommitStats): void {
   const one = (pick: (stats: GroupCommitStats) => number) => () => [{ labels: {}, value: pick(read()) }];
   const prefix = 'atlas_ledger';
@@ -11,34 +11,34 @@ export function registerLedgerMetrics(registry: Registry, read: () => GroupCommi
     'counter',
     `${prefix}_batches_total`,
     'Batches of transfers sent to PostgreSQL',
-    one((f) => f.batches),
+    one((stats) => stats.batches),
   );
   registerStats(
     registry,
     'counter',
     `${prefix}_items_total`,
     'Transfers in those batches, including refused ones',
-    one((f) => f.items),
+    one((stats) => stats.items),
   );
   registerStats(
     registry,
     'gauge',
     `${prefix}_waiting_items`,
     'Transfers waiting for a batch',
-    one((f) => f.waitingItems),
+    one((stats) => stats.waitingItems),
   );
   registerStats(
     registry,
     'counter',
     `${prefix}_batch_retries_total`,
     'Batches retried after a transient failure',
-    one((f) => f.retries),
+    one((stats) => stats.retries),
   );
   registerStats(
     registry,
     'counter',
     `${prefix}_queue_refusals_total`,
     'Requests refused because the queue was full',
-    one((f) => f.refused),
+    one((stats) => stats.refused),
   );
 }

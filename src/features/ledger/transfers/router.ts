@@ -17,42 +17,54 @@ import type { TransferService } from './service.ts';
 const tag = 'Transfers';
 const REPLAYED = {
   'Idempotency-Replayed': {
-    description: '`true` when this repeats the answer to an earlier request',
+    description: '`true` if the response is replayed from an earlier request',
     schema: { type: 'string' },
   },
 };
-const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
-// The letter tells the cursors of one list from those of another.
+const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
+// The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 
-/** `/v1/transfers`, and the transfers of an account. */
+const POST = {
+  method: 'post',
+  tag,
+  tier: 'critical',
+  resource: 'ledger',
+  scope: 'transfers:write',
+  headers: IdempotencyHeadersSchema,
+  refusals: [409, 422],
+} as const;
+const GET = {
+  method: 'get',
+  tag,
+  tier: 'default',
+  resource: 'database',
+  scope: 'transfers:read',
+  refusals: [404],
+} as const;
+
+/** Mounts `/v1/transfers` and the transfers of an account. */
 export function mountTransfers(
   routes: RouteTable,
   transfers: TransferService,
   accounts: AccountService,
 ): void {
-  const post = {
-    method: 'post',
-    tag,
-    tier: 'critical',
-    resource: 'ledger',
-    scope: 'transfers:write',
-    headers: IdempotencyHeadersSchema,
-    refusals: [409, 422],
-  } as const;
+  mountPosting(routes, transfers);
+  mountReading(routes, transfers, accounts);
+}
 
+function mountPosting(routes: RouteTable, transfers: TransferService): void {
   routes.mount(
     {
-      ...post,
+      ...POST,
       path: '/v1/transfers',
       operationId: 'postTransfer',
-      summary: 'Move money from one account to another',
-      description:
-        'Both accounts change in one transaction, or nothing does. Safe to repeat with the same Idempotency-Key.',
+      summary: 'Post a transfer between two accounts',
+      description: 'Changes both accounts in one transaction. Safe to repeat with the same Idempotency-Key.',
       body: NewTransferSchema,
       responses: {
-        200: jsonOf('The same transfer was there under its id', TransferSchema, REPLAYED),
-        201: jsonOf('The transfer was posted', TransferSchema, REPLAYED),
+        200: jsonOf('The existing transfer with this ID and content', TransferSchema, REPLAYED),
+        201: jsonOf('The new transfer', TransferSchema, REPLAYED),
       },
     },
     async ({ c, exchange, headers, body }) => {
@@ -69,15 +81,15 @@ export function mountTransfers(
 
   routes.mount(
     {
-      ...post,
+      ...POST,
       path: '/v1/transfers/batch',
       operationId: 'postTransferBatch',
       summary: 'Post up to 1,000 transfers in order',
       description:
-        'One key covers the whole batch. Each item gets a result; with `atomic` all are posted or none.',
+        'One key covers the whole batch. Each transfer has a result; with `atomic`, either all are posted or none.',
       body: NewTransferBatchSchema,
       compressible: true,
-      responses: { 200: jsonOf('A result for each item', TransferBatchResultSchema, REPLAYED) },
+      responses: { 200: jsonOf('One result per transfer', TransferBatchResultSchema, REPLAYED) },
     },
     async ({ c, exchange, headers, body }) => {
       const identity = {
@@ -95,19 +107,16 @@ export function mountTransfers(
       return c.json({ results: result.map(toItem) }, 200);
     },
   );
+}
 
+function mountReading(routes: RouteTable, transfers: TransferService, accounts: AccountService): void {
   routes.mount(
     {
-      method: 'get',
+      ...GET,
       path: '/v1/transfers/{id}',
       operationId: 'getTransfer',
-      summary: 'Read a transfer',
-      tag,
-      tier: 'default',
-      resource: 'database',
-      scope: 'transfers:read',
+      summary: 'Get a transfer',
       params: z.object({ id: UuidSchema }),
-      refusals: [404],
       responses: { 200: jsonOf('The transfer', TransferSchema) },
     },
     async ({ c, exchange, params }) => c.json(await transfers.find(params.id, exchange.signal), 200),
@@ -115,17 +124,12 @@ export function mountTransfers(
 
   routes.mount(
     {
-      method: 'get',
+      ...GET,
       path: '/v1/accounts/{id}/transfers',
       operationId: 'listAccountTransfers',
       summary: 'List the transfers of an account, newest first',
-      tag,
-      tier: 'default',
-      resource: 'database',
-      scope: 'transfers:read',
       params: z.object({ id: UuidSchema }),
       query: pageQuerySchema(CursorSchema),
-      refusals: [404],
       compressible: true,
       responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
     },
@@ -136,7 +140,7 @@ export function mountTransfers(
         query.limit,
         exchange.signal,
       );
-      // Only an empty page needs to ask whether there is such an account at all.
+      // Only an empty page needs to check whether the account exists.
       if (page.transfers.length === 0) await accounts.find(params.id, exchange.signal);
       const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
       linkNext(c, nextCursor);

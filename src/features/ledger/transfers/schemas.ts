@@ -24,7 +24,7 @@ export const TransferSchema = z
   })
   .openapi('Transfer');
 
-/** Whether a value that was kept outside of the database is a transfer, and the one of the id. */
+/** Returns whether a cached value is a valid transfer with this ID. */
 export function isTransfer(value: unknown, id: string): value is Transfer {
   const read = TransferSchema.safeParse(value);
   return read.success && read.data.id === id;
@@ -33,10 +33,10 @@ export function isTransfer(value: unknown, id: string): value is Transfer {
 export const NewTransferSchema = z
   .strictObject({
     id: UuidSchema.optional().openapi({
-      description: 'Yours, or left out: then it follows from the Idempotency-Key.',
+      description: 'ID of the transfer; derived from the Idempotency-Key by default.',
     }),
-    debitAccountId: UuidSchema.openapi({ description: 'The account that pays.' }),
-    creditAccountId: UuidSchema.openapi({ description: 'The account that is paid.' }),
+    debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
+    creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),
     amount: AmountSchema,
     reference: textSchema(REFERENCE_LENGTH_MAX).optional(),
     metadata: MetadataSchema.optional(),
@@ -49,7 +49,10 @@ export const NewTransferBatchSchema = z
       .array(NewTransferSchema)
       .min(1)
       .max(BATCH_ITEMS_MAX, `must have at most ${BATCH_ITEMS_MAX} items`),
-    atomic: z.boolean().optional().openapi({ description: 'All or nothing. False by default.' }),
+    atomic: z
+      .boolean()
+      .optional()
+      .openapi({ description: 'Whether to post all transfers or none; false by default.' }),
   })
   .openapi('NewTransferBatch');
 
@@ -67,19 +70,21 @@ export const TransferBatchResultSchema = z
       }),
     ),
   })
-  .openapi('TransferBatchResult', { description: 'One result for each item, in the order of the items.' });
+  .openapi('TransferBatchResult', { description: 'One result per transfer, in the order of the request.' });
 
 export const TransferPageSchema = z
   .strictObject({ transfers: z.array(TransferSchema), nextCursor: z.string().nullable() })
   .openapi('TransferPage');
 
-const KEY_RULE =
-  'is required where money moves: 1 to 255 visible ASCII characters, new for each new request, the same for each retry';
+const KEY_RULE = 'must be 1 to 255 visible ASCII characters, unique per request and unchanged for retries';
 
-/** So that a repetition can be told from a new request (draft-ietf-httpapi-idempotency-key-header). */
+/** Distinguishes retries from new requests (draft-ietf-httpapi-idempotency-key-header). */
 export const IdempotencyHeadersSchema = z.object({
   'Idempotency-Key': z
-    .string(KEY_RULE)
+    .string(`is required and ${KEY_RULE}`)
     .regex(/^[!-~]{1,255}$/, KEY_RULE)
-    .openapi({ description: KEY_RULE, example: 'order-4711-payment' }),
+    .openapi({
+      description: 'Unique key of the request: 1 to 255 visible ASCII characters, unchanged for retries.',
+      example: 'order-4711-payment',
+    }),
 });

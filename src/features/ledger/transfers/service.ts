@@ -13,7 +13,7 @@ import {
 import type { GroupCommit } from './group-commit.ts';
 import type { TransferPage, TransferRepository } from './repository.ts';
 
-/** A transfer as it was asked for. */
+/** A transfer as requested. */
 export interface NewTransfer {
   readonly id?: string | undefined;
   readonly debitAccountId: string;
@@ -23,28 +23,28 @@ export interface NewTransfer {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Who asks, under which key, at which path: what makes two requests the same. */
+/** Identifies a request for idempotency. */
 export interface RequestIdentity {
   readonly owner: string;
   readonly key: string;
   readonly path: string;
 }
 
-/** What was posted, and whether the answer repeats an earlier one. */
+/** A result, and whether it is replayed from an earlier request. */
 export interface Posted<T> {
   readonly result: T;
   readonly replayed: boolean;
 }
 
-/** The verbs of transfers. All throw `AtlasError`. */
+/** Operations on transfers. All throw `AtlasError`. */
 export interface TransferService {
-  /** Posts one transfer. A refusal is thrown under its code. `existed`: the same transfer was there under its id. */
+  /** Posts one transfer. Throws a refusal under its code. `existed`: it was already posted with this ID. */
   post(
     identity: RequestIdentity,
     transfer: NewTransfer,
     caller?: Abortable,
   ): Promise<Posted<{ transfer: Transfer; existed: boolean }>>;
-  /** Posts up to 1,000 in order. Refusals are results; with `atomic` a refusal of one is thrown as `batch_refused`. */
+  /** Posts up to 1,000 transfers in order. Refusals are results; with `atomic`, any refusal throws `batch_refused`. */
   postBatch(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
@@ -77,7 +77,7 @@ export function createTransferService(
     if (result.state === 'reused') {
       throw new AtlasError(
         'idempotency_key_reused',
-        'This Idempotency-Key was used for a request with another path or body.',
+        'This Idempotency-Key was already used for a request with a different path or body.',
       );
     }
     return { items: result.items, replayed: result.state === 'replayed' };
@@ -100,7 +100,7 @@ export function createTransferService(
     },
     async find(id, signal) {
       const transfer = await repository.find(id, signal);
-      if (transfer === null) throw new AtlasError('transfer_not_found', `There is no transfer ${id}.`);
+      if (transfer === null) throw new AtlasError('transfer_not_found', `Transfer ${id} does not exist.`);
       return transfer;
     },
     listByAccount: repository.listByAccount,
@@ -127,7 +127,7 @@ function batchRefused(items: readonly ItemResult[], replayed: boolean): AtlasErr
   });
   return new AtlasError(
     'batch_refused',
-    `${refused.length} of ${items.length} transfers were refused, so none was posted.`,
+    `${refused.length} of ${items.length} transfers were rejected, so none was posted.`,
     {
       errors: refused.slice(0, BATCH_ERRORS_MAX),
       ...(replayed && { headers: { 'Idempotency-Replayed': 'true' } }),

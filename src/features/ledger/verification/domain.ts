@@ -1,4 +1,4 @@
-/** One place where the ledger disagrees with itself. Amounts in minor units; they can be larger than any single sum. */
+/** One inconsistency in the ledger. Amounts are minor units in text, because they can exceed 2^53−1. */
 export interface Discrepancy {
   readonly kind:
     | 'ledger_unbalanced'
@@ -7,13 +7,13 @@ export interface Discrepancy {
     | 'balance_negative'
     | 'account_missing'
     | 'outbox_missing';
-  /** The ledger, account or transfer it was found at. */
+  /** The ledger, account, or transfer it was found at. */
   readonly at: string;
   readonly expected: string;
   readonly found: string;
 }
 
-/** The sums of one ledger. Debits and credits are equal, or it is not sound. */
+/** The totals of one ledger. Debits and credits are equal in a consistent ledger. */
 export interface LedgerSums {
   readonly ledger: string;
   readonly accounts: number;
@@ -21,12 +21,12 @@ export interface LedgerSums {
   readonly creditsPosted: string;
 }
 
-/** What a verification found. `ok` means that there is no discrepancy. */
+/** The result of a verification. `ok` means that there are no discrepancies. */
 export interface Verification {
   readonly ok: boolean;
   readonly accounts: number;
   readonly transfers: number;
   readonly ledgers: readonly LedgerSums[];
-  /** The first of them, up to a bound. */
+  /** The first discrepancies, up to a bound. */
   readonly discrepancies: readonly Discrepancy[];
 }

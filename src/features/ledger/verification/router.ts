@@ -33,25 +33,25 @@ const VerificationSchema = z
     ),
   })
   .openapi('Verification', {
-    description: 'Sums of ledgers are texts: they can pass what a JSON number holds.',
+    description: 'The result of a verification. Totals are strings, because they can exceed 2^53−1.',
   });
 
-/** `/v1/ledger`. */
+/** Mounts `/v1/ledger`. */
 export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
   routes.mount(
     {
       method: 'get',
       path: '/v1/ledger/verification',
       operationId: 'verifyLedger',
-      summary: 'Prove that the ledger agrees with itself',
+      summary: 'Verify the ledger',
       description:
-        'Recomputes every balance from the transfers, in one snapshot. Reads everything, so call it rarely.',
+        'Recomputes every balance from the transfers in one snapshot and compares. Reads everything, so call it rarely.',
       tag: 'Ledger',
       tier: 'non-critical',
       resource: 'database',
       scope: 'ledger:admin',
       compressible: true,
-      responses: { 200: jsonOf('What was found', VerificationSchema) },
+      responses: { 200: jsonOf('The result of the verification', VerificationSchema) },
     },
     async ({ c, exchange }) => c.json(await ledger.verify(exchange.signal), 200),
   );

@@ -3,9 +3,9 @@ import type { LedgerRepository } from './repository.ts';
 
 const DISCREPANCIES_MAX = 100;
 
-/** The verbs of the ledger as a whole. */
+/** Operations on the ledger as a whole. */
 export interface LedgerService {
-  /** Recomputes every balance from the transfers and tells what disagrees. Reads everything; meant for operators. */
+  /** Recomputes every balance from the transfers and returns the discrepancies. Reads everything; for operators. */
   verify(signal?: AbortSignal): Promise<Verification>;
 }
 

@@ -6,7 +6,7 @@ import type { RouteTable } from '../../../http/route.ts';
 
 const folderOf = (name: string) => dirname(Bun.resolveSync(`${name}/package.json`, import.meta.dir));
 
-/** The only files that are served, each from a locked package or from here. */
+/** The only files that are served, each from a locked package or this folder. */
 const ASSETS: Readonly<Record<string, { readonly type: string; readonly file: () => string }>> = {
   'swagger-ui.css': { type: 'text/css', file: () => join(folderOf('swagger-ui-dist'), 'swagger-ui.css') },
   'swagger-ui.js': {
@@ -18,10 +18,10 @@ const ASSETS: Readonly<Record<string, { readonly type: string; readonly file: ()
   'redoc-start.js': { type: 'text/javascript', file: () => join(import.meta.dir, 'redoc-start.js') },
 };
 
-// ReDoc loads the logo of its makers from their host. Without a picture it leaves the logo out.
+// ReDoc loads its logo from the host of its vendor. Without a URL it omits the logo.
 const REDOC_LOGO = 'https://cdn.redoc.ly/redoc/logo-mini.svg';
 
-// Both pages set styles from scripts; nothing else is let in, and nothing may be asked from another host.
+// Both pages set styles from scripts. Nothing else is allowed, and no request may leave this host.
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -62,13 +62,13 @@ const REDOC_PAGE = page(
   '<div id="redoc"></div>\n<script src="/docs/assets/redoc.js"></script>\n<script src="/docs/assets/redoc-start.js"></script>',
 );
 
-/** The documents that are written from the code. */
+/** The documents that are generated from the code. */
 export interface Documents {
   readonly openApi: () => object;
   readonly asyncApi: () => object;
 }
 
-/** `/docs`, `/redoc`, both documents and what the pages load, all from this host. */
+/** Mounts `/docs`, `/redoc`, both documents, and the assets of the pages, all from this host. */
 export function mountDocumentation(routes: RouteTable, documents: Documents): void {
   const open = {
     method: 'get',
@@ -78,7 +78,7 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
     sheddable: false,
     compressible: true,
   } as const;
-  const html = { 200: { description: 'A page', content: { 'text/html': { schema: z.string() } } } };
+  const html = { 200: { description: 'An HTML page', content: { 'text/html': { schema: z.string() } } } };
   const pages = [
     { path: '/docs', operationId: 'getSwaggerUi', summary: 'Try the API in Swagger UI', body: SWAGGER_PAGE },
     { path: '/redoc', operationId: 'getRedoc', summary: 'Read the API in ReDoc', body: REDOC_PAGE },
@@ -94,7 +94,7 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
       ...open,
       path: '/docs/assets/{name}',
       operationId: 'getDocsAsset',
-      summary: 'A file of the pages',
+      summary: 'Get an asset of the documentation pages',
       params: z.object({ name: z.enum(Object.keys(ASSETS) as [string, ...string[]]) }),
       refusals: [404],
       responses: {
@@ -106,7 +106,7 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
     },
     async ({ c, params }) => {
       const asset = ASSETS[params.name];
-      if (asset === undefined) throw new AtlasError('not_found', 'There is no such file.');
+      if (asset === undefined) throw new AtlasError('not_found', 'No asset has this name.');
       const headers = { 'Content-Type': asset.type, 'Cache-Control': 'public, max-age=3600' };
       const text = await readFile(asset.file(), 'utf8');
       return c.body(text.replaceAll(REDOC_LOGO, 'data:,'), 200, headers);
@@ -116,26 +116,26 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
   const json = (description: string) => ({
     200: { description, content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } } },
   });
-  const written = [
+  const documentRoutes = [
     {
       path: '/openapi.json',
       operationId: 'getOpenApi',
-      summary: 'This document',
-      responses: json('OpenAPI 3.1'),
-      write: documents.openApi,
+      summary: 'Get the OpenAPI document',
+      responses: json('The OpenAPI 3.1 document'),
+      generate: documents.openApi,
     },
     {
       path: '/asyncapi.json',
       operationId: 'getAsyncApi',
-      summary: 'What events hold, and the ways to them',
-      responses: json('AsyncAPI 3.0'),
-      write: documents.asyncApi,
+      summary: 'Get the AsyncAPI document of all events',
+      responses: json('The AsyncAPI 3.0 document'),
+      generate: documents.asyncApi,
     },
   ];
-  for (const { write, ...route } of written) {
+  for (const { generate, ...route } of documentRoutes) {
     let document: string | undefined;
     routes.mount({ ...open, ...route }, ({ c }) => {
-      document ??= JSON.stringify(write());
+      document ??= JSON.stringify(generate());
       return c.body(document, 200, { 'Content-Type': 'application/json' });
     });
   }

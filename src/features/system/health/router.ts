@@ -19,7 +19,7 @@ const DependencySchema = z
     status: StatusSchema,
     latencyMs: z.number(),
     breaker: z.enum(['closed', 'open', 'half-open']).optional().openapi({
-      description: 'Its circuit breaker; while it is open, nobody is let through to it',
+      description: 'State of the circuit breaker. An open breaker rejects all calls.',
     }),
     error: z.string().optional(),
   })
@@ -27,14 +27,14 @@ const DependencySchema = z
 const LimitsSchema = z
   .strictObject({
     mode: z.enum(['static', 'joining', 'learning', 'fresh', 'stale', 'floor']).openapi({
-      description: 'Where the limit of this worker comes from; `static` is a fixed share, without Redis',
+      description: 'Source of the limit of this worker; `static` is a fixed share, without Redis.',
     }),
-    cap: z.int().openapi({ description: 'Requests in flight that the whole cluster may have' }),
-    limit: z.int().openapi({ description: 'How many of them this worker may have now' }),
-    workers: z.int().openapi({ description: 'Workers that share the cap' }),
+    cap: z.int().openapi({ description: 'Maximum requests in flight in the whole cluster.' }),
+    limit: z.int().openapi({ description: 'Current maximum requests in flight in this worker.' }),
+    workers: z.int().openapi({ description: 'Workers that share the cap.' }),
   })
   .openapi('LoadShedding');
-// Not an extension: `allOf` of two schemas that each refuse unknown members refuses everything.
+// Not an extension: `allOf` of two schemas that each reject unknown members rejects everything.
 const DeepHealthSchema = z
   .strictObject({ ...ABOUT, dependencies: z.array(DependencySchema), loadShedding: LimitsSchema })
   .openapi('DeepHealthResponse');
@@ -43,13 +43,13 @@ const ReadinessSchema = z
   .openapi('ReadinessResponse');
 const LivenessSchema = z.strictObject({ alive: z.literal(true) }).openapi('LivenessResponse');
 
-/** What the process is. */
+/** Version and environment of the process. */
 export interface About {
   readonly version: string;
   readonly environment: string;
 }
 
-/** `/health` and its kin. They need no key and are never shed. `limits` answers how load shedding stands. */
+/** Mounts `/health` and below: no key required, never shed. `limits` returns the current limits of load shedding. */
 export function mountHealth(
   routes: RouteTable,
   health: HealthService,
@@ -69,8 +69,8 @@ export function mountHealth(
       ...open,
       path: '/health',
       operationId: 'getHealth',
-      summary: 'Whether the process answers; touches no dependency',
-      responses: { 200: jsonOf('It answers', HealthSchema) },
+      summary: 'Check that the process responds, without its dependencies',
+      responses: { 200: jsonOf('The process is healthy', HealthSchema) },
     },
     ({ c }) => c.json(self('healthy'), 200),
   );
@@ -80,10 +80,10 @@ export function mountHealth(
       ...open,
       path: '/health/deep',
       operationId: 'getDeepHealth',
-      summary: 'Every dependency with its status, latency and circuit breaker',
+      summary: 'Check every dependency',
       responses: {
-        200: jsonOf('Healthy or degraded', DeepHealthSchema),
-        503: jsonOf('A required dependency does not answer', DeepHealthSchema),
+        200: jsonOf('Healthy or degraded, with the status of each dependency', DeepHealthSchema),
+        503: jsonOf('Unhealthy: a required dependency is not responding', DeepHealthSchema),
       },
     },
     async ({ c }) => {
@@ -99,7 +99,9 @@ export function mountHealth(
       ...open,
       path: '/health/ready',
       operationId: 'getReadiness',
-      summary: 'Whether to send requests here: migrated, PostgreSQL up, not draining',
+      summary: 'Check whether to route requests to this process',
+      description:
+        'Ready means that PostgreSQL responds and is migrated, and that the process is not draining.',
       responses: { 200: jsonOf('Ready', ReadinessSchema), 503: jsonOf('Not ready', ReadinessSchema) },
     },
     async ({ c }) => {
@@ -113,8 +115,8 @@ export function mountHealth(
       ...open,
       path: '/health/live',
       operationId: 'getLiveness',
-      summary: 'Whether the process lives; restart it when this fails',
-      responses: { 200: jsonOf('It lives', LivenessSchema) },
+      summary: 'Check that the process is alive',
+      responses: { 200: jsonOf('The process is alive', LivenessSchema) },
     },
     ({ c }) => c.json({ alive: true }, 200),
   );

@@ -3,10 +3,10 @@ import { orAbort } from '../../../utils/or-abort.ts';
 import { aggregate, type DependencyHealth, type HealthStatus, type Probe } from './domain.ts';
 
 const PROBE_TIMEOUT_MS = 2000;
-/** Slower than this, a dependency answers but something is wrong with it. */
+/** A dependency that responds more slowly than this is degraded. */
 const SLOW_MS = 500;
 
-/** The verbs of health. */
+/** Health checks. */
 export interface HealthService {
   deep(): Promise<{ status: HealthStatus; dependencies: DependencyHealth[] }>;
   ready(): Promise<{ ready: boolean; reasons: string[] }>;
@@ -27,27 +27,27 @@ export function createHealthService(
     breaker,
   }: Probe): Promise<DependencyHealth & { required: boolean }> {
     const startMs = performance.now();
-    // Read after the answer: the probe may have changed it.
+    // Evaluated after the ping, which may change the state of the breaker.
     const about = () => ({ name, mode, required, ...(breaker && { breaker: breaker() }) });
     try {
       const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
       const latencyMs = Math.round((await orAbort(ping(signal), signal)) * 100) / 100;
       return { ...about(), status: latencyMs > SLOW_MS ? 'degraded' : 'healthy', latencyMs };
     } catch {
-      // What exactly went wrong is for the log: this page may be open to everybody.
+      // The cause is only logged, because this page may be public.
       const latencyMs = Math.round(performance.now() - startMs);
-      return { ...about(), status: 'unhealthy', latencyMs, error: 'does not answer' };
+      return { ...about(), status: 'unhealthy', latencyMs, error: 'not responding' };
     }
   }
 
-  /** Null where nobody can tell: it was never asked well, and now there is no answer. */
-  async function lookForMigrations(): Promise<boolean | null> {
+  /** Returns null if unknown: the check fails now and has never succeeded before. */
+  async function checkMigrations(): Promise<boolean | null> {
     const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     try {
       wasMigrated = await orAbort(isMigrated(limit), limit);
       return wasMigrated;
     } catch {
-      // A database that has much to do has not lost its tables.
+      // A database that was migrated is still migrated when it is slow.
       return wasMigrated || null;
     }
   }
@@ -62,12 +62,12 @@ export function createHealthService(
 
   const findReasons = shared(async () => {
     const required = probes.filter((each) => each.required);
-    // A full pool makes nobody unready: the others would have its callers too, and soon nobody would be left.
+    // A full pool does not make a process unready: its load would move to the others until none is left.
     const reaching = required.map((each) => probe({ ...each, ping: each.reach ?? each.ping }));
-    const [migrated, ...found] = await Promise.all([lookForMigrations(), ...reaching]);
-    const away = found.filter(({ status }) => status === 'unhealthy');
-    if (away.length > 0) return away.map(({ name }) => `${name} does not answer`);
-    if (migrated === null) return ['the database does not tell whether it is migrated'];
+    const [migrated, ...found] = await Promise.all([checkMigrations(), ...reaching]);
+    const failed = found.filter(({ status }) => status === 'unhealthy');
+    if (failed.length > 0) return failed.map(({ name }) => `${name} is not responding`);
+    if (migrated === null) return ['cannot check whether the database is migrated'];
     return migrated ? [] : ['the database is not migrated'];
   });
 
@@ -80,11 +80,11 @@ export function createHealthService(
   };
 }
 
-/** One answer for all who ask until it is there: these pages are open to everybody, and nobody is refused them. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+/** Shares one result among concurrent calls, because these routes are public and never shed. */
+function shared<T>(run: () => Promise<T>): () => Promise<T> {
   let pending: Promise<T> | null = null;
   return () => {
-    pending ??= ask().finally(() => {
+    pending ??= run().finally(() => {
       pending = null;
     });
     return pending;

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { Registry } from 'prom-client';
 import type { RouteTable } from '../../../http/route.ts';
 
-/** `GET /metrics`, in the text format of Prometheus: of the whole cluster where `scrapeCluster` can ask for it. */
+/** Mounts `GET /metrics` in the text format of Prometheus: of the whole cluster if `scrapeCluster` is not null. */
 export function mountMetrics(
   routes: RouteTable,
   registry: Registry,
@@ -14,14 +14,17 @@ export function mountMetrics(
       method: 'get',
       path: '/metrics',
       operationId: 'getMetrics',
-      summary: 'All metrics for Prometheus',
+      summary: 'Get all metrics for Prometheus',
       tag: 'Health',
       tier: 'critical',
       scope: null,
       sheddable: false,
       compressible: true,
       responses: {
-        200: { description: 'Metrics in text', content: { 'text/plain': { schema: z.string() } } },
+        200: {
+          description: 'Metrics in the text format of Prometheus',
+          content: { 'text/plain': { schema: z.string() } },
+        },
       },
     },
     async ({ c }) => c.body(await scrape(), 200, { 'Content-Type': registry.contentType }),

@@ -3,14 +3,14 @@ import { jsonOf, type RouteTable } from '../../../http/route.ts';
 
 const PingSchema = z.strictObject({ pong: z.literal(true) }).openapi('Ping');
 
-/** `GET /v1/ping`: passes every layer that a payment passes and does no I/O. */
+/** Mounts `GET /v1/ping`, which passes every layer that a payment passes and does no I/O. */
 export function mountPing(routes: RouteTable): void {
   routes.mount(
     {
       method: 'get',
       path: '/v1/ping',
       operationId: 'ping',
-      summary: 'Check a key and the way to Atlas',
+      summary: 'Check the connection and the API key',
       tag: 'Health',
       tier: 'default',
       scope: 'ping:read',

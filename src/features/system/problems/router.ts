@@ -3,7 +3,7 @@ import { AtlasError } from '../../../errors.ts';
 import type { ProblemKind, ProblemKinds } from '../../../http/problem-kind.ts';
 import type { RouteTable } from '../../../http/route.ts';
 
-/** `/problems/{code}`: the page that the `type` of a problem links to. */
+/** Mounts `/problems/{code}`, the page that the `type` of a problem links to. */
 export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
   routes.mount(
     {
@@ -19,14 +19,14 @@ export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
       refusals: [404],
       responses: {
         200: {
-          description: 'An HTML page with cause and remedy',
+          description: 'An HTML page with the cause and the remedy',
           content: { 'text/html': { schema: z.string() } },
         },
       },
     },
     ({ c, params }) => {
       const kind = Object.hasOwn(kinds, params.code) ? kinds[params.code] : undefined;
-      if (kind === undefined) throw new AtlasError('not_found', 'There is no problem with this code.');
+      if (kind === undefined) throw new AtlasError('not_found', 'No problem type has this code.');
       return c.html(page(params.code, kind), 200);
     },
   );

@@ -75,7 +75,10 @@ describe('a request to a route with a scope', () => {
     const { request, exchange } = asking('Bearer good', 'things:write');
     const layer = authentication(keysOf(false))(() => new Response());
     const error = refusalOf(() => layer(request, exchange));
-    expect(error).toMatchObject({ code: 'forbidden', message: 'This route needs the scope things:write.' });
+    expect(error).toMatchObject({
+      code: 'forbidden',
+      message: 'This route requires the scope things:write.',
+    });
     expect(error.headers).toBeUndefined();
     expect(exchange.principal).toBeNull();
   });

@@ -48,10 +48,7 @@ describe('deep health', () => {
     const found = await createHealthService(probes, { draining: false }, migrated).deep();
     expect(found).toMatchObject({
       status: 'unhealthy',
-      dependencies: [
-        { name: 'postgresql', status: 'unhealthy', error: 'does not answer' },
-        { name: 'redis' },
-      ],
+      dependencies: [{ name: 'postgresql', status: 'unhealthy', error: 'not responding' }, { name: 'redis' }],
     });
     expect(JSON.stringify(found)).not.toContain('secret');
   });
@@ -78,7 +75,7 @@ describe('deep health', () => {
     const asked = createHealthService([silent], { draining: false }, migrated).deep();
     timeout.mockRestore();
     limit.abort(new Error('too long'));
-    expect(await asked).toMatchObject({ status: 'unhealthy', dependencies: [{ error: 'does not answer' }] });
+    expect(await asked).toMatchObject({ status: 'unhealthy', dependencies: [{ error: 'not responding' }] });
     expect(given).toBe(limit.signal);
   });
 });
@@ -115,7 +112,7 @@ describe('readiness', () => {
 
   test('is gone when a required one does not answer', async () => {
     const health = createHealthService([probeOf('postgresql', fails)], { draining: false }, migrated);
-    expect(await health.ready()).toEqual({ ready: false, reasons: ['postgresql does not answer'] });
+    expect(await health.ready()).toEqual({ ready: false, reasons: ['postgresql is not responding'] });
   });
 
   test('is gone when asking whether the database is migrated takes too long', async () => {
@@ -138,7 +135,7 @@ describe('readiness', () => {
     });
     expect(await reasonsOf(fails)).toEqual({
       ready: false,
-      reasons: ['the database does not tell whether it is migrated'],
+      reasons: ['cannot check whether the database is migrated'],
     });
   });
 
