@@ -30,7 +30,7 @@ describe.each([
     back = jumpClock(byMs);
   };
 
-  test('a request that waits is not cut for it, and one that waits too long is still cut', async () => {
+  test('a waiting request is not aborted by it, and one that waits too long still is', async () => {
     const atlas = await startTestApp();
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     const patient = atlas.call('GET', '/v1/accounts');
@@ -43,7 +43,7 @@ describe.each([
     await atlas.close();
   });
 
-  test('a payment is known again by its key, and numbered after those before it', async () => {
+  test('a payment is recognized by its key, and numbered after earlier ones', async () => {
     const atlas = await startTestApp();
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
@@ -53,7 +53,7 @@ describe.each([
     expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
     expect((await postTransfer(atlas, order, 'after')).status).toBe(201);
     expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 10, version: 2 });
-    // The jobs of the host, among them the one that forgets old keys, forget nothing that is young.
+    // The jobs of the host, such as the one that deletes expired keys, delete nothing recent.
     for (const { run } of atlas.jobs) await run();
     expect((await postTransfer(atlas, order, 'after')).headers.get('idempotency-replayed')).toBe('true');
     const response = await atlas.call('GET', `/v1/accounts/${to.id}/transfers`);
@@ -63,21 +63,21 @@ describe.each([
     await atlas.close();
   });
 
-  test('API keys live and die by the clock of the database', async () => {
+  test('API keys expire by the clock of the database', async () => {
     const atlas = await startTestApp();
     const content = { owner: 'owner', name: 'test', scopes: ['accounts:read'] as const };
     const key = (afterMs: number) =>
       atlas.keys.create({ ...content, expiresAt: new Date(Date.now() + afterMs) });
     const [live, dead] = [await key(HOUR_MS), await key(-HOUR_MS)];
     jump();
-    const ask = ({ token }: { token: string }) =>
+    const ping = ({ token }: { token: string }) =>
       atlas.call('GET', '/v1/accounts', { headers: { Authorization: `Bearer ${token}` } });
-    expect((await ask(live)).status).toBe(200);
-    expect((await ask(dead)).status).toBe(401);
+    expect((await ping(live)).status).toBe(200);
+    expect((await ping(dead)).status).toBe(401);
     await atlas.close();
   });
 
-  test('a breaker that is open closes when PostgreSQL is back, not by the clock', async () => {
+  test('an open breaker closes when PostgreSQL is back, not by the clock', async () => {
     const url = await freshDatabase();
     const proxy = proxyTo(url);
     const atlas = await startTestApp({ DATABASE_URL: proxy.url, DATABASE_TIMEOUT: '1' });
@@ -130,11 +130,11 @@ describe.each([
 });
 
 describe.each(availableStores())('files in the %s, when the clock jumps a year ahead', (kind) => {
-  test('none that is stored is taken for old, and an upload under way is whole or not there', async () => {
+  test('no stored file is taken for expired, and an upload in progress is complete or absent', async () => {
     const atlas = await startFilesApp(kind);
     const bytes = gzipLike(1000);
     const { id } = await uploadFile(atlas, bytes);
-    const begun = Promise.withResolvers<void>();
+    const started = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
     const large = gzipLike(3 * MIB);
     let piece = 0;
@@ -142,7 +142,7 @@ describe.each(availableStores())('files in the %s, when the clock jumps a year a
       {
         async pull(controller) {
           if (piece === 2) {
-            begun.resolve();
+            started.resolve();
             await goOn.promise;
           }
           if (piece === 3) return controller.close();
@@ -152,9 +152,9 @@ describe.each(availableStores())('files in the %s, when the clock jumps a year a
       { highWaterMark: 0 },
     );
     const uploading = atlas.call('POST', '/v1/files', { body });
-    await begun.promise;
+    await started.promise;
     back = jumpClock(YEAR_MS);
-    // S3 refuses what is signed at another time than its own, until its client has learned that from an answer.
+    // S3 rejects signatures with a skewed clock until the client has learned the time from a response.
     const works = [await atlas.files.settle().catch(String), await atlas.files.sweep().catch(String)];
     if (kind === 'directory') expect(works).toEqual([undefined, undefined]);
     goOn.resolve();

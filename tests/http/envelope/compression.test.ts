@@ -36,7 +36,7 @@ test.each([
 });
 
 test.each([null, 'identity', 'gzip;q=0', 'deflate', '*;q=0', ''])(
-  'a caller with %p gets a list as it is, and caches are told that others may not',
+  'a caller with %p gets an uncompressed list that varies by Accept-Encoding',
   async (accept) => {
     const response = await read('/v1/accounts', accept);
     expect(response.headers.has('content-encoding')).toBe(false);
@@ -45,7 +45,7 @@ test.each([null, 'identity', 'gzip;q=0', 'deflate', '*;q=0', ''])(
   },
 );
 
-test('a small answer is never compressed, and neither is a single resource or a problem', async () => {
+test('small responses, single resources, and problems are never compressed', async () => {
   const empty = await startTestApp();
   const list = await empty.call('GET', '/v1/accounts', { headers: { 'Accept-Encoding': 'gzip' } });
   expect(await list.json()).toEqual({ accounts: [], nextCursor: null });
@@ -55,12 +55,12 @@ test('a small answer is never compressed, and neither is a single resource or a 
   }
 });
 
-test('HEAD of a list tells of no encoding, because nothing was encoded', async () => {
+test('HEAD of a list has no Content-Encoding, because nothing was encoded', async () => {
   const response = await read('/v1/accounts', 'gzip', 'HEAD');
   expect([response.status, response.headers.has('content-encoding')]).toEqual([200, false]);
 });
 
-test('the document and the pages are compressed too', async () => {
+test('the OpenAPI document and the pages are compressed too', async () => {
   for (const path of ['/openapi.json', '/docs/assets/redoc.js', '/metrics']) {
     expect((await read(path, 'gzip')).headers.get('content-encoding')).toBe('gzip');
   }

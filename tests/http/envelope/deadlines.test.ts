@@ -16,8 +16,8 @@ async function withApp(
   await atlas.close();
 }
 
-/** Ends when no statement waits for a lock any more. */
-async function untilNobodyWaits({ sql }: TestApp): Promise<void> {
+/** Resolves when no statement waits for a lock. */
+async function untilNoLockWaits({ sql }: TestApp): Promise<void> {
   for (;;) {
     const [row] = await sql`
       SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
@@ -26,11 +26,11 @@ async function untilNobodyWaits({ sql }: TestApp): Promise<void> {
   }
 }
 
-test('at HTTP_TIMEOUT the caller gets 504, and the query is cancelled in the database too', () =>
+test('at HTTP_TIMEOUT the caller gets 504, and the query is canceled in the database', () =>
   withApp({ HTTP_TIMEOUT: '0.2' }, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     await expectProblem(atlas, await atlas.call('GET', '/v1/accounts'), 504, 'deadline_exceeded');
-    await untilNobodyWaits(atlas);
+    await untilNoLockWaits(atlas);
     await lock.release();
     expect((await atlas.call('GET', '/v1/accounts')).status).toBe(200);
   }));
@@ -39,7 +39,7 @@ test.each([
   ['x-envoy-expected-rq-timeout-ms', '100'],
   ['grpc-timeout', '100m'],
   ['grpc-timeout', '100000u'],
-])('a caller that waits no longer says so: %s: %s', (name, value) =>
+])('a caller can send its timeout as %s: %s', (name, value) =>
   withApp({}, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     const response = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
@@ -48,7 +48,7 @@ test.each([
   }),
 );
 
-test('a caller can shorten the deadline, not lengthen it', () =>
+test('a caller can shorten the deadline but not extend it', () =>
   withApp({ HTTP_TIMEOUT: '0.2' }, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     const headers = { 'x-envoy-expected-rq-timeout-ms': '60000', 'grpc-timeout': '60S' };
@@ -61,7 +61,7 @@ test('a caller can shorten the deadline, not lengthen it', () =>
     await lock.release();
   }));
 
-test.each(['0', '-5', 'soon', '1e1', '', '99999999999'])('the timeout %p means nothing', (value) =>
+test.each(['0', '-5', 'soon', '1e1', '', '99999999999'])('the invalid timeout %p is ignored', (value) =>
   withApp({}, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     const headers = { 'x-envoy-expected-rq-timeout-ms': value, 'grpc-timeout': value };
@@ -72,7 +72,7 @@ test.each(['0', '-5', 'soon', '1e1', '', '99999999999'])('the timeout %p means n
   }),
 );
 
-test('after a 504 the permit stays in use until the work has ended, and the work takes effect', () =>
+test('after a 504 the permit is held until the work ends, and the work takes effect', () =>
   withApp({ LOAD_SHEDDING_MAX_CONCURRENT: '1' }, async (atlas) => {
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
@@ -87,7 +87,7 @@ test('after a 504 the permit stays in use until the work has ended, and the work
     expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5, version: 1 });
   }));
 
-test('a transfer whose deadline passes before its batch begins leaves no trace', () =>
+test('a transfer whose deadline passes before its batch starts has no effect', () =>
   withApp({}, async (atlas) => {
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
@@ -103,7 +103,7 @@ test('a transfer whose deadline passes before its batch begins leaves no trace',
     expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, null]);
   }));
 
-test('a statement longer than DATABASE_TIMEOUT is a 504 too', () =>
+test('a statement that exceeds DATABASE_TIMEOUT is a 504 too', () =>
   withApp({ DATABASE_TIMEOUT: '0.2' }, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     await expectProblem(atlas, await atlas.call('GET', '/v1/accounts'), 504, 'deadline_exceeded');

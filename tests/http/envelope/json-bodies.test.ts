@@ -54,16 +54,16 @@ describe.each(PATHS)('POST %s refuses', (path) => {
     ['a text', '"EUR"'],
     ['null', 'null'],
     ['a number', '1'],
-  ])('%s where an object belongs', async (_name, body) => {
+  ])('%s instead of an object', async (_name, body) => {
     await expectProblem(atlas, await send(path, body), 400, 'invalid_request', ['']);
   });
 
-  test('a body that says it is too large', async () => {
+  test('a body with a Content-Length that is too large', async () => {
     const large = JSON.stringify({ name: 'x'.repeat(1_048_576) });
     await expectProblem(atlas, await send(path, large), 413, 'body_too_large');
   });
 
-  test('a body without a length that turns out too large', async () => {
+  test('a body without a Content-Length that grows too large', async () => {
     let sent = 0;
     const chunk = new Uint8Array(65_536).fill(32);
     const stream = new ReadableStream<Uint8Array>({
@@ -91,10 +91,10 @@ describe.each(PATHS)('POST %s refuses', (path) => {
   test.each([
     ['a stray byte', bytes('{"name": "', [0xff], '"}')],
     ['an overlong encoding', bytes('{"name": "', [0xc0, 0xaf], '"}')],
-    ['half of a surrogate pair', bytes('{"name": "', [0xed, 0xa0, 0x80], '"}')],
+    ['an unpaired surrogate', bytes('{"name": "', [0xed, 0xa0, 0x80], '"}')],
     ['a sequence that ends early', bytes('{"name": "', [0xe2, 0x82], '"}')],
     ['Latin-1', bytes('{"name": "Zo', [0xeb], '"}')],
-  ])('bad UTF-8: %s', async (_name, body) => {
+  ])('invalid UTF-8: %s', async (_name, body) => {
     await expectProblem(atlas, await send(path, body), 400, 'malformed_json');
   });
 
@@ -108,7 +108,7 @@ describe.each(PATHS)('POST %s refuses', (path) => {
     },
   );
 
-  test('half of a surrogate pair in an escape, as a value and as a name', async () => {
+  test('an unpaired surrogate in an escape, as a value and as a name', async () => {
     const value = await send(path, '{"metadata": {"a": "x\\ud800"}}');
     await expectProblem(atlas, value, 400, 'malformed_json', ['/metadata/a']);
     const name = await send(path, '{"metadata": {"\\udc00": "x"}}');
@@ -122,7 +122,7 @@ describe.each(PATHS)('POST %s refuses', (path) => {
     await expectProblem(atlas, name, 400, 'malformed_json', ['/metadata']);
   });
 
-  test('a member named __proto__, plain, in an escape and inside', async () => {
+  test('a member named __proto__, plain, escaped, and nested', async () => {
     for (const body of ['{"__proto__": {"allowNegative": true}}', '{"\\u005f_proto__": {}}']) {
       await expectProblem(atlas, await send(path, body), 400, 'malformed_json', ['']);
     }
@@ -132,7 +132,7 @@ describe.each(PATHS)('POST %s refuses', (path) => {
   });
 });
 
-test('unknown fields are refused by name, wherever they are', async () => {
+test('unknown members are rejected by name at any depth', async () => {
   const account = await send('/v1/accounts', '{"ledger": "EUR", "balance": 5, "a/b~c": 1}');
   await expectProblem(atlas, account, 400, 'invalid_request', ['/balance', '/a~1b~0c']);
   const [debitAccountId, creditAccountId] = [crypto.randomUUID(), crypto.randomUUID()];
@@ -143,7 +143,7 @@ test('unknown fields are refused by name, wherever they are', async () => {
   await expectProblem(atlas, many, 400, 'invalid_request', ['/transfers/0/flags', '/dryRun']);
 });
 
-test('each mistake in an account is pointed at', async () => {
+test('each mistake in an account has a pointer', async () => {
   const metadata = { ok: 'x', number: 1, long: 'x'.repeat(501) };
   const json = { id: 'one', ledger: 'eur', name: '', kind: 'rich', allowNegative: 'yes', metadata };
   const response = await send('/v1/accounts', JSON.stringify(json));
@@ -160,7 +160,7 @@ test('each mistake in an account is pointed at', async () => {
   expect(errors!.map(({ pointer }) => pointer)).toEqual(pointers);
 });
 
-test('a proper name that only looks suspicious is kept as it is', async () => {
+test('an unusual but valid name is stored unchanged', async () => {
   const body =
     '{"ledger": "EUR", "name": "\\u00e9 \\ud83c\\udfe6 a__proto__b", "metadata": {"constructor": "x"}}';
   const response = await send('/v1/accounts', body, 'application/json; charset="utf-8"');

@@ -42,20 +42,20 @@ const expectRefusedEverywhere = async (query: string, pointer: string) => {
   for (const { path } of lists) await expectRefused(path, query, pointer);
 };
 
-describe('a limit is refused when it is', () => {
+describe('a limit is rejected if it is', () => {
   test.each(['0', '201', 'abc', '-1', '1.5', '', '%2B5', '1e2', '0x10', '9007199254740993', '٣'])(
     '%p',
     (limit) => expectRefusedEverywhere(`limit=${limit}`, '/query/limit'),
   );
-  test('there twice', () => expectRefusedEverywhere('limit=1&limit=2', '/query/limit'));
+  test('repeated', () => expectRefusedEverywhere('limit=1&limit=2', '/query/limit'));
 });
 
-test('an unknown parameter is refused by name', async () => {
+test('an unknown parameter is rejected by name', async () => {
   await expectRefusedEverywhere('page=2', '/query/page');
   await expectRefusedEverywhere('__proto__=2', '/query/__proto__');
 });
 
-describe('a cursor is refused when it is', () => {
+describe('a cursor is rejected if it is', () => {
   test.each([
     ['empty', ''],
     ['a number', '2'],
@@ -68,9 +68,9 @@ describe('a cursor is refused when it is', () => {
     ['bytes that are no text', '%FF%FE'],
   ])('%s', (_name, cursor) => expectRefusedEverywhere(`cursor=${cursor}`, '/query/cursor'));
 
-  test('there twice', () => expectRefusedEverywhere('cursor=a&cursor=b', '/query/cursor'));
+  test('repeated', () => expectRefusedEverywhere('cursor=a&cursor=b', '/query/cursor'));
 
-  test('a real one that was cut, lengthened, or changed to a sign it never has', async () => {
+  test('a valid one truncated, extended, or with an invalid character', async () => {
     for (const { path, cursor } of lists) {
       expect((await atlas.call('GET', `${path}?cursor=${cursor}`)).status).toBe(200);
       for (const bad of [
@@ -85,22 +85,22 @@ describe('a cursor is refused when it is', () => {
     }
   });
 
-  test('a real one of another list', async () => {
+  test('a valid one of another list', async () => {
     await expectRefused(lists[0]!.path, `cursor=${lists[1]!.cursor}`, '/query/cursor');
     await expectRefused(lists[1]!.path, `cursor=${lists[0]!.cursor}`, '/query/cursor');
   });
 });
 
-test('a cursor with any digit replaced is refused or answered, but never breaks anything', async () => {
+test('a cursor with any digit replaced is rejected or returns a page, but never fails', async () => {
   for (const { path, cursor } of lists) {
     for (const i of [...cursor].keys()) {
-      // A few at a time: all of them at once would be shed.
+      // A few at a time, because all of them together would be shed.
       const responses = await Promise.all(
         ['0', '9', 'f', 'F', 'z'].map((digit) =>
           atlas.call('GET', `${path}?cursor=${cursor.slice(0, i)}${digit}${cursor.slice(i + 1)}`),
         ),
       );
-      // 404: a place in the log of events that is not there.
+      // 404: a position that does not exist in the event log.
       expect(responses.filter(({ status }) => ![200, 400, 404].includes(status))).toEqual([]);
     }
   }

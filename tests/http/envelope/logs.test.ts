@@ -16,7 +16,7 @@ async function withApp(
 }
 const linesOf = (atlas: TestApp) => atlas.logs.map((line) => JSON.parse(line) as Record<string, unknown>);
 
-test('requests are logged at the level debug: one line each, by pattern, with the id the caller got', () =>
+test('requests are logged at level debug: one line each, by pattern, with the request ID of the response', () =>
   withApp({ LOG_LEVEL: 'debug' }, async (atlas) => {
     const id = crypto.randomUUID();
     const response = await atlas.call('GET', `/v1/accounts/${id}?secret=1`);
@@ -36,7 +36,7 @@ test('requests are logged at the level debug: one line each, by pattern, with th
     expect(atlas.logs.join('')).not.toContain(id);
   }));
 
-test('a well-formed traceparent goes into the line of the request, another does not', () =>
+test('a well-formed traceparent is logged with the request, a malformed one is not', () =>
   withApp({ LOG_LEVEL: 'debug' }, async (atlas) => {
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
     await callWithoutKey(atlas, 'GET', '/health', { traceparent });
@@ -47,7 +47,7 @@ test('a well-formed traceparent goes into the line of the request, another does 
     expect(traces).toEqual([traceparent, undefined]);
   }));
 
-test('at other levels a request leaves no line, whether it is served or refused', () =>
+test('at other levels requests are not logged, whether served or refused', () =>
   withApp({ LOG_LEVEL: 'info' }, async (atlas) => {
     await atlas.call('GET', '/v1/ping');
     await callWithoutKey(atlas, 'GET', '/v1/ping');
@@ -56,7 +56,7 @@ test('at other levels a request leaves no line, whether it is served or refused'
     expect(atlas.logs).toEqual([]);
   }));
 
-test('a failure inside Atlas tells the caller nothing, and the log everything under the same id', () =>
+test('an internal error is hidden from the caller and logged under the same request ID', () =>
   withApp({ LOG_LEVEL: 'info' }, async (atlas) => {
     await atlas.sql`ALTER TABLE accounts RENAME COLUMN ledger TO money_place`;
     const response = await atlas.call('GET', '/v1/accounts', { headers: { 'X-Request-ID': 'find-me' } });
@@ -80,7 +80,7 @@ test('a failure inside Atlas tells the caller nothing, and the log everything un
     });
   }));
 
-test('what a caller sends cannot begin a line of its own', () =>
+test('input of a caller cannot start a new log line', () =>
   withApp({ LOG_LEVEL: 'debug' }, async (atlas) => {
     await atlas.call('GET', '/v1/ping%0A{"level":"error"}', { headers: { 'X-Request-ID': 'a{"b"}' } });
     await atlas.call('GET', '/v1/ping', {
@@ -90,7 +90,7 @@ test('what a caller sends cannot begin a line of its own', () =>
     expect(linesOf(atlas).map(({ level }) => level)).not.toContain('error');
   }));
 
-test('while PostgreSQL is away the log says so once, not with every request', () =>
+test('while PostgreSQL is unavailable the log says so once, not per request', () =>
   withApp({ LOG_LEVEL: 'info' }, async (atlas) => {
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
     await atlas.deps.database.end();

@@ -37,7 +37,7 @@ test.each([
   if (method !== 'HEAD') await expectProblem(atlas, response, 405, 'method_not_allowed');
 });
 
-test('HEAD answers what GET would, without the body, and needs the same key', async () => {
+test('HEAD responds like GET without the body, and needs the same key', async () => {
   const { id } = await openAccount(atlas);
   for (const path of [
     '/v1/ping',
@@ -56,15 +56,15 @@ test('HEAD answers what GET would, without the body, and needs the same key', as
   expect((await atlas.call('HEAD', '/v1/nothing')).status).toBe(404);
 });
 
-test('every answer has the security headers, refusals and preflights too', async () => {
+test('every response has the security headers, including errors and preflights', async () => {
   const preflight = { Origin: ORIGIN, 'Access-Control-Request-Method': 'POST' };
-  const answers = [
+  const responses = [
     await atlas.call('GET', '/v1/ping'),
     await callWithoutKey(atlas, 'GET', '/v1/ping'),
     await atlas.call('GET', '/nothing'),
     await callWithoutKey(atlas, 'OPTIONS', '/v1/transfers', preflight),
   ];
-  for (const { headers } of answers) {
+  for (const { headers } of responses) {
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'");
     expect(headers.get('strict-transport-security')).toBeNull();
@@ -72,14 +72,14 @@ test('every answer has the security headers, refusals and preflights too', async
   }
 });
 
-test('in production browsers are told to stay with TLS', async () => {
+test('in production responses have HSTS', async () => {
   const production = await startTestApp({ ENVIRONMENT: 'production' });
   const { headers } = await callWithoutKey(production, 'GET', '/health');
   expect(headers.get('strict-transport-security')).toMatch(/^max-age=\d{8}/);
   await production.close();
 });
 
-test('the preflight of an allowed origin names what it may send, and needs no key', async () => {
+test('the preflight of an allowed origin lists what it may send, and needs no key', async () => {
   const headers = {
     Origin: ORIGIN,
     'Access-Control-Request-Method': 'POST',
@@ -102,15 +102,15 @@ test.each([
   `${ORIGIN}.evil.com`,
   'http://app.example.com',
   `${ORIGIN}:8443`,
-])('the origin %s is on no list: neither preflight nor answer lets it in', async (origin) => {
+])('the origin %s is not allowed, neither by preflight nor by response', async (origin) => {
   const headers = { Origin: origin, 'Access-Control-Request-Method': 'POST' };
   const preflight = await callWithoutKey(atlas, 'OPTIONS', '/v1/transfers', headers);
-  const answer = await atlas.call('GET', '/v1/ping', { headers: { Origin: origin } });
-  expect([...corsHeaders(preflight), ...corsHeaders(answer)]).toEqual([]);
-  expect(answer.headers.get('vary')).toContain('Origin');
+  const response = await atlas.call('GET', '/v1/ping', { headers: { Origin: origin } });
+  expect([...corsHeaders(preflight), ...corsHeaders(response)]).toEqual([]);
+  expect(response.headers.get('vary')).toContain('Origin');
 });
 
-test('a page of an allowed origin can read answers and problems, and their headers', async () => {
+test('a page of an allowed origin can read responses, problems, and their headers', async () => {
   for (const path of ['/v1/ping', '/nothing']) {
     const response = await atlas.call('GET', path, { headers: { Origin: ORIGIN } });
     expect(response.headers.get('access-control-allow-origin')).toBe(ORIGIN);
@@ -118,7 +118,7 @@ test('a page of an allowed origin can read answers and problems, and their heade
   }
 });
 
-test('without a list nobody is let in', async () => {
+test('without a list no origin is allowed', async () => {
   const closed = await startTestApp();
   const response = await closed.call('GET', '/v1/ping', { headers: { Origin: ORIGIN } });
   expect(corsHeaders(response)).toEqual([]);

@@ -10,14 +10,14 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-/** A path that fits the pattern. Where names are fixed, one of them. */
+/** Returns a path that matches the pattern, with one of the names where they are fixed. */
 const pathOf = (pattern: string) =>
   pattern
     .replace('/docs/assets/{name}', '/docs/assets/swagger-start.js')
     .replace('/problems/{code}', '/problems/internal')
     .replaceAll(/\{\w+\}/g, '0198c0de-0000-7000-8000-000000000001');
 
-/** What a link leads to: it asks for the signature in the link instead of a key. */
+/** Routes of presigned links, which require a signature instead of a key. */
 const isLinked = (pattern: string) => pattern.startsWith('/v1/objects/');
 
 test('every route under /v1 names a scope that exists, and no other route does', () => {
@@ -29,7 +29,7 @@ test('every route under /v1 names a scope that exists, and no other route does',
   }
 });
 
-test('without a key every route under /v1 answers 401', async () => {
+test('without a key every route under /v1 returns 401', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
     const response = await callWithoutKey(atlas, method, pathOf(pattern));
@@ -41,7 +41,7 @@ test('without a key every route under /v1 answers 401', async () => {
   }
 });
 
-test('with a key of all scopes but the one it names, every route under /v1 answers 403', async () => {
+test('with a key of all scopes but the one it requires, every route under /v1 returns 403', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
     const token = await atlas.key(ALL_SCOPES.filter((other) => other !== scope));
@@ -52,7 +52,7 @@ test('with a key of all scopes but the one it names, every route under /v1 answe
   }
 });
 
-test('with a key of just the scope it names, no route under /v1 answers 401 or 403', async () => {
+test('with a key of only the scope it requires, no route under /v1 returns 401 or 403', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
     const token = await atlas.key([scope as (typeof ALL_SCOPES)[number]]);
@@ -63,7 +63,7 @@ test('with a key of just the scope it names, no route under /v1 answers 401 or 4
   }
 });
 
-test('without a signature, and with any key, what links lead to answers 403', async () => {
+test('without a signature, and with any key, routes of presigned links return 403', async () => {
   const linked = atlas.routes.filter(({ pattern }) => isLinked(pattern));
   expect(linked.map(({ method }) => method).sort()).toEqual(['GET', 'PUT']);
   for (const { method, pattern } of linked) {
@@ -72,7 +72,7 @@ test('without a signature, and with any key, what links lead to answers 403', as
   }
 });
 
-test('every other route answers without a key, and with a key that is none', async () => {
+test('every other route responds without a key, and with an invalid key', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope !== null || isLinked(pattern)) continue;
     for (const headers of [{}, { Authorization: 'Bearer none' }]) {
@@ -82,7 +82,7 @@ test('every other route answers without a key, and with a key that is none', asy
   }
 });
 
-test('a path that only looks like another one is not let in', async () => {
+test('a path that only resembles a route is not authorized', async () => {
   const paths = [
     '/v1/ping/',
     '//v1/ping',
@@ -100,7 +100,7 @@ test('a path that only looks like another one is not let in', async () => {
   }
 });
 
-test('an encoded path is guarded like the route it matches', async () => {
+test('an encoded path is authorized as the route it matches', async () => {
   for (const path of ['/v1/%70ing', '/%76%31/ping', '/v1/%70%69%6E%67', '/v1/ledger/%76erification']) {
     await expectProblem(atlas, await callWithoutKey(atlas, 'GET', path), 401, 'unauthenticated');
     const headers = { Authorization: `Bearer ${await atlas.key(['accounts:read'])}` };

@@ -26,7 +26,7 @@ test('a key opens the routes of its scopes', async () => {
   expect((await ping(`bearer  ${token} `)).status).toBe(200);
 });
 
-test('without a key the answer is 401 and says how to send one', async () => {
+test('without a key the response is 401 and says how to send one', async () => {
   await expectUnauthenticated(await callWithoutKey(atlas, 'GET', '/v1/ping'));
 });
 
@@ -42,7 +42,7 @@ test.each([
   expectUnauthenticated(await ping(authorization)),
 );
 
-test('a key is refused without its scheme, with a changed character, or cut', async () => {
+test('a key is rejected without its scheme, with a changed character, or truncated', async () => {
   const token = await atlas.key();
   const changed = (at: number) => token.slice(0, at) + (token[at] === 'a' ? 'b' : 'a') + token.slice(at + 1);
   await expectUnauthenticated(await ping(token));
@@ -51,7 +51,7 @@ test('a key is refused without its scheme, with a changed character, or cut', as
   }
 });
 
-test('a key whose checksum is wrong is refused without asking the database', async () => {
+test('a key with a wrong checksum is rejected without a query', async () => {
   const token = await atlas.key();
   const app = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl });
   await app.deps.database.end();
@@ -62,7 +62,7 @@ test('a key whose checksum is wrong is refused without asking the database', asy
   await app.close();
 });
 
-test('a key that Atlas never made is refused, and one with the id of another and its own secret', async () => {
+test('a key that Atlas did not create is rejected, and so is one with the ID of another key', async () => {
   await expectUnauthenticated(await ping(`Bearer ${makeToken().token}`));
   const [forged, other] = [makeToken(), makeToken()];
   await atlas.sql`
@@ -71,7 +71,7 @@ test('a key that Atlas never made is refused, and one with the id of another and
   await expectUnauthenticated(await ping(`Bearer ${forged.token}`));
 });
 
-test('an expired key is refused, and one that expires tomorrow is not', async () => {
+test('an expired key is rejected, and one that expires tomorrow is not', async () => {
   const make = (expiresAt: Date) =>
     atlas.keys.create({ owner: 'owner', name: 'test', scopes: ALL_SCOPES, expiresAt });
   const day = 86_400_000;
@@ -88,7 +88,7 @@ test('a key without the scope gets 403 and the name of the scope', async () => {
   expect(response.headers.has('www-authenticate')).toBe(false);
 });
 
-test('a revoked key is dead at once where it was not in use, and within 5 s where it was', async () => {
+test('a revoked key stops working immediately if unused, and within 5 s if in use', async () => {
   const [used, unused] = [await atlas.key(), await atlas.key()];
   expect((await ping(`Bearer ${used}`)).status).toBe(200);
   expect(await atlas.keys.revoke(idOf(used))).toBe(true);
@@ -102,13 +102,13 @@ test('a revoked key is dead at once where it was not in use, and within 5 s wher
   expect(await atlas.keys.revoke('nobody')).toBe(false);
 });
 
-test('a key in constant use is asked for again in the background, and found revoked', async () => {
+test('a key in constant use is refreshed in the background, and found revoked', async () => {
   const token = await atlas.key();
   expect((await ping(`Bearer ${token}`)).status).toBe(200);
   await atlas.keys.revoke(idOf(token));
   const realNow = performance.now.bind(performance);
   const clock = spyOn(performance, 'now').mockImplementation(() => realNow() + 2500);
-  // The first answer comes from memory and sets off the question; the clock stands at 2.5 s until it is answered.
+  // The first response comes from memory and starts the refresh; the clock stays at 2.5 s until it is done.
   const statuses: number[] = [];
   while (statuses.at(-1) !== 401 && statuses.length < 500) {
     statuses.push((await ping(`Bearer ${token}`)).status);
@@ -119,7 +119,7 @@ test('a key in constant use is asked for again in the background, and found revo
   expect(statuses.at(-1)).toBe(401);
 });
 
-test('the last use of a key is written down, and of no other', async () => {
+test('the last use of a key is saved, and of no other', async () => {
   const [used, unused] = [await atlas.key(), await atlas.key()];
   await ping(`Bearer ${used}`);
   await atlas.keys.flushLastUsed();
@@ -128,7 +128,7 @@ test('the last use of a key is written down, and of no other', async () => {
   expect(keys.find(({ id }) => id === idOf(unused))!.lastUsedAt).toBeNull();
 });
 
-test('the list of keys tells no secret and no hash', async () => {
+test('the list of keys has no secret and no hash', async () => {
   const token = await atlas.key();
   const listed = (await atlas.keys.list()).find(({ id }) => id === idOf(token))!;
   expect(Object.keys(listed).sort()).toEqual([

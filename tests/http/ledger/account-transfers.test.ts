@@ -26,7 +26,7 @@ const readPage = async (path: string) => {
   return { ids: page.transfers.map(({ id }) => id), next };
 };
 
-/** Posts transfers back and forth between the bank and the account, and answers their ids, oldest first. */
+/** Posts transfers back and forth between the bank and the account, and returns their IDs, oldest first. */
 const post = async (account: AccountResource, count: number) => {
   const transfers = Array.from({ length: count }, (_, i) => ({
     debitAccountId: i % 3 === 0 ? account.id : bank.id,
@@ -37,7 +37,7 @@ const post = async (account: AccountResource, count: number) => {
   return results.map(({ id }) => id);
 };
 
-test('an account lists what it paid and what it was paid, newest first', async () => {
+test('an account lists its debits and credits, newest first', async () => {
   const account = await openAccount(atlas);
   const ids = await post(account, 7);
   const others = await openAccount(atlas);
@@ -52,7 +52,7 @@ test('an account without transfers lists none', async () => {
   expect(await readPage(`/v1/accounts/${account.id}/transfers`)).toEqual({ ids: [], next: null });
 });
 
-test('a page that is just full has no next page', async () => {
+test('a last page that is exactly full has no next page', async () => {
   const account = await openAccount(atlas);
   const ids = await post(account, 4);
   const { ids: listed, next } = await readPage(`/v1/accounts/${account.id}/transfers?limit=4`);
@@ -60,7 +60,7 @@ test('a page that is just full has no next page', async () => {
   expect(next).toBeNull();
 });
 
-test('while new transfers arrive, a walk meets every older one exactly once and no new one', async () => {
+test('while new transfers arrive, paging returns every older one exactly once and no new one', async () => {
   const account = await openAccount(atlas);
   const before = await post(account, 25);
   const seen: string[] = [];

@@ -19,7 +19,7 @@ const readPage = async (path: string) => {
   return { link: response.headers.get('link'), page: (await response.json()) as Page };
 };
 
-test('an account opens at zero with all that was said about it', async () => {
+test('a new account has a balance of zero and the requested properties', async () => {
   const content = {
     ledger: 'EUR',
     name: 'Zoë "the" \\ Baker 🏦',
@@ -43,12 +43,12 @@ test('an account opens at zero with all that was said about it', async () => {
   expect(await read.json()).toEqual(account);
 });
 
-test('an account without an id gets one that sorts by time', async () => {
+test('an account without an ID gets one that sorts by time', async () => {
   const { id } = await openAccount(atlas);
   expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
-test('the same id with the same content answers the account that is there', async () => {
+test('the same ID with the same content returns the existing account', async () => {
   const content = { id: crypto.randomUUID(), ledger: 'EUR', metadata: { a: '1', b: '2' } };
   const first = await atlas.call('POST', '/v1/accounts', { json: content });
   const again = await atlas.call('POST', '/v1/accounts', {
@@ -58,7 +58,7 @@ test('the same id with the same content answers the account that is there', asyn
   expect(await again.json()).toEqual(await first.json());
 });
 
-test('an id in capital letters names the same account', async () => {
+test('an ID in uppercase names the same account', async () => {
   const id = crypto.randomUUID();
   await openAccount(atlas, { id });
   const read = await atlas.call('GET', `/v1/accounts/${id.toUpperCase()}`);
@@ -79,7 +79,7 @@ test.each([
   expect(await read.json()).toMatchObject({ ledger: 'EUR', name: null, kind: null, metadata: {} });
 });
 
-test('an unknown account is a 404, and an id that is none a 400', async () => {
+test('an unknown account is a 404, and a malformed ID a 400', async () => {
   const path = `/v1/accounts/${crypto.randomUUID()}`;
   await expectProblem(atlas, await atlas.call('GET', path), 404, 'account_not_found');
   await expectProblem(atlas, await atlas.call('GET', `${path}/transfers`), 404, 'account_not_found');
@@ -88,8 +88,8 @@ test('an unknown account is a 404, and an id that is none a 400', async () => {
   ]);
 });
 
-test('walking the pages meets every account exactly once, in the order of age', async () => {
-  // Opened at once, so that several share a moment and only the id tells them apart.
+test('paging returns every account exactly once, oldest first', async () => {
+  // Opened concurrently, so that several share a timestamp and only the ID orders them.
   const opened = await Promise.all(Array.from({ length: 23 }, () => openAccount(atlas)));
   const seen: string[] = [];
   let path: string | null = '/v1/accounts?limit=7';
@@ -119,7 +119,7 @@ test('accounts that were opened in the same microsecond are neither skipped nor 
   expect([...first.page.accounts, ...second.page.accounts].map(({ id }) => id)).toEqual(ids.slice(0, 4));
 });
 
-test('a page holds 50 accounts unless told otherwise, and 200 at most', async () => {
+test('a page has 50 accounts by default, and 200 at most', async () => {
   await atlas.sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
     SELECT gen_random_uuid(), 'owner', 'EUR', true, '{}' FROM generate_series(1, 210)`;

@@ -26,7 +26,7 @@ const payTo = (to: AccountResource, amount = 5) => ({
   amount,
 });
 
-test('a repeated transfer gets the first answer again, and moves money once', async () => {
+test('a repeated transfer gets the first response again, and moves money once', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const order = { ...payTo(account), reference: 'a', metadata: { zz: '1', b: '2', '7': '3' } };
   const first = await postTransfer(atlas, order, key);
@@ -38,7 +38,7 @@ test('a repeated transfer gets the first answer again, and moves money once', as
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
 });
 
-test('a repeated batch gets the first answer again, refusals included', async () => {
+test('a repeated batch gets the first response again, refusals included', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const id = crypto.randomUUID();
   const body = {
@@ -51,7 +51,7 @@ test('a repeated batch gets the first answer again, refusals included', async ()
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 11, version: 2 });
 });
 
-test('a repetition of an answer 200 is a 200', async () => {
+test('the replay of a 200 is a 200', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const order = { ...payTo(account), id: crypto.randomUUID() };
   await postTransfer(atlas, order);
@@ -60,7 +60,7 @@ test('a repetition of an answer 200 is a 200', async () => {
   expect([first.status, second.status, second.headers.get(REPLAYED)]).toEqual([200, 200, 'true']);
 });
 
-test('the same request written in another way is the same request', async () => {
+test('the same request serialized differently is the same request', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const first = await postTransfer(atlas, { ...payTo(account), metadata: { a: '1', b: '2' } }, key);
   const body = `{ "metadata": {"b":"2", "\\u0061":"1"}, "amount": 5.0,
@@ -71,7 +71,7 @@ test('the same request written in another way is the same request', async () => 
   expect(await second.text()).toBe(await first.text());
 });
 
-test('a refusal by the business is stored: the key answers it even when the reason is gone', async () => {
+test('a business refusal is stored: the key returns it even when the reason is gone', async () => {
   const [poor, key] = [await openAccount(atlas, { allowNegative: false }), newKey()];
   const order = { debitAccountId: poor.id, creditAccountId: bank.id, amount: 5 };
   const first = await postTransfer(atlas, order, key);
@@ -85,7 +85,7 @@ test('a refusal by the business is stored: the key answers it even when the reas
   expect((await postTransfer(atlas, order)).status).toBe(201);
 });
 
-test('a request that failed its validation leaves the key free', async () => {
+test('a request that failed validation does not use the key', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   expect((await postTransfer(atlas, payTo(account, 0), key)).status).toBe(400);
   expect((await postTransfer(atlas, payTo(account), key, { Authorization: 'Bearer none' })).status).toBe(401);
@@ -95,7 +95,7 @@ test('a request that failed its validation leaves the key free', async () => {
   expect([valid.status, valid.headers.has(REPLAYED)]).toEqual([201, false]);
 });
 
-test('a request that failed inside Atlas leaves the key free, and nothing behind', async () => {
+test('a request that failed inside Atlas does not use the key, and has no effect', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   await atlas.sql`ALTER TABLE outbox RENAME TO outbox_away`;
   await expectProblem(atlas, await postTransfer(atlas, payTo(account), key), 500, 'internal');
@@ -105,7 +105,7 @@ test('a request that failed inside Atlas leaves the key free, and nothing behind
   expect([again.status, again.headers.has(REPLAYED)]).toEqual([201, false]);
 });
 
-test('a key that was used for another request is refused, by body and by path', async () => {
+test('a key that was used for a different body or path is rejected', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   expect((await postTransfer(atlas, payTo(account), key)).status).toBe(201);
   const other = await postTransfer(atlas, payTo(account, 6), key);
@@ -156,7 +156,7 @@ test.each([
 });
 
 test.each([['k'.repeat(255)], ['"quoted\\"'], ['{NULL,}']])(
-  'the key %p is taken and found again',
+  'the key %p is accepted and replayed',
   async (key) => {
     const account = await openAccount(atlas);
     const statuses = [
@@ -170,7 +170,7 @@ test.each([['k'.repeat(255)], ['"quoted\\"'], ['{NULL,}']])(
   },
 );
 
-test('while the first request with a key still runs, a second is told to wait; the effect is one', async () => {
+test('while the first request with a key runs, a second gets Retry-After, and money moves once', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
   const first = postTransfer(atlas, payTo(account), key);
@@ -184,7 +184,7 @@ test('while the first request with a key still runs, a second is told to wait; t
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
 });
 
-test('a second worker with the same key waits for the first, and repeats its answer', async () => {
+test('a second worker with the same key waits for the first, and replays its result', async () => {
   const other = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl });
   const [account, key] = [await openAccount(atlas), newKey()];
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
@@ -193,15 +193,15 @@ test('a second worker with the same key waits for the first, and repeats its ans
   const second = postTransfer(other, payTo(account), key);
   await lock.waiters(2);
   await lock.release();
-  const answers = [await first, await second];
-  expect(answers.map(({ status }) => status)).toEqual([201, 201]);
-  expect(answers.map(({ headers }) => headers.get(REPLAYED))).toEqual([null, 'true']);
-  expect(await answers[1]!.text()).toBe(await answers[0]!.text());
+  const responses = [await first, await second];
+  expect(responses.map(({ status }) => status)).toEqual([201, 201]);
+  expect(responses.map(({ headers }) => headers.get(REPLAYED))).toEqual([null, 'true']);
+  expect(await responses[1]!.text()).toBe(await responses[0]!.text());
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
   await other.close();
 });
 
-test('after 30 days a key is forgotten, and its request still posts nothing twice', async () => {
+test('after 30 days a key is deleted, and its request still posts nothing twice', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];
   const recent = newKey();
   await postTransfer(atlas, payTo(account), key);

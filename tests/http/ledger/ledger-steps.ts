@@ -1,7 +1,7 @@
 import { expect } from 'bun:test';
 import type { TestApp } from '../../support/test-app.ts';
 
-/** An account as the API tells it. */
+/** An account as the API returns it. */
 export interface AccountResource {
   readonly id: string;
   readonly ledger: string;
@@ -12,7 +12,7 @@ export interface AccountResource {
   readonly metadata: Record<string, string>;
 }
 
-/** A transfer as the API tells it. */
+/** A transfer as the API returns it. */
 export interface TransferResource {
   readonly id: string;
   readonly debitAccountId: string;
@@ -25,7 +25,7 @@ let keys = 0;
 /** An Idempotency-Key that no test of this process has used. */
 export const newKey = () => `key-${++keys}`;
 
-/** Opens an account that may go below zero unless told otherwise, and answers it. */
+/** Opens an account that may go below zero by default, and returns it. */
 export async function openAccount(atlas: TestApp, content: object = {}): Promise<AccountResource> {
   const json = { ledger: 'EUR', allowNegative: true, ...content };
   const response = await atlas.call('POST', '/v1/accounts', { json });
@@ -33,7 +33,7 @@ export async function openAccount(atlas: TestApp, content: object = {}): Promise
   return (await response.json()) as AccountResource;
 }
 
-/** An account that must stay at zero or above, with money on it. */
+/** Opens an account that must stay at zero or above, with money on it. */
 export async function openFundedAccount(
   atlas: TestApp,
   bank: AccountResource,
@@ -49,7 +49,7 @@ export async function openFundedAccount(
   return account;
 }
 
-/** Posts whatever is given as a transfer, under a new key unless one is named. */
+/** Posts the body as a transfer, with a new key by default. */
 export function postTransfer(
   atlas: TestApp,
   json: unknown,
@@ -59,7 +59,7 @@ export function postTransfer(
   return atlas.call('POST', '/v1/transfers', { json, headers: { 'Idempotency-Key': key, ...headers } });
 }
 
-/** Posts whatever is given as a batch, under a new key unless one is named. */
+/** Posts the body as a batch, with a new key by default. */
 export function postBatch(atlas: TestApp, json: unknown, key = newKey()): Promise<Response> {
   return atlas.call('POST', '/v1/transfers/batch', { json, headers: { 'Idempotency-Key': key } });
 }

@@ -13,7 +13,7 @@ interface Verification {
   readonly discrepancies: readonly { kind: string; at: string; expected: string; found: string }[];
 }
 
-/** A ledger where the bank paid Alice 100, Alice paid 30 back, and the bank paid her 5. */
+/** Runs `work` on a ledger where the bank paid Alice 100, Alice paid 30 back, and the bank paid her 5. */
 async function withLedger(
   work: (atlas: TestApp, bank: AccountResource, alice: AccountResource) => Promise<void>,
 ): Promise<void> {
@@ -32,7 +32,7 @@ async function verify(atlas: TestApp): Promise<Verification> {
   return (await response.json()) as Verification;
 }
 
-test('an empty ledger is sound', async () => {
+test('an empty ledger is consistent', async () => {
   const atlas = await startTestApp();
   expect(await verify(atlas)).toEqual({
     ok: true,
@@ -44,7 +44,7 @@ test('an empty ledger is sound', async () => {
   await atlas.close();
 });
 
-test('a sound ledger says so, with the sums of each currency', () =>
+test('a consistent ledger is ok, with the totals of each currency', () =>
   withLedger(async (atlas) => {
     await openAccount(atlas, { ledger: 'USD' });
     expect(await verify(atlas)).toEqual({
@@ -59,7 +59,7 @@ test('a sound ledger says so, with the sums of each currency', () =>
     });
   }));
 
-test('sums of a ledger beyond 2^53−1 are told exactly', () =>
+test('totals of a ledger beyond 2^53−1 are exact', () =>
   withLedger(async (atlas) => {
     for (let i = 0; i < 2; i++) {
       const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
@@ -71,7 +71,7 @@ test('sums of a ledger beyond 2^53−1 are told exactly', () =>
     expect(verification).toMatchObject({ ok: true, ledgers: [{ debitsPosted: sum, creditsPosted: sum }] });
   }));
 
-// Triggers and constraints guard the tables, so a tamperer has to take them away first.
+// Triggers and constraints guard the tables, so tampering has to remove them first.
 const UNGUARDED = `
   ALTER TABLE transfers DISABLE TRIGGER ALL; ALTER TABLE accounts DISABLE TRIGGER ALL;
   ALTER TABLE accounts DROP CONSTRAINT balance_not_negative;`;
@@ -135,7 +135,7 @@ test.each([
   }),
 );
 
-test('a discrepancy names the place, what should be there and what is', () =>
+test('a discrepancy has its location, the expected value, and the found value', () =>
   withLedger(async (atlas, _bank, alice) => {
     await atlas.sql`UPDATE accounts SET debits_posted = 31, credits_posted = 106 WHERE id = ${alice.id}`;
     const { discrepancies } = await verify(atlas);
@@ -149,7 +149,7 @@ test('a discrepancy names the place, what should be there and what is', () =>
     ]);
   }));
 
-test('of many discrepancies the first hundred are told', () =>
+test('of many discrepancies the first hundred are returned', () =>
   withLedger(async (atlas) => {
     await atlas.sql`
       INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, version)

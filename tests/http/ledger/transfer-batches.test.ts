@@ -38,7 +38,7 @@ const pay = (to: AccountResource, amount: number, id?: string) => ({
   ...(id !== undefined && { id }),
 });
 
-test('every item gets its own result, in the order of the items', async () => {
+test('every item has its own result, in the order of the request', async () => {
   const account = await openFundedAccount(atlas, bank, 10);
   const dollars = await openAccount(atlas, { ledger: 'USD' });
   const existing = pay(account, 3, crypto.randomUUID());
@@ -76,7 +76,7 @@ test('every item gets its own result, in the order of the items', async () => {
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 0, version: 4 });
 });
 
-test('an item can spend what an item before it paid in, and none after it', async () => {
+test('an item can spend what an earlier item credited, but not a later one', async () => {
   const [a, b] = [await openAccount(atlas, { allowNegative: false }), await openAccount(atlas)];
   const spend = { debitAccountId: a.id, creditAccountId: b.id, amount: 5 };
   const results = await resultsOf(await postBatch(atlas, { transfers: [spend, pay(a, 5), spend] }));
@@ -86,7 +86,7 @@ test('an item can spend what an item before it paid in, and none after it', asyn
   expect(first!.paid).toEqual([5]);
 });
 
-test('an id that comes twice in a batch is posted once', async () => {
+test('an ID that occurs twice in a batch is posted once', async () => {
   const account = await openAccount(atlas);
   const item = pay(account, 2, crypto.randomUUID());
   const transfers = [item, item, { ...item, amount: 3 }];
@@ -100,7 +100,7 @@ test('an id that comes twice in a batch is posted once', async () => {
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 2, version: 1 });
 });
 
-test('1,000 transfers fit into one batch, all at once and in order', async () => {
+test('1,000 transfers fit in one batch, in one transaction and in order', async () => {
   const account = await openAccount(atlas);
   const transfers = Array.from({ length: 1000 }, (_, i) => pay(account, i + 1));
   const results = await resultsOf(await postBatch(atlas, { transfers }));
@@ -109,7 +109,7 @@ test('1,000 transfers fit into one batch, all at once and in order', async () =>
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 500_500, version: 1000 });
 });
 
-test('1,001 transfers are refused, and none at all too', async () => {
+test('1,001 transfers are rejected, and so are none', async () => {
   const account = await openAccount(atlas);
   const transfers = Array.from({ length: 1001 }, () => pay(account, 1));
   await expectProblem(atlas, await postBatch(atlas, { transfers }), 400, 'invalid_request', ['/transfers']);
@@ -119,7 +119,7 @@ test('1,001 transfers are refused, and none at all too', async () => {
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 0, version: 0 });
 });
 
-test('one item that does not fit its schema refuses the batch before anything is posted', async () => {
+test('one invalid item rejects the batch before anything is posted', async () => {
   const account = await openAccount(atlas);
   const transfers = [pay(account, 1), pay(account, -1)];
   const response = await postBatch(atlas, { transfers });
@@ -159,7 +159,7 @@ test('an atomic batch with one refusal posts nothing, and names each refusal', a
   await expectProblem(atlas, again, 422, 'batch_refused', ['/transfers/1', '/transfers/3']);
 });
 
-test('what an atomic batch took back can be posted by another request', async () => {
+test('what an atomic batch rolled back can be posted by another request', async () => {
   const account = await openAccount(atlas, { allowNegative: false });
   const item = pay(account, 4, crypto.randomUUID());
   const refused = await postBatch(atlas, { atomic: true, transfers: [item, item, pay(bank, 1)] });

@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-/** Calls again while the machine is so busy that Atlas sheds: that is for other tests. */
+/** Retries while the machine is so busy that Atlas sheds load, which other tests cover. */
 async function call(...args: Parameters<TestApp['call']>): Promise<Response> {
   for (;;) {
     const response = await atlas.call(...args);
@@ -57,22 +57,22 @@ describe('a posted transfer', () => {
     await post();
     const [hits, misses] = [await counted('hit'), await counted('miss')];
     const fresh = await (await read()).text();
-    const kept = await (await read()).text();
-    expect(kept).toBe(fresh);
+    const cached = await (await read()).text();
+    expect(cached).toBe(fresh);
     expect(await counted('hit')).toBe(hits + 1);
     expect(await counted('miss')).toBe(misses + 1);
   });
 
-  test('is read from the cache whatever the case of its id', async () => {
+  test('is read from the cache whatever the case of its ID', async () => {
     await post();
     await read();
     const hits = await counted('hit');
-    const answer = await read(`/v1/transfers/${transferId.toUpperCase()}`);
-    expect(answer.status).toBe(200);
+    const response = await read(`/v1/transfers/${transferId.toUpperCase()}`);
+    expect(response.status).toBe(200);
     expect(await counted('hit')).toBe(hits + 1);
   });
 
-  test('is told from the cache to nobody without the scope, and to nobody without a key', async () => {
+  test('is not returned from the cache without the scope or without a key', async () => {
     await post();
     await read();
     const token = await atlas.key(['accounts:read']);
@@ -81,17 +81,17 @@ describe('a posted transfer', () => {
     expect((await read()).status).toBe(200);
   });
 
-  test('is there as soon as it was posted, also for who asked before', async () => {
+  test('is found as soon as it is posted, even after an earlier 404', async () => {
     expect((await read()).status).toBe(404);
     expect((await post()).status).toBe(201);
     expect((await read()).status).toBe(200);
   });
 
-  test('is loaded once for many that ask at once', async () => {
+  test('is loaded once for concurrent requests', async () => {
     await post();
     const { stats } = atlas.caches[0]!;
     const before = stats.loads;
-    // Of the service, as a busy machine would shed some of so many requests.
+    // Calls the service, because a busy machine would shed some of so many requests.
     const found = await Promise.all(Array.from({ length: 100 }, () => atlas.transfers.find(transferId)));
     expect(new Set(found.map(({ id }) => id))).toEqual(new Set([transferId]));
     expect(stats.loads).toBe(before + 1);

@@ -51,7 +51,7 @@ test('a transfer moves money from one account to another', async () => {
   expect(await read.json()).toEqual(transfer);
 });
 
-test('a transfer without an id gets one that follows from owner and key', async () => {
+test('a transfer without an ID gets one derived from owner and key', async () => {
   const order = { debitAccountId: bank.id, creditAccountId: alice.id, amount: 1 };
   const first = (await (await postTransfer(atlas, order)).json()) as TransferResource;
   const second = (await (await postTransfer(atlas, order)).json()) as TransferResource;
@@ -59,7 +59,7 @@ test('a transfer without an id gets one that follows from owner and key', async 
   expect(second.id).not.toBe(first.id);
 });
 
-test('the same id with the same content answers the transfer that is there, and moves nothing twice', async () => {
+test('the same ID with the same content returns the existing transfer, and moves nothing twice', async () => {
   const account = await openAccount(atlas);
   const order = {
     id: crypto.randomUUID(),
@@ -112,7 +112,7 @@ test.each([
   expect(await readAccount(atlas, alice.id)).toEqual(before);
 });
 
-test('what is missing from a transfer is pointed at', async () => {
+test('each missing member of a transfer has a pointer', async () => {
   const response = await postTransfer(atlas, {});
   await expectProblem(atlas, response, 400, 'invalid_request', [
     '/debitAccountId',
@@ -121,31 +121,31 @@ test('what is missing from a transfer is pointed at', async () => {
   ]);
 });
 
-test('the same account on both sides is refused', async () => {
+test('the same account on both sides is rejected', async () => {
   const order = { debitAccountId: alice.id, creditAccountId: alice.id.toUpperCase(), amount: 1 };
   await expectProblem(atlas, await postTransfer(atlas, order), 422, 'same_account');
 });
 
-test('accounts on different ledgers are refused', async () => {
+test('accounts on different ledgers are rejected', async () => {
   const dollars = await openAccount(atlas, { ledger: 'USD' });
   const order = { debitAccountId: alice.id, creditAccountId: dollars.id, amount: 1 };
   await expectProblem(atlas, await postTransfer(atlas, order), 422, 'different_ledgers');
   expect(await readAccount(atlas, dollars.id)).toMatchObject({ balance: 0, version: 0 });
 });
 
-test('an unknown account is refused on either side', async () => {
-  const nobody = crypto.randomUUID();
+test('an unknown account is rejected on either side', async () => {
+  const unknown = crypto.randomUUID();
   for (const [debitAccountId, creditAccountId] of [
-    [nobody, alice.id],
-    [alice.id, nobody],
-    [nobody, crypto.randomUUID()],
+    [unknown, alice.id],
+    [alice.id, unknown],
+    [unknown, crypto.randomUUID()],
   ]) {
     const response = await postTransfer(atlas, { debitAccountId, creditAccountId, amount: 1 });
     await expectProblem(atlas, response, 422, 'unknown_account');
   }
 });
 
-test('an overdraft is refused to the cent, and the last cent can be spent', async () => {
+test('an overdraft of one cent is rejected, and the last cent can be spent', async () => {
   const account = await openFundedAccount(atlas, bank, 100);
   const spend = (amount: number) =>
     postTransfer(atlas, { debitAccountId: account.id, creditAccountId: bank.id, amount });
@@ -155,7 +155,7 @@ test('an overdraft is refused to the cent, and the last cent can be spent', asyn
   await expectProblem(atlas, await spend(1), 422, 'insufficient_funds');
 });
 
-test('a sum over 2^53−1 is refused on the side that would pass it, and the largest sum is exact', async () => {
+test('a total over 2^53−1 is rejected on either side, and the largest total is exact', async () => {
   const most = Number.MAX_SAFE_INTEGER;
   const [payer, payee] = [await openAccount(atlas), await openAccount(atlas)];
   const order = { debitAccountId: payer.id, creditAccountId: payee.id, amount: most };
@@ -172,7 +172,7 @@ test('a sum over 2^53−1 is refused on the side that would pass it, and the lar
   expect(await readAccount(atlas, other.id)).toMatchObject({ debitsPosted: 0, creditsPosted: 0, version: 0 });
 });
 
-test('an unknown transfer is a 404, and an id that is none a 400', async () => {
+test('an unknown transfer is a 404, and a malformed ID a 400', async () => {
   const path = `/v1/transfers/${crypto.randomUUID()}`;
   await expectProblem(atlas, await atlas.call('GET', path), 404, 'transfer_not_found');
   await expectProblem(atlas, await atlas.call('GET', '/v1/transfers/1'), 400, 'invalid_request', [

@@ -7,7 +7,7 @@ import { lockTable, type TableLock } from '../table-lock.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
-/** An app with this many permits and a table of accounts that nobody can read until the lock is released. */
+/** Starts an app with this many permits and locks its table of accounts until the lock is released. */
 async function withLock(
   permits: number,
   work: (atlas: TestApp, lock: TableLock) => Promise<void>,
@@ -25,7 +25,7 @@ const metric = async (atlas: TestApp, name: string) =>
     .filter((line) => line.startsWith(name))
     .map((line) => Number(line.split(' ').at(-1)));
 
-test('when all permits are in use, the next request is refused with 429 and when to come back', () =>
+test('when all permits are in use, the next request gets 429 with Retry-After', () =>
   withLock(2, async (atlas, lock) => {
     const running = [atlas.call('GET', '/v1/accounts'), atlas.call('GET', '/v1/accounts')];
     await lock.waiters(2);
@@ -43,7 +43,7 @@ test('when all permits are in use, the next request is refused with 429 and when
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
   }));
 
-test('the refused are not told to come back all at once', () =>
+test('refused requests get different Retry-After values', () =>
   withLock(1, async (atlas, lock) => {
     const running = atlas.call('GET', '/v1/accounts');
     await lock.waiters(1);
@@ -55,7 +55,7 @@ test('the refused are not told to come back all at once', () =>
     await running;
   }));
 
-test('a refusal comes before any work: no key is looked at, no body read, and it is not found', () =>
+test('a refusal precedes all work: no key is verified, no body read, no route matched', () =>
   withLock(1, async (atlas, lock) => {
     const running = atlas.call('GET', '/v1/accounts');
     await lock.waiters(1);
@@ -75,7 +75,7 @@ test('a refusal comes before any work: no key is looked at, no body read, and it
     await running;
   }));
 
-test('health, metrics and documentation answer while everything else is refused', () =>
+test('health, metrics, and documentation respond while everything else is refused', () =>
   withLock(1, async (atlas, lock) => {
     const running = atlas.call('GET', '/v1/accounts');
     await lock.waiters(1);
@@ -99,7 +99,7 @@ test('health, metrics and documentation answer while everything else is refused'
     await running;
   }));
 
-test('a permit comes back however a request ends', () =>
+test('a permit is released however a request ends', () =>
   withLock(1, async (atlas, lock) => {
     await lock.release();
     const { id } = await openAccount(atlas);
@@ -120,7 +120,7 @@ test('a permit comes back however a request ends', () =>
     expect(decisions.filter((count) => count > 0).length).toBe(2);
   }));
 
-test('when too many transfers wait, the next batch is refused before the ledger is asked', () =>
+test('when too many transfers wait, the next batch is refused before it reaches the ledger', () =>
   withLock(100, async (atlas, lock) => {
     await lock.release();
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];

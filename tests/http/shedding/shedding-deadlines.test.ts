@@ -9,7 +9,7 @@ beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
 const SLOW_MS = 100;
 
-/** Makes the only answer of a route so far a slow one, so that this is what half of its answers take. */
+/** Makes the only response of a route so far a slow one, which sets its median time. */
 async function answerSlowly(atlas: TestApp, send: () => Promise<Response>): Promise<void> {
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
   const startMs = performance.now();
@@ -29,14 +29,14 @@ async function withApp(work: (atlas: TestApp) => Promise<void>): Promise<void> {
 test.each([
   ['x-envoy-expected-rq-timeout-ms', '20'],
   ['grpc-timeout', '20m'],
-])('a request that will be given up before half of the answers are ready is refused: %s: %s', (name, value) =>
+])('a request with less time than half of the responses take is refused: %s: %s', (name, value) =>
   withApp(async (atlas) => {
     await answerSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
     const refused = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
     const problem = await expectProblem(atlas, refused, 504, 'deadline_too_short');
     expect(problem.detail).toContain('nothing was done');
     expect(refused.headers.get('ratelimit')).toBeNull();
-    // Neither who waits long enough nor another route is refused for it.
+    // Callers that wait long enough and other routes are not refused.
     const patient = await atlas.call('GET', '/v1/accounts', { headers: { [name]: '60000000' } });
     expect(patient.status).toBe(200);
     expect((await atlas.call('GET', '/v1/ping', { headers: { [name]: value } })).status).toBe(200);
@@ -47,7 +47,7 @@ test.each([
   }),
 );
 
-test('of a transfer that was refused for its deadline nothing was done, and its key is as good as new', () =>
+test('a transfer refused for its deadline has no effect, and its key stays unused', () =>
   withApp(async (atlas) => {
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };

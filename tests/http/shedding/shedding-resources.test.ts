@@ -20,7 +20,7 @@ async function engaged(atlas: TestApp, resource: string): Promise<number> {
   );
 }
 
-test('a database that hangs is soon asked no more, and what does not need it goes on', async () => {
+test('a hanging database soon gets no more requests, and routes that do not need it are served', async () => {
   const atlas = await startTestApp();
   for (let i = 0; i < 10; i++) expect((await atlas.call('GET', '/v1/accounts')).status).toBe(200);
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
@@ -32,14 +32,14 @@ test('a database that hangs is soon asked no more, and what does not need it goe
     const first = await Promise.race([next, Bun.sleep(5)]);
     if (first instanceof Response) refused = first;
     else waiting.push(next);
-    // Needs no database, and its permits are plenty: it must not notice.
+    // Needs no database, and permits are left, so it must not be affected.
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
   }
   const problem = await expectProblem(atlas, refused, 429, 'overloaded');
   expect(problem.detail).toContain('busy');
   expect(Number(refused.headers.get('retry-after'))).toBeWithin(1, 4);
   expect([await engaged(atlas, 'database'), await engaged(atlas, 'ledger')]).toEqual([1, 0]);
-  // Transfers have a queue of their own: this one is admitted, and refused for what it lacks.
+  // Transfers have a separate queue: this one is admitted, and rejected as invalid.
   expect((await atlas.call('POST', '/v1/transfers', { json: {} })).status).toBe(400);
 
   await lock.release();

@@ -7,7 +7,7 @@ const READS = 400;
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
-test('callers who send their body slowly keep nobody else from the database', async () => {
+test('callers that send their bodies slowly do not block others from the database', async () => {
   const atlas = await startTestApp();
   const gone = Promise.withResolvers<void>();
   const trickling = () =>
@@ -29,7 +29,7 @@ test('callers who send their body slowly keep nobody else from the database', as
   expect([...statuses]).toEqual([200]);
   const metrics = await (await atlas.call('GET', '/metrics')).text();
   expect(metrics).toContain('atlas_shedding_resource_in_flight{resource="database"} 0');
-  // They hold their permits meanwhile.
+  // They still hold their permits.
   expect(metrics).toContain(`atlas_shedding_in_flight ${UPLOADS}`);
   gone.resolve();
   expect((await Promise.all(uploads)).map(({ status }) => status)).toEqual(Array(UPLOADS).fill(400));

@@ -9,7 +9,7 @@ beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
 const PERMITS = 50;
 
-/** An app of 50 permits, of which so many are held by requests of the default tier that wait for a table. */
+/** Starts an app with 50 permits, `count` of them used by default-tier requests that wait for a table. */
 async function withInFlight(
   count: number,
   work: (atlas: TestApp, running: Promise<Response>[]) => Promise<void>,
@@ -26,7 +26,7 @@ async function withInFlight(
   await atlas.close();
 }
 
-/** A critical request that is answered without the database: it lacks its key, which is seen after it was admitted. */
+/** Sends a critical request that needs no database: its missing Idempotency-Key is rejected after admission. */
 const critical = (atlas: TestApp, headers: Record<string, string> = {}) =>
   atlas.call('POST', '/v1/transfers', { json: {}, headers });
 const nonCritical = (atlas: TestApp) => atlas.call('GET', '/v1/ledger/verification');
@@ -39,7 +39,7 @@ async function decisions(atlas: TestApp, tier: string, reason: string): Promise<
   return Number(line!.slice(start.length));
 }
 
-test('when permits run out the tiers go one after the other: those who can wait first, the critical last', async () => {
+test('when permits run out, tiers are refused in order: non-critical first, critical last', async () => {
   await withInFlight(PERMITS - 2, async (atlas) => {
     const problem = await expectProblem(atlas, await nonCritical(atlas), 429, 'overloaded');
     expect(problem.detail).toContain('in flight');
@@ -59,11 +59,11 @@ test('when permits run out the tiers go one after the other: those who can wait 
   });
 });
 
-test('a caller that says it can wait is refused before others, and none is let in for saying it is urgent', () =>
+test('a low priority is refused before others, and a high one gains nothing', () =>
   withInFlight(PERMITS - 1, async (atlas) => {
     const urgent = await atlas.call('GET', '/v1/ping', { headers: { Priority: 'u=0' } });
     expect(urgent.status).toBe(429);
-    // Callers are heard once permits have run short; limits move every 50 ms.
+    // Priority counts once permits have run short; limits are updated every 50 ms.
     let lowered = await critical(atlas, { Priority: 'u=7' });
     while (lowered.status !== 429) {
       await Bun.sleep(5);

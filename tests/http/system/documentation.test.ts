@@ -53,7 +53,7 @@ test.each([
   expect(await response.text()).not.toMatch(/root:|"dependencies"|swagger-ui \{/);
 });
 
-test('the pages can be switched off', async () => {
+test('the pages can be disabled', async () => {
   const closed = await startTestApp({ DOCS_ENABLED: 'false' });
   for (const path of ['/docs', '/redoc', '/openapi.json', '/asyncapi.json', '/docs/assets/redoc.js']) {
     await expectProblem(closed, await callWithoutKey(closed, 'GET', path), 404, 'not_found');

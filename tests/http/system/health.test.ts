@@ -24,11 +24,11 @@ const about = {
 };
 const UNREACHABLE = { ready: false, reasons: ['postgresql is not responding'] };
 
-test('/health tells what the process is', async () => {
+test('/health describes the process', async () => {
   expect(await read('/health')).toEqual({ status: 200, body: { status: 'healthy', ...about } });
 });
 
-test('/health/deep tells of each dependency how it does', async () => {
+test('/health/deep reports each dependency', async () => {
   const { status, body } = await read('/health/deep');
   expect(status).toBe(200);
   expect(body).toEqual({
@@ -48,12 +48,12 @@ test('/health/deep tells of each dependency how it does', async () => {
   });
 });
 
-test('/health/ready and /health/live are green while all is well', async () => {
+test('/health/ready and /health/live are 200 while all is well', async () => {
   expect(await read('/health/ready')).toEqual({ status: 200, body: { ready: true, reasons: [] } });
   expect(await read('/health/live')).toEqual({ status: 200, body: { alive: true } });
 });
 
-test('a draining process is not ready, and still lives', async () => {
+test('a draining process is not ready but alive', async () => {
   const app = await startTestApp();
   app.deps.lifecycle.draining = true;
   expect(await read('/health/ready', app)).toEqual({
@@ -65,7 +65,7 @@ test('a draining process is not ready, and still lives', async () => {
   await app.close();
 });
 
-test('a database that is not migrated, or not to the end, makes the process unready until it is', async () => {
+test('a process is not ready until its database is fully migrated', async () => {
   const app = await startTestApp();
   const migrations = await readMigrations();
   const unready = { status: 503, body: { ready: false, reasons: ['the database is not migrated'] } };
@@ -80,7 +80,7 @@ test('a database that is not migrated, or not to the end, makes the process unre
   await app.close();
 });
 
-test('with PostgreSQL down, readiness is red, liveness green, and requests get 503 and when to come back', async () => {
+test('with PostgreSQL down, readiness fails, liveness does not, and requests get 503 with Retry-After', async () => {
   const proxy = proxyTo(await freshDatabase());
   const app = await startTestApp({ DATABASE_URL: proxy.url, DATABASE_TIMEOUT: '1' });
   expect((await read('/health/ready', app)).status).toBe(200);
@@ -100,13 +100,13 @@ test('with PostgreSQL down, readiness is red, liveness green, and requests get 5
   await app.close();
 });
 
-test('a PostgreSQL that has fallen silent is found out before the deadline of the request', async () => {
+test('a hanging PostgreSQL is detected before the deadline of the request', async () => {
   const proxy = proxyTo(await freshDatabase());
   const app = await startTestApp({ DATABASE_URL: proxy.url, DATABASE_TIMEOUT: '1', HTTP_TIMEOUT: '6' });
   expect((await read('/health/ready', app)).status).toBe(200);
   proxy.silence();
   expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
-  // Whoever asks is what finds it out; then the breaker is open, and nobody waits for it any more.
+  // The first requests detect it; then the breaker is open, and no request waits for it.
   for (;;) {
     const { body } = await read('/health/deep', app);
     expect(body).toMatchObject({ status: 'unhealthy', dependencies: [{ status: 'unhealthy' }] });
@@ -122,7 +122,7 @@ test('a PostgreSQL that has fallen silent is found out before the deadline of th
   await app.close();
 }, 30_000);
 
-test('health answers without asking PostgreSQL, whatever the caller sends along', async () => {
-  const headers = { Authorization: 'Bearer none', 'Content-Type': 'text/plain', traceparent: 'nonsense' };
+test('/health responds without a query, whatever the caller sends', async () => {
+  const headers = { Authorization: 'Bearer none', 'Content-Type': 'text/plain', traceparent: 'invalid' };
   expect((await callWithoutKey(atlas, 'GET', '/health?a=b', headers)).status).toBe(200);
 });

@@ -35,7 +35,7 @@ async function withApp(work: (atlas: TestApp) => Promise<void>): Promise<void> {
   await atlas.close();
 }
 
-test('requests, errors and durations are counted under the pattern of their route', () =>
+test('requests, errors, and durations are counted under the pattern of their route', () =>
   withApp(async (atlas) => {
     await atlas.call('GET', '/v1/ping');
     await atlas.call('GET', '/v1/ping');
@@ -70,11 +70,11 @@ test('requests, errors and durations are counted under the pattern of their rout
       { ...accounts, value: 1 },
       { ...account, value: 1 },
     ]);
-    // The scrape itself is the one that has not been answered yet.
+    // The scrape itself is the request in flight.
     expect(values('requests_in_flight')).toEqual([{ value: 1 }]);
   }));
 
-test('durations come in the promised buckets, cumulative and complete', () =>
+test('durations have the documented buckets, cumulative and complete', () =>
   withApp(async (atlas) => {
     for (let i = 0; i < 5; i++) await atlas.call('GET', '/v1/ping');
     const samples = await scrape(atlas);
@@ -101,7 +101,7 @@ test('durations come in the promised buckets, cumulative and complete', () =>
     expect(sum!.value).toBeGreaterThan(0);
   }));
 
-test('whatever paths and methods are sent, the labels stay few', () =>
+test('the number of labels is bounded, whatever paths and methods are sent', () =>
   withApp(async (atlas) => {
     const patterns = new Set([...atlas.routes.map(({ pattern }) => pattern), 'unmatched']);
     const send = async (round: string) => {
@@ -133,7 +133,7 @@ test('whatever paths and methods are sent, the labels stay few', () =>
     expect(JSON.stringify(samples)).not.toContain('PROPFIND');
   }));
 
-test('load shedding, the ledger and the database tell of themselves', () =>
+test('load shedding, the ledger, and the database have metrics', () =>
   withApp(async (atlas) => {
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     await postTransfer(atlas, { debitAccountId: from.id, creditAccountId: to.id, amount: 1 });
@@ -158,7 +158,7 @@ test('load shedding, the ledger and the database tell of themselves', () =>
     expect(memory!.value).toBeGreaterThan(0);
   }));
 
-test('metrics can be switched off', async () => {
+test('metrics can be disabled', async () => {
   const atlas = await startTestApp({ PROMETHEUS_ENABLED: 'false' });
   expect((await callWithoutKey(atlas, 'GET', '/metrics')).status).toBe(404);
   await atlas.close();

@@ -43,7 +43,7 @@ test('the served document is the committed one: after a change, run `npm run doc
 });
 
 describe('the document is OpenAPI 3.1', () => {
-  test('with a version, a title and paths', () => {
+  test('with a version, a title, and paths', () => {
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
     expect(document.info).toMatchObject({
       title: 'Atlas',
@@ -52,7 +52,7 @@ describe('the document is OpenAPI 3.1', () => {
     for (const path of Object.keys(document.paths)) expect(path).toStartWith('/');
   });
 
-  test('whose references all lead somewhere', () => {
+  test('whose references all resolve', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(
       ([, target]) => target!,
     );
@@ -66,7 +66,7 @@ describe('the document is OpenAPI 3.1', () => {
     }
   });
 
-  test('whose paths declare just the parameters they hold, all required', () => {
+  test('whose paths declare exactly their parameters, all required', () => {
     for (const { path, operation } of operations) {
       const held = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
       const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
@@ -75,7 +75,7 @@ describe('the document is OpenAPI 3.1', () => {
     }
   });
 
-  test('whose schemas do not speak the language of 3.0', () => {
+  test('whose schemas do not use keywords of 3.0', () => {
     expect(JSON.stringify(document)).not.toMatch(/"nullable":|"exclusiveMinimum":true/);
   });
 });
@@ -87,7 +87,7 @@ test('every route is documented, and nothing else is', () => {
   );
 });
 
-test('every operation has an id of its own, a summary, a tag and a tier', () => {
+test('every operation has a unique ID, a summary, a tag, and a tier', () => {
   const ids = operations.map(({ operation }) => operation.operationId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const { operation } of operations) {
@@ -105,7 +105,7 @@ test('every operation documents its problems as problems, and a success', () => 
     expect(statuses).toContain(400);
     for (const [status, { description, content }] of Object.entries(operation.responses)) {
       expect(description).not.toBe('');
-      // Health answers its own resource when it is red, which is no refusal of the request.
+      // Unhealthy responses have the schema of health, not a problem.
       if (Number(status) < 400 || (path.startsWith('/health') && status === '503')) continue;
       expect(content).toEqual({
         'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
@@ -114,9 +114,9 @@ test('every operation documents its problems as problems, and a success', () => 
   }
 });
 
-test('every operation under /v1 names its scope, and documents refusals and overload; no other asks for a key', () => {
+test('every operation under /v1 names its scope and documents refusals and overload; no other requires a key', () => {
   for (const { path, operation } of operations) {
-    // What a link leads to asks for its signature, not for a key.
+    // Routes of presigned links require a signature, not a key.
     if (!path.startsWith('/v1/') || path.startsWith('/v1/objects/')) {
       expect(operation.security).toEqual([]);
       continue;
@@ -132,7 +132,7 @@ test('every operation under /v1 names its scope, and documents refusals and over
   expect(document.components.securitySchemes!.apiKey).toMatchObject({ type: 'http', scheme: 'bearer' });
 });
 
-// What they do, they do to what the path names.
+// These act on the resource that the path names.
 const WITHOUT_BODY = [
   'rotateWebhookSecret',
   'testWebhook',
@@ -142,7 +142,7 @@ const WITHOUT_BODY = [
 ];
 const OF_BYTES = ['uploadFile', 'uploadByLink'];
 
-test('every operation with a body requires it, JSON unless it is a file, and documents what happens without', () => {
+test('every operation with a body requires it, as JSON unless it is a file, and documents its absence', () => {
   for (const { method, operation } of operations) {
     const isTold = ['post', 'patch', 'put'].includes(method) && !WITHOUT_BODY.includes(operation.operationId);
     const type = OF_BYTES.includes(operation.operationId) ? 'application/octet-stream' : 'application/json';
@@ -154,7 +154,7 @@ test('every operation with a body requires it, JSON unless it is a file, and doc
   }
 });
 
-test('where money moves, the Idempotency-Key is a required header', () => {
+test('operations that move money require an Idempotency-Key', () => {
   for (const { path, method, operation } of operations) {
     const header = operation.parameters?.find(({ name }) => name === 'Idempotency-Key');
     const moves = method === 'post' && path.startsWith('/v1/transfers');

@@ -33,7 +33,7 @@ test.each(['no_such_code', 'constructor', '__proto__', '%3Cscript%3E'])(
   },
 );
 
-test('the problem of a refusal leads to its page', async () => {
+test('the type of a problem links to its page', async () => {
   const refused = await callWithoutKey(atlas, 'GET', '/v1/ping');
   const { type } = (await refused.json()) as { type: string };
   const page = await callWithoutKey(atlas, 'GET', new URL(type, 'http://atlas.test').pathname);

@@ -10,7 +10,7 @@ const errors = {
   cut: (cause: unknown) => new Error('cut', { cause }),
 };
 
-/** A body whose pieces the test gives, and that tells what was asked of it. */
+/** Creates a body whose chunks the test supplies, and that records reads and cancellation. */
 function sentBy(send: (piece: number) => Promise<Uint8Array | null> | Uint8Array | null) {
   const seen = { pulled: 0, cancelled: false };
   const body = new ReadableStream<Uint8Array>(
@@ -40,8 +40,8 @@ async function lengthOf(body: AsyncIterable<Uint8Array>): Promise<number> {
   return length;
 }
 
-describe('a body that arrives', () => {
-  test('is handed on piece by piece, up to the limit', async () => {
+describe('a streamed body', () => {
+  test('is passed on chunk by chunk, up to the limit', async () => {
     const { body, seen } = sentBy((i) => (i < 4 ? new Uint8Array(LIMIT / 4) : null));
     const { arrived } = arriving(body);
     expect(arrived.isRead).toBe(false);
@@ -49,14 +49,14 @@ describe('a body that arrives', () => {
     expect({ isRead: arrived.isRead, cancelled: seen.cancelled }).toEqual({ isRead: true, cancelled: false });
   });
 
-  test('is refused at the limit, and the rest is not read', async () => {
+  test('is rejected at the limit, and the rest is not read', async () => {
     const { body, seen } = sentBy(() => new Uint8Array(LIMIT / 4));
     const { arrived } = arriving(body);
     await expect(lengthOf(arrived)).rejects.toThrow('over 64 bytes');
     expect({ ...seen, isRead: arrived.isRead }).toEqual({ pulled: 5, cancelled: true, isRead: false });
   });
 
-  test('is not read ahead of whoever reads it', async () => {
+  test('is not read ahead of its reader', async () => {
     const { body, seen } = sentBy(() => new Uint8Array(1));
     const pieces = arriving(body).arrived[Symbol.asyncIterator]();
     await pieces.next();
@@ -66,12 +66,12 @@ describe('a body that arrives', () => {
     expect(seen.cancelled).toBe(true);
   });
 
-  test('ends when its sender sends nothing for too long', async () => {
+  test('fails if the sender sends nothing for too long', async () => {
     const { body } = sentBy((i) => (i === 0 ? new Uint8Array(1) : new Promise(() => {})));
     await expect(lengthOf(arriving(body, 5).arrived)).rejects.toThrow('stalled');
   });
 
-  test('ends when its sender only trickles', async () => {
+  test('fails if the sender only trickles', async () => {
     const { body, seen } = sentBy(async () => {
       await Bun.sleep(3);
       return new Uint8Array(1);
@@ -80,7 +80,7 @@ describe('a body that arrives', () => {
     expect(seen.pulled).toBeLessThan(20);
   });
 
-  test('does not hold the time of a slow reader against its sender', async () => {
+  test('does not count the time of a slow reader toward the timeout', async () => {
     const { body } = sentBy((i) => (i < 4 ? new Uint8Array(1) : null));
     let length = 0;
     for await (const piece of arriving(body, 200).arrived) {
@@ -90,7 +90,7 @@ describe('a body that arrives', () => {
     expect(length).toBe(4);
   });
 
-  test('ends with the exchange, while it waits and before', async () => {
+  test('fails when the exchange is aborted, before or during a read', async () => {
     const { body, seen } = sentBy(() => new Promise(() => {}));
     const { exchange, arrived } = arriving(body);
     const reading = lengthOf(arrived);
@@ -103,7 +103,7 @@ describe('a body that arrives', () => {
     expect(seen.pulled).toBe(1);
   });
 
-  test('tells that the connection was cut', async () => {
+  test('reports a closed connection', async () => {
     const { body } = sentBy(() => Promise.reject(new Error('connection reset')));
     await expect(lengthOf(arriving(body).arrived)).rejects.toMatchObject({
       message: 'cut',

@@ -16,14 +16,14 @@ const limit = bodyLimit({
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 const declared = (length: number) => ({ ...JSON_TYPE, 'Content-Length': String(length) });
 
-/** Passes a request through the layer to a handler that answers what it reads. */
+/** Passes a request through the layer to a handler that echoes the body. */
 async function send(body: BodyInit | null, headers: Record<string, string> = JSON_TYPE): Promise<string> {
   const { request, exchange } = exchangeOf({ method: 'POST', headers, body }, { bodyLimitBytes: LIMIT });
   const response = await limit(async (inner) => new Response(await inner.text()))(request, exchange);
   return response.text();
 }
 
-/** A body in pieces whose source tells how many were asked for and whether it was cancelled. */
+/** Creates a chunked body that records how many chunks were pulled and whether it was canceled. */
 function piecesOf(pieceBytes: number, count: number) {
   const seen = { pulled: 0, cancelled: false };
   const stream = new ReadableStream(
@@ -48,7 +48,7 @@ describe('the size', () => {
     expect(await send(text)).toBe(text);
   });
 
-  test('is refused by its declaration, before anything was read', () => {
+  test('is rejected by its Content-Length, before anything is read', () => {
     const { stream, seen } = piecesOf(16, 1000);
     const init = { method: 'POST', headers: declared(LIMIT + 1), body: stream };
     const { request, exchange } = exchangeOf(init, { bodyLimitBytes: LIMIT });
@@ -56,7 +56,7 @@ describe('the size', () => {
     expect(seen.pulled).toBe(0);
   });
 
-  test('is refused at the limit where it was not declared, and the rest is not read', async () => {
+  test('is rejected at the limit without a Content-Length, and the rest is not read', async () => {
     const { stream, seen } = piecesOf(16, 1000);
     await expect(send(stream)).rejects.toThrow('over 64 bytes');
     expect(seen.pulled).toBeLessThan(10);
@@ -66,14 +66,14 @@ describe('the size', () => {
   test.each([
     ['less than it is', '5'],
     ['a negative number', '-5'],
-  ])('is refused where it was declared as %s', async (_, length) => {
+  ])('is rejected if declared as %s', async (_, length) => {
     const { stream } = piecesOf(16, 100);
     await expect(send(stream, { ...JSON_TYPE, 'Content-Length': length })).rejects.toThrow('over 64 bytes');
   });
 });
 
 describe('JSON', () => {
-  test('is read whatever the case of its content type, and with a suffix', async () => {
+  test('is recognized by its content type in any case, and with a suffix', async () => {
     const deep = '[[[[]]]]';
     for (const type of ['application/json', 'Application/JSON', 'application/problem+json; charset=utf-8']) {
       await expect(send(deep, { 'Content-Type': type })).rejects.toThrow('over 3 levels');
@@ -87,7 +87,7 @@ describe('JSON', () => {
 
   test('must be UTF-8', async () => {
     await expect(send(new Uint8Array([34, 0xff, 34]))).rejects.toThrow('not UTF-8');
-    // Half of a surrogate pair in UTF-8 (CESU), and an overlong slash.
+    // An unpaired surrogate in UTF-8 (CESU), and an overlong slash.
     await expect(send(new Uint8Array([34, 0xed, 0xa0, 0x80, 34]))).rejects.toThrow('not UTF-8');
     await expect(send(new Uint8Array([34, 0xc0, 0xaf, 34]))).rejects.toThrow('not UTF-8');
   });
@@ -97,7 +97,7 @@ describe('JSON', () => {
   });
 });
 
-test('other bodies pass byte by byte', async () => {
+test('other bodies pass unchanged', async () => {
   const bytes = Uint8Array.from({ length: LIMIT }, (_, i) => 255 - i);
   const headers = { 'Content-Type': 'application/octet-stream' };
   const init = { method: 'PUT', headers, body: bytes };
@@ -107,27 +107,27 @@ test('other bodies pass byte by byte', async () => {
 });
 
 describe('the layer', () => {
-  test.each(['GET', 'HEAD'])('answers %s at once, without a look at a body', (method) => {
+  test.each(['GET', 'HEAD'])('passes %s synchronously, without reading a body', (method) => {
     const { request, exchange } = exchangeOf({ method, headers: { 'Content-Length': '999' } });
-    const answer = new Response('ok');
-    expect(now(limit(() => answer)(request, exchange))).toBe(answer);
+    const response = new Response('ok');
+    expect(now(limit(() => response)(request, exchange))).toBe(response);
   });
 
   test.each([
     ['declares none', { 'Content-Length': '0' }],
     ['has none', {}],
-  ])('answers a request at once that %s', (_, headers: Record<string, string>) => {
+  ])('synchronously passes a request that %s', (_, headers: Record<string, string>) => {
     const { request, exchange } = exchangeOf({ method: 'POST', headers });
     let body: unknown = 'unseen';
-    const answered = limit((inner) => {
+    const pending = limit((inner) => {
       body = inner.body;
       return new Response('ok');
     })(request, exchange);
-    expect(now(answered).status).toBe(200);
+    expect(now(pending).status).toBe(200);
     expect(body).toBeNull();
   });
 
-  test('hands on method, address and headers of the request', async () => {
+  test('preserves the method, URL, and headers of the request', async () => {
     const init = { method: 'PATCH', headers: { ...JSON_TYPE, 'If-Match': '"1"' }, body: '{}' };
     const { request, exchange } = exchangeOf({ ...init, url: 'http://atlas.test/things?a=b' });
     let seen: Request | undefined;
@@ -139,7 +139,7 @@ describe('the layer', () => {
     expect(seen!.headers.get('if-match')).toBe('"1"');
   });
 
-  test('lets errors of the handler through as they are', async () => {
+  test('passes errors of the handler unchanged', async () => {
     const { request, exchange } = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: '{}' });
     const throwing = limit(() => {
       throw new Error('thrown');
@@ -150,7 +150,7 @@ describe('the layer', () => {
     await expect(Promise.resolve(rejecting)).rejects.toThrow('rejected');
   });
 
-  test('tells a body that ends in the middle from one that is too large', async () => {
+  test('distinguishes a truncated body from one that is too large', async () => {
     const torn = new ReadableStream({
       start: (controller) => {
         controller.enqueue(new Uint8Array(3));
@@ -160,17 +160,17 @@ describe('the layer', () => {
     await expect(send(torn)).rejects.toThrow('broken');
   });
 
-  test('stops waiting for a slow body when the exchange is given up', async () => {
-    const silent = new ReadableStream({ pull: () => new Promise(() => {}) });
-    const { request, exchange } = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: silent });
+  test('stops waiting for a slow body when the exchange is aborted', async () => {
+    const stalled = new ReadableStream({ pull: () => new Promise(() => {}) });
+    const { request, exchange } = exchangeOf({ method: 'POST', headers: JSON_TYPE, body: stalled });
     let reached = false;
-    const answered = limit(() => {
+    const pending = limit(() => {
       reached = true;
       return new Response();
     })(request, exchange);
     const reason = new AbortReason('deadline');
     exchange.abort(reason);
-    await expect(Promise.resolve(answered)).rejects.toMatchObject({ message: 'broken', cause: reason });
+    await expect(Promise.resolve(pending)).rejects.toMatchObject({ message: 'broken', cause: reason });
     expect(reached).toBe(false);
   });
 });
@@ -178,22 +178,22 @@ describe('the layer', () => {
 describe('a route that streams', () => {
   const streaming = { bodyLimitBytes: LIMIT, streamsBody: true };
 
-  test('gets its body while it arrives, with nothing read before and a connection that stays open', async () => {
+  test('gets its body as it arrives, with nothing read before and no idle timeout', async () => {
     const { stream, seen } = piecesOf(16, 4);
     const silences: number[] = [];
     const { request, exchange } = exchangeOf({ method: 'POST', body: stream }, streaming, {
       timeout: (_request, seconds) => silences.push(seconds),
     });
-    const answered = await limit(async (inner) => {
+    const response = await limit(async (inner) => {
       expect({ same: inner === request, pulled: seen.pulled }).toEqual({ same: true, pulled: 0 });
       let length = 0;
       for await (const piece of exchange.body!) length += piece.byteLength;
       return new Response(String(length));
     })(request, exchange);
-    expect({ text: await answered.text(), silences }).toEqual({ text: '64', silences: [0] });
+    expect({ text: await response.text(), silences }).toEqual({ text: '64', silences: [0] });
   });
 
-  test('refuses a body by its declaration before it reads any of it', () => {
+  test('rejects a body by its Content-Length before reading any of it', () => {
     const { stream, seen } = piecesOf(16, 4);
     const init = { method: 'POST', headers: declared(LIMIT + 1), body: stream };
     const { request, exchange } = exchangeOf(init, streaming);
@@ -201,7 +201,7 @@ describe('a route that streams', () => {
     expect({ pulled: seen.pulled, body: exchange.body }).toEqual({ pulled: 0, body: null });
   });
 
-  test('has no body where none was sent', () => {
+  test('has no body if none was sent', () => {
     const { request, exchange } = exchangeOf({ method: 'POST' }, streaming);
     expect(now(limit(() => new Response())(request, exchange)).status).toBe(200);
     expect(exchange.body).toBeNull();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { callerTimeoutMs } from '../../../src/envelope/caller-timeout.ts';
 
-describe('what the caller will wait', () => {
+describe('the timeout of the caller', () => {
   const both = (grpc: string, envoy: string) => ({
     'grpc-timeout': grpc,
     'x-envoy-expected-rq-timeout-ms': envoy,

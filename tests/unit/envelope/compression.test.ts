@@ -5,13 +5,13 @@ import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { exchangeOf, now } from '../../support/exchange.ts';
 
 const TEXT = JSON.stringify({ text: 'atlas '.repeat(1000) });
-const jsonAnswer = (body: BodyInit = TEXT, headers: Record<string, string> = {}) =>
+const jsonResponse = (body: BodyInit = TEXT, headers: Record<string, string> = {}) =>
   new Response(body, { headers: { 'Content-Type': 'application/json', ...headers } });
 
-function send(acceptEncoding: string, answer: Response, init: RequestInit = {}, compressible = true) {
+function send(acceptEncoding: string, response: Response, init: RequestInit = {}, compressible = true) {
   const headers = { 'Accept-Encoding': acceptEncoding };
   const { request, exchange } = exchangeOf({ headers, ...init }, { compressible });
-  return compression()(() => answer)(request, exchange);
+  return compression()(() => response)(request, exchange);
 }
 
 describe('the encoding', () => {
@@ -39,13 +39,13 @@ describe('the encoding', () => {
   );
 });
 
-describe('an answer', () => {
+describe('a response', () => {
   test.each([
     ['gzip', gunzipSync],
     ['br', brotliDecompressSync],
     ['zstd', zstdDecompressSync],
-  ])('in %s unpacks to what it was, and is smaller', async (encoding, unpack) => {
-    const response = await send(encoding, jsonAnswer(TEXT, { 'Content-Length': String(TEXT.length) }));
+  ])('compressed with %s is smaller and decompresses to the original', async (encoding, unpack) => {
+    const response = await send(encoding, jsonResponse(TEXT, { 'Content-Length': String(TEXT.length) }));
     expect(response.headers.get('content-encoding')).toBe(encoding);
     expect(response.headers.get('vary')).toBe('Accept-Encoding');
     expect(response.headers.get('content-type')).toBe('application/json');
@@ -59,42 +59,42 @@ describe('an answer', () => {
     ['an event stream', () => new Response(TEXT, { headers: { 'Content-Type': 'text/event-stream' } })],
     ['a picture', () => new Response(TEXT, { headers: { 'Content-Type': 'image/png' } })],
     ['without a type', () => new Response(new TextEncoder().encode(TEXT))],
-    ['encoded already', () => jsonAnswer(TEXT, { 'Content-Encoding': 'gzip' })],
+    ['encoded already', () => jsonResponse(TEXT, { 'Content-Encoding': 'gzip' })],
     ['a problem', () => new Response(TEXT, { status: 500, headers: { 'Content-Type': 'application/json' } })],
-  ])('that is %s passes as it is, at once', (_, make) => {
-    const answer = make();
-    expect(now(send('gzip', answer))).toBe(answer);
-    expect(answer.headers.has('vary')).toBe(false);
+  ])('that is %s passes unchanged and synchronously', (_, make) => {
+    const response = make();
+    expect(now(send('gzip', response))).toBe(response);
+    expect(response.headers.has('vary')).toBe(false);
   });
 
-  test('that is small passes uncompressed, but caches hear that it may vary', async () => {
-    const response = await send('gzip', jsonAnswer('{}'));
+  test('that is small is not compressed but varies by Accept-Encoding', async () => {
+    const response = await send('gzip', jsonResponse('{}'));
     expect(response.headers.has('content-encoding')).toBe(false);
     expect(response.headers.get('vary')).toBe('Accept-Encoding');
     expect(await response.text()).toBe('{}');
   });
 
-  test('to a caller who takes no encoding passes at once, and caches hear that it may vary', () => {
-    const answer = jsonAnswer();
-    expect(now(send('identity', answer))).toBe(answer);
-    expect(answer.headers.get('vary')).toBe('Accept-Encoding');
+  test('to a caller that accepts no encoding passes synchronously but varies by Accept-Encoding', () => {
+    const response = jsonResponse();
+    expect(now(send('identity', response))).toBe(response);
+    expect(response.headers.get('vary')).toBe('Accept-Encoding');
   });
 
   test('to HEAD is not compressed', () => {
-    const answer = jsonAnswer('');
-    expect(now(send('gzip', answer, { method: 'HEAD' }))).toBe(answer);
+    const response = jsonResponse('');
+    expect(now(send('gzip', response, { method: 'HEAD' }))).toBe(response);
   });
 
-  test('of a route that is not marked is never looked at', () => {
-    const answer = jsonAnswer();
-    expect(now(send('gzip', answer, {}, false))).toBe(answer);
-    expect(answer.headers.has('vary')).toBe(false);
+  test('of a route that is not marked is not inspected', () => {
+    const response = jsonResponse();
+    expect(now(send('gzip', response, {}, false))).toBe(response);
+    expect(response.headers.has('vary')).toBe(false);
   });
 
-  test('loses its strong validator, for the bytes are others; a weak one stays', async () => {
-    const strong = await send('gzip', jsonAnswer(TEXT, { ETag: '"v1"' }));
+  test('loses its strong validator, because the bytes differ; a weak one is kept', async () => {
+    const strong = await send('gzip', jsonResponse(TEXT, { ETag: '"v1"' }));
     expect(strong.headers.get('etag')).toBe('W/"v1"');
-    const weak = await send('gzip', jsonAnswer(TEXT, { ETag: 'W/"v1"' }));
+    const weak = await send('gzip', jsonResponse(TEXT, { ETag: 'W/"v1"' }));
     expect(weak.headers.get('etag')).toBe('W/"v1"');
   });
 });
@@ -102,13 +102,13 @@ describe('an answer', () => {
 describe('the layer', () => {
   const init = { headers: { 'Accept-Encoding': 'gzip' } };
 
-  test('compresses an answer that comes later', async () => {
+  test('compresses an asynchronous response', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
-    const response = await compression()(async () => jsonAnswer())(request, exchange);
+    const response = await compression()(async () => jsonResponse())(request, exchange);
     expect(gunzipSync(await response.bytes()).toString()).toBe(TEXT);
   });
 
-  test('lets errors through, of the handler and of a body that breaks', async () => {
+  test('passes errors of the handler and of a broken body', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
     const throwing = compression()(() => {
       throw new Error('thrown');
@@ -117,13 +117,13 @@ describe('the layer', () => {
     const rejecting = compression()(() => Promise.reject(new Error('rejected')));
     await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
     const broken = new ReadableStream({ start: (controller) => controller.error(new Error('torn')) });
-    await expect(Promise.resolve(send('gzip', jsonAnswer(broken)))).rejects.toThrow('torn');
+    await expect(Promise.resolve(send('gzip', jsonResponse(broken)))).rejects.toThrow('torn');
   });
 
-  test('does not mind that the exchange was given up: its answer is dropped further out', async () => {
+  test('works after the exchange was aborted: an outer layer discards the response', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
     exchange.abort(new AbortReason('disconnect'));
-    const response = await compression()(() => jsonAnswer())(request, exchange);
+    const response = await compression()(() => jsonResponse())(request, exchange);
     expect(response.headers.get('content-encoding')).toBe('gzip');
   });
 });

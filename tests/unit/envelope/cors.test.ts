@@ -12,14 +12,14 @@ const preflight = (origin: string) => ({
 });
 const allowOrigin = (response: Response) => response.headers.get('access-control-allow-origin');
 
-describe('an answer', () => {
-  test('to no page at all stays as it was', () => {
+describe('a response', () => {
+  test('to a request without Origin is unchanged', () => {
     const { request, exchange } = exchangeOf();
     const response = now(layer(() => new Response('ok'))(request, exchange));
     expect([...response.headers.keys()].some((name) => name.startsWith('access-control'))).toBe(false);
   });
 
-  test('may be read by a page of an allowed origin', () => {
+  test('can be read by a page of an allowed origin', () => {
     const { request, exchange } = exchangeOf(asking(FRIEND));
     const response = now(layer(() => new Response('ok'))(request, exchange));
     expect(allowOrigin(response)).toBe(FRIEND);
@@ -35,7 +35,7 @@ describe('an answer', () => {
     'HTTPS://APP.EXAMPLE.COM',
     'null',
     '*',
-  ])('may not be read by a page of %s', (origin) => {
+  ])('cannot be read by a page of %s', (origin) => {
     const { request, exchange } = exchangeOf(asking(origin));
     const response = now(layer(() => new Response('ok'))(request, exchange));
     expect(allowOrigin(response)).toBeNull();
@@ -50,12 +50,12 @@ describe('an answer', () => {
     }
   });
 
-  test('that comes later may be read too', async () => {
+  test('that is asynchronous can be read too', async () => {
     const { request, exchange } = exchangeOf(asking(FRIEND));
     expect(allowOrigin(await layer(async () => new Response('ok'))(request, exchange))).toBe(FRIEND);
   });
 
-  test('to a request that was given up may be read too', () => {
+  test('to an aborted request can be read too', () => {
     const { request, exchange } = exchangeOf(asking(FRIEND));
     exchange.abort(new AbortReason('deadline'));
     expect(allowOrigin(now(layer(() => new Response(null, { status: 504 }))(request, exchange)))).toBe(
@@ -64,7 +64,7 @@ describe('an answer', () => {
   });
 });
 
-test('errors pass, thrown or rejected', async () => {
+test('errors pass, whether thrown or rejected', async () => {
   const { request, exchange } = exchangeOf(asking(FRIEND));
   const throwing = layer(() => {
     throw new Error('thrown');
@@ -79,7 +79,7 @@ describe('a preflight', () => {
     throw new Error('A preflight reached the handler.');
   };
 
-  test('of an allowed origin hears what is allowed, and reaches no handler', () => {
+  test('of an allowed origin lists what is allowed and reaches no handler', () => {
     const { request, exchange } = exchangeOf(preflight(FRIEND));
     const response = now(layer(unreachable)(request, exchange));
     expect(response.status).toBe(204);
@@ -88,13 +88,13 @@ describe('a preflight', () => {
     expect(response.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
   });
 
-  test('of another origin hears nothing', () => {
+  test('of another origin lists nothing', () => {
     const { request, exchange } = exchangeOf(preflight('https://evil.example.com'));
     const response = now(layer(unreachable)(request, exchange));
     expect([...response.headers]).toEqual([['vary', 'Origin']]);
   });
 
-  test('is only what names a method: any other OPTIONS goes on to the app', () => {
+  test('names a method: any other OPTIONS request reaches the app', () => {
     const { request, exchange } = exchangeOf({ method: 'OPTIONS', ...asking(FRIEND) });
     const response = now(layer(() => new Response(null, { status: 405 }))(request, exchange));
     expect(response.status).toBe(405);

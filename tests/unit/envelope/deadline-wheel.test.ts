@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, spyOn, test } from 'bun:
 import fc from 'fast-check';
 import { type Alarm, DeadlineWheel } from '../../../src/envelope/deadline-wheel.ts';
 
-// The wheel turns on a clock of ours: no test waits, and every one sees the same ticks.
+// The clock is simulated: no test waits, and all see the same ticks.
 let nowMs = 0;
 let clock: ReturnType<typeof spyOn<Performance, 'now'>>;
 beforeEach(() => {
@@ -23,7 +23,7 @@ function pass(milliseconds: number, stepMs = 10): void {
 }
 
 describe('a deadline wheel', () => {
-  test('never goes off early, and at most one tick late', () => {
+  test('never fires early, and at most one tick late', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 30 }), (delays) => {
         const wheel = new DeadlineWheel(10, 500);
@@ -32,7 +32,7 @@ describe('a deadline wheel', () => {
         for (const delay of delays) wheel.set(startMs + delay, () => late.push(nowMs - (startMs + delay)));
         pass(500);
         expect(late).toHaveLength(delays.length);
-        // An alarm for now goes off with the next tick.
+        // An alarm for now fires with the next tick.
         expect(late.every((ms) => ms >= 0 && ms <= 10)).toBe(true);
         expect(wheel.waiting).toBe(0);
       }),
@@ -40,7 +40,7 @@ describe('a deadline wheel', () => {
     );
   });
 
-  test('fires what was set and not cancelled, and nothing twice', () => {
+  test('fires every alarm that was not canceled, exactly once', () => {
     const operation = fc.record({ delay: fc.integer({ min: 0, max: 300 }), cancelled: fc.boolean() });
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
@@ -60,7 +60,7 @@ describe('a deadline wheel', () => {
     );
   });
 
-  test('does nothing when an alarm is cancelled twice, or after it went off', () => {
+  test('ignores an alarm that is canceled twice or after it fired', () => {
     const wheel = new DeadlineWheel(10, 100);
     const [first, second] = [wheel.set(nowMs + 20, () => {}), wheel.set(nowMs + 20, () => {})];
     wheel.cancel(first);
@@ -71,7 +71,7 @@ describe('a deadline wheel', () => {
     expect(wheel.waiting).toBe(0);
   });
 
-  test('catches up when the loop stood still', () => {
+  test('catches up after the loop was blocked', () => {
     const wheel = new DeadlineWheel(10, 1000);
     const fired: string[] = [];
     wheel.set(nowMs + 30, () => fired.push('30'));
@@ -82,7 +82,7 @@ describe('a deadline wheel', () => {
     expect(fired).toEqual(['30', '300']);
   });
 
-  test('takes alarms that an alarm sets, without turning on the spot', () => {
+  test('accepts alarms set by an alarm, without firing them in the same turn', () => {
     const wheel = new DeadlineWheel(10, 100);
     let turns = 0;
     const again = () => {
@@ -96,7 +96,7 @@ describe('a deadline wheel', () => {
     expect(turns).toBe(5);
   });
 
-  test('stops its timer when nothing has waited for a while, and starts it again', () => {
+  test('stops its timer after being idle for a while, and restarts it', () => {
     const wheel = new DeadlineWheel(10, 100);
     wheel.cancel(wheel.set(nowMs + 50, () => {}));
     expect(jest.getTimerCount()).toBe(1);
@@ -111,7 +111,7 @@ describe('a deadline wheel', () => {
     expect(fired).toBe(true);
   });
 
-  test('fires what lies beyond its range at the end of the range', () => {
+  test('fires alarms beyond its range at the end of the range', () => {
     const wheel = new DeadlineWheel(10, 100);
     let fired = false;
     wheel.set(nowMs + 1_000_000, () => {

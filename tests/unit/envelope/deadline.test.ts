@@ -10,28 +10,28 @@ function deadlineLayer() {
 }
 
 describe('the layer', () => {
-  test('answers at once, with no alarm set, when the handler does', () => {
+  test('sets no alarm for a synchronous response', () => {
     const { wheel, layer } = deadlineLayer();
     const { request, exchange } = exchangeOf();
-    const answer = new Response('at once');
-    expect(now(layer(() => answer)(request, exchange))).toBe(answer);
+    const response = new Response('at once');
+    expect(now(layer(() => response)(request, exchange))).toBe(response);
     expect(wheel.waiting).toBe(0);
   });
 
-  test('takes its alarm back when the answer comes in time', async () => {
+  test('cancels its alarm if the response is in time', async () => {
     const { wheel, layer } = deadlineLayer();
     const { request, exchange } = exchangeOf();
     const { promise, resolve } = pendingResponse();
-    const answered = layer(() => promise)(request, exchange);
+    const pending = layer(() => promise)(request, exchange);
     expect(wheel.waiting).toBe(1);
-    const answer = new Response('in time');
-    resolve(answer);
-    expect(await answered).toBe(answer);
+    const response = new Response('in time');
+    resolve(response);
+    expect(await pending).toBe(response);
     expect(wheel.waiting).toBe(0);
     expect(exchange.signal.aborted).toBe(false);
   });
 
-  test('lets errors through and takes its alarm back', async () => {
+  test('passes errors and cancels its alarm', async () => {
     const { wheel, layer } = deadlineLayer();
     const { request, exchange } = exchangeOf();
     const throwing = layer(() => {
@@ -53,7 +53,7 @@ describe('the layer', () => {
     expect(wheel.waiting).toBe(0);
   });
 
-  test('answers for a handler that is too slow, and aborts the signal that the handler holds', async () => {
+  test('returns 504 for a handler that is too slow, and aborts its signal', async () => {
     const { layer } = deadlineLayer();
     const { request, exchange } = exchangeOf({}, { timeoutMs: 3 });
     const { signal } = exchange;
@@ -68,28 +68,28 @@ describe('the layer', () => {
     expect(response.status).toBe(500);
   });
 
-  test('drops what a handler rejects with after the deadline of its caller', async () => {
+  test('discards a rejection after the deadline of the caller', async () => {
     const { layer } = deadlineLayer();
     const { request, exchange } = exchangeOf({ headers: { 'grpc-timeout': '3m' } });
     const { promise, reject } = pendingResponse();
     const response = await layer(() => promise)(request, exchange);
-    reject(new Error('gave up'));
+    reject(new Error('aborted'));
     await promise.catch(() => {});
     expect(await response.text()).toBe('too late');
   });
 
-  test('leaves an exchange alone whose caller went away: the handler decides what to answer', async () => {
+  test('does nothing if the caller disconnects: the handler decides on the response', async () => {
     const caller = new AbortController();
     const { wheel, layer } = deadlineLayer();
     const { request, exchange } = exchangeOf({ signal: caller.signal });
-    const answered = layer(
+    const pending = layer(
       (_, { signal }) =>
         new Promise((resolve) => {
-          signal.addEventListener('abort', () => resolve(new Response('given up')));
+          signal.addEventListener('abort', () => resolve(new Response('aborted')));
         }),
     )(request, exchange);
     caller.abort();
-    expect(await (await answered).text()).toBe('given up');
+    expect(await (await pending).text()).toBe('aborted');
     expect(wheel.waiting).toBe(0);
   });
 });

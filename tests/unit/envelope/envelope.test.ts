@@ -16,7 +16,7 @@ import { now, pendingResponse, plainProblem, routeOf } from '../../support/excha
 
 const request = () => new Request('http://atlas.test/things', { headers: { 'X-Request-ID': 'mine' } });
 
-/** The layers in the order of the house, one permit wide, over a handler of the test. */
+/** Builds the layers in the order of the app, with one permit, around a handler of the test. */
 function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
   const route = routeOf({ timeoutMs });
   const stats = new RedStats([route]);
@@ -73,7 +73,7 @@ describe('the composition', () => {
     expect(order).toEqual(['a in', 'b in', 'handler', 'b out', 'a out']);
   });
 
-  test('composes layers at start-up, not for each request', () => {
+  test('composes layers at startup, not per request', () => {
     let composed = 0;
     const layer: Middleware = (next) => {
       composed++;
@@ -89,17 +89,17 @@ describe('the composition', () => {
     expect(composed).toBe(1);
   });
 
-  test('is a plain fetch handler without any layer', () => {
-    const answer = new Response();
+  test('is a plain fetch handler without layers', () => {
+    const response = new Response();
     const fetch = createEnvelope(
       [],
-      () => answer,
+      () => response,
       () => routeOf(),
     );
-    expect(fetch(request())).toBe(answer);
+    expect(fetch(request())).toBe(response);
   });
 
-  test('gives each request an exchange of its own, with its route', () => {
+  test('gives each request its own exchange, with its route', () => {
     const seen: Exchange[] = [];
     const route = routeOf({ pattern: '/mine' });
     const fetch = createEnvelope(
@@ -118,7 +118,7 @@ describe('the composition', () => {
 });
 
 describe('the whole pipeline', () => {
-  test('answers a synchronous handler without a single promise', () => {
+  test('returns the response of a synchronous handler without a promise', () => {
     const { fetch, statuses, admission } = pipelineOver(() => new Response('ok'));
     const response = now(fetch(request()));
     expect(response.headers.get('x-request-id')).toBe('mine');
@@ -127,13 +127,13 @@ describe('the whole pipeline', () => {
     expect(admission.stats().inFlight).toBe(0);
   });
 
-  test('counts and names what an asynchronous handler answers', async () => {
+  test('counts the response of an asynchronous handler and sets its request ID', async () => {
     const { fetch, statuses } = pipelineOver(async () => new Response(null, { status: 201 }));
     expect((await fetch(request())).headers.get('x-request-id')).toBe('mine');
     expect(statuses()).toEqual([201, 1]);
   });
 
-  test('counts, names and protects what comes of a handler that throws, and gives its permit back', () => {
+  test('counts a handler that throws, sets the request ID and security headers, and releases the permit', () => {
     const { fetch, statuses, admission, stats } = pipelineOver(() => {
       throw new Error('thrown');
     });
@@ -145,7 +145,7 @@ describe('the whole pipeline', () => {
     expect([admission.stats().inFlight, stats.inFlight]).toEqual([0, 0]);
   });
 
-  test('answers at the deadline but holds the permit until the handler has noticed', async () => {
+  test('responds at the deadline but holds the permit until the handler ends', async () => {
     const { promise, resolve } = pendingResponse();
     const { fetch, statuses, admission } = pipelineOver(() => promise, 3);
     const response = await fetch(request());

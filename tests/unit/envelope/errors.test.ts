@@ -5,19 +5,19 @@ import { exchangeOf, now, pendingResponse, plainProblem } from '../../support/ex
 
 const layer = errors(plainProblem);
 
-test('an answer passes as it is, at once', () => {
+test('a response passes unchanged and synchronously', () => {
   const { request, exchange } = exchangeOf();
-  const answer = new Response('ok');
-  expect(now(layer(() => answer)(request, exchange))).toBe(answer);
+  const response = new Response('ok');
+  expect(now(layer(() => response)(request, exchange))).toBe(response);
 });
 
-test('an answer that comes later passes as it is', async () => {
+test('an asynchronous response passes unchanged', async () => {
   const { request, exchange } = exchangeOf();
-  const answer = new Response('ok');
-  expect(await layer(async () => answer)(request, exchange)).toBe(answer);
+  const response = new Response('ok');
+  expect(await layer(async () => response)(request, exchange)).toBe(response);
 });
 
-test('what is thrown becomes a response, at once', async () => {
+test('a thrown error becomes a response synchronously', async () => {
   const { request, exchange } = exchangeOf();
   const response = layer(() => {
     throw new Error('thrown');
@@ -26,13 +26,13 @@ test('what is thrown becomes a response, at once', async () => {
   expect(await now(response).text()).toBe('thrown');
 });
 
-test('what is rejected becomes a response', async () => {
+test('a rejection becomes a response', async () => {
   const { request, exchange } = exchangeOf();
   const response = await layer(() => Promise.reject(new Error('rejected')))(request, exchange);
   expect(await response.text()).toBe('rejected');
 });
 
-test('even what is no error reaches the mapping, with its exchange', () => {
+test('a thrown value that is not an Error reaches the mapping, with its exchange', () => {
   const { request, exchange } = exchangeOf();
   const seen: unknown[] = [];
   const curious = errors((error, of) => {
@@ -45,13 +45,13 @@ test('even what is no error reaches the mapping, with its exchange', () => {
   expect(seen).toEqual(['a text', exchange]);
 });
 
-test('the reason of an aborted exchange becomes a response when the handler rejects with it', async () => {
+test('the reason of an aborted exchange becomes a response if the handler rejects with it', async () => {
   const { request, exchange } = exchangeOf();
   const { promise, reject } = pendingResponse();
-  const answered = layer((_, { signal }) => {
+  const pending = layer((_, { signal }) => {
     signal.addEventListener('abort', () => reject(signal.reason));
     return promise;
   })(request, exchange);
   exchange.abort(new AbortReason('deadline'));
-  expect(await (await answered).text()).toBe('the deadline of the request passed');
+  expect(await (await pending).text()).toBe('the deadline of the request passed');
 });

@@ -3,13 +3,13 @@ import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 describe('the signal of an exchange', () => {
-  test('is one signal, however often it is asked for', () => {
+  test('is the same on every access', () => {
     const { exchange } = exchangeOf();
     expect(exchange.signal).toBe(exchange.signal);
     expect(exchange.signal.aborted).toBe(false);
   });
 
-  test('aborts with the reason, for those who asked before and after', () => {
+  test('aborts with the reason, whether it was read before or after', () => {
     const reason = new AbortReason('deadline');
     const before = exchangeOf().exchange;
     const { signal } = before;
@@ -20,7 +20,7 @@ describe('the signal of an exchange', () => {
     expect(after.signal.reason).toBe(reason);
   });
 
-  test('aborts when the caller goes away', () => {
+  test('aborts when the caller disconnects', () => {
     const caller = new AbortController();
     const { exchange } = exchangeOf({ signal: caller.signal });
     const { signal } = exchange;
@@ -29,7 +29,7 @@ describe('the signal of an exchange', () => {
     expect(signal.reason).toMatchObject({ kind: 'disconnect' });
   });
 
-  test('is aborted from the start when the caller had gone before anybody asked', () => {
+  test('is aborted from the start if the caller disconnected before the first access', () => {
     const caller = new AbortController();
     caller.abort();
     expect(exchangeOf({ signal: caller.signal }).exchange.signal.reason).toMatchObject({
@@ -46,14 +46,14 @@ describe('the signal of an exchange', () => {
 });
 
 describe('the deadline of an exchange', () => {
-  test('is the cap of the route where the caller says nothing or more', () => {
+  test('is the timeout of the route if the caller sends none or a longer one', () => {
     for (const headers of [{}, { 'grpc-timeout': '1H' }]) {
       const { exchange } = exchangeOf({ headers }, { timeoutMs: 500 });
       expect(exchange.deadlineMs).toBe(exchange.startMs + 500);
     }
   });
 
-  test('is what the caller says where that is less', () => {
+  test('is the timeout of the caller if that is shorter', () => {
     const { exchange } = exchangeOf({ headers: { 'grpc-timeout': '20m' } }, { timeoutMs: 500 });
     expect(exchange.deadlineMs).toBe(exchange.startMs + 20);
     expect(exchange.deadlineMs).toBe(exchange.startMs + 20);
@@ -63,7 +63,7 @@ describe('the deadline of an exchange', () => {
 describe('the traceparent of an exchange', () => {
   const wellFormed = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-  test('is the one of the caller when it is well formed', () => {
+  test('is the header of the caller if well formed', () => {
     expect(exchangeOf({ headers: { traceparent: wellFormed } }).exchange.traceparent).toBe(wellFormed);
   });
 
@@ -74,11 +74,11 @@ describe('the traceparent of an exchange', () => {
     ['capital letters', wellFormed.toUpperCase()],
     ['a fifth field', `${wellFormed}-more`],
     ['nothing', ''],
-  ])('is dropped with %s', (_, traceparent) => {
+  ])('is ignored with %s', (_, traceparent) => {
     expect(exchangeOf({ headers: { traceparent } }).exchange.traceparent).toBe('');
   });
 
-  test('is empty where none was sent', () => {
+  test('is empty if none was sent', () => {
     expect(exchangeOf().exchange.traceparent).toBe('');
   });
 });
@@ -86,15 +86,15 @@ describe('the traceparent of an exchange', () => {
 describe('the listener of an exchange', () => {
   test('is called once, with the reason', () => {
     const { exchange } = exchangeOf();
-    const heard: (AbortReason | null)[] = [];
-    exchange.onAbort = () => void heard.push(exchange.abortReason);
+    const reasons: (AbortReason | null)[] = [];
+    exchange.onAbort = () => void reasons.push(exchange.abortReason);
     const reason = new AbortReason('deadline');
     exchange.abort(reason);
     exchange.abort(new AbortReason('disconnect'));
-    expect(heard).toEqual([reason]);
+    expect(reasons).toEqual([reason]);
   });
 
-  test('is called at once when the exchange was given up already', () => {
+  test('is called immediately if the exchange was already aborted', () => {
     const { exchange } = exchangeOf();
     exchange.abort(new AbortReason('deadline'));
     let kind = '';
@@ -104,7 +104,7 @@ describe('the listener of an exchange', () => {
     expect(kind).toBe('deadline');
   });
 
-  test('is not called after it was taken away', () => {
+  test('is not called after it was removed', () => {
     const { exchange } = exchangeOf();
     let called = false;
     exchange.onAbort = () => {

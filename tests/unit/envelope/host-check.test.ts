@@ -16,8 +16,8 @@ describe('a host', () => {
     'api_1:80',
   ])('passes: %s', (host) => {
     const { request, exchange } = exchangeOf({ headers: { Host: host } });
-    const answer = new Response('ok');
-    expect(now(layer(() => answer)(request, exchange))).toBe(answer);
+    const response = new Response('ok');
+    expect(now(layer(() => response)(request, exchange))).toBe(response);
   });
 
   test.each([
@@ -32,7 +32,7 @@ describe('a host', () => {
     ['has an open bracket', '[::1'],
     ['holds a fragment', 'good.example.com#'],
     ['holds a backslash', 'good.example.com\\admin'],
-  ])('is refused when it %s, and the handler is not reached', (_, host) => {
+  ])('is rejected if it %s, and the handler is not reached', (_, host) => {
     const { request, exchange } = exchangeOf({ headers: { Host: host } });
     let reached = false;
     const guarded = layer(() => {
@@ -43,7 +43,7 @@ describe('a host', () => {
     expect(reached).toBe(false);
   });
 
-  test('is refused when it is missing', () => {
+  test('is rejected if missing', () => {
     const { request, exchange } = exchangeOf();
     expect(() => layer(() => new Response('ok'))(request, exchange)).toThrow('bad host');
   });
@@ -52,10 +52,10 @@ describe('a host', () => {
 describe('the layer', () => {
   const init = { headers: { Host: 'atlas.test' } };
 
-  test('passes an answer that comes later, and errors, as they are', async () => {
+  test('passes asynchronous responses and errors unchanged', async () => {
     const { request, exchange } = exchangeOf(init);
-    const answer = new Response('ok');
-    expect(await layer(async () => answer)(request, exchange)).toBe(answer);
+    const response = new Response('ok');
+    expect(await layer(async () => response)(request, exchange)).toBe(response);
     const rejecting = layer(() => Promise.reject(new Error('rejected')))(request, exchange);
     await expect(Promise.resolve(rejecting)).rejects.toThrow('rejected');
     const throwing = layer(() => {
@@ -64,7 +64,7 @@ describe('the layer', () => {
     expect(() => throwing(request, exchange)).toThrow('thrown');
   });
 
-  test('checks the host of a request that was given up just the same', () => {
+  test('also checks the host of an aborted request', () => {
     const { request, exchange } = exchangeOf({ headers: { Host: 'a/b' } });
     exchange.abort(new AbortReason('disconnect'));
     expect(() => layer(() => new Response('ok'))(request, exchange)).toThrow('bad host');

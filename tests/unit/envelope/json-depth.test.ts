@@ -2,14 +2,14 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { isDeeperThan } from '../../../src/envelope/json-depth.ts';
 
-/** The depth as a parser sees it. */
+/** Returns the depth of a parsed value. */
 function depthOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   return 1 + Math.max(0, ...Object.values(value).map(depthOf));
 }
 
 describe('the depth of JSON', () => {
-  test('is the depth that a parser finds, for any JSON', () => {
+  test('equals the depth of the parsed value, for any JSON', () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 6 }), fc.nat(6), (text, depthMax) => {
         expect(isDeeperThan(text, depthMax)).toBe(depthOf(JSON.parse(text)) > depthMax);
@@ -28,12 +28,12 @@ describe('the depth of JSON', () => {
     expect(isDeeperThan(text, 2)).toBe(false);
   });
 
-  test('is found in a million brackets, without a stack', () => {
+  test('is found in a million brackets, without overflowing the stack', () => {
     expect(isDeeperThan('['.repeat(1_000_000), 32)).toBe(true);
     expect(isDeeperThan('{"a":'.repeat(1_000_000), 32)).toBe(true);
   });
 
-  test('is found in text that is no JSON too: broken text is left to the parser', () => {
+  test('is also found in text that is not JSON, which is left to the parser', () => {
     expect(isDeeperThan('"[[[', 1)).toBe(false);
     expect(isDeeperThan(']]][[', 1)).toBe(false);
     expect(isDeeperThan('', 0)).toBe(false);

@@ -3,7 +3,7 @@ import { AbortReason, type Exchange } from '../../../src/envelope/exchange.ts';
 import { type Admission, loadShedding } from '../../../src/envelope/load-shedding.ts';
 import { exchangeOf, now, pendingResponse, plainProblem } from '../../support/exchange.ts';
 
-/** Admits while fewer than `permits` are in, and remembers who came and went. */
+/** Admits while fewer than `permits` requests are in flight, and records admissions and releases. */
 function admissionOf(permits: number): Admission & { inside: Exchange[]; released: Exchange[] } {
   const inside: Exchange[] = [];
   const released: Exchange[] = [];
@@ -24,21 +24,21 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
 }
 
 describe('load shedding', () => {
-  test('gives the permit back when a synchronous handler has answered', () => {
+  test('releases the permit when a synchronous handler returns', () => {
     const admission = admissionOf(1);
     const { request, exchange } = exchangeOf();
-    const answer = new Response('ok');
+    const response = new Response('ok');
     const layer = loadShedding(admission, plainProblem);
-    expect(now(layer(() => answer)(request, exchange))).toBe(answer);
+    expect(now(layer(() => response)(request, exchange))).toBe(response);
     expect(admission.released).toEqual([exchange]);
   });
 
-  test('holds the permit while the answer is being made, and refuses others meanwhile', async () => {
+  test('holds the permit until the response is ready, and refuses others meanwhile', async () => {
     const admission = admissionOf(1);
     const layer = loadShedding(admission, plainProblem);
     const first = exchangeOf();
     const { promise, resolve } = pendingResponse();
-    const answered = layer(() => promise)(first.request, first.exchange);
+    const pending = layer(() => promise)(first.request, first.exchange);
     const second = exchangeOf();
     let entered = false;
     const refused = layer(() => {
@@ -49,11 +49,11 @@ describe('load shedding', () => {
     expect(entered).toBe(false);
     expect(admission.released).toEqual([]);
     resolve(new Response('ok'));
-    expect(await (await answered).text()).toBe('ok');
+    expect(await (await pending).text()).toBe('ok');
     expect(admission.released).toEqual([first.exchange]);
   });
 
-  test('gives the permit back once when the handler throws or rejects', async () => {
+  test('releases the permit once if the handler throws or rejects', async () => {
     const admission = admissionOf(1);
     const layer = loadShedding(admission, plainProblem);
     const { request, exchange } = exchangeOf();
@@ -68,20 +68,20 @@ describe('load shedding', () => {
     expect(admission.inside).toEqual([]);
   });
 
-  test('holds the permit of an aborted request until its handler really ends', async () => {
+  test('holds the permit of an aborted request until its handler ends', async () => {
     const admission = admissionOf(1);
     const { request, exchange } = exchangeOf();
     const { promise, resolve } = pendingResponse();
-    const answered = loadShedding(admission, plainProblem)(() => promise)(request, exchange);
+    const pending = loadShedding(admission, plainProblem)(() => promise)(request, exchange);
     exchange.abort(new AbortReason('deadline'));
     await Promise.resolve();
     expect(admission.released).toEqual([]);
     resolve(new Response());
-    await answered;
+    await pending;
     expect(admission.released).toEqual([exchange]);
   });
 
-  test('never asks for routes that always pass', () => {
+  test('skips admission for routes that are never shed', () => {
     const admission = admissionOf(0);
     const { request, exchange } = exchangeOf({}, { sheddable: false });
     const response = loadShedding(admission, plainProblem)(() => new Response('healthy'))(request, exchange);

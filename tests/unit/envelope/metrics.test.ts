@@ -13,38 +13,38 @@ function statusesOf(stats: RedStats): [string, number, number][] {
 }
 
 describe('the layer', () => {
-  test('counts an answer that is there at once, and passes it as it is', () => {
+  test('counts a synchronous response and passes it unchanged', () => {
     const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf({}, { index: 1 });
-    const answer = new Response(null, { status: 201 });
+    const response = new Response(null, { status: 201 });
     const inside: number[] = [];
     const layer = metrics(
       stats,
       null,
     )(() => {
       inside.push(stats.inFlight);
-      return answer;
+      return response;
     });
-    expect(now(layer(request, exchange))).toBe(answer);
+    expect(now(layer(request, exchange))).toBe(response);
     expect(statusesOf(stats)).toEqual([['/b', 201, 1]]);
     expect(inside).toEqual([1]);
     expect(stats.inFlight).toBe(0);
   });
 
-  test('counts an answer that comes later when it comes, not before', async () => {
+  test('counts an asynchronous response when it is ready, not before', async () => {
     const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const { promise, resolve } = pendingResponse();
-    const answered = metrics(stats, null)(() => promise)(request, exchange);
+    const pending = metrics(stats, null)(() => promise)(request, exchange);
     expect(statusesOf(stats)).toEqual([]);
     expect(stats.inFlight).toBe(1);
     resolve(new Response(null, { status: 504 }));
-    await answered;
+    await pending;
     expect(statusesOf(stats)).toEqual([['/a', 504, 1]]);
     expect(stats.inFlight).toBe(0);
   });
 
-  test('does not leave a request in flight that was thrown or rejected', async () => {
+  test('does not leave a request in flight after an error or a rejection', async () => {
     const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const throwing = metrics(
@@ -60,12 +60,12 @@ describe('the layer', () => {
     expect(statusesOf(stats)).toEqual([]);
   });
 
-  test('counts a request whose caller went away with whatever it was answered', async () => {
+  test('counts a request of a disconnected caller with the status of its response', async () => {
     const stats = new RedStats(routes);
     const caller = new AbortController();
     const { request, exchange } = exchangeOf({ signal: caller.signal });
     const { promise, resolve } = pendingResponse();
-    const answered = metrics(
+    const pending = metrics(
       stats,
       null,
     )((_, { signal }) => {
@@ -73,12 +73,12 @@ describe('the layer', () => {
       return promise;
     })(request, exchange);
     caller.abort();
-    await answered;
+    await pending;
     expect(statusesOf(stats)).toEqual([['/a', 499, 1]]);
     expect(stats.inFlight).toBe(0);
   });
 
-  test('tells the observer after it has counted', () => {
+  test('calls the observer after counting', () => {
     const stats = new RedStats(routes);
     const { request, exchange } = exchangeOf();
     const observed: [Exchange, number, boolean][] = [];

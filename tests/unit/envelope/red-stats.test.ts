@@ -11,13 +11,13 @@ function statusesOf(stats: RedStats): [string, number, number][] {
 }
 
 describe('the stats', () => {
-  test('start with nothing to tell', () => {
+  test('start empty', () => {
     const stats = new RedStats(routes);
     expect(statusesOf(stats)).toEqual([]);
     expect(stats.durations(routes[0]!).buckets.every((count) => count === 0)).toBe(true);
   });
 
-  test('keep routes and statuses apart, up to both ends', () => {
+  test('keep routes and statuses separate, up to both bounds', () => {
     const stats = new RedStats(routes);
     stats.record(0, 200, 1);
     stats.record(0, 200, 1);
@@ -30,7 +30,7 @@ describe('the stats', () => {
     ]);
   });
 
-  test('put a duration into the first bucket that holds it, bounds included', () => {
+  test('count a duration in the first bucket that includes it', () => {
     const stats = new RedStats(routes);
     for (const durationMs of [0, 5, 5.01, 10_000, 10_001]) stats.record(1, 200, durationMs);
     const { buckets, sumMs } = stats.durations(routes[1]!);

@@ -16,8 +16,8 @@ function pass(headers: Record<string, string>) {
   return { id: response.headers.get('x-request-id'), seenInside, exchange };
 }
 
-describe('the request id', () => {
-  test('is made where none came, and is the same inside and in the answer', () => {
+describe('the request ID', () => {
+  test('is generated if none was sent, and is the same in the exchange and the response', () => {
     const { id, seenInside } = pass({});
     expect(id).toMatch(MADE);
     expect(seenInside).toBe(id!);
@@ -27,7 +27,7 @@ describe('the request id', () => {
     expect(pass({}).id).not.toBe(pass({}).id);
   });
 
-  test('of the caller is kept when it is 1 to 128 harmless characters', () => {
+  test('of the caller is kept if it is 1 to 128 harmless characters', () => {
     for (const given of ['a', 'trace-1_2.3:4=5+6/7', 'x'.repeat(128)]) {
       expect(pass({ 'X-Request-ID': given }).id).toBe(given);
     }
@@ -42,7 +42,7 @@ describe('the request id', () => {
     ['holds a comma', 'a,b'],
     ['holds markup', '<script>'],
     ['holds another script', 'é'],
-  ])('of the caller is replaced when it %s', (_, given) => {
+  ])('of the caller is replaced if it %s', (_, given) => {
     const { id, exchange } = pass({ 'X-Request-ID': given });
     expect(id).toMatch(MADE);
     expect(exchange.requestId).not.toBe(given);
@@ -50,13 +50,13 @@ describe('the request id', () => {
 });
 
 describe('the layer', () => {
-  test('puts the id on an answer that comes later', async () => {
+  test('sets the ID on an asynchronous response', async () => {
     const { request, exchange } = exchangeOf({ headers: { 'X-Request-ID': 'mine' } });
     const response = await requestId()(async () => new Response('late'))(request, exchange);
     expect(response.headers.get('x-request-id')).toBe('mine');
   });
 
-  test('lets errors through, thrown or rejected, with the id already known', async () => {
+  test('passes errors, whether thrown or rejected, with the ID already set', async () => {
     const { request, exchange } = exchangeOf({ headers: { 'X-Request-ID': 'mine' } });
     const throwing = requestId()(() => {
       throw new Error('thrown');
@@ -67,7 +67,7 @@ describe('the layer', () => {
     expect(exchange.requestId).toBe('mine');
   });
 
-  test('names the answer to a request that was given up', () => {
+  test('sets the ID on the response to an aborted request', () => {
     const { request, exchange } = exchangeOf({ headers: { 'X-Request-ID': 'mine' } });
     exchange.abort(new AbortReason('disconnect'));
     const response = now(requestId()(() => new Response(null, { status: 499 }))(request, exchange));

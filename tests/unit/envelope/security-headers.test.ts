@@ -5,20 +5,20 @@ import { exchangeOf, now } from '../../support/exchange.ts';
 
 const STRICT = "default-src 'none'; frame-ancestors 'none'";
 
-test('every answer forbids sniffing, framing and scripts, at once', () => {
+test('every response forbids sniffing, framing, and scripts', () => {
   const { request, exchange } = exchangeOf();
   const { headers } = now(securityHeaders(false)(() => new Response('ok'))(request, exchange));
   expect(headers.get('x-content-type-options')).toBe('nosniff');
   expect(headers.get('content-security-policy')).toBe(STRICT);
 });
 
-test('an answer that comes later forbids them too', async () => {
+test('so does an asynchronous response', async () => {
   const { request, exchange } = exchangeOf();
   const { headers } = await securityHeaders(false)(async () => new Response('ok'))(request, exchange);
   expect(headers.get('content-security-policy')).toBe(STRICT);
 });
 
-test('a page keeps the policy it brings', () => {
+test('a page keeps its own policy', () => {
   const { request, exchange } = exchangeOf();
   const page = () => new Response('ok', { headers: { 'Content-Security-Policy': "script-src 'self'" } });
   const { headers } = now(securityHeaders(false)(page)(request, exchange));
@@ -26,14 +26,14 @@ test('a page keeps the policy it brings', () => {
   expect(headers.get('x-content-type-options')).toBe('nosniff');
 });
 
-test('HTTPS is demanded in production only', () => {
+test('HSTS is sent in production only', () => {
   const { request, exchange } = exchangeOf();
-  const answer = (hsts: boolean) => now(securityHeaders(hsts)(() => new Response('ok'))(request, exchange));
-  expect(answer(true).headers.get('strict-transport-security')).toMatch(/^max-age=\d{8}/);
-  expect(answer(false).headers.has('strict-transport-security')).toBe(false);
+  const response = (hsts: boolean) => now(securityHeaders(hsts)(() => new Response('ok'))(request, exchange));
+  expect(response(true).headers.get('strict-transport-security')).toMatch(/^max-age=\d{8}/);
+  expect(response(false).headers.has('strict-transport-security')).toBe(false);
 });
 
-test('errors pass, thrown or rejected', async () => {
+test('errors pass, whether thrown or rejected', async () => {
   const { request, exchange } = exchangeOf();
   const throwing = securityHeaders(true)(() => {
     throw new Error('thrown');
@@ -43,7 +43,7 @@ test('errors pass, thrown or rejected', async () => {
   await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
 });
 
-test('the answer to a request that was given up is protected too', () => {
+test('the response to an aborted request has the headers too', () => {
   const { request, exchange } = exchangeOf();
   exchange.abort(new AbortReason('deadline'));
   const gone = () => new Response(null, { status: 504 });

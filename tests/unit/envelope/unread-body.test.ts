@@ -16,34 +16,34 @@ function streamed() {
   return { request, exchange };
 }
 
-test('an answer before the body was read closes the connection', () => {
+test('a response before the body was read closes the connection', () => {
   const { request, exchange } = streamed();
-  const answer = now(closeUnread()(() => new Response('no', { status: 413 }))(request, exchange));
-  expect(answer.headers.get('connection')).toBe('close');
+  const response = now(closeUnread()(() => new Response('no', { status: 413 }))(request, exchange));
+  expect(response.headers.get('connection')).toBe('close');
 });
 
-test('so does an answer of a layer that never came to the body', () => {
+test('so does the response of a layer that never reads the body', () => {
   const { request, exchange } = exchangeOf(upload, { streamsBody: true });
-  const answer = now(closeUnread()(() => new Response('no', { status: 401 }))(request, exchange));
-  expect(answer.headers.get('connection')).toBe('close');
+  const response = now(closeUnread()(() => new Response('no', { status: 401 }))(request, exchange));
+  expect(response.headers.get('connection')).toBe('close');
 });
 
-test('an answer to a body that was read, or to none, leaves the connection open', async () => {
+test('the connection stays open if the body was read or none was sent', async () => {
   const { request, exchange } = streamed();
-  const answer = await closeUnread()(async () => {
+  const response = await closeUnread()(async () => {
     for await (const _ of exchange.body!);
     return new Response('yes');
   })(request, exchange);
-  expect(answer.headers.has('connection')).toBe(false);
+  expect(response.headers.has('connection')).toBe(false);
   const bare = exchangeOf({ method: 'POST' }, { streamsBody: true });
   expect(
     now(closeUnread()(() => new Response())(bare.request, bare.exchange)).headers.has('connection'),
   ).toBe(false);
 });
 
-test('other routes are none of its business', () => {
+test('other routes are not affected', () => {
   const { request, exchange } = exchangeOf(upload);
-  const answer = new Response('read later');
-  expect(now(closeUnread()(() => answer)(request, exchange))).toBe(answer);
-  expect(answer.headers.has('connection')).toBe(false);
+  const response = new Response('read later');
+  expect(now(closeUnread()(() => response)(request, exchange))).toBe(response);
+  expect(response.headers.has('connection')).toBe(false);
 });

@@ -4,11 +4,11 @@ import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { filesOf, textOf } from '../../support/source-tree.ts';
 
 describe('the tables of all features', () => {
-  test('hold what each of them declares', () => {
+  test('contain what each feature declares', () => {
     expect(mergeTables({ a: 1 }, {}, { b: 2 })).toEqual({ a: 1, b: 2 });
   });
 
-  test('refuse a name that two of them declare, also one that every object inherits', () => {
+  test('reject a name that two features declare, even one that every object inherits', () => {
     expect(() => mergeTables({ a: 1 }, { b: 2, a: 1 })).toThrow('Two features declare a.');
     expect(mergeTables({ constructor: 1 })).toEqual({ constructor: 1 });
   });

@@ -7,7 +7,7 @@ import type { AtlasContext } from '../../../src/http/route.ts';
 const schema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 
 describe('a cursor', () => {
-  test('comes back as the position it was made from', () => {
+  test('parses back to its position', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), (position) => {
         expect(schema.parse(`v${toHex(position, 12)}`)).toBe(position);
@@ -22,12 +22,12 @@ describe('a cursor', () => {
     ['is too short', 'v00000000001'],
     ['is too long', 'v0000000000001'],
     ['is in capitals', 'vABCDEFABCDEF'],
-    ['goes on after a line', 'v000000000001\n'],
+    ['continues after a line break', 'v000000000001\n'],
   ])('is refused when it %s', (_, text) => {
     expect(schema.safeParse(text).success).toBe(false);
   });
 
-  test('never reaches the parser when its form is wrong', () => {
+  test('is not parsed if its format is wrong', () => {
     let parsed = 0;
     const counting = cursorSchema(/^x$/, () => ++parsed);
     counting.safeParse('y');
@@ -35,7 +35,7 @@ describe('a cursor', () => {
   });
 });
 
-test('hexadecimal digits keep their width, for numbers and for large ones', () => {
+test('hexadecimal digits have a fixed width, for numbers and bigints', () => {
   expect(toHex(0, 4)).toBe('0000');
   expect(toHex(255, 4)).toBe('00ff');
   expect(toHex(2n ** 52n, 14)).toBe('10000000000000');
@@ -50,19 +50,19 @@ describe('the link to the next page', () => {
     return (await app.request(url)).headers.get('link');
   }
 
-  test('keeps the path and the query that were asked, and only the newest cursor', async () => {
+  test('keeps the path and the query of the request, with only the new cursor', async () => {
     expect(await linkFor('http://atlas.test/v1/accounts?limit=2&cursor=old', 'new')).toBe(
       '</v1/accounts?limit=2&cursor=new>; rel="next"',
     );
   });
 
-  test('names no host, for behind a proxy it would be the wrong one', async () => {
+  test('names no host, which would be wrong behind a proxy', async () => {
     expect(await linkFor('http://atlas.test/v1/accounts', 'new')).toBe(
       '</v1/accounts?cursor=new>; rel="next"',
     );
   });
 
-  test('is not there on the last page', async () => {
+  test('is absent on the last page', async () => {
     expect(await linkFor('http://atlas.test/v1/accounts', null)).toBeNull();
   });
 });

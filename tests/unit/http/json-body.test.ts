@@ -5,7 +5,7 @@ import { readJson } from '../../../src/http/json-body.ts';
 
 function read(body: BodyInit | null, type: string | null = 'application/json'): Promise<unknown> {
   const request = new Request('http://atlas.test/things', { method: 'POST', body });
-  // A body of text brings a type of its own; here the test says what there is.
+  // A text body has a default Content-Type; here the test sets it.
   request.headers.delete('content-type');
   if (type !== null) request.headers.set('content-type', type);
   return readJson(request);
@@ -21,7 +21,7 @@ async function refusalOf(body: BodyInit | null, type?: string | null): Promise<A
 }
 
 describe('a JSON body', () => {
-  test('is read as it was written, whatever it holds', async () => {
+  test('is read back as written, whatever it contains', async () => {
     const harmless = (text: string) => !text.includes('\0') && text !== '__proto__';
     const texts = fc.string({ unit: 'binary' }).filter(harmless);
     const values = fc.letrec((tie) => ({
@@ -57,19 +57,19 @@ describe('a JSON body', () => {
     },
   );
 
-  test('is refused when it is missing or empty', async () => {
+  test('is rejected if missing or empty', async () => {
     expect((await refusalOf(null)).code).toBe('body_missing');
     expect((await refusalOf(null, null)).code).toBe('body_missing');
     expect((await refusalOf('')).code).toBe('body_missing');
   });
 });
 
-describe('what parses but is not safe', () => {
+describe('unsafe JSON', () => {
   test.each([
     ['NUL in a text', '{"name":"a\\u0000b"}', '/name', 'NUL'],
     ['NUL in a name', '{"a\\u0000b":1}', '', 'NUL'],
     ['NUL deep down', '[{"a":["\\u0000"]}]', '/0/a/0', 'NUL'],
-    ['half of a surrogate pair', '{"name":"\\ud83d"}', '/name', 'surrogate'],
+    ['an unpaired surrogate', '{"name":"\\ud83d"}', '/name', 'surrogate'],
     ['the other half', '{"name":"x\\ude00y"}', '/name', 'surrogate'],
     ['both halves the wrong way round', '{"name":"\\ude00\\ud83d"}', '/name', 'surrogate'],
     ['half of a pair in a name', '{"\\ud83d":1}', '', 'surrogate'],
@@ -84,13 +84,13 @@ describe('what parses but is not safe', () => {
     expect(errors).toEqual([{ pointer, detail: expect.stringContaining(said) }]);
   });
 
-  test('never reaches the answer itself', async () => {
+  test('is not echoed in the problem', async () => {
     const { errors } = await refusalOf(`{"${'x'.repeat(500)}\\u0000\\ud800":{"a":"\\u0000"}}`);
     expect(errors![0]!.pointer.length).toBeLessThanOrEqual(200);
     expect(errors![0]!.pointer).toSatisfy((text: string) => text.isWellFormed() && !text.includes('\0'));
   });
 
-  test('is not confused with what only looks like it', async () => {
+  test('is not confused with text that only resembles it', async () => {
     const harmless = '{"a":"\\\\u0000","b":"__proto__","c":"\\ud83d\\ude00","constructor":1,"prototype":2}';
     expect(await read(harmless)).toEqual(JSON.parse(harmless));
   });
@@ -121,7 +121,7 @@ describe('a content type', () => {
     expect((await refusalOf('{}', type)).code).toBe('unsupported_media_type');
   });
 
-  test('that is long is told in part', async () => {
+  test('that is long is truncated in the problem', async () => {
     expect((await refusalOf('{}', `text/${'x'.repeat(5000)}`)).message.length).toBeLessThan(250);
   });
 });

@@ -10,8 +10,8 @@ const SATURATED = REASONS.filter((reason) => reason !== 'deadline');
 const toProblem = createToProblem(PROBLEM_KINDS, { unexpected: () => {}, unavailable: () => {} });
 const refuse = refusals(1000);
 
-describe('a refusal for want of room', () => {
-  test.each(SATURATED)('is a 429 that tells why in its detail: %s', async (reason) => {
+describe('a refusal of an overloaded process', () => {
+  test.each(SATURATED)('is a 429 with the reason in its detail: %s', async (reason) => {
     const response = toProblem(refuse(reason), exchangeOf().exchange);
     expect(response.status).toBe(429);
     const problem = await response.json();
@@ -21,7 +21,7 @@ describe('a refusal for want of room', () => {
     expect(others).not.toContain(problem.detail);
   });
 
-  test.each(SATURATED)('says when to come back, the same in all three fields: %s', (reason) => {
+  test.each(SATURATED)('has the same wait in all three header fields: %s', (reason) => {
     const seen = new Set<string>();
     for (let i = 0; i < 300; i++) {
       const { headers } = toProblem(refuse(reason), exchangeOf().exchange);
@@ -30,17 +30,17 @@ describe('a refusal for want of room', () => {
       expect(headers.get('ratelimit')).toBe(`"shed";r=0;t=${seconds}`);
       expect(headers.get('ratelimit-policy')).toBe('"shed";q=1000');
     }
-    // Not all at once: the refused would come back as one wave.
+    // Refused callers must not retry in step.
     expect([...seen].toSorted()).toEqual(['1', '2', '3']);
   });
 
-  test('is not built anew for each request: what refuses must not cost', () => {
+  test('is not built per request, because refusals must be cheap', () => {
     const made = new Set(Array.from({ length: 1000 }, () => refuse('permits')));
     expect(made.size).toBe(3);
   });
 
-  test('leaves nothing of one request in the answer to another', async () => {
-    const answers = await Promise.all(
+  test('leaks nothing from one response to another', async () => {
+    const responses = await Promise.all(
       ['first', 'second'].map((requestId) => {
         const { exchange } = exchangeOf();
         exchange.requestId = requestId;
@@ -49,7 +49,7 @@ describe('a refusal for want of room', () => {
         return response.json().then((problem) => [problem.requestId, response.headers.get('x-mine')]);
       }),
     );
-    expect(answers).toEqual([
+    expect(responses).toEqual([
       ['first', 'first'],
       ['second', 'second'],
     ]);
@@ -57,7 +57,7 @@ describe('a refusal for want of room', () => {
   });
 });
 
-test('a refusal for want of time is a 504 of its own, which says that nothing was done', async () => {
+test('a refusal for lack of time is a separate 504, which says that nothing was done', async () => {
   const response = toProblem(refuse('deadline'), exchangeOf().exchange);
   expect(response.status).toBe(504);
   const problem = await response.json();
@@ -74,7 +74,7 @@ test.each([
   [pipelineErrors.bodyTooDeep(32), 400],
   [pipelineErrors.bodyNotUtf8(), 400],
   [pipelineErrors.bodyBroken(new Error('secret')), 400],
-])('%s is answered with %d, and its cause stays inside', async (error, status) => {
+])('%s is returned as %d, without its cause', async (error, status) => {
   expect(PROBLEM_KINDS[error.code]!.status).toBe(status);
   const response = toProblem(error, exchangeOf().exchange);
   expect(response.status).toBe(status);

@@ -6,7 +6,7 @@ import { exchangeOf } from '../../support/exchange.ts';
 
 const CODES = Object.keys(PROBLEM_KINDS) as ErrorCode[];
 
-/** Maps an error for a request with a known id, and remembers what operators would hear of. */
+/** Maps an error for a request with a fixed ID, and records the reports. */
 function mapped(error: unknown) {
   const { exchange } = exchangeOf();
   exchange.requestId = 'request-1';
@@ -40,19 +40,19 @@ describe('every error code', () => {
     });
   });
 
-  test('tells 429 for what Atlas is too full for, and 503 for what it cannot reach', () => {
+  test('is 429 for overload, and 503 for unavailable dependencies', () => {
     expect(PROBLEM_KINDS.overloaded!.status).toBe(429);
     expect(PROBLEM_KINDS.queue_full!.status).toBe(429);
     expect(PROBLEM_KINDS.dependency_unavailable!.status).toBe(503);
   });
 
-  test('has a title of its own, so that two problems can be told apart', () => {
+  test('has a unique title', () => {
     expect(new Set(Object.values(PROBLEM_KINDS).map(({ title }) => title)).size).toBe(CODES.length);
   });
 });
 
-describe('an error that Atlas foresaw', () => {
-  test('tells its errors, its headers and how long to wait, and never its cause', async () => {
+describe('an expected error', () => {
+  test('returns its errors, headers, and Retry-After, but never its cause', async () => {
     const errors = [{ pointer: '/amount', detail: 'must be at least 1' }];
     const { response, unexpected } = mapped(
       new AtlasError('queue_full', 'Full.', {
@@ -71,21 +71,21 @@ describe('an error that Atlas foresaw', () => {
     expect(unexpected).toEqual([]);
   });
 
-  test('is reported when a dependency is away', () => {
+  test('is reported if a dependency is unavailable', () => {
     const error = new AtlasError('dependency_unavailable', 'PostgreSQL cannot be reached.');
     expect(mapped(error).unavailable).toEqual([error]);
     expect(mapped(error).unexpected).toEqual([]);
   });
 });
 
-describe('an error that nobody foresaw', () => {
+describe('an unexpected error', () => {
   test.each([
     ['an error', new Error('relation "secret_table" does not exist')],
     ['an error with a code', Object.assign(new Error('secret'), { code: '42P01', detail: 'secret' })],
     ['a text', 'secret text'],
     ['an object', { status: 200, message: 'secret', code: 'not_found' }],
     ['nothing', undefined],
-  ])('tells the caller nothing and the log everything: %s', async (_, error) => {
+  ])('is hidden from the caller and reported in full: %s', async (_, error) => {
     const { response, unexpected } = mapped(error);
     expect(response.status).toBe(500);
     const text = await response.text();

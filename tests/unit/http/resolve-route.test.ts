@@ -11,7 +11,7 @@ import { compileRoutes } from '../../../src/http/resolve-route.ts';
 import { RouteTable } from '../../../src/http/route.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
 
-// The real list of routes. Nothing is opened: the pool connects with its first query, and there is none.
+// The real list of routes. Nothing is opened: the pool connects with its first query, and the test runs none.
 const environment = { ENVIRONMENT: 'test', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' };
 const { config } = loadConfig(environment, 'no such file');
 const { routes } = createApp(await openDeps(config, createLogger(config, { write: () => {} })));
@@ -20,10 +20,10 @@ const { resolve, allowedMethods, all } = compileRoutes(routes, 30_000);
 const nameOf = (route: { method: string; pattern: string }) => `${route.method} ${route.pattern}`;
 const answerOf = (name: string) => () => new Response(null, { headers: { 'x-route': name } });
 
-/** The same routes behind the real mounting, with handlers that only say who they are. */
+/** The same routes mounted by `RouteTable`, with handlers that return their pattern. */
 const mounted = new OpenAPIHono<{ Bindings: Exchange }>();
 const table = new RouteTable(mounted, PROBLEM_KINDS);
-/** The same routes in a Hono that knows nothing of Atlas. */
+/** The same routes in a plain Hono app. */
 const bare = new Hono();
 for (const fact of routes) {
   const description = { operationId: nameOf(fact), summary: '', tag: '', tier: fact.tier, responses: {} };
@@ -34,7 +34,7 @@ for (const fact of routes) {
   bare.on(fact.method, fact.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), answerOf(nameOf(fact)));
 }
 
-/** A request as it comes from a socket. A real `Request` would tidy the path up before anybody sees it. */
+/** A request as it arrives from a socket. A real `Request` would normalize the path. */
 const rawRequest = (method: string, path: string) =>
   ({ method, url: `http://atlas.test${path}`, headers: new Headers() }) as Request;
 
@@ -90,11 +90,11 @@ const path = fc
   .map(([parts, end]) => `/${parts.join('/')}${end}`);
 
 describe('the route that is resolved before routing', () => {
-  test('is the route whose handler answers, for any path and method', async () => {
+  test('is the route whose handler runs, for any path and method', async () => {
     let found = 0;
     await fc.assert(
-      fc.asyncProperty(method, path, async (asked, at) => {
-        const request = rawRequest(asked, at);
+      fc.asyncProperty(method, path, async (httpMethod, at) => {
+        const request = rawRequest(httpMethod, at);
         const route = resolve(request);
         const response = await mounted.fetch(request, new Exchange(request, route, 0));
         const expected = route.pattern === 'unmatched' ? null : nameOf(route);
@@ -103,15 +103,15 @@ describe('the route that is resolved before routing', () => {
       }),
       { numRuns: 3000, seed: 4 },
     );
-    // The paths are near enough to the real ones that many are found, and many are not.
+    // The paths resemble the real ones enough that many match and many do not.
     expect(found).toBeGreaterThan(300);
     expect(found).toBeLessThan(2700);
   });
 
-  test('is what a bare Hono matches; only a concrete path hides templates from its other methods', async () => {
+  test('is what a plain Hono matches, except that a concrete path hides templates for its other methods', async () => {
     await fc.assert(
-      fc.asyncProperty(method, path, async (asked, at) => {
-        const request = rawRequest(asked, at);
+      fc.asyncProperty(method, path, async (httpMethod, at) => {
+        const request = rawRequest(httpMethod, at);
         const route = resolve(request);
         const matched = (await bare.fetch(request)).headers.get('x-route');
         if (route.pattern !== 'unmatched') expect(matched).toBe(nameOf(route));
@@ -141,12 +141,12 @@ describe('the route that is resolved before routing', () => {
     expect(resolve(rawRequest(method, at)).pattern).toBe(pattern);
   });
 
-  test('stands at its own place in the list, so that stats are counted at the right one', () => {
+  test('is at its own index in the list, so that its stats are separate', () => {
     expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i));
     for (const route of all) expect(all[route.index]).toBe(route);
   });
 
-  test('names the method even where no route fits, from a closed list', () => {
+  test('has the method even without a match, from a closed list', () => {
     expect(resolve(rawRequest('TRACE', '/nowhere'))).toMatchObject({ method: 'TRACE', sheddable: true });
     expect(resolve(rawRequest('PURGE', '/nowhere')).method).toBe('OTHER');
   });

@@ -11,8 +11,8 @@ import {
 
 const accepts = (schema: z.ZodType, value: unknown) => schema.safeParse(value).success;
 
-describe('an id', () => {
-  test('is any UUID, told in lower case', () => {
+describe('an ID', () => {
+  test('is any UUID, converted to lowercase', () => {
     expect(UuidSchema.parse('0198C0DE-0000-7000-8000-00000000ABCD')).toBe(
       '0198c0de-0000-7000-8000-00000000abcd',
     );
@@ -55,14 +55,14 @@ describe('an amount', () => {
   });
 });
 
-test('a ledger is three capital letters', () => {
+test('a ledger is three uppercase letters', () => {
   expect(accepts(LedgerSchema, 'EUR')).toBe(true);
   for (const ledger of ['eur', 'EU', 'EURO', 'E1R', 'ÉUR', '', 'EUR\n']) {
     expect(accepts(LedgerSchema, ledger)).toBe(false);
   }
 });
 
-test('a text has at least one character, at most its bound, and no NUL', () => {
+test('text has at least one character, at most its maximum, and no NUL', () => {
   const schema = textSchema(5);
   for (const text of ['a', 'abcde', ' ', 'a\nb']) expect(accepts(schema, text)).toBe(true);
   for (const text of ['', 'abcdef', 'a\0b', 1, null]) expect(accepts(schema, text)).toBe(false);
@@ -72,7 +72,7 @@ describe('metadata', () => {
   const entries = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']));
 
-  test('is up to 50 short texts', () => {
+  test('has up to 50 entries of short text', () => {
     for (const metadata of [{}, { order: '4711' }, { empty: '' }, entries(50)]) {
       expect(MetadataSchema.parse(metadata)).toEqual(metadata);
     }
@@ -96,11 +96,11 @@ describe('metadata', () => {
 describe('the query of a list', () => {
   const schema = pageQuerySchema(z.string());
 
-  test('has 50 as its limit where none is asked for', () => {
+  test('has a default limit of 50', () => {
     expect(schema.parse({})).toEqual({ limit: 50 });
   });
 
-  test('takes a limit from 1 to 200', () => {
+  test('accepts a limit from 1 to 200', () => {
     expect(schema.parse({ limit: '1' }).limit).toBe(1);
     expect(schema.parse({ limit: '200', cursor: 'c' })).toEqual({ limit: 200, cursor: 'c' });
   });
@@ -121,7 +121,7 @@ describe('the query of a list', () => {
     expect(accepts(schema, { limit })).toBe(false);
   });
 
-  test('refuses parameters it does not know', () => {
+  test('rejects unknown parameters', () => {
     expect(accepts(schema, { offset: '1' })).toBe(false);
   });
 });

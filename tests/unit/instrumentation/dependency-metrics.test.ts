@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { registerDependencyMetrics } from '../../../src/instrumentation/dependency-metrics.ts';
 import { fails, testDependency } from '../../support/dependency.ts';
 
-test('each dependency is told with its breaker and what became of its calls; several workers show the worst breaker', async () => {
+test('each dependency has its breaker and the outcomes of its calls; workers merge to the worst breaker', async () => {
   const registry = new Registry();
   const { dependency: sound } = testDependency({ name: 'sound' });
   const { dependency: gone } = testDependency({ name: 'gone', failureThreshold: 1 });
@@ -20,7 +20,7 @@ test('each dependency is told with its breaker and what became of its calls; sev
     'atlas_dependency_calls_total{dependency="gone",outcome="failure"} 1',
     'atlas_dependency_calls_total{dependency="gone",outcome="refused_open"} 1',
     'atlas_bulkhead_in_flight{dependency="gone"} 0',
-    // What was refused took no time, so it is not in the histogram.
+    // Refused calls took no time, so they are not in the histogram.
     'atlas_dependency_call_duration_seconds_count{dependency="gone"} 1',
   ])
     expect(lines).toContain(line);

@@ -5,7 +5,7 @@ import { createLogger } from '../../../src/instrumentation/logger.ts';
 const TOKEN = `atlas_live_${'A'.repeat(16)}_${'b'.repeat(43)}123456`;
 type Format = 'json' | 'pretty';
 
-/** Logs something and answers every line that came out. */
+/** Logs something and returns every line of output. */
 function linesOf(format: Format, log: (logger: ReturnType<typeof createLogger>) => void): string[] {
   const written: string[] = [];
   const settings = { LOG_LEVEL: 'debug', LOG_FORMAT: format, ENVIRONMENT: 'test' } as const;
@@ -14,14 +14,14 @@ function linesOf(format: Format, log: (logger: ReturnType<typeof createLogger>) 
 }
 
 describe('a log line', () => {
-  test('in JSON has time, level, message and the fields, and nothing of the host', () => {
+  test('in JSON has time, level, message, and fields, without the host', () => {
     const [line] = linesOf('json', (logger) => logger.info({ requestId: 'r1' }, 'request'));
     const { time, ...rest } = JSON.parse(line!);
     expect(rest).toEqual({ level: 'info', requestId: 'r1', msg: 'request' });
     expect(new Date(time).toISOString()).toBe(time);
   });
 
-  test('in development is a line for people', () => {
+  test('in development is a readable line', () => {
     const [line] = linesOf('pretty', (logger) => logger.warn({ requestId: 'r1', ms: 3 }, 'slow request'));
     expect(line).toMatch(/^\d\d:\d\d:\d\d\.\d{3} WARN {2}slow request requestId="r1" ms=3\n$/);
   });
@@ -30,7 +30,7 @@ describe('a log line', () => {
     expect(linesOf('json', (logger) => logger.trace('nothing'))).toEqual([]);
   });
 
-  test('is for people in development only, where nothing else is set', () => {
+  test('is readable by default in development only', () => {
     const firstOf = (ENVIRONMENT: 'development' | 'production') => {
       const written: string[] = [];
       const settings = { LOG_LEVEL: 'info', LOG_FORMAT: 'auto', ENVIRONMENT } as const;
@@ -41,7 +41,7 @@ describe('a log line', () => {
     expect(firstOf('development')).toMatch(/\d/);
   });
 
-  test('tells an error with its cause', () => {
+  test('includes an error with its cause', () => {
     const error = new Error('outer', { cause: new Error('inner') });
     const [line] = linesOf('json', (logger) => logger.error({ err: error }, 'failed'));
     expect(JSON.parse(line!).err).toMatchObject({ message: 'outer', cause: { message: 'inner' } });
@@ -60,7 +60,7 @@ describe.each<Format>(['json', 'pretty'])('secrets in %s', (format) => {
     },
   );
 
-  test('are masked by their looks, wherever they stand', () => {
+  test('are masked by pattern anywhere in a line', () => {
     for (const text of [
       line({}, `the key ${TOKEN} was sent`),
       line({ deep: { down: { header: `Bearer ${TOKEN}` } } }),
@@ -83,7 +83,7 @@ describe.each<Format>(['json', 'pretty'])('secrets in %s', (format) => {
     expect(text).not.toMatch(/hunter2|ter2/);
   });
 
-  test('are masked without eating up the fields that follow', () => {
+  test('are masked without swallowing the fields that follow', () => {
     const text = line({ url: 'http://127.0.0.1:8000', nested: { mail: 'a@b' } });
     expect(text).toContain('http://127.0.0.1:8000');
     expect(text).toContain('a@b');
@@ -91,7 +91,7 @@ describe.each<Format>(['json', 'pretty'])('secrets in %s', (format) => {
 });
 
 describe.each<Format>(['json', 'pretty'])('whatever is logged in %s', (format) => {
-  test('stays one line and brings no control character to a terminal', () => {
+  test('stays one line and passes no control character to a terminal', () => {
     const nasty = fc.string({
       unit: fc.constantFrom(
         '\n',
@@ -114,14 +114,14 @@ describe.each<Format>(['json', 'pretty'])('whatever is logged in %s', (format) =
           logger.info({ [`n${name}`]: value, err: new Error(value) }, message),
         );
         expect(written).toHaveLength(1);
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come through.
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not come through.
         expect(written[0]).toMatch(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\n$/);
       }),
       { numRuns: 300, seed: 9 },
     );
   });
 
-  test('cannot pretend to be another line', () => {
+  test('cannot imitate another line', () => {
     const forged = 'x"}\n{"level":"info","msg":"admin logged in"}';
     const written = linesOf(format, (logger) => logger.info({ requestId: forged }, forged));
     expect(written.join('').match(/\n/g)).toHaveLength(1);
@@ -129,7 +129,7 @@ describe.each<Format>(['json', 'pretty'])('whatever is logged in %s', (format) =
   });
 });
 
-test('a line of JSON holds what was logged, character by character', () => {
+test('a line of JSON contains exactly what was logged', () => {
   const texts = fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed() && !text.includes('://'));
   fc.assert(
     fc.property(texts, texts, (message, value) => {

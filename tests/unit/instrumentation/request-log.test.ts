@@ -16,11 +16,11 @@ function exchange(headers: Record<string, string> = {}) {
 }
 
 describe('the log of requests', () => {
-  test('is not there above the level debug, so that requests pay nothing', () => {
+  test('is off above level debug, so that requests pay nothing', () => {
     expect(requestLog(loggerOf('info').logger)).toBeNull();
   });
 
-  test('has a line for each answer, with the pattern and never the path', () => {
+  test('has a line per response, with the pattern and never the path', () => {
     const { logger, lines } = loggerOf('debug');
     requestLog(logger)!(exchange(), 201, 12.5);
     expect(lines).toMatchObject([
@@ -36,7 +36,7 @@ describe('the log of requests', () => {
     expect(lines[0]).not.toHaveProperty('traceparent');
   });
 
-  test('names the trace where there is one', () => {
+  test('includes the trace if there is one', () => {
     const { logger, lines } = loggerOf('debug');
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     requestLog(logger)!(exchange({ traceparent }), 200, 1);
@@ -53,7 +53,7 @@ describe('the log of errors', () => {
   });
   afterEach(() => clock.mockRestore());
 
-  test('has every surprise in full, under the id of its request', () => {
+  test('has every unexpected error in full, with the ID of its request', () => {
     const { logger, lines } = loggerOf('info');
     const log = errorLog(logger);
     for (const message of ['first', 'second']) log.unexpected(new Error(message), exchange());
@@ -64,13 +64,13 @@ describe('the log of errors', () => {
     expect(lines[0]!.err).toHaveProperty('stack');
   });
 
-  test('says that a dependency is away once a second, however many requests hear of it', () => {
+  test('reports an unavailable dependency once per second, however many requests fail', () => {
     const { logger, lines } = loggerOf('info');
     const log = errorLog(logger);
-    const away = new Error('PostgreSQL cannot be reached.', { cause: new Error('ECONNREFUSED') });
-    for (let i = 0; i < 100; i++) log.unavailable(away as never);
+    const unavailable = new Error('PostgreSQL cannot be reached.', { cause: new Error('ECONNREFUSED') });
+    for (let i = 0; i < 100; i++) log.unavailable(unavailable as never);
     nowMs += 1000;
-    log.unavailable(away as never);
+    log.unavailable(unavailable as never);
     expect(lines).toMatchObject([
       { level: 'warn', msg: 'PostgreSQL cannot be reached.', cause: 'ECONNREFUSED', leftOut: 0 },
       { leftOut: 99 },

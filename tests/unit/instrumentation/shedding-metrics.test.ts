@@ -63,17 +63,17 @@ describe('the metrics of load shedding', () => {
     'atlas_shedding_beat_failures_total 3',
     'atlas_shedding_beat_seconds_total 0.5',
     'atlas_shedding_redis_commands_total 1010',
-  ])('tell %s of known stats', async (line) => {
+  ])('include %s', async (line) => {
     expect(await scrape()).toContain(line);
   });
 
-  test('have no limit for a resource that nothing limits: infinity does not survive the way from worker to worker', async () => {
+  test('have no limit for an unlimited resource, because Infinity does not survive JSON', async () => {
     const limits = (await scrape()).filter((line) => line.startsWith('atlas_shedding_resource_limit{'));
     expect(limits).toEqual(['atlas_shedding_resource_limit{resource="database"} 24']);
   });
 
   test.each(['static', 'joining', 'learning', 'fresh', 'stale', 'floor'] as const)(
-    'tell the mode %s by one series of 1 among zeros',
+    'report the mode %s as one series of 1 among zeros',
     async (mode) => {
       const lines = await scrape(ADMISSION, { ...PERMITS, mode });
       const modes = lines.filter((line) => line.startsWith('atlas_shedding_mode{'));
@@ -82,7 +82,7 @@ describe('the metrics of load shedding', () => {
     },
   );
 
-  test('read their stats when they are scraped, not before', async () => {
+  test('read their stats at scrape time', async () => {
     let inFlight = 1;
     const registry = new Registry();
     registerSheddingMetrics(
@@ -94,7 +94,7 @@ describe('the metrics of load shedding', () => {
     expect(await registry.metrics()).toContain('atlas_shedding_in_flight 2\n');
   });
 
-  test('are counters where they only grow and gauges where they do not', async () => {
+  test('are counters if they only grow, else gauges', async () => {
     const types = (await scrape()).filter((line) => line.startsWith('# TYPE'));
     for (const line of types) {
       const [, , name, type] = line.split(' ');

@@ -8,54 +8,54 @@ import { refusalOf } from '../../../../support/refusal.ts';
 
 const ALICE: Principal = { owner: 'alice', keyId: 'k1', scopes: ['things:read'] };
 
-/** Knows the token `good`, at once or later, and remembers what it was asked. */
+/** Verifies the token `good`, synchronously or not, and records its calls. */
 function keysOf(later: boolean) {
-  const asked: string[] = [];
+  const verified: string[] = [];
   const verify = (token: string) => {
-    asked.push(token);
+    verified.push(token);
     const found = token === 'good' ? ALICE : null;
     return later ? Promise.resolve(found) : found;
   };
-  return { asked, verify };
+  return { verified, verify };
 }
 
 const asking = (authorization: string, scope: string | null = 'things:read') =>
   exchangeOf({ headers: { Authorization: authorization } }, { scope });
 
 describe('a request to a route with a scope', () => {
-  test('enters at once when its key is known at once, and its principal is known inside', () => {
+  test('passes synchronously if its key is verified synchronously, with its principal', () => {
     const { request, exchange } = asking('Bearer good');
-    const answer = new Response('ok');
-    expect(now(authentication(keysOf(false))(() => answer)(request, exchange))).toBe(answer);
+    const response = new Response('ok');
+    expect(now(authentication(keysOf(false))(() => response)(request, exchange))).toBe(response);
     expect(exchange.principal).toBe(ALICE);
   });
 
-  test('enters when its key is found later', async () => {
+  test('passes once its key is verified', async () => {
     const { request, exchange } = asking('bearer   good ');
-    const answer = new Response('ok');
-    expect(await authentication(keysOf(true))(() => answer)(request, exchange)).toBe(answer);
+    const response = new Response('ok');
+    expect(await authentication(keysOf(true))(() => response)(request, exchange)).toBe(response);
     expect(exchange.principal).toBe(ALICE);
   });
 
   test.each(['', 'good', 'Basic good', 'Bearer', 'Bearer ', 'Bearer good extra', 'Bearer,good'])(
-    'is refused with the header %j, and nobody is asked',
+    'is rejected with the header %j, without verification',
     (authorization) => {
       const keys = keysOf(false);
       const { request, exchange } = asking(authorization);
       const error = refusalOf(() => authentication(keys)(() => new Response())(request, exchange));
       expect(error.code).toBe('unauthenticated');
       expect(error.headers).toEqual({ 'WWW-Authenticate': 'Bearer realm="atlas"' });
-      expect(keys.asked).toEqual([]);
+      expect(keys.verified).toEqual([]);
     },
   );
 
-  test('is refused without a header', () => {
+  test('is rejected without a header', () => {
     const { request, exchange } = exchangeOf({}, { scope: 'things:read' });
     const layer = authentication(keysOf(false))(() => new Response());
     expect(refusalOf(() => layer(request, exchange)).code).toBe('unauthenticated');
   });
 
-  test('is refused with a key that nobody knows, at once or later, and the handler is not reached', async () => {
+  test('is rejected with an unknown key, synchronously or not, and the handler is not reached', async () => {
     let reached = false;
     const handler = () => {
       reached = true;
@@ -71,7 +71,7 @@ describe('a request to a route with a scope', () => {
     expect(exchange.principal).toBeNull();
   });
 
-  test('is refused when its key lacks the scope, and stays without a principal', () => {
+  test('is rejected if its key lacks the scope, and has no principal', () => {
     const { request, exchange } = asking('Bearer good', 'things:write');
     const layer = authentication(keysOf(false))(() => new Response());
     const error = refusalOf(() => layer(request, exchange));
@@ -83,14 +83,14 @@ describe('a request to a route with a scope', () => {
     expect(exchange.principal).toBeNull();
   });
 
-  test('hears of it when the keys cannot be asked', async () => {
-    const away = new AtlasError('dependency_unavailable', 'away');
+  test('fails if the key cannot be verified', async () => {
+    const unavailable = new AtlasError('dependency_unavailable', 'unavailable');
     const { request, exchange } = asking('Bearer good');
-    const layer = authentication({ verify: () => Promise.reject(away) })(() => new Response());
-    await expect(Promise.resolve(layer(request, exchange))).rejects.toBe(away);
+    const layer = authentication({ verify: () => Promise.reject(unavailable) })(() => new Response());
+    await expect(Promise.resolve(layer(request, exchange))).rejects.toBe(unavailable);
   });
 
-  test('is verified just the same after it was given up', () => {
+  test('is also verified after it was aborted', () => {
     const { request, exchange } = asking('Bearer bad');
     exchange.abort(new AbortReason('disconnect'));
     const layer = authentication(keysOf(false))(() => new Response());
@@ -98,11 +98,11 @@ describe('a request to a route with a scope', () => {
   });
 });
 
-test('a route without a scope is open, and no key is looked at', () => {
+test('a route without a scope needs no key, and none is verified', () => {
   const keys = keysOf(false);
   const { request, exchange } = asking('Bearer bad', null);
   expect(now(authentication(keys)(() => new Response('open'))(request, exchange)).status).toBe(200);
-  expect(keys.asked).toEqual([]);
+  expect(keys.verified).toEqual([]);
   expect(exchange.principal).toBeNull();
 });
 
@@ -116,14 +116,14 @@ test('errors of the handler pass', async () => {
   await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
 });
 
-describe('the public id that a request brings', () => {
+describe('the public ID of a request', () => {
   const { token, id } = makeToken();
 
   test.each([`Bearer ${token}`, `bearer   ${token} `])('is read from the header %#', (authorization) => {
     expect(publicIdOf(asking(authorization).request)).toBe(id);
   });
 
-  test('is not verified: it only tells callers apart', () => {
+  test('is not verified and only distinguishes callers', () => {
     expect(publicIdOf(asking(`Bearer ${token.slice(0, -1)}!`).request)).toBe(id);
   });
 

@@ -13,7 +13,7 @@ const FORM = /^atlas_live_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}[0-9A-Za-z]{6}$/;
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 describe('a token', () => {
-  test('has its promised form, its public id in it, and is never made twice', () => {
+  test('has the documented format with its public ID, and is unique', () => {
     const made = Array.from({ length: 200 }, makeToken);
     for (const { token, id } of made) {
       expect(token).toMatch(FORM);
@@ -32,7 +32,7 @@ describe('a token', () => {
     }
   });
 
-  test('is refused when any one of its characters is another', () => {
+  test('is rejected if any character is changed', () => {
     const { token } = makeToken();
     const change = fc.tuple(fc.nat(token.length - 1), fc.constantFrom(...ALPHABET, '_', '-', ' ', 'é'));
     fc.assert(
@@ -44,7 +44,7 @@ describe('a token', () => {
     );
   });
 
-  test('is not what anybody can think of', () => {
+  test('is rejected if it is malformed', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -71,7 +71,7 @@ describe('a token', () => {
     expect(parseToken(change(makeToken().token))).toBeNull();
   });
 
-  test('has a checksum that a scanner computes without Atlas: CRC-32 in base 62', () => {
+  test('has a checksum that a scanner can compute without Atlas: CRC-32 in base 62', () => {
     const { token } = makeToken();
     let crc = Bun.hash.crc32(token.slice(0, -6));
     let checksum = '';
@@ -81,12 +81,12 @@ describe('a token', () => {
 });
 
 describe('the public part of a token', () => {
-  test('is the id of its key', () => {
+  test('is the ID of its key', () => {
     const { token, id } = makeToken();
     expect(publicPart(token)).toBe(id);
   });
 
-  test('is read without a look at the rest, and never holds anything of the secret', () => {
+  test('is read without checking the rest, and never contains any of the secret', () => {
     const { token, id } = makeToken();
     expect(publicPart(`${token.slice(0, 28)}anything`)).toBe(id);
     fc.assert(
@@ -117,7 +117,7 @@ describe('a secret', () => {
     expect(secretHash.toString('latin1')).not.toContain(secret);
   });
 
-  test('is told from any other one', () => {
+  test('is distinguished from any other one', () => {
     expect(isSecret('a', hashSecret('a'))).toBe(true);
     expect(isSecret('a', new Uint8Array(hashSecret('a')))).toBe(true);
     expect(isSecret('b', hashSecret('a'))).toBe(false);

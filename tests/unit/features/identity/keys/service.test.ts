@@ -11,18 +11,18 @@ beforeEach(() => {
 });
 afterEach(() => clock.mockRestore());
 
-/** Keys in memory. `asked` counts look-ups, and `away` makes them fail. */
+/** Keys in memory. `lookups` counts queries, and `unavailable` makes them fail. */
 function keysInMemory() {
   const { token, id, secretHash } = makeToken();
-  const state = { asked: 0, away: false, revoked: false, touched: [] as (readonly string[])[] };
+  const state = { lookups: 0, unavailable: false, revoked: false, touched: [] as (readonly string[])[] };
   const key = { id, secretHash, owner: 'alice', name: 'test', scopes: ['ping:read'] };
   const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
   const repository: KeyRepository = {
     insert: async () => {},
-    findUsable: async (asked) => {
-      state.asked++;
-      if (state.away) throw new Error('away');
-      return asked === id && !state.revoked ? { ...key, ...dates } : null;
+    findUsable: async (requested) => {
+      state.lookups++;
+      if (state.unavailable) throw new Error('unavailable');
+      return requested === id && !state.revoked ? { ...key, ...dates } : null;
     },
     list: async () => [],
     revoke: async () => true,
@@ -33,31 +33,31 @@ function keysInMemory() {
 }
 
 describe('a verified key', () => {
-  test('is known at once the next time, without asking', async () => {
+  test('is verified synchronously the next time, without a query', async () => {
     const { service, state, token, id } = keysInMemory();
     const expected = { owner: 'alice', keyId: id, scopes: ['ping:read'] };
     expect(await service.verify(token)).toEqual(expected);
     expect(service.verify(token)).toEqual(expected);
-    expect(state.asked).toBe(1);
+    expect(state.lookups).toBe(1);
   });
 
-  test('is asked for once, however many come with it at the same time', async () => {
+  test('is looked up once for concurrent requests', async () => {
     const { service, state, token } = keysInMemory();
     const found = await Promise.all(Array.from({ length: 50 }, () => service.verify(token)));
     expect(new Set(found).size).toBe(1);
-    expect(state.asked).toBe(1);
+    expect(state.lookups).toBe(1);
   });
 
-  test('is asked for again behind the back of those who use it', async () => {
+  test('is refreshed in the background while in use', async () => {
     const { service, state, token } = keysInMemory();
     await service.verify(token);
     nowMs += 2001;
     expect(service.verify(token)).toMatchObject({ owner: 'alice' });
     expect(service.verify(token)).toMatchObject({ owner: 'alice' });
-    expect(state.asked).toBe(2);
+    expect(state.lookups).toBe(2);
   });
 
-  test('is dead within 5 s of being revoked, used all the time or not', async () => {
+  test('stops working within 5 s of being revoked, whether in constant use or not', async () => {
     const { service, state, token } = keysInMemory();
     await service.verify(token);
     state.revoked = true;
@@ -74,38 +74,38 @@ describe('a verified key', () => {
     expect(diedAfter).toBeWithin(1, 5000);
   });
 
-  test('outlives a short absence of the database, and no long one', async () => {
+  test('survives a short outage of the database, but not a long one', async () => {
     const { service, state, token } = keysInMemory();
     await service.verify(token);
-    state.away = true;
+    state.unavailable = true;
     nowMs += 3000;
     expect(service.verify(token)).toMatchObject({ owner: 'alice' });
     nowMs += 1001;
-    await expect(Promise.resolve(service.verify(token))).rejects.toThrow('away');
-    state.away = false;
+    await expect(Promise.resolve(service.verify(token))).rejects.toThrow('unavailable');
+    state.unavailable = false;
     expect(await service.verify(token)).toMatchObject({ owner: 'alice' });
   });
 });
 
-describe('a key that is none', () => {
-  test('is refused without asking when its checksum is wrong', () => {
+describe('an invalid key', () => {
+  test('is rejected without a query if its checksum is wrong', () => {
     const { service, state, token } = keysInMemory();
     expect(service.verify(`${token.slice(0, -1)}!`)).toBeNull();
-    expect(service.verify('nonsense')).toBeNull();
-    expect(state.asked).toBe(0);
+    expect(service.verify('invalid')).toBeNull();
+    expect(state.lookups).toBe(0);
   });
 
-  test('is refused when its secret is another, and asked for once in a while only', async () => {
+  test('is rejected if its secret is wrong, and looked up only once in a while', async () => {
     const { service, state } = keysInMemory();
     const stranger = makeToken().token;
     expect(await service.verify(stranger)).toBeNull();
     expect(service.verify(stranger)).toBeNull();
-    expect(state.asked).toBe(1);
+    expect(state.lookups).toBe(1);
   });
 });
 
 describe('the last use', () => {
-  test('is written once for each key that was used, and not again when it was not', async () => {
+  test('is saved once for each used key, and not again without use', async () => {
     const { service, state, token, id } = keysInMemory();
     await service.flushLastUsed();
     expect(state.touched).toEqual([]);

@@ -19,16 +19,16 @@ const ORDER: TransferOrder = {
   metadata: { a: '1', b: '2' },
 };
 
-describe('an id that follows from the key', () => {
+describe('an ID derived from the key', () => {
   test('is a UUIDv8, the same every time', () => {
     const id = deriveTransferId('owner', 'key', 0);
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(deriveTransferId('owner', 'key', 0)).toBe(id);
-    // Written down, because ids that change with a release would post a repeated request twice.
+    // Hard-coded, because IDs that changed with a release would post a retry twice.
     expect(deriveTransferId('owner', 'first', 0)).toBe('154b411a-dbd5-8b5c-bb43-0e48d49fbb83');
   });
 
-  test('differs by owner, key and position, wherever one ends and the next begins', () => {
+  test('differs by owner, key, and position, without ambiguous boundaries', () => {
     const part = fc.string({ unit: fc.constantFrom('a', 'b', '0', '1'), minLength: 1, maxLength: 3 });
     const source = fc.tuple(part, part, fc.nat(11));
     fc.assert(
@@ -40,7 +40,7 @@ describe('an id that follows from the key', () => {
     );
   });
 
-  test('is accepted wherever an id is', () => {
+  test('is a valid UUID of the API', () => {
     expect(UuidSchema.safeParse(deriveTransferId('o', 'k', 999)).success).toBe(true);
   });
 });
@@ -78,7 +78,7 @@ describe('the fingerprint of a request', () => {
 });
 
 describe('sorted members', () => {
-  test('are the same members in one order, whatever order they came in', () => {
+  test('are the same members sorted by name', () => {
     const entries = fc.uniqueArray(fc.tuple(fc.string(), fc.string()), { selector: ([name]) => name });
     const shuffled = entries.chain((found) =>
       fc.tuple(fc.constant(found), fc.shuffledSubarray(found, { minLength: found.length })),
@@ -94,7 +94,7 @@ describe('sorted members', () => {
   });
 });
 
-test('every refusal has a text and is a business refusal over HTTP', () => {
+test('every refusal has a detail and is a 409 or 422 over HTTP', () => {
   for (const [code, detail] of Object.entries(REFUSAL_DETAILS)) {
     expect(detail).toEndWith('.');
     expect([409, 422]).toContain(ledgerProblems[code as keyof typeof REFUSAL_DETAILS].status);

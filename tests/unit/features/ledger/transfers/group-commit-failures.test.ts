@@ -11,7 +11,7 @@ import {
 } from '../../../../support/ledger-in-memory.ts';
 import { refusalOf } from '../../../../support/refusal.ts';
 
-// The waits between attempts are over at once, so no test waits and every run takes the same turns.
+// Waits between attempts end immediately, so no test waits and every run is deterministic.
 let sleep: ReturnType<typeof spyOn<typeof Bun, 'sleep'>>;
 beforeEach(() => {
   sleep = spyOn(Bun, 'sleep').mockResolvedValue(undefined);
@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => sleep.mockRestore());
 
 describe('a batch that fails', () => {
-  test('is halved until only those fail that the database chokes on', async () => {
+  test('is bisected until only requests fail that the database cannot process', async () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     ledger.before = (keys) => {
@@ -32,7 +32,7 @@ describe('a batch that fails', () => {
     expect([...ledger.applied].sort()).toEqual(['a', 'b', 'c', 'd', 'e']);
   });
 
-  test('fails as a whole when the database is away: halving would only ask it more often', async () => {
+  test('fails as a whole if the database is unavailable, because bisecting only adds queries', async () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     ledger.before = () => {
@@ -60,7 +60,7 @@ describe('a batch that fails', () => {
   });
 });
 
-describe('a batch whose COMMIT got lost', () => {
+describe('a batch whose COMMIT was lost', () => {
   test.each([
     ['had taken effect', true],
     ['had not', false],
@@ -77,7 +77,7 @@ describe('a batch whose COMMIT got lost', () => {
     expect(commit.stats()).toMatchObject({ batches: 1, retries: 1 });
   });
 
-  test('stays in progress while it is run again', async () => {
+  test('stays in progress during the retry', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = commit.submit(requestOf('a'));
@@ -89,7 +89,7 @@ describe('a batch whose COMMIT got lost', () => {
   });
 });
 
-test('every request hears what became of it, whatever comes, leaves and fails', async () => {
+test('every request gets its result, whatever arrives, leaves, and fails', async () => {
   const step = fc.record({
     items: fc.integer({ min: 1, max: 4 }),
     abort: fc.boolean(),
@@ -112,7 +112,7 @@ test('every request hears what became of it, whatever comes, leaves and fails', 
         return [`k${i}`, outcome] as const;
       });
       for (let turn = 0; settledCount < steps.length; turn++) {
-        // Each turn of the loop ends at most one transaction, in one of the ways it can end.
+        // Each turn of the loop ends at most one transaction, with one of the possible outcomes.
         await new Promise((resolve) => setImmediate(resolve));
         const batch = ledger.open.shift();
         const fate = fates[turn % fates.length];

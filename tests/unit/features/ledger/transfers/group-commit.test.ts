@@ -10,7 +10,7 @@ import {
 import { refusalOf } from '../../../../support/refusal.ts';
 
 describe('requests of one turn of the loop', () => {
-  test('share one transaction, in the order they came, and each gets its own result', async () => {
+  test('share one transaction, in order of arrival, and each gets its own result', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = ['a', 'b', 'c'].map((key) => commit.submit(requestOf(key)));
@@ -27,7 +27,7 @@ describe('requests of one turn of the loop', () => {
     expect(commit.stats()).toEqual({ batches: 1, items: 3, waitingItems: 0, retries: 0, refused: 0 });
   });
 
-  test('form the next batch when one is in flight, and never two at a time', async () => {
+  test('form the next batch while one is in flight, never two at a time', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const first = commit.submit(requestOf('a'));
@@ -42,19 +42,19 @@ describe('requests of one turn of the loop', () => {
     expect(ledger.batches).toEqual([['a'], ['b', 'c']]);
   });
 
-  test('are split where a batch would have too many transfers, without overtaking', async () => {
+  test('are split if a batch would have too many transfers, without reordering', async () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     const commit = groupCommitOver(ledger, { batch: 10, waiting: 100 });
     const sizes = [4, 4, 4, 1, 10, 1, 12, 1];
     await Promise.all(sizes.map((size, i) => commit.submit(requestOf(`k${i}`, size))));
-    // What is larger than a batch goes alone: it was let in, so it must come out.
+    // A request larger than a batch forms one alone.
     expect(ledger.batches).toEqual([['k0', 'k1'], ['k2', 'k3'], ['k4'], ['k5'], ['k6'], ['k7']]);
   });
 });
 
 describe('a full queue', () => {
-  test('refuses what does not fit, and says when to come back', async () => {
+  test('refuses what does not fit, with Retry-After', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger, { waiting: 5 });
     const first = commit.submit(requestOf('a', 3));
@@ -67,7 +67,7 @@ describe('a full queue', () => {
     expect(ledger.applied.has('b')).toBe(false);
   });
 
-  test('does not count what is in flight, and does not remember the key it refused', async () => {
+  test('does not count requests in flight or store the refused key', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger, { waiting: 5 });
     const first = commit.submit(requestOf('a', 5));
@@ -81,7 +81,7 @@ describe('a full queue', () => {
 });
 
 describe('a key', () => {
-  test('that is still running is refused at once, while waiting and while in flight', async () => {
+  test('that is in progress is refused immediately, while waiting and while in flight', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const first = commit.submit(requestOf('a'));
@@ -97,7 +97,7 @@ describe('a key', () => {
     expect([...ledger.applied]).toEqual(['a']);
   });
 
-  test('belongs to its owner: the same key of another runs beside it', async () => {
+  test('belongs to its owner: the same key of another owner runs concurrently', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = [commit.submit(requestOf('a', 1, 'alice')), commit.submit(requestOf('a', 1, 'bob'))];
@@ -140,7 +140,7 @@ describe('an aborted request', () => {
     expect(ledger.applied.has('b')).toBe(false);
   });
 
-  test('leaves before its batch when its connection was lost, which nobody told', async () => {
+  test('leaves before its batch if its connection was lost without a notification', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const first = commit.submit(requestOf('a'));
@@ -156,7 +156,7 @@ describe('an aborted request', () => {
     expect(ledger.batches).toEqual([['a']]);
   });
 
-  test('can come back with its key at once', async () => {
+  test('can be retried with its key immediately', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const { exchange: caller } = exchangeOf();
@@ -169,7 +169,7 @@ describe('an aborted request', () => {
     expect(ledger.batches).toEqual([['a']]);
   });
 
-  test('stays once its batch is sealed: the result comes, whatever the caller does', async () => {
+  test('stays once its batch is sealed, and gets its result', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const { exchange: caller } = exchangeOf();
@@ -181,7 +181,7 @@ describe('an aborted request', () => {
     expect(await posted).toMatchObject({ state: 'fresh' });
   });
 
-  test('is refused when it was aborted before it came, and does not keep its key', async () => {
+  test('is refused if aborted before it arrived, and does not hold its key', async () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     const commit = groupCommitOver(ledger);
@@ -191,7 +191,7 @@ describe('an aborted request', () => {
     expect(await commit.submit(requestOf('a'))).toMatchObject({ state: 'fresh' });
   });
 
-  test('leaves an empty queue behind that works on', async () => {
+  test('leaves an empty queue that keeps working', async () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const { exchange: caller } = exchangeOf();

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
 import { registerLedgerMetrics } from '../../../../../src/features/ledger/transfers/ledger-metrics.ts';
 
-test('the metrics of the ledger count batches, and transfers that wait', async () => {
+test('ledger metrics count batches and waiting transfers', async () => {
   const registry = new Registry();
   registerLedgerMetrics(registry, () => ({ batches: 2, items: 30, waitingItems: 4, retries: 1, refused: 6 }));
   const lines = (await registry.metrics()).split('\n');

@@ -9,9 +9,9 @@ test.each<[string, ReturnType<typeof found>[], HealthStatus]>([
   ['all are healthy', [found('healthy'), found('healthy', false)], 'healthy'],
   ['a required one is slow', [found('degraded'), found('healthy')], 'degraded'],
   ['another one is slow', [found('healthy'), found('degraded', false)], 'degraded'],
-  ['another one is away', [found('healthy'), found('unhealthy', false)], 'degraded'],
-  ['a required one is away', [found('unhealthy'), found('healthy', false)], 'unhealthy'],
-  ['everything is away', [found('unhealthy'), found('unhealthy', false)], 'unhealthy'],
+  ['an optional one is unavailable', [found('healthy'), found('unhealthy', false)], 'degraded'],
+  ['a required one is unavailable', [found('unhealthy'), found('healthy', false)], 'unhealthy'],
+  ['all are unavailable', [found('unhealthy'), found('unhealthy', false)], 'unhealthy'],
 ])('when %s, the whole is what it should be', (_, dependencies, expected) => {
   expect(aggregate(dependencies)).toBe(expected);
 });

@@ -8,26 +8,26 @@ const probeOf = (name: string, ping: Probe['ping'], required = true): Probe => (
   required,
   ping,
 });
-const answers = async () => 1.23456;
+const responds = async () => 1.23456;
 const fails = async () => {
   throw new Error('password authentication failed for user "secret"');
 };
 const migrated = async () => true;
 
 describe('deep health', () => {
-  test('tells every dependency with its latency, and not how much it matters', async () => {
-    const health = createHealthService([probeOf('postgresql', answers)], { draining: false }, migrated);
+  test('lists every dependency with its latency, but not whether it is required', async () => {
+    const health = createHealthService([probeOf('postgresql', responds)], { draining: false }, migrated);
     expect(await health.deep()).toEqual({
       status: 'healthy',
       dependencies: [{ name: 'postgresql', mode: 'connected', status: 'healthy', latencyMs: 1.23 }],
     });
   });
 
-  test('tells the circuit breaker of one that has one, as it is after the question', async () => {
+  test('reports the state of a circuit breaker after the ping', async () => {
     let state: 'closed' | 'open' = 'closed';
     const ping = async () => {
       state = 'open';
-      throw new Error('away');
+      throw new Error('unavailable');
     };
     const probe = { ...probeOf('kafka', ping, false), breaker: () => state };
     const health = createHealthService([probe], { draining: false }, migrated);
@@ -37,14 +37,14 @@ describe('deep health', () => {
     });
   });
 
-  test('calls a slow one degraded', async () => {
+  test('reports a slow dependency as degraded', async () => {
     const slow = probeOf('postgresql', async () => 501);
     const health = createHealthService([slow], { draining: false }, migrated);
     expect(await health.deep()).toMatchObject({ status: 'degraded', dependencies: [{ status: 'degraded' }] });
   });
 
-  test('says that one does not answer, and never why', async () => {
-    const probes = [probeOf('postgresql', fails), probeOf('redis', answers, false)];
+  test('reports that a dependency is not responding, but not why', async () => {
+    const probes = [probeOf('postgresql', fails), probeOf('redis', responds, false)];
     const found = await createHealthService(probes, { draining: false }, migrated).deep();
     expect(found).toMatchObject({
       status: 'unhealthy',
@@ -53,7 +53,7 @@ describe('deep health', () => {
     expect(JSON.stringify(found)).not.toContain('secret');
   });
 
-  test('asks all at once', async () => {
+  test('probes all dependencies concurrently', async () => {
     let inside = 0;
     const together = Promise.withResolvers<number>();
     const meeting = async () => {
@@ -64,71 +64,71 @@ describe('deep health', () => {
     expect((await createHealthService(probes, { draining: false }, migrated).deep()).status).toBe('healthy');
   });
 
-  test('gives up a probe that falls silent, and hands it the signal to end too', async () => {
+  test('times a hanging probe out, and aborts its signal', async () => {
     const limit = new AbortController();
     const timeout = spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal);
     let given: AbortSignal | undefined;
-    const silent = probeOf('postgresql', (signal) => {
+    const hanging = probeOf('postgresql', (signal) => {
       given = signal;
       return new Promise(() => {});
     });
-    const asked = createHealthService([silent], { draining: false }, migrated).deep();
+    const pending = createHealthService([hanging], { draining: false }, migrated).deep();
     timeout.mockRestore();
     limit.abort(new Error('too long'));
-    expect(await asked).toMatchObject({ status: 'unhealthy', dependencies: [{ error: 'not responding' }] });
+    expect(await pending).toMatchObject({ status: 'unhealthy', dependencies: [{ error: 'not responding' }] });
     expect(given).toBe(limit.signal);
   });
 });
 
-test('however many ask at a time, nothing is asked more than once for them, and anew for whoever comes later', async () => {
-  let asked = 0;
-  let looked = 0;
-  const counting = probeOf('postgresql', async () => ++asked);
-  const health = createHealthService([counting], { draining: false }, async () => ++looked > 0);
+test('concurrent calls share one probe, and later calls start a new one', async () => {
+  let probes = 0;
+  let checks = 0;
+  const counting = probeOf('postgresql', async () => ++probes);
+  const health = createHealthService([counting], { draining: false }, async () => ++checks > 0);
   await Promise.all(Array.from({ length: 50 }, () => health.deep()));
-  expect(asked).toBe(1);
+  expect(probes).toBe(1);
   await Promise.all(Array.from({ length: 50 }, () => health.ready()));
-  expect([asked, looked]).toEqual([2, 1]);
+  expect([probes, checks]).toEqual([2, 1]);
   await health.ready();
-  expect([asked, looked]).toEqual([3, 2]);
+  expect([probes, checks]).toEqual([3, 2]);
 });
 
 describe('readiness', () => {
-  test('is there when the required ones answer and the database is migrated', async () => {
-    const probes = [probeOf('postgresql', answers), probeOf('redis', fails, false)];
+  test('is true if the required dependencies respond and the database is migrated', async () => {
+    const probes = [probeOf('postgresql', responds), probeOf('redis', fails, false)];
     const health = createHealthService(probes, { draining: false }, migrated);
     expect(await health.ready()).toEqual({ ready: true, reasons: [] });
   });
 
-  test('is gone while draining, and nothing is asked then', async () => {
+  test('is false while draining, without any probe', async () => {
     const lifecycle = { draining: false };
-    let asked = 0;
-    const probe = probeOf('postgresql', async () => ++asked);
+    let probes = 0;
+    const probe = probeOf('postgresql', async () => ++probes);
     const health = createHealthService([probe], lifecycle, migrated);
     lifecycle.draining = true;
     expect(await health.ready()).toEqual({ ready: false, reasons: ['draining'] });
-    expect(asked).toBe(0);
+    expect(probes).toBe(0);
   });
 
-  test('is gone when a required one does not answer', async () => {
+  test('is false if a required dependency does not respond', async () => {
     const health = createHealthService([probeOf('postgresql', fails)], { draining: false }, migrated);
     expect(await health.ready()).toEqual({ ready: false, reasons: ['postgresql is not responding'] });
   });
 
-  test('is gone when asking whether the database is migrated takes too long', async () => {
+  test('is false if checking the migrations takes too long', async () => {
     const limit = new AbortController();
     const timeout = spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal);
     const health = createHealthService([], { draining: false }, () => new Promise(() => {}));
-    const asked = health.ready();
+    const pending = health.ready();
     await new Promise(setImmediate);
     timeout.mockRestore();
     limit.abort(new Error('too long'));
-    expect(await asked).toMatchObject({ ready: false });
+    expect(await pending).toMatchObject({ ready: false });
   });
 
-  test('is gone when the database is not migrated, and when nobody can tell, which is something else', async () => {
+  test('is false if the database is not migrated or cannot be checked, with different reasons', async () => {
     const reasonsOf = async (isMigrated: () => Promise<boolean>) =>
-      createHealthService([probeOf('postgresql', answers)], { draining: false }, isMigrated).ready();
+      createHealthService([probeOf('postgresql', responds)], { draining: false }, isMigrated).ready();
     expect(await reasonsOf(async () => false)).toEqual({
       ready: false,
       reasons: ['the database is not migrated'],
@@ -139,9 +139,9 @@ describe('readiness', () => {
     });
   });
 
-  test('stays when the database is there and has too much to do to say again that it is migrated', async () => {
+  test('stays true if the database was migrated and is only too busy to check again', async () => {
     let isMigrated: () => Promise<boolean> = migrated;
-    const busy = { ...probeOf('postgresql', fails), reach: answers };
+    const busy = { ...probeOf('postgresql', fails), reach: responds };
     const health = createHealthService([busy], { draining: false }, () => isMigrated());
     expect(await health.ready()).toEqual({ ready: true, reasons: [] });
     isMigrated = fails;
