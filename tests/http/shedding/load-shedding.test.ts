@@ -35,9 +35,7 @@ test('when all permits are in use, the next request gets 429 with Retry-After', 
     expect(refused.headers.get('ratelimit')).toBe(`"shed";r=0;t=${seconds}`);
     expect(refused.headers.get('ratelimit-policy')).toBe('"shed";q=2');
     const { detail } = await expectProblem(atlas, refused, 429, 'overloaded');
-    expect(detail).toBe(
-      'As many requests are in flight as may be. Nothing was done; try again after Retry-After.',
-    );
+    expect(detail).toBe('Too many requests are in flight. Nothing was done; retry after Retry-After.');
     await lock.release();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);

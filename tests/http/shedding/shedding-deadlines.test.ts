@@ -34,7 +34,7 @@ test.each([
     await answerSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
     const refused = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
     const problem = await expectProblem(atlas, refused, 504, 'deadline_too_short');
-    expect(problem.detail).toContain('nothing was done');
+    expect(problem.detail).toContain('Nothing was done');
     expect(refused.headers.get('ratelimit')).toBeNull();
     // Callers that wait long enough and other routes are not refused.
     const patient = await atlas.call('GET', '/v1/accounts', { headers: { [name]: '60000000' } });
