@@ -222,6 +222,18 @@ test('migrations come in pairs, up and down, numbered without a gap', () => {
   expect(ups.map((up) => Number(up.slice(0, 4)))).toEqual(ups.map((_, i) => i + 1));
 });
 
+test('each SQL function is one file with a number, and no later migration has a copy of it', () => {
+  const createdIn = (path: string) =>
+    [...textOf(path).matchAll(/\bCREATE\b[^;]*?\bFUNCTION\s+(\w+)/gi)].map(([, name]) => name!);
+  const files = filesOf('sql/functions/*');
+  const names = files.map((path) => basename(path, '.sql'));
+  expect(files.map(createdIn)).toEqual(names.map((name) => [name]));
+  const header = /^-- number: [1-9]\d*\n-- migration: [1-9]\d*\n(?:--.*\n)+CREATE OR REPLACE FUNCTION /;
+  expect(files.filter((path) => !header.test(textOf(path)))).toEqual([]);
+  const later = filesOf('sql/migrations/*.up.sql').filter((path) => basename(path) > '0006');
+  expect(later.filter((path) => createdIn(path).some((name) => names.includes(name)))).toEqual([]);
+});
+
 describe('the documents', () => {
   const PATH = /^(?:src|tests|sql|infra|docs|\.ci)\/[\w./*-]*/;
   const FILE_NAME = /^[\w-][\w.-]*\.(?:ts|mjs|sql|md|toml|lock)$/;

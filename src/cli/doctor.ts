@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { appliedMigrations, readMigrations } from '../adapters/postgres/migrations.ts';
+import { appliedMigrations, isMigrated, readMigrations } from '../adapters/postgres/migrations.ts';
 import { databaseErrorCode } from '../adapters/postgres/postgres.ts';
 import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
@@ -82,7 +82,7 @@ async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): P
 async function examineMigrations({ database }: Deps): Promise<Finding> {
   const applied = await appliedMigrations(database);
   const total = (await readMigrations()).length;
-  const isBehind = applied < total;
+  const isBehind = !(await isMigrated(database));
   return {
     row: ['migrations', `${applied} of ${total}`, 'sql/migrations', isBehind ? 'out of date' : 'up to date'],
     ...(isBehind && { problems: ['The database schema is out of date. Run: npm run migrate'] }),

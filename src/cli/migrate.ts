@@ -8,6 +8,7 @@ import {
   migrateUp,
   readMigrations,
 } from '../adapters/postgres/migrations.ts';
+import { installedFunctions, readSqlFunctions } from '../adapters/postgres/sql-functions.ts';
 import { createFeatures } from '../features.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
@@ -27,12 +28,12 @@ function addUpCommand(migrate: Command): void {
     .description('apply all pending migrations')
     .action(() =>
       withDeps(async ({ database }) => {
-        const applied = await migrateUp(database, await readMigrations());
-        console.log(
-          applied.length === 0
-            ? 'Up to date.'
-            : applied.map(({ number, name }) => `up    ${number} ${name}`).join('\n'),
-        );
+        const { migrations, functions } = await migrateUp(database, await readMigrations());
+        const lines = [
+          ...migrations.map(({ number, name }) => `up    ${number} ${name}`),
+          ...functions.map(({ number, name }) => `up    function ${name} (${number})`),
+        ];
+        console.log(lines.join('\n') || 'Up to date.');
       }),
     );
 }
@@ -79,12 +80,19 @@ function addResetCommand(migrate: Command): void {
 function addStatusCommand(migrate: Command): void {
   migrate
     .command('status')
-    .description('show which migrations are applied')
+    .description('show which migrations and SQL functions are applied')
     .action(() =>
       withDeps(async ({ database }) => {
         const applied = await appliedMigrations(database);
         for (const { number, name } of await readMigrations())
           console.log(`${number <= applied ? 'applied' : 'pending'}  ${number} ${name}`);
+        const installed = await installedFunctions(database);
+        for (const { number, name } of await readSqlFunctions()) {
+          const found = installed.get(name)?.number ?? 0;
+          console.log(
+            `${found >= number ? 'applied' : 'pending'}  function ${name} (${Math.max(found, number)})`,
+          );
+        }
       }),
     );
 }

@@ -5,8 +5,16 @@ import type postgres from 'postgres';
 import type { Database } from './database.ts';
 import { isConnectionLoss } from './postgres.ts';
 import type { Queryable } from './query.ts';
+import {
+  functionsToInstall,
+  type InstalledFunction,
+  installedFunctions,
+  readSqlFunctions,
+  recordFunction,
+  type SqlFunction,
+} from './sql-functions.ts';
 
-/** One step of the schema: `sql/migrations/0001_name.up.sql` and its way back. */
+/** One step of the schema: `sql/migrations/0001_name.up.sql` and the `.down.sql` that reverts it. */
 export interface Migration {
   readonly number: number;
   readonly name: string;
@@ -14,11 +22,19 @@ export interface Migration {
   readonly down: string;
 }
 
+/** What `migrateUp` has changed. */
+export interface Upgrade {
+  readonly migrations: readonly Migration[];
+  readonly functions: readonly SqlFunction[];
+}
+
 export const MIGRATIONS_DIR = join(import.meta.dir, '../../../sql/migrations');
 const FILE = /^(\d{4})_([a-z0-9_]+)\.up\.sql$/;
 const LOCK = 5703951129318915n;
+/** Creates the table that records the functions. */
+const FUNCTIONS_MIGRATION = 6;
 
-/** Reads the migrations in order. Throws when a number is missing or a way back is. */
+/** Reads the migrations in order. Throws when a number or a `.down.sql` is missing. */
 export async function readMigrations(folder = MIGRATIONS_DIR): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => FILE.test(file)).sort();
   return Promise.all(
@@ -26,17 +42,13 @@ export async function readMigrations(folder = MIGRATIONS_DIR): Promise<Migration
       const [, number, name] = FILE.exec(file)!;
       if (Number(number) !== i + 1) throw new Error(`Migration ${file} should have the number ${i + 1}.`);
       const up = await readFile(join(folder, file), 'utf8');
-      return {
-        number: i + 1,
-        name: name!,
-        up,
-        down: await readFile(join(folder, file.replace('.up.', '.down.')), 'utf8'),
-      };
+      const down = await readFile(join(folder, file.replace('.up.', '.down.')), 'utf8');
+      return { number: i + 1, name: name!, up, down };
     }),
   );
 }
 
-/** Returns how many migrations are applied. Throws like {@link Queryable.query}. */
+/** Returns how many migrations are applied. Throws like `Database.query`. */
 export async function appliedMigrations(on: Pick<Database, 'query'>, signal?: AbortSignal): Promise<number> {
   const [table] = await on.query(
     (sql) => sql<[{ exists: boolean }]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS exists`,
@@ -50,19 +62,24 @@ export async function appliedMigrations(on: Pick<Database, 'query'>, signal?: Ab
   return row.applied;
 }
 
-/** Whether the database has every migration of this release. Throws like {@link appliedMigrations}. */
-export async function isMigrated(database: Database, signal?: AbortSignal): Promise<boolean> {
-  return (await appliedMigrations(database, signal)) >= (await readMigrations()).length;
+/** Whether the database has all migrations and functions of this release, or of a newer one. */
+export async function isMigrated(on: Pick<Database, 'query'>, signal?: AbortSignal): Promise<boolean> {
+  if ((await appliedMigrations(on, signal)) < (await readMigrations()).length) return false;
+  const installed = await installedFunctions(on, signal);
+  const functions = await readSqlFunctions();
+  return functions.every(({ name, number }) => (installed.get(name)?.number ?? 0) >= number);
 }
 
 /**
- * Applies what is missing, each migration in a transaction of its own, one process at a time in the whole cluster.
- * Throws when an applied migration has another text than the file: history is corrected by a new migration.
+ * Applies the missing migrations, then installs the new functions, each in its own transaction. One process at a time
+ * in the whole cluster. Throws when an applied migration or an installed function differs from its file.
  */
 export async function migrateUp(
   db: Pick<Database, 'reserve'>,
   migrations: readonly Migration[],
-): Promise<Migration[]> {
+  functions?: readonly SqlFunction[],
+): Promise<Upgrade> {
+  const ofRelease = functions ?? (await readSqlFunctions());
   return locked(db, async (connection) => {
     await connection`
       CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -71,46 +88,77 @@ export async function migrateUp(
     const applied = await connection<
       { number: number; checksum: string }[]
     >`SELECT number, checksum FROM schema_migrations ORDER BY number`;
-    for (const { number, checksum } of applied) {
-      const migration = migrations[number - 1];
-      if (migration && checksumOf(migration) !== checksum) {
-        throw new Error(
-          `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has another version of it\n  do:   undo the change to the file and write a new migration`,
-        );
-      }
-    }
+    refuseChanged(migrations, applied);
+    const toInstall = functionsToInstall(ofRelease, await installedFunctions(queryableOf(connection)));
+
     const missing = migrations.slice(applied.length);
     for (const migration of missing) {
       await inTransaction(connection, migration.up, async () => {
         await connection`INSERT INTO schema_migrations (number, name, checksum) VALUES (${migration.number}, ${migration.name}, ${checksumOf(migration)})`;
       });
     }
-    return missing;
+    const last = Math.max(applied.length, migrations.length);
+    const installed =
+      last < FUNCTIONS_MIGRATION ? [] : toInstall.filter(({ migration }) => migration <= last);
+    for (const { script, ...found } of installed)
+      await inTransaction(connection, script, () => recordFunction(connection, { script, ...found }));
+    return { migrations: missing, functions: installed };
   });
 }
 
-/** Takes back the newest migrations, one or as many as asked. Answers those taken back. */
+/** Reverts the newest migrations, one unless `steps` says otherwise, and returns them. */
 export async function migrateDown(
   db: Pick<Database, 'reserve'>,
   migrations: readonly Migration[],
   steps = 1,
 ): Promise<Migration[]> {
   return locked(db, async (connection) => {
-    const undone = migrations
-      .slice(0, await appliedMigrations({ query: async (build) => build(connection) } as Queryable))
+    const reverted = migrations
+      .slice(0, await appliedMigrations(queryableOf(connection)))
       .reverse()
       .slice(0, steps);
-    for (const migration of undone) {
-      await inTransaction(connection, migration.down, async () => {
+    for (const migration of reverted) {
+      const functions = await installedFunctions(queryableOf(connection));
+      const needing = [...functions.values()].filter((found) => found.migration === migration.number);
+      await inTransaction(connection, forget(needing, migrations) + migration.down, async () => {
         await connection`DELETE FROM schema_migrations WHERE number = ${migration.number}`;
       });
     }
-    return undone;
+    return reverted;
   });
+}
+
+function refuseChanged(
+  migrations: readonly Migration[],
+  applied: readonly { number: number; checksum: string }[],
+): void {
+  for (const { number, checksum } of applied) {
+    const migration = migrations[number - 1];
+    if (migration && checksumOf(migration) !== checksum) {
+      throw new Error(
+        `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has another version of it\n  do:   undo the change to the file and write a new migration`,
+      );
+    }
+  }
+}
+
+/** Returns the script that drops functions, except those that a migration created: its `.down.sql` drops them. */
+function forget(functions: readonly InstalledFunction[], migrations: readonly Migration[]): string {
+  return functions
+    .map(({ name }) => {
+      const isOfMigration = migrations.some(({ up }) => new RegExp(`\\bFUNCTION ${name}\\b`).test(up));
+      const drop = isOfMigration ? '' : `DROP FUNCTION IF EXISTS ${name};\n`;
+      return `${drop}DELETE FROM sql_functions WHERE name = '${name}';\n`;
+    })
+    .join('');
 }
 
 function checksumOf({ up }: Migration): string {
   return createHash('sha256').update(up).digest('hex');
+}
+
+function queryableOf(connection: postgres.ReservedSql): Queryable {
+  return { query: async (build) => build(connection) };
 }
 
 async function locked<T>(
@@ -124,14 +172,14 @@ async function locked<T>(
     connection.release();
   };
   try {
-    // Migrations may rewrite large tables, so the limits of requests do not hold for them.
+    // Migrations may rewrite large tables, so the limits of requests do not apply to them.
     await connection`SET statement_timeout = 0`;
     await connection`SELECT pg_advisory_lock(${String(LOCK)}::bigint)`;
     const result = await work(connection);
     await giveBack();
     return result;
   } catch (error) {
-    // What is said on a connection that is gone ends the process (porsager/postgres, issue 1208).
+    // A query on a lost connection ends the process (porsager/postgres, issue 1208).
     if (!isConnectionLoss(error)) await giveBack();
     throw error;
   }

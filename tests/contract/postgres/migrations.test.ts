@@ -11,6 +11,7 @@ import {
   readMigrations,
 } from '../../../src/adapters/postgres/migrations.ts';
 import { databaseErrorCode, openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import { readSqlFunctions } from '../../../src/adapters/postgres/sql-functions.ts';
 import { availableEngines } from '../../support/database.ts';
 import { SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
@@ -44,9 +45,9 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         const left = (await schemaOf(sql)).filter((line) => !line.includes('schema_migrations'));
         expect(left).toEqual([]);
         expect(await appliedMigrations(db)).toBe(0);
-        expect(await migrateUp(sql, migrations)).toEqual(migrations);
+        expect(await migrateUp(sql, migrations)).toEqual({ migrations, functions: await readSqlFunctions() });
         expect(await schemaOf(sql)).toEqual(before);
-        expect(await migrateUp(sql, migrations)).toEqual([]);
+        expect(await migrateUp(sql, migrations)).toEqual({ migrations: [], functions: [] });
       }),
     SLOW_TEST_MS,
   );
@@ -58,7 +59,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         const migrations = await readMigrations();
         expect(await migrateDown(sql, migrations)).toEqual([migrations.at(-1)!]);
         expect(await appliedMigrations(db)).toBe(migrations.length - 1);
-        expect(await migrateUp(sql, migrations)).toEqual([migrations.at(-1)!]);
+        expect((await migrateUp(sql, migrations)).migrations).toEqual([migrations.at(-1)!]);
       }),
     SLOW_TEST_MS,
   );
@@ -100,7 +101,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         expect(await appliedMigrations(db)).toBe(migrations.length);
         const [table] = await sql`SELECT to_regclass('half') AS name`;
         expect(table!.name).toBeNull();
-        expect(await migrateUp(sql, migrations)).toEqual([]);
+        expect(await migrateUp(sql, migrations)).toEqual({ migrations: [], functions: [] });
       }),
     SLOW_TEST_MS,
   );
@@ -118,7 +119,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
           WHERE wait_event = 'PgSleep' AND datname = current_database()`;
         while ((await kill()).length === 0) await Bun.sleep(10);
         expect(databaseErrorCode(await lost)).toMatch(/^(CONNECTION_CLOSED|ECONNRESET)$/);
-        expect(await migrateUp(sql, migrations)).toEqual([]);
+        expect(await migrateUp(sql, migrations)).toEqual({ migrations: [], functions: [] });
         const [table] = await sql`SELECT to_regclass('half') AS name`;
         expect(table!.name).toBeNull();
         await one.end({ timeout: 1 });
@@ -135,7 +136,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         await sql`DROP TABLE schema_migrations`;
         const other = openPostgres({ url, connectionsMax: 2, timeoutSeconds: 20 });
         const applied = await Promise.all([migrateUp(sql, migrations), migrateUp(other, migrations)]);
-        expect(applied.map(({ length }) => length).sort()).toEqual([0, migrations.length]);
+        expect(applied.map((upgrade) => upgrade.migrations.length).sort()).toEqual([0, migrations.length]);
         await other.end();
       }),
     SLOW_TEST_MS,

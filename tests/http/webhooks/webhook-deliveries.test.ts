@@ -204,7 +204,7 @@ test('a target that responds 410 receives nothing more, and its owner gets an ev
     data: {
       webhookId: id,
       url: `${receiver.url}/`,
-      reason: 'The target answered that it is gone for good (410).',
+      reason: 'The target returned 410 Gone.',
     },
   });
   expect(await readWebhook(atlas, id)).toMatchObject({

@@ -1,0 +1,64 @@
+-- number: 1
+-- migration: 4
+-- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
+-- for a release: hosts of the release before still call it.
+--
+-- Claims up to `p_free` due deliveries for the caller, until the lease expires. Webhooks take turns, the longest waiting
+-- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout. Two statements,
+-- so that the second one sees what others claimed before the webhooks were locked.
+CREATE OR REPLACE FUNCTION claim_webhook_deliveries(p_free int, p_places_max int, p_owner_places_max int, p_lease_ms float8)
+RETURNS TABLE (
+  id uuid, webhook_id uuid, event_id text, body text, attempts int, tries int, url text, secret bytea, old_secret bytea
+) LANGUAGE plpgsql
+-- Each step is an index probe. After many inserts the planner would prefer to scan whole tables.
+SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+  chosen uuid[];
+BEGIN
+  WITH RECURSIVE waiting AS (
+    -- The first due delivery of each webhook, with one probe each.
+    (SELECT d.webhook_id, d.next_attempt_at FROM webhook_deliveries d WHERE d.state = 'pending'
+      ORDER BY d.webhook_id, d.next_attempt_at LIMIT 1)
+    UNION ALL
+    SELECT n.webhook_id, n.next_attempt_at FROM waiting CROSS JOIN LATERAL (
+      SELECT d.webhook_id, d.next_attempt_at FROM webhook_deliveries d
+       WHERE d.state = 'pending' AND d.webhook_id > waiting.webhook_id
+       ORDER BY d.webhook_id, d.next_attempt_at LIMIT 1) n
+  )
+  SELECT array_agg(c.id ORDER BY c.turn) INTO chosen FROM (
+    SELECT w.id, t.turn FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id
+     CROSS JOIN LATERAL (
+       SELECT CASE WHEN w.failing_since IS NULL THEN w.claimed_at ELSE w.claimed_at + interval '1 minute' END AS turn) t
+     WHERE waiting.next_attempt_at <= now() AND w.enabled
+       AND free_webhook_places(w.id, w.failing_since, p_places_max) > 0
+       AND w.owner NOT IN (SELECT p.owner FROM taken_webhook_places() p WHERE p.places >= p_owner_places_max)
+     ORDER BY t.turn LIMIT p_free FOR NO KEY UPDATE OF w SKIP LOCKED) c;
+  IF chosen IS NULL THEN RETURN; END IF;
+
+  RETURN QUERY
+  WITH found AS MATERIALIZED (
+    SELECT d.id, w.id AS webhook_id, w.owner, c.no FROM unnest(chosen) WITH ORDINALITY c(id, no)
+      JOIN webhooks w ON w.id = c.id
+      CROSS JOIN LATERAL (
+        SELECT d.id FROM webhook_deliveries d
+         WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_attempt_at <= now()
+         ORDER BY d.next_attempt_at LIMIT greatest(0, free_webhook_places(w.id, w.failing_since, p_places_max))
+         FOR UPDATE SKIP LOCKED) d
+  ), due AS MATERIALIZED (
+    SELECT f.id, f.webhook_id
+      FROM (SELECT found.*, row_number() OVER (PARTITION BY found.owner ORDER BY found.no) AS nth FROM found) f
+      LEFT JOIN taken_webhook_places() p ON p.owner = f.owner
+     WHERE f.nth <= p_owner_places_max - coalesce(p.places, 0)
+     ORDER BY f.no LIMIT p_free
+  ), turned AS (
+    UPDATE webhooks w SET claimed_at = clock_timestamp() FROM due WHERE w.id = due.webhook_id
+  )
+  UPDATE webhook_deliveries d
+     SET attempts = d.attempts + 1, tries = d.tries + 1,
+         leased_until = now() + p_lease_ms * interval '1 millisecond',
+         next_attempt_at = now() + p_lease_ms * interval '1 millisecond'
+    FROM due JOIN webhooks w ON w.id = due.webhook_id WHERE d.id = due.id
+  RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.tries, w.url, w.secret,
+            CASE WHEN w.old_secret_until > now() THEN w.old_secret END;
+END $$;
