@@ -84,7 +84,7 @@ describe('the arrows of the house', () => {
         // A feature's metrics read the stats of what delivers to it.
         !(typeOnly && from.endsWith('-metrics.ts')) &&
         from !== 'src/features/feature.ts' &&
-        !/\/(?:repository|relay|delivery-sender)\.ts$/.test(from),
+        !/\/(?:repository|relay|delivery-sender|fan-out)\.ts$/.test(from),
     );
     expect(wrong.map(tell)).toEqual([]);
     expect(imports.some(({ from, target }) => isRouter(from) && target?.startsWith('src/adapters/'))).toBe(

@@ -57,8 +57,15 @@ export interface FileRepository {
 
 type Row = Omit<FileRecord, 'createdAt' | 'sha256'> & { createdAt: Date; sha256: Buffer | null };
 
+/** What the reconciler calls. */
+type ReconcilerMethods = 'expire' | 'listDeleting' | 'listStored' | 'known';
+
 export function createFileRepository(db: Database): FileRepository {
-  const columns = db.fragment`id, owner, state, name, media_type, size_bytes, sha256, created_at`;
+  return { ...createFiles(db), ...createReconciliation(db) };
+}
+
+function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
+  const columns = columnsOf(db);
   let realm: Promise<string> | null = null;
 
   async function readRealm(): Promise<string> {
@@ -173,6 +180,12 @@ export function createFileRepository(db: Database): FileRepository {
     async forget(id) {
       await db.query((sql) => sql`DELETE FROM files WHERE id = ${id} AND state = 'deleting'`);
     },
+  };
+}
+
+function createReconciliation(db: Database): Pick<FileRepository, ReconcilerMethods> {
+  const columns = columnsOf(db);
+  return {
     async expire(limit) {
       const rows = await db.query(
         (sql) => sql`
@@ -208,6 +221,9 @@ export function createFileRepository(db: Database): FileRepository {
     },
   };
 }
+
+const columnsOf = ({ fragment }: Database) =>
+  fragment`id, owner, state, name, media_type, size_bytes, sha256, created_at`;
 
 function toFile({ createdAt, sha256, ...row }: Row): FileRecord {
   return { ...row, sha256: sha256?.toString('hex') ?? null, createdAt: createdAt.toISOString() };

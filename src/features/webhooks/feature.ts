@@ -6,6 +6,7 @@ import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
+import { createFanOut } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
 import { createDeliveryService } from './deliveries/service.ts';
@@ -46,6 +47,7 @@ export function createWebhooks({ database, consumer, outgoing, logger, types }: 
   const sender = new DeliverySender(repository, outgoing, (err) =>
     logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
   );
+  const fanOut = createFanOut(repository);
   const deliveries = createDeliveryService(repository, subscriptions);
   return {
     subscriptions,
@@ -55,10 +57,7 @@ export function createWebhooks({ database, consumer, outgoing, logger, types }: 
       mountDeliveries(routes, deliveries);
     },
     metrics: (registry) => registerDeliveryMetrics(registry, () => sender.stats()),
-    loops: [
-      { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', repository.fanOut, signal) },
-      sender,
-    ],
+    loops: [{ name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal) }, sender],
     jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: repository.forget }],
   } satisfies Feature & Record<string, unknown>;
 }

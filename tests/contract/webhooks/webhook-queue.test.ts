@@ -4,6 +4,7 @@ import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
 import { type AttemptResult, type Claim, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
+import { createFanOut } from '../../../src/features/webhooks/deliveries/fan-out.ts';
 import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
@@ -45,7 +46,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     const [row] = await sql`
       INSERT INTO webhooks (id, owner, url, secret)
       VALUES (gen_random_uuid(), ${owner}, ${target}, ${Buffer.alloc(32)}) RETURNING id`;
-    await here.fanOut(eventsOf(owner, deliveries), databases[0]!);
+    await createFanOut(here)(eventsOf(owner, deliveries), databases[0]!);
     return row!.id;
   }
   /** Claims all deliveries, with two hosts concurrently. */
@@ -166,13 +167,13 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     await makeWebhook('once', 0);
     const count = async () => (await sql`SELECT count(*) AS n FROM webhook_deliveries`)[0]!.n;
     const failing = databases[0]!.transaction(async (tx) => {
-      await here.fanOut(eventsOf('once', 3), tx);
+      await createFanOut(here)(eventsOf('once', 3), tx);
       throw new Error('the consumer failed');
     });
     await expect(failing).rejects.toThrow('the consumer failed');
     expect(await count()).toBe(0);
     for (let i = 0; i < 2; i++)
-      await databases[0]!.transaction((tx) => here.fanOut(eventsOf('once', 2500), tx));
+      await databases[0]!.transaction((tx) => createFanOut(here)(eventsOf('once', 2500), tx));
     expect(await count()).toBe(2500);
   });
 

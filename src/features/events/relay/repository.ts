@@ -47,7 +47,13 @@ export interface RelayRepository {
   retry(key: string | null): Promise<number>;
 }
 
+type ParkedMethods = 'keysToRetry' | 'readParked' | 'markParked' | 'listParked' | 'retry';
+
 export function createRelayRepository(db: Database): RelayRepository {
+  return { ...createOutbox(db), ...createParkedEvents(db) };
+}
+
+function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
   const lease = (ms: number) => db.fragment`clock_timestamp() + ${ms} * interval '1 millisecond'`;
 
   return {
@@ -149,6 +155,38 @@ export function createRelayRepository(db: Database): RelayRepository {
       );
       return row ?? null;
     },
+    async backlog() {
+      const [row] = await db.query(
+        (sql) => sql<[Backlog]>`
+        SELECT coalesce((SELECT max(id) - min(id) + 1 FROM outbox), 0) AS rows_max,
+               coalesce((SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
+                 FROM (SELECT * FROM outbox ORDER BY id LIMIT 1) o
+                 LEFT JOIN transfers t ON t.id = o.transfer_id), 0) AS age_seconds`,
+      );
+      return row;
+    },
+    async status(signal) {
+      const [row] = await db.query(
+        (sql) => sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
+          SELECT (SELECT count(*) FROM outbox) AS unsent,
+                 (SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
+                    FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer_id
+                   ORDER BY o.id LIMIT 1) AS oldest_age_seconds,
+                 CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, epoch, last_position,
+                 (SELECT count(*) FROM parked_keys) AS parked_keys,
+                 (SELECT count(*) FROM parked_events) AS parked_events,
+                 coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
+                   'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
+            FROM relay`,
+        { signal },
+      );
+      return row;
+    },
+  };
+}
+
+function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> {
+  return {
     async keysToRetry(keysMax) {
       const rows = await db.query(
         (sql) =>
@@ -198,33 +236,6 @@ export function createRelayRepository(db: Database): RelayRepository {
         SELECT last_position, (SELECT count(*) FROM taken) AS sent FROM lease`,
       );
       return row ?? null;
-    },
-    async backlog() {
-      const [row] = await db.query(
-        (sql) => sql<[Backlog]>`
-        SELECT coalesce((SELECT max(id) - min(id) + 1 FROM outbox), 0) AS rows_max,
-               coalesce((SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
-                 FROM (SELECT * FROM outbox ORDER BY id LIMIT 1) o
-                 LEFT JOIN transfers t ON t.id = o.transfer_id), 0) AS age_seconds`,
-      );
-      return row;
-    },
-    async status(signal) {
-      const [row] = await db.query(
-        (sql) => sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
-          SELECT (SELECT count(*) FROM outbox) AS unsent,
-                 (SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
-                    FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer_id
-                   ORDER BY o.id LIMIT 1) AS oldest_age_seconds,
-                 CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, epoch, last_position,
-                 (SELECT count(*) FROM parked_keys) AS parked_keys,
-                 (SELECT count(*) FROM parked_events) AS parked_events,
-                 coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
-                   'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
-            FROM relay`,
-        { signal },
-      );
-      return row;
     },
     async listParked(keysMax, signal) {
       const rows = await db.query(

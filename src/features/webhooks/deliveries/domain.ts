@@ -73,6 +73,17 @@ export interface Replayed {
   readonly nextPosition: number | null;
 }
 
+/** What a search for the first event since a time has found. */
+export interface SinceScan {
+  /** The position of that event; null if no event is that recent. */
+  readonly first: number | null;
+  /** The position of the newest event, 0 if there is none. */
+  readonly last: number;
+  /** How many events were scanned, and how many of them happened since the time. */
+  readonly scanned: number;
+  readonly since: number;
+}
+
 /** The result of an attempt. `failure` is one of a few fixed values, null on success. */
 export interface AttemptResult {
   readonly durationMs: number;
@@ -112,6 +123,15 @@ export const FAILING_DAYS_MAX = 5;
 export const FAILING_SILENT_HOURS_MAX = 36;
 /** Retention of deliveries, in any state. */
 export const DELIVERY_DAYS = 30;
+
+/** How many deliveries of a webhook may run at once, across all hosts. */
+export const SLOTS_PER_WEBHOOK = 8;
+/** How many deliveries of an owner may run at once: half of what one host sends, so that nobody blocks the others. */
+export const SLOTS_PER_OWNER = 32;
+/** How long a claim lasts: longer than an attempt, and recording its result. */
+export const LEASE_MS = 60_000;
+/** Tries of the round that a test delivery counts as used, so that it is sent once. */
+export const TEST_TRIES = TRIES_MAX - 1;
 
 // Each delay is drawn from 80 to 120 % of its length, so that deliveries that failed together are not retried together.
 const JITTER = 0.2;
@@ -175,4 +195,20 @@ export function retryAfterMs(header: string | null, nowMs: number): number {
   if (header === null) return 0;
   const waitMs = /^\d{1,10}$/.test(header) ? Number(header) * SECOND_MS : Date.parse(header) - nowMs;
   return Number.isNaN(waitMs) ? 0 : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, waitMs));
+}
+
+/** Returns the secrets that sign a delivery, the current one first. */
+export function signingSecrets(secret: Uint8Array, oldSecret: Uint8Array | null): readonly Uint8Array[] {
+  return oldSecret === null ? [secret] : [secret, oldSecret];
+}
+
+/** Returns when the next attempt is due, or null if none is planned or one is running. */
+export function nextAttemptOf(state: DeliveryState, isRunning: boolean, dueAt: Date): string | null {
+  return state === 'pending' && !isRunning ? dueAt.toISOString() : null;
+}
+
+/** Returns the position before the first event since the time, or null if it lies before the scanned events. */
+export function positionBefore({ first, last, scanned, since }: SinceScan, scanMax: number): number | null {
+  if (scanned > scanMax && since === scanned) return null;
+  return first === null ? last : first - 1;
 }

@@ -7,7 +7,6 @@ import {
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
-import type { AtlasEvent } from '../../../utils/event.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
 import {
   type Attempt,
@@ -21,23 +20,30 @@ import {
   deliveriesOf,
   FAILING_DAYS_MAX,
   FAILING_SILENT_HOURS_MAX,
+  LEASE_MS,
   type NewDelivery,
+  nextAttemptOf,
   type Replayed,
+  type SinceScan,
+  SLOTS_PER_OWNER,
+  SLOTS_PER_WEBHOOK,
+  signingSecrets,
   type Target,
-  TRIES_MAX,
 } from './domain.ts';
 
-/** Deliveries in PostgreSQL: a queue that several hosts work on. Due times and leases are by its clock. */
+/** Deliveries in PostgreSQL: a queue that several hosts work on. Due times and leases use its clock. */
 export interface DeliveryRepository {
-  /** Inserts the deliveries of events, in the transaction of their consumer. */
-  fanOut(events: readonly AtlasEvent[], tx: Queryable): Promise<void>;
-  /** Takes up to `free` due deliveries for this process. */
+  /** Returns the enabled webhooks of the owners. */
+  targetsOf(owners: readonly string[], tx: Queryable): Promise<readonly Target[]>;
+  /** Inserts deliveries, except those of an event that the webhook already has. */
+  insert(deliveries: readonly NewDelivery[], tx: Queryable): Promise<void>;
+  /** Claims up to `free` due deliveries for this process. */
   claim(free: number, signal: AbortSignal): Promise<Claim[]>;
-  settle(claim: Claim, result: AttemptResult, verdict: DeliveryOutcome): Promise<{ disabled: boolean }>;
-  /** Gives back a claim whose attempt nobody knows the end of: it is due again at once. */
+  settle(claim: Claim, result: AttemptResult, outcome: DeliveryOutcome): Promise<{ disabled: boolean }>;
+  /** Releases a claim whose attempt has no known result. It is due again immediately. */
   release(claim: Claim): Promise<void>;
   backlog(signal: AbortSignal): Promise<Backlog>;
-  /** Newest first, those with ids below `beforeId`. */
+  /** Lists deliveries with ids below `beforeId`, newest first. */
   list(
     webhookId: string,
     state: DeliveryState | null,
@@ -50,13 +56,13 @@ export interface DeliveryRepository {
     id: string,
     signal?: AbortSignal,
   ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] } | null>;
-  /** Adds a delivery that is tried only once. */
-  addTest(delivery: NewDelivery, signal?: AbortSignal): Promise<Delivery>;
-  /** Begins a new round of attempts, now. Null when there is no such delivery. */
+  /** Adds a delivery that counts `tries` of its round as used. */
+  add(delivery: NewDelivery, tries: number, signal?: AbortSignal): Promise<Delivery>;
+  /** Starts a new round of attempts now. Returns null if there is no such delivery. */
   replay(webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery | null>;
   /**
-   * Has up to `limit` events of the owner after the position delivered: those that the webhook wants and never got, or
-   * that failed; with `includeDelivered` also those that it did get.
+   * Delivers up to `limit` events of the owner after the position: those that the webhook subscribes to and never
+   * received, and with `includeDelivered` also those that it has received.
    */
   replayEvents(
     target: Target,
@@ -65,9 +71,9 @@ export interface DeliveryRepository {
     includeDelivered: boolean,
     signal?: AbortSignal,
   ): Promise<Replayed>;
-  /** The position before the owner's first event since the time, among the last `lookMax`; null when that is older. */
-  positionBefore(owner: string, time: string, lookMax: number, signal?: AbortSignal): Promise<number | null>;
-  /** Deletes what is old or of deleted webhooks, in steps. */
+  /** Looks for the owner's first event since the time, among the last `scanMax` events. */
+  scanSince(owner: string, time: string, scanMax: number, signal?: AbortSignal): Promise<SinceScan>;
+  /** Deletes old deliveries, and those of deleted webhooks, in steps. */
   forget(): Promise<void>;
 }
 
@@ -78,50 +84,44 @@ interface DeliveryRow extends Omit<Delivery, 'createdAt' | 'nextAttemptAt'> {
 }
 type ClaimRow = Omit<Claim, 'secrets'> & { secret: Uint8Array; oldSecret: Uint8Array | null };
 
-const PLACES_PER_WEBHOOK = 8;
-// Half of those of one host, so that nobody's slow targets hold up all others.
-const PLACES_PER_OWNER = 32;
-// Longer than an attempt and what it takes to write down its end.
-const LEASE_MS = 60_000;
 const SILENCE_MS = 15_000;
 const INSERT_ROWS_MAX = 1000;
 const BACKLOG_MAX = 100_000;
 const ATTEMPTS_SHOWN_MAX = 50;
 const FORGET_ROWS_MAX = 1000;
 
-export function createDeliveryRepository(db: Database): DeliveryRepository {
-  const columns = db.fragment`id, webhook_id, event_id, event_type, state, attempts AS attempt_count, next_attempt_at,
-    coalesce(leased_until > now(), false) AS leased, created_at`;
-  /** The rows to insert, as one parameter for each column. */
-  const rowsOf = (sql: FragmentTag, rows: readonly NewDelivery[]) => sql`
-    SELECT * FROM unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.webhookId)}::uuid[],
-      ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.eventType)}::text[],
-      ${rows.map((row) => row.body)}::text[])`;
+/** What the workers call. */
+type Queue = 'targetsOf' | 'insert' | 'claim' | 'settle' | 'release' | 'backlog' | 'forget';
 
+export function createDeliveryRepository(db: Database): DeliveryRepository {
+  return { ...createQueue(db), ...createHistory(db) };
+}
+
+function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
   return {
-    async fanOut(events, tx) {
-      const owners = [...new Set(events.map(({ owner }) => owner))];
-      const targets = await tx.query(
+    targetsOf: (owners, tx) =>
+      tx.query(
         (sql) => sql<Target[]>`
-        SELECT id, owner, event_types, created_at FROM webhooks WHERE owner = ANY (${owners}::text[]) AND enabled`,
-      );
-      const deliveries = deliveriesOf(events, targets);
+          SELECT id, owner, event_types, created_at FROM webhooks
+          WHERE owner = ANY (${owners as string[]}::text[]) AND enabled`,
+      ),
+    async insert(deliveries, tx) {
       for (let i = 0; i < deliveries.length; i += INSERT_ROWS_MAX) {
         await tx.query(
           (sql) => sql`
-          INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
-          ${rowsOf(sql, deliveries.slice(i, i + INSERT_ROWS_MAX))} ON CONFLICT (webhook_id, event_id) DO NOTHING`,
+            INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
+            ${rowsOf(sql, deliveries.slice(i, i + INSERT_ROWS_MAX))} ON CONFLICT (webhook_id, event_id) DO NOTHING`,
         );
       }
     },
     async claim(free, signal) {
       const rows = db.query(
         (sql) => sql<ClaimRow[]>`
-          SELECT * FROM claim_webhook_deliveries(${free}, ${PLACES_PER_WEBHOOK}, ${PLACES_PER_OWNER}, ${LEASE_MS})`,
+          SELECT * FROM claim_webhook_deliveries(${free}, ${SLOTS_PER_WEBHOOK}, ${SLOTS_PER_OWNER}, ${LEASE_MS})`,
       );
       return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(({ secret, oldSecret, ...claim }) => ({
         ...claim,
-        secrets: oldSecret === null ? [secret] : [secret, oldSecret],
+        secrets: signingSecrets(secret, oldSecret),
       }));
     },
     async settle(claim, { status, failure, durationMs }, { state, waitMs, isGone }) {
@@ -137,7 +137,7 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
       const released = db.query(
         (sql) => sql`
         UPDATE webhook_deliveries SET leased_until = NULL, next_attempt_at = now(),
-          -- A replay that was asked for meanwhile has begun to count anew.
+          -- A replay in the meantime has started to count again.
           tries = greatest(0, tries - 1)
         WHERE id = ${id} AND attempts = ${attempts} AND leased_until IS NOT NULL`,
       );
@@ -151,7 +151,7 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
             (SELECT count(*) FROM webhooks WHERE disabled_reason IS NOT NULL AND deleted_at IS NULL)
               AS disabled_webhooks
           FROM (SELECT d.next_attempt_at FROM webhooks w CROSS JOIN LATERAL (
-                  -- Reads nothing but what is due, however much waits for its next attempt or for its webhook.
+                  -- Reads only what is due, however much waits for its next attempt or for its webhook.
                   SELECT next_attempt_at FROM webhook_deliveries
                   WHERE webhook_id = w.id AND state = 'pending' AND next_attempt_at <= now()
                   ORDER BY next_attempt_at LIMIT ${BACKLOG_MAX}) d
@@ -160,6 +160,36 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
       );
       return row;
     },
+    async forget() {
+      const old = db.fragment`
+        SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${DELIVERY_DAYS})`;
+      // By the index of each: for a join the planner would prefer to scan all deliveries.
+      const ofDeleted = db.fragment`
+        SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
+          SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d
+        WHERE w.deleted_at IS NOT NULL`;
+      for (const chosen of [old, ofDeleted]) {
+        // In steps, so that no statement reaches its timeout. A step that is not full is the last one.
+        for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
+          ({ count } = await db.query(
+            (sql) => sql`
+            DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
+          ));
+        }
+      }
+      await db.query(
+        (sql) => sql`
+        DELETE FROM webhooks w WHERE deleted_at < now() - interval '1 hour'
+          AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
+      );
+    },
+  };
+}
+
+function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
+  const columns = db.fragment`id, webhook_id, event_id, event_type, state, attempts AS attempt_count, next_attempt_at,
+    coalesce(leased_until > now(), false) AS leased, created_at`;
+  return {
     async list(webhookId, state, beforeId, limit, signal) {
       const rows = await db.query(
         (sql) => sql<DeliveryRow[]>`
@@ -192,11 +222,11 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
         attempts: attempts.map((row) => ({ ...row, startedAt: row.startedAt.toISOString() })),
       };
     },
-    async addTest(delivery, signal) {
+    async add(delivery, tries, signal) {
       const [row] = await db.query(
         (sql) => sql<[DeliveryRow]>`
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, tries)
-          SELECT new.*, ${TRIES_MAX - 1} FROM (${rowsOf(sql, [delivery])}) new RETURNING ${columns}`,
+          SELECT new.*, ${tries}::int FROM (${rowsOf(sql, [delivery])}) new RETURNING ${columns}`,
         { signal },
       );
       return toDelivery(row);
@@ -205,7 +235,7 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
       const [row] = await db.query(
         (sql) => sql<DeliveryRow[]>`
           UPDATE webhook_deliveries SET state = 'pending', tries = 0,
-            -- What is being sent right now is left to its end.
+            -- An attempt that is running may finish.
             next_attempt_at = CASE WHEN leased_until > now() THEN next_attempt_at ELSE now() END
           WHERE id = ${id} AND webhook_id = ${webhookId} RETURNING ${columns}`,
         { signal },
@@ -233,49 +263,31 @@ export function createDeliveryRepository(db: Database): DeliveryRepository {
       );
       return { deliveries: count, nextPosition: rows.length > limit ? page.at(-1)!.position : null };
     },
-    async positionBefore(owner, time, lookMax, signal) {
-      // By the owner's index from the newest backwards: the times of events are nearly in the order of positions.
+    async scanSince(owner, time, scanMax, signal) {
+      // From the newest event backwards by the owner's index: times are almost in the order of positions.
       const [row] = await db.query(
-        (sql) => sql<[{ first: number | null; last: number; looked: number; since: number }]>`
+        (sql) => sql<[SinceScan]>`
           SELECT min(position) FILTER (WHERE occurred_at >= ${time}) AS first, coalesce(max(position), 0) AS last,
-            count(*) AS looked, count(*) FILTER (WHERE occurred_at >= ${time}) AS since
+            count(*) AS scanned, count(*) FILTER (WHERE occurred_at >= ${time}) AS since
           FROM (SELECT position, occurred_at FROM events WHERE owner = ${owner}
-                ORDER BY position DESC LIMIT ${lookMax + 1}) e`,
+                ORDER BY position DESC LIMIT ${scanMax + 1}) e`,
         { signal },
       );
-      if (row.looked > lookMax && row.since === row.looked) return null;
-      return row.first === null ? row.last : row.first - 1;
-    },
-    async forget() {
-      const old = db.fragment`
-        SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${DELIVERY_DAYS})`;
-      // By the index of each: over a join the planner would rather read all deliveries there are.
-      const ofDeleted = db.fragment`
-        SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
-          SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d
-        WHERE w.deleted_at IS NOT NULL`;
-      for (const chosen of [old, ofDeleted]) {
-        // In steps, so that no statement runs into its timeout; a step that is not full was the last.
-        for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
-          ({ count } = await db.query(
-            (sql) => sql`
-            DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
-          ));
-        }
-      }
-      await db.query(
-        (sql) => sql`
-        DELETE FROM webhooks w WHERE deleted_at < now() - interval '1 hour'
-          AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
-      );
+      return row;
     },
   };
 }
 
+/** The rows to insert, as one parameter per column. */
+const rowsOf = (sql: FragmentTag, rows: readonly NewDelivery[]) => sql`
+    SELECT * FROM unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.webhookId)}::uuid[],
+      ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.eventType)}::text[],
+      ${rows.map((row) => row.body)}::text[])`;
+
 function toDelivery({ leased, createdAt, nextAttemptAt, ...row }: DeliveryRow): Delivery {
   return {
     ...row,
-    nextAttemptAt: row.state === 'pending' && !leased ? nextAttemptAt.toISOString() : null,
+    nextAttemptAt: nextAttemptOf(row.state, leased, nextAttemptAt),
     createdAt: createdAt.toISOString(),
   };
 }

@@ -1,6 +1,14 @@
 import { AtlasError } from '../../../errors.ts';
 import type { WebhookService } from '../subscriptions/service.ts';
-import { type Attempt, type Delivery, type DeliveryState, type Replayed, testDelivery } from './domain.ts';
+import {
+  type Attempt,
+  type Delivery,
+  type DeliveryState,
+  positionBefore,
+  type Replayed,
+  TEST_TRIES,
+  testDelivery,
+} from './domain.ts';
 import type { DeliveryRepository } from './repository.ts';
 
 /** Where a replay starts: at a time, or after a position in the log. */
@@ -46,7 +54,8 @@ export function createDeliveryService(
 ): DeliveryService {
   async function positionOf(owner: string, start: ReplayStart, signal?: AbortSignal): Promise<number> {
     if ('afterPosition' in start) return start.afterPosition;
-    const position = await repository.positionBefore(owner, start.since, SEARCH_EVENTS_MAX, signal);
+    const scan = await repository.scanSince(owner, start.since, SEARCH_EVENTS_MAX, signal);
+    const position = positionBefore(scan, SEARCH_EVENTS_MAX);
     if (position !== null) return position;
     const detail = `is before your last ${SEARCH_EVENTS_MAX} events; use afterPosition instead`;
     throw new AtlasError('invalid_request', 'The time is too far in the past; see errors.', {
@@ -76,7 +85,7 @@ export function createDeliveryService(
     },
     async sendTest(owner, webhookId, signal) {
       await webhooks.find(owner, webhookId, signal);
-      return repository.addTest(testDelivery(owner, webhookId, new Date().toISOString()), signal);
+      return repository.add(testDelivery(owner, webhookId, new Date().toISOString()), TEST_TRIES, signal);
     },
   };
 }

@@ -5,9 +5,13 @@ import {
   decide,
   deliveriesOf,
   messageIdOf,
+  nextAttemptOf,
+  positionBefore,
   RETRY_WAITS_MS,
   retryAfterMs,
+  signingSecrets,
   type Target,
+  TEST_TRIES,
   TRIES_MAX,
 } from '../../../../../src/features/webhooks/deliveries/domain.ts';
 import type { AtlasEvent } from '../../../../../src/utils/event.ts';
@@ -136,5 +140,47 @@ describe('events become deliveries', () => {
       sequence: '0',
       data: { a: 1 },
     });
+  });
+});
+
+test('a delivery is signed with the current secret first, and with the old one while there is one', () => {
+  const [current, old] = [new Uint8Array([1]), new Uint8Array([2])];
+  expect(signingSecrets(current, null)).toEqual([current]);
+  expect(signingSecrets(current, old)).toEqual([current, old]);
+});
+
+test('only a pending delivery that is not being sent has a next attempt', () => {
+  const dueAt = new Date('2026-01-02T03:04:05Z');
+  expect(nextAttemptOf('pending', false, dueAt)).toBe('2026-01-02T03:04:05.000Z');
+  expect(nextAttemptOf('pending', true, dueAt)).toBeNull();
+  expect(nextAttemptOf('delivered', false, dueAt)).toBeNull();
+  expect(nextAttemptOf('failed', false, dueAt)).toBeNull();
+});
+
+test('a test delivery has one try left', () => {
+  expect(TEST_TRIES).toBe(TRIES_MAX - 1);
+  expect(
+    decide({ durationMs: 1, status: 500, failure: 'status', retryAfter: null }, TEST_TRIES + 1, 0, 0.5),
+  ).toEqual({
+    state: 'failed',
+    waitMs: 0,
+    isGone: false,
+  });
+});
+
+describe('the position before a time', () => {
+  test('is the one before the first event since then', () => {
+    expect(positionBefore({ first: 7, last: 9, scanned: 5, since: 2 }, 10)).toBe(6);
+  });
+
+  test('is the newest one when no event is that recent, and 0 without events', () => {
+    expect(positionBefore({ first: null, last: 9, scanned: 5, since: 0 }, 10)).toBe(9);
+    expect(positionBefore({ first: null, last: 0, scanned: 0, since: 0 }, 10)).toBe(0);
+  });
+
+  test('is unknown when every scanned event is more recent and there are older ones', () => {
+    expect(positionBefore({ first: 3, last: 13, scanned: 11, since: 11 }, 10)).toBeNull();
+    expect(positionBefore({ first: 4, last: 13, scanned: 11, since: 10 }, 10)).toBe(3);
+    expect(positionBefore({ first: 1, last: 10, scanned: 10, since: 10 }, 10)).toBe(0);
   });
 });
