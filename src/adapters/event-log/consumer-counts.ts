@@ -3,7 +3,7 @@ import type { Applied } from './inbox.ts';
 
 type Mutable = { -readonly [K in keyof ConsumerStats]: ConsumerStats[K] };
 
-/** What the consumers of this process have done. There are as many as the code names, so the labels are bounded. */
+/** Counts what the consumers of this process do. The code names all consumers, so the labels are bounded. */
 export class ConsumerCounts {
   readonly #byConsumer = new Map<string, Mutable>();
 

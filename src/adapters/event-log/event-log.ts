@@ -2,15 +2,15 @@ import type { Dependency } from '../../resilience/dependency.ts';
 import type { AtlasEvent } from '../../utils/event.ts';
 import type { Queryable } from '../postgres/query.ts';
 
-/** An event that was refused for what it is, and would be again. `index` is its place among those handed over. */
+/** An event that the log rejects for its content, and always would. `index` is its index in the batch. */
 export interface Rejection {
   readonly index: number;
   readonly reason: string;
 }
 
 /**
- * The log refuses something of what was sent together, for what it is. Nothing of it can be seen. To find out what it
- * is, open the publisher anew and send less at a time.
+ * The log rejected a batch for its content, and none of it is visible. To find the event, open the publisher again and
+ * send smaller batches.
  */
 export class BatchRefused extends Error {
   constructor(reason: string, cause: unknown) {
@@ -19,59 +19,59 @@ export class BatchRefused extends Error {
   }
 }
 
-/** The sending side of a log outside of PostgreSQL. One relay uses it, one call at a time. */
+/** The publishing side of a log outside PostgreSQL. One relay uses it, one call at a time. */
 export interface EventPublisher {
-  /** After it resolves, everyone who opened before is fenced: what they still send is refused. Opens anew each time. */
+  /** Opens a session and fences every earlier one: what they still send is rejected. May be called again. */
   open(signal: AbortSignal): Promise<void>;
   /**
-   * Sends events in their order and resolves when readers can see them. Answers those that are known to be refused, and
-   * has then sent nothing of the later ones with their keys. Rejects with {@link BatchRefused} when others are refused.
-   * When it rejects with anything else nobody knows what can be seen: open it anew and send all of them again.
+   * Sends events in order and resolves when readers can see them. Returns the rejected events; later events with their
+   * keys were not sent. Rejects with {@link BatchRefused} if it is unknown which event was rejected. After any other
+   * error it is unknown what is visible: open again and send all of them again.
    */
   publish(events: readonly AtlasEvent[], signal: AbortSignal): Promise<readonly Rejection[]>;
-  /** Gives the connection back. Never rejects, and takes a second at most. */
+  /** Closes the connection within a second. Never rejects. */
   close(): Promise<void>;
 }
 
-/** The work of a consumer. It must change nothing but what the transaction changes. */
+/** The work of a consumer. It must have no effects outside the transaction. */
 export type EventHandler = (events: readonly AtlasEvent[], tx: Queryable) => Promise<void>;
 
-/** How a consumer is doing, counted since the start of this process. */
+/** Stats of a consumer since the start of this process. */
 export interface ConsumerStats {
   readonly consumer: string;
-  /** Events that had their effect. */
+  /** Events that took effect. */
   readonly handled: number;
-  /** Events that came again and were left out. */
+  /** Duplicates, which were skipped. */
   readonly repeated: number;
-  /** Events that the log had lost and that were taken from PostgreSQL instead. */
+  /** Events that the log had lost, read from PostgreSQL instead. */
   readonly recovered: number;
-  /** Messages in the log that are no events of Atlas, and were left out. */
+  /** Undecodable messages, which were skipped. */
   readonly undecodable: number;
   readonly failures: number;
-  /** Entries of the log that it has still to read, as far as this process knows. */
+  /** Unread entries of the log, as far as this process knows. */
   readonly lag: number;
 }
 
-/** The reading side. */
+/** The consuming side. */
 export interface EventConsumer {
   /**
-   * Hands over what was sent, the events of a key in order and without a gap, each of them once: `handle` runs in the
-   * transaction that also notes how far the consumer is. A new consumer begins with the oldest event there is. Works
-   * until the signal aborts; rejects when it cannot go on, and may then be run again. Several processes may run one.
+   * Delivers the events of each key in order, without gaps, and exactly once: `handle` runs in the transaction that also
+   * stores the position. A new consumer starts with the oldest event. Runs until the signal aborts; rejects when it
+   * cannot continue, and may then be run again. Several processes may run the same consumer.
    */
   run(consumer: string, handle: EventHandler, signal: AbortSignal): Promise<void>;
   stats(): readonly ConsumerStats[];
 }
 
-/** Where events go from the outbox: nowhere else, or to Kafka. */
+/** The destination of the outbox: the table `events`, or Kafka. */
 export interface EventLog {
   readonly mode: 'postgresql' | 'kafka';
-  /** Null where the table `events` is the log. */
+  /** Null if the table `events` is the log. */
   readonly publisher: EventPublisher | null;
   readonly consumer: EventConsumer;
-  /** What stands between Atlas and the brokers; null without any. */
+  /** Guards the calls to the brokers; null without Kafka. */
   readonly dependency: Dependency | null;
-  /** By partition, the position of a consumer that has read everything. The table `events` is partition −1. */
+  /** Returns, by partition, the position of a consumer that has read everything. The table `events` is partition −1. */
   ends(signal: AbortSignal): Promise<ReadonlyMap<number, number>>;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { type AtlasEvent, transferData } from '../../utils/event.ts';
 import type { FragmentTag } from '../postgres/query.ts';
 
-/** An event as the tables keep it: a transfer's data stands in `transfers`, any other event has its own. */
+/** An event as it is stored: the data of a transfer is in `transfers`, any other event has its own. */
 export interface EventRow {
   readonly owner: string;
   readonly type: string;
@@ -18,13 +18,13 @@ export interface EventRow {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The columns of an {@link EventRow}, for a query over `events` or `parked_events` AS e with {@link joinTransfers}. */
+/** Returns the columns of an {@link EventRow}, for `events` or `parked_events` AS e with {@link joinTransfers}. */
 export function eventColumns(sql: FragmentTag) {
   return sql`e.owner, e.type, e.key, e.sequence, e.occurred_at, e.transfer_id, e.data,
     t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
 }
 
-/** A probe for each row: the planner would rather read whole tables for a few hundred rows. */
+/** Joins by one probe per row: for a few hundred rows the planner would prefer to scan whole tables. */
 export function joinTransfers(sql: FragmentTag) {
   return sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = e.transfer_id LIMIT 1) t ON true`;
 }

@@ -3,36 +3,36 @@ import type { Queryable } from '../postgres/query.ts';
 import type { EventHandler } from './event-log.ts';
 import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
 
-/** What became of a batch. */
+/** The result of a batch. */
 export interface Applied {
-  /** Events that had their effect now. */
+  /** Events that took effect now. */
   readonly handled: number;
-  /** Events that had it before. */
+  /** Duplicates. */
   readonly repeated: number;
-  /** Of the handled ones, those that the log had lost. */
+  /** Handled events that the log had lost. */
   readonly recovered: number;
-  /** False where more was lost than one transaction takes: the same events are to be handed over again. */
+  /** False if more was lost than fits in one transaction: pass the same events again. */
   readonly isComplete: boolean;
 }
 
-/** Events of a key are missing in the log and in PostgreSQL. To go on would skip them, so nobody does. */
+/** Events of a key are missing in the log and in PostgreSQL. The consumer stops rather than skip them. */
 export class EventGapError extends Error {
   constructor(consumer: string, key: string, seen: number, next: number) {
     super(
-      `The consumer ${consumer} saw event ${seen} of ${key}, and the next one in the log is ${next}: what is between is nowhere. Nothing was skipped.`,
+      `The consumer ${consumer} cannot continue after event ${seen} of ${key}.\n  why:  the next event in the log is ${next}, and the ones in between are not in PostgreSQL either; nothing was skipped\n  do:   restore a backup, and do not delete rows of the table inbox`,
     );
     this.name = 'EventGapError';
   }
 }
 
 const NEVER_SEEN = -1;
-// So that a key that lost millions neither fills the memory nor outlasts a transaction.
+// A key that lost millions of events must neither fill the memory nor outlast a transaction.
 const RECOVERED_MAX = 2000;
 
 /**
- * Hands over the events that the consumer has not seen, in their order, and notes them as seen, all in the transaction
- * (the idempotent consumer with an inbox). Locks the keys in their order until it ends, so that nobody else handles an
- * event of them meanwhile. Throws {@link EventGapError}, and whatever `handle` throws.
+ * Passes the events that the consumer has not seen to `handle`, in order, and records them in the same transaction
+ * (idempotent consumer, inbox pattern). Locks the keys in key order until the transaction ends, so nobody else handles
+ * their events meanwhile. Throws {@link EventGapError}, and whatever `handle` throws.
  */
 export async function applyOnce(
   tx: Queryable,
@@ -91,8 +91,8 @@ export async function applyOnce(
 }
 
 /**
- * What was sent between the last event seen and this one, up to a number of events. PostgreSQL keeps all of it; Kafka
- * forgets after a while. A key that was never seen begins with the first event that is kept of it.
+ * Returns the events between the last one seen and this one, up to a limit. PostgreSQL stores all of them; Kafka
+ * deletes old ones. A key that was never seen starts with its first stored event.
  */
 async function findSent(
   tx: Queryable,

@@ -5,20 +5,20 @@ import type { EventHandler, EventLog } from './event-log.ts';
 import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
 import { applyOnce } from './inbox.ts';
 
-/** The table `events` as a partition of a log. Kafka counts its own from 0. */
+/** The partition number of the table `events`. Kafka's start at 0. */
 export const TABLE_PARTITION = -1;
 
 const BATCH_EVENTS_MAX = 500;
 const POLL_MS = 100;
 
 /**
- * The event log without Kafka: the relay numbers the events of the table, and consumers read on from the last number. A
- * number is given under the lock of the relay's row, which is held until it is committed, so none appears late.
+ * The event log without Kafka: the relay numbers the events of the table, and consumers continue after the last number
+ * they read. Numbers are assigned under the lock of the relay's row until the commit, so none becomes visible late.
  */
 export function openOutboxLog(db: Database): EventLog {
   const counts = new ConsumerCounts();
 
-  /** One batch in one transaction. Answers whether there may be more. */
+  /** Handles one batch in one transaction. Returns whether there may be more. */
   async function step(consumer: string, handle: EventHandler): Promise<boolean> {
     const applied = await db.transaction(async (tx) => {
       await tx.query(
@@ -26,7 +26,7 @@ export function openOutboxLog(db: Database): EventLog {
         INSERT INTO consumer_offsets (consumer, partition, position) VALUES (${consumer}, ${TABLE_PARTITION}, 0)
         ON CONFLICT DO NOTHING`,
       );
-      // Whoever else runs this consumer waits here, and goes on where this one ends.
+      // Another process that runs this consumer waits here, and continues where this one stops.
       const [offset] = await tx.query(
         (sql) => sql<[{ position: number }]>`
         SELECT position FROM consumer_offsets
@@ -59,7 +59,7 @@ export function openOutboxLog(db: Database): EventLog {
       async run(consumer, handle, signal) {
         while (!signal.aborted) {
           try {
-            // Most of the time there is nothing, and looking needs no transaction.
+            // Usually there is nothing to do, and checking needs no transaction.
             const lag = await lagOf(db, consumer, signal);
             counts.setLag(consumer, lag);
             const isMore = lag > 0 && (await step(consumer, handle));
@@ -70,7 +70,7 @@ export function openOutboxLog(db: Database): EventLog {
             throw error;
           }
         }
-        // Whoever goes on with it tells how far it is.
+        // The process that takes over reports the lag.
         counts.setLag(consumer, 0);
       },
       stats: () => counts.stats(),

@@ -90,7 +90,7 @@ export function mapDatabaseError(error: unknown, signal?: AbortSignal): unknown 
     });
   }
   if (UNWRITABLE.test(databaseErrorCode(error)) || CONFLICT.test(databaseErrorCode(error))) {
-    return new AtlasError('dependency_unavailable', 'PostgreSQL cannot accept this now.', {
+    return new AtlasError('dependency_unavailable', 'PostgreSQL cannot accept this request now.', {
       cause: error,
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     });

@@ -8,50 +8,48 @@ import {
   type StoredFile,
 } from './domain.ts';
 
-/** The bytes of files, as this feature reaches them. */
+/** The store of the bytes of files. */
 export type FileObjects = ObjectStore;
 
-/** A new row: of bytes that come straight to Atlas size and digest are not known yet. */
+/** A new row. Size and digest are unknown for bytes that are uploaded to Atlas itself. */
 export type NewFile = Pick<FileRecord, 'id' | 'owner'> &
   Pick<InitiatedUpload, 'name' | 'mediaType'> &
   Partial<Pick<InitiatedUpload, 'sizeBytes' | 'sha256'>>;
 
-/** What is known of files, in PostgreSQL. Ids of files sort by age. */
+/** The records of files, in PostgreSQL. Ids sort by age. */
 export interface FileRepository {
-  /** Begins the keys of all objects of this database. */
+  /** Returns the prefix of all object keys of this database. */
   realm(): Promise<string>;
-  /** Writes the row of an upload, or answers null when its owner has `uploadsMax` under way. */
+  /** Inserts the row of an upload. Returns null if its owner already has `uploadsMax` in progress. */
   begin(
     file: NewFile,
     leaseSeconds: number,
     uploadsMax: number,
     signal?: AbortSignal,
   ): Promise<FileRecord | null>;
-  /** Has the upload live for so many seconds from now. */
+  /** Extends the lease of the upload to this many seconds from now. */
   renew(id: string, leaseSeconds: number): Promise<void>;
-  /** Makes the file readable and tells of it, in one transaction. Null where it is not being uploaded any more. */
+  /** Makes the file readable and writes its event, in one transaction. Returns null if the upload has ended. */
   store(id: string, mediaType: string, digests: Digests): Promise<StoredFile | null>;
-  /**
-   * Gives an upload up. Answers whether its object may be deleted, which it may not where the file is stored after all.
-   */
+  /** Abandons an upload. Returns whether its object may be deleted: not if the file is stored after all. */
   abandon(id: string): Promise<boolean>;
-  /** What is uploading or stored. */
+  /** Returns a file that is uploading or stored. */
   find(id: string, signal?: AbortSignal): Promise<FileRecord | null>;
-  /** The digests of chunks from `first` on; fewer where there are no more, none where there is no such file. */
+  /** Returns up to `count` digests of chunks, starting at `first`; none if there is no such file. */
   chunkDigests(id: string, first: number, count: number, signal?: AbortSignal): Promise<Uint8Array>;
-  /** Stored files of the owner, oldest first. */
+  /** Lists stored files of the owner, oldest first. */
   list(owner: string, after: string | null, limit: number, signal?: AbortSignal): Promise<StoredFile[]>;
-  /** Ends the file for its readers and tells of it, in one transaction. False where the owner has no such file. */
+  /** Hides the file from readers and writes its event, in one transaction. Returns false if there is no such file. */
   delete(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
-  /** Removes the row of a file whose object is gone. */
+  /** Deletes the row of a file whose object is deleted. */
   forget(id: string): Promise<void>;
-  /** Gives up uploads that nobody renews; answers how many. */
+  /** Abandons uploads whose lease has expired. Returns how many. */
   expire(limit: number): Promise<number>;
-  /** Files whose object has still to go, and then their row. */
+  /** Lists files whose object, and then row, must be deleted. */
   listDeleting(after: string | null, limit: number): Promise<string[]>;
-  /** Stored files of all owners, in the order of their ids. */
+  /** Lists stored files of all owners, by id. */
   listStored(after: string | null, limit: number): Promise<StoredFile[]>;
-  /** Which of the ids have a row, in any state. */
+  /** Returns the ids that have a row, in any state. */
   known(ids: readonly string[]): Promise<Set<string>>;
 }
 
@@ -106,7 +104,7 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
             UPDATE files SET state = 'stored', media_type = ${mediaType}, size_bytes = ${sizeBytes},
               sha256 = ${Buffer.from(sha256)}, chunks = ${Buffer.from(chunks)}, expires_at = NULL
             WHERE id = ${id} AND state = 'uploading' RETURNING *
-          ), told AS (
+          ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'file.stored.v1', id::text, 1, now(), jsonb_build_object('fileId', id, 'name', name,
               'mediaType', media_type, 'sizeBytes', size_bytes, 'sha256', encode(sha256, 'hex')) FROM stored
@@ -116,7 +114,7 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
       return row ? (toFile(row) as StoredFile) : null;
     },
     async abandon(id) {
-      // The row is locked before its state is looked at: the commit of `store` may be under way, its answer lost.
+      // The row is locked before its state is read: the commit of `store` may be in progress, with its reply lost.
       const [row] = await db.query(
         (sql) => sql<[{ free: boolean }]>`
           WITH found AS (
@@ -167,7 +165,7 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
           ), gone AS (
             UPDATE files f SET state = 'deleting', expires_at = NULL FROM found WHERE f.id = found.id
             RETURNING f.id, f.owner, found.state
-          ), told AS (
+          ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'file.deleted.v1', id::text, 2, now(), jsonb_build_object('fileId', id) FROM gone
             WHERE state = 'stored'

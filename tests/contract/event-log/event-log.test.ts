@@ -245,7 +245,8 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     await world.relayAll();
     const error = await world.consume('gap').ended.catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(EventGapError);
-    expect((error as Error).message).toContain('saw event 5 of key');
+    expect((error as Error).message).toContain('cannot continue after event 5 of key');
+    expect((error as Error).message).toContain('the next event in the log is 8');
     expect(await world.effects('gap')).toHaveLength(1);
   });
 });

@@ -15,7 +15,7 @@ import { readSqlFunctions } from '../../../src/adapters/postgres/sql-functions.t
 import { availableEngines } from '../../support/database.ts';
 import { SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
-/** Everything that migrations make: columns, constraints, indexes, triggers and functions, as text. */
+/** Returns everything that migrations create, as text: columns, constraints, indexes, triggers and functions. */
 async function schemaOf(sql: Sql): Promise<string[]> {
   const rows = await sql<{ line: string }[]>`
     SELECT format('column %s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default) AS line
@@ -32,7 +32,7 @@ const broken = (number: number, up: string): Migration => ({ number, name: 'brok
 
 describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) => {
   test(
-    'go up, down and up again to the same schema, and leave nothing behind on the way down',
+    'go up, down and up again to the same schema, and leave nothing behind when down',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
@@ -87,7 +87,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'that fail leave nothing of themselves, and keep those before them',
+    'that fail leave nothing behind, and keep earlier ones',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
@@ -107,7 +107,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'that lose their connection say so, end nothing else, and can be begun again',
+    'that lose their connection fail with that error, and can be started again',
     () =>
       withDatabase(engine, async (sql, url) => {
         const migrations = await readMigrations();
@@ -128,7 +128,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'that two processes begin at once are applied once',
+    'that two processes start at the same time are applied once',
     () =>
       withDatabase(engine, async (sql, url) => {
         const migrations = await readMigrations();
@@ -143,7 +143,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'may take longer than a request, and give the connection back with the limits of requests',
+    'may take longer than a request, and release the connection with the limits of requests',
     () =>
       withDatabase(engine, async (_sql, url) => {
         const one = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 0.2 });
@@ -172,7 +172,7 @@ describe('the folder of migrations is refused when', () => {
       await expect(readMigrations(folder)).rejects.toThrow('0099_late.up.sql should have the number');
     }));
 
-  test('a way back is missing', () =>
+  test('a down file is missing', () =>
     withCopy(async (folder, files) => {
       await rm(join(folder, files.find((file) => file.endsWith('.down.sql'))!));
       await expect(readMigrations(folder)).rejects.toThrow('.down.sql');

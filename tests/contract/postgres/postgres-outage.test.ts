@@ -6,16 +6,16 @@ import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { isToxiproxyHere, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
 
 const AWAY = { code: 'dependency_unavailable', retryAfterSeconds: 1 };
-/** No test waits for this: whatever is told earlier was not told by the end of the time of a statement. */
+/** No test waits for this, so no call here fails because of the statement timeout. */
 const STATEMENT_SECONDS = 60;
-/** One connection, so that a call only succeeds when that connection is good. */
+/** One connection, so that a call succeeds only if that connection works. */
 const guarded = (url: string, connectionsMax = 1) =>
   openTestDatabase(url, { connectionsMax, timeoutSeconds: STATEMENT_SECONDS });
 const isClosed = ({ dependency }: Database) => dependency.state === 'closed';
 const one = (db: Database, signal?: AbortSignal) =>
   db.query((sql) => sql<{ one: number }[]>`SELECT 1 AS one`, { signal });
 
-/** Waits until calls are answered again, by nothing but calling. */
+/** Calls until a call succeeds. */
 async function untilAnswered(db: Database): Promise<void> {
   for (;;) {
     try {
@@ -28,7 +28,7 @@ async function untilAnswered(db: Database): Promise<void> {
   }
 }
 
-/** Runs work on a pool of its own and on one that looks at the server from beside it. */
+/** Runs work on its own database, with another connection to observe the server. */
 async function withPool(
   url: string,
   connectionsMax: number,
@@ -43,7 +43,7 @@ async function withPool(
   }
 }
 
-/** Waits until a statement that holds this text runs, and began at another time than that; answers when it began. */
+/** Waits until a statement with this text runs that did not start at `before`. Returns when it started. */
 async function untilRunning(beside: Sql, text: string, before = ''): Promise<string> {
   for (;;) {
     const [row] = await beside<{ start: string }[]>`
@@ -54,7 +54,7 @@ async function untilRunning(beside: Sql, text: string, before = ''): Promise<str
   }
 }
 
-/** Waits until no statement that holds this text runs. */
+/** Waits until no statement with this text runs. */
 async function untilGone(beside: Sql, text: string): Promise<void> {
   for (let running = 1; running > 0; await Bun.sleep(10)) {
     [{ running }] = await beside<[{ running: number }]>`
@@ -63,7 +63,7 @@ async function untilGone(beside: Sql, text: string): Promise<void> {
   }
 }
 
-test('nobody listens: every call fails, and after five nobody is asked any more', async () => {
+test('nothing listens: every call fails, and after five failures the breaker opens', async () => {
   const db = guarded('postgres://nobody@127.0.0.1:1/none');
   for (let call = 0; call < 5; call++) await expect(one(db)).rejects.toMatchObject(AWAY);
   expect(db.dependency.state).toBe('open');
@@ -74,7 +74,7 @@ test('nobody listens: every call fails, and after five nobody is asked any more'
   await db.end({ timeout: 1 });
 });
 
-test('a server that has no more connections to give is there: nobody is kept from those that are open', async () => {
+test('a server that is out of connections is available: open connections keep working', async () => {
   const url = new URL(await freshDatabase());
   const beside = openPostgres({ url: url.href, connectionsMax: 1, timeoutSeconds: 10 });
   await beside.unsafe(`CREATE ROLE of_few LOGIN PASSWORD 'few' CONNECTION LIMIT 2`);
@@ -90,7 +90,7 @@ test('a server that has no more connections to give is there: nobody is kept fro
   await Promise.all([db.end({ timeout: 1 }), beside.end({ timeout: 1 })]);
 });
 
-describe('behind a way that breaks', () => {
+describe('behind a network that fails', () => {
   if (!isToxiproxyHere()) return;
   let toxiproxy: Toxiproxy;
   let url = '';
@@ -99,7 +99,7 @@ describe('behind a way that breaks', () => {
   }, START_TIMEOUT_MS);
   afterAll(() => toxiproxy.stop());
 
-  test('that refuses: the breaker opens, and closes by itself once the way is good, though nobody calls', async () => {
+  test('that refuses: the breaker opens, and closes without a call once the network works again', async () => {
     const proxy = await toxiproxy.proxy(url);
     const db = guarded(proxy.url, 3);
     await one(db);
@@ -111,7 +111,7 @@ describe('behind a way that breaks', () => {
     await db.end({ timeout: 1 });
   });
 
-  test('that falls silent: whoever waits is told long before the statement would have ended', async () => {
+  test('that is silent: waiting calls fail long before the statement timeout', async () => {
     const proxy = await toxiproxy.proxy(url);
     const db = guarded(proxy.url, 3);
     await one(db);
@@ -120,7 +120,7 @@ describe('behind a way that breaks', () => {
     for (const { status, reason } of (await Promise.allSettled(waiting)) as PromiseRejectedResult[])
       expect({ status, reason }).toMatchObject({ status: 'rejected', reason: AWAY });
     expect(db.dependency.state).toBe('open');
-    // What was under way was cut off, so its slots are free again.
+    // Running calls were cut off, so their slots are free again.
     while (db.dependency.stats().inFlight > 0) await Bun.sleep(1);
     expect(db.dependency.stats()).toMatchObject({ waiting: 0, abandoned: 0 });
     await proxy.heal();
@@ -128,12 +128,12 @@ describe('behind a way that breaks', () => {
     await db.end({ timeout: 1 });
   });
 
-  test('that is slow: the breaker stays closed, because a probe is answered', async () => {
+  test('that is slow: the breaker stays closed, because the probe succeeds', async () => {
     const proxy = await toxiproxy.proxy(url);
     await withPool(proxy.url, 2, async (db) => {
       const { dependency } = db;
       await one(db);
-      // Silent for longer than a probe and all that comes before it take.
+      // Longer than the silence limit and a probe.
       await db.query((sql) => sql`SELECT pg_sleep(2.5)`);
       expect(dependency.state).toBe('closed');
       expect(dependency.stats().outcomes).toMatchObject({ ok: 2, failure: 0, timeout: 0 });
@@ -147,7 +147,7 @@ describe('a connection', () => {
     url = await freshDatabase();
   }, START_TIMEOUT_MS);
 
-  test('that is dead leaves the pool, and only the call on it notices', () =>
+  test('that is dead leaves the pool, and only its own call fails', () =>
     withPool(url, 1, async (db, beside) => {
       const { dependency } = db;
       const [backend] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
@@ -155,7 +155,7 @@ describe('a connection', () => {
       try {
         const patience = new AbortController();
         const stuck = one(db, patience.signal);
-        // One turn of the loop later it is on its way.
+        // It is sent one turn of the event loop later.
         await new Promise(setImmediate);
         patience.abort(new Error('the deadline'));
         await expect(stuck).rejects.toMatchObject({ code: 'deadline_exceeded' });
@@ -170,7 +170,7 @@ describe('a connection', () => {
       }
     }));
 
-  test('is not lost to a call that is given up in the turn in which it was made', () =>
+  test('is not lost by a call that is aborted in the same turn of the event loop', () =>
     withPool(url, 1, async (db) => {
       for (let call = 0; call < 3; call++) {
         const patience = new AbortController();
@@ -181,7 +181,7 @@ describe('a connection', () => {
       expect([...(await one(db))]).toEqual([{ one: 1 }]);
     }));
 
-  test('may be hit by a cancel that was meant for the call before: the statement is run again, once', () =>
+  test('may be hit by a cancel of the previous call: the statement is run once more', () =>
     withPool(url, 1, async (db, beside) => {
       const [{ pid }] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
       const hit = db.query((sql) => sql<{ done: boolean }[]>`SELECT pg_sleep(1) IS NOT NULL AS done`);
@@ -198,7 +198,7 @@ describe('a connection', () => {
       await expect(hitTwice).rejects.toMatchObject({ code: 'deadline_exceeded' });
     }));
 
-  test('is waited for in a line that has an end, and who gives up leaves it', () =>
+  test('is waited for in a bounded queue, which aborted calls leave', () =>
     withPool(url, 1, async (db, beside) => {
       const { dependency } = db;
       const patience = new AbortController();
@@ -210,7 +210,7 @@ describe('a connection', () => {
       expect(dependency.stats()).toMatchObject({ inFlight: 1, waiting: 1024 });
       patience.abort(new Error('the deadline'));
       for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected');
-      // What ran was cancelled on the server too, and nothing that waited was begun.
+      // The running query was canceled on the server too, and no queued one was started.
       await untilGone(beside, 'AS busy');
       await one(db);
       expect(dependency.state).toBe('closed');

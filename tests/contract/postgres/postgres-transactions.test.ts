@@ -5,7 +5,7 @@ import type { Queryable } from '../../../src/adapters/postgres/query.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 
-// What the driver throws where nobody can catch it fails these tests by itself.
+// An unhandled rejection of the driver fails these tests.
 
 let url = '';
 beforeAll(async () => {
@@ -20,7 +20,7 @@ const LOST = {
   cause: { message: expect.stringMatching(/CONNECTION_CLOSED|ECONNRESET/) },
 };
 
-/** One guarded connection, and one beside it. */
+/** A database with one connection, and another connection to observe it. */
 async function withPool(timeoutSeconds: number, work: (db: Database, beside: Sql) => Promise<void>) {
   const db = openTestDatabase(url, { connectionsMax: 1, timeoutSeconds });
   const beside = openPostgres({ url, connectionsMax: 1, timeoutSeconds: 60 });
@@ -59,7 +59,7 @@ test('a transaction whose connection is lost in a statement fails, and the next 
     expect(await written(beside)).toEqual(['after 0', 'after 1', 'after 2']);
   }));
 
-test('what work says in a transaction whose connection is gone reaches nobody, however late it says it', () =>
+test('queries of a transaction whose connection is lost are never sent, however late they come', () =>
   withPool(60, async (db, beside) => {
     const pid = await pidOf(db);
     const goOn = Promise.withResolvers<void>();
@@ -90,7 +90,7 @@ test('what work says in a transaction whose connection is gone reaches nobody, h
     expect(await written(beside)).toEqual([]);
   }));
 
-test('what work did not wait for says nothing any more once its transaction has ended', () =>
+test('a query that the work did not await is not sent after the transaction has ended', () =>
   withPool(60, async (db, beside) => {
     const late = Promise.withResolvers<void>();
     let straggler: Promise<unknown> = Promise.resolve();
@@ -103,7 +103,7 @@ test('what work did not wait for says nothing any more once its transaction has 
     expect(await written(beside)).toEqual(['in time']);
   }));
 
-test('a transaction that says nothing for longer than a statement may take is ended, and its locks are free', () =>
+test('a transaction that is idle for longer than the statement timeout is ended, and its locks are released', () =>
   withPool(1, async (db, beside) => {
     const goOn = Promise.withResolvers<void>();
     const hasLock = Promise.withResolvers<void>();

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** A server that runs on a cluster and takes connections. */
+/** A running server that accepts connections. */
 export interface RunningServer {
   readonly pid: number;
   readonly port: number;
@@ -13,7 +13,7 @@ export interface RunningServer {
 const DYING_MS_MAX = 10_000;
 const run = promisify(execFile);
 
-/** The server that runs on the cluster, or null when there is none or it is not ready yet. Changes nothing. */
+/** Returns the server that runs on the cluster, or null if there is none or it is not ready. Changes nothing. */
 export async function findRunning(cluster: string): Promise<RunningServer | null> {
   const [pid, , , port, , , , state] = await readPidFile(cluster);
   if (state?.trim() !== 'ready' || !(await isServerOf(cluster, Number(pid)))) return null;
@@ -21,8 +21,8 @@ export async function findRunning(cluster: string): Promise<RunningServer | null
 }
 
 /**
- * Like {@link findRunning}, for a server that takes connections: one that was just killed is still listed for a moment,
- * and refuses them. Waits that long, and 10 s at most.
+ * Like {@link findRunning}, for a server that accepts connections: one that was just killed is still listed for a
+ * moment and refuses them. Waits for that, up to 10 s.
  */
 export async function findAnswering(cluster: string): Promise<RunningServer | null> {
   const untilMs = performance.now() + DYING_MS_MAX;
@@ -46,8 +46,8 @@ function takesConnections(port: number): Promise<boolean> {
 }
 
 /**
- * Removes the pid file of a dead server whose number belongs to another process now: PostgreSQL would refuse to start.
- * Where nothing has the number it stays, because from it PostgreSQL sees whether orphans of the old server still work.
+ * Removes the pid file of a dead server whose pid now belongs to another process: PostgreSQL would refuse to start. If
+ * no process has the pid, the file stays: PostgreSQL uses it to detect orphans of the old server.
  */
 export async function removeStalePidFile(cluster: string): Promise<void> {
   const [pid] = await readPidFile(cluster);
@@ -72,7 +72,7 @@ async function isServerOf(cluster: string, pid: number): Promise<boolean> {
   return (await commandLineOf(pid)).includes(` -D ${cluster} `);
 }
 
-/** With what a process was started; empty for one that does not exist or is a zombie. Not every Linux has `ps`. */
+/** Returns the command line of a process, empty if it does not exist or is a zombie. Not every Linux has `ps`. */
 async function commandLineOf(pid: number): Promise<string> {
   if (process.platform === 'linux') {
     const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

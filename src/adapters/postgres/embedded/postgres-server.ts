@@ -7,17 +7,17 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { findAnswering, findRunning, removeStalePidFile } from './pid-file.ts';
 
-/** Where the binaries of the platform's package are. */
+/** Returns the folder of the binaries for this platform. */
 interface Binaries {
   readonly initdb: string;
   readonly postgres: string;
 }
 
-/** The user that PostgreSQL runs as, where it cannot be ours: it refuses to run as root. */
+/** The user that PostgreSQL runs as if Atlas is root: it refuses to run as root. */
 interface Identity {
   readonly uid: number;
   readonly gid: number;
-  /** Whether the folders on the way to the data or the binaries shut that user out. */
+  /** Whether that user cannot traverse the folders above the data or the binaries. */
   readonly shutOut: boolean;
 }
 
@@ -35,8 +35,9 @@ const USER = 'atlas';
 const run = promisify(execFile);
 
 /**
- * Starts a real PostgreSQL from the binaries of the npm package, or joins the one that already runs on this folder:
- * after a `kill -9` of Atlas the server lives on, and the next start takes it over. Throws an Error that says what to do.
+ * Starts a real PostgreSQL from the binaries of the npm package, or uses the one that already runs on this folder:
+ * after a `kill -9` of Atlas the server keeps running, and the next start takes it over. Throws an Error that says what
+ * to do.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -44,7 +45,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const folder = resolve(dataDir, 'postgres');
   await mkdir(folder, { recursive: true });
-  // One name for the folder, whatever links lead to it: a running server is recognised by it.
+  // The folder without symbolic links: a running server is recognized by it.
   const home = await realpath(folder);
   const cluster = join(home, '18');
   const password = await readOrMakePassword(join(home, 'password'));
@@ -73,9 +74,9 @@ export async function startEmbeddedPostgres(
   };
 }
 
-/** One connection for as long as the server is in use: a pool closes its idle ones, and would then count as gone. */
+/** Keeps one connection open while the server is in use: a pool closes idle ones, and would seem to be unused. */
 async function holdPresence(url: string): Promise<postgres.Sql> {
-  // To another database than `atlas`, which nobody could drop or copy while it is connected to.
+  // Not to `atlas`: a database with connections cannot be dropped or copied.
   const maintenance = Object.assign(new URL(url), { pathname: '/postgres' }).href;
   const sql = postgres(maintenance, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {} });
   await sql`SET application_name = 'atlas presence'`;
@@ -84,7 +85,7 @@ async function holdPresence(url: string): Promise<postgres.Sql> {
 
 async function readOrMakePassword(file: string): Promise<string> {
   if (!(await exists(file))) {
-    // Linked into place when whole, because another process may start at the same time and read it.
+    // Linked into place once complete, because another process may start and read it at the same time.
     const draft = `${file}.${randomBytes(4).toString('hex')}`;
     await writeFile(draft, randomBytes(24).toString('hex'), { mode: 0o600 });
     await link(draft, file).catch((error: NodeJS.ErrnoException) => {
@@ -123,7 +124,7 @@ async function idOf(flag: '-u' | '-g'): Promise<number> {
   return Number((await run('id', [flag, 'postgres'])).stdout);
 }
 
-/** Whether a folder on the way lets nobody but its owner pass, such as a home folder of root. */
+/** Whether only its owner can traverse a folder above, such as the home folder of root. */
 async function isShutOut(path: string): Promise<boolean> {
   for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
     if (((await stat(folder)).mode & 0o001) === 0) return true;
@@ -131,7 +132,7 @@ async function isShutOut(path: string): Promise<boolean> {
   return false;
 }
 
-/** Runs a binary as the identity. Where folders shut it out, it alone is given the capability to pass them. */
+/** Runs a binary as the identity, with the capability to traverse the folders that would shut it out. */
 function commandFor(identity: Identity | null, binary: string, args: readonly string[]) {
   if (identity === null) return { command: binary, args: [...args], ids: {} };
   const ids = { uid: identity.uid, gid: identity.gid };
@@ -141,7 +142,7 @@ function commandFor(identity: Identity | null, binary: string, args: readonly st
   return { command: 'setpriv', args: [...as, ...caps, binary, ...args], ids: {} };
 }
 
-/** Makes the cluster under a name of its own and renames it when whole: no crash and no other start can halve it. */
+/** Creates the cluster under a temporary name and renames it once complete: no crash leaves half a cluster. */
 async function initialise(
   cluster: string,
   binaries: Binaries,
@@ -199,7 +200,7 @@ async function launch(
   ]);
   const logFile = join(dirname(cluster), 'server.log');
   const log = await open(logFile, 'w');
-  // In a session of its own, Ctrl+C in the terminal reaches Atlas only, which stops the server when it is done with it.
+  // In its own session, Ctrl+C in the terminal reaches only Atlas, which stops the server at the end.
   const child = spawn(command, args, {
     ...ids,
     cwd: dirname(cluster),
@@ -219,7 +220,7 @@ async function launch(
   while (performance.now() < untilMs) {
     const running = await findRunning(cluster);
     if (running) return running;
-    // A server that another process started at the same time holds the lock; then its pid file is soon ready.
+    // A server that another process starts at the same time holds the lock. Its pid file will be ready soon.
     if (exited && !(await exists(join(cluster, 'postmaster.pid')))) break;
     await Bun.sleep(10);
   }
@@ -253,7 +254,7 @@ async function stopUnlessShared(url: string, pid: number, cluster: string): Prom
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
     if (others.count > 0) return;
   } catch {
-    // It does not answer; what remains is to ask it to end.
+    // It does not respond, so ask it to stop.
   } finally {
     await sql.end({ timeout: 1 });
   }

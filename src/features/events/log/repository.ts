@@ -3,45 +3,45 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
 import type { SentEvent } from './domain.ts';
 
-/** What became of a search: what was found, and how far it looked. */
+/** The result of a search: the events found, and how far it has scanned. */
 export interface Scan {
   readonly events: readonly SentEvent[];
-  /** How many events were looked at, and the position of the last of them; null where there was none. */
-  readonly looked: number;
-  readonly lookedTo: number | null;
+  /** How many events were scanned, and the position of the last one; null if there was none. */
+  readonly scanned: number;
+  readonly scannedTo: number | null;
 }
 
-/** What a list of events is narrowed down to. */
+/** Restricts a list of events. */
 export interface EventFilter {
   readonly type?: string | undefined;
   readonly key?: string | undefined;
 }
 
-/** Who has something new. */
+/** The owners of new events. */
 export interface News {
   readonly owners: readonly string[];
   readonly lastPosition: number;
 }
 
-/** Events that were sent, in PostgreSQL. A position becomes visible after all lower ones, so none is ever skipped. */
+/** Sent events in PostgreSQL. A position becomes visible after all lower ones, so none is ever skipped. */
 export interface EventRepository {
-  /** Events of the owner after the position, in the order of positions. */
+  /** Lists the owner's events after the position, in position order. */
   listAfter(
     owner: string,
     position: number,
     limit: number,
     signal?: AbortSignal,
   ): Promise<readonly SentEvent[]>;
-  /** Those that fit, among the owner's next `lookMax` events after the position. */
+  /** Lists matching events among the owner's next `scanMax` events after the position. */
   search(
     owner: string,
     filter: EventFilter,
     position: number,
     limit: number,
-    lookMax: number,
+    scanMax: number,
     signal?: AbortSignal,
   ): Promise<Scan>;
-  /** Events of a key after the sequence, in its order, which is that of the positions too. */
+  /** Lists events of a key after the sequence, in sequence order, which is also position order. */
   listOfKey(
     owner: string,
     key: string,
@@ -50,11 +50,11 @@ export interface EventRepository {
     signal?: AbortSignal,
   ): Promise<readonly SentEvent[]>;
   find(owner: string, key: string, sequence: number, signal?: AbortSignal): Promise<SentEvent | null>;
-  /** The sequence of the event at the position, or null where that is not of the key. */
+  /** Returns the sequence of the event at the position, or null if the event has another key. */
   sequenceAt(key: string, position: number, signal?: AbortSignal): Promise<number | null>;
-  /** The position of the last event of all owners, 0 while there is none. */
+  /** Returns the position of the last event of all owners, 0 if there is none. */
   lastPosition(signal?: AbortSignal): Promise<number>;
-  /** The owners of up to `limit` events after the position; null when there are none. */
+  /** Returns the owners of up to `limit` events after the position, or null if there are no events. */
   newsAfter(position: number, limit: number, signal?: AbortSignal): Promise<News | null>;
 }
 
@@ -62,7 +62,7 @@ type SentRow = EventRow & { readonly position: number };
 
 export function createEventRepository(db: Database): EventRepository {
   const columns = db.fragment`e.position, ${eventColumns(db.fragment)}`;
-  /** Adds what the transfers were, which are joined by their ids once the events were chosen. */
+  /** Reads the chosen events, with their transfers joined by id. */
   const read = async (chosen: Fragment, order: Fragment, signal?: AbortSignal) => {
     const rows = await db.query(
       (sql) => sql<SentRow[]>`
@@ -80,25 +80,25 @@ export function createEventRepository(db: Database): EventRepository {
         db.fragment`e.position`,
         signal,
       ),
-    async search(owner, { type = null, key = null }, position, limit, lookMax, signal) {
-      // One statement, so that what was looked at and what was found are of the same moment.
+    async search(owner, { type = null, key = null }, position, limit, scanMax, signal) {
+      // One statement, so that the scan and its matches are from the same snapshot.
       const rows = await db.query(
-        (sql) => sql<(SentRow & { looked: number; lookedTo: number | null })[]>`
+        (sql) => sql<(SentRow & { scanned: number; scannedTo: number | null })[]>`
           WITH next AS MATERIALIZED (
             SELECT position AS at, type AS kind, key AS of FROM events
-            WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${lookMax}
+            WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${scanMax}
           ), chosen AS (
             SELECT at FROM next
             WHERE kind = coalesce(${type}::text, kind) AND of = coalesce(${key}::text, of) ORDER BY at LIMIT ${limit}
           )
-          SELECT ${columns}, looked, looked_to
-          FROM (SELECT count(*) AS looked, max(at) AS looked_to FROM next) n
+          SELECT ${columns}, scanned, scanned_to
+          FROM (SELECT count(*) AS scanned, max(at) AS scanned_to FROM next) n
           LEFT JOIN chosen ON true LEFT JOIN events e ON e.position = chosen.at
           LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY e.position`,
         { signal },
       );
-      const { looked, lookedTo } = rows[0]!;
-      return { events: rows.filter((row) => row.position !== null).map(toSentEvent), looked, lookedTo };
+      const { scanned, scannedTo } = rows[0]!;
+      return { events: rows.filter((row) => row.position !== null).map(toSentEvent), scanned, scannedTo };
     },
     listOfKey: (owner, key, sequence, limit, signal) =>
       read(

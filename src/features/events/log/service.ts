@@ -63,7 +63,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
     const found = await repository.search(owner, filter, after, limit + 1, SCAN_MAX, signal);
     const page = toPage(found.events, after, limit);
     if (page.hasMore) return page;
-    return { ...page, resume: found.lookedTo ?? after, hasMore: found.looked === SCAN_MAX };
+    return { ...page, resume: found.scannedTo ?? after, hasMore: found.scanned === SCAN_MAX };
   }
 
   async function read(

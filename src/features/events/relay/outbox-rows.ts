@@ -6,7 +6,7 @@ import {
 } from '../../../utils/event.ts';
 import type { Unsent } from './domain.ts';
 
-/** A row of the outbox: a transfer with both accounts, or any other event, whose key is in the debit columns. */
+/** A row of the outbox: a transfer with both accounts, or any other event. The debit columns describe its key. */
 export interface OutboxRow extends Omit<PostedTransfer, 'transferId'> {
   readonly id: number;
   readonly transferId: string | null;

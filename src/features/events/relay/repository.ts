@@ -8,42 +8,42 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, Unsent } from './domain.ts';
 import { type OutboxRow, toUnsent } from './outbox-rows.ts';
 
-/** What a mark did. */
+/** The result of a mark. */
 export interface Marked {
   readonly lastPosition: number;
   readonly sent: number;
 }
 
-/** The outbox, the log and the lease of the relay in PostgreSQL. Time is the database's. */
+/** The outbox, the log and the relay's lease in PostgreSQL. Times are by its clock. */
 export interface RelayRepository {
-  /** Makes the caller the relay where nobody is, or none can be. Answers its epoch, or null. */
+  /** Takes the lease if it has expired. Returns the new epoch, or null. */
   take(holder: string, leaseMs: number): Promise<number | null>;
-  /** Lengthens the lease. False when somebody else is the relay now. */
+  /** Renews the lease. Returns false if another process is the relay now. */
   renew(epoch: number, leaseMs: number): Promise<boolean>;
-  /** Ends the lease now, so that a successor need not wait. */
+  /** Ends the lease now, so that a successor does not have to wait. */
   giveUp(epoch: number): Promise<void>;
   /**
-   * The first rows of the outbox but for some, as events in order, from one snapshot. The events themselves only where
-   * they are asked for.
+   * Reads the first rows of the outbox, except some, as events in order, from one snapshot. The content of the events
+   * is included on request.
    */
   read(rowsMax: number, withEvents: boolean, exceptRowIds?: readonly number[]): Promise<Unsent[]>;
   /**
-   * Moves rows of the outbox to the log, with the next positions, and those of keys that are parked, or are named here
-   * as poison, to the parked ones: one statement. Null, and nothing done, when the epoch is not the newest.
+   * Moves rows of the outbox to the log, with the next positions. Rows of keys that are parked, or have poison here,
+   * move to the parked events. One statement. Returns null, and does nothing, if the epoch is not the newest.
    */
   mark(epoch: number, rowIds: readonly number[], poison: readonly Poison[]): Promise<Marked | null>;
-  /** Keys that somebody wants to be tried again. */
+  /** Returns parked keys that an operator wants to retry. */
   keysToRetry(keysMax: number): Promise<string[]>;
   readParked(key: string, eventsMax: number): Promise<Unsent[]>;
   /**
-   * Moves parked events of a key up to a sequence to the log (null: none), and unparks the key when none is left, or
-   * parks it again where it has poison. Null, and nothing done, when the epoch is not the newest.
+   * Moves parked events of a key up to a sequence to the log (null: none), and unparks the key if none is left, or
+   * parks it again if it has poison. Returns null, and does nothing, if the epoch is not the newest.
    */
   markParked(epoch: number, key: string, upTo: number | null, poison: Poison | null): Promise<Marked | null>;
   backlog(): Promise<Backlog>;
   status(signal?: AbortSignal): Promise<RelayStatus>;
   listParked(keysMax: number, signal?: AbortSignal): Promise<ParkedKey[]>;
-  /** Has a key tried again, or all of them. Answers how many. */
+  /** Requests a retry of one key, or of all. Returns how many. */
   retry(key: string | null): Promise<number>;
 }
 
@@ -62,7 +62,7 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
         (sql) => sql<{ epoch: number }[]>`
         UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}
         WHERE expires_at < clock_timestamp()
-           -- A lease that ends so late was given by a clock that was set back since.
+           -- A lease that ends this late was taken before the clock was set back.
            OR expires_at > ${lease(2 * leaseMs)} RETURNING epoch`,
       );
       return row?.epoch ?? null;
@@ -77,20 +77,20 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
       await db.query((sql) => sql`UPDATE relay SET expires_at = '-infinity' WHERE epoch = ${epoch}`);
     },
     async read(rowsMax, withEvents, exceptRowIds = []) {
-      const told = withEvents
+      const dataColumns = withEvents
         ? db.fragment`, o.owner, o.type, o.occurred_at, o.data, t.ledger, t.amount, t.reference, t.metadata,
             t.created_at, d.owner AS debit_owner, c.owner AS credit_owner`
         : db.fragment``;
-      const telling = withEvents
+      const dataJoins = withEvents
         ? db.fragment`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = o.transfer_id LIMIT 1) t ON true
             LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.debit_account_id LIMIT 1) d ON true
             LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.credit_account_id LIMIT 1) c ON true`
         : db.fragment``;
-      // Probes of an index for each row: the planner would rather read whole tables for a few hundred of them.
+      // One index probe per row: for a few hundred rows the planner would prefer to scan whole tables.
       const rows = await db.query(
         (sql) => sql<OutboxRow[]>`
         SELECT o.id, o.transfer_id, o.debit_account_id, o.debit_version, o.credit_account_id, o.credit_version,
-               o.key, o.sequence ${told},
+               o.key, o.sequence ${dataColumns},
                (SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key) AS debit_last,
                (SELECT max(e.sequence) FROM events e WHERE e.key = o.credit_account_id::text) AS credit_last,
                EXISTS (SELECT FROM parked_keys p WHERE p.key = o.debit_key) AS is_debit_parked,
@@ -99,7 +99,7 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
                   FROM (SELECT * FROM outbox ORDER BY id LIMIT ${rowsMax + exceptRowIds.length}) first
                  WHERE id NOT IN (SELECT unnest(${`{${exceptRowIds.join(',')}}`}::bigint[]))
                  ORDER BY id LIMIT ${rowsMax}) o
-          ${telling} ORDER BY o.id`,
+          ${dataJoins} ORDER BY o.id`,
       );
       return rows.flatMap((row) => toUnsent(row, withEvents));
     },
@@ -113,7 +113,7 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
         ), batch AS MATERIALIZED (
           SELECT * FROM outbox WHERE id = ANY (${ids}::bigint[])
         ), sides AS MATERIALIZED (
-          -- A row without its transfer or account has no owner here, which fails the statement: nothing is skipped.
+          -- A row without its transfer or account has no owner, which fails the statement: nothing is skipped.
           SELECT b.id, 1 AS side, a.owner, 'account.debited.v1' AS type, b.debit_account_id::text AS key,
                  b.debit_version AS sequence, t.created_at AS occurred_at, b.transfer_id, NULL::jsonb AS data
             FROM batch b
@@ -129,29 +129,29 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
            WHERE b.transfer_id IS NOT NULL
           UNION ALL
           SELECT id, 1, owner, type, key, sequence, occurred_at, NULL, data FROM batch WHERE transfer_id IS NULL
-        ), judged AS MATERIALIZED (
+        ), classified AS MATERIALIZED (
           SELECT s.*, EXISTS (SELECT FROM parked_keys k WHERE k.key = s.key)
                    OR EXISTS (SELECT FROM poison p WHERE p.key = s.key AND s.sequence >= p.sequence) AS is_parked
             FROM sides s
         ), lease AS (
-          UPDATE relay SET last_position = last_position + (SELECT count(*) FROM judged WHERE NOT is_parked)
+          UPDATE relay SET last_position = last_position + (SELECT count(*) FROM classified WHERE NOT is_parked)
            WHERE epoch = ${epoch} RETURNING last_position
         ), first AS (
-          SELECT last_position - (SELECT count(*) FROM judged WHERE NOT is_parked) AS before FROM lease
+          SELECT last_position - (SELECT count(*) FROM classified WHERE NOT is_parked) AS before FROM lease
         ), stopped AS (
           INSERT INTO parked_keys (key, reason) SELECT key, reason FROM poison, lease
         ), parked AS (
           INSERT INTO parked_events (key, sequence, owner, type, occurred_at, transfer_id, data)
-          SELECT key, sequence, owner, type, occurred_at, transfer_id, data FROM judged, lease WHERE is_parked
+          SELECT key, sequence, owner, type, occurred_at, transfer_id, data FROM classified, lease WHERE is_parked
         ), sent AS (
           INSERT INTO events (position, owner, type, key, sequence, occurred_at, transfer_id, data)
           SELECT before + row_number() OVER (ORDER BY id, side), owner, type, key, sequence, occurred_at,
                  transfer_id, data
-            FROM judged, first WHERE NOT is_parked
+            FROM classified, first WHERE NOT is_parked
         ), gone AS (
           DELETE FROM outbox USING lease WHERE id = ANY (${ids}::bigint[])
         )
-        SELECT last_position, (SELECT count(*) FROM judged WHERE NOT is_parked) AS sent FROM lease`,
+        SELECT last_position, (SELECT count(*) FROM classified WHERE NOT is_parked) AS sent FROM lease`,
       );
       return row ?? null;
     },

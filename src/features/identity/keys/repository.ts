@@ -6,10 +6,10 @@ export interface KeyRepository {
   insert(
     key: Pick<ApiKey, 'id' | 'owner' | 'name' | 'scopes' | 'expiresAt'> & { secretHash: Uint8Array },
   ): Promise<void>;
-  /** The key with the hash of its secret, unless it is revoked or expired by the clock of the database. */
+  /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
   findUsable(id: string, signal?: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
   list(limit: number): Promise<ApiKey[]>;
-  /** Answers whether there was such a key that was not revoked yet. */
+  /** Returns whether there was such a key, not yet revoked. */
   revoke(id: string): Promise<boolean>;
   isEmpty(): Promise<boolean>;
   touch(ids: readonly string[]): Promise<void>;

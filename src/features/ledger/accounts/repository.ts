@@ -1,7 +1,7 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Account, AccountContent } from './domain.ts';
 
-/** Where a list of accounts goes on: after this one, by age and id. */
+/** The position in a list of accounts: after this one, by age and id. */
 export interface AccountPosition {
   /** Microseconds since 1970. */
   readonly createdMicros: bigint;
@@ -10,7 +10,7 @@ export interface AccountPosition {
 
 /** Accounts in PostgreSQL. */
 export interface AccountRepository {
-  /** Inserts the account; when the id is there already, answers the one that is, with `created` false. */
+  /** Inserts the account. If the id exists, returns the existing account, with `created` false. */
   create(
     id: string,
     owner: string,
@@ -28,7 +28,7 @@ export interface AccountRepository {
 type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
 export function createAccountRepository(db: Database): AccountRepository {
-  // A Date keeps milliseconds only, and a cursor that lost the microseconds would skip or repeat rows.
+  // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
   const columns = db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted,
     version, created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 
@@ -40,7 +40,7 @@ export function createAccountRepository(db: Database): AccountRepository {
             INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata)
             VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
             ON CONFLICT (id) DO NOTHING RETURNING *
-          ), told AS (
+          ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'account.opened.v1', id, 0, created_at, jsonb_build_object('accountId', id, 'ledger', ledger,
               'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata) FROM opened

@@ -9,7 +9,7 @@ import {
   type TransferOrder,
 } from './domain.ts';
 
-/** A page of an account's transfers, newest first, with the version to go on before. */
+/** A page of an account's transfers, newest first. The next page is before `nextVersion`. */
 export interface TransferPage {
   readonly transfers: readonly Transfer[];
   readonly nextVersion: number | null;
@@ -26,9 +26,9 @@ export interface TransferRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<TransferPage>;
-  /** Milliseconds that the last batch stood in line behind those of other workers. */
+  /** Returns the milliseconds that the last batch queued behind those of other workers. */
   waitedMs(): number;
-  /** Deletes the idempotency records older than `days`, in bounded steps, and tells how many went. */
+  /** Deletes idempotency records older than `days`, in bounded steps. Returns how many. */
   forgetKeys(days: number): Promise<number>;
 }
 
@@ -87,7 +87,7 @@ export function createTransferRepository(db: Database): TransferRepository {
   async function toResults(requests: readonly PostRequest[], row: PostedRow): Promise<PostResult[]> {
     const { states, outcomes, transferIds, ledgers } = row;
     const createdAt = row.postedAt.toISOString();
-    // A transfer that was there before, by replay or under its id, is told as it was stored.
+    // A transfer that existed before, by replay or by its id, is returned as it was stored.
     const isOld = (state: string, outcome: Outcome | null) =>
       outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
     const oldIds: string[] = [];
@@ -96,7 +96,7 @@ export function createTransferRepository(db: Database): TransferRepository {
       for (let n = 0; n < request.orders.length; n++, i++)
         if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
     });
-    // Throws what the driver throws, like the posting itself: the batch is then run again, and its keys make that safe.
+    // If this fails, the batch runs again. Its keys make that safe.
     const oldRows = oldIds.length === 0 ? [] : await selectMany(oldIds, { tier: 'critical' });
     const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
     i = 0;
@@ -145,7 +145,7 @@ export function createTransferRepository(db: Database): TransferRepository {
     },
     async forgetKeys(days) {
       let forgotten = 0;
-      // In steps, so that no statement holds many locks or runs into its timeout; a step that is not full was the last.
+      // In steps, so that no statement holds many locks or reaches its timeout. The last step is not full.
       for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; forgotten += count) {
         ({ count } = await db.query(
           (sql) => sql`
@@ -176,14 +176,14 @@ function transferOf(order: TransferOrder, ledger: string, createdAt: string): Tr
   };
 }
 
-/** Each account once, in the order of the ids (which is the order of locking), with its number from 1. */
+/** Numbers the accounts from 1, in id order, which is the order of locking. */
 function numberAccounts(orders: readonly TransferOrder[]): Map<string, number> {
   const ids = new Set<string>();
   for (const { debitAccountId, creditAccountId } of orders) ids.add(debitAccountId).add(creditAccountId);
   return new Map([...ids].sort().map((id, i) => [id, i + 1]));
 }
 
-// Arrays go as literals and come as JSON: the driver would call a function for each element of each column.
+// Arrays are sent as literals and returned as JSON: the driver would call a function per element.
 function arrayOf(values: readonly (string | number | boolean)[]): string {
   return `{${values.join(',')}}`;
 }

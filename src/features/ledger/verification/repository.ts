@@ -19,7 +19,7 @@ interface Row {
 export function createLedgerRepository(db: Database): LedgerRepository {
   return {
     async verify(discrepanciesMax, signal) {
-      // One statement, so one snapshot: a transfer that is posted meanwhile is seen everywhere or nowhere.
+      // One statement, so one snapshot: a transfer posted in the meantime is visible everywhere or nowhere.
       const [row] = await db.query(
         (sql) => sql<[Row]>`
           WITH sides AS (

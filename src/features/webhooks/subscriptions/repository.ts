@@ -8,19 +8,19 @@ type NewWebhook = Omit<WebhookContent, 'enabled'> & {
   readonly secret: Uint8Array;
 };
 
-/** Webhooks in PostgreSQL, each owner's apart from all others'. What is deleted is nowhere to be found. */
+/** Webhooks in PostgreSQL. Every method is limited to one owner, and ignores deleted webhooks. */
 export interface WebhookRepository {
-  /** Null when the owner has as many as there may be. */
+  /** Returns null if the owner has reached the maximum. */
   create(webhook: NewWebhook, perOwnerMax: number, signal?: AbortSignal): Promise<Webhook | null>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
-  /** Oldest first, those with ids above `afterId`. */
+  /** Lists webhooks with ids above `afterId`, oldest first. */
   list(
     owner: string,
     afterId: string | null,
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ webhooks: Webhook[]; nextId: string | null }>;
-  /** Null when it is not, or no longer, of an expected version. */
+  /** Returns null if there is no such webhook, or its version is not an expected one. */
   update(
     owner: string,
     id: string,
@@ -28,9 +28,9 @@ export interface WebhookRepository {
     change: WebhookChange,
     signal?: AbortSignal,
   ): Promise<Webhook | null>;
-  /** Null when there is no such webhook. */
+  /** Returns null if there is no such webhook. */
   rotateSecret(owner: string, id: string, secret: Uint8Array, signal?: AbortSignal): Promise<Webhook | null>;
-  /** Answers whether there was one. Its deliveries stop at once, and are removed in steps. */
+  /** Returns whether there was one. Its deliveries stop immediately, and are deleted in steps. */
   remove(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
 }
 
@@ -41,7 +41,7 @@ interface WebhookRow extends Omit<Webhook, 'createdAt' | 'disabledAt' | 'failing
   readonly oldSecretUntil: Date | null;
 }
 
-// Any number of our own, so that counting the webhooks of an owner and adding one is one step.
+// An arbitrary seed for the lock that makes counting an owner's webhooks and adding one a single step.
 const LOCK_SEED = 7_315_488_127;
 
 export function createWebhookRepository(db: Database): WebhookRepository {
@@ -88,7 +88,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
     },
     async update(owner, id, expected, change, signal) {
       const { url = null, enabled = null, description, eventTypes } = change;
-      // What failed before says nothing of another target, nor of one that its owner has mended.
+      // Earlier failures do not count against another target, or one that its owner has fixed.
       const [row] = await db.query(
         (sql) => sql<WebhookRow[]>`
           UPDATE webhooks SET
