@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { basename, dirname, join, normalize } from 'node:path';
 import { envExample, settingsPage } from '../src/cli/settings-text.ts';
+import { brokenAnchorsOf } from './support/document-anchors.ts';
 import {
   codeOf,
   exists,
@@ -291,5 +292,9 @@ describe('the documents', () => {
       (script) => script.match(/\b(?:src|infra|tests)\/[\w./-]+/g) ?? [],
     );
     expect(files.filter((path) => !exists(path))).toEqual([]);
+  });
+
+  test.each(DOCUMENTS)('%s links only to headings that exist', (document) => {
+    expect(brokenAnchorsOf(document)).toEqual([]);
   });
 });
