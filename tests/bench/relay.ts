@@ -4,6 +4,7 @@ import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts'
 import { Relay } from '../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
+import { until } from '../support/until.ts';
 import { conditionsText, readConditions } from './conditions.ts';
 import { undoAll, undoOnSignals } from './support/clean-up.ts';
 import { familyCpuSeconds } from './support/cpu.ts';
@@ -24,8 +25,9 @@ const TRANSFERS_AT_ONCE = 1000;
 const TARGET_PER_SECOND = 15_000;
 const TARGET_DRAIN_SECONDS = 30;
 const WARM_UP_EVENTS = 20_000;
-const TICK_MS = 1000;
-const LOOK_MS = 20;
+const PROGRESS_EVERY_MS = 1000;
+const BACKLOG_MS_MAX = 1_800_000;
+const POLL_MS = 20;
 const silent = { info: () => {}, warn: console.error, error: console.error } as unknown as Logger;
 
 /** One drain of a backlog, while nothing else happens or while transfers are posted. */
@@ -110,16 +112,21 @@ async function measure(what: Drain['what'], backlog: number, ground: Ground): Pr
   const posted = what === 'alone' ? Promise.resolve() : keepPosting(sql, posting.signal);
   const running = relay.loop.run(stopped.signal);
   // The topic is made and the lease is taken before the clock starts.
-  while (relay.stats().sent === 0) await Bun.sleep(1);
+  await until(() => relay.stats().sent > 0, { pollMs: 1 });
   const before = { sent: relay.stats().sent, ...cpu(database, kafka) };
   const startMs = performance.now();
-  let toldMs = startMs;
-  while (relay.stats().sent < backlog) {
-    await Bun.sleep(LOOK_MS);
-    if (performance.now() - toldMs < TICK_MS) continue;
-    toldMs = performance.now();
-    progress(`${what}: ${count(relay.stats().sent)} of ${count(backlog)} events`);
-  }
+  let reportedMs = startMs;
+  await until(
+    () => {
+      const { sent } = relay.stats();
+      if (performance.now() - reportedMs >= PROGRESS_EVERY_MS) {
+        reportedMs = performance.now();
+        progress(`${what}: ${count(sent)} of ${count(backlog)} events`);
+      }
+      return sent >= backlog;
+    },
+    { deadlineMs: BACKLOG_MS_MAX, pollMs: POLL_MS, what: `${count(backlog)} events are sent` },
+  );
   const seconds = (performance.now() - startMs) / 1000;
   const after = { sent: relay.stats().sent, ...cpu(database, kafka) };
   posting.abort();

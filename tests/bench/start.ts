@@ -1,11 +1,12 @@
 import { freePort } from '../../infra/free-port.ts';
+import { until } from '../support/until.ts';
 import type { Plan } from './plan.ts';
 import { freshFolder } from './support/folders.ts';
 import { inRepository, start, startServer } from './support/processes.ts';
 import { progress } from './support/progress.ts';
 import { alignedTable, decimal, median } from './support/statistics.ts';
 
-const ASK_EVERY_MS = 5;
+const START_MS_MAX = 300_000;
 
 /** Seconds from the command to the first answer of `GET /health/ready`. */
 export interface StartResult {
@@ -56,14 +57,13 @@ async function secondsToAnswer(dataDir: string): Promise<number> {
 }
 
 async function firstAnswerMs(url: string): Promise<number> {
-  for (;;) {
-    const isReady = await fetch(url).then(
+  const isReady = () =>
+    fetch(url).then(
       (response) => response.ok,
       () => false,
     );
-    if (isReady) return performance.now();
-    await Bun.sleep(ASK_EVERY_MS);
-  }
+  await until(isReady, { deadlineMs: START_MS_MAX, what: `a 200 of ${url}` });
+  return performance.now();
 }
 
 /** The result as a table for people. */

@@ -3,13 +3,13 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ClusterStatus } from '../../src/cluster/status-socket.ts';
+import { until } from '../support/until.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const MAIN = join(ROOT, 'src', 'main.ts');
 // To its last line, as what comes before it can arrive by itself.
 const ANNOUNCED =
   /is listening on (http:\S+)\n[\s\S]*?(?:Move [^\n]*\n[^\n]+\n|Create an API key: [^\n]+\n|\/v1\/ping [^\n]+\n)\n/;
-const DEADLINE_MS = 30_000;
 
 /** A command that ran to its end. */
 export interface Finished {
@@ -161,28 +161,4 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Waits for a condition that nothing announces. Throws when it does not come true in time. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  deadlineMs = DEADLINE_MS,
-): Promise<void> {
-  const untilMs = performance.now() + deadlineMs;
-  while (!(await condition())) {
-    if (performance.now() > untilMs) throw new Error(`This did not come true: ${condition}`);
-    await Bun.sleep(5);
-  }
-}
-
-/**
- * Whether the tests that need a tool can run. A missing tool is told in one visible line, and fails the file where
- * ATLAS_REQUIRE_SERVICES=1 says that nothing may be left out.
- */
-export function isHere(tool: string, path: string | null): path is string {
-  if (path !== null) return true;
-  const text = `${tool} is not installed. \`npm run services -- install\` installs what tests need.`;
-  if (process.env.ATLAS_REQUIRE_SERVICES === '1') throw new Error(text);
-  console.warn(`${text} Its tests are left out.`);
-  return false;
 }

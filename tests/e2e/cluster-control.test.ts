@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Supervisor, type SupervisorOptions } from '../../src/cluster/supervisor.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
-import { until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
 
 const SCRIPT = join(import.meta.dir, 'scripted-worker.ts');
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 import {
   type AtlasProcess,
   isAlive,
@@ -9,7 +10,6 @@ import {
   removeFolder,
   runAtlas,
   startAtlas,
-  until,
 } from './atlas-process.ts';
 import { startLoad } from './load.ts';
 

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { migratesRequests } from '../../src/cluster/migrate-requests.ts';
 import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { startLoad } from './load.ts';
 
 const TIMEOUT_MS = 120_000;

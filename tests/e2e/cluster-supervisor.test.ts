@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { freePort } from '../../infra/free-port.ts';
 import { lockTable } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { until } from '../support/until.ts';
 import {
   type AtlasProcess,
-  isHere,
   makeFolder,
   readStatus,
   removeFolder,
   runAtlas,
   startAtlas,
-  until,
 } from './atlas-process.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -80,7 +80,7 @@ test(
   'the launcher restarts a killed server, but not one that it was told to stop',
   async () => {
     const node = Bun.which('node');
-    if (!isHere('Node', node)) return;
+    if (!isAvailable('Node', node)) return;
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     launcher = Bun.spawn([node, join(ROOT, 'infra', 'launch.mjs'), 'src/main.ts', 'serve'], {

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { VERSION } from '../../src/version.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { isHere, makeFolder, removeFolder, runAtlas, startAtlas, until } from './atlas-process.ts';
+import { makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -211,7 +213,7 @@ test('an unknown command, an unknown option, or a missing option exits with 1 an
 
 test('the launcher that npm runs on Node starts Atlas', async () => {
   const node = Bun.which('node');
-  if (!isHere('Node', node)) return;
+  if (!isAvailable('Node', node)) return;
   const child = Bun.spawn([node, join(ROOT, 'infra', 'launch.mjs'), 'src/main.ts', '--version'], {
     stdout: 'pipe',
     env: { PATH: process.env.PATH ?? '', HOME: folder },

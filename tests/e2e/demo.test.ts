@@ -5,7 +5,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isPostgresInstalled, POSTGRES_BIN } from '../../infra/native-postgres.ts';
-import { isHere, until } from './atlas-process.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { until } from '../support/until.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const RUN_SERVICE = join(ROOT, 'infra/run-service.ts');
@@ -80,7 +81,7 @@ describe('atlas demo', () => {
     DEMO_MS,
   );
 
-  test.if(isHere('PostgreSQL 15', isPostgresInstalled() ? POSTGRES_BIN : null))(
+  test.if(isAvailable('PostgreSQL 15', isPostgresInstalled() ? POSTGRES_BIN : null))(
     'shows PostgreSQL being killed and restarted, and the refusals meanwhile',
     () => expectPromisesHeld('postgres-down', /seen .*[1-9]\d* × 503/, /with no request served/),
     DEMO_MS,

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import { findChromium } from '../../infra/test-tools.ts';
-import { type AtlasProcess, isHere, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const PAGE_TIMEOUT_MS = 60_000;
 const executable = findChromium();
@@ -18,7 +19,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-describe.if(isHere('Chromium', executable))('the documentation in a browser', () => {
+describe.if(isAvailable('Chromium', executable))('the documentation in a browser', () => {
   let folder: string;
   let profile: string;
   let atlas: AtlasProcess;

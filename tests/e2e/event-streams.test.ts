@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { CloudEvent } from '../../src/utils/event.ts';
 import { StreamReader } from '../http/events/event-steps.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const BANK = '00000000-0000-7000-8000-000000000001';
 const ALICE = '00000000-0000-7000-8000-00000000000a';

@@ -3,8 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { statusOf } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';
 
@@ -191,10 +192,11 @@ describe('callers that', () => {
       await until(() => gone.every(({ socket }) => socket.bytesWritten > 0));
       for (const { socket } of gone) socket.resetAndDestroy();
       for (const reference of references) {
-        let answer = await client.post('/v1/transfers', transferOf(reference), reference);
-        // The first one may still be on its way.
-        while (answer?.status === 409)
-          answer = await client.post('/v1/transfers', transferOf(reference), reference);
+        // 409 as long as the first one is still in flight.
+        const { answer } = await until(async () => {
+          const answer = await client.post('/v1/transfers', transferOf(reference), reference);
+          return answer?.status !== 409 && { answer };
+        });
         expect(answer?.status).toBe(201);
       }
       const transfers = await client.list<{ reference: string | null }>(

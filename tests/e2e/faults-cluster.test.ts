@@ -4,8 +4,9 @@ import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts'
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { startLoad } from './load.ts';
 import { startPayments } from './payments.ts';
 

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
-import { readStatus, until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
+import { readStatus } from './atlas-process.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';
 

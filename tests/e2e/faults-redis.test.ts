@@ -3,8 +3,8 @@ import { Redis } from 'ioredis';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { until } from './atlas-process.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';
 
@@ -48,7 +48,10 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   async function expectUnharmed(payments: Payments): Promise<void> {
     const before = payments.acknowledged;
     const reads = new Set<number>();
-    while (payments.acknowledged < before + 150) reads.add(await readTransfer());
+    await until(async () => {
+      reads.add(await readTransfer());
+      return payments.acknowledged >= before + 150;
+    });
     expect([...reads]).toEqual([200]);
     expect([...payments.statuses.keys()]).toEqual([201]);
     for (const path of ['/health/live', '/health/ready']) expect(await statusOf(`${url}${path}`)).toBe(200);

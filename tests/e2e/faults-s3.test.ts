@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
-import { until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
 import { startPayments } from './payments.ts';
 

@@ -3,6 +3,7 @@ import { isPostgresHere, startTestPostgres, type TestPostgres } from '../support
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../support/s3.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy } from '../support/toxiproxy.ts';
+import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 /** The services that a test of faults wants beside PostgreSQL. */
@@ -84,13 +85,10 @@ export async function startFaultyAtlas(
   }
 }
 
-/** Milliseconds until the condition holds, asked every 20 ms. Throws after 60 s with what was waited for. */
+/** Returns the milliseconds until the condition holds. Throws after 60 s. */
 export async function timeUntil(what: string, condition: () => Promise<boolean>): Promise<number> {
   const startMs = performance.now();
-  while (!(await condition())) {
-    if (performance.now() - startMs > 60_000) throw new Error(`It did not come true in 60 s: ${what}`);
-    await Bun.sleep(20);
-  }
+  await until(condition, { deadlineMs: 60_000, pollMs: 20, what });
   return performance.now() - startMs;
 }
 

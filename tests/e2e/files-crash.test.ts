@@ -10,7 +10,8 @@ import { availableStores, gzipLike, MIB, reprDigestOf, sha256Of } from '../http/
 import { freshDatabase } from '../support/database.ts';
 import { startTestS3, type TestS3 } from '../support/s3.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const CALLERS = 8;
 const KILLS = 10;

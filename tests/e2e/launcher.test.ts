@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isHere, makeFolder, removeFolder } from './atlas-process.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { makeFolder, removeFolder } from './atlas-process.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const TIMEOUT_MS = 30_000;
@@ -15,7 +16,7 @@ afterEach(() => removeFolder(folder));
 /** Launches a server that exits with one code after the other; returns how often it was started, and the last code. */
 async function launch(codes: readonly number[]): Promise<{ starts: number; code: number } | null> {
   const node = Bun.which('node');
-  if (!isHere('Node', node)) return null;
+  if (!isAvailable('Node', node)) return null;
   const starts = join(folder, 'starts');
   const script = `import { appendFileSync, readFileSync } from 'node:fs';
 appendFileSync(${JSON.stringify(starts)}, '.');

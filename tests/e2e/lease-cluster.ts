@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '../support/until.ts';
 import { LeaseBoard, MODES } from './lease-board.ts';
 
 const WORKER = join(import.meta.dir, 'lease-worker.ts');
@@ -88,7 +89,7 @@ export async function startLeaseCluster(options: ClusterOptions): Promise<LeaseC
   });
   // While nobody wants anything, the whole cap is leased in equal parts.
   const share = Math.floor(cap / urls.length);
-  await until(() => workers.every(({ mode, limit }) => mode === 'fresh' && limit >= share));
+  await untilWorkers(() => workers.every(({ mode, limit }) => mode === 'fresh' && limit >= share));
   return started;
 }
 
@@ -154,18 +155,14 @@ export function inFlightOf(workers: readonly LeaseWorker[]): number {
 }
 
 /** Waits until the condition holds. When it does not in time, it throws with how every worker stands. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const untilMs = performance.now() + DEADLINE_MS;
-  while (!(await condition())) {
-    if (performance.now() > untilMs) {
-      const lines = [...running.keys()].flatMap(({ workers }) => workers.map(tell));
-      throw new Error(`This did not come true: ${condition}\n${lines.join('\n')}`);
-    }
-    await Bun.sleep(5);
-  }
+export async function untilWorkers(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await until(condition, {
+    deadlineMs: DEADLINE_MS,
+    details: () => [...running.keys()].flatMap(({ workers }) => workers.map(describeWorker)).join('\n'),
+  });
 }
 
-function tell({ slot, mode, limit, inFlight, admitted, renewalFailures }: LeaseWorker): string {
+function describeWorker({ slot, mode, limit, inFlight, admitted, renewalFailures }: LeaseWorker): string {
   const state = `${mode || 'not up'}, ${inFlight} in flight of ${limit}`;
   return `  worker ${slot}: ${state}, ${admitted} admitted, ${renewalFailures} renewals failed`;
 }
@@ -173,7 +170,7 @@ function tell({ slot, mode, limit, inFlight, admitted, renewalFailures }: LeaseW
 /** Waits until the condition holds and prints how long that took, which is a figure of the report and never asserted. */
 export async function measure(what: string, condition: () => boolean): Promise<void> {
   const startMs = performance.now();
-  await until(condition);
+  await untilWorkers(condition);
   console.log(`${what}: ${Math.round(performance.now() - startMs)} ms`);
 }
 

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { Redis } from 'ioredis';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 describe.if(isRedisHere())('transfers that are kept in Redis', () => {
   let folder: string;

@@ -8,7 +8,7 @@ import {
   RISE_AFTER_MS,
   startLeaseCluster,
   stopLeaseClusters,
-  until,
+  untilWorkers,
 } from './lease-cluster.ts';
 
 const CAP = 100;
@@ -48,13 +48,13 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
   /** What the callers of every worker must see: that somebody is served. */
   async function expectServedEverywhere(): Promise<void> {
     const before = cluster.workers.map(({ admitted }) => admitted);
-    await until(() => cluster.workers.every(({ slot, admitted }) => admitted > before[slot]!));
+    await untilWorkers(() => cluster.workers.every(({ slot, admitted }) => admitted > before[slot]!));
   }
 
   /** Starts an empty Redis where the last one was, and waits until the workers have made an account in it. */
   async function startAgain(): Promise<void> {
     redis = await startTestRedis({ port: redis.port });
-    await withRedis((direct) => until(async () => (await direct.dbsize()) > 0));
+    await withRedis((direct) => untilWorkers(async () => (await direct.dbsize()) > 0));
   }
 
   /** Speaks to Redis past the proxy. */
@@ -74,7 +74,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     );
     await measure('and the whole cap is used', () => cluster.board.total >= 0.95 * CAP);
     skewTo(3);
-    await until(() => cluster.workers[3]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[3]!.inFlight >= 0.95 * CAP);
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
   }
 
@@ -82,13 +82,13 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   test('killed and started again empty: floors in between, and never more than the cap', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await redis.kill();
     // The worst moment for the others to want more: the first one still has nearly all of the cap in flight.
     wantEverywhere();
     await measure('all are on their floor after Redis was killed', areAll('floor'));
     await expectServedEverywhere();
-    await until(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
+    await untilWorkers(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
 
     await startAgain();
@@ -97,7 +97,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   test('stopped in order for a moment: leases outlive it', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await redis.stop();
     await startAgain();
     await expectRecovered('Redis was restarted at once');
@@ -106,7 +106,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
   test('killed again and again while the demand moves', async () => {
     for (let turn = 0; turn < 4; turn++) {
       skewTo(turn);
-      await until(() => cluster.workers[turn]!.inFlight >= 0.5 * CAP);
+      await untilWorkers(() => cluster.workers[turn]!.inFlight >= 0.5 * CAP);
       await redis.kill();
       await startAgain();
     }
@@ -118,7 +118,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
       for (let turn = 0; turn < 4; turn++) {
         skewTo(turn);
         await direct.flushall();
-        await until(() => cluster.workers[turn]!.inFlight >= 0.9 * CAP);
+        await untilWorkers(() => cluster.workers[turn]!.inFlight >= 0.9 * CAP);
         await direct.flushall();
       }
     });
@@ -127,10 +127,10 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   test('its scripts flushed: they are there again, and everybody is served', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await withRedis(async (direct) => {
       await direct.script('FLUSH', 'SYNC');
-      await until(async () => /^number_of_cached_scripts:1\r?$/m.test(await direct.info('memory')));
+      await untilWorkers(async () => /^number_of_cached_scripts:1\r?$/m.test(await direct.info('memory')));
     });
     wantEverywhere();
     await expectServedEverywhere();
@@ -139,7 +139,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   test('frozen, and then doing at once all that it was told meanwhile', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     process.kill(redis.pid, 'SIGSTOP');
     wantEverywhere();
     await measure('all are on their floor while Redis is frozen', areAll('floor'));
@@ -150,14 +150,14 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   test('slow by two seconds: no request waits for it, and late grants are not used', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await proxy.add({ type: 'latency', latencyMs: 2000 }, 'upstream');
     await proxy.add({ type: 'latency', latencyMs: 2000 }, 'downstream');
     wantEverywhere();
     await measure('all are on their floor while Redis is slow', areAll('floor'));
     await expectServedEverywhere();
     // Long enough for delayed renewals to arrive, for floors to rise, and for answers to renewals of the past to come back.
-    await until(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
+    await untilWorkers(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
     await Bun.sleep(RISE_AFTER_MS);
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
     await proxy.heal();
@@ -170,17 +170,17 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
       await proxy.disable();
       skewTo(turn % WORKERS);
       await proxy.enable();
-      await until(areAll('fresh'));
+      await untilWorkers(areAll('fresh'));
     }
     await expectRecovered('its connections were cut');
   });
 
   test('its answers lost while it takes every beat', async () => {
     skewTo(0);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await proxy.add({ type: 'timeout', timeoutMs: 0 }, 'downstream');
     skewTo(1);
-    await until(areAll('floor'));
+    await untilWorkers(areAll('floor'));
     await proxy.heal();
     await expectRecovered('its answers were lost');
   });

@@ -7,7 +7,7 @@ import {
   measure,
   startLeaseCluster,
   stopLeaseClusters,
-  until,
+  untilWorkers,
 } from './lease-cluster.ts';
 
 const CAP = 100;
@@ -36,7 +36,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
   async function startSkewed(): Promise<LeaseCluster> {
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     cluster.workers[0]!.want(MORE_THAN_CAP, 100);
-    await until(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
+    await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     return cluster;
   }
 
@@ -46,7 +46,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     for (let turn = 0; turn < 3; turn++) {
       const busy = workers[turn]!;
       for (const worker of workers) worker.want(worker === busy ? MORE_THAN_CAP : 2);
-      await until(() => busy.inFlight >= 0.8 * CAP);
+      await untilWorkers(() => busy.inFlight >= 0.8 * CAP);
     }
     expect(board.totalPeak).toBeLessThanOrEqual(CAP);
   }
@@ -55,9 +55,9 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     const [victim, ...others] = cluster.workers;
     victim!.want(50, 60_000);
-    await until(() => victim!.inFlight === 50);
+    await untilWorkers(() => victim!.inFlight === 50);
     for (const worker of others) worker.want(MORE_THAN_CAP);
-    await until(() => inFlightOf(others) >= 45);
+    await untilWorkers(() => inFlightOf(others) >= 45);
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
 
     expect(await victim!.kill()).toBe(50);
@@ -77,10 +77,12 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     await measure('the permits of a worker whose death is reported are used', () => {
       return inFlightOf([reporter!, ...others]) >= 0.95 * CAP;
     });
-    await until(() => [reporter!, ...others].every(({ knownWorkers }) => knownWorkers === WORKERS - 1));
+    await untilWorkers(() =>
+      [reporter!, ...others].every(({ knownWorkers }) => knownWorkers === WORKERS - 1),
+    );
     await redis.kill();
     const floor = Math.floor(CAP / (WORKERS - 1));
-    await until(() =>
+    await untilWorkers(() =>
       [reporter!, ...others].every(({ mode, inFlight }) => mode === 'floor' && inFlight === floor),
     );
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
@@ -91,12 +93,12 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     const [victim, ...others] = cluster.workers;
     for (const worker of others) worker.want(MORE_THAN_CAP);
     await victim!.kill();
-    await until(() => inFlightOf(others) >= 0.95 * CAP);
+    await untilWorkers(() => inFlightOf(others) >= 0.95 * CAP);
     await redis.kill();
-    await until(() => others.every(({ mode, inFlight }) => mode === 'floor' && inFlight === FLOOR));
+    await untilWorkers(() => others.every(({ mode, inFlight }) => mode === 'floor' && inFlight === FLOOR));
     cluster.board.forgetPeaks();
     const before = others.map(({ admitted }) => admitted);
-    await until(() => others.every(({ admitted }, i) => admitted > before[i]! + 2 * FLOOR));
+    await untilWorkers(() => others.every(({ admitted }, i) => admitted > before[i]! + 2 * FLOOR));
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(FLOOR * others.length);
   });
 
@@ -127,7 +129,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     board.forgetPeaks();
     paused!.resume();
     // It ends what it had before it takes more, so what it admits up to shows which lease it believes in.
-    await until(() => paused!.inFlight < frozen);
+    await untilWorkers(() => paused!.inFlight < frozen);
     expect(paused!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     board.forgetPeaks();
     await measure('all fit the cap again', () => paused!.mode === 'fresh' && cluster.held <= CAP);
@@ -151,12 +153,12 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
 
     // Its own expiry came first: when others have its permits, it admits nothing above its floor any more.
     board.forgetPeaks();
-    await until(() => lost!.mode === 'floor' && lost!.inFlight <= FLOOR);
+    await untilWorkers(() => lost!.mode === 'floor' && lost!.inFlight <= FLOOR);
     expect(lost!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     board.forgetPeaks();
     const admittedBefore = lost!.admitted;
     // Its callers are served all the time, at the pace of the floor.
-    await until(() => lost!.admitted > admittedBefore + 4 * FLOOR);
+    await untilWorkers(() => lost!.admitted > admittedBefore + 4 * FLOOR);
     expect(lost!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     expect(board.totalPeak).toBeLessThanOrEqual(CAP + FLOOR);
 
@@ -169,17 +171,17 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
   test('a worker that flaps between both never adds more than its floor', async () => {
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     for (const worker of cluster.workers) worker.want(MORE_THAN_CAP, 50);
-    await until(() => cluster.board.total >= 0.95 * CAP);
+    await untilWorkers(() => cluster.board.total >= 0.95 * CAP);
     cluster.board.forgetPeaks();
     for (let turn = 0; turn < 4; turn++) {
       await proxies[0]!.disable();
-      await until(() => cluster.workers[0]!.mode === 'floor');
+      await untilWorkers(() => cluster.workers[0]!.mode === 'floor');
       await proxies[0]!.enable();
-      await until(() => cluster.workers[0]!.mode === 'fresh');
+      await untilWorkers(() => cluster.workers[0]!.mode === 'fresh');
     }
     // An equal share is what it had, and its floor is the same: there is nothing else it can have on top.
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP + FLOOR + 1);
-    await until(() => cluster.held <= CAP && cluster.board.total <= CAP);
+    await untilWorkers(() => cluster.held <= CAP && cluster.board.total <= CAP);
     await expectWithinCapFromNowOn(cluster);
   });
 });

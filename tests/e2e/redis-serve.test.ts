@@ -4,7 +4,8 @@ import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../support/toxiproxy.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { startLoad } from './load.ts';
 
 const TIMEOUT_MS = 120_000;

@@ -7,8 +7,9 @@ import { createLedgerRepository } from '../../src/features/ledger/verification/r
 import { type Engine, freshDatabase, openTestDatabase } from '../support/database.ts';
 import { startTestKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/topic.ts';
+import { until } from '../support/until.ts';
 import { createClient } from './atlas-client.ts';
-import { type AtlasProcess, makeFolder, removeFolder, startAtlas, until } from './atlas-process.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { compareEvents, type Losses } from './relay-losses.ts';
 
 const PREFIX = 'chaos';
@@ -17,10 +18,11 @@ const ACCOUNTS = 12;
 const PAUSE_MS = 10;
 // Of the batches of the consumer, so many fail when their effect is there, and must be taken back.
 const HANDLER_FAILS = 0.05;
-const BROKER_AWAY_MS = 1500;
+// Enough for the relay to have noticed that the broker is gone.
+const EVENTS_WHILE_AWAY = 300;
 const EVENTS_BETWEEN_KILLS = 100;
 // On a busy machine a broker alone takes half a minute to come back.
-const RECOVERY_MS_MAX = 120_000;
+const RECOVERY = { deadlineMs: 120_000 };
 
 /** What is killed, each in turn: kill -9, while transfers are posted. */
 export const VICTIMS = ['the worker that relays', 'the API with its supervisor', 'the broker'] as const;
@@ -113,12 +115,12 @@ async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Pr
   }
   const { posted, cutOff } = await load.stop();
   tell(`${posted.size} transfers are posted; reading everything back`);
-  await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0, RECOVERY_MS_MAX);
+  await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0, RECOVERY);
   await until(async () => {
     const [row] = await sql`
       SELECT (SELECT count(*) FROM chaos_effects) >= (SELECT count(*) FROM events) AS done`;
     return row!.done;
-  }, RECOVERY_MS_MAX);
+  }, RECOVERY);
   await reader.stop();
   const sent = await readTopic(kafka.brokers, `${PREFIX}.events`);
   const { discrepancies } = await createLedgerRepository(database).verify(100);
@@ -136,17 +138,16 @@ async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Pr
 
 const killers: Readonly<Record<Victim, (ground: Ground) => Promise<void>>> = {
   async 'the worker that relays'({ sql }) {
-    await until(async () => (await relayPid(sql)) !== null, RECOVERY_MS_MAX);
+    await until(async () => (await relayPid(sql)) !== null, RECOVERY);
     process.kill((await relayPid(sql))!, 'SIGKILL');
   },
   async 'the API with its supervisor'(ground) {
     await ground.atlas.end('SIGKILL');
     ground.atlas = await startAtlas(ground.folder, ground.settings);
   },
-  async 'the broker'({ kafka }) {
+  async 'the broker'({ kafka, sql }) {
     await kafka.kill();
-    // Long enough for the relay to notice, and for transfers to be posted meanwhile.
-    await Bun.sleep(BROKER_AWAY_MS);
+    await until(async () => (await sql`SELECT FROM outbox`).count >= EVENTS_WHILE_AWAY, RECOVERY);
     await kafka.restart();
   },
 };
@@ -162,7 +163,7 @@ async function lastPosition(sql: Sql): Promise<number> {
 }
 
 async function hasSent(sql: Sql, since: number, events: number): Promise<void> {
-  await until(async () => (await lastPosition(sql)) >= since + events, RECOVERY_MS_MAX);
+  await until(async () => (await lastPosition(sql)) >= since + events, RECOVERY);
 }
 
 /** Callers that post transfers and send each again under its key until it is answered for good. */
@@ -184,16 +185,18 @@ async function startLoad(url: string, key: string, callers: number) {
         accounts.find((id) => id !== debitAccountId && Math.random() < 0.5) ?? accounts[0]!;
       if (debitAccountId === creditAccountId) continue;
       const body = { debitAccountId, creditAccountId, amount: 1, reference: `${caller}-${n}` };
-      for (;;) {
-        const answer = await client.post('/v1/transfers', body, `chaos-${caller}-${n}`);
-        if (answer?.status === 201) {
-          posted.add((answer.body as { id: string }).id);
-          break;
-        }
-        if (answer === null) cutOff++;
-        else if (answer.status < 429) throw new Error(`A transfer was answered ${answer.status}.`);
-        await Bun.sleep(PAUSE_MS);
-      }
+      const id = await until(
+        async () => {
+          const response = await client.post('/v1/transfers', body, `chaos-${caller}-${n}`);
+          if (response?.status === 201) return (response.body as { id: string }).id;
+          if (response === null) cutOff++;
+          else if (response.status < 429)
+            throw new Error(`A transfer failed with status ${response.status}.`);
+          return null;
+        },
+        { ...RECOVERY, pollMs: PAUSE_MS },
+      );
+      posted.add(id);
       await Bun.sleep(PAUSE_MS);
     }
   });

@@ -4,7 +4,7 @@ import { EventWorld } from '../contract/event-log/event-world.ts';
 import { isKafkaHere, sharedTestKafka } from '../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { readTopic } from '../support/topic.ts';
-import { until } from './atlas-process.ts';
+import { until } from '../support/until.ts';
 
 const PROCESS = join(import.meta.dir, 'relay-process.ts');
 const TIMEOUT_MS = 60_000;

@@ -2,13 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findSchemathesis } from '../../infra/test-tools.ts';
-import { type AtlasProcess, isHere, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const RUN_TIMEOUT_MS = 180_000;
 const KEYS = 300;
 const command = findSchemathesis();
 
-describe.if(isHere('schemathesis', command))('schemathesis, with all its checks', () => {
+describe.if(isAvailable('schemathesis', command))('schemathesis, with all its checks', () => {
   let folder: string;
   let atlas: AtlasProcess;
   beforeAll(async () => {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
+import { isAvailable } from '../support/is-available.ts';
 import { createClient, type TransferBody } from './atlas-client.ts';
 import {
   type AtlasProcess,
-  isHere,
   killPostgres,
   makeFolder,
   postgresPid,
@@ -51,7 +51,7 @@ test(
 
     const line = /^ +(curl .*\/v1\/transfers .*)$/m.exec(atlas.output())?.[1];
     expect(line).toBeString();
-    if (!isHere('curl', Bun.which('curl'))) return;
+    if (!isAvailable('curl', Bun.which('curl'))) return;
     const shell = Bun.spawn(['sh', '-c', line!], { stdout: 'pipe' });
     const transfer = (await new Response(shell.stdout).json()) as TransferBody;
     expect(transfer).toMatchObject({ amount: 1250, creditAccountId: BOB });

@@ -1,4 +1,5 @@
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
+import { until } from '../support/until.ts';
 
 /** A lock on a table that makes every query on it wait: the way to a database that is slow for as long as a test wants. */
 export interface TableLock {
@@ -29,11 +30,13 @@ export async function lockTable(databaseUrl: string, table: string): Promise<Tab
 }
 
 async function untilWaiting(sql: Sql, count: number): Promise<void> {
-  for (;;) {
-    const [row] = await sql<[{ waiting: number }]>`
-      SELECT count(*) AS waiting FROM pg_stat_activity
-      WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    if (row.waiting >= count) return;
-    await Bun.sleep(5);
-  }
+  await until(async () => (await lockWaiters(sql)) >= count, { what: `${count} statements wait for a lock` });
+}
+
+/** Returns how many statements on this database wait for a lock. */
+export async function lockWaiters(sql: Sql): Promise<number> {
+  const [row] = await sql<[{ waiting: number }]>`
+    SELECT count(*) AS waiting FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  return row.waiting;
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isHere } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 
 /** An authority of a test's own, and what it has certified. All as PEM. */
 export interface TestCertificate {
@@ -12,7 +12,7 @@ export interface TestCertificate {
 
 /** Whether certificates can be made here: `describe.if(canCertify())`. Says so where they cannot. */
 export function canCertify(): boolean {
-  return isHere('OpenSSL', Bun.which('openssl'));
+  return isAvailable('OpenSSL', Bun.which('openssl'));
 }
 
 /** Makes a certificate for the names with a new authority. It is trusted by nobody who is not given the authority. */

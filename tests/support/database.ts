@@ -6,8 +6,8 @@ import { type Database, type DatabaseOptions, openDatabase } from '../../src/ada
 import { startEmbeddedPostgres } from '../../src/adapters/postgres/embedded/postgres-server.ts';
 import { migrateUp, readMigrations } from '../../src/adapters/postgres/migrations.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { until } from '../e2e/atlas-process.ts';
 import { isGone } from './postgres.ts';
+import { until } from './until.ts';
 
 /** The two PostgreSQL that Atlas runs on: the embedded one, and the one that Debian ships. */
 export type Engine = 'embedded' | 'native';

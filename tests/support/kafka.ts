@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freePort } from '../../infra/free-port.ts';
 import { findKafka } from '../../infra/kafka-jars.ts';
 import { type NativeKafka, startNativeKafka } from '../../infra/native-kafka.ts';
-import { isHere } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 import { untilStopped } from './stopped-process.ts';
 import type { ToxicProxy, Toxiproxy } from './toxiproxy.ts';
 
@@ -43,7 +43,7 @@ let shared: Promise<TestKafka> | null = null;
 
 /** Whether tests on a real Kafka can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
 export function isKafkaHere(): boolean {
-  return isHere('Kafka', findKafka());
+  return isAvailable('Kafka', findKafka());
 }
 
 /**

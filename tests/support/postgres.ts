@@ -9,8 +9,9 @@ import {
   runNativePostgres,
   startNativePostgres,
 } from '../../infra/native-postgres.ts';
-import { isHere, until } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 import { untilStopped } from './stopped-process.ts';
+import { until } from './until.ts';
 
 /** A PostgreSQL 15 of a test's own, with an empty database `atlas`, which the test may kill. */
 export interface TestPostgres {
@@ -33,7 +34,7 @@ const running = new Set<TestPostgres>();
 
 /** Whether tests that kill a PostgreSQL can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
 export function isPostgresHere(): boolean {
-  return isHere('PostgreSQL 15', isPostgresInstalled() ? POSTGRES_BIN : null);
+  return isAvailable('PostgreSQL 15', isPostgresInstalled() ? POSTGRES_BIN : null);
 }
 
 /** Starts a PostgreSQL in the folder, which stays, or in one of its own. Ends with the tests even when forgotten. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findRedis, type NativeRedis, startNativeRedis } from '../../infra/native-redis.ts';
-import { isHere } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 
 /** A Redis of a test's own, empty at its start, which the test may kill. */
 export interface TestRedis {
@@ -23,7 +23,7 @@ const running = new Set<TestRedis>();
  * ATLAS_REQUIRE_SERVICES=1.
  */
 export function isRedisHere(): boolean {
-  return isHere('Redis', findRedis());
+  return isAvailable('Redis', findRedis());
 }
 
 /**

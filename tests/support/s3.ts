@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findVersitygw, startVersitygw, type Versitygw } from '../../infra/versitygw.ts';
-import { isHere } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 import { untilStopped } from './stopped-process.ts';
 
 const BUCKET = 'atlas-tests';
@@ -34,7 +34,7 @@ const running = new Set<TestS3>();
 
 /** Whether tests on a real S3 can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
 export function isS3Here(): boolean {
-  return isHere('versitygw (S3)', findVersitygw());
+  return isAvailable('versitygw (S3)', findVersitygw());
 }
 
 /** Starts an S3 on the loopback interface. Ends with the tests even when a test forgets it. */

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { until } from '../e2e/atlas-process.ts';
+import { until } from './until.ts';
 
 /**
  * Waits until a process that got a SIGSTOP has really stopped, on Linux: on a busy machine a thread of it may run for a while

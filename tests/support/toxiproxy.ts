@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { findToxiproxy, startToxiproxyServer } from '../../infra/toxiproxy.ts';
-import { isHere } from '../e2e/atlas-process.ts';
+import { isAvailable } from './is-available.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 
@@ -41,7 +41,7 @@ const running = new Set<Toxiproxy>();
 
 /** Whether tests that break connections can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
 export function isToxiproxyHere(): boolean {
-  return isHere('toxiproxy', findToxiproxy());
+  return isAvailable('toxiproxy', findToxiproxy());
 }
 
 /** Starts a toxiproxy on a free port. Ends with the tests even when a test forgets it. */

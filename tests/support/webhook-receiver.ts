@@ -1,3 +1,4 @@
+import { until } from './until.ts';
 /** A request as a receiver of webhooks sees it. */
 export interface Received {
   readonly path: string;
@@ -18,7 +19,6 @@ export interface WebhookReceiver {
 }
 
 export function startReceiver(): WebhookReceiver {
-  const waiting: { count: number; resolve: (received: Received[]) => void }[] = [];
   const received: Received[] = [];
   const server = Bun.serve({
     port: 0,
@@ -29,7 +29,6 @@ export function startReceiver(): WebhookReceiver {
       const headers = Object.fromEntries(request.headers) as Record<string, string>;
       const one = { path: pathname + search, headers, body: await request.text() };
       received.push(one);
-      for (const waiter of waiting) if (received.length >= waiter.count) waiter.resolve(received);
       return receiver.answer(one);
     },
   });
@@ -37,12 +36,8 @@ export function startReceiver(): WebhookReceiver {
     url: `http://127.0.0.1:${server.port}`,
     received,
     answer: () => new Response(null, { status: 204 }),
-    arrived(count) {
-      if (received.length >= count) return Promise.resolve(received);
-      const { promise, resolve } = Promise.withResolvers<Received[]>();
-      waiting.push({ count, resolve });
-      return promise;
-    },
+    arrived: (count) =>
+      until(() => received.length >= count && received, { what: `${count} webhooks have arrived` }),
     stop: () => server.stop(true),
   };
   return receiver;

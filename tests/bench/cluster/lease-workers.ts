@@ -1,3 +1,4 @@
+import { until } from '../../support/until.ts';
 import type { LeaseLine, LeaseOrder } from '../load/lease-worker.ts';
 import { undoAtEnd } from '../support/clean-up.ts';
 import { freshFolder } from '../support/folders.ts';
@@ -9,7 +10,6 @@ export const WORKERS = 4;
 // What is told later than this is told by a worker that is gone.
 const LATEST_MS = 500;
 const READY_TIMEOUT_MS = 20_000;
-const LOOK_EVERY_MS = 5;
 const READY_SHARE = 0.95;
 
 /** A worker process that takes permits of the cluster, and all that it has told so far. */
@@ -88,14 +88,16 @@ export function requireAlive(workers: readonly LeaseWorker[]): void {
 
 /** Waits until these workers hold nearly the whole cap, and all of them some of it. Throws after some seconds. */
 export async function untilLeased(workers: readonly LeaseWorker[]): Promise<void> {
-  const endMs = performance.now() + READY_TIMEOUT_MS;
-  const areAllIn = () => workers.every(({ lines }) => (lines.at(-1)?.limit ?? 0) > 0);
-  while (!areAllIn() || limitOfAll(workers) < READY_SHARE * CAP) {
-    requireAlive(workers);
-    if (performance.now() > endMs) {
-      const limits = workers.map(({ lines }) => lines.at(-1)?.limit);
-      throw new Error(`The workers did not get the permits of the cluster: ${limits.join(', ')} of ${CAP}.`);
-    }
-    await Bun.sleep(LOOK_EVERY_MS);
-  }
+  const limits = () => workers.map(({ lines }) => lines.at(-1)?.limit ?? 0);
+  await until(
+    () => {
+      requireAlive(workers);
+      return limits().every((limit) => limit > 0) && limitOfAll(workers) >= READY_SHARE * CAP;
+    },
+    {
+      deadlineMs: READY_TIMEOUT_MS,
+      what: `every worker has permits, and all together ${READY_SHARE * CAP} of ${CAP}`,
+      details: () => `Permits by worker: ${limits().join(', ')}`,
+    },
+  );
 }

@@ -1,3 +1,4 @@
+import { until } from '../../support/until.ts';
 import { HOLD_PATH } from '../servers/overload-stats.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { type Load, load } from '../support/oha.ts';
@@ -9,7 +10,6 @@ import { startVariant, statsOf } from './variants.ts';
 const SERVED_PATH = '/health/live';
 const TOO_MANY_REQUESTS = 429;
 const WARM_UP_SECONDS = 1;
-const ASK_EVERY_MS = 10;
 
 /** What a refusal costs beside an answer that does no work, in microseconds of the server's core. */
 export interface RefusalCost {
@@ -33,7 +33,7 @@ export async function measureRefusalCost(
   const server = await startVariant('atlas', 'database', database, { env });
   const holder = new AbortController();
   const held = fetch(server.url + HOLD_PATH, { signal: holder.signal }).catch(() => {});
-  while ((await statsOf(server)).inFlight < 1) await Bun.sleep(ASK_EVERY_MS);
+  await until(async () => (await statsOf(server)).inFlight > 0);
   const refused = (seconds: number) =>
     load(oha, server.url + pathOf('default'), server.pid, seconds, { status: TOO_MANY_REQUESTS });
   const served = (seconds: number) => load(oha, server.url + SERVED_PATH, server.pid, seconds);

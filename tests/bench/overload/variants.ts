@@ -1,3 +1,4 @@
+import { until } from '../../support/until.ts';
 import { FIXED_LIMIT, type OverloadStats, STATS_PATH } from '../servers/overload-stats.ts';
 import type { BenchDatabase } from '../support/database.ts';
 import { SERVER_CORE } from '../support/oha.ts';
@@ -49,8 +50,8 @@ export async function statsOf(server: Server, reset = false): Promise<OverloadSt
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
-const ASK_EVERY_MS = 50;
-const QUIET_LOOKS = 6;
+const POLL_MS = 50;
+const QUIET_POLLS = 6;
 
 /**
  * Waits until a server has finished what an earlier run left behind, and PostgreSQL too. Throws after a minute.
@@ -60,13 +61,16 @@ const QUIET_LOOKS = 6;
  * hits the next query on its connection. So nothing is measured until PostgreSQL was quiet for a while.
  */
 export async function untilIdle(server: Server, { sql }: BenchDatabase): Promise<void> {
-  const endMs = performance.now() + IDLE_TIMEOUT_MS;
-  for (let quiet = 0; quiet < QUIET_LOOKS; await Bun.sleep(ASK_EVERY_MS)) {
-    const [active] = await sql<[{ queries: number }]>`
-      SELECT count(*) AS queries FROM pg_stat_activity
-      WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()`;
-    const isIdle = active.queries === 0 && (await statsOf(server)).inFlight === 0;
-    quiet = isIdle ? quiet + 1 : 0;
-    if (performance.now() > endMs) throw new Error('A server of the benchmark did not become idle.');
-  }
+  let quietPolls = 0;
+  await until(
+    async () => {
+      const [active] = await sql<[{ queries: number }]>`
+        SELECT count(*) AS queries FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()`;
+      const isIdle = active.queries === 0 && (await statsOf(server)).inFlight === 0;
+      quietPolls = isIdle ? quietPolls + 1 : 0;
+      return quietPolls === QUIET_POLLS;
+    },
+    { deadlineMs: IDLE_TIMEOUT_MS, pollMs: POLL_MS, what: 'the benchmarked server is idle' },
+  );
 }

@@ -5,6 +5,7 @@ import { MemoryCache } from '../../../src/adapters/cache/memory-cache.ts';
 import { RedisCache } from '../../../src/adapters/cache/redis-cache.ts';
 import { openRedis, type Redis, untilReady } from '../../../src/adapters/redis/redis.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
 
 const READY_MS = 5000;
 const MINUTE_MS = 60_000;
@@ -82,7 +83,7 @@ describe.each(implementations)('a cache %s', (_, { start, fresh, stop }) => {
     await cache.set('a', '1', 1);
     await cache.set('b', '1', MINUTE_MS);
     expect(await cache.replace('b', '1', '2', 1.5)).toBe(true);
-    while ((await cache.get('a')) !== null || (await cache.get('b')) !== null) await Bun.sleep(1);
+    await until(async () => (await cache.get('a')) === null && (await cache.get('b')) === null);
   });
 
   test('replaces what the caller has seen', async () => {

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { CacheAside } from '../../../src/adapters/cache/cache-aside.ts';
 import { RedisCache } from '../../../src/adapters/cache/redis-cache.ts';
 import { openRedis, type Redis, untilReady } from '../../../src/adapters/redis/redis.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+import { until } from '../../support/until.ts';
 
 const TIMEOUT_MS = 50;
 const MINUTE_MS = 60_000;

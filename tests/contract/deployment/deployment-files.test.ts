@@ -10,7 +10,7 @@ import {
 } from '../../../infra/deployment-tools.ts';
 import { NATIVE_SERVICES } from '../../../infra/native-services.ts';
 import { describeSettings } from '../../../src/config.ts';
-import { isHere } from '../../e2e/atlas-process.ts';
+import { isAvailable } from '../../support/is-available.ts';
 import { filesOf } from '../../support/source-tree.ts';
 import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
 
@@ -47,7 +47,7 @@ interface Service {
 }
 
 const compose = findCompose();
-describe.if(isHere('the parser of Docker Compose', compose))(
+describe.if(isAvailable('the parser of Docker Compose', compose))(
   'compose.yaml, read by the parser of Docker Compose',
   () => {
     const { output, code } = run(compose ?? '', ['--format', 'json', 'compose.yaml']);
@@ -129,7 +129,7 @@ describe.if(isHere('the parser of Docker Compose', compose))(
 
 const kustomize = findKustomize();
 const kubeconform = findKubeconform();
-describe.if(isHere('kustomize', kustomize) && isHere('kubeconform', kubeconform?.binary ?? null))(
+describe.if(isAvailable('kustomize', kustomize) && isAvailable('kubeconform', kubeconform?.binary ?? null))(
   'the manifests for Kubernetes',
   () => {
     const manifests = run(kustomize ?? '', ['build', 'infra/k8s']).output;
@@ -177,7 +177,7 @@ describe.if(isHere('kustomize', kustomize) && isHere('kubeconform', kubeconform?
 );
 
 const promtool = findPromtool();
-describe.if(isHere('promtool', promtool))('the configuration of Prometheus', () => {
+describe.if(isAvailable('promtool', promtool))('the configuration of Prometheus', () => {
   test('is valid, and so are its rules', () => {
     expect(run(promtool!, ['check', 'config', 'infra/prometheus/prometheus.yml']).output).toContain(
       'SUCCESS',

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { createKafkaClient } from '../../../src/adapters/kafka/kafka-client.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { jumpClock, YEAR_MS } from '../../support/clock-jump.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { byKey, EventWorld, type LogKind, upTo } from './event-world.ts';
 
 const KINDS: readonly LogKind[] = isKafkaHere() ? ['postgresql', 'kafka'] : ['postgresql'];

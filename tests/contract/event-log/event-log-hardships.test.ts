@@ -5,8 +5,8 @@ import { Relay } from '../../../src/features/events/relay/relay.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import type { Logger } from '../../../src/instrumentation/logger.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { byKey, EventWorld, upTo } from './event-world.ts';
 
 describe('the relay and the inbox, when things are not as they should be', () => {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { EventGapError } from '../../../src/adapters/event-log/inbox.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { isKafkaHere } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { byKey, EventWorld, type LogKind, upTo } from './event-world.ts';
 
 const KINDS: readonly LogKind[] = isKafkaHere() ? ['postgresql', 'kafka'] : ['postgresql'];

@@ -10,9 +10,9 @@ import { createAccountRepository } from '../../../src/features/ledger/accounts/r
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import type { Logger } from '../../../src/instrumentation/logger.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { sharedTestKafka } from '../../support/kafka.ts';
+import { until } from '../../support/until.ts';
 
 export type LogKind = EventLog['mode'];
 

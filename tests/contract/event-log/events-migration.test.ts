@@ -3,6 +3,7 @@ import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/po
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import { availableEngines, openTestDatabase } from '../../support/database.ts';
+import { until } from '../../support/until.ts';
 import { insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
 const BEFORE_EVENTS = 2;
@@ -43,7 +44,7 @@ describe.each(availableEngines())('the migration that brings events, on the %s P
           }
         };
         const posting = Promise.all([post(0), post(1), post(2)]);
-        await Bun.sleep(50);
+        await until(() => posted > 3);
         await migrateUp(sql, migrations);
         isMigrated = true;
         await posting;

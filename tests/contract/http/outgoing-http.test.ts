@@ -3,6 +3,7 @@ import net from 'node:net';
 import { OutgoingHttp, type OutgoingHttpOptions } from '../../../src/adapters/http/outgoing-http.ts';
 import { HEAD_SIZE_BYTES_MAX } from '../../../src/utils/response-head.ts';
 import { canCertify, certify, type TestCertificate } from '../../support/certificates.ts';
+import { until } from '../../support/until.ts';
 
 const NAME = 'hooks.example.com';
 const never = new AbortController().signal;
@@ -117,7 +118,7 @@ describe('a request fails when', () => {
     const target = rawTarget(null);
     const url = `http://127.0.0.1:${target.port}/`;
     expect(await failureOf(post(sender(), url, { timeoutMs: 100 }))).toBe('timeout');
-    while (target.closed === 0) await Bun.sleep(1);
+    await until(() => target.closed > 0);
     expect(target.connections).toBe(1);
   });
 
@@ -127,10 +128,10 @@ describe('a request fails when', () => {
     const failure = failureOf(
       post(sender(), `http://127.0.0.1:${target.port}/`, { signal: controller.signal }),
     );
-    while (target.received === '') await Bun.sleep(1);
+    await until(() => target.received);
     controller.abort();
     expect(await failure).toBe('timeout');
-    while (target.closed === 0) await Bun.sleep(1);
+    await until(() => target.closed > 0);
   });
 
   test('nothing listens, or the name does not resolve, or not in time', async () => {
@@ -149,7 +150,7 @@ describe('a request fails when', () => {
   test('but not when the body does not end: the status is returned, and the rest is not read', async () => {
     const endless = rawTarget(`HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1_000_000)}`, { close: false });
     expect((await post(sender(), `http://127.0.0.1:${endless.port}/`)).status).toBe(200);
-    while (endless.closed === 0) await Bun.sleep(1);
+    await until(() => endless.closed > 0);
     const slow = rawTarget('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx', { close: false });
     expect((await post(sender(), `http://127.0.0.1:${slow.port}/`)).status).toBe(200);
   });

@@ -5,9 +5,9 @@ import { toMessage } from '../../../src/adapters/kafka/kafka-message.ts';
 import { partitionOf } from '../../../src/adapters/kafka/kafka-partitioner.ts';
 import { KafkaPublisher } from '../../../src/adapters/kafka/kafka-publisher.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { EventWorld } from '../event-log/event-world.ts';
 
 const PARTITIONS = 12;

@@ -3,9 +3,9 @@ import { type Admin, ConfigResourceTypes, Kafka, logLevel, Partitioners } from '
 import { BatchRefused, type EventPublisher } from '../../../src/adapters/event-log/event-log.ts';
 import { isFenced } from '../../../src/adapters/kafka/kafka-errors.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { byKey, EventWorld } from '../event-log/event-world.ts';
 
 const soon = () => AbortSignal.timeout(20_000);

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directoryStore } from '../../../src/adapters/object-store/directory-store.ts';
+import { until } from '../../support/until.ts';
 import { bytesOf, codeOf, keysOf, NEVER, put, unfinished } from './object-stores.ts';
 
 let folder: string;
@@ -62,7 +63,7 @@ test('a stream closes its file when it ends, is canceled, or is aborted', async 
   await new Response(streams[0]!).arrayBuffer();
   await streams[1]!.cancel();
   controller.abort();
-  while ((await openFiles()) > 0) await Bun.sleep(5);
+  await until(async () => (await openFiles()) === 0);
 });
 
 test('a link is valid for every process of the same folder, and for no other', async () => {

@@ -7,6 +7,7 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../../src/adapters/postgres/embedded/postgres-server.ts';
+import { until } from '../../support/until.ts';
 
 const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
 let folder: string;
@@ -60,7 +61,7 @@ test('a server that was killed is started again although its parent never collec
   const pid = await postmasterPid();
   parent.kill('SIGSTOP');
   process.kill(pid, 'SIGKILL');
-  while (!(await stateOf(pid)).startsWith('Z')) await Bun.sleep(5);
+  await until(async () => (await stateOf(pid)).startsWith('Z'));
 
   const next = await startEmbeddedPostgres(folder, OPTIONS);
   expect(await postmasterPid()).not.toBe(pid);

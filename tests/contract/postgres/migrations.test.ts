@@ -13,6 +13,7 @@ import {
 import { databaseErrorCode, openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { readSqlFunctions } from '../../../src/adapters/postgres/sql-functions.ts';
 import { availableEngines } from '../../support/database.ts';
+import { until } from '../../support/until.ts';
 import { SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
 /** Returns everything that migrations create, as text: columns, constraints, indexes, triggers and functions. */
@@ -117,7 +118,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
         const kill = () => sql`
           SELECT pg_terminate_backend(pid) FROM pg_stat_activity
           WHERE wait_event = 'PgSleep' AND datname = current_database()`;
-        while ((await kill()).length === 0) await Bun.sleep(10);
+        await until(async () => (await kill()).length > 0);
         expect(databaseErrorCode(await lost)).toMatch(/^(CONNECTION_CLOSED|ECONNRESET)$/);
         expect(await migrateUp(sql, migrations)).toEqual({ migrations: [], functions: [] });
         const [table] = await sql`SELECT to_regclass('half') AS name`;

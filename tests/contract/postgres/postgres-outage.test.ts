@@ -4,6 +4,7 @@ import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { isToxiproxyHere, startToxiproxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+import { until } from '../../support/until.ts';
 
 const AWAY = { code: 'dependency_unavailable', retryAfterSeconds: 1 };
 /** No test waits for this, so no call here fails because of the statement timeout. */
@@ -17,15 +18,15 @@ const one = (db: Database, signal?: AbortSignal) =>
 
 /** Calls until a call succeeds. */
 async function untilAnswered(db: Database): Promise<void> {
-  for (;;) {
-    try {
-      await one(db);
-      return;
-    } catch (error) {
-      expect(error).toMatchObject(AWAY);
-      await Bun.sleep(20);
-    }
-  }
+  await until(() =>
+    one(db).then(
+      () => true,
+      (error) => {
+        expect(error).toMatchObject(AWAY);
+        return false;
+      },
+    ),
+  );
 }
 
 /** Runs work on its own database, with another connection to observe the server. */
@@ -44,23 +45,23 @@ async function withPool(
 }
 
 /** Waits until a statement with this text runs that did not start at `before`. Returns when it started. */
-async function untilRunning(beside: Sql, text: string, before = ''): Promise<string> {
-  for (;;) {
+function untilRunning(beside: Sql, text: string, before = ''): Promise<string> {
+  return until(async () => {
     const [row] = await beside<{ start: string }[]>`
       SELECT query_start::text AS start FROM pg_stat_activity
       WHERE state = 'active' AND query LIKE ${`%${text}%`} AND pid <> pg_backend_pid()`;
-    if (row && row.start !== before) return row.start;
-    await Bun.sleep(10);
-  }
+    return row?.start !== before && row?.start;
+  });
 }
 
 /** Waits until no statement with this text runs. */
 async function untilGone(beside: Sql, text: string): Promise<void> {
-  for (let running = 1; running > 0; await Bun.sleep(10)) {
-    [{ running }] = await beside<[{ running: number }]>`
-      SELECT count(*) AS running FROM pg_stat_activity
+  await until(async () => {
+    const running = await beside`
+      SELECT FROM pg_stat_activity
       WHERE state = 'active' AND query LIKE ${`%${text}%`} AND pid <> pg_backend_pid()`;
-  }
+    return running.length === 0;
+  });
 }
 
 test('nothing listens: every call fails, and after five failures the breaker opens', async () => {
@@ -104,9 +105,12 @@ describe('behind a network that fails', () => {
     const db = guarded(proxy.url, 3);
     await one(db);
     await proxy.disable();
-    while (isClosed(db)) await expect(one(db)).rejects.toMatchObject(AWAY);
+    await until(async () => {
+      await expect(one(db)).rejects.toMatchObject(AWAY);
+      return !isClosed(db);
+    });
     await proxy.enable();
-    while (!isClosed(db)) await Bun.sleep(20);
+    await until(() => isClosed(db));
     expect([...(await one(db))]).toEqual([{ one: 1 }]);
     await db.end({ timeout: 1 });
   });
@@ -121,7 +125,7 @@ describe('behind a network that fails', () => {
       expect({ status, reason }).toMatchObject({ status: 'rejected', reason: AWAY });
     expect(db.dependency.state).toBe('open');
     // Running calls were cut off, so their slots are free again.
-    while (db.dependency.stats().inFlight > 0) await Bun.sleep(1);
+    await until(() => db.dependency.stats().inFlight === 0);
     expect(db.dependency.stats()).toMatchObject({ waiting: 0, abandoned: 0 });
     await proxy.heal();
     await untilAnswered(db);

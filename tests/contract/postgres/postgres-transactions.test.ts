@@ -4,6 +4,7 @@ import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.
 import type { Queryable } from '../../../src/adapters/postgres/query.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 
 // An unhandled rejection of the driver fails these tests.
 
@@ -52,7 +53,7 @@ test('a transaction whose connection is lost in a statement fails, and the next 
       const rows = await beside`SELECT FROM pg_stat_activity WHERE pid = ${pid} AND wait_event = 'PgSleep'`;
       return rows.length === 1;
     };
-    while (!(await isAsleep())) await Bun.sleep(5);
+    await until(isAsleep);
     await beside`SELECT pg_terminate_backend(${pid})`;
     await expect(lost).rejects.toMatchObject(LOST);
     for (let call = 0; call < 3; call++) await db.transaction((tx) => write(tx, `after ${call}`));
@@ -75,8 +76,9 @@ test('queries of a transaction whose connection is lost are never sent, however 
       return 'done';
     });
     lost.catch(() => {});
-    while ((await beside`SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'`).length === 0)
-      await Bun.sleep(5);
+    await until(
+      async () => (await beside`SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'`).length > 0,
+    );
     await beside`SELECT pg_terminate_backend(${pid})`;
     await expect(lost).rejects.toMatchObject(LOST);
     // Another transaction has the only connection, and rolls back.

@@ -4,19 +4,14 @@ import { RedisLeaseStore } from '../../../src/adapters/redis/redis-lease-store.t
 import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { SharedLeases } from '../../../src/shedding/shared-leases.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { until } from '../../support/until.ts';
 
 const CAP = 100;
-const LOOK_MS = 5;
 const COMMANDS_PER_SECOND_MAX = 20;
 
 interface TestWorker {
   readonly leases: SharedLeases;
   readonly demand: { inFlight: number; wanted: number; cutoff: number; arrivals: number };
-}
-
-/** Waits for what the test is about; the time limit of the test is the only one. */
-async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await Bun.sleep(LOOK_MS);
 }
 
 describe.if(isRedisHere())('workers that lease permits from a real Redis', () => {
@@ -77,10 +72,13 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     await until(areFresh);
     const startMs = performance.now();
     const before = leases.stats().commands;
-    while (leases.stats().commands < before + 30) {
-      leases.runShort();
-      await Bun.sleep(1);
-    }
+    await until(
+      () => {
+        leases.runShort();
+        return leases.stats().commands >= before + 30;
+      },
+      { pollMs: 1 },
+    );
     const seconds = (performance.now() - startMs) / 1000;
     expect(leases.stats().commands - before).toBeLessThanOrEqual(COMMANDS_PER_SECOND_MAX * seconds + 1);
   });
@@ -109,7 +107,7 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     // Redis replies only during the stall, so the reply is read after its timeout has passed.
     await client.call('CLIENT', 'PAUSE', '150');
     const { renewals, commands } = leases.stats();
-    while (leases.stats().commands === commands) await new Promise(setImmediate);
+    await until(() => leases.stats().commands > commands, { pollMs: 0 });
     socket.write('stop');
     await stall.promise;
     await until(() => leases.stats().renewals > renewals + 1);

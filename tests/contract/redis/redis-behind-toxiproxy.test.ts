@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { Redis } from 'ioredis';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+import { until } from '../../support/until.ts';
 
 // The fault tests rely on this: each toxic has its effect, and healing the proxy ends it.
 describe.if(isRedisHere() && isToxiproxyHere())('a Redis behind toxiproxy', () => {
@@ -53,7 +54,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('a Redis behind toxiproxy', () =
       },
       () => 'closed',
     );
-    while ((await direct.get('seen')) === null) await Bun.sleep(5);
+    await until(() => direct.get('seen'));
     expect(hasReplied).toBe(false);
     client.disconnect();
     expect(await lost).toBe('closed');

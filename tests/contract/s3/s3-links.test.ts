@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ObjectStore } from '../../../src/adapters/object-store/object-store.ts';
 import { openS3Store } from '../../../src/adapters/s3/s3-store.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
+import { until } from '../../support/until.ts';
 import { bytesOf, put, read, s3Options, sha256 } from '../object-store/object-stores.ts';
 
 describe.if(isS3Here())('a link to S3', () => {
@@ -96,7 +97,7 @@ describe.if(isS3Here())('a link to S3', () => {
   test('is rejected once it has expired', async () => {
     const { url, headers } = await link('expired', 1);
     // Wrong bytes are rejected with 400 until the link itself is rejected.
-    while ((await send(url, 'PUT', headers, flipped)) !== 403) await Bun.sleep(50);
+    await until(async () => (await send(url, 'PUT', headers, flipped)) === 403, { pollMs: 50 });
     expect(await send(url, 'PUT', headers, bytes)).toBe(403);
     expect(await store.head('expired')).toBeNull();
   });

@@ -6,6 +6,7 @@ import { AtlasError } from '../../../src/errors.ts';
 import { CHUNK_BYTES } from '../../../src/utils/chunk-bytes.ts';
 import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../../support/toxiproxy.ts';
+import { until } from '../../support/until.ts';
 import {
   bodyOf,
   bytesOf,
@@ -78,7 +79,7 @@ describe.if(isS3Here())('S3', () => {
       expect(dependencies.map(({ state }) => state)).toEqual(['open', 'open']);
       expect(await keysOf(direct)).toEqual(['a']);
       await proxy.enable();
-      while (dependencies.some(({ state }) => state === 'open')) await Bun.sleep(20);
+      await until(() => dependencies.every(({ state }) => state !== 'open'));
       await put(store, 'b', bytesOf(10));
       expect(await keysOf(store)).toEqual(['a', 'b']);
     });

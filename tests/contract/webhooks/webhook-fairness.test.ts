@@ -11,6 +11,7 @@ import {
 } from '../../../src/features/webhooks/deliveries/domain.ts';
 import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
+import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
 
 const never = new AbortController().signal;
@@ -174,7 +175,7 @@ test('deliveries are sent even if the backlog cannot be measured', async () => {
     await receiver.arrived(1);
     counting.reject(new Error('the count took too long'));
     await receiver.arrived(2);
-    while ((await sql`SELECT FROM webhook_deliveries WHERE state = 'pending'`).count > 0) await Bun.sleep(5);
+    await until(async () => (await sql`SELECT FROM webhook_deliveries WHERE state = 'pending'`).count === 0);
     controller.abort();
     await run;
     expect(errors.map(String)).toEqual(['Error: the count took too long']);

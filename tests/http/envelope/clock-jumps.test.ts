@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { jumpClock, YEAR_MS } from '../../support/clock-jump.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
 import { availableStores, gzipLike, MIB, startFilesApp, uploadFile } from '../files/file-steps.ts';
 import { openAccount, postTransfer, readAccount } from '../ledger/ledger-steps.ts';
@@ -13,7 +14,6 @@ import {
   deliveriesIn,
   type SendingAtlas,
   startSendingAtlas,
-  until,
 } from '../webhooks/webhook-steps.ts';
 
 const HOUR_MS = 3_600_000;

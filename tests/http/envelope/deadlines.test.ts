@@ -1,9 +1,10 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { openAccount, postTransfer, readAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { lockTable } from '../table-lock.ts';
+import { lockTable, lockWaiters } from '../table-lock.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
@@ -16,21 +17,11 @@ async function withApp(
   await atlas.close();
 }
 
-/** Resolves when no statement waits for a lock. */
-async function untilNoLockWaits({ sql }: TestApp): Promise<void> {
-  for (;;) {
-    const [row] = await sql`
-      SELECT count(*) AS waiting FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    if (row!.waiting === 0) return;
-    await Bun.sleep(5);
-  }
-}
-
 test('at HTTP_TIMEOUT the caller gets 504, and the query is canceled in the database', () =>
   withApp({ HTTP_TIMEOUT: '0.2' }, async (atlas) => {
     const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
     await expectProblem(atlas, await atlas.call('GET', '/v1/accounts'), 504, 'deadline_exceeded');
-    await untilNoLockWaits(atlas);
+    await until(async () => (await lockWaiters(atlas.sql)) === 0);
     await lock.release();
     expect((await atlas.call('GET', '/v1/accounts')).status).toBe(200);
   }));
@@ -81,7 +72,7 @@ test('after a 504 the permit is held until the work ends, and the work takes eff
     await expectProblem(atlas, await postTransfer(atlas, order, 'late', hurried), 504, 'deadline_exceeded');
     await expectProblem(atlas, await atlas.call('GET', '/v1/ping'), 429, 'overloaded');
     await lock.release();
-    while ((await atlas.call('GET', '/v1/ping')).status === 429) await Bun.sleep(5);
+    await until(async () => (await atlas.call('GET', '/v1/ping')).status !== 429);
     const again = await postTransfer(atlas, order, 'late');
     expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
     expect(await readAccount(atlas, to.id)).toMatchObject({ balance: 5, version: 1 });

@@ -1,5 +1,6 @@
 import type { CloudEvent } from '../../../src/utils/event.ts';
 import type { TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 
 /** An event as the API returns it. */
 export type ListedEvent = CloudEvent & { readonly position: string };
@@ -23,12 +24,13 @@ export function startRelay({ loops }: TestApp): () => Promise<void> {
 /** Runs the relay until the outbox is empty. */
 export async function relayAll(atlas: TestApp): Promise<void> {
   const stop = startRelay(atlas);
-  for (;;) {
-    const [row] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
-    if (row!.unsent === 0) break;
-    await Bun.sleep(5);
-  }
+  await untilRelayed(atlas);
   await stop();
+}
+
+/** Waits until the outbox is empty: everything that has happened so far has its position in the log. */
+export async function untilRelayed({ sql }: TestApp): Promise<void> {
+  await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0);
 }
 
 export async function listEvents(atlas: TestApp, query = '', token?: string): Promise<EventPage> {

@@ -3,12 +3,14 @@ import type { CloudEvent } from '../../../src/utils/event.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { isToxiproxyHere, startToxiproxy } from '../../support/toxiproxy.ts';
+import { until } from '../../support/until.ts';
 import { type AccountResource, openAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import { type RawServer, serveRaw } from '../raw-http.ts';
-import { StreamReader, startRelay } from './event-steps.ts';
+import { StreamReader, startRelay, untilRelayed } from './event-steps.ts';
 
 const ACCOUNTS = 5;
 const TRANSFERS = 300;
+const STEADY_MS = 200;
 let atlas: TestApp;
 let server: RawServer;
 let key: string;
@@ -45,16 +47,16 @@ async function connect(query: string, lastId = ''): Promise<Connection> {
 }
 
 async function untilOpen(count: number): Promise<void> {
-  while (atlas.streams.stats().open !== count) await Bun.sleep(5);
+  await until(() => atlas.streams.stats().open === count, { what: `${count} open streams` });
 }
 
-/** Waits until a number stops growing, and returns it. */
-async function untilSteady(read: () => number): Promise<number> {
-  for (let before = -1; ; ) {
-    await Bun.sleep(200);
-    if (read() === before) return before;
-    before = read();
-  }
+/** Returns a counter once it has not grown for {@link STEADY_MS}. */
+function untilSteady(read: () => number): Promise<number> {
+  return until(async () => {
+    const before = read();
+    await Bun.sleep(STEADY_MS);
+    return read() === before && before;
+  });
 }
 
 const pay = async (n: number) => {
@@ -130,11 +132,7 @@ describe('over a socket', () => {
       expect(posted.status).toBe(200);
     }
     const [row] = await atlas.sql`SELECT 2 * count(*) AS events FROM transfers WHERE metadata ? 'm39'`;
-    for (;;) {
-      const [left] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
-      if (left!.unsent === 0) break;
-      await Bun.sleep(5);
-    }
+    await untilRelayed(atlas);
     // The two sockets buffer some megabytes; the rest is still in PostgreSQL.
     const sent = await untilSteady(() => atlas.streams.stats().events - sentBefore);
     expect(sent).toBeWithin(1, row!.events);
@@ -154,10 +152,10 @@ describe.if(isToxiproxyHere())('while PostgreSQL is away', () => {
     for (let n = 0; n < 10; n++) expect(await pay(n)).toBe(201);
     const { failures } = atlas.streams.stats();
     await proxy.disable();
-    while (atlas.streams.stats().failures < failures + 2) await Bun.sleep(5);
+    await until(() => atlas.streams.stats().failures >= failures + 2);
     expect(atlas.streams.stats().open).toBe(1);
     await proxy.enable();
-    for (let n = 10; n < 20; ) if ((await pay(n)) === 201) n++;
+    for (let n = 10; n < 20; n++) await until(async () => (await pay(n)) === 201);
     events.push(...(await coming));
     expectWhole(events);
     cut();

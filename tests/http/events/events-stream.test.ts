@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { type AccountResource, callWithoutKey, openAccount, postTransfer } from '../ledger/ledger-steps.ts';
+import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { followEvents, listEvents, relayAll, StreamReader, startRelay } from './event-steps.ts';
+import { followEvents, listEvents, relayAll, StreamReader, startRelay, untilRelayed } from './event-steps.ts';
 
 const STREAM = '/v1/events/stream';
 let atlas: TestApp;
@@ -53,7 +54,7 @@ describe('a stream', () => {
 
   test('starts with new events by default', async () => {
     await pay();
-    await relayed();
+    await untilRelayed(atlas);
     const reader = await followEvents(atlas);
     await reader.block();
     const id = await pay();
@@ -66,7 +67,7 @@ describe('a stream', () => {
     await first.block();
     await first.leave();
     const id = await pay();
-    await relayed();
+    await untilRelayed(atlas);
     const second = await followEvents(atlas, '', { 'Last-Event-ID': first.lastId });
     expect(transfersOf(await second.events(2))).toEqual([id, id]);
     await second.leave();
@@ -113,9 +114,10 @@ describe('a stream', () => {
   });
 
   test('outlives the deadline of its request', async () => {
-    const reader = await followEvents(atlas, '', { 'x-envoy-expected-rq-timeout-ms': '100' });
+    const headers = { 'x-envoy-expected-rq-timeout-ms': '100' };
+    const reader = await followEvents(atlas, '', headers);
     await reader.block();
-    await Bun.sleep(150);
+    await passDeadline(atlas, headers);
     const id = await pay();
     expect(transfersOf(await reader.events(1))).toEqual([id]);
     await reader.leave();
@@ -146,15 +148,6 @@ describe('a stream', () => {
     await expectProblem(atlas, response, 400, 'invalid_request', [pointer]);
   });
 });
-
-/** Resolves when the outbox is empty, and all earlier events have positions. */
-async function relayed(): Promise<void> {
-  for (;;) {
-    const [row] = await atlas.sql`SELECT count(*) AS unsent FROM outbox`;
-    if (row!.unsent === 0) return;
-    await Bun.sleep(5);
-  }
-}
 
 describe('a stream ends', () => {
   test('for a revoked key, which receives no later event', async () => {

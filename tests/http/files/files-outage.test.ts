@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { until } from '../../e2e/atlas-process.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { openAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { availableStores, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';

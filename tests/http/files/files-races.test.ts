@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createFileRepository } from '../../../src/features/files/repository.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { type FilesApp, startFilesApp } from './file-steps.ts';
 
 // Statements that wait for a concurrent change of the same file.

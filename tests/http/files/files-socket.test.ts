@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 import { freePort } from '../../../infra/free-port.ts';
 import { type Listener, listen } from '../../../src/cluster/listener.ts';
-import { until } from '../../e2e/atlas-process.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { type FileResource, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
 // Tests that need real connections, with the listener of production.

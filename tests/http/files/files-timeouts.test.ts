@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
+import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
@@ -11,33 +13,38 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
-/** A body that ends when the promise resolves. */
-function until(end: Promise<unknown>, bytes: Uint8Array): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      controller.enqueue(bytes);
-      await end;
-      controller.close();
+/** A body that sends its bytes when it is first read and ends after `pause`. */
+function bodyWithPause(pause: () => Promise<void>): ReadableStream<Uint8Array> {
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        controller.enqueue(gzipLike(100_000));
+        await pause();
+        controller.close();
+      },
     },
-  });
+    { highWaterMark: 0 },
+  );
 }
 
+const endlessly = () => new Promise<void>(() => {});
+
 test('an upload may take longer than other requests', async () => {
-  const body = until(Bun.sleep(600), gzipLike(100_000));
+  const body = bodyWithPause(() => passDeadline(atlas));
   expect((await atlas.call('POST', '/v1/files', { body })).status).toBe(201);
 });
 
 test('an upload that takes longer than FILES_TIMEOUT is a 504, and nothing of it is retained', async () => {
   const before = await atlas.rows();
-  const body = until(new Promise(() => {}), gzipLike(100_000));
+  const body = bodyWithPause(endlessly);
   await expectProblem(atlas, await atlas.call('POST', '/v1/files', { body }), 504, 'deadline_exceeded');
-  while (atlas.files.stats.uploadsInFlight > 0) await Bun.sleep(5);
+  await until(() => atlas.files.stats.uploadsInFlight === 0);
   expect(await atlas.rows()).toEqual(before);
   expect(await atlas.objectIds()).toEqual(Object.keys(before));
 });
 
 test('a client may set a shorter deadline for an upload', async () => {
-  const body = until(new Promise(() => {}), gzipLike(100_000));
+  const body = bodyWithPause(endlessly);
   const headers = { 'grpc-timeout': '100m' };
   const response = await atlas.call('POST', '/v1/files', { body, headers });
   await expectProblem(atlas, response, 504, 'deadline_exceeded');
@@ -50,7 +57,7 @@ test('a download may take longer than other requests, and no longer than FILES_T
   expect(silences).toEqual([0]);
   const reader = response.body!.getReader();
   await reader.read();
-  await Bun.sleep(600);
+  await passDeadline(atlas);
   expect((await reader.read()).done).toBe(false);
   await expect(reader.closed).rejects.toThrow('took too long');
   expect(atlas.files.stats.downloadsInFlight).toBe(0);

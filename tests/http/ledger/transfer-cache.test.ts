@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 
 let atlas: TestApp;
 const ids = { bank: '', shop: '' };
@@ -15,12 +16,11 @@ beforeAll(async () => {
 afterAll(() => atlas.close());
 
 /** Retries while the machine is so busy that Atlas sheds load, which other tests cover. */
-async function call(...args: Parameters<TestApp['call']>): Promise<Response> {
-  for (;;) {
+function call(...args: Parameters<TestApp['call']>): Promise<Response> {
+  return until(async () => {
     const response = await atlas.call(...args);
-    if (response.status !== 429) return response;
-    await Bun.sleep(50);
-  }
+    return response.status !== 429 && response;
+  });
 }
 
 let posted = 0;

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { callWithoutKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { lockTable } from '../table-lock.ts';
@@ -8,6 +9,7 @@ import { lockTable } from '../table-lock.ts';
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
 const QUEUE = 40;
+const REFUSAL_MS_MAX = 5;
 
 async function engaged(atlas: TestApp, resource: string): Promise<number> {
   const text = await (await callWithoutKey(atlas, 'GET', '/metrics')).text();
@@ -26,15 +28,15 @@ test('a hanging database soon gets no more requests, and routes that do not need
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
   const waiting = Array.from({ length: QUEUE }, () => atlas.call('GET', '/v1/accounts'));
   await lock.waiters(1);
-  let refused: Response | undefined;
-  while (refused === undefined) {
+  const refused = await until(async () => {
     const next = atlas.call('GET', '/v1/accounts');
-    const first = await Promise.race([next, Bun.sleep(5)]);
-    if (first instanceof Response) refused = first;
-    else waiting.push(next);
+    // A refusal is immediate; a request that is still pending after this waits for the database.
+    const first = await Promise.race([next, Bun.sleep(REFUSAL_MS_MAX).then(() => null)]);
+    if (first === null) waiting.push(next);
     // Needs no database, and permits are left, so it must not be affected.
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
-  }
+    return first;
+  });
   const problem = await expectProblem(atlas, refused, 429, 'overloaded');
   expect(problem.detail).toContain('busy');
   expect(Number(refused.headers.get('retry-after'))).toBeWithin(1, 4);
@@ -44,6 +46,6 @@ test('a hanging database soon gets no more requests, and routes that do not need
 
   await lock.release();
   expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(Array(waiting.length).fill(200));
-  while ((await atlas.call('GET', '/v1/accounts')).status !== 200) await Bun.sleep(5);
+  await until(async () => (await atlas.call('GET', '/v1/accounts')).status === 200);
   await atlas.close();
 });

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { callWithoutKey, newKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { lockTable } from '../table-lock.ts';
@@ -64,12 +65,12 @@ test('a low priority is refused before others, and a high one gains nothing', ()
     const urgent = await atlas.call('GET', '/v1/ping', { headers: { Priority: 'u=0' } });
     expect(urgent.status).toBe(429);
     // Priority counts once permits have run short; limits are updated every 50 ms.
-    let lowered = await critical(atlas, { Priority: 'u=7' });
-    while (lowered.status !== 429) {
-      await Bun.sleep(5);
+    const lowered = await until(async () => {
+      const response = await critical(atlas, { Priority: 'u=7' });
+      if (response.status === 429) return response;
       await atlas.call('GET', '/v1/ping');
-      lowered = await critical(atlas, { Priority: 'u=7' });
-    }
+      return null;
+    });
     await expectProblem(atlas, lowered, 429, 'overloaded');
     expect((await critical(atlas)).status).toBe(400);
     expect((await critical(atlas, { Priority: 'u=3' })).status).toBe(400);

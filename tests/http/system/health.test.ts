@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { callWithoutKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { proxyTo } from '../tcp-proxy.ts';
@@ -107,11 +108,11 @@ test('a hanging PostgreSQL is detected before the deadline of the request', asyn
   proxy.silence();
   expect(await read('/health/ready', app)).toEqual({ status: 503, body: UNREACHABLE });
   // The first requests detect it; then the breaker is open, and no request waits for it.
-  for (;;) {
+  await until(async () => {
     const { body } = await read('/health/deep', app);
     expect(body).toMatchObject({ status: 'unhealthy', dependencies: [{ status: 'unhealthy' }] });
-    if (body.dependencies[0].breaker === 'open') break;
-  }
+    return body.dependencies[0].breaker === 'open';
+  });
   const refused = await app.call('GET', '/v1/accounts');
   expect(refused.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
   await expectProblem(app, refused, 503, 'dependency_unavailable');

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { Webhook } from 'standardwebhooks';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { openAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import {
   createWebhook,
@@ -10,7 +11,6 @@ import {
   readWebhook,
   type SendingAtlas,
   startSendingAtlas,
-  until,
 } from './webhook-steps.ts';
 
 let sending: SendingAtlas;

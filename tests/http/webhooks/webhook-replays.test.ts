@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { openAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import {
@@ -8,7 +9,6 @@ import {
   listDeliveries,
   type SendingAtlas,
   startSendingAtlas,
-  until,
 } from './webhook-steps.ts';
 
 let sending: SendingAtlas;

@@ -1,6 +1,7 @@
 import { expect } from 'bun:test';
 import { BackgroundLoops } from '../../../src/resilience/background-loops.ts';
 import { startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { startReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
 
 const BACKOFF = { RETRY_MULTIPLIER: 2, RETRY_MIN_WAIT: 0.01, RETRY_MAX_WAIT: 0.1, RETRY_JITTER: false };
@@ -123,13 +124,4 @@ export function deliveriesIn(
     const found = await listDeliveries(atlas, webhookId, `?state=${state}&limit=200`);
     return found.length >= count && found;
   });
-}
-
-/** Waits until what is asked for is so, by asking again. */
-export async function until<T>(ask: () => Promise<T | null | undefined | false>): Promise<T> {
-  for (;;) {
-    const answer = await ask();
-    if (answer) return answer;
-    await Bun.sleep(10);
-  }
 }

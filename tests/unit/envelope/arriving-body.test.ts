@@ -4,6 +4,8 @@ import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 const LIMIT = 64;
+const TRICKLE_MS = 3;
+const SLOW_READ_MS = 100;
 const errors = {
   tooLarge: (bytes: number) => new Error(`over ${bytes} bytes`),
   stalled: () => new Error('stalled'),
@@ -73,7 +75,7 @@ describe('a streamed body', () => {
 
   test('fails if the sender only trickles', async () => {
     const { body, seen } = sentBy(async () => {
-      await Bun.sleep(3);
+      await Bun.sleep(TRICKLE_MS);
       return new Uint8Array(1);
     });
     await expect(lengthOf(arriving(body, 20).arrived)).rejects.toThrow('stalled');
@@ -84,7 +86,7 @@ describe('a streamed body', () => {
     const { body } = sentBy((i) => (i < 4 ? new Uint8Array(1) : null));
     let length = 0;
     for await (const piece of arriving(body, 200).arrived) {
-      await Bun.sleep(100);
+      await Bun.sleep(SLOW_READ_MS);
       length += piece.byteLength;
     }
     expect(length).toBe(4);

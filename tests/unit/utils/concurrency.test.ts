@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { limitConcurrency } from '../../../src/utils/concurrency.ts';
+import { settled } from '../../support/virtual-time.ts';
 
 test('at most the maximum run concurrently, in FIFO order, and failures release their slot', async () => {
   const inTurn = limitConcurrency(2);
@@ -13,22 +14,22 @@ test('at most the maximum run concurrently, in FIFO order, and failures release 
       return i;
     }),
   );
-  const settled = Promise.allSettled(runs);
-  await Bun.sleep(0);
+  const outcomes = Promise.allSettled(runs);
+  await settled();
   expect(started).toEqual([0, 1]);
   gates[0]!.resolve();
-  await Bun.sleep(0);
+  await settled();
   expect(started).toEqual([0, 1, 2]);
   // A task that arrives while others wait does not overtake them.
   const late = inTurn(async () => started.push(99));
   gates[1]!.resolve();
   gates[2]!.resolve();
-  await Bun.sleep(0);
+  await settled();
   expect(started).toEqual([0, 1, 2, 3, 4]);
   for (const { resolve } of gates) resolve();
   await late;
   expect(started.at(-1)).toBe(99);
-  expect((await settled).map(({ status }) => status)).toEqual([
+  expect((await outcomes).map(({ status }) => status)).toEqual([
     'rejected',
     'fulfilled',
     'fulfilled',

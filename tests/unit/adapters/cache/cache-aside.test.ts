@@ -3,6 +3,8 @@ import type { Cache } from '../../../../src/adapters/cache/cache.ts';
 import { CacheAside, type CacheAsideOptions } from '../../../../src/adapters/cache/cache-aside.ts';
 import { MemoryCache } from '../../../../src/adapters/cache/memory-cache.ts';
 import { AtlasError } from '../../../../src/errors.ts';
+import { until } from '../../../support/until.ts';
+import { settled } from '../../../support/virtual-time.ts';
 
 interface Thing {
   readonly id: string;
@@ -144,7 +146,7 @@ describe('an absent value', () => {
     await Promise.resolve();
     // It exists now, but the load in progress has not seen it.
     const after = aside.find('a', async () => thing('a'));
-    await Bun.sleep(0);
+    await settled();
     first.resolve(null);
     expect(await before).toBeNull();
     expect(await after).toEqual(thing('a'));
@@ -192,12 +194,12 @@ describe('while the source cannot be reached', () => {
       },
       caller.signal,
     );
-    while (seen === undefined) await Bun.sleep(0);
+    const given = await until(() => seen);
     caller.abort(new Error('too late'));
     const error = await left.catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(AtlasError);
     expect((error as AtlasError).code).toBe('deadline_exceeded');
-    expect(seen.aborted).toBe(true);
+    expect(given.aborted).toBe(true);
   });
 });
 
@@ -263,7 +265,7 @@ describe('a value that changed', () => {
     const aside = asideOver(cache, { changes: true });
     const old = Promise.withResolvers<Thing>();
     const reader = aside.find('a', () => old.promise);
-    await Bun.sleep(0);
+    await settled();
     await aside.forget('a');
     old.resolve(thing('a', 1));
     expect(await reader).toEqual(thing('a', 1));
@@ -276,10 +278,10 @@ describe('a value that changed', () => {
     const [here, there] = [asideOver(cache, { changes: true }), asideOver(cache, { changes: true })];
     const old = Promise.withResolvers<Thing>();
     const before = here.find('a', () => old.promise);
-    await Bun.sleep(0);
+    await settled();
     await there.forget('a');
     const after = here.find('a', async () => thing('a', 2));
-    await Bun.sleep(0);
+    await settled();
     old.resolve(thing('a', 1));
     expect(await before).toEqual(thing('a', 1));
     expect(await after).toEqual(thing('a', 2));

@@ -5,8 +5,12 @@ import {
   type StreamPage,
   type StreamTimes,
 } from '../../../../../src/features/events/log/stream.ts';
+import { settled } from '../../../../support/virtual-time.ts';
 
 const FOREVER = 1e9;
+const HEARTBEAT_MS = 20;
+/** How long a stream says nothing, so that a heartbeat is due. */
+const SILENCE_MS = 25;
 const TIMES: StreamTimes = { heartbeatMs: FOREVER, ageMaxMs: FOREVER, unreadMs: FOREVER, retryMs: 1234 };
 
 /** A stream over pages that a test supplies, with a client that reads when the test does. */
@@ -55,13 +59,13 @@ const HEARTBEAT = /^: .+\n\n$/;
 describe('a stream', () => {
   test('reads nothing before its client is ready, and then one page at a time', async () => {
     const { next, state } = streamOver(['a', 'b', 'c']);
-    await Bun.sleep(0);
+    await settled();
     expect(state.reads).toBe(0);
     expect(await next()).toBe(GREETING);
-    await Bun.sleep(0);
+    await settled();
     expect(state.reads).toBe(0);
     expect(await next()).toBe('a');
-    await Bun.sleep(0);
+    await settled();
     expect(state).toMatchObject({ reads: 1, sent: 1 });
     expect([await next(), await next()]).toEqual(['b', 'c']);
   });
@@ -71,10 +75,10 @@ describe('a stream', () => {
     const { stream, next, state } = streamOver(pages);
     await next();
     const coming = next();
-    await Bun.sleep(0);
+    await settled();
     expect(state.reads).toBe(1);
     stream.tick(performance.now());
-    await Bun.sleep(0);
+    await settled();
     // A tick alone does not cause a read.
     expect(state.reads).toBe(1);
     pages.push('a');
@@ -94,14 +98,14 @@ describe('a stream', () => {
   });
 
   test('sends a heartbeat when idle, and only while the client reads', async () => {
-    const { stream, next, ended } = streamOver([], { heartbeatMs: 20 });
+    const { stream, next, ended } = streamOver([], { heartbeatMs: HEARTBEAT_MS });
     await next();
     const coming = next();
-    await Bun.sleep(25);
+    await Bun.sleep(SILENCE_MS);
     stream.tick(performance.now());
     expect(await coming).toMatch(HEARTBEAT);
     // Without a reader, no heartbeat is queued.
-    await Bun.sleep(25);
+    await Bun.sleep(SILENCE_MS);
     for (let i = 0; i < 5; i++) stream.tick(performance.now());
     stream.end('drain');
     expect(await next()).toBeNull();
@@ -109,11 +113,11 @@ describe('a stream', () => {
   });
 
   test('survives a database outage without wrong output, and resumes where it was', async () => {
-    const { stream, next, state, ended } = streamOver(['a'], { heartbeatMs: 20 });
+    const { stream, next, state, ended } = streamOver(['a'], { heartbeatMs: HEARTBEAT_MS });
     await next();
     state.isUnavailable = true;
     const coming = next();
-    await Bun.sleep(25);
+    await Bun.sleep(SILENCE_MS);
     stream.tick(performance.now());
     expect(await coming).toMatch(HEARTBEAT);
     expect(state.failures).toBeGreaterThan(0);
@@ -170,7 +174,7 @@ describe('a stream ends, once and for one reason,', () => {
     const waiting = streamOver([], { unreadMs: 1000 });
     await waiting.next();
     const coming = waiting.next();
-    await Bun.sleep(0);
+    await settled();
     waiting.stream.tick(performance.now() + 5000);
     expect(waiting.ended).toEqual([]);
     waiting.stream.end('drain');
@@ -182,7 +186,7 @@ describe('a stream ends, once and for one reason,', () => {
     await next();
     void reader.read().catch(() => {});
     await reader.cancel();
-    await Bun.sleep(0);
+    await settled();
     expect({ sent: state.sent, ended }).toEqual({ sent: 0, ended: ['client'] });
   });
 });

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import { AtlasError } from '../../../../../src/errors.ts';
 import { EventStreams } from '../../../../../src/features/events/log/streams.ts';
+import { until } from '../../../../support/until.ts';
 import { eventsInMemory } from './events-in-memory.ts';
 
 const NEVER = new AbortController().signal;
-const POLL_MS = 100;
+/** Three polls would fall into this time if anybody still polled. */
+const SILENCE_MS = 300;
 
 function streamsOver({ repository }: ReturnType<typeof eventsInMemory>, streamsMax = 10) {
   const failures: unknown[] = [];
@@ -32,10 +34,6 @@ function streamsOver({ repository }: ReturnType<typeof eventsInMemory>, streamsM
   };
   return { streams, open, failures, lifecycle };
 }
-
-const until = async (condition: () => boolean) => {
-  while (!condition()) await Bun.sleep(5);
-};
 
 const codeOf = (work: () => unknown) => {
   try {
@@ -142,7 +140,7 @@ describe('the streams of a worker', () => {
     expect(await second.ids()).toEqual([]);
     expect(streams.stats()).toMatchObject({ open: 0, ended: { client: 2 } });
     const { polls } = events.state;
-    await Bun.sleep(3 * POLL_MS);
+    await Bun.sleep(SILENCE_MS);
     expect(events.state.polls).toBe(polls);
   });
 

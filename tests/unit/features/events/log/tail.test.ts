@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { EventTail } from '../../../../../src/features/events/log/tail.ts';
+import { until } from '../../../../support/until.ts';
 import { eventsInMemory } from './events-in-memory.ts';
 
 function tailOver({ repository }: ReturnType<typeof eventsInMemory>) {
@@ -42,13 +43,16 @@ test('a failed poll loses nothing, and the next ones wait a little', async () =>
   events.state.isUnavailable = true;
   events.append('alice');
   const { polls } = events.state;
-  while (failures.length === 0) await tail.poll();
+  await until(async () => {
+    await tail.poll();
+    return failures.length > 0;
+  });
   expect(events.state.polls).toBe(polls + 1);
   events.state.isUnavailable = false;
-  while (told.length < 2) {
+  await until(async () => {
     await tail.poll();
-    await Bun.sleep(5);
-  }
+    return told.length >= 2;
+  });
   expect(told).toEqual(['all', ['alice']]);
 });
 

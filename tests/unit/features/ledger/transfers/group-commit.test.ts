@@ -8,6 +8,7 @@ import {
   requestOf,
 } from '../../../../support/ledger-in-memory.ts';
 import { refusalOf } from '../../../../support/refusal.ts';
+import { settled } from '../../../../support/virtual-time.ts';
 
 describe('requests of one turn of the loop', () => {
   test('share one transaction, in order of arrival, and each gets its own result', async () => {
@@ -33,7 +34,7 @@ describe('requests of one turn of the loop', () => {
     const first = commit.submit(requestOf('a'));
     const inFlight = await ledger.next();
     const later = ['b', 'c'].map((key) => commit.submit(requestOf(key)));
-    await Bun.sleep(0);
+    await settled();
     expect(ledger.batches).toEqual([['a']]);
     expect(commit.stats().waitingItems).toBe(2);
     inFlight.commit();
@@ -198,7 +199,7 @@ describe('an aborted request', () => {
     const leaving = outcomeOf(commit.submit(requestOf('a'), caller));
     caller.abort(deadline);
     await leaving;
-    await Bun.sleep(0);
+    await settled();
     expect(ledger.batches).toEqual([]);
     ledger.auto = true;
     expect(await outcomeOf(commit.submit(requestOf('b')))).toBe('posted');
