@@ -96,8 +96,10 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
   for (const [id, body] of posted) expect(found.get(id)).toEqual(body);
 
   const after = await client.list<Account>('/v1/accounts', 'accounts');
+  const balances = new Map(after.map(({ id, balance }) => [id, balance]));
   const expected = balancesOf(orders);
-  for (const { id, balance } of after) if (expected.has(id)) expect(balance).toBe(expected.get(id)!);
+  expect(expected.size).toBe(ACCOUNTS);
+  for (const [id, balance] of expected) expect(balances.get(id)).toBe(balance);
   for (const [, members] of Object.entries(Object.groupBy(after, ({ ledger }) => ledger)))
     expect(members!.reduce((sum, { balance }) => sum + balance, 0)).toBe(0);
   const verification = await client.get<object>('/v1/ledger/verification');
