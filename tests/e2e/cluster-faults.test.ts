@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
+import { lockTable, type TableLock } from '../support/table-lock.ts';
 import { until } from '../support/until.ts';
 import {
   type AtlasProcess,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { migratesRequests } from '../../src/cluster/migrate-requests.ts';
-import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
+import { lockTable, type TableLock } from '../support/table-lock.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { startLoad } from './load.ts';

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../infra/free-port.ts';
-import { lockTable } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
 import { isAvailable } from '../support/is-available.ts';
+import { lockTable } from '../support/table-lock.ts';
 import { until } from '../support/until.ts';
 import {
   type AtlasProcess,

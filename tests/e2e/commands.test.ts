@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { VERSION } from '../../src/version.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { isAvailable } from '../support/is-available.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { freePort } from '../../infra/free-port.ts';
-import { type Client, createClient, type TransferBody } from './atlas-client.ts';
+import { type Client, createClient, type TransferBody } from '../support/atlas-client.ts';
 import { type AtlasProcess, killPostgres, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TRANSFERS = 10_000;

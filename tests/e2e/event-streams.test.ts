@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { CloudEvent } from '../../src/utils/event.ts';
-import { StreamReader } from '../http/events/event-steps.ts';
+import { StreamReader } from '../support/event-steps.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 

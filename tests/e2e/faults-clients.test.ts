@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect, type Socket } from 'node:net';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { freshDatabase } from '../support/database.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { statusOf } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { createClient } from '../support/atlas-client.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { Redis } from 'ioredis';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf } from './faulty-atlas.ts';
 import { type Payments, startPayments } from './payments.ts';
 

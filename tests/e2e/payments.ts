@@ -1,6 +1,6 @@
 import { expect } from 'bun:test';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
-import { createClient } from './atlas-client.ts';
+import { createClient } from '../support/atlas-client.ts';
 
 const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
 const RETRY_MS = 50;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { Redis } from 'ioredis';
+import { createClient } from '../support/atlas-client.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 describe.if(isRedisHere())('transfers that are kept in Redis', () => {

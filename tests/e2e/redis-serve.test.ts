@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { Redis } from 'ioredis';
-import { lockTable, type TableLock } from '../http/table-lock.ts';
 import { freshDatabase } from '../support/database.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
+import { lockTable, type TableLock } from '../support/table-lock.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy, type Toxiproxy } from '../support/toxiproxy.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';

@@ -4,11 +4,11 @@ import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../src/adapters/postgres/database.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { type Engine, freshDatabase, openTestDatabase } from '../support/database.ts';
 import { startTestKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/topic.ts';
 import { until } from '../support/until.ts';
-import { createClient } from './atlas-client.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import { compareEvents, type Losses } from './relay-losses.ts';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
+import { createClient, type TransferBody } from '../support/atlas-client.ts';
 import { isAvailable } from '../support/is-available.ts';
-import { createClient, type TransferBody } from './atlas-client.ts';
 import {
   type AtlasProcess,
   killPostgres,

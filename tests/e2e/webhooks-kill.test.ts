@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { freshDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
-import { createClient } from './atlas-client.ts';
 import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TIMEOUT_MS = 120_000;

@@ -1,6 +1,6 @@
+import { lockTable } from '../support/table-lock.ts';
 import type { TestApp } from '../support/test-app.ts';
 import { expectProblem } from './problem-assertions.ts';
-import { lockTable } from './table-lock.ts';
 
 /** Resolves once the deadline of a request sent now with these headers has passed. */
 export async function passDeadline(atlas: TestApp, headers: Record<string, string> = {}): Promise<void> {

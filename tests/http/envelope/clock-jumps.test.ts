@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { jumpClock, YEAR_MS } from '../../support/clock-jump.ts';
 import { freshDatabase } from '../../support/database.ts';
+import { availableStores, gzipLike, MIB, startFilesApp, uploadFile } from '../../support/file-steps.ts';
+import { openAccount, postTransfer, readAccount } from '../../support/ledger-steps.ts';
+import { lockTable } from '../../support/table-lock.ts';
 import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
-import { availableStores, gzipLike, MIB, startFilesApp, uploadFile } from '../files/file-steps.ts';
-import { openAccount, postTransfer, readAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { lockTable } from '../table-lock.ts';
 import { proxyTo } from '../tcp-proxy.ts';
 import {
   createWebhook,

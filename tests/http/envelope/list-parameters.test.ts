@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { relayAll } from '../../support/event-steps.ts';
+import { openAccount, openFundedAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { relayAll } from '../events/event-steps.ts';
-import { openAccount, openFundedAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { createWebhook } from '../webhooks/webhook-steps.ts';
 

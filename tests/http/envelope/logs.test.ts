@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import { callWithoutKey } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { callWithoutKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);

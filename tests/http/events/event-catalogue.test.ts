@@ -6,9 +6,9 @@ import { loggedTypes } from '../../../src/features/events/log/catalogue.ts';
 import { EVENT_CATALOGUE } from '../../../src/features.ts';
 import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
 import { readReleased } from '../../contract/events/event-schemas/released.ts';
+import { followEvents, listEvents, relayAll } from '../../support/event-steps.ts';
+import { newKey, openAccount, postBatch, postTransfer } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { newKey, openAccount, postBatch, postTransfer } from '../ledger/ledger-steps.ts';
-import { followEvents, listEvents, relayAll } from './event-steps.ts';
 
 const ODD = 'a\u0001b\u2028c "quoted" \\ 😀 \ud7ff';
 const metadata = { [`key ${ODD}`.slice(0, 40)]: ODD, empty: '' };

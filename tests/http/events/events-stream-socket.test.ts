@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import type { CloudEvent } from '../../../src/utils/event.ts';
 import { freshDatabase } from '../../support/database.ts';
+import { StreamReader, startRelay, untilRelayed } from '../../support/event-steps.ts';
+import { type AccountResource, openAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { isToxiproxyHere, startToxiproxy } from '../../support/toxiproxy.ts';
 import { until } from '../../support/until.ts';
-import { type AccountResource, openAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import { type RawServer, serveRaw } from '../raw-http.ts';
-import { StreamReader, startRelay, untilRelayed } from './event-steps.ts';
 
 const ACCOUNTS = 5;
 const TRANSFERS = 300;

@@ -1,9 +1,21 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import {
+  followEvents,
+  listEvents,
+  relayAll,
+  StreamReader,
+  startRelay,
+  untilRelayed,
+} from '../../support/event-steps.ts';
+import {
+  type AccountResource,
+  callWithoutKey,
+  openAccount,
+  postTransfer,
+} from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { type AccountResource, callWithoutKey, openAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { followEvents, listEvents, relayAll, StreamReader, startRelay, untilRelayed } from './event-steps.ts';
 
 const STREAM = '/v1/events/stream';
 let atlas: TestApp;

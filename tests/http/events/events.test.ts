@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { EVENT_CATALOGUE } from '../../../src/features.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { type EventPage, type ListedEvent, listEvents, relayAll } from '../../support/event-steps.ts';
 import {
   type AccountResource,
   openAccount,
   postTransfer,
   type TransferResource,
-} from '../ledger/ledger-steps.ts';
+} from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { type EventPage, type ListedEvent, listEvents, relayAll } from './event-steps.ts';
 
 const metadata = { zeta: 'last', alpha: 'first' };
 let atlas: TestApp;

@@ -3,8 +3,6 @@ import { RedisCache } from '../../../src/adapters/cache/redis-cache.ts';
 import { openRedis } from '../../../src/adapters/redis/redis.ts';
 import { type App, createApp } from '../../../src/app.ts';
 import { freshDatabase } from '../../support/database.ts';
-import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import {
   type FileResource,
   type FilesApp,
@@ -12,7 +10,9 @@ import {
   sha256Of,
   startFilesApp,
   uploadFile,
-} from './file-steps.ts';
+} from '../../support/file-steps.ts';
+import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 
 // Metadata is cached in Redis, where it must neither outlive the file nor be visible to other owners.
 describe.if(isRedisHere())('cached metadata of a file', () => {

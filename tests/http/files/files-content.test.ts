@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
-import { expectProblem } from '../problem-assertions.ts';
 import {
   availableStores,
   type FileResource,
@@ -11,7 +9,9 @@ import {
   reprDigestOf,
   startFilesApp,
   uploadFile,
-} from './file-steps.ts';
+} from '../../support/file-steps.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

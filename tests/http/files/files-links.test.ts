@@ -1,8 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
-import { callWithoutKey } from '../ledger/ledger-steps.ts';
-import { expectProblem } from '../problem-assertions.ts';
 import {
   availableStores,
   type FileResource,
@@ -12,7 +9,10 @@ import {
   sha256Of,
   startFilesApp,
   uploadFile,
-} from './file-steps.ts';
+} from '../../support/file-steps.ts';
+import { callWithoutKey } from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 interface Announced {
   readonly file: FileResource;

@@ -1,10 +1,17 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import {
+  availableStores,
+  type FilesApp,
+  gzipLike,
+  MIB,
+  startFilesApp,
+  uploadFile,
+} from '../../support/file-steps.ts';
+import { openAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { openAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { availableStores, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createFileRepository } from '../../../src/features/files/repository.ts';
 import { freshDatabase } from '../../support/database.ts';
+import { type FilesApp, startFilesApp } from '../../support/file-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { type FilesApp, startFilesApp } from './file-steps.ts';
 
 // Statements that wait for a concurrent change of the same file.
 let atlas: FilesApp;

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createReconciler } from '../../../src/features/files/reconciler.ts';
 import { createFileRepository } from '../../../src/features/files/repository.ts';
 import { freshDatabase } from '../../support/database.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import {
   availableStores,
   type FileResource,
@@ -11,7 +10,8 @@ import {
   MIB,
   startFilesApp,
   uploadFile,
-} from './file-steps.ts';
+} from '../../support/file-steps.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 
 // Includes objects of the next minute, so that tests need not wait until an object is old.
 const NO_GRACE_MS = -60_000;

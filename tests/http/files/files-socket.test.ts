@@ -3,9 +3,16 @@ import { connect, type Socket } from 'node:net';
 import { freePort } from '../../../infra/free-port.ts';
 import { type Listener, listen } from '../../../src/cluster/listener.ts';
 import { freshDatabase } from '../../support/database.ts';
+import {
+  type FileResource,
+  type FilesApp,
+  gzipLike,
+  MIB,
+  startFilesApp,
+  uploadFile,
+} from '../../support/file-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { type FileResource, type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
 // Tests that need real connections, with the listener of production.
 let atlas: FilesApp;

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import { type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from '../../support/file-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { type FilesApp, gzipLike, MIB, startFilesApp, uploadFile } from './file-steps.ts';
 
 let atlas: FilesApp;
 beforeAll(async () => {

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
-import { expectProblem } from '../problem-assertions.ts';
 import {
   availableStores,
   type FileResource,
@@ -13,7 +11,9 @@ import {
   sha256Of,
   startFilesApp,
   uploadFile,
-} from './file-steps.ts';
+} from '../../support/file-steps.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 const SIZE_MAX = 4 * MIB;
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import {
   type AccountResource,
   openAccount,
   postBatch,
   postTransfer,
   type TransferResource,
-} from './ledger-steps.ts';
+} from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 let atlas: TestApp;
 let bank: AccountResource;

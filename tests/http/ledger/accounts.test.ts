@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { type AccountResource, openAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { type AccountResource, openAccount } from './ledger-steps.ts';
 
 let atlas: TestApp;
 beforeAll(async () => {

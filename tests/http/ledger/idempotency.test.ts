@@ -1,7 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { expectProblem } from '../problem-assertions.ts';
-import { lockTable } from '../table-lock.ts';
 import {
   type AccountResource,
   newKey,
@@ -9,7 +6,10 @@ import {
   postBatch,
   postTransfer,
   readAccount,
-} from './ledger-steps.ts';
+} from '../../support/ledger-steps.ts';
+import { lockTable } from '../../support/table-lock.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
 let bank: AccountResource;

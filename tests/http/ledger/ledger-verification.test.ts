@@ -1,7 +1,12 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import {
+  type AccountResource,
+  openAccount,
+  openFundedAccount,
+  postTransfer,
+} from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { type AccountResource, openAccount, openFundedAccount, postTransfer } from './ledger-steps.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

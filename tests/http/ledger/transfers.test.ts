@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { expectProblem } from '../problem-assertions.ts';
 import {
   type AccountResource,
   newKey,
@@ -9,7 +7,9 @@ import {
   postTransfer,
   readAccount,
   type TransferResource,
-} from './ledger-steps.ts';
+} from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
 let bank: AccountResource;

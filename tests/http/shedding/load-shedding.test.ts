@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import { callWithoutKey, newKey, openAccount, postBatch, readAccount } from '../../support/ledger-steps.ts';
+import { lockTable, type TableLock } from '../../support/table-lock.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { callWithoutKey, newKey, openAccount, postBatch, readAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { lockTable, type TableLock } from '../table-lock.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

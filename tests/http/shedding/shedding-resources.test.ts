@@ -1,10 +1,10 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
+import { callWithoutKey } from '../../support/ledger-steps.ts';
+import { lockTable } from '../../support/table-lock.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { callWithoutKey } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { lockTable } from '../table-lock.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { Webhook } from 'standardwebhooks';
+import { openAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { openAccount, postTransfer } from '../ledger/ledger-steps.ts';
 import {
   createWebhook,
   deliveriesIn,

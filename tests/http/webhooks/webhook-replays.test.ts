@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { openAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { openAccount } from '../ledger/ledger-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import {
   createWebhook,

@@ -1,6 +1,6 @@
-import type { CloudEvent } from '../../../src/utils/event.ts';
-import type { TestApp } from '../../support/test-app.ts';
-import { until } from '../../support/until.ts';
+import type { CloudEvent } from '../../src/utils/event.ts';
+import type { TestApp } from './test-app.ts';
+import { until } from './until.ts';
 
 /** An event as the API returns it. */
 export type ListedEvent = CloudEvent & { readonly position: string };

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isS3Here, startTestS3, type TestS3 } from '../../support/s3.ts';
-import { startTestApp, type TestApp } from '../../support/test-app.ts';
+import { isS3Here, startTestS3, type TestS3 } from './s3.ts';
+import { startTestApp, type TestApp } from './test-app.ts';
 
 export const MIB = 1_048_576;
 

@@ -1,5 +1,5 @@
 import { expect } from 'bun:test';
-import type { TestApp } from '../../support/test-app.ts';
+import type { TestApp } from './test-app.ts';
 
 /** An account as the API returns it. */
 export interface AccountResource {

@@ -1,5 +1,5 @@
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { until } from '../support/until.ts';
+import { until } from './until.ts';
 
 /** A lock on a table that makes every query on it wait: the way to a database that is slow for as long as a test wants. */
 export interface TableLock {
