@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { type ChaosResult, runChaos, VICTIMS } from '../e2e/relay-chaos.ts';
 import { type Losses, NO_LOSSES } from '../e2e/relay-losses.ts';
-import { availableEngines, stopTestServers } from '../support/database.ts';
-import { isKafkaHere, stopTestKafka } from '../support/kafka.ts';
+import { availableEngines, stopTestDatabases } from '../support/database.ts';
+import { isKafkaHere } from '../support/kafka.ts';
+import { stopTestServices } from '../support/test-service.ts';
 import { progress } from './support/progress.ts';
 import { alignedTable, count, median } from './support/statistics.ts';
 
@@ -79,6 +80,6 @@ function lossesTable(result: ChaosResult): string {
 try {
   await chaos();
 } finally {
-  await stopTestKafka();
-  await stopTestServers();
+  await stopTestServices();
+  await stopTestDatabases();
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { installVersitygw, startVersitygw } from '../../infra/versitygw.ts';
+import { s3Settings } from '../support/s3.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { connectTo, type FilesClient, filesClient, type Transfer } from './files/client.ts';
 import { peakDuring, residentMebibytes, workerOf } from './files/memory.ts';
@@ -80,12 +81,7 @@ async function s3(): Promise<Store> {
   undoAtEnd(() => server.end('SIGKILL'));
   return {
     name: 'S3',
-    settings: {
-      S3_ENDPOINT: server.endpoint,
-      S3_BUCKET: BUCKET,
-      S3_ACCESS_KEY_ID: server.accessKeyId,
-      S3_SECRET_ACCESS_KEY: server.secretAccessKey,
-    },
+    settings: s3Settings({ ...server, bucket: BUCKET }),
     async pause() {
       server.signal('SIGSTOP');
       await Bun.sleep(PAUSE_MS);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { freePort } from '../../infra/free-port.ts';
-import { type Client, createClient, type TransferBody } from '../support/atlas-client.ts';
+import { type Client, createClient } from '../support/atlas-client.ts';
+import { type AccountResource, openAccount, type TransferResource } from '../support/ledger-steps.ts';
 import { type AtlasProcess, killPostgres, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TRANSFERS = 10_000;
@@ -23,14 +24,9 @@ afterEach(async () => {
 
 interface Order {
   readonly key: string;
-  readonly body: Omit<TransferBody, 'id'>;
+  readonly body: Pick<TransferResource, 'debitAccountId' | 'creditAccountId' | 'amount'>;
 }
-type Final = { readonly status: number; readonly replayed: boolean; readonly body: TransferBody };
-interface Account {
-  readonly id: string;
-  readonly ledger: string;
-  readonly balance: number;
-}
+type Final = { readonly status: number; readonly replayed: boolean; readonly body: TransferResource };
 
 test('each of 10,000 keys sent three times has one effect, although Atlas is killed twice on the way', async () => {
   // The port stays, as it does for callers of a service that restarts.
@@ -76,7 +72,7 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
   // Otherwise the crashes came when nothing was under way, and this would prove little.
   expect(cutOff).toBeGreaterThan(CALLERS);
 
-  const posted = new Map<string, TransferBody>();
+  const posted = new Map<string, TransferResource>();
   for (const finals of answers.values()) {
     expect(finals.length).toBe(TIMES_EACH);
     expect(finals.map(({ status }) => status)).toEqual([201, 201, 201]);
@@ -88,14 +84,14 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
   }
   expect(posted.size).toBe(TRANSFERS);
 
-  const found = new Map<string, TransferBody>();
+  const found = new Map<string, TransferResource>();
   for (const id of accounts)
-    for (const transfer of await client.list<TransferBody>(`/v1/accounts/${id}/transfers`, 'transfers'))
+    for (const transfer of await client.list<TransferResource>(`/v1/accounts/${id}/transfers`, 'transfers'))
       found.set(transfer.id, transfer);
   expect(found.size).toBe(TRANSFERS);
   for (const [id, body] of posted) expect(found.get(id)).toEqual(body);
 
-  const after = await client.list<Account>('/v1/accounts', 'accounts');
+  const after = await client.list<AccountResource>('/v1/accounts', 'accounts');
   const balances = new Map(after.map(({ id, balance }) => [id, balance]));
   const expected = balancesOf(orders);
   expect(expected.size).toBe(ACCOUNTS);
@@ -108,8 +104,8 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
 
 async function openAccounts(client: Client): Promise<string[]> {
   const opening = Array.from({ length: ACCOUNTS }, async (_, i) => {
-    const answer = await client.post('/v1/accounts', { ledger: i < 10 ? 'USD' : 'CHF', allowNegative: true });
-    return (answer!.body as { id: string }).id;
+    const { id } = await openAccount(client, { ledger: i < 10 ? 'USD' : 'CHF' });
+    return id;
   });
   return Promise.all(opening);
 }

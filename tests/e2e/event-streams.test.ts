@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import type { CloudEvent } from '../../src/utils/event.ts';
 import { StreamReader } from '../support/event-steps.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
-const BANK = '00000000-0000-7000-8000-000000000001';
-const ALICE = '00000000-0000-7000-8000-00000000000a';
+const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
 const TRANSFERS = 200;
 let folder: string;
 let atlas: AtlasProcess;

@@ -1,19 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createClient } from '../support/atlas-client.ts';
+import type { ListedEvent } from '../support/event-steps.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
-import { type Payments, startPayments } from './payments.ts';
+import { type Payments, startSteadyPayments } from './payments.ts';
 
 const FAULT_TIMEOUT_MS = 120_000;
-
-interface ListedEvent {
-  readonly id: string;
-  readonly type: string;
-  readonly subject: string;
-  readonly sequence: string;
-  readonly data: { readonly reference?: string };
-}
 
 describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   let faulty: FaultyAtlas;
@@ -23,13 +16,6 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
     url = faulty.atlas.url;
   }, START_TIMEOUT_MS);
   afterAll(() => faulty?.stop(), START_TIMEOUT_MS);
-
-  async function payWell(): Promise<Payments> {
-    const payments = await startPayments(url, faulty.key);
-    await until(() => payments.acknowledged > 40);
-    payments.forget();
-    return payments;
-  }
 
   /** Every payment of these tests is in the list of events twice, once for each account, in order and without a gap. */
   async function expectEveryEvent(payments: Payments): Promise<void> {
@@ -63,7 +49,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   test(
     'is down: every write goes on, its events wait and arrive in order when it is back',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       await faulty.kafka!.kill();
       await expectUnharmed(payments);
       await faulty.kafka!.restart();
@@ -76,7 +62,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   test(
     'is silent, then goes on: every write goes on, no event is lost or told twice',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       await faulty.kafka!.pause();
       await expectUnharmed(payments);
       faulty.kafka!.resume();
@@ -89,7 +75,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   test(
     'is cut off again and again while the relay sends: no event is lost or told twice',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       for (let cut = 0; cut < 4; cut++) {
         await faulty.kafka!.proxy.disable();
         await expectUnharmed(payments);

@@ -9,7 +9,7 @@ import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { readStatus } from './atlas-process.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf, timeUntil } from './faulty-atlas.ts';
-import { type Payments, startPayments } from './payments.ts';
+import { type Payments, startSteadyPayments } from './payments.ts';
 
 const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
 const FAULT_TIMEOUT_MS = 90_000;
@@ -38,13 +38,6 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   const seen = (payments: Payments) => [...payments.statuses.keys()].sort();
 
   /** Starts payments and lets them go well for a while. */
-  async function payWell(): Promise<Payments> {
-    const payments = await startPayments(url, faulty.key);
-    await until(() => payments.acknowledged > 40);
-    payments.forget();
-    return payments;
-  }
-
   async function expectRecovery(payments: Payments, after: string): Promise<void> {
     const before = payments.acknowledged;
     const recoveryMs = await timeUntil(
@@ -63,7 +56,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   test(
     'is killed: 503 at once, alive but not ready; after it is back every payment has had its effect once',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       await faulty.postgres.kill();
       await until(() => (payments.statuses.get(503) ?? 0) > 40);
       expect(seen(payments).filter((status) => ![201, 503].includes(status))).toEqual([]);
@@ -80,7 +73,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   test(
     'stops answering without a word: 503 or 504, alive; nothing is lost or doubled when it goes on',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       await faulty.postgres.pause();
       await until(() => (payments.statuses.get(503) ?? 0) > 40);
       expect(seen(payments).filter((status) => ![201, 503, 504].includes(status))).toEqual([]);
@@ -96,7 +89,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   test(
     'cannot be reached over the network, again and again: each key has one effect, whatever became of its COMMIT',
     async () => {
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       for (let cut = 0; cut < 8; cut++) {
         await faulty.toPostgres.disable();
         await until(() => (payments.statuses.get(503) ?? 0) > 4);
@@ -170,7 +163,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
         const metrics = await (await fetch(`${url}/metrics`)).text();
         return Number(/^atlas_ledger_batch_retries_total (\d+)/m.exec(metrics)?.[1]);
       };
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       const retriesBefore = await retries();
       const rival = await direct.reserve();
       await rival`BEGIN`;
@@ -210,7 +203,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       chmodSync(small, 0o755);
       await direct.unsafe(`CREATE TABLESPACE small LOCATION '${folder}'`);
       await direct`ALTER TABLE transfers SET TABLESPACE small`;
-      const payments = await payWell();
+      const payments = await startSteadyPayments(url, faulty.key);
       const filler = join(small, 'filler');
       try {
         writeFileSync(filler, Buffer.alloc(24 << 20));

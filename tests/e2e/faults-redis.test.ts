@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas, statusOf } from './faulty-atlas.ts';
-import { type Payments, startPayments } from './payments.ts';
+import { type Payments, startSteadyPayments } from './payments.ts';
 
 const FAULT_TIMEOUT_MS = 60_000;
 
@@ -37,13 +37,6 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
 
   const readTransfer = () => statusOf(`${url}${transferPath}`, authorization);
 
-  async function payWell(): Promise<Payments> {
-    const payments = await startPayments(url, faulty.key);
-    await until(() => payments.acknowledged > 40);
-    payments.forget();
-    return payments;
-  }
-
   /** Payments and reads go on while it lasts, and none is answered with anything but success. */
   async function expectUnharmed(payments: Payments): Promise<void> {
     const before = payments.acknowledged;
@@ -67,7 +60,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   }
 
   async function expectNoHarmBy(begin: () => unknown, end: () => unknown): Promise<void> {
-    const payments = await payWell();
+    const payments = await startSteadyPayments(url, faulty.key);
     await begin();
     await expectUnharmed(payments);
     await end();

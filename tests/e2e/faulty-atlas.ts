@@ -1,7 +1,7 @@
 import { isKafkaHere, startTestKafka, type TestKafka } from '../support/kafka.ts';
 import { isPostgresHere, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
-import { isS3Here, startTestS3, type TestS3 } from '../support/s3.ts';
+import { isS3Here, s3Settings, startTestS3, type TestS3 } from '../support/s3.ts';
 import { isToxiproxyHere, startToxiproxy, type ToxicProxy } from '../support/toxiproxy.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
@@ -69,12 +69,7 @@ export async function startFaultyAtlas(
       DATABASE_URL: toPostgres.url,
       ...(toRedis && { REDIS_URL: toRedis.url }),
       ...(kafka && { KAFKA_BROKERS: kafka.proxiedBrokers }),
-      ...(s3 && {
-        S3_ENDPOINT: toS3!.url.replace(/\/$/, ''),
-        S3_BUCKET: s3.bucket,
-        S3_ACCESS_KEY_ID: s3.accessKeyId,
-        S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-      }),
+      ...(s3 && s3Settings(s3, toS3!.url.replace(/\/$/, ''))),
       ...settings,
     });
     endings.push(() => atlas.end('SIGKILL'));

@@ -8,7 +8,7 @@ import { createFeatures } from '../../src/features.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { freshDatabase } from '../support/database.ts';
 import { availableStores, gzipLike, MIB, reprDigestOf, sha256Of } from '../support/file-steps.ts';
-import { startTestS3, type TestS3 } from '../support/s3.ts';
+import { s3Settings, startTestS3, type TestS3 } from '../support/s3.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
@@ -122,12 +122,7 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         ENVIRONMENT: 'staging',
         // A line of the log right behind the announcement would hide its end.
         LOG_LEVEL: 'error',
-        ...(s3 && {
-          S3_ENDPOINT: s3.endpoint,
-          S3_BUCKET: s3.bucket,
-          S3_ACCESS_KEY_ID: s3.accessKeyId,
-          S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-        }),
+        ...(s3 && s3Settings(s3)),
       };
       atlas = await startAtlas(folder, settings);
       const { url, key } = atlas;

@@ -1,11 +1,13 @@
 import { expect } from 'bun:test';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { createClient } from '../support/atlas-client.ts';
+import { until } from '../support/until.ts';
 
 const { bank: BANK, alice: ALICE } = DEMO_ACCOUNTS;
 const RETRY_MS = 50;
 const SETTLE_MS_MAX = 30_000;
 const AMOUNT = 1;
+const STEADY_AFTER = 40;
 
 /** Callers that pay one after the other and repeat each payment under its key until it was answered for good. */
 export interface Payments {
@@ -24,6 +26,14 @@ export interface Payments {
    * payment has had its effect, exactly once, and the ledger agrees with itself.
    */
   settle(): Promise<void>;
+}
+
+/** Starts payments and returns once they go well. What happened until then is not in their statistics. */
+export async function startSteadyPayments(url: string, key: string): Promise<Payments> {
+  const payments = await startPayments(url, key);
+  await until(() => payments.acknowledged > STEADY_AFTER);
+  payments.forget();
+  return payments;
 }
 
 /** Starts callers that pay one minor unit at a time from the bank to Alice, with a pause between two payments. */

@@ -7,6 +7,7 @@ import { createLedgerRepository } from '../../src/features/ledger/verification/r
 import { createClient } from '../support/atlas-client.ts';
 import { type Engine, freshDatabase, openTestDatabase } from '../support/database.ts';
 import { startTestKafka, type TestKafka } from '../support/kafka.ts';
+import { openAccount } from '../support/ledger-steps.ts';
 import { readTopic } from '../support/topic.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
@@ -171,8 +172,7 @@ async function startLoad(url: string, key: string, callers: number) {
   const client = createClient(url, key);
   const accounts: string[] = [];
   for (let i = 0; i < ACCOUNTS; i++) {
-    const opened = await client.post('/v1/accounts', { ledger: 'EUR', allowNegative: true });
-    accounts.push((opened!.body as { id: string }).id);
+    accounts.push((await openAccount(client)).id);
   }
   const posted = new Set<string>();
   let isStopped = false;

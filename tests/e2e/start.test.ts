@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
-import { createClient, type TransferBody } from '../support/atlas-client.ts';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { createClient } from '../support/atlas-client.ts';
 import { isAvailable } from '../support/is-available.ts';
+import type { AccountResource, TransferResource } from '../support/ledger-steps.ts';
 import {
   type AtlasProcess,
   killPostgres,
@@ -13,12 +15,7 @@ import {
 } from './atlas-process.ts';
 
 const START_TIMEOUT_MS = 60_000;
-const BANK = '00000000-0000-7000-8000-000000000001';
-const BOB = '00000000-0000-7000-8000-00000000000b';
-interface Account {
-  readonly id: string;
-  readonly balance: number;
-}
+const { bank: BANK, bob: BOB } = DEMO_ACCOUNTS;
 
 let folder: string;
 let running: AtlasProcess[];
@@ -53,9 +50,9 @@ test(
     expect(line).toBeString();
     if (!isAvailable('curl', Bun.which('curl'))) return;
     const shell = Bun.spawn(['sh', '-c', line!], { stdout: 'pipe' });
-    const transfer = (await new Response(shell.stdout).json()) as TransferBody;
+    const transfer = (await new Response(shell.stdout).json()) as TransferResource;
     expect(transfer).toMatchObject({ amount: 1250, creditAccountId: BOB });
-    const bob = await createClient(atlas.url, atlas.key!).get<Account>(`/v1/accounts/${BOB}`);
+    const bob = await createClient(atlas.url, atlas.key!).get<AccountResource>(`/v1/accounts/${BOB}`);
     expect(bob.balance).toBe(101_250);
   },
   START_TIMEOUT_MS,
@@ -68,7 +65,7 @@ test(
     const client = createClient(first.url, first.key!);
     const transfer = { debitAccountId: BANK, creditAccountId: BOB, amount: 77 };
     expect((await client.post('/v1/transfers', transfer, 'a'))!.status).toBe(201);
-    const before = await client.list<Account>('/v1/accounts', 'accounts');
+    const before = await client.list<AccountResource>('/v1/accounts', 'accounts');
     const postgres = await postgresPid(folder);
     expect(postgres).toBeNumber();
     await first.end('SIGKILL');
@@ -80,7 +77,7 @@ test(
     expect(second.output()).not.toContain('atlas_live_');
     expect(second.output()).not.toContain('creating the embedded PostgreSQL');
     const again = createClient(second.url, first.key!);
-    expect(await again.list<Account>('/v1/accounts', 'accounts')).toEqual(before);
+    expect(await again.list<AccountResource>('/v1/accounts', 'accounts')).toEqual(before);
     expect(await again.get<object>('/v1/ledger/verification')).toMatchObject({ ok: true, discrepancies: [] });
   },
   START_TIMEOUT_MS,

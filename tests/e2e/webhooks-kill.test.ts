@@ -2,8 +2,10 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createClient } from '../support/atlas-client.ts';
 import { freshDatabase } from '../support/database.ts';
+import { openAccount } from '../support/ledger-steps.ts';
 import { until } from '../support/until.ts';
 import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import { createWebhook } from '../support/webhook-steps.ts';
 import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TIMEOUT_MS = 120_000;
@@ -36,8 +38,7 @@ test(
       WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
     });
     const client = createClient(atlas.url, atlas.key!);
-    const made = await client.post('/v1/webhooks', { url: receiver.url });
-    expect(made?.status).toBe(201);
+    await createWebhook(client, { url: receiver.url });
     const workerOf = async () => (await atlas!.status()).slots[0]!.worker;
     const pid = (await workerOf())!.pid;
     receiver.answer = async () => {
@@ -46,7 +47,7 @@ test(
       await until(() => !isAlive(pid));
       return new Response(null, { status: 204 });
     };
-    await client.post('/v1/accounts', { ledger: 'EUR' });
+    await openAccount(client);
     const [first] = await receiver.arrived(1);
     await until(async () => {
       const worker = await workerOf();
@@ -62,7 +63,7 @@ test(
     await until(
       async () => (await sql`SELECT FROM webhook_deliveries WHERE state = 'delivered'`).count === 1,
     );
-    await client.post('/v1/accounts', { ledger: 'EUR' });
+    await openAccount(client);
     const [, , third] = await receiver.arrived(3);
     expect(third!.headers['webhook-id']).not.toBe(first!.headers['webhook-id']!);
   },

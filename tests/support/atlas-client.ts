@@ -1,57 +1,51 @@
-/** How a request ended: an answer, or none because the connection failed. */
-export type Answer = { readonly status: number; readonly replayed: boolean; readonly body: unknown } | null;
+import { type ApiCaller, requestOf } from './api-caller.ts';
 
-export interface TransferBody {
-  readonly id: string;
-  readonly debitAccountId: string;
-  readonly creditAccountId: string;
-  readonly amount: number;
+/** How a request ended: with a response, or null because the connection failed. */
+export type Reply = { readonly status: number; readonly replayed: boolean; readonly body: unknown } | null;
+
+export interface Client extends ApiCaller {
+  /** Returns the body. Throws unless the status is 2xx. */
+  get<T>(path: string): Promise<T>;
+  /** Posts once. Returns null if the connection failed. */
+  post(path: string, json: unknown, idempotencyKey?: string): Promise<Reply>;
+  /** Returns the items of all pages of a list. `member` is where a page holds them. */
+  list<T>(path: string, member: string): Promise<T[]>;
 }
 
 /** Calls the API at the URL with the key. */
-export function createClient(url: string, key: string) {
-  async function send(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`${url}${path}`, { ...init, headers: { Authorization: `Bearer ${key}`, ...init.headers } });
-  }
+export function createClient(url: string, key: string): Client {
+  const client: Client = {
+    call: (method, path, options = {}) =>
+      fetch(`${url}${path}`, requestOf(method, options, { Authorization: `Bearer ${key}` })),
 
-  async function get<T>(path: string): Promise<T> {
-    const response = await send(path);
-    if (!response.ok) throw new Error(`GET ${path} answered ${response.status}: ${await response.text()}`);
-    return (await response.json()) as T;
-  }
+    async get<T>(path: string) {
+      const response = await client.call('GET', path);
+      if (!response.ok) throw new Error(`GET ${path} returned ${response.status}: ${await response.text()}`);
+      return (await response.json()) as T;
+    },
 
-  /** Posts once, and answers null when the connection failed. */
-  async function post(path: string, json: unknown, idempotencyKey?: string): Promise<Answer> {
-    try {
-      const response = await send(path, {
-        method: 'POST',
-        headers: {
-          'Content-Type': 'application/json',
-          ...(idempotencyKey !== undefined && { 'Idempotency-Key': idempotencyKey }),
-        },
-        body: JSON.stringify(json),
-      });
-      const replayed = response.headers.get('Idempotency-Replayed') === 'true';
-      return { status: response.status, replayed, body: await response.json() };
-    } catch {
-      return null;
-    }
-  }
+    async post(path, json, idempotencyKey) {
+      const headers = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey };
+      try {
+        const response = await client.call('POST', path, { json, headers });
+        const replayed = response.headers.get('Idempotency-Replayed') === 'true';
+        return { status: response.status, replayed, body: await response.json() };
+      } catch {
+        return null;
+      }
+    },
 
-  /** All pages of a list, one after the other. `member` is where a page holds its items. */
-  async function list<T>(path: string, member: string): Promise<T[]> {
-    const items: T[] = [];
-    let cursor: string | null = null;
-    do {
-      const query: string = cursor === null ? '?limit=200' : `?limit=200&cursor=${cursor}`;
-      const page: Record<string, unknown> = await get(`${path}${query}`);
-      items.push(...(page[member] as T[]));
-      cursor = page.nextCursor as string | null;
-    } while (cursor !== null);
-    return items;
-  }
-
-  return { get, post, list };
+    async list<T>(path: string, member: string) {
+      const items: T[] = [];
+      let cursor: string | null = null;
+      do {
+        const query: string = cursor === null ? '?limit=200' : `?limit=200&cursor=${cursor}`;
+        const page: Record<string, unknown> = await client.get(`${path}${query}`);
+        items.push(...(page[member] as T[]));
+        cursor = page.nextCursor as string | null;
+      } while (cursor !== null);
+      return items;
+    },
+  };
+  return client;
 }
-
-export type Client = ReturnType<typeof createClient>;

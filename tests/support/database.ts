@@ -75,7 +75,7 @@ async function startServer(engine: Engine): Promise<TestServer> {
 }
 
 /** Ends every server that {@link freshDatabase} started. */
-export async function stopTestServers(): Promise<void> {
+export async function stopTestDatabases(): Promise<void> {
   for (const server of servers.values()) await (await server).stop();
   servers.clear();
 }

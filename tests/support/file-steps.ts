@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isS3Here, startTestS3, type TestS3 } from './s3.ts';
+import { isS3Here, s3Settings, startTestS3, type TestS3 } from './s3.ts';
 import { startTestApp, type TestApp } from './test-app.ts';
 
 export const MIB = 1_048_576;
@@ -36,12 +36,7 @@ export async function startFilesApp(
   const s3 = kind === 's3' ? await startTestS3() : null;
   const atlas = await startTestApp({
     ATLAS_DATA_DIR: dataDir,
-    ...(s3 && {
-      S3_ENDPOINT: s3.endpoint,
-      S3_BUCKET: s3.bucket,
-      S3_ACCESS_KEY_ID: s3.accessKeyId,
-      S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-    }),
+    ...(s3 && s3Settings(s3)),
     ...settings,
   });
   const root = s3?.folder ?? join(dataDir, 'objects');

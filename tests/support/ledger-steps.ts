@@ -1,5 +1,5 @@
 import { expect } from 'bun:test';
-import type { TestApp } from './test-app.ts';
+import type { ApiCaller } from './api-caller.ts';
 
 /** An account as the API returns it. */
 export interface AccountResource {
@@ -25,17 +25,17 @@ let keys = 0;
 /** An Idempotency-Key that no test of this process has used. */
 export const newKey = () => `key-${++keys}`;
 
-/** Opens an account that may go below zero by default, and returns it. */
-export async function openAccount(atlas: TestApp, content: object = {}): Promise<AccountResource> {
+/** Opens an account, which may go below zero unless `content` says otherwise. */
+export async function openAccount(atlas: ApiCaller, content: object = {}): Promise<AccountResource> {
   const json = { ledger: 'EUR', allowNegative: true, ...content };
   const response = await atlas.call('POST', '/v1/accounts', { json });
   expect(response.status).toBe(201);
   return (await response.json()) as AccountResource;
 }
 
-/** Opens an account that must stay at zero or above, with money on it. */
+/** Opens an account that must not go below zero, and funds it. */
 export async function openFundedAccount(
-  atlas: TestApp,
+  atlas: ApiCaller,
   bank: AccountResource,
   amount: number,
 ): Promise<AccountResource> {
@@ -49,9 +49,9 @@ export async function openFundedAccount(
   return account;
 }
 
-/** Posts the body as a transfer, with a new key by default. */
+/** Posts any JSON as a transfer, by default under a new Idempotency-Key. */
 export function postTransfer(
-  atlas: TestApp,
+  atlas: ApiCaller,
   json: unknown,
   key = newKey(),
   headers: Record<string, string> = {},
@@ -59,27 +59,13 @@ export function postTransfer(
   return atlas.call('POST', '/v1/transfers', { json, headers: { 'Idempotency-Key': key, ...headers } });
 }
 
-/** Posts the body as a batch, with a new key by default. */
-export function postBatch(atlas: TestApp, json: unknown, key = newKey()): Promise<Response> {
+/** Posts any JSON as a batch of transfers, by default under a new Idempotency-Key. */
+export function postBatch(atlas: ApiCaller, json: unknown, key = newKey()): Promise<Response> {
   return atlas.call('POST', '/v1/transfers/batch', { json, headers: { 'Idempotency-Key': key } });
 }
 
-export async function readAccount(atlas: TestApp, id: string): Promise<AccountResource> {
+export async function readAccount(atlas: ApiCaller, id: string): Promise<AccountResource> {
   const response = await atlas.call('GET', `/v1/accounts/${id}`);
   expect(response.status).toBe(200);
   return (await response.json()) as AccountResource;
-}
-
-/** Sends a request without any API key. */
-export function callWithoutKey(
-  atlas: TestApp,
-  method: string,
-  path: string,
-  headers: Record<string, string> = {},
-): Promise<Response> {
-  const request = new Request(`http://atlas.test${path}`, {
-    method,
-    headers: { Host: 'atlas.test', ...headers },
-  });
-  return Promise.resolve(atlas.fetch(request));
 }

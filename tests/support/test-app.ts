@@ -4,13 +4,14 @@ import { type Config, loadConfig } from '../../src/config.ts';
 import { type Deps, openDeps } from '../../src/deps.ts';
 import { ALL_SCOPES, type Features } from '../../src/features.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
+import { type ApiCaller, requestOf } from './api-caller.ts';
 import { type Engine, freshDatabase } from './database.ts';
 
 /** For hooks that may be the first to start a database: 5 s, which Bun gives a hook, can be short on a busy machine. */
 export const START_TIMEOUT_MS = 60_000;
 
-/** The whole Atlas over a database of its own, called without a socket. */
-export interface TestApp extends App {
+/** The whole Atlas over its own database, called without a socket and with a key of all scopes. */
+export interface TestApp extends App, ApiCaller {
   readonly deps: Deps;
   /** The services that tests call beside HTTP. */
   readonly keys: Features['identity']['keys'];
@@ -23,12 +24,6 @@ export interface TestApp extends App {
   readonly logs: string[];
   /** Makes an API key; all scopes where none are named. */
   key(scopes?: readonly string[], owner?: string): Promise<string>;
-  /** Sends a request with a key of all scopes, unless the headers say otherwise. `json` becomes the body. */
-  call(
-    method: string,
-    path: string,
-    options?: { json?: unknown; body?: BodyInit; headers?: Record<string, string> },
-  ): Promise<Response>;
   close(): Promise<void>;
 }
 
@@ -70,24 +65,25 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
     sql,
     logs,
     key,
-    async call(method, path, { json, body, headers = {} } = {}) {
-      const sent = json === undefined ? body : JSON.stringify(json);
-      return app.fetch(
-        new Request(`http://atlas.test${path}`, {
-          method,
-          headers: {
-            Host: 'atlas.test',
-            Authorization: `Bearer ${defaultKey}`,
-            ...(json !== undefined && { 'Content-Type': 'application/json' }),
-            ...headers,
-          },
-          ...(sent !== undefined && { body: sent }),
-        }),
-      );
+    async call(method, path, options = {}) {
+      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${defaultKey}` };
+      return app.fetch(new Request(`http://atlas.test${path}`, requestOf(method, options, defaults)));
     },
     async close() {
       await sql.end({ timeout: 5 });
       await deps.close();
     },
   };
+}
+
+/** Sends a request without an API key. */
+export async function callWithoutKey(
+  { fetch }: Pick<TestApp, 'fetch'>,
+  method: string,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  return fetch(
+    new Request(`http://atlas.test${path}`, { method, headers: { Host: 'atlas.test', ...headers } }),
+  );
 }

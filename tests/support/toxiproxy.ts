@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { findToxiproxy, startToxiproxyServer } from '../../infra/toxiproxy.ts';
 import { isAvailable } from './is-available.ts';
+import { forget, register } from './test-service.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 
@@ -37,8 +38,6 @@ export interface Toxiproxy {
   stop(): Promise<void>;
 }
 
-const running = new Set<Toxiproxy>();
-
 /** Whether tests that break connections can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
 export function isToxiproxyHere(): boolean {
   return isAvailable('toxiproxy', findToxiproxy());
@@ -48,10 +47,14 @@ export function isToxiproxyHere(): boolean {
 export async function startToxiproxy(): Promise<Toxiproxy> {
   const server = await startToxiproxyServer();
   const call = callerOf(server.api);
+  const stop = async () => {
+    await server.end('SIGKILL');
+    forget(toxiproxy);
+  };
   let proxies = 0;
-  const toxiproxy: Toxiproxy = {
+  const toxiproxy = register({
     pid: server.pid,
-    async proxy(upstreamUrl) {
+    async proxy(upstreamUrl: string) {
       const upstream = new URL(upstreamUrl).host;
       const path = `/proxies/proxy-${++proxies}`;
       const open = (listen: string) =>
@@ -60,18 +63,10 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
       const url = Object.assign(new URL(upstreamUrl), { host: listen }).href;
       return proxyOf(call, path, url, () => open(listen));
     },
-    async stop() {
-      await server.end('SIGKILL');
-      running.delete(toxiproxy);
-    },
-  };
-  running.add(toxiproxy);
+    stop,
+    kill: stop,
+  });
   return toxiproxy;
-}
-
-/** Ends every toxiproxy that {@link startToxiproxy} started and nobody ended. */
-export async function stopToxiproxies(): Promise<void> {
-  for (const toxiproxy of running) await toxiproxy.stop();
 }
 
 type Call = (method: string, path: string, body?: object) => Promise<{ readonly listen: string }>;

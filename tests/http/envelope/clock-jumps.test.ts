@@ -7,14 +7,14 @@ import { lockTable } from '../../support/table-lock.ts';
 import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
-import { expectProblem } from '../problem-assertions.ts';
-import { proxyTo } from '../tcp-proxy.ts';
 import {
   createWebhook,
   deliveriesIn,
   type SendingAtlas,
   startSendingAtlas,
-} from '../webhooks/webhook-steps.ts';
+} from '../../support/webhook-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
+import { proxyTo } from '../tcp-proxy.ts';
 
 const HOUR_MS = 3_600_000;
 

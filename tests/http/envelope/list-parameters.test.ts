@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { relayAll } from '../../support/event-steps.ts';
 import { openAccount, openFundedAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createWebhook } from '../../support/webhook-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { createWebhook } from '../webhooks/webhook-steps.ts';
 
 const TARGET = { url: 'http://127.0.0.1:9/' };
 

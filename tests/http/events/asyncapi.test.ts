@@ -7,8 +7,7 @@ import addFormats from 'ajv-formats';
 import { GENERATED } from '../../../src/cli/docs.ts';
 import { loggedTypes } from '../../../src/features/events/log/catalogue.ts';
 import { EVENT_CATALOGUE } from '../../../src/features.ts';
-import { callWithoutKey } from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 interface Document {
   readonly asyncapi: string;

@@ -7,13 +7,8 @@ import {
   startRelay,
   untilRelayed,
 } from '../../support/event-steps.ts';
-import {
-  type AccountResource,
-  callWithoutKey,
-  openAccount,
-  postTransfer,
-} from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { type AccountResource, openAccount, postTransfer } from '../../support/ledger-steps.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
 

@@ -10,8 +10,7 @@ import {
   startFilesApp,
   uploadFile,
 } from '../../support/file-steps.ts';
-import { callWithoutKey } from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 interface Announced {

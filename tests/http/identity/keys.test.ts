@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test';
 import { makeToken } from '../../../src/features/identity/keys/domain.ts';
 import { ALL_SCOPES } from '../../../src/features.ts';
-import { callWithoutKey, openAccount } from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { openAccount } from '../../support/ledger-steps.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { expectProblem } from '../problem-assertions.ts';
 

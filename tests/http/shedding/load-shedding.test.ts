@@ -1,8 +1,8 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { callWithoutKey, newKey, openAccount, postBatch, readAccount } from '../../support/ledger-steps.ts';
+import { newKey, openAccount, postBatch, readAccount } from '../../support/ledger-steps.ts';
 import { lockTable, type TableLock } from '../../support/table-lock.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);

@@ -1,14 +1,8 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import {
-  callWithoutKey,
-  newKey,
-  openAccount,
-  postTransfer,
-  readAccount,
-} from '../../support/ledger-steps.ts';
+import { newKey, openAccount, postTransfer, readAccount } from '../../support/ledger-steps.ts';
 import { lockTable } from '../../support/table-lock.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);

@@ -1,8 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { callWithoutKey } from '../../support/ledger-steps.ts';
 import { lockTable } from '../../support/table-lock.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { expectProblem } from '../problem-assertions.ts';
 

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { freshDatabase } from '../../support/database.ts';
-import { callWithoutKey } from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { expectProblem } from '../problem-assertions.ts';
 import { proxyTo } from '../tcp-proxy.ts';

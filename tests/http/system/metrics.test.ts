@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
 import { freshDatabase } from '../../support/database.ts';
-import { callWithoutKey, openAccount, postTransfer } from '../../support/ledger-steps.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { openAccount, postTransfer } from '../../support/ledger-steps.ts';
+import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 

@@ -11,7 +11,7 @@ import {
   readWebhook,
   type SendingAtlas,
   startSendingAtlas,
-} from './webhook-steps.ts';
+} from '../../support/webhook-steps.ts';
 
 let sending: SendingAtlas;
 let atlas: TestApp;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { RETRY_WAITS_MS } from '../../../src/features/webhooks/deliveries/domain.ts';
 import { textOf } from '../../support/source-tree.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
-import { createWebhook, type SendingAtlas, startSendingAtlas } from './webhook-steps.ts';
+import { createWebhook, type SendingAtlas, startSendingAtlas } from '../../support/webhook-steps.ts';
 
 type Verify = (secret: string, headers: Headers, body: string) => { id: string; type: string };
 

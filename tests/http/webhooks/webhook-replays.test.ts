@@ -2,14 +2,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { openAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
-import { expectProblem } from '../problem-assertions.ts';
 import {
   createWebhook,
   deliveriesIn,
   listDeliveries,
   type SendingAtlas,
   startSendingAtlas,
-} from './webhook-steps.ts';
+} from '../../support/webhook-steps.ts';
+import { expectProblem } from '../problem-assertions.ts';
 
 let sending: SendingAtlas;
 let atlas: TestApp;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createWebhook, type WebhookResource } from '../../support/webhook-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
-import { createWebhook, type WebhookResource } from './webhook-steps.ts';
 
 let atlas: TestApp;
 beforeAll(async () => {

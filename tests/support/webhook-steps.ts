@@ -1,8 +1,9 @@
 import { expect } from 'bun:test';
-import { BackgroundLoops } from '../../../src/resilience/background-loops.ts';
-import { startTestApp, type TestApp } from '../../support/test-app.ts';
-import { until } from '../../support/until.ts';
-import { startReceiver, type WebhookReceiver } from '../../support/webhook-receiver.ts';
+import { BackgroundLoops } from '../../src/resilience/background-loops.ts';
+import type { ApiCaller } from './api-caller.ts';
+import { startTestApp, type TestApp } from './test-app.ts';
+import { until } from './until.ts';
+import { startReceiver, type WebhookReceiver } from './webhook-receiver.ts';
 
 const BACKOFF = { RETRY_MULTIPLIER: 2, RETRY_MIN_WAIT: 0.01, RETRY_MAX_WAIT: 0.1, RETRY_JITTER: false };
 
@@ -84,7 +85,7 @@ export interface DeliveryResource {
 }
 
 export async function createWebhook(
-  atlas: TestApp,
+  atlas: ApiCaller,
   json: object,
   headers: Record<string, string> = {},
 ): Promise<WebhookResource & { secret: string }> {
@@ -93,14 +94,18 @@ export async function createWebhook(
   return (await response.json()) as WebhookResource & { secret: string };
 }
 
-export async function readDelivery(atlas: TestApp, webhookId: string, id: string): Promise<DeliveryResource> {
+export async function readDelivery(
+  atlas: ApiCaller,
+  webhookId: string,
+  id: string,
+): Promise<DeliveryResource> {
   const response = await atlas.call('GET', `/v1/webhooks/${webhookId}/deliveries/${id}`);
   expect(response.status).toBe(200);
   return (await response.json()) as DeliveryResource;
 }
 
 export async function listDeliveries(
-  atlas: TestApp,
+  atlas: ApiCaller,
   webhookId: string,
   query = '',
 ): Promise<readonly DeliveryResource[]> {
@@ -109,13 +114,13 @@ export async function listDeliveries(
   return ((await response.json()) as { deliveries: DeliveryResource[] }).deliveries;
 }
 
-export async function readWebhook(atlas: TestApp, id: string): Promise<WebhookResource> {
+export async function readWebhook(atlas: ApiCaller, id: string): Promise<WebhookResource> {
   return (await (await atlas.call('GET', `/v1/webhooks/${id}`)).json()) as WebhookResource;
 }
 
 /** Waits until the webhook has this many deliveries in the state, and returns them. */
 export function deliveriesIn(
-  atlas: TestApp,
+  atlas: ApiCaller,
   webhookId: string,
   state: DeliveryResource['state'],
   count: number,
