@@ -25,7 +25,7 @@ test('calls run up to the concurrency limit, queue up to the queue limit, and ar
 test('critical calls go first, and each tier is FIFO', async () => {
   const bulkhead = new Bulkhead({ concurrencyMax: 1, waitingMax: 9 });
   const order: string[] = [];
-  bulkhead.enter('default', WAIT);
+  void bulkhead.enter('default', WAIT);
   for (const [tier, name] of [
     ['non-critical', 'n1'],
     ['default', 'd1'],
@@ -60,7 +60,7 @@ test('a waiter that aborts leaves the queue, and the slot goes to the next', asy
   const bulkhead = new Bulkhead({ concurrencyMax: 1, waitingMax: 9 });
   const order: string[] = [];
   const caller = new AbortController();
-  bulkhead.enter('default', WAIT);
+  void bulkhead.enter('default', WAIT);
   const first = bulkhead.enter('default', { signal: caller.signal, timeoutMs: 60_000 });
   enter(bulkhead, 'default', 'second', order);
   caller.abort(new Error('aborted'));
@@ -73,14 +73,14 @@ test('a waiter that aborts leaves the queue, and the slot goes to the next', asy
 
 test('a waiter is refused at its timeout', async () => {
   const bulkhead = new Bulkhead({ concurrencyMax: 1, waitingMax: 9 });
-  bulkhead.enter('default', WAIT);
+  void bulkhead.enter('default', WAIT);
   await expect(bulkhead.enter('default', { timeoutMs: 1 })).rejects.toBeInstanceOf(BulkheadFull);
   expect(bulkhead.waiting).toBe(0);
 });
 
 test('all waiters can be refused, while running calls continue', async () => {
   const bulkhead = new Bulkhead({ concurrencyMax: 1, waitingMax: 9 });
-  bulkhead.enter('default', WAIT);
+  void bulkhead.enter('default', WAIT);
   const waiting = TIERS.map((tier) => bulkhead.enter(tier, WAIT));
   bulkhead.refuseWaiting(new Error('unavailable'));
   for (const turn of waiting) await expect(turn).rejects.toThrow('unavailable');
