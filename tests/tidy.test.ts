@@ -10,6 +10,7 @@ import {
   importsOf,
   isFolder,
   reachableFrom,
+  sourceOf,
   textOf,
 } from './support/source-tree.ts';
 
@@ -296,5 +297,20 @@ describe('the documents', () => {
 
   test.each(DOCUMENTS)('%s links only to headings that exist', (document) => {
     expect(brokenAnchorsOf(document)).toEqual([]);
+  });
+});
+
+describe('the unit tests', () => {
+  /** Suites of a whole behavior, which no single file of src has. */
+  const WHOLE_BEHAVIOR = ['overload-changes', 'overload-mixtures', 'overload'];
+
+  test('lead to their source by their path', () => {
+    const withoutSource = filesOf('tests/unit/**/*.test.ts').filter((path) => sourceOf(path) === undefined);
+    expect(withoutSource).toEqual(WHOLE_BEHAVIOR.map((name) => `tests/unit/shedding/${name}.test.ts`));
+  });
+
+  test('await every assertion on a promise, which lint cannot see', () => {
+    const floating = /^\s*expect\((?:(?!;\n)[\s\S])*?\)\s*\.(?:not\s*\.)?(?:rejects|resolves)\b/m;
+    expect(filesOf('tests/**/*.test.ts').filter((path) => floating.test(textOf(path)))).toEqual([]);
   });
 });

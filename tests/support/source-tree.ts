@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 
 const ROOT = join(import.meta.dir, '../..');
 
@@ -76,4 +76,12 @@ export function reachableFrom(entries: readonly string[]): Set<string> {
 /** The code of a file without types and comments, so that a word in a comment counts as nothing. */
 export function codeOf(path: string): string {
   return new Bun.Transpiler({ loader: 'ts', minifyWhitespace: false }).transformSync(textOf(path));
+}
+
+/** Returns what a unit test tests: `tests/unit/a/b-c.test.ts` tests `src/a/b-c.ts`, or one aspect of `src/a/b.ts`. */
+export function sourceOf(path: string): string | undefined {
+  const words = basename(path, '.test.ts').split('-');
+  const folder = dirname(path).replace(/^tests\/unit/, 'src');
+  const names = words.map((_, i) => `${folder}/${words.slice(0, words.length - i).join('-')}.ts`);
+  return names.find(exists);
 }
