@@ -1,56 +1,46 @@
-import { parseArgs } from 'node:util';
 import { type ChaosResult, runChaos, VICTIMS } from '../e2e/relay-chaos.ts';
 import { type Losses, NO_LOSSES } from '../e2e/relay-losses.ts';
 import { availableEngines, stopTestDatabases } from '../support/database.ts';
 import { isKafkaHere } from '../support/kafka.ts';
 import { stopTestServices } from '../support/test-service.ts';
+import { undoAtEnd } from './support/clean-up.ts';
+import { positiveInteger, runBench } from './support/command.ts';
 import { progress } from './support/progress.ts';
 import { alignedTable, count, median } from './support/statistics.ts';
 
-const KILLS_MAX = 10_000;
-const USAGE = `Kills the relay, the API and the broker in turn under load, then looks for what was lost.
-
-  npm run chaos -- [--kills N] [--callers N]
-
-  --kills     how often something is killed, in turn: ${VICTIMS.join(', ')} (default 9)
-  --callers   callers that post transfers all the while (default 4)`;
+const OPTIONS = {
+  kills: positiveInteger(9, `kills in total, in turn: ${VICTIMS.join(', ')} (default 9)`),
+  callers: positiveInteger(4, 'callers that post transfers meanwhile (default 4)'),
+};
 const LABELS: Readonly<Record<keyof Losses, string>> = {
   lost: 'transfers without both events in the topic',
   invented: 'events of transfers that do not exist',
-  disordered: 'events out of order, or behind a gap',
-  unlike: 'events in only one of topic and PostgreSQL',
-  parked: 'keys that stopped',
-  effectsMissing: 'effects that are missing',
-  effectsDoubled: 'effects that were had twice',
+  disordered: 'events out of order or after a gap',
+  mismatched: 'events only in the topic or only in PostgreSQL',
+  parked: 'parked keys',
+  effectsMissing: 'effects missing',
+  effectsDoubled: 'effects applied twice',
 };
 
-async function chaos(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      kills: { type: 'string', default: '9' },
-      callers: { type: 'string', default: '4' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return console.log(USAGE);
-  const kills = wholeNumber(values.kills);
-  const callers = wholeNumber(values.callers);
+async function chaos({
+  kills,
+  callers,
+}: {
+  readonly kills: number;
+  readonly callers: number;
+}): Promise<void> {
   if (!isKafkaHere()) throw new Error('Kafka is not installed.\n  do:   npm run services -- install');
+  undoAtEnd(stopTestDatabases);
+  undoAtEnd(stopTestServices);
   progress(`starting PostgreSQL, Kafka and Atlas; then ${kills} kills`);
-  const result = await runChaos({ kills, callers, engine: availableEngines().at(-1)!, tell: progress });
+  const result = await runChaos({ kills, callers, engine: availableEngines().at(-1)!, report: progress });
   console.log(`\n${killsTable(result)}\n\n${lossesTable(result)}\n`);
-  const isWell =
+  const isIntact =
     result.discrepancies === 0 && Object.keys(NO_LOSSES).every((loss) => result[loss as keyof Losses] === 0);
   console.log(
-    isWell ? 'Nothing was lost, and nothing was doubled.' : 'SOMETHING WAS LOST OR DOUBLED: see above.',
+    isIntact ? 'Nothing was lost or duplicated.' : 'EVENTS WERE LOST OR DUPLICATED: see the table above.',
   );
-  if (!isWell) process.exitCode = 1;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= KILLS_MAX) return value;
-  throw new Error(USAGE);
+  if (!isIntact) process.exitCode = 1;
 }
 
 function killsTable({ kills }: ChaosResult): string {
@@ -59,27 +49,27 @@ function killsTable({ kills }: ChaosResult): string {
     if (times.length === 0) return [];
     return [[victim, count(times.length), count(median(times)), count(Math.max(...times))]];
   });
-  return alignedTable(['killed', 'times', 'sent again after (median ms)', 'at worst (ms)'], rows);
+  return alignedTable(['killed', 'times', 'recovery, median ms', 'recovery, max ms'], rows);
 }
 
 function lossesTable(result: ChaosResult): string {
   const losses = Object.entries(LABELS).map(([loss, label]) => [label, count(result[loss as keyof Losses])]);
   return alignedTable(
-    ['found', ''],
+    ['found', 'count'],
     [
       ['transfers posted', count(result.transfers)],
-      ['requests cut off and sent again', count(result.cutOff)],
-      ['events sent twice (known by their id)', count(result.resent)],
-      ['effects taken back with their transaction', count(result.handlerFailures)],
+      ['requests cut off and retried', count(result.cutOff)],
+      ['events sent twice (same id)', count(result.resent)],
+      ['effects rolled back', count(result.handlerFailures)],
       ...losses,
-      ['discrepancies of the ledger', count(result.discrepancies)],
+      ['ledger discrepancies', count(result.discrepancies)],
     ],
   );
 }
 
-try {
-  await chaos();
-} finally {
-  await stopTestServices();
-  await stopTestDatabases();
-}
+await runBench({
+  name: 'chaos',
+  summary: 'Kills the relay, the API and the broker in turn under load, then checks that nothing was lost.',
+  options: OPTIONS,
+  run: chaos,
+});

@@ -1,17 +1,16 @@
-import { parseArgs } from 'node:util';
 import { installOha } from '../../infra/oha.ts';
 import { callersTable, measureCallers } from './cluster/callers.ts';
 import { cpuBoundTable, measureCpuBound } from './cluster/cpu-bound.ts';
 import { hotAccountsTable, measureHotAccounts } from './cluster/hot-accounts.ts';
 import { leasesTable, measureLeases } from './cluster/leases.ts';
 import { FULL_CLUSTER_PLAN, QUICK_CLUSTER_PLAN } from './cluster/plan.ts';
-import { type ClusterResults, judgeCluster } from './cluster/targets.ts';
+import { type ClusterResults, evaluateCluster } from './cluster/targets.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { benchEnvelope, envelopeTable } from './envelope.ts';
 import type { DecisionReport } from './load/decisions.ts';
 import { measureRefusalCost } from './overload/refusal-cost.ts';
 import { refusalTable } from './overload/tables.ts';
-import { undoAll, undoOnSignals } from './support/clean-up.ts';
+import { choice, QUICK, runBench } from './support/command.ts';
 import { startDatabase } from './support/database.ts';
 import { inRepository, start } from './support/processes.ts';
 import { progress } from './support/progress.ts';
@@ -21,38 +20,37 @@ import { alignedTable, decimal } from './support/statistics.ts';
 import { targetsTable } from './targets.ts';
 
 const PARTS = ['permits', 'decision', 'refusal', 'envelope', 'accounts', 'workers', 'callers'] as const;
-const USAGE = `Measures what the workers of a cluster share and what that costs.
-
-  npm run bench:cluster -- [--quick] [--only ${PARTS.join('|')}]
-
-  --quick   short rounds, to try the benchmark itself
-  --only    one part; left out, all of them (about ten minutes)`;
+type Part = (typeof PARTS)[number];
+const OPTIONS = {
+  quick: QUICK,
+  only: choice(PARTS, 'one part; all by default (about ten minutes)'),
+};
 const NOTES = {
-  permits: `Worker processes with the real admission over a real Redis; requests are made up inside them and hold a permit for 0.5 to 1.5
-times 50 ms. Commands are those that Redis counted; what a script does inside is one of them.`,
-  envelope: 'As `npm run bench`, with permits shared over Redis in every variant that has them.',
-  workers: `Every worker has a core and the client shares them, so two cores less what the client takes bound the ratio.`,
-  callers: `oha with one connection for each caller; the first three seconds, in which they connect, are left out. Cluster and client share
-all cores; their columns are cores used. Memory is that of the supervisor and its workers (Pss).`,
+  permits: `Worker processes run the real admission control over a real Redis. Their requests are synthetic, and hold a permit for 0.5
+to 1.5 × 50 ms. Commands are as counted by Redis; a script counts as one.`,
+  envelope: 'As in `npm run bench`, with permits shared through Redis in every variant that has permits.',
+  workers: `Each worker has a core, and the client shares both: the ratio cannot exceed two minus the client's share.`,
+  callers: `oha with one connection per caller. The first three seconds, in which the callers connect, are excluded. Cluster and client
+share all cores; their columns are cores used. Memory is that of the supervisor and its workers (Pss).`,
 } as const;
 
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help) return console.log(USAGE);
-  if (values.only !== undefined && !PARTS.some((part) => part === values.only)) throw new Error(USAGE);
-  const wants = (part: (typeof PARTS)[number]) => values.only === undefined || values.only === part;
-  const plan = values.quick ? QUICK_CLUSTER_PLAN : FULL_CLUSTER_PLAN;
+async function bench({
+  quick,
+  only,
+}: {
+  readonly quick: boolean;
+  readonly only: Part | null;
+}): Promise<void> {
+  const wants = (part: Part) => only === null || only === part;
+  const plan = quick ? QUICK_CLUSTER_PLAN : FULL_CLUSTER_PLAN;
   requireBenchMachine();
-  undoOnSignals();
   const conditions = readConditions(plan);
   const oha = await installOha(progress);
   const database = await startDatabase();
   const redis = await startRedis();
-  const told = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
+  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
   const results: { -readonly [Part in keyof ClusterResults]: ClusterResults[Part] } = {};
-  const sections: string[] = [conditionsText(told)];
+  const sections: string[] = [conditionsText(reported)];
 
   if (wants('permits')) {
     results.permits = await measureLeases(plan, redis);
@@ -82,12 +80,12 @@ async function bench(): Promise<void> {
     results.callers = await measureCallers(plan, oha, database);
     sections.push(`${callersTable(results.callers)}\n\n${NOTES.callers}`);
   }
-  const targets = judgeCluster(results);
-  const file = await writeReport('cluster', { conditions: told, ...results, targets });
+  const targets = evaluateCluster(results);
+  const file = await writeReport('cluster', { conditions: reported, ...results, targets });
   console.log(`\n${[...sections, targetsTable(targets), `Written to ${file}`].join('\n\n')}`);
 }
 
-/** Runs the decision in a process of its own, so that nothing else has shaped what the compiler makes of it. */
+/** Measures in a separate process, so that no other code has influenced the compiler. */
 async function measureDecision(): Promise<DecisionReport> {
   progress('decision: three million of each kind');
   const { output } = start([process.execPath, inRepository('tests/bench/load/decisions.ts')]);
@@ -100,12 +98,9 @@ function decisionTable({ admitNanos, pressedNanos, refuseNanos }: DecisionReport
   return alignedTable(head, [['in process', ...row]]);
 }
 
-try {
-  await bench();
-} catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-} finally {
-  await undoAll();
-}
-process.exit();
+await runBench({
+  name: 'bench:cluster',
+  summary: 'Measures what the workers of a cluster share, and what sharing costs.',
+  options: OPTIONS,
+  run: bench,
+});

@@ -3,25 +3,25 @@ import { OHA_VERSION } from '../../infra/oha.ts';
 import packageJson from '../../package.json';
 import { VERSION } from '../../src/version.ts';
 
-/** How long and how often is measured, whatever a benchmark plans. */
+/** The part that the plans of all benchmarks share. */
 export interface BenchPlan {
   readonly mode: 'full' | 'quick';
 }
 
-/** What the stats depend on beside the code. Stats of other conditions cannot be compared with them. */
+/** What the results depend on besides the code. Results under different conditions cannot be compared. */
 export interface Conditions {
   readonly date: string;
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGibibytes: number;
   readonly kernel: string;
-  /** Processes that wanted a core in the minute before the start: anything but about 0 disturbs. */
+  /** Load average of the minute before the start. Anything above 0 distorts the results. */
   readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly plan: BenchPlan;
 }
 
-/** Reads the conditions. Called before anything is started, for the load of the machine is one of them. */
+/** Reads the conditions. Call it before anything is started: the load of the machine is one of them. */
 export function readConditions(plan: BenchPlan): Conditions {
   const cores = cpus();
   return {
@@ -42,15 +42,15 @@ export function readConditions(plan: BenchPlan): Conditions {
   };
 }
 
-/** Throws on a machine where server and client cannot have a core each. */
+/** Throws unless server and client can have a core each. */
 export function requireBenchMachine(): void {
   if (process.platform === 'linux' && cpus().length >= 2 && Bun.which('taskset') !== null) return;
   throw new Error(
-    'The benchmark cannot run here.\n  why:  it pins the server and its client to a core each and reads /proc\n  do:   run it on Linux with two cores or more and taskset (package util-linux)',
+    'The benchmark cannot run here.\n  why:  it pins server and client to one core each, and reads /proc\n  do:   run it on Linux with at least two cores and taskset (package util-linux)',
   );
 }
 
-/** The conditions as lines for people. */
+/** Formats the conditions as text. */
 export function conditionsText({
   date,
   cpu,
@@ -61,10 +61,10 @@ export function conditionsText({
   versions,
   plan,
 }: Conditions): string {
-  const told = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `${date}, ${plan.mode} run`,
     `${cpu}, ${cores} cores, ${memoryGibibytes} GiB, ${kernel}, load before ${loadBefore}`,
-    told.join(', '),
+    named.join(', '),
   ].join('\n');
 }

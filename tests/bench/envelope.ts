@@ -24,7 +24,7 @@ const VARIANTS = {
 type Variant = keyof typeof VARIANTS;
 const variants = Object.keys(VARIANTS) as Variant[];
 
-/** One variant over all rounds. `counts` tells of each round whether it may be compared. */
+/** One variant over all rounds. A round with `counts` may be compared. */
 export interface EnvelopeVariant {
   readonly label: string;
   readonly rounds: readonly (Load & { readonly counts: boolean })[];
@@ -32,7 +32,7 @@ export interface EnvelopeVariant {
   readonly residentMebibytes: number;
 }
 
-/** Requests a second on one core, and the comparisons of the targets. */
+/** Requests per second on one core, and the comparisons that have targets. */
 export interface EnvelopeResult {
   readonly variants: Readonly<Record<Variant, EnvelopeVariant>>;
   readonly envelopeToBare: Comparison;
@@ -41,7 +41,7 @@ export interface EnvelopeResult {
 }
 
 /**
- * Measures all variants in turns, each a process of its own on one core, with oha on the other. `settings` are added to
+ * Measures all variants in turn, each in a separate process on one core, with oha on the other. `settings` are added to
  * those of every Atlas.
  */
 export async function benchEnvelope(
@@ -51,7 +51,7 @@ export async function benchEnvelope(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<EnvelopeResult> {
   const servers = {} as Record<Variant, Server>;
-  // One worker, as it is compared with servers of one process on one core.
+  // One worker: the other servers are one process on one core.
   const one = { API_PORT: '0', API_WORKERS: '1' };
   const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, ...one, ...settings };
   for (const variant of variants) {
@@ -73,7 +73,7 @@ export async function benchEnvelope(
     (Load & { counts: boolean })[]
   >;
   for (let round = 0; round < plan.envelopeRounds; round++) {
-    // Each round begins with another variant, so that none always runs after the same one.
+    // Each round starts with another variant, so that no variant always follows the same one.
     for (const variant of [
       ...variants.slice(round % variants.length),
       ...variants.slice(0, round % variants.length),
@@ -106,11 +106,11 @@ export async function benchEnvelope(
   };
 }
 
-/** One variant against another, as the median over the rounds. */
+/** The ratio of two variants, as the median over the rounds. */
 export interface Comparison {
-  /** Of requests a second; NaN unless both count in more than half of the rounds. */
+  /** Requests per second. NaN unless both count in more than half of the rounds. */
   readonly byRate: number;
-  /** Of requests for a second of the server's processor: also true when the client was the slower side. */
+  /** Requests per second of server CPU time. Valid even if the client was the bottleneck. */
   readonly byCpu: number;
 }
 
@@ -124,12 +124,12 @@ function compare(upper: EnvelopeVariant, lower: EnvelopeVariant): Comparison {
   };
 }
 
-/** Microseconds of the server's core for one request. */
+/** Returns the server CPU time per request, in microseconds. */
 function cpuMicros({ serverShare, requestsPerSecond }: Load): number {
   return (serverShare / requestsPerSecond) * 1e6;
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function envelopeTable({ variants: results }: EnvelopeResult): string {
   const rows = variants.map((variant) => {
     const { label, rounds, requestsPerSecond, residentMebibytes: resident } = results[variant];

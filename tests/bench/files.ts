@@ -1,10 +1,10 @@
-import { parseArgs } from 'node:util';
 import { installVersitygw, startVersitygw } from '../../infra/versitygw.ts';
 import { s3Settings } from '../support/s3.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { connectTo, type FilesClient, filesClient, type Transfer } from './files/client.ts';
 import { peakDuring, residentMebibytes, workerOf } from './files/memory.ts';
-import { undoAll, undoAtEnd, undoOnSignals } from './support/clean-up.ts';
+import { undoAtEnd } from './support/clean-up.ts';
+import { QUICK, runBench } from './support/command.ts';
 import { type BenchDatabase, startDatabase } from './support/database.ts';
 import { freshFolder } from './support/folders.ts';
 import { inRepository, startServer } from './support/processes.ts';
@@ -13,25 +13,20 @@ import { writeReport } from './support/report.ts';
 import { alignedTable, decimal } from './support/statistics.ts';
 import { atMost, type Target, targetsTable } from './targets.ts';
 
-const USAGE = `Measures the speed and the memory of an upload and a download through one worker of Atlas.
-
-  npm run bench:files -- [--quick]
-
-  --quick   128 MiB instead of 1 GiB, to try the benchmark itself`;
-const NOTES = `Peak is the most that was resident in the worker during the transfer, growth that less what was after a file of 16 MiB had
-gone both ways. Client, Atlas, PostgreSQL and the object store share the machine; client and Atlas hash every byte.`;
+const NOTES = `Peak is the maximum resident memory of the worker during the transfer. Growth is the peak minus the resident memory after a
+16 MiB file went both ways. Client, Atlas, PostgreSQL and the object store share the machine; client and Atlas hash every byte.`;
 const MIB = 1_048_576;
-// In several parts and pieces, so that all code has run once: growth is then what the size of a file costs.
+// Large enough for several parts, so that all code has run once. Growth is then the cost of size alone.
 const WARM_UP_BYTES = 16 * MIB;
 const GROWTH_MEBIBYTES_MAX = 64;
 const PAUSE_MS = 3000;
 const BUCKET = 'atlas-bench';
 
-/** An object store that Atlas is measured with. */
+/** An object store to measure Atlas with. */
 interface Store {
   readonly name: string;
   readonly settings: Readonly<Record<string, string>>;
-  /** Has it answer nothing for a while; null where it has no process of its own. */
+  /** Freezes it for a while; null if it has no process. */
   readonly pause: (() => Promise<void>) | null;
 }
 
@@ -44,17 +39,9 @@ interface Row {
   readonly growthMebibytes: number;
 }
 
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help) return console.log(USAGE);
-  const plan = {
-    mode: values.quick ? 'quick' : 'full',
-    sizeBytes: (values.quick ? 128 : 1024) * MIB,
-  } as const;
+async function bench({ quick }: { readonly quick: boolean }): Promise<void> {
+  const plan = { mode: quick ? 'quick' : 'full', sizeBytes: (quick ? 128 : 1024) * MIB } as const;
   requireBenchMachine();
-  undoOnSignals();
   const conditions = readConditions(plan);
   const database = await startDatabase();
   const rows: Row[] = [];
@@ -62,12 +49,12 @@ async function bench(): Promise<void> {
     rows.push(...(await measure(store, plan.sizeBytes, database)));
   const targets = rows.map(
     ({ store, transfer, growthMebibytes }): Target =>
-      atMost(`${store}, ${transfer}: growth of memory`, growthMebibytes, GROWTH_MEBIBYTES_MAX, 'MiB', 0),
+      atMost(`${store}, ${transfer}: memory growth`, growthMebibytes, GROWTH_MEBIBYTES_MAX, 'MiB', 0),
   );
   const file = await writeReport('files', { conditions, rows, targets });
   const sections = [conditionsText(conditions), `${table(rows)}\n\n${NOTES}`, targetsTable(targets)];
   console.log(`\n${[...sections, `Written to ${file}`].join('\n\n')}`);
-  if (targets.some(({ verdict }) => verdict === 'missed')) process.exitCode = 1;
+  if (targets.some(({ result }) => result === 'missed')) process.exitCode = 1;
 }
 
 function directory(): Store {
@@ -90,7 +77,7 @@ async function s3(): Promise<Store> {
   };
 }
 
-/** All transfers with one store, through an Atlas of their own. */
+/** Measures all transfers with one store, through a new Atlas. */
 async function measure(store: Store, sizeBytes: number, database: BenchDatabase): Promise<Row[]> {
   const atlas = await startServer([process.execPath, inRepository('src/main.ts'), 'serve'], {
     env: {
@@ -137,16 +124,16 @@ async function transfers(
 ): Promise<void> {
   const file = await run('upload', () => client.upload(sizeBytes));
   await run('download', () => client.download(file));
-  await run('download that is not read for 3 s', async () => {
+  await run('download, not read for 3 s', async () => {
     await unread(url, apiKey, file.id);
     return { ...file, seconds: Number.NaN };
   });
   if (pause)
-    await client.delete(await run('upload, S3 stands still for 3 s', () => client.upload(sizeBytes, pause)));
+    await client.delete(await run('upload, S3 frozen for 3 s', () => client.upload(sizeBytes, pause)));
   await client.delete(file);
 }
 
-/** Asks for the file over a bare socket and reads nothing: what has left Atlas then is what the kernel holds. */
+/** Requests the file over a bare socket and reads nothing: only what fits the kernel buffers leaves Atlas. */
 async function unread(url: string, apiKey: string, id: string): Promise<void> {
   const { host } = new URL(url);
   const socket = await connectTo(url);
@@ -171,12 +158,10 @@ function table(rows: readonly Row[]): string {
   return alignedTable(['transfer', 's', 'MiB/s', 'peak MiB', 'growth MiB'], cells);
 }
 
-try {
-  await bench();
-} catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-} finally {
-  await undoAll();
-}
-process.exit();
+await runBench({
+  name: 'bench:files',
+  summary:
+    'Measures the speed and the memory of an upload and a download through one worker.\nA file has 1 GiB, or 128 MiB with --quick.',
+  options: { quick: QUICK },
+  run: bench,
+});

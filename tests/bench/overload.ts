@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util';
 import { installOha } from '../../infra/oha.ts';
 import { leasesTable, measureLeases } from './cluster/leases.ts';
-import { judgeLeases } from './cluster/targets.ts';
+import { evaluateLeases } from './cluster/targets.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { capacityText, measureCapacity } from './overload/capacity.ts';
 import { CALLERS } from './overload/open-loop.ts';
@@ -10,9 +9,9 @@ import { writePlots } from './overload/plots.ts';
 import { measureRefusalCost } from './overload/refusal-cost.ts';
 import { measureSteps } from './overload/step.ts';
 import { type Point, sweep } from './overload/sweep.ts';
-import { judgeOverload, refusalTable, stepTable, sweepTable } from './overload/tables.ts';
+import { evaluateOverload, refusalTable, stepTable, sweepTable } from './overload/tables.ts';
 import { type Bottleneck, startVariant, type Variant, variants } from './overload/variants.ts';
-import { undoAll, undoOnSignals } from './support/clean-up.ts';
+import { flag, QUICK, runBench } from './support/command.ts';
 import { type BenchDatabase, startDatabase } from './support/database.ts';
 import type { Server } from './support/processes.ts';
 import { progress } from './support/progress.ts';
@@ -20,38 +19,27 @@ import { startRedis } from './support/redis.ts';
 import { writeReport } from './support/report.ts';
 import { targetsTable } from './targets.ts';
 
-const USAGE = `Offers more than can be served: Atlas beside no shedding and a fixed limit, all in one run, in turns.
+const OPTIONS = {
+  quick: QUICK,
+  plots: flag('draw docs/plots/overload-*.svg from this run'),
+};
+const NOTE = `Open loop: three oha processes at fixed rates (10 % critical, 60 % default, 30 % non-critical) with ${CALLERS.toLocaleString('en-US')} callers in all.
+Latency counts from when a request was due. Good: 2xx within 200 ms. The first second of each run is excluded (see the
+step). A request that was due and got no response counts as failed. P50 and P99 are over 2xx responses. Server on core 0,
+all clients on core 1, PostgreSQL on both; the last three columns are cores used. The variants differ only in the limit.`;
+const STEP_NOTE = `Settled: from then on, every window of 200 ms (in steps of 50 ms, by due time) has a P99 of at most twice that at 0.8 ×,
+and a goodput of at least 0.9 × capacity. 0 means that the step left no trace.`;
 
-  npm run bench:overload -- [--quick] [--plots]
+const PERMITS_NOTE = `Worker processes run the real admission control over a real Redis. Their requests are synthetic, and hold a permit for 0.5
+to 1.5 times the mean. Commands are as counted by Redis; a script counts as one.`;
 
-  --quick   short runs, to try the benchmark itself (about two minutes; else about ten)
-  --plots   draw docs/plots/overload-*.svg from this run`;
-const NOTE = `Open loop: three oha at fixed rates (10 % critical, 60 % default, 30 % non-critical) with ${CALLERS.toLocaleString('en-US')} callers in all; latency
-counts from when a request was due. Good: 2xx within 200 ms. The first second of each run is left out (see the step); a
-request that was due and never answered counts as failed. P50 and P99 are of answers of 2xx. Server on core 0, all clients on
-core 1, PostgreSQL on both; the last three columns are cores used. The variants differ in nothing but the limit.`;
-const STEP_NOTE = `Settled: from then on every 200 ms (in steps of 50 ms, by when requests were due) keep P99 ≤ twice that at 0.8 × and
-goodput ≥ 0.9 of the capacity. 0 means that nothing was seen of the step.`;
-
-const PERMITS_NOTE = `Worker processes with the real admission over a real Redis; requests are made up inside them and hold a permit for 0.5 to
-1.5 times their mean. Commands are those that Redis counted; what a script does inside is one of them.`;
-
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: 'boolean' },
-      plots: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return console.log(USAGE);
-  const plan = values.quick ? QUICK_OVERLOAD_PLAN : FULL_OVERLOAD_PLAN;
+async function bench({ quick, plots }: { readonly quick: boolean; readonly plots: boolean }): Promise<void> {
+  const plan = quick ? QUICK_OVERLOAD_PLAN : FULL_OVERLOAD_PLAN;
   requireBenchMachine();
-  undoOnSignals();
   const conditions = readConditions(plan);
   const oha = await installOha(progress);
   const database = await startDatabase();
-  const told = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
+  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
 
   const common = { oha, database, seconds: plan.seconds };
   const servers = await startVariants('database', database);
@@ -85,9 +73,9 @@ async function bench(): Promise<void> {
     steps,
     refusal,
   };
-  const targets = [...judgeOverload(results), ...judgeLeases(permits)];
+  const targets = [...evaluateOverload(results), ...evaluateLeases(permits)];
   const file = await writeReport('overload', {
-    conditions: told,
+    conditions: reported,
     capacity,
     slotsCapacity,
     ...results,
@@ -95,7 +83,7 @@ async function bench(): Promise<void> {
     targets,
   });
   const sections = [
-    conditionsText(told),
+    conditionsText(reported),
     `Capacity of the database route: ${capacityText(capacity)}\nCapacity of the 20 slots: ${capacityText(slotsCapacity)}`,
     sweepTable('20 connections', points, capacityPerSecond),
     sweepTable('20 slots of 20 ms', slots, slotsCapacity.perSecond),
@@ -106,16 +94,16 @@ async function bench(): Promise<void> {
     targetsTable(targets),
     `Written to ${file}`,
   ];
-  if (values.plots) {
-    const plots = await writePlots({
+  if (plots) {
+    const paths = await writePlots({
       database: points,
       databaseCapacity: capacityPerSecond,
       slots,
       slotsCapacity: slotsCapacity.perSecond,
       steps,
-      conditions: `${told.date.slice(0, 10)}, ${told.cores} cores`,
+      conditions: `${reported.date.slice(0, 10)}, ${reported.cores} cores`,
     });
-    sections.push(`Drawn: ${plots.join(', ')}`);
+    sections.push(`Plots: ${paths.join(', ')}`);
   }
   console.log(`\n${sections.join('\n\n')}`);
 }
@@ -138,12 +126,10 @@ function p99AtFirstLoad(points: readonly Point[]): Record<Variant, number> {
   return { none: at('none'), fixed: at('fixed'), atlas: at('atlas') };
 }
 
-try {
-  await bench();
-} catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-} finally {
-  await undoAll();
-}
-process.exit();
+await runBench({
+  name: 'bench:overload',
+  summary:
+    'Offers more load than can be served: compares Atlas with a fixed limit and with no shedding, interleaved in one run.\nTakes about ten minutes, or two with --quick.',
+  options: OPTIONS,
+  run: bench,
+});

@@ -1,4 +1,4 @@
-/** How long and how often everything is measured. */
+/** Lengths and repetitions of the measurements. */
 export interface Plan {
   readonly mode: 'full' | 'quick';
   readonly envelopeRounds: number;
@@ -20,7 +20,7 @@ export const FULL_PLAN: Plan = {
   laterStarts: 5,
 };
 
-/** For trying the benchmark itself: its stats are too short to judge by. */
+/** To try out the benchmark: too short for meaningful results. */
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
   envelopeRounds: 2,

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { Relay } from '../../src/features/events/relay/relay.ts';
@@ -6,20 +5,19 @@ import { createRelayRepository } from '../../src/features/events/relay/repositor
 import type { Logger } from '../../src/instrumentation/logger.ts';
 import { until } from '../support/until.ts';
 import { conditionsText, readConditions } from './conditions.ts';
-import { undoAll, undoOnSignals } from './support/clean-up.ts';
+import { positiveInteger, QUICK, runBench } from './support/command.ts';
 import { familyCpuSeconds } from './support/cpu.ts';
 import { type BenchDatabase, resetLedger, startDatabase } from './support/database.ts';
 import { type BenchKafka, startKafka } from './support/kafka.ts';
 import { progress } from './support/progress.ts';
 import { writeReport } from './support/report.ts';
 import { alignedTable, count, decimal, median } from './support/statistics.ts';
+import { atLeast, atMost, type Target, targetsTable } from './targets.ts';
 
-const USAGE = `Measures how fast the relay moves events from the outbox to Kafka.
-
-  npm run bench:relay -- [--quick] [--rows N]
-
-  --quick   one short round of each, to try the benchmark itself
-  --rows    rows of the outbox in one batch; left out, those of the product`;
+const OPTIONS = {
+  quick: QUICK,
+  rows: positiveInteger(null, 'outbox rows per batch; the product default if omitted'),
+};
 const ACCOUNTS = 10_000;
 const TRANSFERS_AT_ONCE = 1000;
 const TARGET_PER_SECOND = 15_000;
@@ -30,9 +28,9 @@ const BACKLOG_MS_MAX = 1_800_000;
 const POLL_MS = 20;
 const silent = { info: () => {}, warn: console.error, error: console.error } as unknown as Logger;
 
-/** One drain of a backlog, while nothing else happens or while transfers are posted. */
+/** One drain of a backlog, alone or while transfers are posted. */
 interface Drain {
-  readonly what: 'alone' | 'beside posting';
+  readonly what: 'alone' | 'while posting';
   readonly events: number;
   readonly seconds: number;
   readonly perSecond: number;
@@ -42,17 +40,16 @@ interface Drain {
   readonly kafkaShare: number;
 }
 
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, rows: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help) return console.log(USAGE);
-  const rowsMax = values.rows === undefined ? undefined : Number(values.rows);
-  if (rowsMax !== undefined && !(Number.isInteger(rowsMax) && rowsMax > 0)) throw new Error(USAGE);
-  undoOnSignals();
-  const rounds = values.quick ? 1 : 3;
-  const backlog = values.quick ? 20_000 : 100_000;
-  const conditions = readConditions({ mode: values.quick ? 'quick' : 'full' });
+async function bench({
+  quick,
+  rows: rowsMax,
+}: {
+  readonly quick: boolean;
+  readonly rows: number | null;
+}): Promise<void> {
+  const rounds = quick ? 1 : 3;
+  const backlog = quick ? 20_000 : 100_000;
+  const conditions = readConditions({ mode: quick ? 'quick' : 'full' });
   const database = await startDatabase();
   const kafka = await startKafka();
   const sql = openPostgres({ url: database.url, connectionsMax: 4, timeoutSeconds: 60 });
@@ -60,7 +57,7 @@ async function bench(): Promise<void> {
   await measure('alone', WARM_UP_EVENTS, { database, kafka, sql, rowsMax });
   const drains: Drain[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const what of ['alone', 'beside posting'] as const) {
+    for (const what of ['alone', 'while posting'] as const) {
       const drain = await measure(what, backlog, { database, kafka, sql, rowsMax });
       drains.push(drain);
       progress(
@@ -69,24 +66,24 @@ async function bench(): Promise<void> {
     }
   }
   await sql.end({ timeout: 1 });
-  const told = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
-  const path = await writeReport('relay', { conditions: told, drains });
+  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
+  const path = await writeReport('relay', { conditions: reported, drains });
   console.log(
-    `\n${conditionsText(told)}\n\n${drainsTable(drains)}\n\n${verdict(drains, backlog)}\n\nStats: ${path}`,
+    `\n${conditionsText(reported)}\n\n${drainsTable(drains)}\n\n${targetsTable(targetsOf(drains))}\n\nWritten to ${path}`,
   );
 }
 
-interface Ground {
+interface Setup {
   readonly database: BenchDatabase;
   readonly kafka: BenchKafka;
   readonly sql: Sql;
-  readonly rowsMax: number | undefined;
+  readonly rowsMax: number | null;
 }
 
 let runs = 0;
 
-async function measure(what: Drain['what'], backlog: number, ground: Ground): Promise<Drain> {
-  const { database, kafka, sql, rowsMax } = ground;
+async function measure(what: Drain['what'], backlog: number, setup: Setup): Promise<Drain> {
+  const { database, kafka, sql, rowsMax } = setup;
   await resetLedger(sql, ACCOUNTS);
   progress(`writing a backlog of ${count(backlog)} events`);
   for (let posted = 0; posted < backlog / 2; posted += TRANSFERS_AT_ONCE) await post(sql);
@@ -105,13 +102,13 @@ async function measure(what: Drain['what'], backlog: number, ground: Ground): Pr
     publisher: log.publisher,
     holder: 'bench',
     logger: silent,
-    ...(rowsMax !== undefined && { rowsMax }),
+    ...(rowsMax !== null && { rowsMax }),
   });
   const posting = new AbortController();
   const stopped = new AbortController();
   const posted = what === 'alone' ? Promise.resolve() : keepPosting(sql, posting.signal);
   const running = relay.loop.run(stopped.signal);
-  // The topic is made and the lease is taken before the clock starts.
+  // The topic is created and the lease acquired before the clock starts.
   await until(() => relay.stats().sent > 0, { pollMs: 1 });
   const before = { sent: relay.stats().sent, ...cpu(database, kafka) };
   const startMs = performance.now();
@@ -158,7 +155,7 @@ async function keepPosting(sql: Sql, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) await post(sql);
 }
 
-/** Posts a thousand transfers between accounts drawn at random, in one transaction and without sending them anywhere. */
+/** Posts a thousand transfers between random accounts, in one transaction. */
 async function post(sql: Sql): Promise<void> {
   await sql`
     WITH drawn AS MATERIALIZED (
@@ -195,25 +192,19 @@ function drainsTable(drains: readonly Drain[]): string {
   );
 }
 
-function verdict(drains: readonly Drain[], backlog: number): string {
+function targetsOf(drains: readonly Drain[]): Target[] {
   const alone = drains.filter(({ what }) => what === 'alone');
   const perSecond = median(alone.map((drain) => drain.perSecond));
   const slowest = Math.max(...drains.map(({ seconds, events }) => (seconds / events) * 100_000));
-  const line = (met: boolean, text: string) => `${met ? 'met    ' : 'missed '} ${text}`;
   return [
-    line(
-      perSecond >= TARGET_PER_SECOND,
-      `outbox to Kafka: ${count(perSecond)} events/s (target ${count(TARGET_PER_SECOND)})`,
-    ),
-    line(
-      slowest <= TARGET_DRAIN_SECONDS,
-      `100,000 events of a backlog of ${count(backlog)}: ${decimal(slowest, 1)} s at worst (target ${TARGET_DRAIN_SECONDS})`,
-    ),
-  ].join('\n');
+    atLeast('outbox to Kafka, events/s', perSecond, TARGET_PER_SECOND, 0),
+    atMost('time for 100,000 events, worst case', slowest, TARGET_DRAIN_SECONDS, 's', 1),
+  ];
 }
 
-try {
-  await bench();
-} finally {
-  await undoAll();
-}
+await runBench({
+  name: 'bench:relay',
+  summary: 'Measures how fast the relay moves events from the outbox to Kafka.',
+  options: OPTIONS,
+  run: bench,
+});

@@ -1,42 +1,41 @@
-import { parseArgs } from 'node:util';
 import { installOha } from '../../infra/oha.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { benchEnvelope, envelopeTable } from './envelope.ts';
 import { FULL_PLAN, QUICK_PLAN } from './plan.ts';
 import { benchStart, startTable } from './start.ts';
-import { undoAll, undoOnSignals } from './support/clean-up.ts';
+import { undoAll } from './support/clean-up.ts';
+import { choice, QUICK, runBench } from './support/command.ts';
 import { startDatabase } from './support/database.ts';
 import { progress } from './support/progress.ts';
 import { writeReport } from './support/report.ts';
-import { judge, type Results, targetsTable } from './targets.ts';
+import { evaluate, type Results, targetsTable } from './targets.ts';
 import { benchTransfers, transfersTable } from './transfers.ts';
 
 const PARTS = ['envelope', 'transfers', 'start'] as const;
-const USAGE = `Measures Atlas beside what it is compared with, all in one run, in turns.
-
-  npm run bench -- [--quick] [--only ${PARTS.join('|')}]
-
-  --quick   short rounds, to try the benchmark itself
-  --only    one part; left out, all of them (about seven minutes)`;
-const ENVELOPE_NOTE = `Server on core 0, oha with 64 connections on core 1. A round counts if the server's core was ≥ 95 % busy and the client's
-< 90 %; the first ratios are medians over the rounds in which both sides count, if those are more than half of them. The last
-two compare the time of the server's core for a request, which also tells when oha was the slower side.`;
-const TRANSFERS_NOTE = `Atlas, its client and PostgreSQL share all cores, as pgbench and PostgreSQL do; nothing is pinned. The last three columns are
-cores used. Each measurement begins with empty tables; after each, the ledger was verified and as many transfers were counted
-as there were answers of 201. oha cannot send another Idempotency-Key with each request, so tests/bench/load/client.ts does.`;
+type Part = (typeof PARTS)[number];
+const OPTIONS = {
+  quick: QUICK,
+  only: choice(PARTS, 'one part; all by default (about seven minutes)'),
+};
+const ENVELOPE_NOTE = `Server on core 0, oha with 64 connections on core 1. A round counts if the server's core is ≥ 95 % busy and the client's
+< 90 %. The first two ratios are medians over the rounds in which both sides count, provided that is more than half. The
+last two compare server CPU time per request, which is valid even if oha is the bottleneck.`;
+const TRANSFERS_NOTE = `Atlas, its client and PostgreSQL share all cores, as do pgbench and PostgreSQL; nothing is pinned. The last three columns
+are cores used. Each measurement starts with empty tables. After each, the ledger is verified, and the number of transfers
+must equal the number of 201 responses. oha cannot vary the Idempotency-Key, so tests/bench/load/client.ts is the client.`;
 const START_NOTE =
-  'From `node infra/launch.mjs src/main.ts serve` (npm start) to the first 200 of GET /health/ready.';
+  'From `node infra/launch.mjs src/main.ts serve` (npm start) to the first 200 from GET /health/ready.';
 
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help) return console.log(USAGE);
-  if (values.only !== undefined && !PARTS.some((part) => part === values.only)) throw new Error(USAGE);
-  const wants = (part: (typeof PARTS)[number]) => values.only === undefined || values.only === part;
-  const plan = values.quick ? QUICK_PLAN : FULL_PLAN;
+async function bench({
+  quick,
+  only,
+}: {
+  readonly quick: boolean;
+  readonly only: Part | null;
+}): Promise<void> {
+  const wants = (part: Part) => only === null || only === part;
+  const plan = quick ? QUICK_PLAN : FULL_PLAN;
   requireBenchMachine();
-  undoOnSignals();
 
   const conditions = readConditions(plan);
   const results: { -readonly [Part in keyof Results]: Results[Part] } = {};
@@ -61,20 +60,17 @@ async function bench(): Promise<void> {
     sections.push(`${startTable(results.start)}\n\n${START_NOTE}`);
   }
 
-  const targets = judge(results);
-  const told = { ...conditions, versions };
-  const file = await writeReport('bench', { conditions: told, ...results, targets });
+  const targets = evaluate(results);
+  const reported = { ...conditions, versions };
+  const file = await writeReport('bench', { conditions: reported, ...results, targets });
   console.log(
-    `\n${[conditionsText(told), ...sections, targetsTable(targets)].join('\n\n')}\n\nWritten to ${file}`,
+    `\n${[conditionsText(reported), ...sections, targetsTable(targets)].join('\n\n')}\n\nWritten to ${file}`,
   );
 }
 
-try {
-  await bench();
-} catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-} finally {
-  await undoAll();
-}
-process.exit();
+await runBench({
+  name: 'bench',
+  summary: 'Compares Atlas with alternatives, interleaved in one run.',
+  options: OPTIONS,
+  run: bench,
+});

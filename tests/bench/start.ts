@@ -8,7 +8,7 @@ import { alignedTable, decimal, median } from './support/statistics.ts';
 
 const START_MS_MAX = 300_000;
 
-/** Seconds from the command to the first answer of `GET /health/ready`. */
+/** Seconds from the command to the first 200 from `GET /health/ready`. */
 export interface StartResult {
   readonly firstSeconds: readonly number[];
   readonly laterSeconds: readonly number[];
@@ -16,20 +16,20 @@ export interface StartResult {
   readonly later: number;
 }
 
-/** Measures what `npm start` runs: with an empty data folder, and again with what the first start left there. */
+/** Measures what `npm start` runs, with an empty data folder and with the folder of an earlier start. */
 export async function benchStart(plan: Plan): Promise<StartResult> {
-  // Whatever is missing is installed before the clock runs: this is about starting.
+  // Installs what is missing before the clock starts.
   await start([...launcher(), '--version']).output;
   const firstSeconds: number[] = [];
   const laterSeconds: number[] = [];
   let folder = '';
   for (let i = 0; i < plan.firstStarts; i++) {
     folder = freshFolder();
-    firstSeconds.push(await secondsToAnswer(folder));
+    firstSeconds.push(await secondsToReady(folder));
     progress(`start: first ${i + 1}/${plan.firstStarts}  ${decimal(firstSeconds[i]!)} s`);
   }
   for (let i = 0; i < plan.laterStarts; i++) {
-    laterSeconds.push(await secondsToAnswer(folder));
+    laterSeconds.push(await secondsToReady(folder));
     progress(`start: later ${i + 1}/${plan.laterStarts}  ${decimal(laterSeconds[i]!)} s`);
   }
   return { firstSeconds, laterSeconds, first: median(firstSeconds), later: median(laterSeconds) };
@@ -39,24 +39,24 @@ function launcher(): string[] {
   return [Bun.which('node') ?? process.execPath, inRepository('infra/launch.mjs')];
 }
 
-async function secondsToAnswer(dataDir: string): Promise<number> {
+async function secondsToReady(dataDir: string): Promise<number> {
   const port = await freePort();
   const env = { ATLAS_DATA_DIR: dataDir, API_PORT: String(port), ENVIRONMENT: 'development' };
   const startedMs = performance.now();
   const starting = startServer([...launcher(), 'src/main.ts', 'serve'], { env });
-  const answeredMs = firstAnswerMs(`http://127.0.0.1:${port}/health/ready`);
-  // A server that ends before it answers rejects here, and nobody waits for its answer.
-  const server = await Promise.race([starting, answeredMs.then(() => starting)]);
-  const seconds = ((await answeredMs) - startedMs) / 1000;
+  const readyMs = readyAtMs(`http://127.0.0.1:${port}/health/ready`);
+  // Rejects if the server exits before it is ready.
+  const server = await Promise.race([starting, readyMs.then(() => starting)]);
+  const seconds = ((await readyMs) - startedMs) / 1000;
   const isEmbedded = /PostgreSQL +embedded/.test(server.announcement);
   await server.stop();
   if (isEmbedded) return seconds;
   throw new Error(
-    'The start cannot be measured.\n  why:  Atlas did not start its embedded PostgreSQL\n  do:   take DATABASE_URL out of .env for the benchmark',
+    'The start cannot be measured.\n  why:  Atlas did not start its embedded PostgreSQL\n  do:   remove DATABASE_URL from .env for the benchmark',
   );
 }
 
-async function firstAnswerMs(url: string): Promise<number> {
+async function readyAtMs(url: string): Promise<number> {
   const isReady = () =>
     fetch(url).then(
       (response) => response.ok,
@@ -66,7 +66,7 @@ async function firstAnswerMs(url: string): Promise<number> {
   return performance.now();
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function startTable({ first, later, firstSeconds, laterSeconds }: StartResult): string {
   const row = (label: string, middle: number, all: readonly number[]) => [
     label,

@@ -3,31 +3,31 @@ import type { StartResult } from './start.ts';
 import { alignedTable, decimal } from './support/statistics.ts';
 import type { TransfersResult } from './transfers.ts';
 
-/** What was measured in a run; a part that was left out is missing. */
+/** The results of a run, by part. A part that was not measured is missing. */
 export interface Results {
   readonly envelope?: EnvelopeResult;
   readonly transfers?: TransfersResult;
   readonly start?: StartResult;
 }
 
-/** One target with its verdict. `open` where too few rounds counted. */
+/** A target and whether it was met. `open` if too few rounds counted. */
 export interface Target {
   readonly name: string;
   readonly target: string;
   readonly measured: string;
-  readonly verdict: 'met' | 'missed' | 'open';
+  readonly result: 'met' | 'missed' | 'open';
 }
 
 const HOT_ACCOUNTS = 5;
 
-/** Compares what was measured with what was promised. Targets of parts that were left out are left out too. */
-export function judge({ envelope, transfers, start }: Results): Target[] {
+/** Compares the results with the targets. A part that was not measured has no targets. */
+export function evaluate({ envelope, transfers, start }: Results): Target[] {
   const found: Target[] = [];
   if (envelope) {
     found.push(
       compared('envelope ÷ bare Hono', envelope.envelopeToBare, 0.92),
       compared('envelope ÷ Hono with its usual middleware', envelope.envelopeToUsual, 2.1),
-      compared('envelope with a key checked ÷ without', envelope.keyedToEnvelope, 0.9),
+      compared('envelope with key check ÷ without', envelope.keyedToEnvelope, 0.9),
     );
   }
   if (transfers) {
@@ -48,33 +48,33 @@ export function judge({ envelope, transfers, start }: Results): Target[] {
   }
   if (start) {
     found.push(
-      atMost('first start to first answer, empty data folder', start.first, 8, 's', 2),
-      atMost('later starts to first answer', start.later, 2, 's', 2),
+      atMost('first start to ready, empty data folder', start.first, 8, 's', 2),
+      atMost('later starts to ready', start.later, 2, 's', 2),
     );
   }
   return found;
 }
 
-/** By rate where enough rounds count, else by the processor time of the server, and says so. */
+/** Compares by rate if enough rounds count, else by server CPU time, and says so. */
 function compared(name: string, { byRate, byCpu }: Comparison, bound: number): Target {
   return Number.isNaN(byRate) ? atLeast(`${name} (by CPU)`, byCpu, bound) : atLeast(name, byRate, bound);
 }
 
-/** A target that is met by a figure of at least the bound; a missing figure leaves it open. */
-export function atLeast(name: string, value: number, bound: number): Target {
-  const verdict = Number.isNaN(value) ? 'open' : value >= bound ? 'met' : 'missed';
-  return { name, target: `≥ ${bound}`, measured: decimal(value), verdict };
+/** A target that a value of at least the bound meets. NaN leaves it open. */
+export function atLeast(name: string, value: number, bound: number, digits = 2): Target {
+  const result = Number.isNaN(value) ? 'open' : value >= bound ? 'met' : 'missed';
+  return { name, target: `≥ ${bound.toLocaleString('en-US')}`, measured: decimal(value, digits), result };
 }
 
-/** A target that is met by a figure of at most the bound. */
+/** A target that a value of at most the bound meets. NaN leaves it open. */
 export function atMost(name: string, value: number, bound: number, unit = '', digits = 2): Target {
-  const verdict = Number.isNaN(value) ? 'open' : value <= bound ? 'met' : 'missed';
+  const result = Number.isNaN(value) ? 'open' : value <= bound ? 'met' : 'missed';
   const measured = value === Number.POSITIVE_INFINITY ? 'never' : decimal(value, digits);
-  return { name, target: `≤ ${bound} ${unit}`.trim(), measured: `${measured} ${unit}`.trim(), verdict };
+  return { name, target: `≤ ${bound} ${unit}`.trim(), measured: `${measured} ${unit}`.trim(), result };
 }
 
-/** The verdicts as a table for people. */
+/** Formats targets as a table. */
 export function targetsTable(targets: readonly Target[]): string {
-  const rows = targets.map(({ name, target, measured, verdict }) => [name, target, measured, verdict]);
-  return alignedTable(['target', 'promised', 'measured', 'verdict'], rows);
+  const rows = targets.map(({ name, target, measured, result }) => [name, target, measured, result]);
+  return alignedTable(['target', 'bound', 'measured', 'result'], rows);
 }

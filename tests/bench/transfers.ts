@@ -17,10 +17,10 @@ type Spread = keyof typeof ACCOUNTS;
 type Way = 'simple' | 'prepared' | (typeof CALLERS)[number];
 const WAYS: readonly Way[] = ['simple', ...CALLERS, 'prepared'];
 
-/** One measurement. Shares are of one core; there are as many as the machine has. */
+/** One measurement. Shares are in cores, and may exceed 1. */
 export interface Measured {
   readonly perSecond: number;
-  /** Answers of 429 ÷ all answers. */
+  /** 429 responses ÷ all responses. */
   readonly refused: number;
   readonly medianMs: number | null;
   readonly p99Ms: number | null;
@@ -29,10 +29,10 @@ export interface Measured {
   readonly postgresShare: number;
 }
 
-/** One way of posting over all rounds. */
+/** One method of posting over all rounds. */
 export interface TransferSeries {
   readonly accounts: number;
-  /** The protocol of pgbench, or how many callers Atlas had. */
+  /** The protocol of pgbench, or the number of callers of Atlas. */
   readonly way: Way;
   readonly rounds: readonly Measured[];
   readonly perSecond: number;
@@ -41,13 +41,13 @@ export interface TransferSeries {
   readonly toPrepared: number;
 }
 
-/** All ways of posting, and the memory of the one worker afterwards. */
+/** All methods of posting, and the memory of the worker afterwards. */
 export interface TransfersResult {
   readonly series: readonly TransferSeries[];
   readonly residentMebibytes: number;
 }
 
-/** Measures transfers over HTTP and in pgbench in turns, on one PostgreSQL that always begins in the same state. */
+/** Measures transfers over HTTP and in pgbench in turn, on one PostgreSQL that is reset before each. */
 export async function benchTransfers(plan: Plan, database: BenchDatabase): Promise<TransfersResult> {
   const env = { ENVIRONMENT: 'production', DATABASE_URL: database.url, API_PORT: '0', API_WORKERS: '1' };
   const atlas = await startServer([process.execPath, inRepository('src/main.ts'), 'serve'], { env });
@@ -101,7 +101,10 @@ function seriesName(accounts: number, way: Way): string {
 
 let runs = 0;
 
-/** Loads a server with transfers. Throws unless every answer was a 201 (or, where that is allowed, a 429), the database holds as many transfers, and the ledger agrees with itself. */
+/**
+ * Loads a server with transfers. Throws unless every response is a 201 (or a 429 with `mayRefuse`), the database holds
+ * that number of transfers, and the ledger is consistent.
+ */
 export async function runAtlas(
   database: BenchDatabase,
   atlas: Server,
@@ -131,10 +134,10 @@ export async function runAtlas(
   const { created, createdPerSecond, others, medianMs, p99Ms } = JSON.parse(text) as ClientReport;
   const { 429: refused = 0, ...failed } = others;
   if (Object.keys(failed).length > 0 || (refused > 0 && !mayRefuse))
-    throw new Error(`Atlas answered ${JSON.stringify(others)} where only 201 was expected.`);
+    throw new Error(`Expected only 201 from Atlas, also got ${JSON.stringify(others)}.`);
   const posted = await verifyLedger(database.database);
   if (posted !== created)
-    throw new Error(`Atlas answered ${created} times 201, and the database holds ${posted} transfers.`);
+    throw new Error(`Atlas returned ${created} times 201, but the database holds ${posted} transfers.`);
   return {
     perSecond: createdPerSecond,
     refused: refused / (created + refused),
@@ -173,7 +176,7 @@ async function runPgbench(
   const posted = await verifyLedger(database.database);
   if (posted !== processed)
     throw new Error(
-      `pgbench tells of ${processed} transactions, and the database holds ${posted} transfers.\n${text}`,
+      `pgbench reports ${processed} transactions, but the database holds ${posted} transfers.\n${text}`,
     );
   return {
     perSecond,
@@ -186,7 +189,7 @@ async function runPgbench(
   };
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function transfersTable({ series }: TransfersResult): string {
   const rows = series.map(({ accounts, way, rounds, perSecond, toSimple, toPrepared }) => {
     const rates = rounds.map((round) => round.perSecond);

@@ -17,45 +17,45 @@ const PREFIX = 'chaos';
 const CONSUMER = 'chaos';
 const ACCOUNTS = 12;
 const PAUSE_MS = 10;
-// Of the batches of the consumer, so many fail when their effect is there, and must be taken back.
-const HANDLER_FAILS = 0.05;
+// The share of consumer batches that fail after their effect, which must then roll back.
+const HANDLER_FAILURES = 0.05;
 // Enough for the relay to have noticed that the broker is gone.
 const EVENTS_WHILE_AWAY = 300;
 const EVENTS_BETWEEN_KILLS = 100;
-// On a busy machine a broker alone takes half a minute to come back.
+// On a busy machine a broker alone takes half a minute to restart.
 const RECOVERY = { deadlineMs: 120_000 };
 
-/** What is killed, each in turn: kill -9, while transfers are posted. */
-export const VICTIMS = ['the worker that relays', 'the API with its supervisor', 'the broker'] as const;
+/** Killed in turn with SIGKILL, while transfers are posted. */
+export const VICTIMS = ['the relaying worker', 'the supervisor with its workers', 'the broker'] as const;
 export type Victim = (typeof VICTIMS)[number];
 
 export interface ChaosOptions {
   readonly kills: number;
   readonly callers: number;
   readonly engine: Engine;
-  readonly tell: (text: string) => void;
+  readonly report: (text: string) => void;
 }
 
-/** One kill, and how long it took until events were sent again. */
+/** One kill, and the time until events were sent again. */
 export interface Kill {
   readonly victim: Victim;
   readonly recoveryMs: number;
 }
 
-/** What was done, and what became of it. */
+/** What happened in a run. */
 export interface ChaosResult extends Losses {
   readonly kills: readonly Kill[];
   readonly transfers: number;
-  /** Requests that got no answer because what answers them was killed, and were sent again under their key. */
+  /** Requests without a response because their server was killed. They were retried under their key. */
   readonly cutOff: number;
-  /** Events in the topic that came a second time, because their relay died before it could note them. */
+  /** Duplicate events in the topic: their relay died before it recorded that it had sent them. */
   readonly resent: number;
   readonly handlerFailures: number;
-  /** What the ledger finds wrong with itself. */
+  /** Found by the verification of the ledger. */
   readonly discrepancies: number;
 }
 
-/** Runs Atlas with two workers on real services under load, kills parts of it, and counts what was lost. */
+/** Runs Atlas with two workers on real services under load, kills parts of it, and counts the losses. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = await makeFolder();
   const kafka = await startTestKafka();
@@ -69,7 +69,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     API_WORKERS: '2',
     API_PORT: String(await freePort()),
   };
-  const ground: Ground = {
+  const setup: Setup = {
     folder,
     settings,
     kafka,
@@ -78,16 +78,16 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     atlas: await startAtlas(folder, settings),
   };
   try {
-    return await wreck(ground, options);
+    return await killAndCompare(setup, options);
   } finally {
-    await ground.atlas.end('SIGKILL');
+    await setup.atlas.end('SIGKILL');
     await kafka.stop();
     await Promise.all([sql.end({ timeout: 5 }), database.end({ timeout: 5 })]);
     await removeFolder(folder);
   }
 }
 
-interface Ground {
+interface Setup {
   readonly folder: string;
   readonly settings: Record<string, string>;
   readonly kafka: TestKafka;
@@ -96,10 +96,10 @@ interface Ground {
   atlas: AtlasProcess;
 }
 
-async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Promise<ChaosResult> {
-  const { sql, database, kafka } = ground;
+async function killAndCompare(setup: Setup, { kills, callers, report }: ChaosOptions): Promise<ChaosResult> {
+  const { sql, database, kafka } = setup;
   await sql`CREATE TABLE chaos_effects (key text, sequence bigint, times int, PRIMARY KEY (key, sequence))`;
-  const load = await startLoad(ground.atlas.url, ground.atlas.key!, callers);
+  const load = await startLoad(setup.atlas.url, setup.atlas.key!, callers);
   const reader = startReader(database, kafka.brokers);
   const done: Kill[] = [];
   await hasSent(sql, await lastPosition(sql), EVENTS_BETWEEN_KILLS);
@@ -107,15 +107,15 @@ async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Pr
     const victim = VICTIMS[i % VICTIMS.length]!;
     const startMs = performance.now();
     const before = await lastPosition(sql);
-    await killers[victim](ground);
+    await killers[victim](setup);
     await reader.restart();
     await hasSent(sql, before, EVENTS_BETWEEN_KILLS);
     const recoveryMs = Math.round(performance.now() - startMs);
     done.push({ victim, recoveryMs });
-    tell(`kill ${i + 1} of ${kills}: ${victim}, sent again after ${recoveryMs} ms`);
+    report(`kill ${i + 1} of ${kills}: ${victim}, recovered after ${recoveryMs} ms`);
   }
   const { posted, cutOff } = await load.stop();
-  tell(`${posted.size} transfers are posted; reading everything back`);
+  report(`posted ${posted.size} transfers; reading everything back`);
   await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0, RECOVERY);
   await until(async () => {
     const [row] = await sql`
@@ -137,14 +137,14 @@ async function wreck(ground: Ground, { kills, callers, tell }: ChaosOptions): Pr
   };
 }
 
-const killers: Readonly<Record<Victim, (ground: Ground) => Promise<void>>> = {
-  async 'the worker that relays'({ sql }) {
+const killers: Readonly<Record<Victim, (setup: Setup) => Promise<void>>> = {
+  async 'the relaying worker'({ sql }) {
     await until(async () => (await relayPid(sql)) !== null, RECOVERY);
     process.kill((await relayPid(sql))!, 'SIGKILL');
   },
-  async 'the API with its supervisor'(ground) {
-    await ground.atlas.end('SIGKILL');
-    ground.atlas = await startAtlas(ground.folder, ground.settings);
+  async 'the supervisor with its workers'(setup) {
+    await setup.atlas.end('SIGKILL');
+    setup.atlas = await startAtlas(setup.folder, setup.settings);
   },
   async 'the broker'({ kafka, sql }) {
     await kafka.kill();
@@ -167,7 +167,7 @@ async function hasSent(sql: Sql, since: number, events: number): Promise<void> {
   await until(async () => (await lastPosition(sql)) >= since + events, RECOVERY);
 }
 
-/** Callers that post transfers and send each again under its key until it is answered for good. */
+/** Starts callers that post transfers, and retry each under its key until it is acknowledged. */
 async function startLoad(url: string, key: string, callers: number) {
   const client = createClient(url, key);
   const accounts: string[] = [];
@@ -209,7 +209,7 @@ async function startLoad(url: string, key: string, callers: number) {
   };
 }
 
-/** A consumer whose effect is a row that counts how often it was had. Its process ends and begins anew at each kill. */
+/** Starts a consumer whose effect is a row that counts how often it was applied. It restarts at each kill. */
 function startReader(database: Database, brokers: string) {
   let failures = 0;
   const handle: EventHandler = async (events, tx) => {
@@ -221,12 +221,12 @@ function startReader(database: Database, brokers: string) {
       SELECT key, sequence, 1 FROM unnest(${keys}::text[], ${sequences}::bigint[]) e(key, sequence)
       ON CONFLICT (key, sequence) DO UPDATE SET times = chaos_effects.times + 1`,
     );
-    if (Math.random() < HANDLER_FAILS) {
+    if (Math.random() < HANDLER_FAILURES) {
       failures++;
-      throw new Error('The consumer dies behind its effect.');
+      throw new Error('The consumer fails after its effect.');
     }
   };
-  const begin = () => {
+  const start = () => {
     const log = openKafkaLog({
       brokers: [brokers],
       prefix: PREFIX,
@@ -249,13 +249,13 @@ function startReader(database: Database, brokers: string) {
       await log.close();
     };
   };
-  let end = begin();
+  let stop = start();
   return {
     failures: () => failures,
-    stop: () => end(),
+    stop: () => stop(),
     async restart() {
-      await end();
-      end = begin();
+      await stop();
+      stop = start();
     },
   };
 }

@@ -11,7 +11,7 @@ describe.if(isKafkaHere())('events under kill -9', () => {
     'of relay, API and broker in turn: none is lost, none comes out of order, and no effect is had twice',
     async () => {
       const engine = availableEngines().at(-1)!;
-      const result = await runChaos({ kills: VICTIMS.length, callers: 4, engine, tell: () => {} });
+      const result = await runChaos({ kills: VICTIMS.length, callers: 4, engine, report: () => {} });
       expect(result).toMatchObject({ ...NO_LOSSES, discrepancies: 0 });
       // Otherwise the kills came when nothing was under way, and this would prove little.
       expect(result.kills.map(({ victim }) => victim)).toEqual([...VICTIMS]);

@@ -1,23 +1,23 @@
 import type { Sql } from '../../src/adapters/postgres/postgres.ts';
 import type { SentEvent } from '../support/topic.ts';
 
-/** What must be nothing, whatever was killed. */
+/** Counts that must be 0, whatever was killed. */
 export interface Losses {
-  /** Transfers that were acknowledged and have not both of their events in the topic. */
+  /** Posted transfers that lack an event in the topic. */
   readonly lost: number;
-  /** Events in the topic of transfers that PostgreSQL does not know. */
+  /** Transfers in the topic that PostgreSQL does not have. */
   readonly invented: number;
-  /** Events that came before the one in front of them, or behind a gap, what came twice left out. */
+  /** Events out of order or after a gap, after deduplication by id. */
   readonly disordered: number;
-  /** Events of the topic that the log in PostgreSQL lacks, or the other way round. */
-  readonly unlike: number;
-  /** Keys that stopped. */
+  /** Events that only the topic or only the log in PostgreSQL has. */
+  readonly mismatched: number;
+  /** Parked keys. */
   readonly parked: number;
   readonly effectsMissing: number;
   readonly effectsDoubled: number;
 }
 
-/** Compares the topic with PostgreSQL, and with what callers were told. */
+/** Compares the topic with PostgreSQL, and with the transfers that callers saw acknowledged. */
 export async function compareEvents(
   sql: Sql,
   sent: readonly SentEvent[],
@@ -36,30 +36,31 @@ export async function compareEvents(
     const { transferId } = data;
     if (typeof transferId === 'string') sides.set(transferId, (sides.get(transferId) ?? new Set()).add(type));
   }
-  const kept = (await sql`SELECT key || ':' || sequence AS id FROM events`).map(({ id }) => id as string);
+  const stored = (await sql`SELECT key || ':' || sequence AS id FROM events`).map(({ id }) => id as string);
   const known = new Set((await sql`SELECT id FROM transfers`).map(({ id }) => id as string));
   const [counted] = await sql<[{ parked: number; effects: number; doubled: number }]>`
     SELECT (SELECT count(*) FROM parked_keys) AS parked, (SELECT count(*) FROM chaos_effects) AS effects,
            (SELECT count(*) FROM chaos_effects WHERE times > 1) AS doubled`;
-  const keptIds = new Set(kept);
+  const storedIds = new Set(stored);
   return {
-    // What was posted and not acknowledged counts too: PostgreSQL has it.
+    // A transfer that was posted but not acknowledged counts too: PostgreSQL has it.
     lost: [...new Set([...posted, ...known])].filter((id) => sides.get(id)?.size !== 2).length,
     invented: [...sides.keys()].filter((id) => !known.has(id)).length,
     disordered,
-    unlike: [...ids].filter((id) => !keptIds.has(id)).length + kept.filter((id) => !ids.has(id)).length,
+    mismatched:
+      [...ids].filter((id) => !storedIds.has(id)).length + stored.filter((id) => !ids.has(id)).length,
     parked: counted.parked,
-    effectsMissing: kept.length - counted.effects,
+    effectsMissing: stored.length - counted.effects,
     effectsDoubled: counted.doubled,
   };
 }
 
-/** Nothing of what must not be. */
+/** The result of a run that lost nothing. */
 export const NO_LOSSES: Losses = {
   lost: 0,
   invented: 0,
   disordered: 0,
-  unlike: 0,
+  mismatched: 0,
   parked: 0,
   effectsMissing: 0,
   effectsDoubled: 0,

@@ -1,7 +1,7 @@
 import type { BenchDatabase } from '../support/database.ts';
 import { inRepository, type Server, startServer } from '../support/processes.ts';
 
-/** Starts `atlas serve` with so many workers on a database of the benchmark. */
+/** Starts `atlas serve` with that number of workers on the database of the benchmark. */
 export function startAtlas(
   workers: number,
   database: BenchDatabase,

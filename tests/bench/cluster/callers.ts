@@ -11,28 +11,28 @@ import type { ClusterPlan } from './plan.ts';
 const RATE_PER_SECOND = 3000;
 const CALLERS = [1000, 6000] as const;
 const WORKERS = [2, 8] as const;
-// In this time every caller has connected: 6,000 of them, 3,000 a second.
+// By then every caller has connected: 6,000 of them, at 3,000 per second.
 const CONNECTED_MS = 3000;
 const OK = 200;
 
-/** What so many connected callers saw at a steady rate, and what the cluster needed for them. */
+/** What connected callers saw at a steady rate, and what the cluster needed for them. */
 export interface CallersResult {
   readonly callers: number;
   readonly workers: number;
   readonly perSecond: number;
-  /** Answers of 200 ÷ requests that were due. */
+  /** 200 responses ÷ requests due. */
   readonly success: number;
   readonly p50Ms: number;
   readonly p95Ms: number;
   readonly p99Ms: number;
-  /** Supervisor and workers together, before the callers came and with all of them connected. */
+  /** Supervisor and workers together, before the callers connected and with all of them connected. */
   readonly idleMebibytes: number;
   readonly mebibytes: number;
   readonly clusterShare: number;
   readonly clientShare: number;
 }
 
-/** Measures `GET /v1/ping` with a key, through `atlas serve`, at 3,000 requests a second over all callers. */
+/** Measures `GET /v1/ping` with a key, through `atlas serve`, at 3,000 requests per second over all callers. */
 export async function measureCallers(
   plan: ClusterPlan,
   oha: string,
@@ -83,7 +83,7 @@ export async function measureCallers(
   return results;
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function callersTable(results: readonly CallersResult[]): string {
   const rows = results.map((result) => [
     `${result.workers} workers, ${count(result.callers)} callers`,
@@ -97,6 +97,6 @@ export function callersTable(results: readonly CallersResult[]): string {
     decimal(result.clusterShare),
     decimal(result.clientShare),
   ]);
-  const head = ['GET /v1/ping at 3,000/s', 'answers/s', 'of 200', 'P50 ms', 'P95 ms', 'P99 ms'];
-  return alignedTable([...head, 'memory idle', 'memory', 'cluster', 'client'], rows);
+  const head = ['GET /v1/ping at 3,000/s', 'responses/s', 'success', 'P50 ms', 'P95 ms', 'P99 ms'];
+  return alignedTable([...head, 'idle memory', 'memory', 'cluster', 'client'], rows);
 }

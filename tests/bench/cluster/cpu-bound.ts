@@ -17,12 +17,12 @@ export interface CpuBoundResult {
   readonly two: number;
   /** Median of the ratios of each round. */
   readonly ratio: number;
-  /** Cores that the client took beside two workers: with two cores, that is missing for them. */
+  /** Cores used by the client next to two workers. On a machine with two cores, the workers lack them. */
   readonly clientShare: number;
   readonly serverShare: number;
 }
 
-/** Measures one worker and two on one port in turns. Each worker has a core; the client shares them with it. */
+/** Measures one worker and two on one port in turn. Each worker has a core, and the client shares both. */
 export async function measureCpuBound(
   plan: ClusterPlan,
   oha: string,
@@ -68,11 +68,11 @@ async function startWorkers(workers: number, database: BenchDatabase): Promise<S
   return started;
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function cpuBoundTable({ one, two, ratio, clientShare, serverShare }: CpuBoundResult): string {
   const row = [count(one), count(two), decimal(ratio), decimal(serverShare), decimal(clientShare)];
   return alignedTable(
-    ['about 1 ms of a core each', 'one worker/s', 'two workers/s', 'ratio', 'workers', 'client'],
+    ['1 ms of CPU per request', 'one worker/s', 'two workers/s', 'ratio', 'workers', 'client'],
     [[`${CALLERS} callers`, ...row]],
   );
 }

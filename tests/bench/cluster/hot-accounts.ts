@@ -21,12 +21,12 @@ export interface HotAccountsResult {
   /** Milliseconds. */
   readonly oneP99: number;
   readonly fourP99: number;
-  /** Answers of 429 ÷ all answers: the ledger seemed to be the bottleneck. */
+  /** 429 responses ÷ all responses: the ledger was taken for the bottleneck. */
   readonly oneRefused: number;
   readonly fourRefused: number;
 }
 
-/** Measures one worker and four in turns, on one PostgreSQL that always begins in the same state. */
+/** Measures one worker and four in turn, on one PostgreSQL that is reset before each. */
 export async function measureHotAccounts(
   plan: ClusterPlan,
   database: BenchDatabase,
@@ -66,7 +66,7 @@ export async function measureHotAccounts(
   });
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function hotAccountsTable(results: readonly HotAccountsResult[]): string {
   const rows = results.map(({ callers, one, four, ratio, ...rest }) => [
     `${callers} callers`,

@@ -7,24 +7,24 @@ import type { BenchRedis } from '../support/redis.ts';
 
 export const CAP = 200;
 export const WORKERS = 4;
-// What is told later than this is told by a worker that is gone.
-const LATEST_MS = 500;
+// A report older than this is from a dead worker.
+const REPORT_AGE_MS_MAX = 500;
 const READY_TIMEOUT_MS = 20_000;
 const READY_SHARE = 0.95;
 
-/** A worker process that takes permits of the cluster, and all that it has told so far. */
+/** A worker process that leases permits of the cluster, and its reports so far. */
 export interface LeaseWorker {
   readonly pid: number;
   readonly lines: readonly LeaseLine[];
-  /** Whether it ended though nobody killed it. */
+  /** Whether it exited without {@link LeaseWorker.kill}. */
   readonly hasFailed: () => boolean;
-  /** As a crash: SIGKILL, waits until it is gone. */
+  /** Sends SIGKILL and waits for its exit. */
   kill(): Promise<void>;
 }
 
 let incarnations = 0;
 
-/** Starts a worker with a demand. Each has an id of its own, as each incarnation of a worker must. */
+/** Starts a worker with a demand and a unique id. */
 export function startLeaseWorker(
   redis: BenchRedis,
   prefix: string,
@@ -51,13 +51,13 @@ export function startLeaseWorker(
   );
   const lines: LeaseLine[] = [];
   void readLines(child.stdout, lines);
-  let isWanted = true;
+  let isKept = true;
   let hasEnded = false;
   void child.exited.then(() => {
-    hasEnded = isWanted;
+    hasEnded = isKept;
   });
   const kill = undoAtEnd(async () => {
-    isWanted = false;
+    isKept = false;
     child.kill('SIGKILL');
     await child.exited;
   });
@@ -74,19 +74,22 @@ async function readLines(output: ReadableStream<Uint8Array>, lines: LeaseLine[])
   }
 }
 
-/** What all of these workers may have in flight, as each told last. */
+/** Returns the sum of the limits that these workers reported last. */
 export function limitOfAll(workers: readonly LeaseWorker[]): number {
   const nowMs = performance.timeOrigin + performance.now();
   const last = workers.map(({ lines }) => lines.at(-1));
-  return last.reduce((sum, line) => sum + (line && nowMs - line.atMs < LATEST_MS ? line.limit : 0), 0);
+  return last.reduce(
+    (sum, line) => sum + (line && nowMs - line.atMs < REPORT_AGE_MS_MAX ? line.limit : 0),
+    0,
+  );
 }
 
-/** Throws when one of these workers has ended by itself; its errors were printed. */
+/** Throws if one of these workers has failed. Its errors are on standard error. */
 export function requireAlive(workers: readonly LeaseWorker[]): void {
   if (workers.some((worker) => worker.hasFailed())) throw new Error('A worker of the benchmark failed.');
 }
 
-/** Waits until these workers hold nearly the whole cap, and all of them some of it. Throws after some seconds. */
+/** Waits until these workers hold nearly the whole cap, and each of them a part. */
 export async function untilLeased(workers: readonly LeaseWorker[]): Promise<void> {
   const limits = () => workers.map(({ lines }) => lines.at(-1)?.limit ?? 0);
   await until(

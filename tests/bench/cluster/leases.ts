@@ -13,7 +13,7 @@ import {
 
 const DEMAND = 3 * CAP;
 const HOLD_MS = 50;
-// The demand of each worker, in parts of the whole; and two loads that are about Redis, not about the cap.
+// The demand by worker, in parts of the total. The last two loads are about Redis, not about the cap.
 const PATTERNS: readonly { name: string; parts: readonly number[]; demand: number; holdMs: number }[] = [
   { name: '3 × the cap, even', parts: [1, 1, 1, 1], demand: DEMAND, holdMs: HOLD_MS },
   { name: '3 × the cap, 8:1:1:1', parts: [8, 1, 1, 1], demand: DEMAND, holdMs: HOLD_MS },
@@ -31,19 +31,19 @@ export interface DemandResult {
   readonly name: string;
   /** Over all workers. */
   readonly requestsPerSecond: number;
-  /** Mean in flight over the cluster ÷ cap; only of the patterns that ask for more than the cap. */
+  /** Mean in flight over the cluster ÷ cap. Null for patterns with less demand than the cap. */
   readonly use: number | null;
-  /** The most that the workers had in flight at once, each at its own worst moment of 10 ms. */
+  /** Maximum of the sum over the workers of their peaks in the same 10 ms. */
   readonly inFlightMax: number;
-  /** As Redis counted them, scripts once each. */
+  /** As counted by Redis; a script counts as one. */
   readonly commandsPerSecondAndWorker: number;
   readonly commandsPerRequest: number;
 }
 
-/** What sharing the cap over Redis gives and costs. */
+/** What sharing the cap through Redis gives and costs. */
 export interface LeasesResult {
   readonly demands: readonly DemandResult[];
-  /** From kill -9 of a worker until the others may use the whole cap, in milliseconds. */
+  /** Milliseconds from the SIGKILL of a worker until the others may use the whole cap. */
   readonly backMs: readonly number[];
 }
 
@@ -58,7 +58,7 @@ export async function measureLeases(
     demands.push(result);
     const use = result.use === null ? '' : `use of the cap ${percent(result.use)}, `;
     progress(
-      `permits: ${pattern.name.padEnd(32)} ${use}${decimal(result.commandsPerSecondAndWorker, 1)} commands/s and worker`,
+      `permits: ${pattern.name.padEnd(32)} ${use}${decimal(result.commandsPerSecondAndWorker, 1)} commands/s per worker`,
     );
   }
   return { demands, backMs: await measureDeaths(redis, deaths) };
@@ -94,14 +94,14 @@ async function measureDemand(
     name,
     requestsPerSecond: arrived / lengthSeconds,
     use: demand >= CAP ? inFlight / CAP : null,
-    inFlightMax: mostAtOnce(during.flat()),
+    inFlightMax: peakOfSums(during.flat()),
     commandsPerSecondAndWorker: (after - before) / lengthSeconds / WORKERS,
     commandsPerRequest: (after - before) / arrived,
   };
 }
 
-/** The sum over the workers of what each told for the same 10 ms, at its highest. */
-function mostAtOnce(lines: readonly { atMs: number; inFlightMax: number }[]): number {
+/** Returns the maximum of the sum over the workers of their peaks in the same 10 ms. */
+function peakOfSums(lines: readonly { atMs: number; inFlightMax: number }[]): number {
   const sums = new Map<number, number>();
   for (const { atMs, inFlightMax } of lines) {
     const moment = Math.floor(atMs / 10);
@@ -110,11 +110,11 @@ function mostAtOnce(lines: readonly { atMs: number; inFlightMax: number }[]): nu
   return Math.max(...sums.values());
 }
 
-/** Kills a worker of four that all want more than they get, and replaces it, again and again. */
+/** Kills one of four workers that all demand more than their share, and replaces it, repeatedly. */
 async function measureDeaths(redis: BenchRedis, deaths: number): Promise<number[]> {
   const prefix = 'bench-deaths';
-  const born = () => startLeaseWorker(redis, prefix, { demand: DEMAND / WORKERS, holdMs: HOLD_MS });
-  let workers: LeaseWorker[] = Array.from({ length: WORKERS }, born);
+  const startWorker = () => startLeaseWorker(redis, prefix, { demand: DEMAND / WORKERS, holdMs: HOLD_MS });
+  let workers: LeaseWorker[] = Array.from({ length: WORKERS }, startWorker);
   const backMs: number[] = [];
   for (let i = 0; i < deaths; i++) {
     await untilLeased(workers);
@@ -127,14 +127,14 @@ async function measureDeaths(redis: BenchRedis, deaths: number): Promise<number[
       await Bun.sleep(LOOK_EVERY_MS);
     }
     backMs.push(performance.now() - killedMs);
-    progress(`permits: kill -9 ${i + 1}/${deaths}  back after ${count(backMs.at(-1)!)} ms`);
-    workers = [...others, born()];
+    progress(`permits: kill -9 ${i + 1}/${deaths}  reclaimed after ${count(backMs.at(-1)!)} ms`);
+    workers = [...others, startWorker()];
   }
   for (const worker of workers) await worker.kill();
   return backMs;
 }
 
-/** The result as a table for people. */
+/** Formats the result as a table. */
 export function leasesTable({ demands, backMs }: LeasesResult): string {
   const rows = demands.map((result) => [
     result.name,
@@ -144,8 +144,8 @@ export function leasesTable({ demands, backMs }: LeasesResult): string {
     decimal(result.commandsPerSecondAndWorker, 1),
     result.commandsPerRequest.toPrecision(2),
   ]);
-  const head = [`${WORKERS} workers, cap ${CAP}`, 'requests/s', 'use of the cap', 'most in flight'];
-  const table = alignedTable([...head, 'commands/s and worker', 'commands/request'], rows);
+  const head = [`${WORKERS} workers, cap ${CAP}`, 'requests/s', 'use of the cap', 'max in flight'];
+  const table = alignedTable([...head, 'commands/s per worker', 'commands per request'], rows);
   if (backMs.length === 0) return table;
-  return `${table}\n\nA worker killed with -9: its permits were back after ${backMs.map(count).join(', ')} ms.`;
+  return `${table}\n\nPermits of a worker killed with SIGKILL were reclaimed after ${backMs.map(count).join(', ')} ms.`;
 }

@@ -1,7 +1,7 @@
 import type { BenchPlan } from '../conditions.ts';
 import { FULL_PLAN, type Plan, QUICK_PLAN } from '../plan.ts';
 
-/** How long and how often the cluster is measured. */
+/** Lengths and repetitions of the measurements. */
 export interface ClusterPlan extends BenchPlan {
   readonly demandSeconds: number;
   readonly transferRounds: number;
@@ -30,7 +30,7 @@ export const FULL_CLUSTER_PLAN: ClusterPlan = {
   envelope: FULL_PLAN,
 };
 
-/** For trying the benchmark itself: too short to judge by. */
+/** To try out the benchmark: too short for meaningful results. */
 export const QUICK_CLUSTER_PLAN: ClusterPlan = {
   mode: 'quick',
   demandSeconds: 3,

@@ -7,7 +7,7 @@ import type { CpuBoundResult } from './cpu-bound.ts';
 import type { HotAccountsResult } from './hot-accounts.ts';
 import type { LeasesResult } from './leases.ts';
 
-/** What was measured in a run; a part that was left out is missing. */
+/** The results of a run, by part. A part that was not measured is missing. */
 export interface ClusterResults {
   readonly permits?: LeasesResult;
   readonly decision?: DecisionReport;
@@ -19,18 +19,18 @@ export interface ClusterResults {
 }
 
 const TTL_MS = 1000;
-// Of the envelope ÷ bare Hono by processor time, before there was a cluster (docs/adr/002-the-envelope.md).
+// The envelope ÷ bare Hono by CPU time, before there was a cluster (docs/adr/002-the-envelope.md).
 const ENVELOPE_BEFORE = 0.78;
 const ENVELOPE_LOSS_MAX = 0.01;
-// What the FastAPI original of Atlas claims at 3,000 requests a second on eight workers.
+// What the FastAPI original of Atlas claims at 3,000 requests per second on eight workers.
 const ORIGINAL_P50_MS = 20;
 const ORIGINAL_P95_MS = 50;
 
-/** Compares what was measured with what was promised. Targets of parts that were left out are left out too. */
-export function judgeCluster(results: ClusterResults): Target[] {
+/** Compares the results with the targets. A part that was not measured has no targets. */
+export function evaluateCluster(results: ClusterResults): Target[] {
   const { permits, decision, refusal, envelope, accounts, workers, callers } = results;
   const found: Target[] = [];
-  if (permits) found.push(...judgeLeases(permits));
+  if (permits) found.push(...evaluateLeases(permits));
   if (decision) {
     const slowest = Math.max(...Object.values<number>({ ...decision }));
     found.push(atMost('admission decision in process', slowest / 1000, 1, 'µs'));
@@ -51,14 +51,14 @@ export function judgeCluster(results: ClusterResults): Target[] {
   return found;
 }
 
-/** Compares the sharing of permits with what was promised. */
-export function judgeLeases({ demands, backMs }: LeasesResult): Target[] {
+/** Compares the sharing of permits with its targets. */
+export function evaluateLeases({ demands, backMs }: LeasesResult): Target[] {
   const found: Target[] = [];
   for (const { name, use } of demands)
     if (use !== null) found.push(atLeast(`use of the cap, ${name}`, use, 0.95));
   const most = Math.max(...demands.map(({ commandsPerSecondAndWorker }) => commandsPerSecondAndWorker));
   found.push(atMost('Redis commands for permits, per second and worker', most, 20, '', 1));
   if (backMs.length > 0)
-    found.push(atMost('permits of a dead worker back', Math.max(...backMs), TTL_MS, 'ms', 0));
+    found.push(atMost('permits of a dead worker reclaimed', Math.max(...backMs), TTL_MS, 'ms', 0));
   return found;
 }

@@ -1,18 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
-/** The one worker of an Atlas with `API_WORKERS=1`. */
+/** Returns the process id of the worker of an Atlas with `API_WORKERS=1`. */
 export function workerOf(supervisorPid: number): number {
   const children = readFileSync(`/proc/${supervisorPid}/task/${supervisorPid}/children`, 'utf8').trim();
-  if (!/^\d+$/.test(children)) throw new Error(`One worker was expected, and there are: ${children}`);
+  if (!/^\d+$/.test(children)) throw new Error(`Expected one worker, found: ${children}`);
   return Number(children);
 }
 
-/** Memory of a process that is resident now, in MiB. */
+/** Returns the resident memory of a process, in MiB. */
 export function residentMebibytes(pid: number): number {
   return mebibytes(pid, 'VmRSS');
 }
 
-/** The most that was resident while the work ran, in MiB, as the kernel saw it (proc(5): clear_refs 5 resets VmHWM). */
+/** Returns the peak resident memory during the work, in MiB (proc(5): writing 5 to clear_refs resets VmHWM). */
 export async function peakDuring<T>(
   pid: number,
   work: () => Promise<T>,

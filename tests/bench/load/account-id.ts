@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The id of the nth account, as the script of pgbench computes it: both then move money between the same accounts. */
+/** Returns the id of the nth account, as the pgbench script computes it, so that both use the same accounts. */
 export function accountId(n: number): string {
   const hex = createHash('md5').update(`a${n}`).digest('hex');
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');

@@ -2,11 +2,11 @@ import type { Socket } from 'bun';
 import { accountId } from './account-id.ts';
 import { readResponse } from './read-response.ts';
 
-/** What the client is to do, as JSON in its first argument. */
+/** The load to generate, as JSON in the first argument. */
 export interface ClientOrder {
   readonly url: string;
   readonly apiKey: string;
-  /** Begins every Idempotency-Key, so that no two runs share one. */
+  /** Prefix of every Idempotency-Key, so that no two runs share one. */
   readonly run: string;
   readonly callers: number;
   readonly accounts: number;
@@ -14,12 +14,12 @@ export interface ClientOrder {
   readonly seconds: number;
 }
 
-/** What it saw, as JSON on its standard output. */
+/** The result, as JSON on standard output. */
 export interface ClientReport {
-  /** Answers of 201 over the whole run, warm-up included: as many transfers must be in the database. */
+  /** 201 responses over the whole run including warm-up: the number of transfers in the database. */
   readonly created: number;
   readonly createdPerSecond: number;
-  /** Other answers by status; anything here spoils the measurement. */
+  /** Other responses by status. Any of them invalidates the measurement. */
   readonly others: Readonly<Record<string, number>>;
   readonly medianMs: number;
   readonly p99Ms: number;
@@ -36,8 +36,8 @@ const KEY_DIGITS = 10;
 const ID_LENGTH = 36;
 const CREATED = 201;
 
-// oha sends the same headers with every request, and each transfer needs an Idempotency-Key of its own. So this client
-// sends them: closed-loop callers on keep-alive sockets, each with one request whose key and accounts are overwritten.
+// oha sends the same headers with every request, but each transfer needs a new Idempotency-Key. Hence this client:
+// closed-loop callers on keep-alive sockets, each with one request whose key and accounts are overwritten.
 const order = JSON.parse(process.argv[2]!) as ClientOrder;
 const { hostname, port, host } = new URL(order.url);
 const ids = Buffer.from(
@@ -83,14 +83,14 @@ function send(socket: Socket<Caller>): void {
   ids.copy(request, debitAt, debit * ID_LENGTH, (debit + 1) * ID_LENGTH);
   ids.copy(request, creditAt, credit * ID_LENGTH, (credit + 1) * ID_LENGTH);
   socket.data.sentMs = performance.now();
-  if (socket.write(request) !== request.length) fail('a socket took only a part of a request');
+  if (socket.write(request) !== request.length) fail('a socket accepted only part of a request');
 }
 
 function receive(socket: Socket<Caller>, bytes: Buffer): void {
   const caller = socket.data;
   const arrived = caller.rest === null ? bytes : Buffer.concat([caller.rest, bytes]);
   const status = readResponse(arrived);
-  // Bun reuses the memory of what it hands over, so an incomplete response has to be copied.
+  // Bun reuses the memory of its buffers, so an incomplete response must be copied.
   caller.rest = status === null ? Buffer.from(arrived) : null;
   if (status === null) return;
   const nowMs = performance.now();

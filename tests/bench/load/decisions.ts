@@ -4,13 +4,13 @@ import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 
-/** What one decision costs, in nanoseconds, as JSON on the standard output. */
+/** The cost of one decision in nanoseconds, as JSON on standard output. */
 export interface DecisionReport {
-  /** Admitting a request and taking its permit back, with every limit out of the way. */
+  /** Admitting a request and releasing its permit, far from every limit. */
   readonly admitNanos: number;
-  /** The same while requests are refused for want of permits, so that the rank of each is looked at. */
+  /** The same while requests are refused for lack of permits, so that every rank is checked. */
   readonly pressedNanos: number;
-  /** Refusing one, without writing its answer. */
+  /** Refusing a request, without writing the response. */
   readonly refuseNanos: number;
 }
 
@@ -20,8 +20,8 @@ const ROUNDS = 5;
 const OK = 200;
 const CAP = 1000;
 
-// The clock is read for each request, as the envelope does; the exchange and the request are made once, for making them
-// is no part of the decision.
+// The clock is read for each request, as in the envelope. The cost of creating the exchange is measured and subtracted:
+// it is not part of the decision.
 const route: MatchedRoute = {
   index: 0,
   method: 'GET',
@@ -50,7 +50,7 @@ function admission(cap: number) {
   });
 }
 
-/** The best of some rounds: whatever else runs on the machine only makes a round slower. */
+/** Returns the best of several rounds: other load on the machine can only slow a round down. */
 function nanos(step: () => void): number {
   for (let i = 0; i < WARM_UP; i++) step();
   let best = Number.POSITIVE_INFINITY;
@@ -70,12 +70,12 @@ const admitNanos = nanos(() => {
   if ((calm.admit(request, one) ?? calm.begin(one)) === null) calm.release(one, OK);
 });
 
-// One permit, which is held: every other request is refused, so the admission is pressed.
+// The only permit is held: every other request is refused.
 const full = admission(1);
 full.admit(request, exchange());
 const refuseNanos = nanos(() => void full.admit(request, exchange()));
 
-// Two permits, of which one is free, and a refusal now and then: admitted requests under pressure.
+// Two permits, one of them free, and occasional refusals: admitted requests under pressure.
 const pressed = admission(2);
 const held = exchange();
 pressed.admit(request, held);

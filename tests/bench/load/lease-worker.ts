@@ -7,25 +7,25 @@ import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { SharedLeases } from '../../../src/shedding/shared-leases.ts';
 
-/** What a worker is to do, as JSON in its first argument. */
+/** The work of a worker, as JSON in its first argument. */
 export interface LeaseOrder {
   readonly redisUrl: string;
   readonly prefix: string;
   readonly cap: number;
   readonly workerId: string;
   readonly workers: number;
-  /** Requests it would have in flight if none were refused. */
+  /** Requests in flight if none were refused. */
   readonly demand: number;
-  /** Mean time that a request holds its permit. */
+  /** Mean time for which a request holds its permit. */
   readonly holdMs: number;
 }
 
-/** How things stand at one worker, as a line of JSON every few milliseconds. */
+/** The state of one worker, as a line of JSON every 10 ms. */
 export interface LeaseLine {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly limit: number;
-  /** Mean over the time since the last line, and the most. */
+  /** Mean and maximum since the last line. */
   readonly inFlight: number;
   readonly inFlightMax: number;
   /** Since the start. */
@@ -40,7 +40,7 @@ const REDIS_TIMEOUT_MS = 500;
 const RISE_AFTER_MS = 40_000;
 const HOLDS = 4096;
 
-// The real admission over the real permits; only the requests are made up: they arrive at a fixed rate and hold their
+// Real admission control over real permits. Only the requests are synthetic: they arrive at a fixed rate, and hold their
 // permit for 0.5 to 1.5 times the mean.
 const order = JSON.parse(process.argv[2]!) as LeaseOrder;
 const redis = openRedis({ url: order.redisUrl, timeoutMs: REDIS_TIMEOUT_MS });
@@ -75,7 +75,7 @@ const admission = new AdmissionControl({
   nowMs: () => performance.now(),
 });
 
-// When each admitted request ends, in buckets of a millisecond: one timer for all of them.
+// Admitted requests by end time, in buckets of a millisecond: one timer serves all of them.
 const ending: Exchange[][] = Array.from({ length: HOLDS }, () => []);
 let inFlight = 0;
 let endedMs = Math.floor(performance.now());
@@ -84,7 +84,7 @@ let due = 0;
 let arrived = 0;
 let area = 0;
 let inFlightMax = 0;
-let toldMs = performance.now();
+let reportedMs = performance.now();
 
 function tick(): void {
   const nowMs = performance.now();
@@ -108,10 +108,10 @@ function tick(): void {
   inFlightMax = Math.max(inFlightMax, inFlight);
 }
 
-function tell(): void {
+function report(): void {
   const nowMs = performance.now();
   const { limit, commands } = permits.stats();
-  const mean = area / (nowMs - toldMs);
+  const mean = area / (nowMs - reportedMs);
   const line: LeaseLine = {
     atMs: performance.timeOrigin + nowMs,
     limit,
@@ -122,9 +122,9 @@ function tell(): void {
   };
   area = 0;
   inFlightMax = inFlight;
-  toldMs = nowMs;
+  reportedMs = nowMs;
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
 setInterval(tick, TICK_MS);
-setInterval(tell, LINE_EVERY_MS);
+setInterval(report, LINE_EVERY_MS);

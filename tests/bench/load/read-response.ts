@@ -1,8 +1,8 @@
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 
 /**
- * The status of the one HTTP/1.1 response that the bytes begin with, or null while it is not complete. Throws for what
- * Atlas never answers to a transfer: a response without Content-Length.
+ * Returns the status of the HTTP/1.1 response at the start of the bytes, or null if it is incomplete. Throws if it has no
+ * Content-Length, which Atlas always sends for a transfer.
  */
 export function readResponse(bytes: Buffer): number | null {
   const headBytes = bytes.indexOf('\r\n\r\n');

@@ -6,16 +6,16 @@ import { count, decimal } from '../support/statistics.ts';
 import { pathOf } from './open-loop.ts';
 import { POOL_SIZE, untilIdle } from './variants.ts';
 
-// Fewer callers than places cannot fill them; more only wait.
+// Fewer callers than connections cannot use them all; more only wait.
 const CALLERS = [1, 1.2, 1.5, 2].map((factor) => POOL_SIZE * factor);
-// So close to the most is as much as can be had: the rest is noise.
+// A rate this close to the maximum counts as the maximum: the rest is noise.
 const ENOUGH = 0.99;
 const CAPACITY_MAX = 1000;
 
-/** Capacity of the routes, and how it was found. */
+/** The capacity of the routes, and how it was determined. */
 export interface Capacity {
   readonly perSecond: number;
-  /** The fewest callers in a closed loop that reach it, and what they saw. */
+  /** The fewest callers in a closed loop that reach it, and their latency. */
   readonly callers: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -23,8 +23,8 @@ export interface Capacity {
 }
 
 /**
- * Measures the capacity of a server that refuses nothing in a closed loop: each caller asks again when it is answered.
- * The capacity is what the fewest callers reach that are enough, never more than a thousand a second.
+ * Measures the capacity of a server that refuses nothing, in a closed loop: each caller sends its next request after the
+ * response. The capacity is the rate of the fewest callers that reach it, and at most a thousand per second.
  */
 export async function measureCapacity(
   oha: string,
@@ -50,8 +50,8 @@ export async function measureCapacity(
   return { ...found, perSecond: Math.min(found.perSecond, CAPACITY_MAX), tried };
 }
 
-/** The way in which the capacity was found, as a line for people. */
+/** Formats the capacity, and how it was determined, as a line of text. */
 export function capacityText({ perSecond, callers, p50Ms, p99Ms, tried }: Capacity): string {
   const others = tried.map((step) => `${step.callers}: ${count(step.perSecond)}/s`).join(', ');
-  return `${count(perSecond)}/s, the rate of ${callers} callers in a closed loop without shedding (P50 ${decimal(p50Ms, 1)} ms, P99 ${decimal(p99Ms, 1)} ms), the fewest that reach ${ENOUGH * 100} % of the most. Tried: ${others}.`;
+  return `${count(perSecond)}/s (P50 ${decimal(p50Ms, 1)} ms, P99 ${decimal(p99Ms, 1)} ms), reached by ${callers} callers in a closed loop without shedding, the fewest with at least ${ENOUGH * 100} % of the maximum. Tried: ${others}.`;
 }

@@ -3,26 +3,26 @@ import { CLIENT_CORE } from '../support/oha.ts';
 import { type Running, type Server, start } from '../support/processes.ts';
 import { readSamples, type SamplesByTier, TIER_MIX, TIERS } from './samples.ts';
 
-/** Callers of all tiers together; what is due while all of them wait is sent late, and its wait counts as latency. */
+/** Callers of all tiers together. A request that is due while all callers wait is sent late; the delay counts as latency. */
 export const CALLERS = 2000;
 
-/** What the open loop asks and what it measures beside. */
+/** The load to offer. */
 export interface OpenLoopOptions {
   readonly oha: string;
   readonly server: Server;
   readonly ratePerSecond: number;
   readonly seconds: number;
-  /** Tells this set of clients from another one that runs at the same time. */
+  /** Distinguishes sets of clients that run at the same time. */
   readonly set?: string;
 }
 
-/** The paths of one set of clients, by tier. */
+/** Returns the path that a set of clients uses for a tier. */
 export function pathOf(tier: string, set = 'base'): string {
   return `/bench/${tier}?set=${set}`;
 }
 
 /**
- * Offers a fixed rate whatever the server answers: one oha for each tier, all on the client's core. Latency counts from
+ * Offers a fixed rate, however fast the server responds: one oha per tier, all on the client's core. Latency counts from
  * when a request was due (no coordinated omission: Gil Tene, "How NOT to Measure Latency").
  */
 export function startOpenLoop({ oha, server, ratePerSecond, seconds, set }: OpenLoopOptions): {
@@ -51,7 +51,7 @@ export interface Shares {
   readonly postgres: number;
 }
 
-/** Runs one open loop to its end and tells what it took of the machine. */
+/** Runs one open loop to its end, and measures the cores it used. */
 export async function runOpenLoop(
   options: OpenLoopOptions & { readonly databasePid: number },
 ): Promise<{ samples: SamplesByTier; shares: Shares }> {

@@ -1,6 +1,6 @@
 import type { BenchPlan } from '../conditions.ts';
 
-/** How long and how often overload is measured. Loads are multiples of the measured capacity. */
+/** Lengths and repetitions of the measurements. Loads are multiples of the measured capacity. */
 export interface OverloadPlan extends BenchPlan {
   readonly capacitySeconds: number;
   readonly databaseLoads: readonly number[];
@@ -8,7 +8,7 @@ export interface OverloadPlan extends BenchPlan {
   readonly rounds: number;
   readonly slotsRounds: number;
   readonly seconds: number;
-  /** Of the step, for Atlas; the other variants never settle and get one. */
+  /** Repetitions of the step for Atlas. The other variants never settle, and get one. */
   readonly steps: number;
   readonly stepSeconds: number;
   readonly refusalRounds: number;
@@ -33,7 +33,7 @@ export const FULL_OVERLOAD_PLAN: OverloadPlan = {
   demandSeconds: 5,
 };
 
-/** For trying the benchmark itself: about two minutes, too short to judge by. */
+/** To try out the benchmark: about two minutes, too short for meaningful results. */
 export const QUICK_OVERLOAD_PLAN: OverloadPlan = {
   mode: 'quick',
   ...LOADS,

@@ -16,20 +16,20 @@ const COLOR: Readonly<Record<Variant, string>> = {
   atlas: COLORS.blue,
 };
 const FOLDER = 'docs/plots';
-const WITHIN = `answers of 2xx within ${OBJECTIVE_MS} ms`;
+const WITHIN = `2xx responses within ${OBJECTIVE_MS} ms`;
 
-/** What the plots show. */
+/** The data of the plots. */
 export interface Plotted {
   readonly database: readonly Point[];
   readonly databaseCapacity: number;
   readonly slots: readonly Point[];
   readonly slotsCapacity: number;
   readonly steps: readonly StepResult[];
-  /** When and where it was measured, for the line under each title. */
+  /** When and where it was measured, for the subtitle of each plot. */
   readonly conditions: string;
 }
 
-/** Draws all plots of a run into `docs/plots`. Answers their paths. */
+/** Draws all plots of a run into `docs/plots`. Returns their paths. */
 export async function writePlots(plotted: Plotted): Promise<string[]> {
   const { database, databaseCapacity, slots, slotsCapacity, steps, conditions } = plotted;
   const charts = {
@@ -46,14 +46,14 @@ export async function writePlots(plotted: Plotted): Promise<string[]> {
       panels: tierPanels(database),
     }),
     'overload-step.svg': lineChart({
-      title: 'A step from 0.8 to 2 times the capacity',
-      subtitle: `moments of 100 ms, by when requests were due; the same route; ${conditions}`,
+      title: 'A step from 0.8 × to 2 × capacity',
+      subtitle: `windows of 100 ms, by due time; the same route; ${conditions}`,
       columns: 1,
       panels: stepPanels(steps, databaseCapacity),
       panelHeight: 240,
     }),
     'overload-slots.svg': lineChart({
-      title: 'A bottleneck that nothing outside can see',
+      title: 'A bottleneck that is invisible from outside',
       subtitle: `${WITHIN}; a route on 20 slots of 20 ms inside its handler; ${conditions}`,
       columns: 2,
       panels: [goodputPanel(slots, slotsCapacity), latencyPanel(slots)],
@@ -85,7 +85,7 @@ function goodputPanel(points: readonly Point[], capacityPerSecond: number): Pane
   return {
     title: 'Goodput',
     x: loadAxis(points),
-    y: linearAxis('good answers per second', [capacityPerSecond * 1.1]),
+    y: linearAxis('good responses per second', [capacityPerSecond * 1.1]),
     series,
     rules: [{ axis: 'y', at: capacityPerSecond, words: `capacity ${count(capacityPerSecond)}/s` }],
   };
@@ -94,7 +94,7 @@ function goodputPanel(points: readonly Point[], capacityPerSecond: number): Pane
 function latencyPanel(points: readonly Point[]): Panel {
   const values = points.map(({ p99Ms }) => p99Ms);
   return {
-    title: 'P99 of admitted (no point: none answered)',
+    title: 'P99 of admitted requests (no point: no response)',
     x: loadAxis(points),
     y: logAxis('milliseconds', [...values, OBJECTIVE_MS]),
     series: lines(points, ({ p99Ms }) => p99Ms),
@@ -133,7 +133,7 @@ function stepPanels(steps: readonly StepResult[], capacityPerSecond: number): Pa
       title: 'Goodput',
       x,
       y: linearAxis(
-        'good answers per second',
+        'good responses per second',
         all.map(({ goodput }) => goodput),
       ),
       series: series(({ goodput }) => goodput),

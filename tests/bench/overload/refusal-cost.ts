@@ -11,7 +11,7 @@ const SERVED_PATH = '/health/live';
 const TOO_MANY_REQUESTS = 429;
 const WARM_UP_SECONDS = 1;
 
-/** What a refusal costs beside an answer that does no work, in microseconds of the server's core. */
+/** The cost of a refusal and of a response without any work, in microseconds of server CPU time. */
 export interface RefusalCost {
   readonly refusedMicros: number;
   readonly servedMicros: number;
@@ -21,8 +21,8 @@ export interface RefusalCost {
 }
 
 /**
- * Measures refusals of a full Atlas in turns with `GET /health/live`, which is never shed: one server on its core, whose
- * only permit is held by a request that does not end.
+ * Measures refusals of a full Atlas in turn with `GET /health/live`, which is never shed. The only permit of the server
+ * is held by a request that does not end.
  */
 export async function measureRefusalCost(
   oha: string,
@@ -58,7 +58,7 @@ export async function measureRefusalCost(
   };
 }
 
-/** Microseconds of the server's core for one request. */
+/** Returns the server CPU time per request, in microseconds. */
 function cpuMicros({ serverShare, requestsPerSecond }: Load): number {
   return (serverShare / requestsPerSecond) * 1e6;
 }

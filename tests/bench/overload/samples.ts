@@ -1,18 +1,18 @@
 import type { Tier } from '../../../src/utils/tier.ts';
 
-/** One answered request as its caller saw it. */
+/** One request with a response, as its caller saw it. */
 export interface Sample {
-  /** When it was due, in milliseconds since the first request of its tier, whether a connection was free or not. */
+  /** When it was due, in milliseconds since the first request of its tier, even if no connection was free. */
   readonly dueMs: number;
-  /** From when it was due to the end of its answer. */
+  /** From when it was due to the end of the response. */
   readonly durationMs: number;
   readonly status: number;
 }
 
-/** The answered requests of one run. Those that had no answer at its end are not in it. */
+/** The requests of one run that got a response. */
 export type SamplesByTier = Readonly<Record<Tier, readonly Sample[]>>;
 
-/** The tiers, the most important first, and their part of the offered load. */
+/** The tiers, most important first, and their share of the offered load. */
 export const TIER_MIX: Readonly<Record<Tier, number>> = {
   critical: 0.1,
   default: 0.6,
@@ -24,11 +24,11 @@ const HEAD = 'request-start,DNS,DNS+dialup,Response-delay,request-duration,bytes
 
 /**
  * Reads the rows that oha 1.16 writes with `--output-format csv --latency-correction`. Its duration counts from when the
- * request was due, its delay from when it was sent. Throws when the columns are not the known ones.
+ * request was due, its delay from when it was sent. Throws if the columns differ.
  */
 export function readSamples(csv: string): Sample[] {
   const [head, ...rows] = csv.trimEnd().split('\n');
-  if (head !== HEAD) throw new Error(`oha wrote columns that are not known: ${head}`);
+  if (head !== HEAD) throw new Error(`Unexpected columns from oha: ${head}`);
   const samples = rows.map((row): Sample => {
     const [start, , , delay, duration, , status] = row.split(',').map(Number);
     return {
@@ -42,7 +42,7 @@ export function readSamples(csv: string): Sample[] {
   return samples.map((sample) => ({ ...sample, dueMs: sample.dueMs - firstMs }));
 }
 
-/** Served: an answer of 2xx. In time: served within the objective. */
+/** Whether the response was a 2xx, however late. */
 export function isServed({ status }: Sample): boolean {
   return status >= 200 && status < 300;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readSamples, type Sample, type SamplesByTier } from './samples.ts';
 import { moments, settlingMs } from './settling.ts';
-import { summarise } from './summary.ts';
+import { summarize } from './summary.ts';
 
 const HEAD = 'request-start,DNS,DNS+dialup,Response-delay,request-duration,bytes,status';
 const sample = (dueMs: number, durationMs: number, status = 200): Sample => ({ dueMs, durationMs, status });
@@ -9,7 +9,7 @@ const onlyCritical = (critical: Sample[]): SamplesByTier => ({ critical, default
 const WINDOW = { fromMs: 0, untilMs: 1000, ratePerSecond: 100 };
 
 describe('the rows of oha', () => {
-  test('tell when a request was due, not when it was sent', () => {
+  test('give when a request was due, not when it was sent', () => {
     const rows = ['1.000,0,0,0.020,0.020,2,200', '1.500,0,0,0.020,0.320,2,429'];
     const [first, second] = readSamples([HEAD, ...rows].join('\n'));
     expect(first).toMatchObject({ dueMs: 0, status: 200 });
@@ -17,30 +17,30 @@ describe('the rows of oha', () => {
     expect(second!.durationMs).toBeCloseTo(320, 6);
   });
 
-  test('are not read when oha writes other columns', () => {
-    expect(() => readSamples('request-start,status\n1,200')).toThrow('columns');
+  test('are rejected if oha writes other columns', () => {
+    expect(() => readSamples('request-start,status\n1,200')).toThrow('Unexpected columns');
   });
 });
 
 describe('the summary of a run', () => {
-  test('counts a late answer and a request that was never answered as failed', () => {
+  test('counts a late response and a request without a response as failed', () => {
     const answered = [sample(1, 10), sample(2, 199), sample(3, 201)];
-    const { success, goodput, unansweredPerSecond } = summarise(onlyCritical(answered), WINDOW);
+    const { success, goodput, unansweredPerSecond } = summarize(onlyCritical(answered), WINDOW);
     expect(success.critical).toBe(0.2);
     expect(goodput).toBe(2);
     expect(unansweredPerSecond).toBe(97);
   });
 
-  test('keeps refusals out of the latency and out of what is good', () => {
-    const { p99Ms, goodput, refusedPerSecond } = summarise(
+  test('excludes refusals from latency and goodput', () => {
+    const { p99Ms, goodput, refusedPerSecond } = summarize(
       onlyCritical([sample(1, 30), sample(2, 1, 429)]),
       WINDOW,
     );
     expect({ p99Ms, goodput, refusedPerSecond }).toEqual({ p99Ms: 30, goodput: 1, refusedPerSecond: 1 });
   });
 
-  test('leaves out what was due before and after its window', () => {
-    const { goodput } = summarise(onlyCritical([sample(-1, 10), sample(500, 10), sample(1000, 10)]), WINDOW);
+  test('excludes requests that were due outside its window', () => {
+    const { goodput } = summarize(onlyCritical([sample(-1, 10), sample(500, 10), sample(1000, 10)]), WINDOW);
     expect(goodput).toBe(1);
   });
 });
@@ -51,12 +51,12 @@ describe('the time to settle', () => {
     Array.from({ length: 100 }, (_, i) => sample(i * 10, durationMs(i * 10)));
   const after = { fromMs: 0, untilMs: 1000, stepMs: 50, lengthMs: 200 };
 
-  test('is when the last restless moment has passed', () => {
+  test('is the end of the last unsettled window', () => {
     const samples = every10Ms((dueMs) => (dueMs < 300 ? 80 : 20));
     expect(settlingMs(moments(samples, after), calm)).toBe(300);
   });
 
-  test('is zero when nothing was seen of the step', () => {
+  test('is zero if the step left no trace', () => {
     expect(
       settlingMs(
         moments(
@@ -68,7 +68,7 @@ describe('the time to settle', () => {
     ).toBe(0);
   });
 
-  test('is never when the end is restless, or when nobody was served', () => {
+  test('is infinite if the end is unsettled, or if nobody was served', () => {
     expect(
       settlingMs(
         moments(

@@ -2,17 +2,17 @@ import { percentile } from '../support/statistics.ts';
 import { isServed, type Sample } from './samples.ts';
 import { OBJECTIVE_MS } from './summary.ts';
 
-/** One moment of a run: what became of the requests that were due in it. */
+/** One window of a run: the fate of the requests that were due in it. */
 export interface Moment {
-  /** Its beginning; 0 is the step. */
+  /** Start of the window. The step is at 0. */
   readonly atMs: number;
-  /** Good answers a second. */
+  /** Good responses per second. */
   readonly goodput: number;
-  /** Of answers of 2xx; NaN when there were none. */
+  /** Of 2xx responses. NaN if there were none. */
   readonly p99Ms: number;
 }
 
-/** Cuts a run into moments of so many milliseconds, over all samples whose `dueMs` counts from the step. */
+/** Cuts a run into windows. The `dueMs` of the samples must count from the step. */
 export function moments(
   samples: readonly Sample[],
   {
@@ -37,17 +37,17 @@ export function moments(
   return found;
 }
 
-/** What a moment must keep to count as settled. */
+/** The bounds of a window that counts as settled. */
 export interface Calm {
   readonly p99MsMax: number;
   readonly goodputMin: number;
 }
 
 /**
- * Milliseconds from the step to the first moment from which every later one keeps both bounds. Infinity when the run
+ * Returns the milliseconds from the step to the first window from which on all keep both bounds. Infinity if the run
  * ended before that.
  */
 export function settlingMs(after: readonly Moment[], { p99MsMax, goodputMin }: Calm): number {
-  const restless = after.findLastIndex(({ p99Ms, goodput }) => !(p99Ms <= p99MsMax) || goodput < goodputMin);
-  return after[restless + 1]?.atMs ?? Number.POSITIVE_INFINITY;
+  const unsettled = after.findLastIndex(({ p99Ms, goodput }) => !(p99Ms <= p99MsMax) || goodput < goodputMin);
+  return after[unsettled + 1]?.atMs ?? Number.POSITIVE_INFINITY;
 }

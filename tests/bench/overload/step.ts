@@ -13,21 +13,21 @@ const LOAD_AFTER = 2;
 const BEFORE_MS = 1500;
 const SHOWN_FROM_MS = 1000;
 const START_MS = 500;
-// The answers of 20 connections come in volleys 20 ms apart, so shorter moments see noise: at a thousand a second
-// one of 50 ms holds two volleys or three. Moments overlap, so the time to settle is still known to 50 ms.
+// The responses of 20 connections arrive in bursts 20 ms apart, so shorter windows are noisy: at a thousand per second,
+// 50 ms hold two bursts or three. Windows overlap, so the settling time still has a resolution of 50 ms.
 const MOMENT_MS = 200;
 const MOMENT_EVERY_MS = 50;
-/** Length of the moments of the plot, which do not overlap. */
+/** Length of the windows of the plot, which do not overlap. */
 export const SHOWN_MS = 100;
 const CAPACITY_SHARE_MIN = 0.9;
 const P99_FACTOR_MAX = 2;
 
-/** How one variant took the step, in every repetition. */
+/** The settling time of one variant, in every repetition. */
 export interface StepResult {
   readonly variant: Variant;
   readonly settlingMs: number;
   readonly repetitions: readonly number[];
-  /** Of the repetition in the middle, for the plot; 0 is the step. */
+  /** Of the median repetition, for the plot. The step is at 0. */
   readonly moments: readonly Moment[];
   readonly calm: Calm;
 }
@@ -39,11 +39,11 @@ export interface StepOptions {
   readonly capacityPerSecond: number;
   readonly seconds: number;
   readonly repetitions: number;
-  /** P99 of each variant at 0.8 of the capacity. */
+  /** P99 of each variant at 0.8 × capacity. */
   readonly p99Ms: Readonly<Record<Variant, number>>;
 }
 
-/** Steps the load from 0.8 to twice the capacity and tells how long each variant takes to settle. */
+/** Steps the load from 0.8 × to 2 × capacity, and returns how long each variant takes to settle. */
 export async function measureSteps(options: StepOptions): Promise<StepResult[]> {
   const results: StepResult[] = [];
   for (const variant of variants) {
@@ -72,7 +72,7 @@ export async function measureSteps(options: StepOptions): Promise<StepResult[]> 
   return results;
 }
 
-/** One step: a second set of clients joins the first. Both are put on one clock by what the server saw first of each. */
+/** Runs one step: a second set of clients joins the first. Their clocks are aligned by the first request of each. */
 async function step(options: StepOptions, server: Server): Promise<Sample[]> {
   const { oha, database, capacityPerSecond, seconds } = options;
   await untilIdle(server, database);

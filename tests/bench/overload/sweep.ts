@@ -5,25 +5,25 @@ import { progress } from '../support/progress.ts';
 import { count, decimal, median, percent } from '../support/statistics.ts';
 import { runOpenLoop, type Shares } from './open-loop.ts';
 import { TIERS } from './samples.ts';
-import { OBJECTIVE_MS, type Summary, summarise } from './summary.ts';
+import { OBJECTIVE_MS, type Summary, summarize } from './summary.ts';
 import { statsOf, untilIdle, VARIANTS, type Variant, variants } from './variants.ts';
 
-/** The beginning of a run is about settling, which is measured on its own. */
+/** The start of a run is about settling, which is measured separately. */
 const WARM_UP_MS = 1000;
-const LOOK_EVERY_MS = 50;
+const POLL_MS = 50;
 
 /** One variant under one load, as the median over the rounds. */
 export interface Point extends Summary, Shares {
   readonly variant: Variant;
   /** Offered load ÷ capacity. */
   readonly load: number;
-  /** Mean of what the server had in flight, and of what it allowed itself; NaN where it has no limit. */
+  /** Means of the requests in flight and of the limit of the server. The limit is NaN if it has none. */
   readonly inFlight: number;
   readonly limit: number;
   readonly rounds: readonly Summary[];
 }
 
-/** What is run: every variant under every load, in turns. */
+/** A sweep runs every variant under every load, in turn. */
 export interface Sweep {
   readonly name: string;
   readonly oha: string;
@@ -37,7 +37,7 @@ export interface Sweep {
 
 type Round = Summary & Shares & { readonly inFlight: number; readonly limit: number };
 
-/** Runs a sweep. Each round begins with another variant, so that none always follows the same one. */
+/** Runs a sweep. Each round starts with another variant, so that no variant always follows the same one. */
 export async function sweep(options: Sweep): Promise<Point[]> {
   const measured = new Map<string, Round[]>();
   for (let round = 0; round < options.rounds; round++) {
@@ -48,7 +48,7 @@ export async function sweep(options: Sweep): Promise<Point[]> {
         const key = `${variant} ${load}`;
         measured.set(key, [...(measured.get(key) ?? []), seen]);
         progress(
-          `${options.name}: round ${round + 1}/${options.rounds}  ${`${load} ×`.padStart(5)}  ${VARIANTS[variant].padEnd(20)} ${tell(seen)}`,
+          `${options.name}: round ${round + 1}/${options.rounds}  ${`${load} ×`.padStart(5)}  ${VARIANTS[variant].padEnd(20)} ${describeRound(seen)}`,
         );
       }
     }
@@ -63,28 +63,28 @@ async function measure(options: Sweep, variant: Variant, load: number): Promise<
   const server = options.servers[variant];
   await untilIdle(server, database);
   const ratePerSecond = load * options.capacityPerSecond;
-  const looks: { inFlight: number; limit: number }[] = [];
+  const polls: { inFlight: number; limit: number }[] = [];
   const startMs = performance.now();
-  const looking = setInterval(async () => {
+  const polling = setInterval(async () => {
     if (performance.now() - startMs < WARM_UP_MS) return;
     const { inFlight, limit } = await statsOf(server).catch(() => ({ inFlight: Number.NaN, limit: null }));
-    looks.push({ inFlight, limit: limit ?? Number.NaN });
-  }, LOOK_EVERY_MS);
+    polls.push({ inFlight, limit: limit ?? Number.NaN });
+  }, POLL_MS);
   try {
     const run = { oha, server, ratePerSecond, seconds, databasePid: database.pid };
     const { samples, shares } = await runOpenLoop(run);
     const window = { fromMs: WARM_UP_MS, untilMs: seconds * 1000 - OBJECTIVE_MS, ratePerSecond };
-    const during = looks.filter(({ inFlight }) => Number.isFinite(inFlight));
-    const mean = (read: (look: { inFlight: number; limit: number }) => number) =>
-      during.reduce((sum, look) => sum + read(look), 0) / during.length;
+    const during = polls.filter(({ inFlight }) => Number.isFinite(inFlight));
+    const mean = (read: (poll: { inFlight: number; limit: number }) => number) =>
+      during.reduce((sum, poll) => sum + read(poll), 0) / during.length;
     return {
-      ...summarise(samples, window),
+      ...summarize(samples, window),
       ...shares,
-      inFlight: mean((look) => look.inFlight),
-      limit: mean((look) => look.limit),
+      inFlight: mean((poll) => poll.inFlight),
+      limit: mean((poll) => poll.limit),
     };
   } finally {
-    clearInterval(looking);
+    clearInterval(polling);
   }
 }
 
@@ -109,7 +109,7 @@ function middle(variant: Variant, load: number, rounds: readonly Round[]): Point
   };
 }
 
-function tell({ goodput, p99Ms, success, server, client }: Round): string {
+function describeRound({ goodput, p99Ms, success, server, client }: Round): string {
   const tiers = TIERS.map((tier) => percent(success[tier]).padStart(5)).join(' ');
   return `good ${count(goodput).padStart(5)}/s  P99 ${decimal(p99Ms, 0).padStart(5)} ms  tiers ${tiers}  server ${percent(server)}, client ${percent(client)}`;
 }

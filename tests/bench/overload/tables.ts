@@ -6,7 +6,7 @@ import type { StepResult } from './step.ts';
 import type { Point } from './sweep.ts';
 import { VARIANTS } from './variants.ts';
 
-/** A sweep as a table for people. */
+/** Formats a sweep as a table. */
 export function sweepTable(name: string, points: readonly Point[], capacityPerSecond: number): string {
   const rows = points.map((point) => [
     `${VARIANTS[point.variant]}, ${point.load} ×`,
@@ -26,11 +26,11 @@ export function sweepTable(name: string, points: readonly Point[], capacityPerSe
     decimal(point.postgres),
   ]);
   const head = [name, 'offered/s', 'good/s', '÷ capacity', 'P50 ms', 'P99 ms', ...TIERS];
-  const rest = ['refused/s', 'unanswered/s', 'in flight', 'limit', 'used', 'server', 'client', 'PostgreSQL'];
+  const rest = ['refused/s', 'no response/s', 'in flight', 'limit', 'used', 'server', 'client', 'PostgreSQL'];
   return alignedTable([...head, ...rest], rows);
 }
 
-/** The steps as a table for people. */
+/** Formats the steps as a table. */
 export function stepTable(steps: readonly StepResult[]): string {
   const rows = steps.map(({ variant, settlingMs, repetitions, calm }) => [
     VARIANTS[variant],
@@ -39,15 +39,15 @@ export function stepTable(steps: readonly StepResult[]): string {
     `${decimal(calm.p99MsMax, 0)} ms`,
     `${count(calm.goodputMin)}/s`,
   ]);
-  return alignedTable(['step from 0.8 × to 2 ×', 'settled after', 'each time', 'P99 ≤', 'good ≥'], rows);
+  return alignedTable(['step from 0.8 × to 2 ×', 'settled after', 'all runs', 'P99 ≤', 'good ≥'], rows);
 }
 
-/** The cost of a refusal as a table for people. */
+/** Formats the cost of a refusal as a table. */
 export function refusalTable({ refusedMicros, servedMicros, ratio }: RefusalCost): string {
   const row = [decimal(refusedMicros, 1), decimal(servedMicros, 1), decimal(ratio)];
   return alignedTable(
-    ['CPU of the server', 'refused µs', 'GET /health/live µs', 'ratio'],
-    [['for one request', ...row]],
+    ['server CPU', 'refused µs', 'GET /health/live µs', 'ratio'],
+    [['per request', ...row]],
   );
 }
 
@@ -55,7 +55,7 @@ function exactPercent(share: number): string {
   return Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–';
 }
 
-/** What `judgeOverload` needs of a run. */
+/** The results that {@link evaluateOverload} compares. */
 export interface OverloadResults {
   readonly database: readonly Point[];
   readonly slots: readonly Point[];
@@ -64,8 +64,8 @@ export interface OverloadResults {
   readonly refusal: RefusalCost;
 }
 
-/** Compares a run with the targets of load shedding. */
-export function judgeOverload({
+/** Compares the results with the targets of load shedding. */
+export function evaluateOverload({
   database,
   slots,
   slotsCapacityPerSecond,
@@ -81,10 +81,10 @@ export function judgeOverload({
   const settled = steps.find(({ variant }) => variant === 'atlas')!.settlingMs;
   return [
     atLeast('goodput at 10 × offered load ÷ peak goodput', atlas(database, 10).goodput / peak, 0.95),
-    atLeast('20 slots of 20 ms at 2 ×: answers within 200 ms ÷ capacity', ofSlots(2), 0.95),
-    atLeast('20 slots of 20 ms at 5 ×: answers within 200 ms ÷ capacity', ofSlots(5), 0.95),
+    atLeast('20 slots of 20 ms at 2 ×: responses within 200 ms ÷ capacity', ofSlots(2), 0.95),
+    atLeast('20 slots of 20 ms at 5 ×: responses within 200 ms ÷ capacity', ofSlots(5), 0.95),
     atMost(
-      'P99 of admitted at 10 × ÷ P99 at 0.8 ×',
+      'P99 of admitted requests at 10 × ÷ at 0.8 ×',
       atlas(database, 10).p99Ms / atlas(database, 0.8).p99Ms,
       2,
     ),

@@ -4,7 +4,7 @@ import type { BenchDatabase } from '../support/database.ts';
 import { SERVER_CORE } from '../support/oha.ts';
 import { inRepository, type Server, startServer } from '../support/processes.ts';
 
-/** What is compared, with the words for people. */
+/** The variants to compare, and their labels. */
 export const VARIANTS = {
   none: 'no shedding',
   fixed: `fixed limit of ${FIXED_LIMIT.toLocaleString('en-US')}`,
@@ -14,13 +14,13 @@ export const VARIANTS = {
 export type Variant = keyof typeof VARIANTS;
 export const variants = Object.keys(VARIANTS) as readonly Variant[];
 
-/** What limits the routes: a pool of 20 connections with queries of 20 ms, or 20 places inside the handler. */
+/** What limits the routes: a pool of 20 connections with queries of 20 ms, or 20 slots inside the handler. */
 export type Bottleneck = 'database' | 'slots';
 
-/** Connections of the pool; with queries of 20 ms, about a thousand a second. */
+/** Connections of the pool. With queries of 20 ms: about a thousand per second. */
 export const POOL_SIZE = 20;
 
-/** Starts the server of a variant on the server's core, or several workers of it on one port of their own. */
+/** Starts the server of a variant on the server's core. Several of them can share a port. */
 export function startVariant(
   variant: Variant,
   bottleneck: Bottleneck,
@@ -43,7 +43,7 @@ export function startVariant(
   });
 }
 
-/** Asks a server for its stats; with `reset` it forgets which paths it has seen. */
+/** Returns the stats of a server. With `reset`, the server then forgets which paths it has seen. */
 export async function statsOf(server: Server, reset = false): Promise<OverloadStats> {
   const response = await fetch(`${server.url}${STATS_PATH}${reset ? '?reset' : ''}`);
   return (await response.json()) as OverloadStats;
@@ -54,11 +54,10 @@ const POLL_MS = 50;
 const QUIET_POLLS = 6;
 
 /**
- * Waits until a server has finished what an earlier run left behind, and PostgreSQL too. Throws after a minute.
+ * Waits until a server and PostgreSQL have finished the work that an earlier run left behind. Throws after a minute.
  *
- * When oha ends, its callers go away and their queries are cancelled, each by an order over a connection of its own. The
- * driver has sent many of them ahead, so that PostgreSQL still comes to them one by one, and an order that arrives late
- * hits the next query on its connection. So nothing is measured until PostgreSQL was quiet for a while.
+ * When oha exits, its queries are cancelled, each over a separate connection. A cancel request that arrives late hits the
+ * next query on its connection. So nothing is measured until PostgreSQL has been quiet for a while.
  */
 export async function untilIdle(server: Server, { sql }: BenchDatabase): Promise<void> {
   let quietPolls = 0;

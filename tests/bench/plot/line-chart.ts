@@ -1,18 +1,18 @@
 import { type Axis, place } from './scale.ts';
 import { element, linePath, text } from './svg.ts';
 
-/** A line of a panel. Its name stands in the legend once for all panels. */
+/** A line of a panel. The legend lists its name once for all panels. */
 export interface Series {
   readonly name: string;
   readonly color: string;
   readonly points: readonly (readonly [number, number])[];
-  /** Marks the points; for a few of them. */
+  /** Marks the points. For lines with few of them. */
   readonly marked?: boolean;
-  /** Drawn over others that may lie on the same place, so that both are seen. */
+  /** Keeps lines visible that overlap with this one. */
   readonly dashed?: boolean;
 }
 
-/** A straight line to compare with, with its words at its end. */
+/** A straight reference line with a label at its end. */
 export interface Rule {
   readonly axis: 'x' | 'y';
   readonly at: number;
@@ -27,7 +27,7 @@ export interface Panel {
   readonly rules?: readonly Rule[];
 }
 
-/** Panels in rows of so many, under one title and one legend. */
+/** Panels in rows, under one title and one legend. */
 export interface Chart {
   readonly title: string;
   readonly subtitle: string;
@@ -36,7 +36,7 @@ export interface Chart {
   readonly panelHeight?: number;
 }
 
-/** Colours that differ in lightness too, so that they can be told apart without colour vision and in print. */
+/** Colors that differ in lightness too: distinguishable in print and with color blindness. */
 export const COLORS = { blue: '#0b62c4', orange: '#d97706', grey: '#8a94a3' } as const;
 
 const WIDTH = 920;
@@ -51,7 +51,7 @@ const FAINT = '#5b6675';
 const GRID = '#e3e7ec';
 const FONT = 'system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif';
 
-/** Draws a chart as SVG. It brings a light background of its own, so it reads the same on a dark page. */
+/** Draws a chart as SVG. Its own light background keeps it readable on a dark page. */
 export function lineChart({ title, subtitle, columns, panels, panelHeight = PANEL_HEIGHT }: Chart): string {
   const rows = Math.ceil(panels.length / columns);
   const height = HEAD + rows * panelHeight + (rows - 1) * GAP + MARGIN / 2;
@@ -162,9 +162,9 @@ function drawRule(
       ? { x1: at, x2: at, y1: area.top, y2: area.bottom }
       : { x1: area.left, x2: area.right, y1: at, y2: at };
   const line = element('line', { ...ends, stroke: FAINT, 'stroke-dasharray': '4 4' });
-  const told =
+  const label =
     axis === 'x'
       ? text(at + 5, area.top + 10, words, { 'font-size': 11, fill: FAINT })
       : text(area.right, at - 5, words, { 'font-size': 11, fill: FAINT, 'text-anchor': 'end' });
-  return line + told;
+  return line + label;
 }

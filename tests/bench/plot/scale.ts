@@ -1,4 +1,4 @@
-/** An axis: which values it shows, where its marks are, and how they are written. */
+/** The range of an axis, its ticks, and their format. */
 export interface Axis {
   readonly label: string;
   readonly kind: 'linear' | 'log';
@@ -8,7 +8,7 @@ export interface Axis {
   readonly write: (value: number) => string;
 }
 
-/** A value of an axis as a part of its length, from 0 to 1; what lies outside is held at the edge. */
+/** Returns the position of a value on an axis, from 0 to 1. Values outside the range are clamped. */
 export function place({ kind, min, max }: Axis, value: number): number {
   const to = kind === 'log' ? Math.log : Number;
   const part =
@@ -19,7 +19,7 @@ export function place({ kind, min, max }: Axis, value: number): number {
 const STEPS = [1, 2, 2.5, 5, 10];
 const TICKS_ABOUT = 5;
 
-/** A linear axis from 0 to a round value that holds all of these. */
+/** Returns a linear axis from 0 to a round number that covers the values. */
 export function linearAxis(label: string, values: readonly number[], write = plain): Axis {
   const most = Math.max(...values.filter(Number.isFinite), 1e-9);
   const rough = most / TICKS_ABOUT;
@@ -30,7 +30,7 @@ export function linearAxis(label: string, values: readonly number[], write = pla
   return { label, kind: 'linear', min: 0, max, ticks, write };
 }
 
-/** A logarithmic axis over whole powers of ten that hold all of these. */
+/** Returns a logarithmic axis between powers of ten that covers the values. */
 export function logAxis(label: string, values: readonly number[], write = plain): Axis {
   const known = values.filter((value) => Number.isFinite(value) && value > 0);
   const from = Math.floor(Math.log10(Math.min(...known)));
@@ -39,7 +39,7 @@ export function logAxis(label: string, values: readonly number[], write = plain)
   return { label, kind: 'log', min: 10 ** from, max: 10 ** to, ticks, write };
 }
 
-/** 12345 as `12,345`. */
+/** Formats 12345 as `12,345`. */
 export function plain(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 2 });
 }

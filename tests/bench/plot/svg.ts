@@ -1,6 +1,6 @@
 type Attributes = Readonly<Record<string, string | number>>;
 
-/** One element of SVG; numbers are rounded to a tenth of a pixel. */
+/** Returns an SVG element. Numbers are rounded to a tenth of a pixel. */
 export function element(name: string, attributes: Attributes, content = ''): string {
   const written = Object.entries(attributes)
     .map(([key, value]) => ` ${key}="${escapeXml(typeof value === 'number' ? round(value) : value)}"`)
@@ -8,19 +8,19 @@ export function element(name: string, attributes: Attributes, content = ''): str
   return content === '' ? `<${name}${written}/>` : `<${name}${written}>${content}</${name}>`;
 }
 
-/** A line of text. */
+/** Returns a line of text. */
 export function text(x: number, y: number, words: string, attributes: Attributes = {}): string {
   return element('text', { x, y, ...attributes }, escapeXml(words));
 }
 
-/** The path through points; it breaks where a value is missing. */
+/** Returns a path through the points, with gaps at missing values. */
 export function linePath(points: readonly (readonly [number, number])[]): string {
   let isDown = false;
   return points
     .map(([x, y]) => {
-      const isThere = Number.isFinite(x) && Number.isFinite(y);
-      const step = isThere ? `${isDown ? 'L' : 'M'}${round(x)} ${round(y)}` : '';
-      isDown = isThere;
+      const exists = Number.isFinite(x) && Number.isFinite(y);
+      const step = exists ? `${isDown ? 'L' : 'M'}${round(x)} ${round(y)}` : '';
+      isDown = exists;
       return step;
     })
     .join('');

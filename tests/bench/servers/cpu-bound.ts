@@ -7,24 +7,24 @@ import { PING_PATH } from './ping-app.ts';
 
 const STEPS = 700_000;
 
-// Usage: cpu-bound.ts port. One worker of several that share a port, as those of a cluster do: the whole envelope of
-// production in front of a handler that computes for a millisecond.
+// Usage: cpu-bound.ts port. One of several workers that share a port, as in a cluster: the whole production envelope
+// around a handler that computes for a millisecond.
 const { config } = loadConfig();
 const { layers, resolved } = createApp(await openDeps(config, createLogger(config)));
 const ping = resolved.resolve(new Request(`http://127.0.0.1${PING_PATH}`));
 const route = { ...ping, scope: null };
 
-/** The same work for every request: about a millisecond of a core. */
+/** The same work for every request: about a millisecond of CPU time. */
 function compute(): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < STEPS; i++) hash = Math.imul(hash ^ (i & 0xff), 0x01000193);
   return hash;
 }
 
-const answer = () => {
+const respond = () => {
   return Response.json({ hash: compute() });
 };
-const envelope = createEnvelope(layers, answer, (request) => {
+const envelope = createEnvelope(layers, respond, (request) => {
   const found = resolved.resolve(request);
   return found === ping ? route : found;
 });

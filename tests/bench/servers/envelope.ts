@@ -6,8 +6,8 @@ import { createLogger } from '../../../src/instrumentation/logger.ts';
 import { listen } from './listen.ts';
 import { PING_PATH, pingApp } from './ping-app.ts';
 
-// Every layer of production in its order, in front of the bare Hono of the other variants. With the argument `open` the
-// route asks for no key, as the routes of health do; without it the key is checked against PostgreSQL and its cache.
+// All production layers in order, around the bare Hono of the other variants. With the argument `open`, the route needs no
+// key, like the health routes; without it, the key is checked against PostgreSQL and its cache.
 const { config } = loadConfig();
 const { layers, resolved } = createApp(await openDeps(config, createLogger(config)));
 const bare = pingApp();

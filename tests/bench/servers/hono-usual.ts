@@ -9,7 +9,7 @@ import { pingApp } from './ping-app.ts';
 const TIMEOUT_MS = 30_000;
 const IN_FLIGHT_MAX = 1000;
 
-// What a team would put in front of its routes from the shelf: the same duties as the first five layers of Atlas.
+// Off-the-shelf middleware that does what the first five layers of Atlas do.
 const { registerMetrics } = prometheus();
 let inFlight = 0;
 const app = new Hono()

@@ -22,19 +22,19 @@ const PATHS: Readonly<Record<string, Tier>> = {
 };
 
 // Usage: overload-server.ts none|fixed|atlas database|slots [port]. Every variant is the whole Atlas with the same routes
-// added; they differ only in whether those may be refused, and by whom.
+// added. The variants differ only in what may refuse those routes.
 const [variant = 'atlas', bottleneck = 'database', port = '0'] = process.argv.slice(2);
 const { config } = loadConfig();
 const deps = await openDeps(config, createLogger(config));
 const work = bottleneck === 'slots' ? slotWork() : databaseWork(deps.database);
 let inFlight = 0;
 
-/** A query over the pool, as a repository runs it: cancelled when the caller gives up. */
+/** A query over the pool, as a repository runs it: canceled when the caller disconnects. */
 function databaseWork(database: Database): (exchange: Exchange) => Promise<unknown> {
   return ({ signal }) => database.query((sql) => sql`SELECT pg_sleep(${QUERY_SECONDS})`, { signal });
 }
 
-/** A resource inside the handler that nothing outside can count: the case on which every known peer fails. */
+/** A resource inside the handler, invisible from outside: the case in which all known alternatives fail. */
 function slotWork(): () => Promise<void> {
   const slots = new Slots(SLOTS);
   return () => slots.hold(SLOT_MS);
@@ -46,7 +46,7 @@ function untilAborted({ signal }: Exchange): Promise<void> {
 
 function mountBenchRoutes(routes: RouteTable): void {
   for (const [path, tier] of Object.entries(PATHS)) {
-    const words = { operationId: path, summary: 'A route of the benchmark', tag: 'Benchmark' };
+    const words = { operationId: path, summary: 'A benchmark route', tag: 'Benchmark' };
     const facts = { tier, scope: null, resource: 'database', sheddable: variant === 'atlas' } as const;
     const run = path === HOLD_PATH ? untilAborted : work;
     routes.mount({ method: 'get', path, ...words, ...facts, responses: {} }, async ({ exchange }) => {

@@ -1,4 +1,4 @@
-/** So many places, each held for a time; who finds none waits in line. Nothing outside can see how many are taken. */
+/** A pool of slots with an unbounded queue. Nothing outside can see how many are in use. */
 export class Slots {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -7,10 +7,10 @@ export class Slots {
     this.#free = slots;
   }
 
-  /** Waits for a place and holds it for so many milliseconds. */
+  /** Waits for a slot and holds it for a time. */
   async hold(holdMs: number): Promise<void> {
     if (this.#free > 0) this.#free--;
-    // The line is as long as the callers are many: the server in front is what should bound it.
+    // Bounding this queue is the job of the server around it.
     else await new Promise<void>((enter) => this.#waiting.push(enter));
     await Bun.sleep(holdMs);
     const next = this.#waiting.shift();

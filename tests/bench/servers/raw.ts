@@ -1,4 +1,4 @@
 import { listen } from './listen.ts';
 
-// The floor: what Bun itself can answer, with no router at all.
+// The baseline: Bun without a router.
 listen(() => Response.json({ pong: true }));

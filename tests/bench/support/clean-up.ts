@@ -2,7 +2,7 @@ type CleanUp = () => void | Promise<void>;
 
 const pending = new Set<CleanUp>();
 
-/** Remembers how to undo what the benchmark started. The answer undoes it at once, and only once. */
+/** Registers how to undo what the benchmark started. Returns a function that undoes it immediately, at most once. */
 export function undoAtEnd(undo: CleanUp): () => Promise<void> {
   pending.add(undo);
   return async () => {
@@ -10,19 +10,19 @@ export function undoAtEnd(undo: CleanUp): () => Promise<void> {
   };
 }
 
-/** Undoes whatever is still there, the newest first. Runs at the end, after an error and on a signal. */
+/** Undoes all that is registered, newest first. Runs at the end, after an error and on a signal. */
 export async function undoAll(): Promise<void> {
   for (const undo of [...pending].reverse()) {
     pending.delete(undo);
     try {
       await undo();
     } catch (error) {
-      console.error(`bench: cleaning up failed: ${error}`);
+      console.error(`bench: clean-up failed: ${error}`);
     }
   }
 }
 
-/** Undoes everything on Ctrl+C too, so that no server stays behind. */
+/** Cleans up on Ctrl+C too, so that no server is left running. */
 export function undoOnSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void undoAll().then(() => process.exit(130)));

@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 // The kernel counts CPU time in ticks of 1/100 s for programs, whatever its own clock does (proc(5), USER_HZ).
 const TICKS_PER_SECOND = 100;
 
-/** A process that is gone has used 0 s: the caller compares two readings of processes that live through both. */
+/** Returns 0 s for a process that has exited: callers compare two readings of a running process. */
 function statOf(pid: number | string): { parent: number; cpuSeconds: number } {
   try {
-    // The name stands in parentheses and may hold anything, so fields are counted from the last one.
+    // The name is in parentheses and may contain any character, so fields are counted from the last parenthesis.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return {
@@ -18,12 +18,12 @@ function statOf(pid: number | string): { parent: number; cpuSeconds: number } {
   }
 }
 
-/** CPU time that a process has used since its start, all threads, user and system. */
+/** Returns the CPU time of a process since its start: all threads, user and system. */
 export function cpuSeconds(pid: number): number {
   return statOf(pid).cpuSeconds;
 }
 
-/** The same for a process and its direct children: PostgreSQL has one for each connection, Atlas one for each worker. */
+/** The same for a process and its children: PostgreSQL has one per connection, Atlas one per worker. */
 export function familyCpuSeconds(pid: number): number {
   return familyOf(pid).reduce((sum, member) => sum + cpuSeconds(member), 0);
 }
@@ -33,23 +33,23 @@ function familyOf(pid: number): number[] {
   return [pid, ...processes.map(Number).filter((other) => other !== pid && statOf(other).parent === pid)];
 }
 
-/** Memory that is resident now in the largest of a process and its direct children, in MiB: that of one worker. */
+/** Returns the resident memory of the largest of a process and its children, in MiB: that of one worker. */
 export function residentMebibytes(pid: number): number {
   const resident = familyOf(pid).map((member) => memoryKibibytes(member, 'status', /^VmRSS:\s+(\d+)/m));
   return Math.max(...resident) / 1024;
 }
 
-/** Memory of a process and its direct children, in MiB; what they share counts once (proc(5), Pss). */
+/** Returns the memory of a process and its children, in MiB. Shared pages count once (proc(5), Pss). */
 export function familyMebibytes(pid: number): number {
   const shares = familyOf(pid).map((member) => memoryKibibytes(member, 'smaps_rollup', /^Pss:\s+(\d+)/m));
   return shares.reduce((sum, share) => sum + share, 0) / 1024;
 }
 
-function memoryKibibytes(pid: number, file: string, figure: RegExp): number {
+function memoryKibibytes(pid: number, file: string, pattern: RegExp): number {
   try {
-    return Number(figure.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1] ?? 0);
+    return Number(pattern.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1] ?? 0);
   } catch {
-    // It has ended since it was listed.
+    // It has exited since it was listed.
     return 0;
   }
 }
@@ -57,8 +57,8 @@ function memoryKibibytes(pid: number, file: string, figure: RegExp): number {
 const EDGE_MS = 300;
 
 /**
- * Measures which part of a core each reading used in the middle of a run, leaving out its first and last moments, when
- * connections are made and closed. 1 is one core, all the time.
+ * Returns the cores that each reading used in the middle of a run. The first and last moments are excluded, when
+ * connections open and close. 1 is one core, all the time.
  */
 export async function shareOfCore<N extends string>(
   runMs: number,

@@ -13,7 +13,7 @@ import { progress } from './progress.ts';
 const TIMEOUT_SECONDS = 120;
 const DISCREPANCIES_MAX = 5;
 
-/** The PostgreSQL 15 of a benchmark, migrated, with an API key that may do everything. */
+/** A migrated PostgreSQL 15, with an API key of all scopes. */
 export interface BenchDatabase {
   readonly url: string;
   /** Of the process whose children serve the connections. */
@@ -24,7 +24,7 @@ export interface BenchDatabase {
   readonly database: Database;
 }
 
-/** Starts a new cluster in a folder of its own; it ends and vanishes with the benchmark. */
+/** Starts a new cluster in a new folder. Both are removed with the benchmark. */
 export async function startDatabase(): Promise<BenchDatabase> {
   progress('starting PostgreSQL 15');
   await installPostgres(progress);
@@ -48,7 +48,7 @@ export async function startDatabase(): Promise<BenchDatabase> {
   return { url: server.url, pid: server.pid, version: row.version, apiKey: token, sql, database };
 }
 
-/** Puts back the same beginning for each measurement: accounts without a transfer, tidy tables, nothing left to flush. */
+/** Restores the same initial state before each measurement: accounts without transfers, vacuumed tables, a checkpoint. */
 export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
   await sql`
     TRUNCATE accounts, transfers, idempotency_keys, outbox, events, parked_keys, parked_events, inbox, consumer_offsets`;
@@ -59,10 +59,10 @@ export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
   await sql`CHECKPOINT`;
 }
 
-/** How many transfers were posted. Throws when the ledger does not agree with itself. */
+/** Returns the number of transfers. Throws if the ledger is inconsistent. */
 export async function verifyLedger(database: Database): Promise<number> {
   const { transfers, discrepancies } = await createLedgerRepository(database).verify(DISCREPANCIES_MAX);
   if (discrepancies.length > 0)
-    throw new Error(`The ledger does not agree with itself: ${JSON.stringify(discrepancies)}`);
+    throw new Error(`The ledger is inconsistent: ${JSON.stringify(discrepancies)}`);
   return transfers;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { undoAtEnd } from './clean-up.ts';
 
-/** An empty folder that is deleted at the end. Others may enter it: PostgreSQL runs as a user of its own under root. */
+/** Creates a folder that is deleted at the end. Readable by others: under root, PostgreSQL runs as another user. */
 export function freshFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-bench-'));
   chmodSync(folder, 0o755);

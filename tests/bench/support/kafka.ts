@@ -4,7 +4,7 @@ import { undoAtEnd } from './clean-up.ts';
 import { freshFolder } from './folders.ts';
 import { progress } from './progress.ts';
 
-/** A Kafka of one node for a benchmark, which may be killed and started again with its topics. */
+/** A Kafka with one broker. It can be killed and started again with its topics. */
 export interface BenchKafka {
   readonly brokers: string;
   readonly pid: number;
@@ -12,7 +12,7 @@ export interface BenchKafka {
   start(): Promise<void>;
 }
 
-/** Starts it in a folder of its own; it ends and vanishes with the benchmark. */
+/** Starts a Kafka in a new folder. Both are removed with the benchmark. */
 export async function startKafka(): Promise<BenchKafka> {
   progress('starting Kafka');
   await installKafkaJars();

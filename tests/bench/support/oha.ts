@@ -1,13 +1,13 @@
 import { cpuSeconds, familyCpuSeconds, shareOfCore } from './cpu.ts';
 import { start } from './processes.ts';
 
-/** The core of the server and the core of its client: each has its own, so neither slows the other. */
+/** Server and client have a core each, so neither slows down the other. */
 export const SERVER_CORE = 0;
 export const CLIENT_CORE = 1;
 const CONNECTIONS = 64;
 const OK = 200;
 
-/** What one run of oha against one server told. Shares are of one core. */
+/** The result of one run of oha against one server. Shares are of one core. */
 export interface Load {
   readonly requestsPerSecond: number;
   readonly serverShare: number;
@@ -24,20 +24,20 @@ interface OhaReport {
   readonly statusCodeDistribution: Readonly<Record<string, number>>;
 }
 
-/** How a URL is loaded; left out, by 64 callers without a pause who expect a 200. */
+/** How to load a URL. By default: 64 callers without pauses that expect 200. */
 export interface LoadOptions {
   readonly headers?: readonly string[];
-  /** Callers, each on a connection of its own. */
+  /** Number of callers, each with its own connection. */
   readonly connections?: number;
-  /** All of them together; left out, each asks again as soon as it is answered. */
+  /** Rate of all callers together. By default each sends its next request right after the response. */
   readonly ratePerSecond?: number;
-  /** The one status that is expected. */
+  /** The only expected status. */
   readonly status?: number;
-  /** The core of the client; null leaves it to the kernel. */
+  /** The core of the client. Null lets the kernel choose. */
   readonly clientCore?: number | null;
 }
 
-/** Loads a URL from the client's core. Throws when an answer had another status than the expected one. */
+/** Loads a URL from the client's core. Throws if a response has an unexpected status. */
 export async function load(
   oha: string,
   url: string,
@@ -66,9 +66,7 @@ export async function load(
   const { summary, latencyPercentiles, statusCodeDistribution } = JSON.parse(text) as OhaReport;
   const { [status]: answered = 0, ...others } = statusCodeDistribution;
   if (answered === 0 || Object.keys(others).length > 0)
-    throw new Error(
-      `${url} answered ${JSON.stringify(statusCodeDistribution)} where only ${status} was expected.`,
-    );
+    throw new Error(`Expected only ${status} from ${url}, got ${JSON.stringify(statusCodeDistribution)}.`);
   const { p50, p95, p99 } = latencyPercentiles;
   const ms = { p50Ms: p50 * 1000, p95Ms: p95 * 1000, p99Ms: p99 * 1000 };
   return { requestsPerSecond: answered / summary.total, serverShare: server, clientShare: own, ...ms };

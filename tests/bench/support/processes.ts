@@ -5,28 +5,28 @@ import { freshFolder } from './folders.ts';
 const ROOT = join(import.meta.dir, '../../..');
 const SERVING = /listening on (http:\/\/\S+)/;
 
-/** A server process that answers. */
+/** A server process that is ready. */
 export interface Server {
   readonly url: string;
   readonly pid: number;
-  /** What it had printed when it was ready. */
+  /** Its output up to the moment when it was ready. */
   readonly announcement: string;
   stop(): Promise<void>;
 }
 
-/** How a process is started. */
+/** Options for starting a process. */
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** The core it is pinned to; left out, the kernel chooses among all. */
+  /** The core to pin it to. By default the kernel chooses. */
   readonly core?: number | undefined;
 }
 
-/** The absolute path of a file of the repository. */
+/** Returns the absolute path of a file in the repository. */
 export function inRepository(path: string): string {
   return join(ROOT, path);
 }
 
-/** Starts a server and waits until it says where it serves. Throws with its output when it ends before that. */
+/** Starts a server and waits until it prints its URL. Throws with its errors if it exits before that. */
 export async function startServer(command: readonly string[], options: StartOptions = {}): Promise<Server> {
   const child = spawn(command, options);
   const stop = undoAtEnd(async () => {
@@ -38,11 +38,11 @@ export async function startServer(command: readonly string[], options: StartOpti
   let announcement = '';
   for (;;) {
     const { value, done } = await output.read();
-    if (done) throw new Error(`A server of the benchmark ended: ${command.join(' ')}\n${await errors}`);
+    if (done) throw new Error(`A server of the benchmark exited: ${command.join(' ')}\n${await errors}`);
     announcement += value;
     const url = SERVING.exec(announcement)?.[1];
     if (url === undefined) continue;
-    // What it prints from now on is read and dropped, or it would block once the pipe is full.
+    // Further output is discarded: the server would block once the pipe is full.
     void drain(output);
     return { url, pid: child.pid, announcement, stop };
   }
@@ -52,14 +52,14 @@ async function drain(reader: ReadableStreamDefaultReader<string>): Promise<void>
   while (!(await reader.read()).done);
 }
 
-/** A command that is running. */
+/** A running command. */
 export interface Running {
   readonly pid: number;
-  /** Its standard output once it has ended. Rejects with its errors when it fails. */
+  /** Its standard output, once it has exited. Rejects with its standard error if it fails. */
   readonly output: Promise<string>;
 }
 
-/** Starts a command that ends by itself. */
+/** Starts a command that exits on its own. */
 export function start(command: readonly string[], options: StartOptions = {}): Running {
   const child = spawn(command, options);
   const kill = undoAtEnd(() => child.kill());
@@ -74,7 +74,7 @@ export function start(command: readonly string[], options: StartOptions = {}): R
 
 function spawn(command: readonly string[], { env, core }: StartOptions) {
   return Bun.spawn(pinned(core, command), {
-    // An empty folder: a `.env` that happens to lie where the benchmark was started must not be read.
+    // An empty folder: a `.env` of the current folder must not be read.
     cwd: freshFolder(),
     env: cleanEnvironment(env),
     stdin: 'ignore',
@@ -83,13 +83,13 @@ function spawn(command: readonly string[], { env, core }: StartOptions) {
   });
 }
 
-/** Only what a process needs: settings of the shell that runs the benchmark must not change what is measured. */
+/** Returns only what a process needs: the environment of the shell must not influence the results. */
 function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env;
   return { PATH, HOME, ...extra };
 }
 
-/** The words that pin a command to a core. `taskset` becomes the command, so the process id stays the same. */
+/** Pins a command to a core. `taskset` executes the command, so the process id stays the same. */
 function pinned(core: number | undefined, command: readonly string[]): string[] {
   return core === undefined ? [...command] : ['taskset', '-c', String(core), ...command];
 }

@@ -3,11 +3,11 @@ import { undoAtEnd } from './clean-up.ts';
 import { freshFolder } from './folders.ts';
 import { progress } from './progress.ts';
 
-/** The Redis of a benchmark, empty at its start. It ends with the benchmark. */
+/** An empty Redis that ends with the benchmark. */
 export interface BenchRedis {
   readonly url: string;
   readonly pid: number;
-  /** Commands that clients have sent for permits since the start; those that a script runs inside are not counted. */
+  /** Returns the commands for permits that clients have sent so far. Commands inside a script do not count. */
   permitCommands(): Promise<number>;
 }
 
@@ -18,17 +18,17 @@ export async function startRedis(): Promise<BenchRedis> {
   await installRedis();
   progress('starting Redis');
   const redis = await startNativeRedis(freshFolder());
-  const asking = new Bun.RedisClient(redis.url);
+  const client = new Bun.RedisClient(redis.url);
   undoAtEnd(async () => {
-    asking.close();
+    client.close();
     await redis.end('SIGTERM');
   });
   return {
     url: redis.url,
     pid: redis.pid,
     async permitCommands() {
-      const told = String(await asking.send('INFO', ['commandstats']));
-      return [...told.matchAll(SENT)].reduce((sum, [, calls]) => sum + Number(calls), 0);
+      const stats = String(await client.send('INFO', ['commandstats']));
+      return [...stats.matchAll(SENT)].reduce((sum, [, calls]) => sum + Number(calls), 0);
     },
   };
 }

@@ -4,7 +4,7 @@ import { inRepository } from './processes.ts';
 
 const FOLDER = '.atlas/bench';
 
-/** Keeps the stats of a run beside their conditions, one file for each run. Answers where. */
+/** Stores the results and the conditions of a run in a file. Returns its path. */
 export async function writeReport(
   name: string,
   report: { readonly conditions: Conditions; readonly [part: string]: unknown },
