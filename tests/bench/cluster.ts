@@ -21,6 +21,7 @@ import { targetsTable } from './targets.ts';
 
 const PARTS = ['permits', 'decision', 'refusal', 'envelope', 'accounts', 'workers', 'callers'] as const;
 type Part = (typeof PARTS)[number];
+const NEED_OHA: readonly Part[] = ['refusal', 'envelope', 'workers', 'callers'];
 const OPTIONS = {
   quick: QUICK,
   only: choice(PARTS, 'one part; all by default (about ten minutes)'),
@@ -45,7 +46,7 @@ async function bench({
   const plan = quick ? QUICK_CLUSTER_PLAN : FULL_CLUSTER_PLAN;
   requireBenchMachine();
   const conditions = readConditions(plan);
-  const oha = await installOha(progress);
+  const oha = NEED_OHA.some(wants) ? await installOha(progress) : '';
   const database = await startDatabase();
   const redis = await startRedis();
   const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };

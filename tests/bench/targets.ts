@@ -70,7 +70,12 @@ export function atLeast(name: string, value: number, bound: number, digits = 2):
 export function atMost(name: string, value: number, bound: number, unit = '', digits = 2): Target {
   const result = Number.isNaN(value) ? 'open' : value <= bound ? 'met' : 'missed';
   const measured = value === Number.POSITIVE_INFINITY ? 'never' : decimal(value, digits);
-  return { name, target: `≤ ${bound} ${unit}`.trim(), measured: `${measured} ${unit}`.trim(), result };
+  return {
+    name,
+    target: `≤ ${bound.toLocaleString('en-US')} ${unit}`.trim(),
+    measured: `${measured} ${unit}`.trim(),
+    result,
+  };
 }
 
 /** Formats targets as a table. */

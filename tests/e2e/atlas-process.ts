@@ -7,33 +7,33 @@ import { until } from '../support/until.ts';
 
 const ROOT = dirname(dirname(import.meta.dir));
 const MAIN = join(ROOT, 'src', 'main.ts');
-// To its last line, as what comes before it can arrive by itself.
+// Matches up to the last line, since earlier lines can arrive separately.
 const ANNOUNCED =
   /is listening on (http:\S+)\n[\s\S]*?(?:Move [^\n]*\n[^\n]+\n|Create an API key: [^\n]+\n|\/v1\/ping [^\n]+\n)\n/;
 
-/** A command that ran to its end. */
+/** A command that has exited. */
 export interface Finished {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** `atlas serve` in a process of its own. */
+/** `atlas serve` in a separate process. */
 export interface AtlasProcess {
   readonly url: string;
   readonly pid: number;
-  /** The key that the start printed, or null when it printed none. */
+  /** The API key that the start printed, or null. */
   readonly key: string | null;
-  /** Everything it has written so far, to both outputs. */
+  /** Returns its output so far, standard output and standard error. */
   output(): string;
-  /** What `atlas status --json` prints, read from the same socket, as that is faster than a process. */
+  /** Returns what `atlas status --json` prints, read from the same socket, which is faster than a process. */
   status(): Promise<ClusterStatus>;
   signal(signal: 'SIGHUP'): void;
-  /** Ends it with the signal and waits for its end. */
+  /** Sends the signal and waits for the exit. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<Finished>;
 }
 
-/** Settings for a start in a folder: a free port, a small pool, and nothing of the environment of the tester. */
+/** Returns settings for a folder: a free port, a small pool, and nothing of the tester's environment. */
 function environmentOf(folder: string, settings: Record<string, string>): Record<string, string> {
   return {
     PATH: process.env.PATH ?? '',
@@ -46,21 +46,21 @@ function environmentOf(folder: string, settings: Record<string, string>): Record
   };
 }
 
-/** An empty folder for a start, which the user that PostgreSQL runs as can pass. */
+/** Creates a folder that the user of PostgreSQL can enter. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-e2e-'));
   await chmod(folder, 0o755);
   return folder;
 }
 
-/** Ends whatever still runs on the folder, and removes it. */
+/** Kills what still runs on the folder, and removes it. */
 export async function removeFolder(folder: string): Promise<void> {
   await killPostgres(folder);
-  // The last of a killed server may still be writing.
+  // A killed server may still be writing.
   await rm(folder, { recursive: true, force: true, maxRetries: 10 });
 }
 
-/** Runs `atlas` with the arguments to its end. */
+/** Runs `atlas` with the arguments and waits for its exit. */
 export function runAtlas(
   folder: string,
   args: readonly string[],
@@ -70,7 +70,7 @@ export function runAtlas(
   return finish(child);
 }
 
-/** Starts `atlas serve` and waits until it has said where it serves. Throws with its output when it ends before. */
+/** Starts `atlas serve` and waits until it prints its URL. Throws with its output if it exits before. */
 export async function startAtlas(
   folder: string,
   settings: Record<string, string> = {},
@@ -88,7 +88,7 @@ export async function startAtlas(
     child.stderr!.on('data', (chunk: string) => {
       output += chunk;
     });
-    void finished.then(({ code }) => reject(new Error(`atlas serve ended with ${code}:\n${output}`)));
+    void finished.then(({ code }) => reject(new Error(`atlas serve exited with ${code}:\n${output}`)));
   });
   return {
     url,
@@ -104,7 +104,7 @@ export async function startAtlas(
   };
 }
 
-/** What the supervisor of the server at the URL answers to `atlas status`. */
+/** Returns what the supervisor of the server at the URL reports to `atlas status`. */
 export async function readStatus(folder: string, url: string): Promise<ClusterStatus> {
   const unix = join(folder, 'data', `serve-${new URL(url).port}.sock`);
   return (await (await fetch('http://atlas/', { unix })).json()) as ClusterStatus;
@@ -132,20 +132,20 @@ async function finish(child: ChildProcess): Promise<Finished> {
   });
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
-    // After `close` nothing more can come; after `exit` the last of the output may still be on its way.
+    // Output can arrive after `exit`, but not after `close`.
     child.on('close', resolve);
   });
   return { code, stdout, stderr };
 }
 
-/** The process id of the embedded PostgreSQL on the folder, or null when none runs. */
+/** Returns the process id of the embedded PostgreSQL on the folder, or null if none runs. */
 export async function postgresPid(folder: string): Promise<number | null> {
   const file = join(folder, 'data', 'postgres', '18', 'postmaster.pid');
   const pid = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0]);
   return pid > 0 && isAlive(pid) ? pid : null;
 }
 
-/** Ends the embedded PostgreSQL with -9 and waits until it is gone. */
+/** Kills the embedded PostgreSQL with SIGKILL and waits for its exit. */
 export async function killPostgres(folder: string): Promise<void> {
   const pid = await postgresPid(folder);
   if (pid === null) return;
@@ -153,7 +153,7 @@ export async function killPostgres(folder: string): Promise<void> {
   await until(() => !isAlive(pid));
 }
 
-/** Whether a process has the number. */
+/** Whether a process with this id exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

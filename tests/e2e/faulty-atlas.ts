@@ -6,14 +6,14 @@ import { isToxiproxyHere, startToxiproxy, type ToxicProxy } from '../support/tox
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
-/** The services that a test of faults wants beside PostgreSQL. */
-export interface Wanted {
+/** The services that a fault test needs besides PostgreSQL. */
+export interface RequiredServices {
   readonly redis?: true;
   readonly kafka?: true;
   readonly s3?: true;
 }
 
-/** Atlas over real services, each behind a proxy that can be made bad. */
+/** Atlas over real services, each behind a proxy that a test can degrade. */
 export interface FaultyAtlas {
   readonly atlas: AtlasProcess;
   readonly key: string;
@@ -22,15 +22,15 @@ export interface FaultyAtlas {
   readonly toPostgres: ToxicProxy;
   readonly redis: TestRedis | null;
   readonly toRedis: ToxicProxy | null;
-  /** Its way is `kafka.proxy`. */
+  /** Its proxy is `kafka.proxy`. */
   readonly kafka: TestKafka | null;
   readonly s3: TestS3 | null;
   readonly toS3: ToxicProxy | null;
   stop(): Promise<void>;
 }
 
-/** Whether everything is here that tests of faults need. Says what is missing; throws with ATLAS_REQUIRE_SERVICES=1. */
-export function areServicesHere({ redis, kafka, s3 }: Wanted): boolean {
+/** Whether all services are available. Prints what is missing; throws instead if ATLAS_REQUIRE_SERVICES=1. */
+export function areServicesHere({ redis, kafka, s3 }: RequiredServices): boolean {
   const here = [isToxiproxyHere(), isPostgresHere()];
   if (redis) here.push(isRedisHere());
   if (kafka) here.push(isKafkaHere());
@@ -38,9 +38,9 @@ export function areServicesHere({ redis, kafka, s3 }: Wanted): boolean {
   return here.every(Boolean);
 }
 
-/** Starts the services, the ways to them, and Atlas with two workers on those. */
+/** Starts the services, their proxies, and Atlas with two workers behind the proxies. */
 export async function startFaultyAtlas(
-  wanted: Wanted,
+  required: RequiredServices,
   settings: Readonly<Record<string, string>> = {},
   postgresFolder?: string,
 ): Promise<FaultyAtlas> {
@@ -56,12 +56,12 @@ export async function startFaultyAtlas(
     const postgres = await startTestPostgres(postgresFolder === undefined ? {} : { folder: postgresFolder });
     endings.push(() => postgres.stop());
     const toPostgres = await toxiproxy.proxy(postgres.url);
-    const redis = wanted.redis ? await startTestRedis() : null;
+    const redis = required.redis ? await startTestRedis() : null;
     if (redis) endings.push(() => redis.stop());
     const toRedis = redis && (await toxiproxy.proxy(redis.url));
-    const kafka = wanted.kafka ? await startTestKafka({ proxied: toxiproxy }) : null;
+    const kafka = required.kafka ? await startTestKafka({ proxied: toxiproxy }) : null;
     if (kafka) endings.push(() => kafka.stop());
-    const s3 = wanted.s3 ? await startTestS3() : null;
+    const s3 = required.s3 ? await startTestS3() : null;
     if (s3) endings.push(() => s3.stop());
     const toS3 = s3 && (await toxiproxy.proxy(s3.endpoint));
     const atlas = await startAtlas(folder, {
@@ -87,7 +87,7 @@ export async function timeUntil(what: string, condition: () => Promise<boolean>)
   return performance.now() - startMs;
 }
 
-/** The status that a GET is answered with, or 0 where there is no answer. */
+/** Returns the status of a GET, or 0 if there is no response. */
 export async function statusOf(url: string, headers: Record<string, string> = {}): Promise<number> {
   const response = await fetch(url, { headers }).catch(() => null);
   await response?.arrayBuffer().catch(() => {});

@@ -13,7 +13,7 @@ const FIELDS = [
   'deathToReport',
 ] as const;
 /**
- * What a worker and the test tell each other. `mode` is a place in {@link MODES}, 0 while the worker is not up;
+ * What a worker and the test report to each other. `mode` is an index in {@link MODES}, 0 until the worker is up;
  * `deathToReport` is 1 + the slot of a dead worker.
  */
 export type LeaseField = (typeof FIELDS)[number];
@@ -26,9 +26,9 @@ const SLOT_SIZE = 16;
 const SLOTS_MAX = 32;
 
 /**
- * Stats that all processes of a test see at the same moment: a file that each maps into its memory. Every admission
- * adds to one total, in one atomic step, so that the peak of the total misses no excess, however short it was; asking
- * the workers one after the other would miss some, and see some that never were.
+ * Stats shared by all processes of a test: a file that each maps into memory. Every admission adds to one total in one
+ * atomic step, so that its peak misses no excess, however short. Polling the workers one by one would miss some, and
+ * report some that never were.
  */
 export class LeaseBoard {
   readonly #cells: Int32Array;
@@ -55,7 +55,7 @@ export class LeaseBoard {
     return Atomics.load(this.#cells, TOTAL);
   }
 
-  /** The highest total that an admission has led to since the peaks were forgotten; ends of requests do not count. */
+  /** The highest total after an admission since {@link LeaseBoard.forgetPeaks}. */
   get totalPeak(): number {
     return Atomics.load(this.#cells, TOTAL_PEAK);
   }
@@ -65,21 +65,21 @@ export class LeaseBoard {
     for (let slot = 0; slot < SLOTS_MAX; slot++) this.set(slot, 'inFlightPeak', 0);
   }
 
-  /** A request of the worker begins. */
+  /** Records that the worker admitted a request. */
   admitted(slot: number): void {
     Atomics.add(this.#cells, cellOf(slot, 'admitted'), 1);
     this.#raise(cellOf(slot, 'inFlightPeak'), Atomics.add(this.#cells, cellOf(slot, 'inFlight'), 1) + 1);
     this.#raise(TOTAL_PEAK, Atomics.add(this.#cells, TOTAL, 1) + 1);
   }
 
-  /** A request of the worker ends. */
+  /** Records that a request of the worker ended. */
   released(slot: number): void {
     Atomics.sub(this.#cells, TOTAL, 1);
     Atomics.sub(this.#cells, cellOf(slot, 'inFlight'), 1);
   }
 
-  /** The worker is dead, and with it what it had in flight. Answers how much that was. */
-  buried(slot: number): number {
+  /** Removes a dead worker with its requests in flight. Returns their number. */
+  reap(slot: number): number {
     const inFlight = Atomics.exchange(this.#cells, cellOf(slot, 'inFlight'), 0);
     Atomics.sub(this.#cells, TOTAL, inFlight);
     this.set(slot, 'limit', 0);

@@ -6,14 +6,14 @@ import { until } from '../support/until.ts';
 import { LeaseBoard, MODES } from './lease-board.ts';
 
 const WORKER = join(import.meta.dir, 'lease-worker.ts');
-/** How long a worker that is cut off waits before it goes up to its floor: longer than any request of these tests. */
+/** How long a worker that is cut off waits before it rises to its floor: longer than any request of these tests. */
 export const RISE_AFTER_MS = 1500;
 
-/** A worker process that shares a cap over Redis and admits requests that do nothing but take their time. */
+/** A worker process that shares a cap through Redis, and admits requests that only take time. */
 export interface LeaseWorker {
   readonly slot: number;
   readonly pid: number;
-  /** Lets so many callers at a time want to be served, each request taking about the time. */
+  /** Sets the number of concurrent callers and the mean duration of their requests. */
   want(callers: number, holdMs?: number): void;
   readonly inFlight: number;
   readonly inFlightPeak: number;
@@ -21,15 +21,15 @@ export interface LeaseWorker {
   readonly limit: number;
   readonly mode: (typeof MODES)[number];
   readonly renewalFailures: number;
-  /** Workers among which it divides the cap when it is cut off. */
+  /** Number of workers among which it divides the cap when it is cut off. */
   readonly knownWorkers: number;
-  /** Makes it tell the account that another one is dead, as a supervisor does. */
+  /** Makes it report the death of another worker to the account, as a supervisor does. */
   reportDeathOf(other: LeaseWorker): void;
   pause(): void;
   resume(): void;
-  /** Ends it with -9, and what it has in flight. Answers how much that was. */
+  /** Kills it with SIGKILL. Returns the number of requests it had in flight. */
   kill(): Promise<number>;
-  /** Ends it in order. */
+  /** Stops it gracefully. */
   stop(): Promise<void>;
 }
 
@@ -37,16 +37,16 @@ export interface LeaseWorker {
 export interface LeaseCluster {
   readonly workers: readonly LeaseWorker[];
   readonly board: LeaseBoard;
-  /** Permits that the workers believe to have, all together. */
+  /** Sum of the permits that the workers believe they hold. */
   readonly held: number;
 }
 
 interface ClusterOptions {
-  /** Where each worker finds Redis: one worker for each. */
+  /** The Redis URL of each worker: one worker per URL. */
   readonly urls: readonly string[];
   readonly cap: number;
   readonly prefix?: string;
-  /** Workers that each knows of at its start: those of its own host. */
+  /** Number of workers that each knows at its start: those of its host. */
   readonly workersOfHost?: number;
 }
 
@@ -54,7 +54,7 @@ const DEADLINE_MS = 20_000;
 const running = new Map<LeaseCluster, () => Promise<void>>();
 let clusters = 0;
 
-/** Starts the workers and waits until each has its part of the idle cap. End them with {@link stopLeaseClusters} after each test. */
+/** Starts workers and waits until each has its share of the idle cap. Call {@link stopLeaseClusters} after each test. */
 export async function startLeaseCluster(options: ClusterOptions): Promise<LeaseCluster> {
   const { urls, cap, prefix = 'test', workersOfHost = urls.length } = options;
   const folder = await mkdtemp(join(tmpdir(), 'atlas-leases-'));
@@ -87,13 +87,13 @@ export async function startLeaseCluster(options: ClusterOptions): Promise<LeaseC
     for (const child of children) await end(child, 'SIGKILL');
     await rm(folder, { recursive: true, force: true });
   });
-  // While nobody wants anything, the whole cap is leased in equal parts.
+  // Without demand, the whole cap is leased in equal parts.
   const share = Math.floor(cap / urls.length);
   await untilWorkers(() => workers.every(({ mode, limit }) => mode === 'fresh' && limit >= share));
   return started;
 }
 
-/** Ends every worker that runs. */
+/** Kills every running worker. */
 export async function stopLeaseClusters(): Promise<void> {
   for (const stop of running.values()) await stop();
   running.clear();
@@ -133,11 +133,11 @@ function workerOf(child: ChildProcess, board: LeaseBoard, slot: number): LeaseWo
     resume: () => process.kill(child.pid!, 'SIGCONT'),
     async kill() {
       await end(child, 'SIGKILL');
-      return board.buried(slot);
+      return board.reap(slot);
     },
     async stop() {
       await end(child, 'SIGTERM');
-      board.buried(slot);
+      board.reap(slot);
     },
   };
 }
@@ -149,12 +149,12 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
   await ended;
 }
 
-/** What these workers have in flight together. */
+/** Returns the number of requests in flight in these workers. */
 export function inFlightOf(workers: readonly LeaseWorker[]): number {
   return workers.reduce((sum, { inFlight }) => sum + inFlight, 0);
 }
 
-/** Waits until the condition holds. When it does not in time, it throws with how every worker stands. */
+/** Waits until the condition holds. The error after the deadline describes every worker. */
 export async function untilWorkers(condition: () => boolean | Promise<boolean>): Promise<void> {
   await until(condition, {
     deadlineMs: DEADLINE_MS,
@@ -167,14 +167,14 @@ function describeWorker({ slot, mode, limit, inFlight, admitted, renewalFailures
   return `  worker ${slot}: ${state}, ${admitted} admitted, ${renewalFailures} renewals failed`;
 }
 
-/** Waits until the condition holds and prints how long that took, which is a figure of the report and never asserted. */
+/** Waits until the condition holds, and prints how long that took. The time is never asserted. */
 export async function measure(what: string, condition: () => boolean): Promise<void> {
   const startMs = performance.now();
   await untilWorkers(condition);
   console.log(`${what}: ${Math.round(performance.now() - startMs)} ms`);
 }
 
-/** The mean of a figure, read every few milliseconds as long as told. */
+/** Returns the mean of a value, sampled every 5 ms for a time. */
 export async function meanOf(read: () => number, forMs: number): Promise<number> {
   const untilMs = performance.now() + forMs;
   let [sum, samples] = [0, 0];

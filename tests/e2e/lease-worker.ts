@@ -1,5 +1,5 @@
-// A worker of the lease tests: nothing but the protocol, over the Redis it is told, and requests that only take time.
-// It reads what it shall do from the board, and writes there what it does.
+// A worker of the lease tests: only the protocol over a Redis, and requests that only take time. It reads its demand from
+// the board, and writes its stats there.
 import { openRedis } from '../../src/adapters/redis/redis.ts';
 import { RedisLeaseStore } from '../../src/adapters/redis/redis-lease-store.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../src/shedding/lease-script.ts';
@@ -29,7 +29,7 @@ permits.observe(() => ({
   arrivals: 0,
 }));
 
-/** Ends what is due, then admits as many callers as the limit lets in; the others are refused and try again. */
+/** Ends due requests, then admits callers up to the limit. The others are refused and try again. */
 function tick(): void {
   const nowMs = performance.now();
   for (let i = endsAtMs.length - 1; i >= 0; i--) {
@@ -44,14 +44,14 @@ function tick(): void {
       permits.runShort();
       break;
     }
-    // Not all take the same time, or all would end at once for ever.
+    // With equal durations, all requests would keep ending at the same time.
     endsAtMs.push(nowMs + holdMs * (0.5 + Math.random()));
     board.admitted(slot);
   }
   const death = board.get(slot, 'deathToReport');
   if (death > 0) {
     board.set(slot, 'deathToReport', 0);
-    // Redis may not be reached just now; then the next tick tries again.
+    // If Redis is unreachable, the next tick tries again.
     permits.reportExit(workerIdOf(death - 1)).catch(() => board.set(slot, 'deathToReport', death));
   }
   const { mode, renewalFailures, workers } = permits.stats();

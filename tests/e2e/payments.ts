@@ -9,26 +9,26 @@ const SETTLE_MS_MAX = 30_000;
 const AMOUNT = 1;
 const STEADY_AFTER = 40;
 
-/** Callers that pay one after the other and repeat each payment under its key until it was answered for good. */
+/** Callers that pay repeatedly, and retry each payment under its key until it is acknowledged. */
 export interface Payments {
-  /** Payments that were answered for good. */
+  /** Number of acknowledged payments. */
   readonly acknowledged: number;
-  /** How often each status came since the start or the last {@link Payments.forget}; 0 where there was no answer. */
+  /** Responses by status since the start or the last {@link Payments.forget}. 0 stands for no response. */
   readonly statuses: ReadonlyMap<number, number>;
-  /** Answers of 429 and 503 that did not say when to come back. */
+  /** Responses of 429 and 503 without Retry-After. */
   readonly withoutRetryAfter: number;
-  /** The longest time that an answer took, in milliseconds. */
+  /** The slowest response, in milliseconds. */
   readonly slowestMs: number;
-  /** Begins to count anew. */
+  /** Resets the statistics. */
   forget(): void;
   /**
-   * Lets the callers finish what they have begun, and throws where that takes too long. Then fails the test unless every
-   * payment has had its effect, exactly once, and the ledger agrees with itself.
+   * Waits until the callers have finished their payments, and throws if that takes too long. Then fails the test unless
+   * every payment took effect exactly once and the ledger is consistent.
    */
   settle(): Promise<void>;
 }
 
-/** Starts payments and returns once they go well. What happened until then is not in their statistics. */
+/** Starts payments, and returns once they succeed steadily. Statistics start then. */
 export async function startSteadyPayments(url: string, key: string): Promise<Payments> {
   const payments = await startPayments(url, key);
   await until(() => payments.acknowledged > STEADY_AFTER);
@@ -48,11 +48,11 @@ export async function startPayments(
   const before = await balance();
   let statuses = new Map<number, number>();
   let acknowledged = 0;
-  let begun = 0;
+  let started = 0;
   let slowestMs = 0;
   let withoutRetryAfter = 0;
   let stopped = false;
-  let giveUpMs = Number.POSITIVE_INFINITY;
+  let deadlineMs = Number.POSITIVE_INFINITY;
 
   async function attempt(payment: string): Promise<number> {
     const startMs = performance.now();
@@ -77,9 +77,9 @@ export async function startPayments(
   async function pay(): Promise<void> {
     while (!stopped) {
       const payment = crypto.randomUUID();
-      begun++;
+      started++;
       while (![200, 201].includes(await attempt(payment))) {
-        if (performance.now() > giveUpMs) throw new Error(`the payment ${payment} was never acknowledged`);
+        if (performance.now() > deadlineMs) throw new Error(`the payment ${payment} was never acknowledged`);
         await Bun.sleep(RETRY_MS);
       }
       acknowledged++;
@@ -108,14 +108,14 @@ export async function startPayments(
     },
     async settle() {
       stopped = true;
-      giveUpMs = performance.now() + SETTLE_MS_MAX;
+      deadlineMs = performance.now() + SETTLE_MS_MAX;
       await paying;
       const verification = await client.get<{ ok: boolean; discrepancies: unknown[] }>(
         '/v1/ledger/verification',
       );
       expect(verification).toMatchObject({ ok: true, discrepancies: [] });
-      expect(acknowledged).toBe(begun);
-      expect((await balance()) - before).toBe(begun * AMOUNT);
+      expect(acknowledged).toBe(started);
+      expect((await balance()) - before).toBe(started * AMOUNT);
     },
   };
 }

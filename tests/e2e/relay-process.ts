@@ -4,8 +4,8 @@ import { Relay } from '../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
 
-// A relay in a process of its own, which stops its own time where the test wants it: before it sends its second batch,
-// when it has made sure that it is the relay, or behind that batch, before it could note that it was sent.
+// A relay in a separate process that stops itself (SIGSTOP) either before it sends its second batch, when it has verified
+// that it is the leader, or after that batch, before it can record that it was sent.
 const { DATABASE_URL = '', KAFKA_BROKERS = '', KAFKA_TOPIC_PREFIX = '', STOP = '' } = process.env;
 const tell = (text: string) => void process.stdout.write(`${text}\n`);
 const database = openDatabase({

@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAvailable } from './is-available.ts';
 
-/** An authority of a test's own, and what it has certified. All as PEM. */
+/** A certificate authority and a certificate that it issued, as PEM. */
 export interface TestCertificate {
   readonly ca: string;
   readonly key: string;
   readonly cert: string;
 }
 
-/** Whether certificates can be made here: `describe.if(canCertify())`. Says so where they cannot. */
+/** Whether certificates can be issued here: `describe.if(canCertify())`. */
 export function canCertify(): boolean {
   return isAvailable('OpenSSL', Bun.which('openssl'));
 }
 
-/** Makes a certificate for the names with a new authority. It is trusted by nobody who is not given the authority. */
+/** Issues a certificate for the names with a new authority. Only clients that are given the authority trust it. */
 export async function certify(names: readonly string[]): Promise<TestCertificate> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-test-tls-'));
   const openssl = async (...args: string[]) => {

@@ -4,8 +4,8 @@ const TICK_MS = 20;
 export const YEAR_MS = 365 * 24 * 3600 * 1000;
 
 /**
- * Moves the wall clock of this process and has it go on from there, as when somebody sets the clock of a host. What
- * runs in other processes, such as PostgreSQL, keeps its time. Answers how to set it right again.
+ * Moves the wall clock of this process, as if the clock of the host were set. Other processes, such as PostgreSQL, keep
+ * their time. Returns a function that restores the clock.
  */
 export function jumpClock(byMs: number): () => void {
   const startedMs = Date.now() - performance.now();

@@ -1,7 +1,7 @@
 import type { WorkerStatus } from '../../src/cluster/messages.ts';
 import type { ClusterStatus, SlotStatus } from '../../src/cluster/status-socket.ts';
 
-/** A status of idle workers, one for each that is given, with what the test says of them. */
+/** Returns a status of idle workers, each with the given changes. */
 export function clusterStatus(
   workers: readonly (Partial<WorkerStatus> & Partial<Pick<SlotStatus, 'heartbeatAgeSeconds'>>)[],
   { cap = 1000, port = 8000 } = {},

@@ -9,7 +9,7 @@ import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts'
 import { isGone } from './postgres.ts';
 import { until } from './until.ts';
 
-/** The two PostgreSQL that Atlas runs on: the embedded one, and the one that Debian ships. */
+/** The PostgreSQL servers that Atlas supports: the embedded one, and that of Debian. */
 export type Engine = 'embedded' | 'native';
 
 interface TestServer {
@@ -21,18 +21,18 @@ interface TestServer {
 const servers = new Map<Engine, Promise<TestServer>>();
 let databases = 0;
 
-/** The engines that are here. With ATLAS_REQUIRE_SERVICES=1 a missing one fails the test that asks. */
+/** Returns the installed engines. Throws if ATLAS_REQUIRE_SERVICES=1 and one is missing. */
 export function availableEngines(): Engine[] {
   if (isPostgresInstalled()) return ['embedded', 'native'];
   if (process.env.ATLAS_REQUIRE_SERVICES === '1')
     throw new Error('PostgreSQL 15 is required: run `npm run services -- install`.');
   console.warn(
-    'PostgreSQL 15 is not installed: its tests are left out. `npm run services -- install` installs it.',
+    'PostgreSQL 15 is not installed. Run `npm run services -- install` to install it. Skipping its tests.',
   );
   return ['embedded'];
 }
 
-/** A migrated database of its own, on a server that all tests of this process share. */
+/** Creates a migrated database, on a server that all tests of this process share. */
 export async function freshDatabase(engine: Engine = 'embedded'): Promise<string> {
   if (!servers.has(engine)) servers.set(engine, startServer(engine));
   const { url, admin } = await servers.get(engine)!;
@@ -66,7 +66,7 @@ async function startServer(engine: Engine): Promise<TestServer> {
   const stop = async () => {
     const [row] = await admin`SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)::int AS pid`;
     await admin.end({ timeout: 1 });
-    // At once: nobody needs what a server of hundreds of databases would first write out.
+    // An immediate shutdown: a fast one would first write out hundreds of databases.
     process.kill(row!.pid, 'SIGQUIT');
     await until(() => isGone(row!.pid));
     await rm(folder, { recursive: true, force: true });
@@ -74,7 +74,7 @@ async function startServer(engine: Engine): Promise<TestServer> {
   return { url: server.url, admin, stop };
 }
 
-/** Ends every server that {@link freshDatabase} started. */
+/** Stops every server that {@link freshDatabase} started. */
 export async function stopTestDatabases(): Promise<void> {
   for (const server of servers.values()) await (await server).stop();
   servers.clear();

@@ -1,16 +1,16 @@
 import { Dependency, type DependencyOptions } from '../../src/resilience/dependency.ts';
 
-/** What the dependency of a test is away with. */
+/** The error of a dependency that is unavailable. */
 export class Away extends Error {
   override name = 'Away';
 }
 
-/** What callers of it are told. */
+/** The error that callers get. */
 export class Unavailable extends Error {
   override name = 'Unavailable';
 }
 
-/** A dependency without a server: what it does is what the test has it do. `isThere` answers its probes. */
+/** A dependency without a server. `server.isThere` decides whether its probes succeed. */
 export function testDependency(options: Partial<DependencyOptions> = {}) {
   const server = { isThere: true, probes: 0 };
   const dependency = new Dependency({
@@ -27,13 +27,13 @@ export function testDependency(options: Partial<DependencyOptions> = {}) {
       server.probes++;
       if (!server.isThere) throw new Away();
     },
-    unavailable: (cause) => new Unavailable('it is away', { cause }),
+    unavailable: (cause) => new Unavailable('it is unavailable', { cause }),
     ...options,
   });
   return { dependency, server };
 }
 
-/** Work that ends only when it is told to. */
+/** Work that runs until it is aborted. */
 export function endless(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true }),

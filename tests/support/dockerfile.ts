@@ -1,17 +1,17 @@
-/** One instruction of a Dockerfile: the first word, and the rest with its continued lines joined. */
+/** An instruction of a Dockerfile: its first word, and the rest with continued lines joined. */
 export interface Instruction {
   readonly name: string;
   readonly rest: string;
 }
 
-/** One stage: what it starts from, its name, and its instructions. */
+/** A build stage: its base image, its name, and its instructions. */
 export interface Stage {
   readonly from: string;
   readonly name: string | null;
   readonly instructions: readonly Instruction[];
 }
 
-/** Reads the stages of a Dockerfile as far as that of Atlas goes: no heredocs, no build arguments. */
+/** Parses the stages of a Dockerfile like that of Atlas: no heredocs, no build arguments. */
 export function parseDockerfile(text: string): Stage[] {
   const joined = text.replaceAll(/^\s*#.*\n/gm, '').replaceAll(/\\\n/g, ' ');
   const stages: { from: string; name: string | null; instructions: Instruction[] }[] = [];
@@ -25,13 +25,13 @@ export function parseDockerfile(text: string): Stage[] {
   return stages;
 }
 
-/** The variables of `ENV` instructions. */
+/** Returns the variables of all `ENV` instructions. */
 export function environmentOf({ instructions }: Stage): Record<string, string> {
   const pairs = instructions.filter(({ name }) => name === 'ENV').flatMap(({ rest }) => rest.split(' '));
   return Object.fromEntries(pairs.map((pair) => pair.split('=', 2) as [string, string]));
 }
 
-/** The words of the last instruction of the name that is written as a JSON array, or an empty list. */
+/** Returns the JSON array of the last instruction with this name, or an empty array. */
 export function wordsOf({ instructions }: Stage, name: string): string[] {
   const found = instructions.findLast((instruction) => instruction.name === name)?.rest ?? '[]';
   return JSON.parse(found.slice(found.indexOf('['))) as string[];

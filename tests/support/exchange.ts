@@ -1,6 +1,6 @@
 import { type Connection, Exchange, type MatchedRoute, type ToProblem } from '../../src/envelope/exchange.ts';
 
-/** A route as `compileRoutes` answers one, with what a test wants different. */
+/** Returns a route as `compileRoutes` does, with the given changes. */
 export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
   return {
     index: 0,
@@ -18,7 +18,7 @@ export function routeOf(changes: Partial<MatchedRoute> = {}): MatchedRoute {
   };
 }
 
-/** A request together with its exchange, as the envelope makes it. */
+/** Returns a request with its exchange, as the envelope creates it. */
 export function exchangeOf(
   init: RequestInit & { readonly url?: string } = {},
   route: Partial<MatchedRoute> = {},
@@ -28,16 +28,17 @@ export function exchangeOf(
   return { request, exchange: new Exchange(request, routeOf(route), performance.now(), connection) };
 }
 
-/** Answers 500 with the message of the error, so that a test sees which error came out. */
+/** Responds with 500 and the message of the error, so that a test sees the error. */
 export const plainProblem: ToProblem = (error) => new Response((error as Error).message, { status: 500 });
 
-/** A promise and the hands that settle it: a handler that takes as long as the test wants. */
+/** A response that a test settles: for a handler that takes as long as the test requires. */
 export function pendingResponse(): PromiseWithResolvers<Response> {
   return Promise.withResolvers<Response>();
 }
 
-/** What a synchronous layer answered. Fails the test when a promise was made where none was needed. */
-export function now(answer: Response | Promise<Response>): Response {
-  if (answer instanceof Promise) throw new Error('The layer made a promise where its handler had none.');
-  return answer;
+/** Returns the response of a synchronous layer. Throws if the layer created a promise. */
+export function now(response: Response | Promise<Response>): Response {
+  if (response instanceof Promise)
+    throw new Error('The layer created a promise although its handler did not.');
+  return response;
 }

@@ -100,7 +100,7 @@ export function sha256Of(bytes: Uint8Array): string {
   return new Bun.CryptoHasher('sha256').update(bytes).digest('hex');
 }
 
-/** The value of a Repr-Digest header. */
+/** Returns the value of a Repr-Digest header. */
 export function reprDigestOf(bytes: Uint8Array): string {
   return `sha-256=:${Buffer.from(sha256Of(bytes), 'hex').toString('base64')}:`;
 }

@@ -2,18 +2,18 @@ import { AtlasError } from '../../src/errors.ts';
 import type { PostRequest, PostResult } from '../../src/features/ledger/transfers/domain.ts';
 import { GroupCommit } from '../../src/features/ledger/transfers/group-commit.ts';
 
-/** A transaction that a test holds open: `commit` ends it well, `fail` ends it with an error. */
+/** A transaction that a test holds open. */
 export interface OpenBatch {
   readonly keys: string[];
-  /** Applies the batch and answers it. */
+  /** Applies the batch and returns its results. */
   commit(): void;
-  /** Fails the batch. With `applied` it had taken effect before, as after a lost COMMIT. */
+  /** Fails the batch. With `applied` it takes effect first, as after a lost COMMIT. */
   fail(error: unknown, applied?: boolean): void;
 }
 
 /**
- * What the ledger does with a batch, in memory: applies each key once and replays it afterwards. Batches wait in `open`
- * until the test ends them; with `auto` they are committed at once, after `before` had its say.
+ * A ledger in memory: applies each key once, and replays it afterwards. Batches wait in `open` until the test ends them.
+ * With `auto` they are committed immediately, after a call of `before`.
  */
 export class LedgerInMemory {
   readonly batches: string[][] = [];
@@ -50,7 +50,7 @@ export class LedgerInMemory {
     return promise;
   };
 
-  /** The next batch that is not ended yet, as soon as there is one. */
+  /** Returns the next open batch, once there is one. */
   async next(): Promise<OpenBatch> {
     while (this.open.length === 0) {
       await this.#opened.promise;
@@ -69,7 +69,7 @@ export class LedgerInMemory {
   }
 }
 
-/** A request with so many transfers, whose ids begin with its key. */
+/** Returns a request with this number of transfers, whose ids start with its key. */
 export function requestOf(key: string, items = 1, owner = 'owner'): PostRequest {
   const orders = Array.from({ length: items }, (_, i) => ({
     id: `${key}/${i}`,
@@ -82,10 +82,10 @@ export function requestOf(key: string, items = 1, owner = 'owner'): PostRequest 
   return { owner, key, fingerprint: key, atomic: false, orders };
 }
 
-/** A connection that went away in the middle of a transaction. */
+/** A connection was lost during a transaction. */
 export class ConnectionLoss extends Error {}
 
-/** A group commit over a ledger in memory, with bounds that a test can reach. */
+/** Returns a group commit over a ledger in memory, with bounds that a test can reach. */
 export function groupCommitOver(
   ledger: LedgerInMemory,
   bounds: { readonly batch?: number; readonly waiting?: number } = {},
@@ -95,13 +95,13 @@ export function groupCommitOver(
     waitedMs: () => 0,
     isTransient: (error) => error instanceof ConnectionLoss,
     mapError: (error) =>
-      error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'away') : error,
+      error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'unavailable') : error,
     batchItemsMax: bounds.batch ?? 10,
     waitingItemsMax: bounds.waiting ?? 20,
   });
 }
 
-/** What became of a request, without an error that nobody catches. */
+/** Returns `posted` or the message of the error. Never rejects. */
 export const outcomeOf = (submitted: Promise<unknown>): Promise<string> =>
   submitted.then(
     () => 'posted',

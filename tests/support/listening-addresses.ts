@@ -2,7 +2,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 
 const LISTENING = '0A';
 
-/** The addresses (`127.0.0.1`, `0.0.0.0`, `::`) on which a process of this Linux listens for TCP, one for each socket. */
+/** Returns the addresses (`127.0.0.1`, `0.0.0.0`, `::`) on which a process listens for TCP, one per socket (Linux). */
 export async function listeningAddresses(pid: number): Promise<string[]> {
   const folder = `/proc/${pid}/fd`;
   const targets = await Promise.all(
@@ -19,7 +19,7 @@ export async function listeningAddresses(pid: number): Promise<string[]> {
     .map((fields) => addressOf(fields[1]!.split(':')[0]!));
 }
 
-/** Reads `0100007F`, bytes in the order of the machine; an IPv4 address in IPv6's clothes is told as IPv4. */
+/** Parses `0100007F`, bytes in machine order. Returns an IPv4-mapped IPv6 address as IPv4. */
 function addressOf(hex: string): string {
   const v4 = /^0{16}FFFF0000(\w{8})$/.exec(hex)?.[1] ?? (hex.length === 8 ? hex : null);
   if (v4 === null) return /^0+$/.test(hex) ? '::' : `[${hex}]`;

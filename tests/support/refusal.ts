@@ -1,6 +1,6 @@
 import { AtlasError } from '../../src/errors.ts';
 
-/** The error with which Atlas refuses at once. Fails the test when it does not refuse. */
+/** Returns the error that the call throws. Fails the test if it throws none. */
 export function refusalOf(run: () => unknown): AtlasError {
   try {
     run();
@@ -8,5 +8,5 @@ export function refusalOf(run: () => unknown): AtlasError {
     if (error instanceof AtlasError) return error;
     throw error;
   }
-  throw new Error('Nothing was refused.');
+  throw new Error('Expected a refusal.');
 }

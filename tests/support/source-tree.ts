@@ -3,19 +3,19 @@ import { basename, dirname, join, normalize } from 'node:path';
 
 const ROOT = join(import.meta.dir, '../..');
 
-/** One `import` or `export … from`, with the file it leads to if that is a file of ours. */
+/** One `import` or `export … from`. */
 export interface Import {
   readonly from: string;
   readonly specifier: string;
-  /** Path in the repository, or null for packages and what the runtime brings. */
+  /** Path in the repository. Null for packages and runtime modules. */
   readonly target: string | null;
-  /** Gone after compilation: it can couple types, but no behaviour. */
+  /** Erased by compilation: it couples types, but no behavior. */
   readonly typeOnly: boolean;
-  /** Names that are imported as values. */
+  /** Names imported as values. */
   readonly names: readonly string[];
 }
 
-/** Files of the repository that fit a glob, as paths from its root, sorted. */
+/** Returns the files of the repository that match a glob, as sorted paths from its root. */
 export function filesOf(...globs: readonly string[]): string[] {
   const found = globs.flatMap((glob) => [...new Bun.Glob(glob).scanSync({ cwd: ROOT, dot: true })]);
   return [...new Set(found)].filter((path) => !path.includes('node_modules')).sort();
@@ -36,7 +36,7 @@ export function isFolder(path: string): boolean {
 const IMPORT = /^(?:import|export)\s+(type\s+)?([^'";]*?)\s*from\s+'([^']+)'/gm;
 const BARE_IMPORT = /^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
 
-/** Everything that a file imports, statically or dynamically. */
+/** Returns all static and dynamic imports of a file. */
 export function importsOf(path: string): Import[] {
   const text = textOf(path);
   const target = (specifier: string) =>
@@ -60,7 +60,7 @@ export function importsOf(path: string): Import[] {
   return [...named, ...bare];
 }
 
-/** All files that are reached from these by imports, themselves included. */
+/** Returns the files that these reach by imports, including these. */
 export function reachableFrom(entries: readonly string[]): Set<string> {
   const reached = new Set<string>();
   const waiting = [...entries];
@@ -73,7 +73,7 @@ export function reachableFrom(entries: readonly string[]): Set<string> {
   return reached;
 }
 
-/** The code of a file without types and comments, so that a word in a comment counts as nothing. */
+/** Returns the code of a file without types and comments. */
 export function codeOf(path: string): string {
   return new Bun.Transpiler({ loader: 'ts', minifyWhitespace: false }).transformSync(textOf(path));
 }

@@ -2,14 +2,14 @@ import { readdir, readFile } from 'node:fs/promises';
 import { until } from './until.ts';
 
 /**
- * Waits until a process that got a SIGSTOP has really stopped, on Linux: on a busy machine a thread of it may run for a while
- * until the one that takes the signal gets its turn.
+ * Waits until a process has stopped after a SIGSTOP (Linux). On a busy machine, its threads may run for a while until the
+ * one that handles the signal is scheduled.
  */
 export async function untilStopped(pid: number): Promise<void> {
   await until(async () => (await statesOf(pid)).every((state) => state === 'T'));
 }
 
-/** One letter for each thread, as proc_pid_stat(5) has it. */
+/** Returns the state of each thread, a letter (proc_pid_stat(5)). */
 async function statesOf(pid: number): Promise<string[]> {
   const folder = `/proc/${pid}/task`;
   const stats = (await readdir(folder)).map((thread) => readFile(`${folder}/${thread}/stat`, 'utf8'));

@@ -1,14 +1,14 @@
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { until } from './until.ts';
 
-/** A lock on a table that makes every query on it wait: the way to a database that is slow for as long as a test wants. */
+/** A lock on a table that blocks every query on it: a database that is slow for as long as a test requires. */
 export interface TableLock {
-  /** Ends when this many other statements wait for the lock. */
+  /** Resolves when this many other statements wait for the lock. */
   waiters(count: number): Promise<void>;
   release(): Promise<void>;
 }
 
-/** Locks a table from a connection of its own. */
+/** Locks a table from a separate connection. */
 export async function lockTable(databaseUrl: string, table: string): Promise<TableLock> {
   const sql = openPostgres({ url: databaseUrl, connectionsMax: 2, timeoutSeconds: 30 });
   const unlock = Promise.withResolvers<void>();

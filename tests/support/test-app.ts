@@ -7,27 +7,27 @@ import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type ApiCaller, requestOf } from './api-caller.ts';
 import { type Engine, freshDatabase } from './database.ts';
 
-/** For hooks that may be the first to start a database: 5 s, which Bun gives a hook, can be short on a busy machine. */
+/** For hooks that may have to start a database: on a busy machine that takes longer than the 5 s of a hook. */
 export const START_TIMEOUT_MS = 60_000;
 
 /** The whole Atlas over its own database, called without a socket and with a key of all scopes. */
 export interface TestApp extends App, ApiCaller {
   readonly deps: Deps;
-  /** The services that tests call beside HTTP. */
+  /** The services that tests call directly. */
   readonly keys: Features['identity']['keys'];
   readonly files: Features['files']['service'];
   readonly streams: Features['events']['streams'];
   readonly transfers: Features['ledger']['transfers'];
-  /** A pool of the test itself, for what it arranges and checks. */
+  /** A pool for what the test arranges and checks. */
   readonly sql: Sql;
-  /** Lines that were logged so far. */
+  /** The lines logged so far. */
   readonly logs: string[];
-  /** Makes an API key; all scopes where none are named. */
+  /** Creates an API key, by default with all scopes. */
   key(scopes?: readonly string[], owner?: string): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Builds the app as production does. Settings can be given as in the environment. */
+/** Builds the app as in production, with settings as in the environment. */
 export async function startTestApp(
   environment: Record<string, string> = {},
   engine: Engine = 'embedded',

@@ -1,20 +1,20 @@
 import { Kafka, logLevel } from 'kafkajs';
 import type { CloudEvent } from '../../src/utils/event.ts';
 
-/** A message of the topic of events. */
+/** A message of the event topic. */
 export type SentEvent = CloudEvent & { readonly owner: string; readonly partition: number };
 
 const READ_MS_MAX = 120_000;
 let readers = 0;
 
-/** Everything that readers can see in a topic of events now, those of each partition in their order. */
+/** Returns all committed events of a topic, in order within each partition. */
 export async function readTopic(brokers: string, topic: string): Promise<SentEvent[]> {
   const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
   const offsets = await admin.fetchTopicOffsets(topic);
   await admin.disconnect();
-  // A transaction ends with a mark, so the last offset of a partition is never that of a message.
+  // A transaction ends with a marker, so the last offset of a partition is never that of a message.
   const open = new Map(
     offsets.flatMap(({ partition, low, high }) => (low === high ? [] : [[partition, Number(high) - 1]])),
   );
@@ -23,11 +23,11 @@ export async function readTopic(brokers: string, topic: string): Promise<SentEve
   const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${++readers}`, maxWaitTimeInMs: 100 });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const tooLate = setTimeout(
-    () => reject(new Error(`The topic ${topic} was not read in time.`)),
+    () => reject(new Error(`The topic ${topic} was not read within ${READ_MS_MAX} ms.`)),
     READ_MS_MAX,
   );
   consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
-    // A broker that has just started loads its groups, and the library asks again by itself.
+    // A broker that has just started loads its groups, and the library retries.
     if (!restart) reject(error);
   });
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {

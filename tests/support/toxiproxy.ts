@@ -6,44 +6,44 @@ import { forget, register } from './test-service.ts';
 const CALL_TIMEOUT_MS = 5_000;
 
 /**
- * What can be wrong with a connection. `latency` delays what passes; `timeout` lets nothing pass and closes after the time
- * (0: never, as a network that drops everything); `reset_peer` resets after the time.
+ * A fault of a connection. `latency` delays data; `timeout` drops all data and closes the connection after the time
+ * (0: never, like a network that drops all packets); `reset_peer` resets the connection after the time.
  */
 export type Toxic =
   | { readonly type: 'latency'; readonly latencyMs: number; readonly jitterMs?: number }
   | { readonly type: 'timeout' | 'reset_peer'; readonly timeoutMs: number };
 
-/** Towards the server, or from it. */
+/** To the server, or from it. */
 export type Direction = 'upstream' | 'downstream';
 
-/** A way to a server that a test can make bad, for connections that are open and for those to come. */
+/** A proxy in front of a server that a test can degrade, for open and for new connections. */
 export interface ToxicProxy {
   /** The URL of the upstream with the port of the proxy. */
   readonly url: string;
-  /** Makes the way bad. */
+  /** Adds a fault. */
   add(toxic: Toxic, direction?: Direction): Promise<void>;
-  /** Makes the way good again, on the same port. It cuts what is open: what passed late would be mixed up otherwise. */
+  /** Removes all faults, on the same port. Cuts open connections, so that delayed data does not arrive late. */
   heal(): Promise<void>;
-  /** Closes what is open and refuses what comes, until {@link ToxicProxy.enable}. */
+  /** Closes open connections and refuses new ones until {@link ToxicProxy.enable}. */
   disable(): Promise<void>;
   enable(): Promise<void>;
 }
 
-/** A toxiproxy server in a process of its own. */
+/** A toxiproxy server in a separate process. */
 export interface Toxiproxy {
   readonly pid: number;
   /** Puts a proxy on a free port of the loopback interface in front of the server of the URL. */
   proxy(upstreamUrl: string): Promise<ToxicProxy>;
-  /** Ends the server and all its proxies, and waits until it is gone. */
+  /** Stops the server with all its proxies, and waits for its exit. */
   stop(): Promise<void>;
 }
 
-/** Whether tests that break connections can run here. Says so where not; throws with ATLAS_REQUIRE_SERVICES=1. */
+/** Whether tests that break connections can run here. Throws if ATLAS_REQUIRE_SERVICES=1 and toxiproxy is missing. */
 export function isToxiproxyHere(): boolean {
   return isAvailable('toxiproxy', findToxiproxy());
 }
 
-/** Starts a toxiproxy on a free port. Ends with the tests even when a test forgets it. */
+/** Starts a toxiproxy on a free port. Ends with the tests even if a test forgets it. */
 export async function startToxiproxy(): Promise<Toxiproxy> {
   const server = await startToxiproxyServer();
   const call = callerOf(server.api);
@@ -79,7 +79,7 @@ function callerOf(api: string): Call {
       signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
     });
     const text = await response.text();
-    if (!response.ok) throw new Error(`toxiproxy answered ${response.status} to ${method} ${path}: ${text}`);
+    if (!response.ok) throw new Error(`toxiproxy returned ${response.status} for ${method} ${path}: ${text}`);
     return text.startsWith('{') ? JSON.parse(text) : { listen: '' };
   };
 }
@@ -95,7 +95,7 @@ function proxyOf(call: Call, path: string, url: string, open: () => Promise<unkn
       await call('POST', `${path}/toxics`, { type: toxic.type, stream: direction, attributes });
     },
     async heal() {
-      // Taking a latency away hangs for ever where its reader has gone (toxiproxy issue 558); a new proxy has none.
+      // Removing a latency hangs if its reader has disconnected (toxiproxy issue 558), so the proxy is replaced.
       await call('DELETE', path);
       await open();
     },

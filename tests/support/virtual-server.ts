@@ -6,25 +6,25 @@ import { StaticShare } from '../../src/shedding/static-share.ts';
 import type { Tier } from '../../src/utils/tier.ts';
 import { routeOf } from './exchange.ts';
 
-/** A request that the virtual server answered or refused. Times are virtual milliseconds. */
+/** A request that the virtual server served or refused. Times are virtual milliseconds. */
 export interface Served {
   readonly tier: Tier;
   readonly atMs: number;
-  /** How long the answer took, or null where it was refused. */
+  /** Latency of the response. Null if the request was refused. */
   readonly tookMs: number | null;
 }
 
-/** Requests per second of each tier between two moments. */
+/** Requests per second by tier, until a time. */
 export interface Phase {
   readonly untilMs: number;
   readonly perSecond: Partial<Record<Tier, number>>;
 }
 
-/** The bottleneck: how long a request takes when `inFlight` are there and it is `nowMs`; `slots` work at once. */
+/** The bottleneck: `slots` requests are served at a time. */
 export interface Bottleneck {
   readonly slots: number;
   readonly serviceMs: (nowMs: number, inFlight: number, tier: Tier, random: () => number) => number;
-  /** What is answered, by how long it took to make; 200 where it is not given, 0 for a handler that threw. */
+  /** The status by service time. 200 by default; 0 stands for a handler that threw. */
   readonly statusOf?: (serviceMs: number) => number;
 }
 
@@ -38,7 +38,7 @@ interface Event {
   readonly run: () => void;
 }
 
-/** Random numbers that are the same in every run (mulberry32). */
+/** Returns a generator of the same random numbers in every run (mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
@@ -50,8 +50,8 @@ export function randomOf(seed: number): () => number {
 }
 
 /**
- * Real admission in front of a made-up bottleneck, on a virtual clock: open-loop load (Poisson arrivals), so that what
- * would take a minute takes a moment and is the same each time.
+ * Real admission control in front of a simulated bottleneck, on a virtual clock with open-loop load (Poisson arrivals): a
+ * minute takes a moment, with the same result each time.
  */
 export function serveVirtually(options: {
   readonly phases: readonly Phase[];
@@ -130,7 +130,7 @@ export function serveVirtually(options: {
   return served;
 }
 
-/** Events in the order of their time (a binary heap). */
+/** Events ordered by time (a binary heap). */
 class Events {
   readonly #heap: Event[] = [];
 
@@ -165,7 +165,7 @@ class Events {
   }
 }
 
-/** Stats of what was served in a span of virtual time. */
+/** Returns statistics of a span of virtual time. */
 export function summary(served: readonly Served[], fromMs: number, toMs: number, withinMs = 200) {
   const span = served.filter(({ atMs }) => atMs >= fromMs && atMs < toMs);
   const took = span.flatMap(({ tookMs }) => tookMs ?? []).sort((a, b) => a - b);
@@ -186,7 +186,7 @@ export function summary(served: readonly Served[], fromMs: number, toMs: number,
   };
 }
 
-/** Lets a request in as the envelope does: through the gate, and to its work. Answers the refusal, if any. */
+/** Admits a request as the envelope does. Returns the refusal, or null. */
 export function enter(admission: AdmissionControl, request: Request, exchange: Exchange): Error | null {
   const refusal = admission.admit(request, exchange);
   if (refusal !== null) return refusal;

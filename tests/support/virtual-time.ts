@@ -2,7 +2,7 @@ import { jest } from 'bun:test';
 
 const STEP_MS = 10;
 
-/** Runs a test in virtual time: timers and the monotonic clock move only by {@link pass}. */
+/** Runs a test in virtual time: only {@link pass} advances timers and the monotonic clock. */
 export async function inVirtualTime(work: () => Promise<void>): Promise<void> {
   jest.useFakeTimers();
   try {
@@ -12,7 +12,7 @@ export async function inVirtualTime(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Lets virtual time pass, and what follows from each timer happen before the next one. */
+/** Advances virtual time. The effects of each timer settle before the next one fires. */
 export async function pass(ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= STEP_MS) {
     jest.advanceTimersByTime(Math.min(STEP_MS, left));
@@ -20,7 +20,7 @@ export async function pass(ms: number): Promise<void> {
   }
 }
 
-/** Waits until everything has happened that needs no time. */
+/** Waits until everything that needs no time has settled. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
 }

@@ -1,19 +1,19 @@
 import { until } from './until.ts';
-/** A request as a receiver of webhooks sees it. */
+/** A request as a webhook receiver sees it. */
 export interface Received {
   readonly path: string;
   readonly headers: Record<string, string>;
   readonly body: string;
 }
 
-/** A server that takes webhooks, on the loopback interface. */
+/** A webhook receiver on the loopback interface. */
 export interface WebhookReceiver {
   readonly url: string;
-  /** All that came so far, in the order of arrival. */
+  /** All requests so far, in order of arrival. */
   readonly received: Received[];
-  /** How it answers; 204 until told otherwise. Called after the request was noted. */
+  /** Returns the response, by default 204. Called after the request was recorded. */
   answer: (received: Received) => Response | Promise<Response>;
-  /** Resolves when at least so many requests have come. */
+  /** Resolves when at least this many requests have arrived. */
   arrived(count: number): Promise<Received[]>;
   stop(): Promise<void>;
 }

@@ -53,7 +53,7 @@ export function positiveInteger<D extends number | null>(
 }
 
 /** Every benchmark that takes long has a short form. */
-export const QUICK = flag('short rounds, to try out the benchmark; the numbers mean nothing');
+export const QUICK = flag('short rounds, to try out the benchmark: too short for meaningful results');
 
 export interface BenchCommand<O extends Options> {
   /** As in `npm run NAME`. */
