@@ -28,8 +28,8 @@ interface Order {
 }
 type Final = { readonly status: number; readonly replayed: boolean; readonly body: TransferResource };
 
-test('each of 10,000 keys sent three times has one effect, although Atlas is killed twice on the way', async () => {
-  // The port stays, as it does for callers of a service that restarts.
+test('each of 10,000 keys sent three times takes effect once, although Atlas is killed twice meanwhile', async () => {
+  // The port stays the same, as for callers of a service that restarts.
   const settings = { API_PORT: String(await freePort()) };
   atlas = await startAtlas(folder, settings);
   const client = createClient(atlas.url, atlas.key!);
@@ -50,8 +50,8 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
     [Math.round(queue.length * 0.3), () => restart(false)],
     [Math.round(queue.length * 0.6), () => restart(true)],
   ]);
-  /** Sends one request until it is answered for good, as a caller does that was promised that this is safe. */
-  const sendUntilAnswered = async (order: Order): Promise<Final> => {
+  /** Retries one request until it gets a final response, as Atlas promises is safe. */
+  const sendUntilFinal = async (order: Order): Promise<Final> => {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       const answer = await client.post('/v1/transfers', order.body, order.key);
       if (answer !== null && !TRY_AGAIN.has(answer.status)) return answer as Final;
@@ -59,17 +59,17 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
       await up;
       await Bun.sleep(PAUSE_MS);
     }
-    throw new Error(`${order.key} was not answered in ${ATTEMPTS_MAX} attempts.`);
+    throw new Error(`${order.key} got no final response in ${ATTEMPTS_MAX} attempts.`);
   };
   const callers = Array.from({ length: CALLERS }, async () => {
     for (let order = queue.pop(); order !== undefined; order = queue.pop()) {
-      answers.get(order.key)!.push(await sendUntilAnswered(order));
+      answers.get(order.key)!.push(await sendUntilFinal(order));
       const crash = crashes.get(++answered);
       if (crash) up = crash();
     }
   });
   await Promise.all(callers);
-  // Otherwise the crashes came when nothing was under way, and this would prove little.
+  // Otherwise nothing was in flight at the crashes, and the test would prove little.
   expect(cutOff).toBeGreaterThan(CALLERS);
 
   const posted = new Map<string, TransferResource>();
@@ -78,7 +78,7 @@ test('each of 10,000 keys sent three times has one effect, although Atlas is kil
     expect(finals.map(({ status }) => status)).toEqual([201, 201, 201]);
     expect(finals[1]!.body).toEqual(finals[0]!.body);
     expect(finals[2]!.body).toEqual(finals[0]!.body);
-    // The first answer may have died with the process; that two of them were fresh would be two effects.
+    // The first response may have been lost with the process. Two fresh responses would be two effects.
     expect(finals.filter(({ replayed }) => !replayed).length).toBeLessThanOrEqual(1);
     posted.set(finals[0]!.body.id, finals[0]!.body);
   }
@@ -110,7 +110,7 @@ async function openAccounts(client: Client): Promise<string[]> {
   return Promise.all(opening);
 }
 
-/** Transfers inside each of the two ledgers, between all of its accounts in turn. */
+/** Returns transfers within each of the two ledgers, between all of its accounts in turn. */
 function makeOrders(accounts: readonly string[]): Order[] {
   const half = ACCOUNTS / 2;
   return Array.from({ length: TRANSFERS }, (_, i) => {
@@ -137,7 +137,7 @@ function balancesOf(orders: readonly Order[]): Map<string, number> {
   return balances;
 }
 
-/** In an order that looks random and is the same in every run (a linear congruential generator, Numerical Recipes). */
+/** Shuffles in the same order in every run (a linear congruential generator, Numerical Recipes). */
 function shuffle<T>(items: T[]): T[] {
   let state = 1;
   for (let i = items.length - 1; i > 0; i--) {

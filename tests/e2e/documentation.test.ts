@@ -41,7 +41,7 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
     await rm(profile, { recursive: true, force: true });
   });
 
-  /** Opens a page and records what it asks for and what it complains about, violations of its policy included. */
+  /** Opens a page and records its requests and its errors, including violations of its policy. */
   async function open(path: string): Promise<{ page: Page; asked: Set<string>; complaints: string[] }> {
     const page = await browser.newPage();
     const asked = new Set<string>();
@@ -60,7 +60,7 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
   }
 
   test(
-    'Swagger UI performs a real request with a key, and asks nobody but Atlas',
+    'Swagger UI performs a real request with a key, and loads nothing from elsewhere',
     async () => {
       const { page, asked, complaints } = await open('/docs');
       await page.getByRole('heading', { name: /^Atlas/ }).waitFor();
@@ -86,7 +86,7 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
   );
 
   test(
-    'ReDoc shows every operation, and asks nobody but Atlas',
+    'ReDoc shows every operation, and loads nothing from elsewhere',
     async () => {
       const { page, asked, complaints } = await open('/redoc');
       await page

@@ -25,7 +25,7 @@ async function follow(query: string, lastId = ''): Promise<StreamReader> {
   return new StreamReader(await fetch(`${atlas.url}/v1/events/stream${query}`, { headers: sent }));
 }
 
-/** Pays one after the other, as a client does that repeats what was not answered. */
+/** Pays sequentially, and retries a payment without a response. */
 async function pay(count: number): Promise<void> {
   for (let n = 0; n < count; ) {
     const response = await fetch(`${atlas.url}/v1/transfers`, {
@@ -40,7 +40,7 @@ async function pay(count: number): Promise<void> {
 
 const pidsOf = async () => (await atlas.status()).slots.map(({ worker }) => worker?.pid);
 
-test('while all workers are replaced, a client that comes back gets every event once, in order', async () => {
+test('a client that reconnects while all workers are replaced gets every event once, in order', async () => {
   const before = await pidsOf();
   const paying = pay(TRANSFERS);
   const events: CloudEvent[] = [];
@@ -49,7 +49,7 @@ test('while all workers are replaced, a client that comes back gets every event 
   const credits = () =>
     events.filter(({ type, subject }) => type === 'account.credited.v1' && subject === ALICE);
   atlas.signal('SIGHUP');
-  // One credit of the account is the money it begins with.
+  // One credit of the account is its initial balance.
   while (credits().length < TRANSFERS + 1) {
     const event = await reader.event().catch(() => null);
     if (event !== null) {
@@ -61,7 +61,7 @@ test('while all workers are replaced, a client that comes back gets every event 
   }
   await paying;
   await until(async () => (await pidsOf()).every((pid) => !before.includes(pid)));
-  // Its worker was replaced as well, so a stream of before has ended.
+  // Its worker was replaced too, so a stream of before has ended.
   while (ends === 0) if ((await reader.event().catch(() => null)) === null) ends++;
   expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
   for (const key of [BANK, ALICE]) {
@@ -70,7 +70,7 @@ test('while all workers are replaced, a client that comes back gets every event 
   }
 });
 
-test('open streams hold no end up, and they end in order', async () => {
+test('open streams do not delay a shutdown, and end cleanly', async () => {
   const readers = await Promise.all(Array.from({ length: 5 }, () => follow('')));
   for (const reader of readers) await reader.block();
   const ending = atlas.end('SIGTERM');

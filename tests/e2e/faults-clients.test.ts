@@ -34,7 +34,7 @@ describe('callers that', () => {
     await removeFolder(folder);
   }, START_TIMEOUT_MS);
 
-  /** A connection, what came over it, and whether the server has closed it. */
+  /** A connection, what it received, and whether the server has closed it. */
   interface Connection {
     readonly socket: Socket;
     received(): string;
@@ -49,7 +49,7 @@ describe('callers that', () => {
     socket.setEncoding('latin1').on('data', (chunk: string) => {
       received += chunk;
     });
-    // Cut in the middle of a write is closed too.
+    // A connection that was cut during a write is closed too.
     socket.on('error', () => {});
     socket.on('close', () => {
       closed = true;
@@ -67,13 +67,13 @@ describe('callers that', () => {
       '',
     ].join('\r\n');
 
-  /** Has the connection send a byte now and then, until it is closed. */
+  /** Sends a byte every 250 ms until the connection is closed. */
   function trickle({ socket, isClosed }: Connection, byte: string): () => void {
     const timer = setInterval(() => isClosed() || socket.write(byte), 250);
     return () => clearInterval(timer);
   }
 
-  /** Those who pay meanwhile notice nothing. */
+  /** Expects that concurrent payments succeed. */
   async function expectOthersUnharmed(): Promise<void> {
     const before = payments.acknowledged;
     await until(() => payments.acknowledged > before + 20);
@@ -87,7 +87,7 @@ describe('callers that', () => {
     Math.max(...(await atlas.status()).slots.map(({ worker }) => worker?.rssBytes ?? 0));
 
   test(
-    'say nothing, or fall silent in the middle, or after an answer, are cut off, and hold nothing meanwhile',
+    'send nothing, or stop in the middle or after a response, are disconnected, and block nobody meanwhile',
     async () => {
       const silent = Array.from({ length: 50 }, open);
       const halfHead = open();
@@ -109,7 +109,7 @@ describe('callers that', () => {
   );
 
   test(
-    'send a body byte by byte get 504 at the deadline, and their permit back to others',
+    'send a body byte by byte get 504 at the deadline, and their permits go to others',
     async () => {
       const slow = Array.from({ length: 20 }, open);
       for (const each of slow)
@@ -126,7 +126,7 @@ describe('callers that', () => {
   );
 
   test.each(['/v1/accounts', '/v1/files'])(
-    'send 256 MiB to %s are told 413, and the workers do not grow by it',
+    'send 256 MiB to %s get 413, and the memory of the workers does not grow',
     async (path) => {
       const before = await memoryBytes();
       let most = before;
@@ -142,7 +142,7 @@ describe('callers that', () => {
         },
         { highWaterMark: 0 },
       );
-      // Chunked, so that only counting finds out.
+      // Chunked, so that only counting reveals the size.
       const counted = fetch(`${atlas.url}${path}`, {
         method: 'POST',
         headers: {
@@ -152,10 +152,10 @@ describe('callers that', () => {
         body,
       }).then(
         ({ status }) => status,
-        // The connection is closed, also for a client that does not read before it has sent everything.
+        // The connection is closed even if the client does not read before it has sent everything.
         () => 'closed' as const,
       );
-      // With a length, which tells before anything was sent.
+      // With a length, which reveals the size up front.
       const declared = open();
       declared.socket.write(
         head(path, 'Content-Type: text/plain', `Content-Length: ${HUGE_MEBIBYTES * MEBIBYTE}`),
@@ -172,7 +172,7 @@ describe('callers that', () => {
   );
 
   test(
-    'go away in the middle of a payment, or before its answer: repeated under its key it has one effect',
+    'disconnect during a payment or before its response: retried under its key, it takes effect once',
     async () => {
       const client = createClient(atlas.url, atlas.key!);
       const transferOf = (reference: string) => {
@@ -185,14 +185,14 @@ describe('callers that', () => {
         const body = JSON.stringify(transferOf(reference));
         const lines = [`Content-Length: ${body.length}`, `Idempotency-Key: ${reference}`];
         const request = head('/v1/transfers', 'Content-Type: application/json', ...lines) + body;
-        // Of every second one the last bytes never come.
+        // Every second request lacks its last bytes.
         each.socket.write(i % 2 === 0 ? request : request.slice(0, -10));
         return each;
       });
       await until(() => gone.every(({ socket }) => socket.bytesWritten > 0));
       for (const { socket } of gone) socket.resetAndDestroy();
       for (const reference of references) {
-        // 409 as long as the first one is still in flight.
+        // 409 while the first one is in flight.
         const { answer } = await until(async () => {
           const answer = await client.post('/v1/transfers', transferOf(reference), reference);
           return answer?.status !== 409 && { answer };

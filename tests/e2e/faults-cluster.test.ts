@@ -13,7 +13,7 @@ import { startPayments } from './payments.ts';
 
 const FAULT_TIMEOUT_MS = 90_000;
 
-/** A worker that is sent SIGUSR2 computes for so long, as one request that is too large would have it. */
+/** Makes a worker compute for 200 ms on SIGUSR2, as an expensive request would. */
 const STALL = `process.on('SIGUSR2', () => {
   const endMs = performance.now() + 200;
   while (performance.now() < endMs);
@@ -35,7 +35,7 @@ afterEach(async () => {
   for (const folder of folders) await removeFolder(folder);
 }, START_TIMEOUT_MS);
 
-/** One more host: a supervisor and two workers on the database, with nothing else in common with the others. */
+/** Starts another host: a supervisor and two workers that share only the database with the others. */
 async function startHost(
   prepare: (folder: string) => Promise<unknown> = async () => {},
 ): Promise<AtlasProcess> {
@@ -47,7 +47,7 @@ async function startHost(
   return host;
 }
 
-/** Callers who pay at one host after the other, and repeat each payment under its key until it was answered for good. */
+/** Starts callers that pay at one host after the other, and retry each payment under its key until it is acknowledged. */
 function payAt(all: readonly AtlasProcess[], key: string) {
   const paid = new Set<string>();
   const statuses = new Map(all.map((host) => [host, new Set<number>()]));
@@ -84,14 +84,14 @@ const pidsOf = async ({ pid, status }: AtlasProcess) => [
   pid,
   ...(await status()).slots.flatMap(({ worker }) => worker?.pid ?? []),
 ];
-/** The host part of a metric, of whichever worker answers. */
+/** Returns a metric of the host, from any of its workers. */
 async function metric({ url }: AtlasProcess, line: RegExp): Promise<number> {
   const text = await (await fetch(`${url}/metrics`, { keepalive: false })).text();
   return Number(line.exec(text)?.[1] ?? 0);
 }
 
 test(
-  'a host that is lost with its relay: another host sends on what the lost one had left, in order and once',
+  'another host takes over from one that is lost with its relay, and sends its events in order and once',
   async () => {
     const [first, second] = [await startHost(), await startHost()];
     const key = first.key!;
@@ -107,7 +107,7 @@ test(
     const before = callers.paid.size;
     await until(() => callers.paid.size > before + 200);
     await callers.stop();
-    // The host that is left refused nobody.
+    // The remaining host refused nobody.
     expect([...callers.statusesOf(second)]).toEqual([201]);
     await until(async () => (await sql`SELECT FROM outbox LIMIT 1`).length === 0);
     const client = createClient(second.url, key);
@@ -118,7 +118,7 @@ test(
         subject,
         sequences: ofKey.map((_, place) => place),
       });
-    // Each payment has one event at either account, whichever host it was sent to, and however often.
+    // Each payment has one event per account, whichever host it was sent to, and however often.
     const references = events
       .map(({ data }) => String(data.reference))
       .filter((one) => callers.paid.has(one));
@@ -131,7 +131,7 @@ test(
 );
 
 test(
-  'a worker whose loop is stalled again and again cuts nobody off, and the other one serves',
+  'a worker with a repeatedly stalled loop disconnects nobody, and the other one serves',
   async () => {
     const host = await startHost(async (folder) => {
       await Bun.write(join(folder, 'stall.ts'), STALL);
@@ -153,7 +153,7 @@ test(
       clearInterval(stalling);
     }
     const { failed } = await load.stop();
-    // Nobody is cut off or forgotten: who is not served is told to come back.
+    // Nobody is disconnected or ignored: a caller that is not served is told to retry.
     expect(failed.filter((reason) => reason !== 'status 429')).toEqual([]);
     const { slots } = await host.status();
     expect(slots.map(({ worker, restarts }) => [worker?.pid, restarts])).toEqual([

@@ -17,18 +17,18 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   }, START_TIMEOUT_MS);
   afterAll(() => faulty?.stop(), START_TIMEOUT_MS);
 
-  /** Every payment of these tests is in the list of events twice, once for each account, in order and without a gap. */
+  /** Expects two events for every payment, one per account, in order and without gaps. */
   async function expectEveryEvent(payments: Payments): Promise<void> {
     const client = createClient(url, faulty.key);
     const read = () => client.list<ListedEvent>('/v1/events', 'events');
     let events: ListedEvent[] = [];
-    const isThere = async () => {
+    const isComplete = async () => {
       events = await read();
       const paid = new Set(events.flatMap(({ data }) => data.reference ?? []));
       return paid.size >= payments.acknowledged;
     };
     console.log(
-      `every event is there ${Math.round(await timeUntil('every payment has its events', isThere))} ms later`,
+      `every event was listed ${Math.round(await timeUntil('every payment has its events', isComplete))} ms later`,
     );
     expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
     const sequences = Map.groupBy(events, ({ subject }) => subject);
@@ -47,7 +47,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   }
 
   test(
-    'is down: every write goes on, its events wait and arrive in order when it is back',
+    'is down: writes succeed, and their events wait and arrive in order after recovery',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       await faulty.kafka!.kill();
@@ -60,7 +60,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   );
 
   test(
-    'is silent, then goes on: every write goes on, no event is lost or told twice',
+    'is frozen, then continues: writes succeed, and no event is lost or duplicated',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       await faulty.kafka!.pause();
@@ -73,7 +73,7 @@ describe.if(areServicesHere({ kafka: true }))('when Kafka', () => {
   );
 
   test(
-    'is cut off again and again while the relay sends: no event is lost or told twice',
+    'is cut off repeatedly while the relay sends: no event is lost or duplicated',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       for (let cut = 0; cut < 4; cut++) {

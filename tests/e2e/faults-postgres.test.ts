@@ -18,7 +18,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   let faulty: FaultyAtlas;
   let url: string;
   let authorization: { Authorization: string };
-  /** Past the proxy, as an operator would look. */
+  /** Bypasses the proxy, like an operator. */
   let direct: postgres.Sql;
   beforeAll(async () => {
     faulty = await startFaultyAtlas(
@@ -37,24 +37,23 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   const read = () => statusOf(`${url}/v1/accounts/${ALICE}`, authorization);
   const seen = (payments: Payments) => [...payments.statuses.keys()].sort();
 
-  /** Starts payments and lets them go well for a while. */
   async function expectRecovery(payments: Payments, after: string): Promise<void> {
     const before = payments.acknowledged;
     const recoveryMs = await timeUntil(
-      'payments go through again',
+      'payments succeed again',
       async () => payments.acknowledged > before + 4,
     );
-    console.log(`payments go through ${Math.round(recoveryMs)} ms after ${after}`);
+    console.log(`payments succeeded ${Math.round(recoveryMs)} ms after ${after}`);
     await timeUntil('it is ready', async () => (await statusOf(`${url}/health/ready`)) === 200);
     expect(payments.withoutRetryAfter).toBe(0);
     await payments.settle();
-    // No worker has ended over it, and with it what else it was doing.
+    // No worker has exited because of it.
     const { slots } = await readStatus(faulty.folder, url);
     expect(slots.map(({ restarts }) => restarts)).toEqual(slots.map(() => 0));
   }
 
   test(
-    'is killed: 503 at once, alive but not ready; after it is back every payment has had its effect once',
+    'is killed: immediate 503, live but not ready; after recovery every payment has taken effect once',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       await faulty.postgres.kill();
@@ -63,7 +62,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       expect(await read()).toBe(503);
       expect(await statusOf(`${url}/health/live`)).toBe(200);
       expect(await statusOf(`${url}/health/ready`)).toBe(503);
-      console.log(`the slowest answer while PostgreSQL was down took ${Math.round(payments.slowestMs)} ms`);
+      console.log(`the slowest response while PostgreSQL was down took ${Math.round(payments.slowestMs)} ms`);
       await faulty.postgres.restart();
       await expectRecovery(payments, 'PostgreSQL was started again');
     },
@@ -71,7 +70,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'stops answering without a word: 503 or 504, alive; nothing is lost or doubled when it goes on',
+    'is frozen: 503 or 504, live; nothing is lost or duplicated when it continues',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       await faulty.postgres.pause();
@@ -79,7 +78,9 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       expect(seen(payments).filter((status) => ![201, 503, 504].includes(status))).toEqual([]);
       expect(await statusOf(`${url}/health/live`)).toBe(200);
       expect(await statusOf(`${url}/health/ready`)).toBe(503);
-      console.log(`the slowest answer while PostgreSQL was silent took ${Math.round(payments.slowestMs)} ms`);
+      console.log(
+        `the slowest response while PostgreSQL was frozen took ${Math.round(payments.slowestMs)} ms`,
+      );
       faulty.postgres.resume();
       await expectRecovery(payments, 'PostgreSQL went on');
     },
@@ -87,7 +88,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'cannot be reached over the network, again and again: each key has one effect, whatever became of its COMMIT',
+    'is repeatedly unreachable: each key takes effect once, whatever became of its COMMIT',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       for (let cut = 0; cut < 8; cut++) {
@@ -103,7 +104,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'is slow: reads are answered 504 at the deadline of the caller, and cancelled on the server',
+    'is slow: reads get 504 at the deadline of the caller, and are canceled on the server',
     async () => {
       const locker = await direct.reserve();
       await locker`BEGIN`;
@@ -127,7 +128,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'has no connection left for Atlas: some wait, the others are told at once that it is full, and nothing else suffers',
+    'has no connection left for Atlas: some requests wait, others are refused immediately, and nothing else is affected',
     async () => {
       const locker = await direct.reserve();
       await locker`BEGIN`;
@@ -157,7 +158,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'ends a batch to break a deadlock: the batch is run again, and its callers see nothing of it',
+    'aborts a batch to break a deadlock: the batch is retried, and its callers do not notice',
     async () => {
       const retries = async () => {
         const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -167,7 +168,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       const retriesBefore = await retries();
       const rival = await direct.reserve();
       await rival`BEGIN`;
-      // Long enough for the other side to be the one that notices.
+      // Long enough that the other side detects the deadlock.
       await rival`SET LOCAL deadlock_timeout = '20s'`;
       await rival`SELECT FROM accounts WHERE id = ${ALICE} FOR UPDATE`;
       const isBlocked = async () => {
@@ -193,10 +194,10 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
     if (isMounted) spawnSync('umount', ['--lazy', small]);
     rmSync(small, { recursive: true, force: true });
   });
-  if (!isMounted) console.warn('A small disk cannot be mounted here: the test of a full disk is left out.');
+  if (!isMounted) console.warn('A small disk cannot be mounted here. Skipping the test of a full disk.');
 
   test.if(isMounted)(
-    'has a full disk: writes are answered 503, reads go on, nothing is there in part, and it goes on with room',
+    'has a full disk: writes get 503, reads succeed, nothing is partial, and it recovers once there is room',
     async () => {
       const folder = join(small, 'space');
       execFileSync('install', ['-d', '-o', 'postgres', '-g', 'postgres', folder]);
@@ -208,7 +209,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       try {
         writeFileSync(filler, Buffer.alloc(24 << 20));
       } catch {
-        // As much of it as there was room for.
+        // The disk is full.
       }
       await until(() => (payments.statuses.get(503) ?? 0) > 10);
       expect(seen(payments).filter((status) => ![201, 503].includes(status))).toEqual([]);

@@ -37,7 +37,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
 
   const readTransfer = () => statusOf(`${url}${transferPath}`, authorization);
 
-  /** Payments and reads go on while it lasts, and none is answered with anything but success. */
+  /** Expects that all payments and reads succeed. */
   async function expectUnharmed(payments: Payments): Promise<void> {
     const before = payments.acknowledged;
     const reads = new Set<number>();
@@ -69,7 +69,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   }
 
   test(
-    'is killed and comes back empty: nobody notices',
+    'is killed and restarts empty: nobody notices',
     () =>
       expectNoHarmBy(
         () => redis.kill(),
@@ -81,7 +81,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   );
 
   test(
-    'is silent: nobody notices, and none waits for it',
+    'is frozen: nobody notices or waits for it',
     () =>
       expectNoHarmBy(
         () => process.kill(redis.pid, 'SIGSTOP'),
@@ -91,7 +91,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   );
 
   test(
-    'answers two seconds late: nobody notices',
+    'responds two seconds late: nobody notices',
     () =>
       expectNoHarmBy(
         () => faulty.toRedis!.add({ type: 'latency', latencyMs: 2000 }),
@@ -111,7 +111,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
   );
 
   test(
-    'holds nonsense in place of every copy: it is read past, and thrown away',
+    'holds a corrupt value for every key: it is ignored and discarded',
     () =>
       expectNoHarmBy(
         async () => {
@@ -119,7 +119,7 @@ describe.if(areServicesHere({ redis: true }))('when Redis', () => {
           await withRedis(async (direct) => {
             const copies = await direct.keys('*:cache:*');
             expect(copies.length).toBeGreaterThan(0);
-            for (const key of copies) await direct.set(key, 'nonsense');
+            for (const key of copies) await direct.set(key, 'corrupt');
           });
         },
         () => {},

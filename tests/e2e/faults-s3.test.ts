@@ -33,7 +33,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
   }, START_TIMEOUT_MS);
   afterAll(() => faulty?.stop(), START_TIMEOUT_MS);
 
-  /** Plain text, so that its type is what it is declared to be. */
+  /** Returns plain text, which matches its declared type. */
   function textOf(sizeBytes: number): Uint8Array {
     const bytes = new Uint8Array(sizeBytes);
     for (let i = 0; i < sizeBytes; i++) bytes[i] = 97 + ((i * 7 + (i >> 12)) % 26);
@@ -56,7 +56,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
     };
   }
 
-  /** What arrived of a download, also where its connection was cut; `whole` where it ended as it was announced. */
+  /** Returns what arrived of a download, even if it was cut. `whole` unless it was. */
   async function download(id: string, headers: Record<string, string> = {}) {
     const response = await fetch(`${url}/v1/files/${id}/content`, {
       headers: { ...authorization, ...headers },
@@ -71,7 +71,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
     return { status: response.status, bytes: Buffer.concat(chunks), whole };
   }
 
-  /** What does not need S3 goes on as if nothing were. */
+  /** Expects that everything that does not need S3 works. */
   async function expectOthersUnharmed(): Promise<void> {
     const [id] = kept.keys();
     for (const path of [
@@ -88,10 +88,10 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
   async function expectFilesBack(after: string): Promise<void> {
     const isBack = async () => (await upload(textOf(10))).status === 201;
     console.log(
-      `files are taken ${Math.round(await timeUntil('a file is taken', isBack))} ms after ${after}`,
+      `files are accepted ${Math.round(await timeUntil('a file is accepted', isBack))} ms after ${after}`,
     );
     for (const [id, bytes] of kept) {
-      // Each worker has a breaker of its own, which learns of it within its second.
+      // Each worker has its own breaker, which notices within a second.
       const isRead = async () => {
         const { status, bytes: got, whole } = await download(id);
         if (status === 503) return false;
@@ -103,7 +103,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
   }
 
   test(
-    'is down: files are answered 503 with Retry-After, payments and everything else go on',
+    'is down: files get 503 with Retry-After, payments and everything else work',
     async () => {
       const payments = await startPayments(url, faulty.key);
       await until(() => payments.acknowledged > 20);
@@ -124,7 +124,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
   );
 
   test(
-    'is silent: files are answered 503 or 504 in the time they have, everything else goes on',
+    'is frozen: files get 503 or 504 within their deadline, everything else works',
     async () => {
       await faulty.s3!.pause();
       const answers = await Promise.all([
@@ -140,7 +140,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
   );
 
   test(
-    'cuts its connections: what was delivered is right, and what is not whole does not pass for whole',
+    'cuts its connections: delivered bytes are correct, and a partial file does not look complete',
     async () => {
       const [, id] = kept.keys();
       const bytes = Buffer.from(kept.get(id!)!);
@@ -183,7 +183,7 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
     FAULT_TIMEOUT_MS,
   );
 
-  /** The file of versitygw that holds the object of the size. */
+  /** Returns the file in which versitygw stores the object of this size. */
   function objectOf(sizeBytes: number): string {
     const paths = readdirSync(faulty.s3!.folder, { recursive: true, encoding: 'utf8' });
     const found = paths

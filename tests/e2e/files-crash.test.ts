@@ -19,7 +19,7 @@ const FILES_BETWEEN = 6;
 const LATER_MS = 150;
 const KEPT = 12;
 const PAUSE_MS = 20;
-// Objects of the next minute too: the test does not wait until what it made is old.
+// A negative grace period also covers new objects, so that the test need not wait.
 const NO_GRACE_MS = -60_000;
 const TIMEOUT_MS = 180_000;
 
@@ -39,80 +39,80 @@ afterEach(async () => {
   await removeFolder(folder);
 });
 
-/** What a caller was told of its files. */
-interface Told {
-  /** By id: the digest of bytes that were acknowledged with 201 or 200. */
+/** The responses that a caller got for its files. */
+interface Responses {
+  /** By id: the digest of files acknowledged with 201 or 200. */
   readonly stored: Map<string, string>;
   /** Acknowledged with 204. */
   readonly deleted: Set<string>;
-  /** Asked to be deleted, and not answered. */
+  /** Deletions without a response. */
   readonly doubtful: Set<string>;
   acknowledged: number;
   cutOff: number;
 }
 
-async function answerOf(asked: Promise<Response>, told: Told): Promise<Response | null> {
+async function answerOf(asked: Promise<Response>, responses: Responses): Promise<Response | null> {
   try {
     const response = await asked;
-    // The body may be cut off too.
+    // The body can be cut off too.
     return new Response(response.status === 204 ? null : await response.bytes(), response);
   } catch {
-    told.cutOff++;
+    responses.cutOff++;
     await Bun.sleep(PAUSE_MS);
     return null;
   }
 }
 
-/** Uploads, announces, completes and deletes, until it is told to stop. */
-async function callUntil(signal: AbortSignal, url: string, key: string, told: Told): Promise<void> {
+/** Uploads, initiates uploads, completes and deletes until it is aborted. */
+async function callUntil(signal: AbortSignal, url: string, key: string, responses: Responses): Promise<void> {
   const call = (method: string, path: string, init: RequestInit = {}) => {
     const target = path.startsWith('/') ? `${url}${path}` : path;
     const headers = { Authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) };
-    return answerOf(fetch(target, { ...init, method, headers, keepalive: false }), told);
+    return answerOf(fetch(target, { ...init, method, headers, keepalive: false }), responses);
   };
   const keep = async (response: Response | null, sha256: string) => {
     if (response?.status !== 201 && response?.status !== 200) return;
     const { id } = (await response.json()) as { id: string };
-    told.stored.set(id, sha256);
-    told.acknowledged++;
+    responses.stored.set(id, sha256);
+    responses.acknowledged++;
   };
   for (let i = 0; !signal.aborted; i++) {
     const bytes = gzipLike(1 + Math.floor(Math.random() * 3 * MIB));
     const sha256 = sha256Of(bytes);
     if (i % 3 === 0) {
       const json = { name: 'a', mediaType: 'application/gzip', sizeBytes: bytes.byteLength, sha256 };
-      const announced = await call('POST', '/v1/files/uploads', {
+      const initiated = await call('POST', '/v1/files/uploads', {
         body: JSON.stringify(json),
         headers: { 'Content-Type': 'application/json' },
       });
-      if (announced?.status !== 201) continue;
-      const { file, upload } = (await announced.json()) as {
+      if (initiated?.status !== 201) continue;
+      const { file, upload } = (await initiated.json()) as {
         file: { id: string };
         upload: { url: string; headers: Record<string, string> };
       };
-      // Whoever follows a link shows no key.
+      // A presigned link needs no key.
       const target = new URL(upload.url, url);
       await answerOf(
         fetch(target, { method: 'PUT', headers: upload.headers, body: bytes, keepalive: false }),
-        told,
+        responses,
       );
       await keep(await call('POST', `/v1/files/${file.id}/complete`), sha256);
     } else {
       const headers = { 'Repr-Digest': reprDigestOf(bytes) };
       await keep(await call('POST', '/v1/files', { body: bytes, headers }), sha256);
     }
-    const [victim] = told.stored.keys();
-    if (i % 2 === 0 || victim === undefined || told.stored.size <= KEPT) continue;
-    told.stored.delete(victim);
+    const [victim] = responses.stored.keys();
+    if (i % 2 === 0 || victim === undefined || responses.stored.size <= KEPT) continue;
+    responses.stored.delete(victim);
     const response = await call('DELETE', `/v1/files/${victim}`);
-    if (response?.status === 204) told.deleted.add(victim);
-    else told.doubtful.add(victim);
+    if (response?.status === 204) responses.deleted.add(victim);
+    else responses.doubtful.add(victim);
   }
 }
 
-describe.each(availableStores())('Atlas killed again and again over files in the %s', (kind) => {
+describe.each(availableStores())('Atlas, killed repeatedly, with files in the %s', (kind) => {
   test(
-    'leaves no orphan on either side, and every file it acknowledged, byte by byte',
+    'leaves no orphans, and every acknowledged file byte by byte',
     async () => {
       s3 = kind === 's3' ? await startTestS3() : null;
       const settings: Record<string, string> = {
@@ -120,13 +120,13 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         API_PORT: String(await freePort()),
         API_WORKERS: '1',
         ENVIRONMENT: 'staging',
-        // A line of the log right behind the announcement would hide its end.
+        // A log line right after the banner would hide its end.
         LOG_LEVEL: 'error',
         ...(s3 && s3Settings(s3)),
       };
       atlas = await startAtlas(folder, settings);
       const { url, key } = atlas;
-      const told: Told = {
+      const responses: Responses = {
         stored: new Map(),
         deleted: new Set(),
         doubtful: new Set(),
@@ -134,11 +134,11 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         cutOff: 0,
       };
       const stop = new AbortController();
-      const callers = Array.from({ length: CALLERS }, () => callUntil(stop.signal, url, key!, told));
+      const callers = Array.from({ length: CALLERS }, () => callUntil(stop.signal, url, key!, responses));
 
       for (let kill = 0; kill < KILLS; kill++) {
-        const before = told.acknowledged;
-        await until(() => told.acknowledged >= before + FILES_BETWEEN);
+        const before = responses.acknowledged;
+        await until(() => responses.acknowledged >= before + FILES_BETWEEN);
         await Bun.sleep(Math.random() * LATER_MS);
         if (kill % 2 === 1) {
           await atlas.end('SIGKILL');
@@ -151,10 +151,10 @@ describe.each(availableStores())('Atlas killed again and again over files in the
       stop.abort();
       await Promise.all(callers);
       await atlas.end('SIGTERM');
-      // Otherwise the kills came when nothing was under way, and this would prove little.
-      expect(told.cutOff).toBeGreaterThan(KILLS);
-      expect(told.stored.size).toBeGreaterThan(KEPT / 2);
-      expect(told.deleted.size).toBeGreaterThan(5);
+      // Otherwise nothing was in flight at the kills, and the test would prove little.
+      expect(responses.cutOff).toBeGreaterThan(KILLS);
+      expect(responses.stored.size).toBeGreaterThan(KEPT / 2);
+      expect(responses.deleted.size).toBeGreaterThan(5);
 
       const { config } = loadConfig(
         { ...settings, ATLAS_DATA_DIR: join(folder, 'data'), ENVIRONMENT: 'test' },
@@ -165,11 +165,11 @@ describe.each(availableStores())('Atlas killed again and again over files in the
       try {
         const { service: files } = createFeatures(deps).files;
         const signal = AbortSignal.timeout(TIMEOUT_MS);
-        // The leases of uploads whose process was killed end by themselves, in five minutes.
+        // The leases of uploads whose process was killed expire, after five minutes.
         await sql`UPDATE files SET expires_at = now() WHERE state = 'uploading'`;
         await files.settle();
         await files.sweep(NO_GRACE_MS);
-        // Otherwise no kill left anything between a row and its object.
+        // Otherwise no kill came between a row and its object.
         expect(files.stats.reconciled.deleted).toBeGreaterThan(0);
 
         const verification = await files.verify(true, signal, NO_GRACE_MS);
@@ -178,10 +178,10 @@ describe.each(availableStores())('Atlas killed again and again over files in the
           SELECT id, state, sha256 FROM files`;
         const found = new Map(rows.map(({ id, sha256 }) => [id, sha256.toString('hex')]));
         expect(new Set(rows.map(({ state }) => state))).toEqual(new Set(['stored']));
-        for (const [id, sha256] of told.stored) expect(found.get(id)).toBe(sha256);
-        for (const id of told.deleted) expect(found.has(id)).toBe(false);
+        for (const [id, sha256] of responses.stored) expect(found.get(id)).toBe(sha256);
+        for (const id of responses.deleted) expect(found.has(id)).toBe(false);
 
-        // Each file is told of once, and its deletion once: by the row in the log, or the one that waits for it.
+        // Each file has one event, and its deletion one: a row in the log, or one that waits in the outbox.
         const events = await sql<{ key: string; type: string; times: number }[]>`
           SELECT key, type, count(*) AS times FROM (
             SELECT key, type FROM outbox UNION ALL SELECT key, type FROM events) told
@@ -192,7 +192,7 @@ describe.each(availableStores())('Atlas killed again and again over files in the
         const [stored, deleted] = [keysOf('file.stored.v1'), keysOf('file.deleted.v1')];
         for (const id of found.keys())
           expect({ id, told: [stored.has(id), deleted.has(id)] }).toEqual({ id, told: [true, false] });
-        for (const id of told.deleted)
+        for (const id of responses.deleted)
           expect({ id, told: [stored.has(id), deleted.has(id)] }).toEqual({ id, told: [true, true] });
         expect([...stored].filter((id) => !found.has(id) && !deleted.has(id))).toEqual([]);
       } finally {

@@ -34,7 +34,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Does in a folder what the builder of Docker would do in an image, as far as files go: COPY, and what Bun is run for. */
+/** Does in a folder what Docker would do to the files of an image: COPY, and the runs of Bun. */
 function buildStage({ name, instructions }: Stage): void {
   const top = join(folder, name ?? 'image');
   mkdirSync(join(top, 'app'), { recursive: true });
@@ -59,7 +59,7 @@ function copy(rest: string, app: string): void {
   }
 }
 
-test('the image runs as a user without rights, is asked for its health and told to stop as Atlas expects', () => {
+test('the image runs as an unprivileged user, with the health check and the stop signal that Atlas expects', () => {
   const rest = (name: string) =>
     image.instructions.findLast((instruction) => instruction.name === name)?.rest;
   expect(rest('USER')).toBe('bun');
@@ -68,7 +68,7 @@ test('the image runs as a user without rights, is asked for its health and told 
   expect(stages.map(({ from }) => from)).toEqual(stages.map(() => expect.stringMatching(/:1\.4\.5-slim$/)));
 });
 
-test('the image holds the same Bun as the lock file names for development', () => {
+test('the image has the Bun version of the lock file', () => {
   const { engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   for (const { from } of stages) expect(`>=${/:([\d.]+)/.exec(from)![1]}`).toBe(engines.bun);
 });

@@ -6,7 +6,7 @@ import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
-describe.if(isRedisHere())('transfers that are kept in Redis', () => {
+describe.if(isRedisHere())('transfers cached in Redis', () => {
   let folder: string;
   let redis: TestRedis;
   let direct: Redis;
@@ -19,7 +19,7 @@ describe.if(isRedisHere())('transfers that are kept in Redis', () => {
     redis = await startTestRedis();
     direct = new Redis(redis.url);
     direct.on('error', () => {});
-    // One worker, so that what one request has put there is what the next one finds.
+    // One worker, so that each request finds what the one before has cached.
     atlas = await startAtlas(folder, { REDIS_URL: redis.url, API_WORKERS: '1' });
     const { get, post } = createClient(atlas.url, atlas.key!);
     const { accounts } = await get<{ accounts: { id: string }[] }>('/v1/accounts');
@@ -38,7 +38,7 @@ describe.if(isRedisHere())('transfers that are kept in Redis', () => {
   const name = () => `atlas:cache:transfer.v1:${transferId}`;
   const read = () => createClient(atlas.url, atlas.key!).get(`/v1/transfers/${transferId}`);
 
-  test('are there after they were read, with an expiry, and read as they were posted', async () => {
+  test('are cached by a read with an expiry, and read as they were posted', async () => {
     expect(await direct.exists(name())).toBe(0);
     expect(await read()).toEqual(posted);
     expect(await direct.get(name())).toContain(transferId);
@@ -48,9 +48,9 @@ describe.if(isRedisHere())('transfers that are kept in Redis', () => {
 
   test.each([
     ['garbage', (text: string) => text.slice(0, -10)],
-    ['another amount of no sense', (text: string) => text.replace('"amount":7', '"amount":-7')],
+    ['an invalid amount', (text: string) => text.replace('"amount":7', '"amount":-7')],
     ['another transfer', (text: string) => text.replaceAll(transferId, Bun.randomUUIDv7())],
-  ])('are read right, and put right, where %s was put in their place', async (_, spoil) => {
+  ])('are read correctly, and repaired, if replaced by %s', async (_, spoil) => {
     await read();
     const spoilt = spoil((await direct.get(name()))!);
     await direct.set(name(), spoilt, 'PX', 60_000);
@@ -59,7 +59,7 @@ describe.if(isRedisHere())('transfers that are kept in Redis', () => {
     expect(await direct.get(name())).toContain(transferId);
   });
 
-  test('stand beside files, of which what is unknown is known too, and what was deleted is forgotten at once', async () => {
+  test('share Redis with files, whose absence is cached and whose deletion is visible immediately', async () => {
     const headers = { Authorization: `Bearer ${atlas.key}` };
     const call = async (method: string, path: string, body?: string) => {
       const type = body === undefined ? {} : { 'Content-Type': 'text/plain' };
@@ -88,13 +88,13 @@ describe.if(isRedisHere())('transfers that are kept in Redis', () => {
     expect(metrics).toMatch(/^atlas_cache_operations_total\{cache="file.v1",outcome="hit"\} [1-9]/m);
   });
 
-  test('are read right after everything was flushed', async () => {
+  test('are read correctly after a flush', async () => {
     await direct.flushall();
     expect(await read()).toEqual(posted);
     expect(await direct.exists(name())).toBe(1);
   });
 
-  test('are read right while Redis is stopped, and while it is gone, and cached again when it is back', async () => {
+  test('are read correctly while Redis is frozen or down, and cached again after recovery', async () => {
     process.kill(redis.pid, 'SIGSTOP');
     for (let i = 0; i < 10; i++) expect(await read()).toEqual(posted);
     process.kill(redis.pid, 'SIGCONT');

@@ -16,7 +16,7 @@ const WORKERS = 4;
 const FLOOR = CAP / WORKERS;
 const MORE_THAN_CAP = 3 * CAP;
 
-// All workers reach the same Redis or none does, so the cap holds without any allowance: I1 and I2 of the design.
+// All workers reach the same Redis or none does, so the cap holds without allowance: I1 and I2 of the design.
 describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () => {
   let redis: TestRedis;
   let toxiproxy: Toxiproxy;
@@ -36,7 +36,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await redis.stop();
   });
 
-  /** Moves the demand to one worker, as unequal as can be. */
+  /** Moves all demand to one worker. */
   function skewTo(slot: number): void {
     for (const worker of cluster.workers) worker.want(worker.slot === slot ? MORE_THAN_CAP : 0);
   }
@@ -45,19 +45,19 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     for (const worker of cluster.workers) worker.want(MORE_THAN_CAP);
   }
 
-  /** What the callers of every worker must see: that somebody is served. */
+  /** Expects that every worker serves callers. */
   async function expectServedEverywhere(): Promise<void> {
     const before = cluster.workers.map(({ admitted }) => admitted);
     await untilWorkers(() => cluster.workers.every(({ slot, admitted }) => admitted > before[slot]!));
   }
 
-  /** Starts an empty Redis where the last one was, and waits until the workers have made an account in it. */
+  /** Starts an empty Redis on the same port, and waits until the workers have created an account in it. */
   async function startAgain(): Promise<void> {
     redis = await startTestRedis({ port: redis.port });
     await withRedis((direct) => untilWorkers(async () => (await direct.dbsize()) > 0));
   }
 
-  /** Speaks to Redis past the proxy. */
+  /** Talks to Redis without the proxy. */
   async function withRedis(speak: (direct: Redis) => Promise<void>): Promise<void> {
     const direct = new Redis(redis.url);
     try {
@@ -80,11 +80,11 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
 
   const areAll = (mode: string) => () => cluster.workers.every((worker) => worker.mode === mode);
 
-  test('killed and started again empty: floors in between, and never more than the cap', async () => {
+  test('killed and restarted empty: floors in between, and never more than the cap', async () => {
     skewTo(0);
     await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await redis.kill();
-    // The worst moment for the others to want more: the first one still has nearly all of the cap in flight.
+    // The worst moment for new demand: the first worker still has nearly the whole cap in flight.
     wantEverywhere();
     await measure('all are on their floor after Redis was killed', areAll('floor'));
     await expectServedEverywhere();
@@ -95,15 +95,15 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await expectRecovered('Redis came back empty');
   });
 
-  test('stopped in order for a moment: leases outlive it', async () => {
+  test('restarted quickly: leases survive', async () => {
     skewTo(0);
     await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await redis.stop();
     await startAgain();
-    await expectRecovered('Redis was restarted at once');
+    await expectRecovered('Redis was restarted quickly');
   });
 
-  test('killed again and again while the demand moves', async () => {
+  test('killed repeatedly while the demand moves', async () => {
     for (let turn = 0; turn < 4; turn++) {
       skewTo(turn);
       await untilWorkers(() => cluster.workers[turn]!.inFlight >= 0.5 * CAP);
@@ -125,7 +125,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await expectRecovered('FLUSHALL');
   });
 
-  test('its scripts flushed: they are there again, and everybody is served', async () => {
+  test('its scripts flushed: they are loaded again, and everybody is served', async () => {
     skewTo(0);
     await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await withRedis(async (direct) => {
@@ -137,7 +137,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await expectRecovered('SCRIPT FLUSH');
   });
 
-  test('frozen, and then doing at once all that it was told meanwhile', async () => {
+  test('frozen, and then executing everything it received meanwhile', async () => {
     skewTo(0);
     await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     process.kill(redis.pid, 'SIGSTOP');
@@ -145,7 +145,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await measure('all are on their floor while Redis is frozen', areAll('floor'));
     await expectServedEverywhere();
     process.kill(redis.pid, 'SIGCONT');
-    await expectRecovered('Redis went on');
+    await expectRecovered('Redis continued');
   });
 
   test('slow by two seconds: no request waits for it, and late grants are not used', async () => {
@@ -156,7 +156,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     wantEverywhere();
     await measure('all are on their floor while Redis is slow', areAll('floor'));
     await expectServedEverywhere();
-    // Long enough for delayed renewals to arrive, for floors to rise, and for answers to renewals of the past to come back.
+    // Long enough for delayed renewals to arrive, floors to rise, and late replies to come back.
     await untilWorkers(() => cluster.workers.every(({ inFlight }) => inFlight === FLOOR));
     await Bun.sleep(RISE_AFTER_MS);
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
@@ -164,7 +164,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await expectRecovered('Redis was slow');
   });
 
-  test('its connections cut again and again', async () => {
+  test('its connections cut repeatedly', async () => {
     wantEverywhere();
     for (let turn = 0; turn < 5; turn++) {
       await proxy.disable();
@@ -175,13 +175,13 @@ describe.if(isRedisHere() && isToxiproxyHere())('whatever happens to Redis', () 
     await expectRecovered('its connections were cut');
   });
 
-  test('its answers lost while it takes every beat', async () => {
+  test('its replies lost while it receives every renewal', async () => {
     skewTo(0);
     await untilWorkers(() => cluster.workers[0]!.inFlight >= 0.95 * CAP);
     await proxy.add({ type: 'timeout', timeoutMs: 0 }, 'downstream');
     skewTo(1);
     await untilWorkers(areAll('floor'));
     await proxy.heal();
-    await expectRecovered('its answers were lost');
+    await expectRecovered('its replies were lost');
   });
 });

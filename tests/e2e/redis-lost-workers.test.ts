@@ -32,7 +32,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     await redis.stop();
   });
 
-  /** A cluster whose first worker has nearly the whole cap in flight, because nobody else wants any of it. */
+  /** Starts a cluster whose first worker has nearly the whole cap in flight, as no other has demand. */
   async function startSkewed(): Promise<LeaseCluster> {
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     cluster.workers[0]!.want(MORE_THAN_CAP, 100);
@@ -40,7 +40,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     return cluster;
   }
 
-  /** Sees whether anything exceeds the cap while permits move about. */
+  /** Expects that nothing exceeds the cap while permits move. */
   async function expectWithinCapFromNowOn({ workers, board }: LeaseCluster): Promise<void> {
     board.forgetPeaks();
     for (let turn = 0; turn < 3; turn++) {
@@ -51,7 +51,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     expect(board.totalPeak).toBeLessThanOrEqual(CAP);
   }
 
-  test('the permits of a worker killed with 50 in flight come back to the others', async () => {
+  test('the permits of a worker killed with 50 requests in flight return to the others', async () => {
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     const [victim, ...others] = cluster.workers;
     victim!.want(50, 60_000);
@@ -68,7 +68,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('a death that is reported gives its permits back at once, and all others a higher floor', async () => {
+  test('a reported death returns permits immediately, and raises the floor of all others', async () => {
     const cluster = await startSkewed();
     const [victim, reporter, ...others] = cluster.workers;
     for (const worker of [reporter!, ...others]) worker.want(MORE_THAN_CAP);
@@ -88,7 +88,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('a death that nobody reports leaves the floor of the others as it was', async () => {
+  test('an unreported death leaves the floor of the others unchanged', async () => {
     const cluster = await startSkewed();
     const [victim, ...others] = cluster.workers;
     for (const worker of others) worker.want(MORE_THAN_CAP);
@@ -102,7 +102,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(FLOOR * others.length);
   });
 
-  test('all permits of all killed workers but one come back to it', async () => {
+  test('the permits of all killed workers return to the only survivor', async () => {
     const cluster = await startSkewed();
     const [survivor, ...victims] = [cluster.workers[1]!, cluster.workers[0]!, ...cluster.workers.slice(2)];
     survivor.want(MORE_THAN_CAP);
@@ -111,7 +111,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('a paused worker admits nothing on its old lease when it goes on', async () => {
+  test('a paused worker admits nothing on its old lease when it continues', async () => {
     const cluster = await startSkewed();
     const [paused, ...others] = cluster.workers;
     const { board } = cluster;
@@ -123,12 +123,12 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     );
     const frozen = paused!.inFlight;
     expect(frozen).toBeGreaterThanOrEqual(0.9 * CAP);
-    // What was in flight when its lease expired may come on top, and nothing else (I3).
+    // Only requests in flight at the expiry of its lease may exceed the cap (I3).
     expect(board.totalPeak).toBeLessThanOrEqual(CAP + frozen);
 
     board.forgetPeaks();
     paused!.resume();
-    // It ends what it had before it takes more, so what it admits up to shows which lease it believes in.
+    // It ends old requests before it admits more, so its peak shows which lease it believes in.
     await untilWorkers(() => paused!.inFlight < frozen);
     expect(paused!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     board.forgetPeaks();
@@ -138,7 +138,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     await expectWithinCapFromNowOn(cluster);
   });
 
-  test('a worker that is cut off keeps to its floor, and the others use the cap', async () => {
+  test('a worker that is cut off stays at its floor, and the others use the cap', async () => {
     const cluster = await startSkewed();
     const { board } = cluster;
     const [lost, ...others] = cluster.workers;
@@ -151,13 +151,13 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     );
     expect(board.totalPeak).toBeLessThanOrEqual(CAP + CAP);
 
-    // Its own expiry came first: when others have its permits, it admits nothing above its floor any more.
+    // Its own lease expires first: once others have its permits, it admits nothing above its floor.
     board.forgetPeaks();
     await untilWorkers(() => lost!.mode === 'floor' && lost!.inFlight <= FLOOR);
     expect(lost!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     board.forgetPeaks();
     const admittedBefore = lost!.admitted;
-    // Its callers are served all the time, at the pace of the floor.
+    // Its callers are always served, at the rate of the floor.
     await untilWorkers(() => lost!.admitted > admittedBefore + 4 * FLOOR);
     expect(lost!.inFlightPeak).toBeLessThanOrEqual(FLOOR);
     expect(board.totalPeak).toBeLessThanOrEqual(CAP + FLOOR);
@@ -168,7 +168,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
     await expectWithinCapFromNowOn(cluster);
   });
 
-  test('a worker that flaps between both never adds more than its floor', async () => {
+  test('a flapping worker never adds more than its floor', async () => {
     const cluster = await startLeaseCluster({ urls: proxies.map(({ url }) => url), cap: CAP });
     for (const worker of cluster.workers) worker.want(MORE_THAN_CAP, 50);
     await untilWorkers(() => cluster.board.total >= 0.95 * CAP);
@@ -179,7 +179,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('while workers are lost, paused 
       await proxies[0]!.enable();
       await untilWorkers(() => cluster.workers[0]!.mode === 'fresh');
     }
-    // An equal share is what it had, and its floor is the same: there is nothing else it can have on top.
+    // It had an equal share, and its floor is the same, so it can exceed the cap by no more.
     expect(cluster.board.totalPeak).toBeLessThanOrEqual(CAP + FLOOR + 1);
     await untilWorkers(() => cluster.held <= CAP && cluster.board.total <= CAP);
     await expectWithinCapFromNowOn(cluster);

@@ -36,7 +36,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
     await redis.stop();
   }, TIMEOUT_MS);
 
-  /** Two workers that share the cap with all others on this Redis, and whose requests may wait as long as a test takes. */
+  /** Starts two workers that share the cap on this Redis, and whose requests may wait for the whole test. */
   async function startHost(): Promise<AtlasProcess> {
     const folder = await makeFolder();
     folders.push(folder);
@@ -62,7 +62,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
     });
   }
 
-  /** Sends requests that, once admitted, stay in flight until the lock is released; answers their statuses then. */
+  /** Sends requests that, once admitted, stay in flight until the lock is released. Returns their statuses. */
   function hold(host: AtlasProcess, key: string, count: number): Promise<number>[] {
     return Array.from({ length: count }, async () => {
       const headers = { Authorization: `Bearer ${key}` };
@@ -70,7 +70,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
     });
   }
 
-  /** Waits until all but those in flight are refused, which are at most as many as the cap. */
+  /** Waits until all requests are refused except those in flight, which are at most the cap. */
   async function expectOthersRefused(held: Promise<number>[]): Promise<void> {
     let refused = 0;
     for (const status of held) void status.then((code) => (refused += Number(code === 429)));
@@ -78,7 +78,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
   }
 
   test(
-    'serves everybody while Redis is killed, slow, flushed, cut off and back',
+    'serves everybody while Redis is killed, slow, flushed and unreachable',
     async () => {
       const host = await startHost();
       const headers = { Authorization: `Bearer ${host.key}` };
@@ -123,7 +123,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
   );
 
   test(
-    'admits no more than the cap on two hosts together, and none more when Redis goes',
+    'admits no more than the cap on two hosts together, even when Redis fails',
     async () => {
       const [first, second] = [await startHost(), await startHost()];
       const key = first.key!;
@@ -138,7 +138,7 @@ describe.if(isRedisHere() && isToxiproxyHere())('atlas serve on a Redis', () => 
       await lock.release();
       lock = null;
       const statuses = await Promise.all(held);
-      // Nothing ended while the table was locked, so what was served in the end was in flight at the same time.
+      // Nothing ended while the table was locked, so all served requests were in flight together.
       const admitted = statuses.filter((status) => status === 200).length;
       console.log(`${admitted} of ${statuses.length} requests were in flight together under a cap of ${CAP}`);
       expect(admitted).toBeLessThanOrEqual(CAP);

@@ -44,12 +44,12 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     console.log(`even demand uses ${((100 * used) / CAP).toFixed(1)} % of the cap`);
     expect(used).toBeGreaterThanOrEqual(0.95 * CAP);
     expect(board.totalPeak).toBeLessThanOrEqual(CAP);
-    // Fair: nobody is left with less than half of an equal part.
+    // Fair: everybody gets at least half of an equal share.
     for (const { admitted } of workers) expect(admitted).toBeGreaterThan(0);
     for (const { limit } of workers) expect(limit).toBeGreaterThanOrEqual(CAP / 8);
   });
 
-  test('let one that has all the demand use 95 % of the cap', async () => {
+  test('let one worker with all the demand use 95 % of the cap', async () => {
     const { workers, board } = await start(4);
     const [busy, ...idle] = workers;
     busy!.want(MORE_THAN_CAP);
@@ -64,7 +64,7 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     expect(board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('follow the demand from one to the other and never exceed the cap', async () => {
+  test('follow moving demand and never exceed the cap', async () => {
     const { workers, board } = await start(4);
     for (let turn = 0; turn < 8; turn++) {
       const busy = workers[turn % workers.length]!;
@@ -74,7 +74,7 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     expect(board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('share the cap over hosts that know only their own workers', async () => {
+  test('share the cap across hosts that know only their own workers', async () => {
     const { workers, board } = await start(4, 'test', 2);
     const [hostA, hostB] = [workers.slice(0, 2), workers.slice(2)];
     for (const worker of workers) worker.want(MORE_THAN_CAP);
@@ -92,7 +92,7 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     expect(green.board.totalPeak).toBeLessThanOrEqual(CAP);
   });
 
-  test('give what they held to the others when they leave in order', async () => {
+  test('return their permits to the others on a graceful stop', async () => {
     const { workers, board } = await start(3);
     const [leaving, ...staying] = workers;
     leaving!.want(MORE_THAN_CAP);
@@ -113,7 +113,7 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     const client = new Redis(redis.url);
     await untilWorkers(() => workers.every(({ mode }) => mode === 'fresh'));
     let own = 0;
-    // Redis has not counted the INFO that it replies to, only those before it.
+    // Redis counts an INFO after its reply, so only earlier ones are included.
     const sent = async () => sentCommands(await client.info('commandstats')) - own++;
     const before = await sent();
     const startMs = performance.now();
@@ -127,13 +127,13 @@ describe.if(isRedisHere())('workers on one Redis', () => {
     const elapsedSeconds = (performance.now() - startMs) / 1000;
     client.disconnect();
     const perWorker = (after - before) / workers.length;
-    console.log(`${(perWorker / elapsedSeconds).toFixed(1)} commands per second and worker`);
-    // A worker whose first renewal falls on the beginning has sent one more than a full period holds.
+    console.log(`${(perWorker / elapsedSeconds).toFixed(1)} commands per second per worker`);
+    // A worker that renews right at the start has sent one command more than fits the period.
     expect(perWorker).toBeLessThanOrEqual(20 * elapsedSeconds + 1);
   });
 });
 
-/** Commands that came over a connection; those that a script runs inside Redis are counted there too. */
+/** Returns the commands that clients sent. Redis also counts those that scripts run. */
 function sentCommands(commandStats: string): number {
   const inScript = ['hgetall', 'hget', 'hset', 'hdel', 'hlen', 'pexpire', 'expire', 'time', 'del'];
   const calls = [...commandStats.matchAll(/^cmdstat_([\w|]+):calls=(\d+)/gm)];

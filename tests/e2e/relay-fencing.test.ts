@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 const PROCESS = join(import.meta.dir, 'relay-process.ts');
 const TIMEOUT_MS = 60_000;
 
-describe.if(isKafkaHere())('a relay whose process was stopped', () => {
+describe.if(isKafkaHere())('a relay whose process was paused', () => {
   let world: EventWorld;
   let brokers: string;
   let child: Bun.Subprocess<'ignore', 'pipe', 'inherit'>;
@@ -47,23 +47,23 @@ describe.if(isKafkaHere())('a relay whose process was stopped', () => {
   }
 
   test(
-    'gets nothing into the topic when it wakes behind its successor, and notes nothing either',
+    'writes nothing to the topic and records nothing when it wakes after its successor',
     async () => {
       await tellMany(0, 20);
       startRelay('before');
       await until(() => output.includes('stopped'));
-      // The successor has to wait for the end of the lease.
+      // The successor must wait for the lease to expire.
       await world.relayAll();
       const before = await world.sql`SELECT * FROM events ORDER BY position`;
       expect(before).toHaveLength(20);
       child.kill('SIGCONT');
-      // It hears from Kafka or from PostgreSQL that it was replaced, whoever is sooner, and is the next one then.
+      // Kafka or PostgreSQL, whichever is first, tells it that it was replaced. Then it becomes the leader again.
       await until(() => output.split('this worker is now the event relay').length === 3);
       expect(output).toContain('awake');
       await tellMany(20, 5);
       await until(async () => (await world.unsent()) === 0);
       const sent = await readTopic(brokers, `${world.prefix}.events`);
-      // Not one message comes twice: what the late one tried was refused.
+      // No message is duplicated: the attempts of the late relay were refused.
       expect(sent.map(({ id }) => id)).toEqual(Array.from({ length: 25 }, (_, i) => `key:${i}`));
       expect((await world.sql`SELECT * FROM events ORDER BY position`).slice(0, 20)).toEqual([...before]);
     },
@@ -71,7 +71,7 @@ describe.if(isKafkaHere())('a relay whose process was stopped', () => {
   );
 
   test(
-    'has one effect of what it sent and could not note: its successor sends that again',
+    'duplicates no effect of a batch that it sent and could not record: its successor sends it again',
     async () => {
       await tellMany(0, 20);
       startRelay('behind');
@@ -83,7 +83,7 @@ describe.if(isKafkaHere())('a relay whose process was stopped', () => {
       await until(async () => (await world.unsent()) === 0);
       const sent = await readTopic(brokers, `${world.prefix}.events`);
       const sequences = sent.map(({ id }) => Number(id.split(':')[1]));
-      // Its second batch came twice, and nothing that came first came out of order.
+      // Its second batch is duplicated, and first occurrences are in order.
       expect(sequences.length).toBe(30);
       expect([...new Set(sequences)]).toEqual(Array.from({ length: 25 }, (_, i) => i));
       world.consume('once');

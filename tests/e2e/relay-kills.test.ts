@@ -8,12 +8,12 @@ const TIMEOUT_MS = 240_000;
 
 describe.if(isKafkaHere())('events under kill -9', () => {
   test(
-    'of relay, API and broker in turn: none is lost, none comes out of order, and no effect is had twice',
+    'of relay, API and broker in turn: none is lost or out of order, and no effect is duplicated',
     async () => {
       const engine = availableEngines().at(-1)!;
       const result = await runChaos({ kills: VICTIMS.length, callers: 4, engine, report: () => {} });
       expect(result).toMatchObject({ ...NO_LOSSES, discrepancies: 0 });
-      // Otherwise the kills came when nothing was under way, and this would prove little.
+      // Otherwise nothing was in flight at the kills, and the test would prove little.
       expect(result.kills.map(({ victim }) => victim)).toEqual([...VICTIMS]);
       expect(result.transfers).toBeGreaterThan(150);
       expect(result.cutOff).toBeGreaterThan(0);

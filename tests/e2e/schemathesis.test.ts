@@ -22,15 +22,15 @@ describe.if(isAvailable('schemathesis', command))('schemathesis, with all its ch
   });
 
   test(
-    'finds no server error, no undocumented status and no answer that breaks its schema',
+    'finds no server error, no undocumented status and no response that violates its schema',
     async () => {
-      // What the configuration names is looked for beside it.
+      // Paths in the configuration are relative to its folder.
       const config = join(folder, 'schemathesis.toml');
       await copyFile(join(import.meta.dir, 'schemathesis.toml'), config);
       const keys = Array.from({ length: KEYS }, (_, i) => `"key-${i}"\n`);
       await writeFile(join(folder, 'schemathesis-keys.txt'), keys.join(''));
 
-      // From its address, schemathesis would leave the route of the document itself out.
+      // Given its URL, schemathesis would skip the route of the document itself.
       const served = await (await fetch(`${atlas.url}/openapi.json`)).text();
       await writeFile(join(folder, 'openapi.json'), served);
 
@@ -48,7 +48,7 @@ describe.if(isAvailable('schemathesis', command))('schemathesis, with all its ch
       ]);
       if ((await child.exited) !== 0) throw new Error(`${report}\n${errors}`);
 
-      // A run that was refused everywhere would find nothing wrong either.
+      // A run in which every request is refused would find nothing either.
       const metrics = await (await fetch(`${atlas.url}/metrics`)).text();
       for (const [path, status] of [
         ['/v1/accounts', 201],
@@ -62,7 +62,7 @@ describe.if(isAvailable('schemathesis', command))('schemathesis, with all its ch
       expect(metrics).not.toMatch(/requests_total\{[^}]*status="5/);
       const [, tested] = /Tested: (\d+)/.exec(report)!;
       const { paths } = JSON.parse(served) as { paths: Record<string, object> };
-      // All but the stream of events, which has no end.
+      // All but the event stream, which never ends.
       expect(Object.keys(paths)).toContain('/v1/events/stream');
       expect(Number(tested)).toBe(Object.values(paths).flatMap((path) => Object.keys(path)).length - 1);
     },

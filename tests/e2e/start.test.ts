@@ -59,7 +59,7 @@ test(
 );
 
 test(
-  'after kill -9 of everything the next start has the same balances and prints no key',
+  'after kill -9 of everything, the next start has the same balances and prints no key',
   async () => {
     const first = await serve();
     const client = createClient(first.url, first.key!);
@@ -98,7 +98,7 @@ test(
   START_TIMEOUT_MS,
 );
 
-test('a bad setting stops the start with what is wrong, why, and what to do', async () => {
+test('an invalid setting stops the start with what is wrong, why, and what to do', async () => {
   const { code, stdout, stderr } = await runAtlas(folder, ['serve'], { API_PORT: 'eighty' });
   expect(code).toBe(1);
   expect(stdout).toBe('');
@@ -109,7 +109,7 @@ test('a bad setting stops the start with what is wrong, why, and what to do', as
 });
 
 test(
-  'a port that is taken stops the start with a clear error, and no PostgreSQL stays behind',
+  'a port in use stops the start with a clear error, and leaves no PostgreSQL running',
   async () => {
     const taken = createServer();
     await new Promise<void>((listening) => taken.listen(0, '127.0.0.1', listening));
@@ -120,14 +120,14 @@ test(
     expect(stderr).toContain(`Atlas cannot listen on 127.0.0.1:${port}.`);
     expect(stderr).toMatch(/do: +stop the process that uses the port, or set API_PORT/);
     expect(await postgresPid(folder)).toBeNull();
-    // The first start that works is still the first one: its key was not made and lost before.
+    // The next start still counts as the first: its key was not created and lost before.
     expect((await serve()).key).toStartWith('atlas_live_');
   },
   START_TIMEOUT_MS,
 );
 
 test(
-  'SIGTERM under load lets every request finish that was sent, stops PostgreSQL and ends with 0',
+  'SIGTERM under load lets every sent request finish, stops PostgreSQL and exits with 0',
   async () => {
     const atlas = await serve({ API_WORKERS: '2' });
     const client = createClient(atlas.url, atlas.key!);
@@ -164,7 +164,7 @@ test(
 );
 
 test(
-  'the key is in no log, at any level, whatever is asked with it',
+  'the key is in no log, at any level, whatever the request',
   async () => {
     const atlas = await serve({ ENVIRONMENT: 'staging', LOG_LEVEL: 'trace' });
     const key = atlas.key!;

@@ -29,7 +29,7 @@ afterEach(async () => {
 }, TIMEOUT_MS);
 
 test(
-  'a worker that is killed after it sent and before it wrote that down: it is sent again under the same id, and only it',
+  'a delivery whose worker is killed before it records the attempt is sent again under the same id, and no other is',
   async () => {
     atlas = await startAtlas(folder, {
       DATABASE_URL: databaseUrl,
@@ -53,7 +53,7 @@ test(
       const worker = await workerOf();
       return worker !== null && worker !== undefined && worker.pid !== pid;
     });
-    // The lease of the dead worker ends after a minute; here it ends now.
+    // The lease of the dead worker expires after a minute. Here it expires now.
     const { count } = await sql`
       UPDATE webhook_deliveries SET leased_until = now(), next_attempt_at = now() WHERE leased_until IS NOT NULL`;
     expect(count).toBe(1);
