@@ -41,8 +41,8 @@ test(
     await createWebhook(client, { url: receiver.url });
     const workerOf = async () => (await atlas!.status()).slots[0]!.worker;
     const pid = (await workerOf())!.pid;
-    receiver.answer = async () => {
-      receiver.answer = () => new Response(null, { status: 204 });
+    receiver.respond = async () => {
+      receiver.respond = () => new Response(null, { status: 204 });
       process.kill(pid, 'SIGKILL');
       await until(() => !isAlive(pid));
       return new Response(null, { status: 204 });

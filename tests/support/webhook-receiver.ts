@@ -12,7 +12,7 @@ export interface WebhookReceiver {
   /** All requests so far, in order of arrival. */
   readonly received: Received[];
   /** Returns the response, by default 204. Called after the request was recorded. */
-  answer: (received: Received) => Response | Promise<Response>;
+  respond: (received: Received) => Response | Promise<Response>;
   /** Resolves when at least this many requests have arrived. */
   arrived(count: number): Promise<Received[]>;
   stop(): Promise<void>;
@@ -29,13 +29,13 @@ export function startReceiver(): WebhookReceiver {
       const headers = Object.fromEntries(request.headers) as Record<string, string>;
       const one = { path: pathname + search, headers, body: await request.text() };
       received.push(one);
-      return receiver.answer(one);
+      return receiver.respond(one);
     },
   });
   const receiver: WebhookReceiver = {
     url: `http://127.0.0.1:${server.port}`,
     received,
-    answer: () => new Response(null, { status: 204 }),
+    respond: () => new Response(null, { status: 204 }),
     arrived: (count) =>
       until(() => received.length >= count && received, { what: `${count} webhooks have arrived` }),
     stop: () => server.stop(true),

@@ -1,8 +1,9 @@
-import { Exchange, type MatchedRoute } from '../../../src/envelope/exchange.ts';
+import { Exchange } from '../../../src/envelope/exchange.ts';
 import { eventLoopDelayMs } from '../../../src/instrumentation/event-loop.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
+import { routeOf } from '../../support/exchange.ts';
 
 /** The cost of one decision in nanoseconds, as JSON on standard output. */
 export interface DecisionReport {
@@ -22,19 +23,7 @@ const CAP = 1000;
 
 // The clock is read for each request, as in the envelope. The cost of creating the exchange is measured and subtracted:
 // it is not part of the decision.
-const route: MatchedRoute = {
-  index: 0,
-  method: 'GET',
-  pattern: '/v1/things',
-  tier: 'critical',
-  scope: null,
-  sheddable: true,
-  resource: 'database',
-  timeoutMs: 30_000,
-  bodyLimitBytes: 1024,
-  streamsBody: false,
-  compressible: false,
-};
+const route = routeOf({ pattern: '/v1/things', tier: 'critical', resource: 'database' });
 const request = new Request('http://127.0.0.1/v1/things');
 const refusal = new Error('refused');
 const exchange = () => new Exchange(request, route, performance.now());

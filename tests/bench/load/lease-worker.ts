@@ -1,11 +1,12 @@
 import { openRedis } from '../../../src/adapters/redis/redis.ts';
 import { RedisLeaseStore } from '../../../src/adapters/redis/redis-lease-store.ts';
-import { Exchange, type MatchedRoute } from '../../../src/envelope/exchange.ts';
+import { Exchange } from '../../../src/envelope/exchange.ts';
 import { eventLoopDelayMs } from '../../../src/instrumentation/event-loop.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { SharedLeases } from '../../../src/shedding/shared-leases.ts';
+import { routeOf } from '../../support/exchange.ts';
 
 /** The work of a worker, as JSON in its first argument. */
 export interface LeaseOrder {
@@ -51,19 +52,7 @@ const permits = new SharedLeases({
   fallbackWorkers: order.workers,
   riseAfterMs: RISE_AFTER_MS,
 });
-const route: MatchedRoute = {
-  index: 0,
-  method: 'GET',
-  pattern: '/v1/things',
-  tier: 'critical',
-  scope: null,
-  sheddable: true,
-  resource: null,
-  timeoutMs: 30_000,
-  bodyLimitBytes: 1024,
-  streamsBody: false,
-  compressible: false,
-};
+const route = routeOf({ pattern: '/v1/things', tier: 'critical', resource: null });
 const request = new Request('http://127.0.0.1/v1/things');
 const refusal = new Error('refused');
 const admission = new AdmissionControl({

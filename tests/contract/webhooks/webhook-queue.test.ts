@@ -194,7 +194,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
   test('a stopped sender ends soon, and releases attempts without a response', async () => {
     const receiver = startReceiver();
     const answer = Promise.withResolvers<Response>();
-    receiver.answer = () => answer.promise.then((response) => response.clone());
+    receiver.respond = () => answer.promise.then((response) => response.clone());
     try {
       await makeWebhook('stopped', 3, receiver.url);
       const errors: unknown[] = [];

@@ -110,7 +110,7 @@ describe.each([
   test('are sent when they are due by the clock of the database', async () => {
     const { atlas } = sending;
     const receiver = startReceiver();
-    receiver.answer = () => new Response(null, { status: 500 });
+    receiver.respond = () => new Response(null, { status: 500 });
     const webhook = await createWebhook(atlas, { url: receiver.url, eventTypes: ['account.opened.v1'] });
     back = jumpClock(byMs);
     await openAccount(atlas);
@@ -121,7 +121,7 @@ describe.each([
     });
     const dueMs = Date.parse(waiting!.nextAttemptAt!) + byMs - Date.now();
     expect(Math.abs(dueMs)).toBeLessThan(HOUR_MS);
-    receiver.answer = () => new Response(null, { status: 204 });
+    receiver.respond = () => new Response(null, { status: 204 });
     await sending.hurry();
     await deliveriesIn(atlas, webhook.id, 'delivered', 1);
     expect(receiver.received).toHaveLength(2);

@@ -97,7 +97,7 @@ test('only subscribed types are sent, and no events from before its creation or 
 describe('a delivery that fails', () => {
   test('is sent again with the same webhook-id and body, and a new timestamp and signature', async () => {
     const receiver = sending.receive();
-    receiver.answer = () => new Response(null, { status: receiver.received.length === 1 ? 500 : 200 });
+    receiver.respond = () => new Response(null, { status: receiver.received.length === 1 ? 500 : 200 });
     const { id, secret } = await createWebhook(atlas, { url: receiver.url });
     await openAccount(atlas);
     const [pending] = await until(async () => {
@@ -122,7 +122,7 @@ describe('a delivery that fails', () => {
 
   test('fails after the last attempt, and can be replayed on its own', async () => {
     const receiver = sending.receive();
-    receiver.answer = () => new Response(null, { status: 404 });
+    receiver.respond = () => new Response(null, { status: 404 });
     const { id } = await createWebhook(atlas, { url: receiver.url });
     await openAccount(atlas);
     for (let attempt = 1; attempt <= 10; attempt++) {
@@ -137,7 +137,7 @@ describe('a delivery that fails', () => {
     const [failed] = await deliveriesIn(atlas, id, 'failed', 1);
     expect(failed).toMatchObject({ attemptCount: 10, nextAttemptAt: null });
     expect(receiver.received).toHaveLength(10);
-    receiver.answer = () => new Response(null, { status: 201 });
+    receiver.respond = () => new Response(null, { status: 201 });
     const path = `/v1/webhooks/${id}/deliveries/${failed!.id}/replay`;
     const replayed = await atlas.call('POST', path);
     expect([replayed.status, await replayed.json()]).toMatchObject([
@@ -153,7 +153,7 @@ describe('a delivery that fails', () => {
   test('because the target redirects does not follow the redirect', async () => {
     const elsewhere = sending.receive();
     const receiver = sending.receive();
-    receiver.answer = () => Response.redirect(`${elsewhere.url}/`, 307);
+    receiver.respond = () => Response.redirect(`${elsewhere.url}/`, 307);
     const { id } = await createWebhook(atlas, { url: receiver.url });
     await atlas.call('POST', `/v1/webhooks/${id}/test`);
     const [failed] = await deliveriesIn(atlas, id, 'failed', 1);
@@ -177,7 +177,7 @@ test('an unresponsive target delays its own deliveries, at most eight at a time,
   const slow = sending.receive();
   const fast = sending.receive();
   const release = Promise.withResolvers<Response>();
-  slow.answer = () => release.promise.then((response) => response.clone());
+  slow.respond = () => release.promise.then((response) => response.clone());
   const { id } = await createWebhook(atlas, { url: slow.url });
   for (let i = 0; i < 20; i++) await openAccount(atlas);
   await slow.arrived(8);
@@ -192,7 +192,7 @@ test('an unresponsive target delays its own deliveries, at most eight at a time,
 test('a target that responds 410 receives nothing more, and its owner gets an event', async () => {
   const receiver = sending.receive();
   const witness = sending.receive();
-  receiver.answer = () => new Response(null, { status: 410 });
+  receiver.respond = () => new Response(null, { status: 410 });
   const { id } = await createWebhook(atlas, { url: receiver.url });
   await createWebhook(atlas, { url: witness.url, eventTypes: ['webhook.disabled.v1'] });
   await openAccount(atlas);
@@ -217,7 +217,7 @@ test('a target that responds 410 receives nothing more, and its owner gets an ev
   await sending.hurry();
   await atlas.call('POST', `/v1/webhooks/${id}/test`);
   await atlas.call('PATCH', `/v1/webhooks/${id}`, { json: { enabled: true }, headers: { 'If-Match': '*' } });
-  receiver.answer = () => new Response(null, { status: 204 });
+  receiver.respond = () => new Response(null, { status: 204 });
   // Pending deliveries resume: the account from before, and the test. The account from the meantime had none.
   await deliveriesIn(atlas, id, 'delivered', 2);
   expect(receiver.received).toHaveLength(3);
@@ -226,7 +226,7 @@ test('a target that responds 410 receives nothing more, and its owner gets an ev
 test('a webhook is disabled after five days of failures, not before, and not if an attempt succeeded', async () => {
   const receiver = sending.receive();
   const witness = sending.receive();
-  receiver.answer = () => new Response(null, { status: 500 });
+  receiver.respond = () => new Response(null, { status: 500 });
   const { id } = await createWebhook(atlas, { url: receiver.url });
   await createWebhook(atlas, { url: witness.url, eventTypes: ['webhook.disabled.v1'] });
   /** Moves the first failure into the past. */
@@ -242,10 +242,10 @@ test('a webhook is disabled after five days of failures, not before, and not if 
   await age('4 days 23 hours');
   await fail();
   expect((await readWebhook(atlas, id)).enabled).toBe(true);
-  receiver.answer = () => new Response();
+  receiver.respond = () => new Response();
   await fail();
   expect((await readWebhook(atlas, id)).failingSince).toBeNull();
-  receiver.answer = () => new Response(null, { status: 500 });
+  receiver.respond = () => new Response(null, { status: 500 });
   await fail();
   await age('5 days');
   await fail();
