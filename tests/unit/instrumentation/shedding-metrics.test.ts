@@ -59,9 +59,9 @@ describe('the metrics of load shedding', () => {
     'atlas_shedding_resource_in_flight{resource="database"} 3',
     'atlas_shedding_resource_engaged{resource="database"} 1',
     'atlas_shedding_resource_engaged{resource="ledger"} 0',
-    'atlas_shedding_beats_total 1000',
-    'atlas_shedding_beat_failures_total 3',
-    'atlas_shedding_beat_seconds_total 0.5',
+    'atlas_shedding_renewals_total 1000',
+    'atlas_shedding_renewal_failures_total 3',
+    'atlas_shedding_renewal_seconds_total 0.5',
     'atlas_shedding_redis_commands_total 1010',
   ])('include %s', async (line) => {
     expect(await scrape()).toContain(line);
