@@ -1,4 +1,4 @@
-/** An error that tells its reader what failed, why, and what to do about it. */
+/** An error that says what failed, why, and what to do about it. */
 export function failure(what: string, why: string, remedy: string, cause?: unknown): Error {
   return new Error(`${what}\n  why:  ${why}\n  do:   ${remedy}`, cause === undefined ? {} : { cause });
 }

@@ -12,7 +12,7 @@ import { lastLineOf, type NativeProcess, startNativeProcess } from './native-pro
 const READY = 'Kafka Server started';
 const READY_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 15_000;
-// A small heap, and no compiler that pays off only after hours: a quick start beside other tests is what counts.
+// A small heap, and no compiler that pays off only after hours: a quick start next to other tests is what counts.
 const JVM = ['-Xms96m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xlog:disable'];
 const run = promisify(execFile);
 

@@ -73,7 +73,7 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
     .argument('<key>', 'the key itself, or its id from `key list`')
     .action((given: string) =>
       withKeys(async (keys) => {
-        // Whoever finds a leaked key has only the key. It contains the id; the secret is not printed again.
+        // A person who finds a leaked key has only the key. It contains the id; the secret is not printed again.
         const id = parseToken(given)?.id ?? given;
         if (!(await keys.revoke(id)))
           throw new Error(

@@ -1,6 +1,6 @@
 /**
- * The SLO tiers, from the first to be shed to the last: the index of a tier is its rank. Whoever serves the most
- * important first reads the list from its end.
+ * The SLO tiers, from the first to be shed to the last: the index of a tier is its rank. Code that serves
+ * the most important first reads the list from its end.
  */
 export const TIERS = ['non-critical', 'default', 'critical'] as const;
 

@@ -77,7 +77,7 @@ test(
 );
 
 test(
-  'the launcher restarts a killed server, but not one that it was told to stop',
+  'the launcher restarts a killed server, but not one that was asked to stop',
   async () => {
     const node = Bun.which('node');
     if (!isAvailable('Node', node)) return;

@@ -30,7 +30,7 @@ const MAGIC: readonly {
 ];
 
 const OFFICE = 'application/vnd.openxmlformats-officedocument';
-/** Types that need a declaration to be told apart from a more general one, each with a plausibility check. */
+/** Types that need a declaration to be distinguished from a more general one, each with a plausibility check. */
 const SUBTYPES: Readonly<Record<string, { readonly of: string; readonly fits: (head: Buffer) => boolean }>> =
   {
     [`${OFFICE}.wordprocessingml.document`]: { of: ZIP, fits: isOffice },

@@ -56,7 +56,7 @@ export interface Links {
 }
 
 export function createLinks({ repository, objects, uploads, sizeBytesMax }: LinkOptions): Links {
-  /** The file stored under a key, whoever owns it: the signature in the link has already been verified. */
+  /** The file stored under a key, whatever its owner: the signature in the link has already been verified. */
   async function findByKey(key: string, signal: AbortSignal): Promise<FileRecord> {
     const prefix = objectPrefixOf(await repository.realm());
     const id = key.slice(prefix.length);

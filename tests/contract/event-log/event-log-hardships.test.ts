@@ -76,7 +76,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     expect(await world.repository.take('third', 5000)).toBeNull();
   });
 
-  test('opens nothing, and leaves the lease to others, when it is told to end while it becomes the relay', async () => {
+  test('opens nothing, and leaves the lease to others, when it is stopped while becoming the relay', async () => {
     const { repository } = world;
     const ending = new AbortController();
     let opened = 0;

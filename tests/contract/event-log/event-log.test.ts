@@ -80,7 +80,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect([...byKey(effects).values()]).toEqual([[0], [0], [0], [0]]);
   });
 
-  test('goes on where its effects end, whoever ran it before', async () => {
+  test('resumes where its effects end, no matter which process ran it before', async () => {
     const [a = ''] = await world.openAccounts(1);
     await world.relayAll();
     const before = world.consume('moves');

@@ -62,7 +62,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
   );
 
   test(
-    'however many workers send the same request at once, it has one effect and one answer',
+    'however many workers send the same request concurrently, it has one effect and one response',
     () =>
       withDatabase(engine, async (sql, url) => {
         const [bank, shop] = await insertAccounts(sql, [

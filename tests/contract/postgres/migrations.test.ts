@@ -54,7 +54,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'go down one step at a time unless told otherwise',
+    'go down one step at a time by default',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();

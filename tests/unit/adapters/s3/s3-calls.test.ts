@@ -35,7 +35,7 @@ test('a transfer is aborted at its own timeout', async () => {
   expect(seen?.aborted).toBe(true);
 });
 
-test('transfers that fill their slots leave short calls theirs, and further ones are told to come back', async () => {
+test('transfers that fill their slots leave short calls theirs, and further ones are refused with Retry-After', async () => {
   const callers = new AbortController();
   const transfers = Array.from({ length: 128 }, () =>
     s3.call('GetObject', callers.signal, unanswered, 60_000).catch(() => 'ended'),
