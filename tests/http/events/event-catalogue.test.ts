@@ -4,55 +4,27 @@ import addFormats from 'ajv-formats';
 import { asyncApiDocument } from '../../../src/features/events/log/asyncapi.ts';
 import { loggedTypes } from '../../../src/features/events/log/catalogue.ts';
 import { EVENT_CATALOGUE } from '../../../src/features.ts';
-import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
 import { readReleased } from '../../contract/events/event-schemas/released.ts';
 import { followEvents, listEvents, relayAll } from '../../support/event-steps.ts';
-import { newKey, openAccount, postBatch, postTransfer } from '../../support/ledger-steps.ts';
+import { filesOf } from '../../support/source-tree.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
-const ODD = 'a\u0001b\u2028c "quoted" \\ 😀 \ud7ff';
-const metadata = { [`key ${ODD}`.slice(0, 40)]: ODD, empty: '' };
 const ajv = new Ajv({ strict: false });
 addFormats(ajv);
 const payloads = new Map<string, ValidateFunction>();
 let atlas: TestApp;
 
-/** Triggers every type of event, with the most unusual input that the API accepts. */
-async function makeEverythingHappen(): Promise<void> {
-  const bank = await openAccount(atlas, { id: 'FFFFFFFF-0000-0000-0000-00000000000F', name: ODD, metadata });
-  const alice = await openAccount(atlas, { allowNegative: false, kind: 'expense' });
-  const order = { debitAccountId: bank.id, creditAccountId: alice.id, amount: AMOUNT_MINOR_MAX - 10 };
-  expect((await postTransfer(atlas, { ...order, reference: ODD, metadata })).status).toBe(201);
-  const transfers = Array.from({ length: 5 }, () => ({ ...order, amount: 1 }));
-  expect((await postBatch(atlas, { transfers, atomic: true }, newKey())).status).toBe(200);
-  await storeAndDeleteFile();
-  await disableWebhook();
+/** What each feature with event types provides: see CONTRIBUTING, "A feature". */
+interface EveryEvent {
+  triggerEveryEvent(atlas: TestApp): Promise<void>;
+}
+
+async function triggerEverything(): Promise<void> {
+  for (const path of filesOf('tests/http/*/every-event.ts')) {
+    const { triggerEveryEvent }: EveryEvent = await import(`../../../${path}`);
+    await triggerEveryEvent(atlas);
+  }
   await relayAll(atlas);
-}
-
-async function storeAndDeleteFile(): Promise<void> {
-  const stored = await atlas.call('POST', `/v1/files?name=${encodeURIComponent('naïve 😀.txt')}`, {
-    body: 'some text',
-    headers: { 'Content-Type': 'text/plain' },
-  });
-  expect(stored.status).toBe(201);
-  const { id } = (await stored.json()) as { id: string };
-  expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
-}
-
-/** Disables a webhook as a delivery does whose target responds 410. */
-async function disableWebhook(): Promise<void> {
-  const { sql } = atlas;
-  const id = crypto.randomUUID();
-  const url = 'https://example.com/hook';
-  await sql`INSERT INTO webhooks (id, owner, url, secret) VALUES (${id}, 'owner', ${url}, ${Buffer.alloc(32)})`;
-  const delivery = crypto.randomUUID();
-  await sql`
-    INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, attempts, tries, leased_until)
-    VALUES (${delivery}, ${id}, 'event', 'account.opened.v1', '{}', 1, 1, now() + interval '1 minute')`;
-  const [row] = await sql`
-    SELECT settle_webhook_delivery(${delivery}, ${id}, ${url}, 1, 1, 'failed', 0, 410, 'gone', 5, true, 5, 36) AS ended`;
-  expect(row!.ended).toBe(true);
 }
 
 beforeAll(async () => {
@@ -62,7 +34,7 @@ beforeAll(async () => {
   for (const [type, { payload }] of Object.entries(document.components.messages))
     payloads.set(type, ajv.compile(payload));
   atlas = await startTestApp();
-  await makeEverythingHappen();
+  await triggerEverything();
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
