@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { mergeTables } from '../../../src/features/feature.ts';
-import { PROBLEM_KINDS } from '../../../src/features.ts';
+import { FEATURE_SETTINGS, PROBLEM_KINDS } from '../../../src/features.ts';
+import { coreSettings } from '../../../src/settings.ts';
 import { filesOf, textOf } from '../../support/source-tree.ts';
 
 describe('the tables of all features', () => {
@@ -12,6 +13,10 @@ describe('the tables of all features', () => {
     expect(() => mergeTables({ a: 1 }, { b: 2, a: 1 })).toThrow('Two features declare a.');
     expect(mergeTables({ constructor: 1 })).toEqual({ constructor: 1 });
   });
+});
+
+test('no feature declares a setting of the house', () => {
+  expect(Object.keys(FEATURE_SETTINGS).filter((name) => Object.hasOwn(coreSettings, name))).toEqual([]);
 });
 
 describe('the error codes', () => {
