@@ -18,7 +18,7 @@ async function launch(codes: readonly number[]): Promise<{ starts: number; code:
   const node = Bun.which('node');
   if (!isAvailable('Node', node)) return null;
   const starts = join(folder, 'starts');
-  const script = `import { appendFileSync } from 'node:fs';
+  const script = `import { appendFileSync, readFileSync } from 'node:fs';
 appendFileSync(${JSON.stringify(starts)}, '.');
 process.exit(${JSON.stringify(codes)}[readFileSync(${JSON.stringify(starts)}, 'utf8').length - 1]);`;
   writeFileSync(join(folder, 'main.ts'), script);
