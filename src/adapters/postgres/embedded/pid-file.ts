@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isResponsive } from './is-responsive.ts';
 
 /** A running server that accepts connections. */
 export interface RunningServer {
@@ -21,28 +21,16 @@ export async function findRunning(cluster: string): Promise<RunningServer | null
 }
 
 /**
- * Like {@link findRunning}, for a server that accepts connections: one that was just killed is still listed for a
- * moment and refuses them. Waits for that, up to 10 s.
+ * Like {@link findRunning}, for a server that responds: one that was just killed is still listed for a moment. Waits
+ * for its end, up to 10 s.
  */
-export async function findAnswering(cluster: string): Promise<RunningServer | null> {
+export async function findResponsive(cluster: string): Promise<RunningServer | null> {
   const untilMs = performance.now() + DYING_MS_MAX;
   for (;;) {
     const running = await findRunning(cluster);
-    if (running === null || performance.now() > untilMs || (await takesConnections(running.port)))
-      return running;
+    if (running === null || performance.now() > untilMs || (await isResponsive(running.port))) return running;
     await Bun.sleep(10);
   }
-}
-
-function takesConnections(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once('error', () => done(false));
-  });
 }
 
 /**

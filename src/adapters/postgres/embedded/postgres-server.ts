@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
-import { findAnswering, findRunning, removeStalePidFile } from './pid-file.ts';
+import { findResponsive, findRunning, removeStalePidFile } from './pid-file.ts';
 
 /** Returns the folder of the binaries for this platform. */
 interface Binaries {
@@ -49,7 +49,7 @@ export async function startEmbeddedPostgres(
   const home = await realpath(folder);
   const cluster = join(home, '18');
   const password = await readOrMakePassword(join(home, 'password'));
-  let running = await findAnswering(cluster);
+  let running = await findResponsive(cluster);
   if (running === null) {
     const binaries = await findBinaries();
     const identity = await chooseIdentity(home, binaries);
