@@ -12,16 +12,21 @@ import { fail } from './cli/output.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
 import { withService } from './cli/session.ts';
+import { describeSetting } from './cli/settings-text.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { addWorkerCommand } from './cli/worker.ts';
 import { describeSettings } from './config.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('atlas')
-  .description('A data-intensive application platform that keeps its promises under overload and failure.')
+  .description(
+    'An HTTP API for accounts, transfers, events, webhooks, and files that keeps its promises under overload and failure.',
+  )
   .version(VERSION)
   .addHelpText('after', () => {
-    const settings = describeSettings().map(({ name, description }) => `  ${name.padEnd(34)} ${description}`);
+    const settings = describeSettings().map(
+      (setting) => `  ${setting.name.padEnd(34)} ${describeSetting(setting)}`,
+    );
     return `\nSettings, from the environment or .env (\`atlas config\` shows their values):\n${settings.join('\n')}`;
   });
 

@@ -22,7 +22,7 @@ export const coreSettings = {
     .meta(meta('Service', 'Worker processes sharing the port (Linux only). Unset: one per core.')),
   HTTP_TIMEOUT: decimal(0.1, 240)
     .default(30)
-    .meta(meta('Service', 'Seconds until a request times out with 504. Callers may ask for less.')),
+    .meta(meta('Service', 'Seconds until a request times out with 504. Callers can request less.')),
   CORS_ALLOWED_ORIGINS: origins()
     .default([])
     .meta(meta('Service', 'Origins allowed to read responses, comma-separated. Empty: none.')),
@@ -33,7 +33,7 @@ export const coreSettings = {
     .string()
     .min(1)
     .default('.atlas')
-    .meta(meta('Service', 'Directory for the data of the embedded services.')),
+    .meta(meta('Service', 'Directory for local data, such as the embedded PostgreSQL and files.')),
   LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal')
     .default('info')
     .meta(meta('Logs', 'Minimum level to log. debug logs every request.')),
@@ -67,7 +67,12 @@ export const coreSettings = {
     .meta(meta('Redis', 'Prefix of every key, so that deployments can share one Redis.')),
   REDIS_MAX_CONNECTIONS: integer(1, 1000)
     .default(50)
-    .meta(meta('Redis', 'Connections of this host to Redis. A worker with fewer than 2 caches in memory.')),
+    .meta(
+      meta(
+        'Redis',
+        'Connections of this host to Redis. With fewer than 2 per worker, the cache is in memory.',
+      ),
+    ),
   REDIS_TIMEOUT: decimal(0.01, 60).default(5).meta(meta('Redis', 'Timeout of a command in seconds.')),
   KAFKA_BROKERS: brokers()
     .default([])

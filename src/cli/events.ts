@@ -11,7 +11,7 @@ export function addEventsCommand(program: Command, withRelay: WithService<RelayS
   events
     .command('status', { isDefault: true })
     .description('show the backlog, the relay, and the lag of each consumer')
-    .option('--json', 'print everything as JSON')
+    .option('--json', 'print as JSON')
     .action(({ json }: { json?: boolean }) =>
       withRelay(async (relay) => {
         const status = await relay.status();
@@ -22,7 +22,7 @@ export function addEventsCommand(program: Command, withRelay: WithService<RelayS
   events
     .command('parked')
     .description('list parked keys: keys whose next event was rejected')
-    .option('--json', 'print everything as JSON')
+    .option('--json', 'print as JSON')
     .action(({ json }: { json?: boolean }) =>
       withRelay(async (relay) => {
         const parked = await relay.listParked();

@@ -5,7 +5,9 @@ import { plural, table } from './output.ts';
 import type { WithService } from './session.ts';
 
 export function addFilesCommand(program: Command, withFiles: WithService<FileService>): void {
-  const files = program.command('files').description('check that files match their stored objects');
+  const files = program
+    .command('files')
+    .description('verify stored files, and clean up stale uploads and orphaned objects');
 
   files
     .command('verify')

@@ -22,7 +22,11 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
     .command('create')
     .description('create a key and print it; it is shown only once')
     .requiredOption('--name <text>', 'what the key is for')
-    .option('--owner <text>', 'owner of the key; idempotency keys are scoped to an owner', 'owner')
+    .option(
+      '--owner <text>',
+      'owner of the key; each owner has its own events, webhooks, files, and idempotency keys',
+      'owner',
+    )
     .addOption(
       new Option('--scopes <list>', 'comma-separated scopes')
         .argParser(parseScopes)
@@ -70,14 +74,14 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
   key
     .command('revoke')
     .description('revoke a key; it stops working within 5 s')
-    .argument('<key>', 'the key itself, or its id from `key list`')
+    .argument('<key>', 'the key itself, or its ID from `key list`')
     .action((given: string) =>
       withKeys(async (keys) => {
         // A person who finds a leaked key has only the key. It contains the id; the secret is not printed again.
         const id = parseToken(given)?.id ?? given;
         if (!(await keys.revoke(id)))
           throw new Error(
-            `No key was revoked.\n  why:  there is no active key with the id ${id}\n  do:   find the id with: npm run -s atlas -- key list`,
+            `No key was revoked.\n  why:  there is no active key with the ID ${id}\n  do:   find the ID with: npm run -s atlas -- key list`,
           );
         console.log(`Revoked ${id}.`);
       }),

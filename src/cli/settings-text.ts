@@ -5,7 +5,7 @@ export function envExample(): string {
   const blocks = sections().map(([section, settings]) => {
     const entries = settings.map(
       (setting) =>
-        `# ${describe(setting)} Allowed: ${setting.allowed}.\n#${setting.name}=${setting.defaultText}`,
+        `# ${describeSetting(setting)} Allowed: ${setting.allowed}.\n#${setting.name}=${setting.defaultText}`,
     );
     return `## ${section}\n\n${entries.join('\n\n')}`;
   });
@@ -16,7 +16,7 @@ export function envExample(): string {
 export function settingsPage(): string {
   const tables = sections().map(([section, settings]) => {
     const rows = settings.map(
-      (setting) => `| \`${setting.name}\` | ${setting.defaultText || '–'} | ${describe(setting)} |`,
+      (setting) => `| \`${setting.name}\` | ${setting.defaultText || '–'} | ${describeSetting(setting)} |`,
     );
     return `## ${section}\n\n| setting | default | description |\n|---|---|---|\n${rows.join('\n')}`;
   });
@@ -37,6 +37,7 @@ function sections(): [string, SettingDescription[]][] {
   ][];
 }
 
-function describe({ description, unused }: SettingDescription): string {
+/** Returns the description of a setting, and whether it is unused. */
+export function describeSetting({ description, unused }: SettingDescription): string {
   return unused ? `${description} Not used yet.` : description;
 }

@@ -28,7 +28,7 @@ export function addStatusCommand(program: Command): void {
     .command('status')
     .description('show the workers of the running Atlas; in a terminal, refresh every second')
     .option('--once', 'print once and exit')
-    .option('--json', 'print everything as JSON and exit')
+    .option('--json', 'print as JSON and exit')
     .action(async ({ once, json }: { once?: boolean; json?: boolean }) => {
       const { config } = loadConfig();
       const read = () => requireStatus(config.ATLAS_DATA_DIR, config.API_PORT);
