@@ -19,7 +19,10 @@ test.each(Object.entries(PROBLEM_KINDS))(
       "default-src 'none'; frame-ancestors 'none'",
     );
     const html = await response.text();
-    for (const text of [code, `HTTP status ${status}`, cause, remedy]) expect(html).toContain(text);
+    const asHtml = (text: string) => text.replace(/`([^`]+)`/g, '<code>$1</code>');
+    for (const text of [code, `HTTP status ${status}`, asHtml(cause), asHtml(remedy)])
+      expect(html).toContain(text);
+    expect(html).not.toContain('`');
   },
 );
 

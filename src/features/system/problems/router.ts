@@ -33,7 +33,11 @@ export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
 }
 
 function page(code: string, { status, title, cause, remedy }: ProblemKind): string {
-  const text = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  const text = (value: string) =>
+    value
+      .replaceAll('&', '&amp;')
+      .replaceAll('<', '&lt;')
+      .replace(/`([^`]+)`/g, '<code>$1</code>');
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
