@@ -15,9 +15,9 @@ export const pipelineErrors = {
   invalidHost: () =>
     new AtlasError('invalid_host', 'Send exactly one Host header with a name and, if needed, a port.'),
   bodyTooLarge: (limitBytes: number) =>
-    new AtlasError('body_too_large', `The body of this route may have at most ${limitBytes} bytes.`),
+    new AtlasError('body_too_large', `The maximum body size of this route is ${limitBytes} bytes.`),
   bodyTooDeep: (depthMax: number) =>
-    new AtlasError('body_too_deep', `JSON may be nested at most ${depthMax} levels deep.`),
+    new AtlasError('body_too_deep', `The maximum nesting depth of JSON is ${depthMax}.`),
   bodyNotUtf8: () =>
     new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>
@@ -33,11 +33,12 @@ export const pipelineErrors = {
 };
 
 const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
-  permits: 'Too many requests are in flight. Nothing was done; retry after Retry-After.',
+  permits: 'Too many requests are in flight. Nothing was done; wait for Retry-After, then retry.',
   resource:
-    'A resource that this route needs is busy, and the wait would be too long. Nothing was done; retry after Retry-After.',
-  loop: 'This worker is out of processor time. Nothing was done; retry after Retry-After.',
-  priority: 'Requests of higher priority are served first. Nothing was done; retry after Retry-After.',
+    'A resource this route needs is busy, and the wait would be too long. Nothing was done; wait for Retry-After, then retry.',
+  loop: 'This worker is out of CPU time. Nothing was done; wait for Retry-After, then retry.',
+  priority:
+    'Requests of higher priority are served first. Nothing was done; wait for Retry-After, then retry.',
 };
 
 /**
@@ -47,7 +48,7 @@ const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
 export function refusals(cap: number): (reason: Refusal) => AtlasError {
   const tooShort = new AtlasError(
     'deadline_too_short',
-    'The time left is shorter than half of the responses of this route take. Nothing was done.',
+    'The time left is shorter than the median response time of this route. Nothing was done.',
   );
   const prepared = new Map(
     Object.entries(SHED_DETAILS).map(([reason, detail]) => [

@@ -85,7 +85,7 @@ export const httpProblems = {
   idempotency_key_reused: {
     status: 422,
     title: 'Idempotency-Key reused',
-    cause: 'The key was already used for a request with a different method, path, or body.',
+    cause: 'The key was already used for a request with a different path or body.',
     remedy: 'Use a new key for each new request, and send retries unchanged.',
   },
   precondition_failed: {
@@ -104,7 +104,7 @@ export const httpProblems = {
     status: 429,
     title: 'Atlas is overloaded',
     cause:
-      'Atlas, or a resource this route needs, has more work than it can finish in time; `detail` says which. This is not a quota of your key.',
+      'Atlas, or a resource this route needs, has more work than it can finish in time; `detail` says which. This is not a quota on your key.',
     remedy:
       'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe. Mark requests that can wait with Priority: u=7.',
   },
@@ -130,7 +130,7 @@ export const httpProblems = {
   deadline_too_short: {
     status: 504,
     title: 'Deadline too short',
-    cause: 'The caller allows less time than half of the responses of this route currently take.',
+    cause: 'The caller allows less time than the current median response time of this route.',
     remedy: 'Nothing was done. Allow more time, or retry later.',
   },
   internal: {

@@ -82,7 +82,7 @@ export class OutgoingHttp {
         AbortSignal.any([signal, AbortSignal.timeout(RESOLVE_TIMEOUT_MS)]),
       );
     } catch (error) {
-      if (signal.aborted) throw new AtlasError('request_aborted', 'The client closed the request.');
+      if (signal.aborted) throw new AtlasError('request_aborted', 'The client disconnected.');
       if (!(error instanceof OutgoingError)) throw error;
       const detail =
         error.failure === 'target_refused' && error.cause instanceof Error

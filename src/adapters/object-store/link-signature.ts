@@ -66,5 +66,8 @@ function linkOf(method: string, key: string, query: URLSearchParams): OpenedLink
 }
 
 function invalid(): AtlasError {
-  return new AtlasError('link_invalid', 'The link has expired, was altered, or is for another request.');
+  return new AtlasError(
+    'link_invalid',
+    'The link has expired, was altered, or was issued for a different request.',
+  );
 }

@@ -11,7 +11,7 @@ export const eventProblems = {
   too_many_streams: {
     status: 429,
     title: 'Too many event streams',
-    cause: 'This worker, or your key, has reached its limit of open streams.',
+    cause: 'You have, or this worker has, reached the limit of open streams.',
     remedy:
       'Close streams you do not need, or poll GET /v1/events. Retry after the number of seconds in Retry-After.',
   },

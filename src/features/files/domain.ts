@@ -69,7 +69,7 @@ export function checksumMismatch(detail: string): AtlasError {
 /** Returns the error to report for a failed transfer: once its signal has aborted, the store is not to blame. */
 export function toTransferError(error: unknown, signal: AbortSignal): unknown {
   if (!signal.aborted || error instanceof AtlasError) return error;
-  return new AtlasError('request_aborted', 'The transfer timed out, or the client disconnected.', {
+  return new AtlasError('request_aborted', 'The upload or download timed out, or the client disconnected.', {
     cause: error,
   });
 }

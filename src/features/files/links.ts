@@ -66,7 +66,8 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
   }
 
   const verify = async (method: string, key: string, query: URLSearchParams) => {
-    if (objects.links === null) throw new AtlasError('link_invalid', 'Links point to the object store.');
+    if (objects.links === null)
+      throw new AtlasError('link_invalid', 'This Atlas stores files in S3, and its links point there.');
     return objects.links.open(method, key, query);
   };
 

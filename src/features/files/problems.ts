@@ -11,7 +11,7 @@ export const fileProblems = {
   file_incomplete: {
     status: 409,
     title: 'File incomplete',
-    cause: 'The upload has not finished, or its bytes have not been confirmed.',
+    cause: 'The bytes have not been uploaded, or the upload has not been completed.',
     remedy: 'Upload the bytes to the link you were given, then complete the upload.',
   },
   file_type_refused: {

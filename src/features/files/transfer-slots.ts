@@ -14,9 +14,13 @@ export class TransferSlots {
   /** Takes a slot and returns a function that releases it, safe to call twice. Throws `overloaded` if none is free. */
   enter(): () => void {
     if (this.inFlight >= this.#max) {
-      throw new AtlasError('overloaded', `This worker already has ${this.#max} transfers in progress.`, {
-        retryAfterSeconds: 1 + Math.floor(Math.random() * RETRY_AFTER_SECONDS_MAX),
-      });
+      throw new AtlasError(
+        'overloaded',
+        `This worker already has ${this.#max} uploads and downloads in progress, which is the maximum.`,
+        {
+          retryAfterSeconds: 1 + Math.floor(Math.random() * RETRY_AFTER_SECONDS_MAX),
+        },
+      );
     }
     this.inFlight++;
     let isHeld = true;

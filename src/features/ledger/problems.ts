@@ -28,14 +28,14 @@ export const ledgerProblems = {
   },
   same_account: {
     status: 422,
-    title: 'Debit and credit account are the same',
+    title: 'Debit and credit accounts are the same',
     cause: 'A transfer moves money from one account to another.',
     remedy: 'Use two different accounts.',
   },
   unknown_account: {
     status: 422,
     title: 'Unknown account',
-    cause: 'The debit or the credit account does not exist.',
+    cause: 'The debit or credit account does not exist.',
     remedy: 'Open the account first: POST /v1/accounts.',
   },
   different_ledgers: {
@@ -65,7 +65,7 @@ export const ledgerProblems = {
   queue_full: {
     status: 429,
     title: 'Ledger queue full',
-    cause: 'The queue of transfers waiting to be posted is full. This is not a quota of your key.',
+    cause: 'The queue of transfers waiting to be posted is full. This is not a quota on your key.',
     remedy: 'Wait for the number of seconds in Retry-After and retry with the same Idempotency-Key.',
   },
 } as const satisfies ProblemKinds;

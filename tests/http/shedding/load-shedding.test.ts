@@ -35,7 +35,9 @@ test('when all permits are in use, the next request gets 429 with Retry-After', 
     expect(refused.headers.get('ratelimit')).toBe(`"shed";r=0;t=${seconds}`);
     expect(refused.headers.get('ratelimit-policy')).toBe('"shed";q=2');
     const { detail } = await expectProblem(atlas, refused, 429, 'overloaded');
-    expect(detail).toBe('Too many requests are in flight. Nothing was done; retry after Retry-After.');
+    expect(detail).toBe(
+      'Too many requests are in flight. Nothing was done; wait for Retry-After, then retry.',
+    );
     await lock.release();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
     expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);

@@ -99,8 +99,8 @@ export class EventStreams {
     const isOwnerLimit = ofOwner >= streamsOfOwnerMax;
     this.#refused[isOwnerLimit ? 'owner' : 'worker']++;
     const detail = isOwnerLimit
-      ? `You have ${ofOwner} open streams on this worker.`
-      : `This worker has ${this.#open} open streams.`;
+      ? `You already have ${ofOwner} open streams on this worker, which is the maximum.`
+      : `This worker already has ${this.#open} open streams, which is the maximum.`;
     throw new AtlasError('too_many_streams', detail, { retryAfterSeconds: jitter(RETRY_AFTER_SECONDS) });
   }
 

@@ -83,8 +83,8 @@ export function sortMembers(metadata: Readonly<Record<string, string>>): Readonl
 
 /** The `detail` of each refusal. The page of the code explains more. */
 export const REFUSAL_DETAILS: Readonly<Record<Refusal, string>> = {
-  same_account: 'The debit and the credit account are the same.',
-  unknown_account: 'The debit or the credit account does not exist.',
+  same_account: 'The debit and credit accounts are the same.',
+  unknown_account: 'The debit or credit account does not exist.',
   different_ledgers: 'The accounts are on different ledgers.',
   insufficient_funds: 'The balance of the debit account does not cover the amount.',
   balance_overflow: 'The total debits or credits of an account would exceed 2^53−1.',

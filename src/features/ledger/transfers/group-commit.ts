@@ -208,7 +208,7 @@ export class GroupCommit {
 
 function abortError(caller: Abortable): AtlasError {
   return caller.abortReason?.kind === 'disconnect'
-    ? new AtlasError('request_aborted', 'The caller closed the connection before the transfer was posted.')
+    ? new AtlasError('request_aborted', 'The client closed the connection before the transfer was posted.')
     : new AtlasError(
         'deadline_exceeded',
         'The deadline passed before the transfer was posted. Nothing was done.',

@@ -58,7 +58,7 @@ export function createDeliveryService(
     const position = positionBefore(scan, SEARCH_EVENTS_MAX);
     if (position !== null) return position;
     const detail = `is before your last ${SEARCH_EVENTS_MAX} events; use afterPosition instead`;
-    throw new AtlasError('invalid_request', 'The time is too far in the past; see errors.', {
+    throw new AtlasError('invalid_request', 'The time is too far in the past; see `errors`.', {
       errors: [{ pointer: '/since', detail }],
     });
   }
