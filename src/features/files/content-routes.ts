@@ -15,7 +15,7 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       operationId: 'downloadFile',
       summary: 'Download a file, or a range of it',
       description:
-        'Every byte is verified against its checksum before it is sent. If damage is found at the start, the response is 502; if it is found later, the connection is cut.',
+        'Every byte is verified against its checksum before it is sent. If corruption is found before the first byte is sent, the response is 502; if later, the connection is cut.',
       params: IdSchema,
       headers: ContentHeadersSchema,
       refusals: [404, 409, 416, 502],

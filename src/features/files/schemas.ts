@@ -77,7 +77,9 @@ export const LinkSchema = z
     }),
     expiresAt: TimestampSchema,
     sizeBytes: z.int().min(1),
-    sha256: Sha256Schema.openapi({ description: 'Verify the bytes you download against it.' }),
+    sha256: Sha256Schema.openapi({
+      description: 'SHA-256 of the file. Verify the downloaded bytes against it.',
+    }),
   })
   .openapi('FileLink');
 

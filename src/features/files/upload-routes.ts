@@ -37,7 +37,7 @@ export function mountUploads(
       path: '/v1/files',
       operationId: 'uploadFile',
       summary: 'Upload a file',
-      description: `The body is the file itself. If the response is 201 the file is stored; otherwise nothing is retained. The type is detected from the bytes, and a Content-Type must agree with it. Accepted types: ${FILE_TYPES.join(', ')}.`,
+      description: `The body is the file itself. If the response is 201, the file is stored; otherwise, nothing is. The type is detected from the bytes, and a Content-Type must agree with it. Accepted types: ${FILE_TYPES.join(', ')}.`,
       query: UploadQuerySchema,
       headers: UploadHeadersSchema,
       refusals: [408, 422],
@@ -68,7 +68,7 @@ export function mountUploads(
       operationId: 'initiateUpload',
       summary: 'Initiate an upload by link',
       description:
-        'For bytes that should not pass through the API. PUT exactly the declared bytes to the link, then complete the file.',
+        'Use this for bytes that should not pass through the API: PUT exactly the declared bytes to the link, then complete the file.',
       body: NewUploadSchema,
       responses: { 201: jsonOf('The new file and its upload link', UploadSchema, LOCATION) },
     },

@@ -11,7 +11,7 @@ const ledger = z
 const transferSide = z.strictObject({
   transferId: eventId('The transfer. The other account has a separate event.'),
   accountId: eventId('The account, which is the key of this event.'),
-  counterpartyAccountId: eventId('The account on the other side.'),
+  counterpartyAccountId: eventId('The account on the other side of the transfer.'),
   ledger,
   amount: z.int().min(1).max(AMOUNT_MINOR_MAX).meta({ description: 'Amount in minor units, such as cents.' }),
   reference: z.string().nullable(),

@@ -9,11 +9,11 @@ export const webhookEventTypes = {
     data: z.strictObject({
       webhookId: eventId('The webhook.'),
       url: z.string(),
-      reason: z.string().meta({ description: 'Why it was disabled, for people to read.' }),
+      reason: z.string().meta({ description: 'Why the webhook was disabled, in plain English.' }),
     }),
   },
   'webhook.test.v1': {
-    summary: 'A test of a webhook. Nothing happened.',
+    summary: 'A test event, sent on request. Nothing happened.',
     keyedBy: 'this one event',
     isForWebhooksOnly: true,
     data: z.strictObject({ webhookId: eventId('The webhook.') }),

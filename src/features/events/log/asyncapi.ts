@@ -20,10 +20,10 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
     summary: 'Publishes the events of all owners to Kafka.',
     channel: {
       address: '{prefix}.events',
-      title: 'The topic',
+      title: 'Kafka topic',
       description:
-        'One message per event, keyed by the key of the event, so that events of a key are in one partition and in order. Messages are published in transactions: consume with isolation level read_committed. A message can be published twice: deduplicate by its id. The extension attribute `owner` names the owner.',
-      parameters: { prefix: { default: 'atlas', description: 'KAFKA_TOPIC_PREFIX.' } },
+        'One message per event, with the key of the event as message key, so the events of a key are in one partition and in order. Messages are published in transactions: consume with isolation level read_committed. A message can be published twice: deduplicate by its `id`. The extension attribute `owner` is the owner of the event.',
+      parameters: { prefix: { default: 'atlas', description: 'Value of KAFKA_TOPIC_PREFIX.' } },
     },
   },
   stream: {
@@ -31,7 +31,7 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
     summary: 'Streams the events of one owner as server-sent events.',
     channel: {
       address: '/v1/events/stream',
-      title: 'The stream',
+      title: 'Event stream',
       description:
         'GET with an API key that has the scope events:read. `data` is the message, `event` its type, and `id` the cursor to resume from: reconnect with it as Last-Event-ID, and no event is missed or repeated.',
     },
@@ -42,7 +42,7 @@ const TRANSPORTS: Readonly<Record<string, Transport>> = {
     summary: 'Posts the events of one owner to its webhooks.',
     channel: {
       address: null,
-      title: 'The webhooks',
+      title: 'Webhooks',
       description:
         'POST as application/json to each webhook of the owner that subscribes to the type, signed according to Standard Webhooks. A delivery can arrive twice: deduplicate by webhook-id. Deliveries can arrive out of order: `sequence` orders the events of a key.',
     },
@@ -85,7 +85,7 @@ function messageOf(type: string, kind: EventKind): JsonObject {
     name: type,
     title: type,
     summary,
-    description: `The key, which is also the subject, is the id of ${keyedBy}.`,
+    description: `The key, which is also the subject, is the ID of ${keyedBy}.`,
     payload: payloadOf(type, kind),
   };
 }
@@ -94,13 +94,17 @@ function messageOf(type: string, kind: EventKind): JsonObject {
 function payloadOf(type: string, kind: EventKind): JsonObject {
   const properties = {
     specversion: { const: '1.0' },
-    id: { type: 'string', description: 'Key and sequence. Deduplicate by this id.' },
+    id: { type: 'string', description: 'Key and sequence. Deduplicate by this ID.' },
     source: { const: 'atlas' },
     type: { const: type },
     subject: { type: 'string', description: 'The key.' },
     time: { type: 'string', format: 'date-time', description: 'When it happened, in UTC.' },
     datacontenttype: { const: 'application/json' },
-    sequence: { type: 'string', pattern: '^\\d+$', description: 'Numbers the events of the key.' },
+    sequence: {
+      type: 'string',
+      pattern: '^\\d+$',
+      description: 'Sequence number of the event within its key.',
+    },
     sequencetype: { const: 'Integer' },
     data: dataSchemaOf(kind),
   };

@@ -12,7 +12,7 @@ import {
 } from './schemas.ts';
 import type { EventService } from './service.ts';
 
-const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-store',

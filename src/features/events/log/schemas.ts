@@ -7,27 +7,27 @@ export const EventSchema = z
   .strictObject({
     specversion: z.literal('1.0'),
     id: z.string().openapi({
-      description: 'Key and sequence. Deduplicate by this id.',
+      description: 'Key and sequence. Deduplicate by this ID.',
       example: '0198c0de-0000-7000-8000-000000000001:7',
     }),
     source: z.literal('atlas'),
     type: z.string().openapi({
-      description: 'What happened, and the version of the schema of `data`.',
+      description: 'What happened, with the version of the schema of `data`.',
       example: 'account.debited.v1',
     }),
-    subject: z.string().openapi({ description: 'The key: the id of the account, file or webhook.' }),
+    subject: z.string().openapi({ description: 'The key: the ID of the account, file, or webhook.' }),
     time: TimestampSchema,
     datacontenttype: z.literal('application/json'),
     sequence: z
       .string()
-      .openapi({ description: 'Numbers the events of the key, without gaps.', example: '7' }),
+      .openapi({ description: 'Sequence number of the event within its key, without gaps.', example: '7' }),
     sequencetype: z.literal('Integer'),
     data: z
       .record(z.string(), z.unknown())
       .openapi({ description: 'Depends on the type; see /asyncapi.json. Members may be added.' }),
     position: z.string().openapi({
       description:
-        'Numbers all events of this Atlas deployment. The events of one owner are in this order, with gaps.',
+        'Position among all events of this Atlas deployment. The events of one owner are in this order, with gaps.',
       example: '4711',
     }),
   })
@@ -53,7 +53,7 @@ export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
   pageQuerySchema(CursorSchema).extend({
     type: z.enum(types).optional().openapi({ description: 'Return only events of this type.' }),
     key: UuidSchema.optional().openapi({
-      description: 'Return only events of the account, file or webhook with this id.',
+      description: 'Return only events of the account, file, or webhook with this ID.',
     }),
   });
 
@@ -64,7 +64,7 @@ export const EventIdSchema = z
 
 export const StreamQuerySchema = z.strictObject({
   after: CursorSchema.optional().openapi({
-    description: 'Resume after this id of a stream or cursor of GET /v1/events.',
+    description: 'Resume after this event ID of a stream, or this cursor of GET /v1/events.',
   }),
   from: z.enum(['now', 'beginning']).optional().openapi({
     description: 'Where to start if neither `after` nor Last-Event-ID is sent. The default is `now`.',
@@ -73,6 +73,6 @@ export const StreamQuerySchema = z.strictObject({
 
 export const StreamHeadersSchema = z.object({
   'Last-Event-ID': CursorSchema.optional().openapi({
-    description: 'The last id received. Takes precedence over `after` and `from`.',
+    description: 'The last event ID received. Takes precedence over `after` and `from`.',
   }),
 });

@@ -26,7 +26,7 @@ export const AccountSchema = z
     debitsPosted: SumSchema.openapi({ description: 'Total of all debits, in minor units.' }),
     creditsPosted: SumSchema.openapi({ description: 'Total of all credits, in minor units.' }),
     balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
-    version: z.int().min(0).openapi({ description: 'Number of transfers of the account.' }),
+    version: z.int().min(0).openapi({ description: 'Number of transfers posted to the account.' }),
     createdAt: TimestampSchema,
   })
   .openapi('Account');

@@ -69,7 +69,7 @@ export function mountHealth(
       ...open,
       path: '/health',
       operationId: 'getHealth',
-      summary: 'Check that the process responds, without its dependencies',
+      summary: 'Check that the process responds, ignoring its dependencies',
       responses: { 200: jsonOf('The process is healthy', HealthSchema) },
     },
     ({ c }) => c.json(self('healthy'), 200),
@@ -101,7 +101,7 @@ export function mountHealth(
       operationId: 'getReadiness',
       summary: 'Check whether to route requests to this process',
       description:
-        'Ready means that PostgreSQL responds and is migrated, and that the process is not draining.',
+        'Ready means that PostgreSQL responds, its migrations are applied, and the process is not draining.',
       responses: { 200: jsonOf('Ready', ReadinessSchema), 503: jsonOf('Not ready', ReadinessSchema) },
     },
     async ({ c }) => {

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { Registry } from 'prom-client';
 import type { RouteTable } from '../../../http/route.ts';
 
-/** Mounts `GET /metrics` in the text format of Prometheus: of the whole cluster if `scrapeCluster` is not null. */
+/** Mounts `GET /metrics` in the Prometheus text format: of the whole cluster if `scrapeCluster` is not null. */
 export function mountMetrics(
   routes: RouteTable,
   registry: Registry,
@@ -22,7 +22,7 @@ export function mountMetrics(
       compressible: true,
       responses: {
         200: {
-          description: 'Metrics in the text format of Prometheus',
+          description: 'Metrics in the Prometheus text format',
           content: { 'text/plain': { schema: z.string() } },
         },
       },

@@ -13,7 +13,7 @@ import {
 import type { DeliveryService } from './service.ts';
 
 const tag = 'Webhooks';
-const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const WebhookIdSchema = z.object({ id: UuidSchema });
 const DeliveryIdSchema = z.object({ id: UuidSchema, deliveryId: UuidSchema });
 // The prefix distinguishes the cursors of this list from those of others.
@@ -80,7 +80,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       operationId: 'replayWebhookDelivery',
       summary: 'Send a delivery again',
       description:
-        'Works in any state, and keeps the webhook-id. Failures are retried as for a new delivery.',
+        'Works in any state and keeps the webhook-id. Failed attempts are retried as for a new delivery.',
       scope: 'webhooks:write',
       params: DeliveryIdSchema,
       responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },

@@ -21,7 +21,7 @@ const deliveryMembers = {
   state: z.enum(DELIVERY_STATES),
   attemptCount: z.int().min(0).openapi({ description: 'The number of attempts started.' }),
   nextAttemptAt: TimestampSchema.nullable().openapi({
-    description: 'Null if no attempt is scheduled, or while one is in progress.',
+    description: 'When the next attempt is due; null if none is scheduled or one is in progress.',
   }),
   createdAt: TimestampSchema,
 };

@@ -15,7 +15,7 @@ import {
 import type { WebhookService } from './service.ts';
 
 const tag = 'Webhooks';
-const NEXT = { Link: { description: 'The next page, `rel="next"`', schema: { type: 'string' } } };
+const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const ETAG = {
   ETag: { description: 'The version of the webhook, for If-Match', schema: { type: 'string' } },
 };
@@ -51,7 +51,7 @@ function mountCreation(
       operationId: 'createWebhook',
       summary: 'Create a webhook',
       description:
-        'Future events of yours are posted to the URL, signed according to Standard Webhooks. ' +
+        'Your future events are posted to the URL, signed according to Standard Webhooks. ' +
         'The response contains the secret, which is not shown again.',
       scope: 'webhooks:write',
       body: newWebhookSchema(eventTypes),
@@ -121,7 +121,7 @@ function mountChanges(
       method: 'patch',
       path: '/v1/webhooks/{id}',
       operationId: 'changeWebhook',
-      summary: 'Change, disable or enable a webhook',
+      summary: 'Change, disable, or enable a webhook',
       description: 'Updates only the members sent. If-Match must contain the ETag you read.',
       scope: 'webhooks:write',
       params: IdSchema,
@@ -149,7 +149,7 @@ function mountChanges(
       refusals: [404],
       responses: {
         204: {
-          description: 'The webhook is deleted. Only attempts in flight may still arrive',
+          description: 'The webhook is deleted; attempts in flight may still arrive',
         },
       },
     },

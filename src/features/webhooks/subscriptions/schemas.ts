@@ -35,7 +35,7 @@ const webhookMembers = {
     description: 'When the current series of failed attempts started; null if the last attempt did not fail.',
   }),
   oldSecretUntil: TimestampSchema.nullable().openapi({
-    description: 'Until when deliveries are also signed with the previous secret.',
+    description: 'Deliveries are also signed with the previous secret until this time.',
   }),
   createdAt: TimestampSchema,
 };
@@ -83,7 +83,7 @@ export const webhookChangeSchema = (types: readonly [string, ...string[]]) =>
       eventTypes: eventTypesSchema(types)
         .nullable()
         .optional()
-        .openapi({ description: 'Null for all types.' }),
+        .openapi({ description: 'The event types to send; null for all.' }),
       description: DescriptionSchema.nullable().optional(),
       enabled: z
         .boolean()
