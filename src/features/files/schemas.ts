@@ -20,7 +20,7 @@ export const FileSchema = z
       description: '`uploading` until the upload is completed.',
     }),
     name: z.string().openapi({
-      description: 'The name the file was uploaded with, without folders and deceptive characters.',
+      description: 'The name the file was uploaded with, stripped of folders and deceptive characters.',
       example: 'statement.pdf',
     }),
     mediaType: z.string().openapi({

@@ -9,7 +9,7 @@ export const webhookEventTypes = {
     data: z.strictObject({
       webhookId: eventId('The webhook.'),
       url: z.string(),
-      reason: z.string().meta({ description: 'Why the webhook was disabled, in plain English.' }),
+      reason: z.string().meta({ description: 'Human-readable reason for disabling the webhook.' }),
     }),
   },
   'webhook.test.v1': {

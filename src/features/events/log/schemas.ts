@@ -37,7 +37,7 @@ const CursorSchema = cursorSchema(CURSOR_FORM, parseCursor);
 const NextCursorSchema = z
   .string()
   .nullable()
-  .openapi({ description: 'Null if there are no more events now.' });
+  .openapi({ description: 'Cursor of the next page; null if there are no more events now.' });
 
 export const EventPageSchema = z
   .strictObject({

@@ -43,7 +43,7 @@ const AttemptSchema = z
       .openapi({
         description:
           'Null on success; `status` if the response was not 2xx. Without a response: `target_refused`, ' +
-          '`name_not_resolved`, `connection_failed`, `tls_failed`, `timeout`, `invalid_answer` or `internal`.',
+          '`name_not_resolved`, `connection_failed`, `tls_failed`, `timeout`, `invalid_answer`, or `internal`.',
       }),
   })
   .openapi('WebhookAttempt');

@@ -14,7 +14,7 @@ const TargetSchema = z
   .openapi({
     example: 'https://hooks.example.com/atlas',
     description:
-      'The URL that events are posted to. It must use https, and its host must have only public addresses.',
+      'The URL that events are posted to. It must use https, and its host must have only public addresses, unless the operator allows the host.',
   });
 const DescriptionSchema = textSchema(DESCRIPTION_LENGTH_MAX);
 
