@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import { AtlasError, type InputError } from '../errors.ts';
 import type { Tier } from '../utils/tier.ts';
+import { describeIssue } from './describe-issue.ts';
 import { readJson } from './json-body.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 import type { ProblemKinds } from './problem-kind.ts';
@@ -161,7 +162,7 @@ function headersOf(schema: Shape, c: AtlasContext): Record<string, string | unde
 /** Validates a part of the request. Throws `invalid_request` with a pointer to each mistake. */
 function check<S extends Shape>(schema: S, read: () => unknown, at: string): Output<S> {
   if (schema === undefined) return undefined as Output<S>;
-  const result = schema.safeParse(read());
+  const result = schema.safeParse(read(), { error: describeIssue });
   if (result.success) return result.data as Output<S>;
   throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
     errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
