@@ -27,7 +27,8 @@ export async function readJson(request: Request): Promise<unknown> {
 }
 
 function unsupported(type: string | null): AtlasError {
-  const sent = type === null ? 'the request has no Content-Type' : `the request has ${type.slice(0, 100)}`;
+  const sent =
+    type === null ? 'the request has no Content-Type' : `the request has Content-Type ${type.slice(0, 100)}`;
   return new AtlasError('unsupported_media_type', `This route accepts application/json in UTF-8; ${sent}.`);
 }
 

@@ -55,7 +55,7 @@ export function requireStored(file: FileRecord): StoredFile {
 }
 
 export function fileNotFound(id: string): AtlasError {
-  return new AtlasError('file_not_found', `There is no file ${id}.`);
+  return new AtlasError('file_not_found', `File ${id} does not exist.`);
 }
 
 export function fileIncomplete(id: string): AtlasError {

@@ -59,7 +59,7 @@ export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
 
 export const EventIdSchema = z
   .string()
-  .regex(EVENT_ID_FORM, 'must be an event id: a key, a colon and a sequence')
+  .regex(EVENT_ID_FORM, 'must be an event ID: a key, a colon, and a sequence')
   .openapi({ example: '0198c0de-0000-7000-8000-000000000001:7' });
 
 export const StreamQuerySchema = z.strictObject({

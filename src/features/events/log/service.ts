@@ -90,7 +90,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
     async find(owner, id, signal) {
       const { key, sequence } = parseEventId(id);
       const event = await repository.find(owner, key, sequence, signal);
-      if (event === null) throw new AtlasError('event_not_found', `There is no event ${id}.`);
+      if (event === null) throw new AtlasError('event_not_found', `Event ${id} does not exist.`);
       return event;
     },
     async follow(reader, start, signal) {

@@ -93,5 +93,5 @@ export function createWebhookService(
   };
 }
 
-const notFound = (id: string) => new AtlasError('webhook_not_found', `There is no webhook ${id}.`);
+const notFound = (id: string) => new AtlasError('webhook_not_found', `Webhook ${id} does not exist.`);
 const changed = () => new AtlasError('precondition_failed', 'The webhook has changed since you read it.');
