@@ -38,8 +38,8 @@ import { LoopLimit } from './shedding/loop-limit.ts';
 const JSON_DEPTH_MAX = 32;
 
 /**
- * Builds every feature, mounts its routes, and puts the envelope in front. Production and tests call it alike;
- * benchmarks add routes of their own.
+ * Builds every feature, mounts its routes, and wraps them in the envelope. Production and tests both call it;
+ * benchmarks mount additional routes.
  */
 export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = () => {}) {
   const { config, logger } = deps;

@@ -27,7 +27,7 @@ export function listen({ fetch, resolved }: App, { config, lifecycle }: Deps): L
     port: config.API_PORT,
     reusePort: process.platform === 'linux',
     idleTimeout: Math.min(IDLE_MAX_SECONDS, Math.ceil(config.HTTP_TIMEOUT) + IDLE_MARGIN_SECONDS),
-    // Every route enforces its own limit with a problem response; Bun's own 413 is none, and its default is 128 MiB.
+    // Every route enforces its own limit with a problem response. Bun's limit, 128 MiB by default, sends a bare 413.
     maxRequestBodySize: Math.max(...resolved.all.map(({ bodyLimitBytes }) => bodyLimitBytes)) * 2,
     // In development mode a failing stream prints its stack to the terminal, past the logger.
     development: false,

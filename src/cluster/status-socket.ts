@@ -32,7 +32,7 @@ export interface ClusterStatus {
 const PATH_BYTES_MAX = 107;
 const NAME = /^serve-(\d+)\.sock$/;
 const RESPONSE_MAX_MS = 2000;
-// More than a folder has, unless its supervisors were killed again and again on changing ports.
+// More than a folder has, unless supervisors were repeatedly killed on different ports.
 const SOCKETS_MAX = 64;
 const startedMs = performance.now();
 

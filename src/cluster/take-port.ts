@@ -67,7 +67,7 @@ async function waitForLock(
 /**
  * Locks a port against other supervisors; returns null if another one has it. Workers share their port, so two
  * supervisors that start together would both find it free. The lock is an abstract socket: the kernel removes it with
- * the process and scopes it to a network namespace, like ports. On other systems workers share no port: no lock.
+ * the process and scopes it to a network namespace, like ports. Elsewhere workers share no port, so there is no lock.
  */
 function lockPort(hostname: string, port: number): TakenPort | null {
   if (process.platform !== 'linux') return { port, release: () => {} };

@@ -69,7 +69,7 @@ class Worker {
     channel.onLost = () => this.#drainOrphan();
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
       process.on(signal, () => channel.isOpen || this.#drainOrphan());
-    // The driver rejects a promise it keeps to itself when a cancel finds no server; log it like everything else.
+    // The driver rejects an internal promise when a cancel finds no server; log it like everything else.
     process.on('unhandledRejection', (err) => deps.logger.warn({ err }, 'unhandled rejection'));
     this.#heartbeat();
     void channel.send({ kind: 'booted' });

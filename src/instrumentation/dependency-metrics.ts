@@ -35,7 +35,7 @@ export function registerDependencyMetrics(registry: Registry, dependencies: read
     registry,
     'counter',
     `${PREFIX}_retries_total`,
-    'Attempts after the first of a call',
+    'Retries',
     each(({ retries }) => retries),
   );
   registerStats(

@@ -48,7 +48,7 @@ function registerResources(registry: Registry, read: () => AdmissionStats): void
 
 function registerPermits(registry: Registry, read: () => PermitStats): void {
   const gauge = gaugesOf(registry);
-  gauge('permits_limit', 'Permits that the workers may use at present', () => read().limit);
+  gauge('permits_limit', 'Permits that the workers may use now', () => read().limit);
   gauge('permits_cap', 'Permits of the whole cluster', () => read().cap, 'max');
   gauge('permits_workers', 'Workers that share the cap, on all hosts', () => read().workers, 'max');
   registerStats(registry, 'gauge', `${PREFIX}_mode`, 'Workers by the source of their limit', () =>

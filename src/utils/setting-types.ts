@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 
-/** What a setting's schema says beside its type. */
+/** Metadata of a setting, in addition to its type. */
 export type SettingMeta = {
   readonly section: string;
   readonly description: string;

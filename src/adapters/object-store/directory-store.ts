@@ -28,7 +28,7 @@ const FOLDERS = /^[0-9a-f]{2}$/;
 
 /**
  * An object store for a single host, with a file per object under `objects` of the data folder. An object is written to
- * a temporary file, made durable and then renamed, so that it is there whole or not at all. Folders are created on
+ * a temporary file, made durable and then renamed, so that it is either complete or absent. Folders are created on
  * demand.
  */
 export function directoryStore(dataDir: string): ObjectStore {
@@ -42,7 +42,7 @@ export function directoryStore(dataDir: string): ObjectStore {
 
     put: async (key, body, { signal }) => {
       const path = pathOf(key);
-      // The name has the start of the upload, because writes change the modification time.
+      // The name contains the start time of the upload, because writes change the modification time.
       const temporary = join(incoming, `${Date.now()}.${randomUUID()}.${nameOf(key)}`);
       return onDisk(signal, () => writeFile(body, temporary, path, signal));
     },

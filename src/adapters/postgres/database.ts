@@ -39,8 +39,8 @@ const GRACE_MS = 1000;
 const TRANSACTION_STATEMENTS = 6;
 // After this long without a reply, a probe finds out whether the server is slow or unavailable.
 const SILENCE_MS = 500;
-// The queue, per connection and at least. Load shedding refuses requests long before, by latency, so this only bounds
-// what it does not see.
+// The length of the queue, per connection, and its minimum. Load shedding refuses requests long before, by latency, so
+// this only bounds what it does not see.
 const WAITING_PER_CONNECTION = 8;
 const WAITING_MIN = 1024;
 // A server ends a canceled statement immediately. If it does not within this time, the connection is dead.
@@ -112,7 +112,7 @@ export class Database implements Queryable {
 
   /**
    * Runs work in a transaction, which commits when the work resolves. When the signal aborts, this rejects, but the
-   * transaction goes on. Throws like {@link query}, or what the work throws.
+   * transaction continues. Throws like {@link query}, or what the work throws.
    */
   async transaction<T>(
     work: (tx: Queryable) => Promise<T>,
@@ -136,7 +136,7 @@ export class Database implements Queryable {
     return performance.now() - startMs;
   }
 
-  /** Makes a part of a query that several queries share, such as a list of columns. */
+  /** Builds a query fragment that several queries share, such as a list of columns. */
   readonly fragment: FragmentTag = (strings, ...args) => this.#pool(strings, ...args);
 
   /** Takes a connection out of the pool for migrations, with neither queue nor breaker. The caller releases it. */
@@ -151,7 +151,7 @@ export class Database implements Queryable {
     return this.#pool.end(options);
   }
 
-  /** Runs a query, and again if a cancel hit it: one names a connection, so a late one hits the query after its own. */
+  /** Runs a query, and reruns it if a late cancel hit it: a cancel names a connection, not a query. */
   async #run<T extends Rows>(build: BuildQuery<T>, signal: AbortSignal): Promise<QueryResult<T>> {
     const startMs = performance.now();
     try {

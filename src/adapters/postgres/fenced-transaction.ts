@@ -6,7 +6,7 @@ const never = new Promise<never>(() => {});
 /**
  * Runs a transaction, and sends nothing after its end or after its connection was lost. The driver does not guarantee
  * that (porsager/postgres, issues 1186, 1208 and 1216): its ROLLBACK on the lost connection ends the process, and later
- * queries of the work run on their own, or in the next transaction of the connection. Throws what the work or the
+ * queries of the work run in autocommit, or in the next transaction of the connection. Throws what the work or the
  * driver throws.
  */
 export async function runTransaction<T>(pool: Sql, work: (tx: Queryable) => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ export interface Migration {
   readonly down: string;
 }
 
-/** What `migrateUp` has changed. */
+/** The changes made by `migrateUp`. */
 export interface Upgrade {
   readonly migrations: readonly Migration[];
   readonly functions: readonly SqlFunction[];
@@ -31,7 +31,7 @@ export interface Upgrade {
 export const MIGRATIONS_DIR = join(import.meta.dir, '../../../sql/migrations');
 const FILE = /^(\d{4})_([a-z0-9_]+)\.up\.sql$/;
 const LOCK = 5703951129318915n;
-/** Creates the table that records the functions. */
+/** The migration that creates the table of installed functions. */
 const FUNCTIONS_MIGRATION = 6;
 
 /** Reads the migrations in order. Throws when a number or a `.down.sql` is missing. */
@@ -136,7 +136,7 @@ function refuseChanged(
     const migration = migrations[number - 1];
     if (migration && checksumOf(migration) !== checksum) {
       throw new Error(
-        `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has another version of it\n  do:   undo the change to the file and write a new migration`,
+        `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has a different version of it\n  do:   undo the change to the file and write a new migration`,
       );
     }
   }

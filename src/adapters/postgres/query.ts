@@ -5,7 +5,7 @@ import { BUCKETS_MS, bucketOf } from '../../utils/buckets.ts';
 /** The driver's template tag: builds queries and fragments, and sends nothing until a query is awaited. */
 export type SqlTag = postgres.ISql;
 export type Fragment = postgres.Fragment;
-/** Makes a part of a query. */
+/** Builds a query fragment. */
 export type FragmentTag = (
   strings: TemplateStringsArray,
   ...args: readonly postgres.ParameterOrFragment<never>[]
@@ -13,10 +13,10 @@ export type FragmentTag = (
 export type Rows = readonly postgres.MaybeRow[];
 export type QueryResult<T extends Rows> = T & { readonly count: number };
 
-/** Describes a query: it is built for the connection that will run it, and built again when it has to run again. */
+/** Describes a query: it is built for the connection that will run it, and rebuilt for each rerun. */
 export type BuildQuery<T extends Rows> = (sql: SqlTag) => postgres.PendingQuery<T>;
 
-/** Whatever runs queries: the database, or one of its transactions. */
+/** Runs queries: the database, or one of its transactions. */
 export interface Queryable {
   query<T extends Rows>(build: BuildQuery<T>): Promise<QueryResult<T>>;
 }

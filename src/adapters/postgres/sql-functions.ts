@@ -14,7 +14,7 @@ export interface SqlFunction {
   readonly script: string;
 }
 
-/** A function that a database has. */
+/** A function installed in a database. */
 export interface InstalledFunction {
   readonly name: string;
   readonly number: number;
@@ -34,7 +34,7 @@ export async function readSqlFunctions(folder = FUNCTIONS_DIR): Promise<SqlFunct
       const header = HEADER.exec(script);
       if (header === null) {
         throw new Error(
-          `sql/functions/${file} has no number.\n  why:  it does not begin with "-- number: N" and "-- migration: N"\n  do:   write both lines, as in the other files`,
+          `sql/functions/${file} has no number.\n  why:  it does not begin with "-- number: N" and "-- migration: N"\n  do:   add both lines, as in the other files`,
         );
       }
       return { name: file.slice(0, -4), number: Number(header[1]), migration: Number(header[2]), script };
@@ -59,7 +59,7 @@ export async function installedFunctions(
   return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Returns the functions that have to be installed. Throws when a body was changed without a new number. */
+/** Returns the functions that must be installed. Throws when a body was changed without a new number. */
 export function functionsToInstall(
   functions: readonly SqlFunction[],
   installed: ReadonlyMap<string, InstalledFunction>,
@@ -69,7 +69,7 @@ export function functionsToInstall(
     if (found === undefined || found.number < wanted.number) return true;
     if (found.number === wanted.number && found.checksum !== checksumOf(wanted)) {
       throw new Error(
-        `The SQL function ${wanted.name} was changed after it was installed.\n  why:  the database has another text with the number ${wanted.number}\n  do:   undo the change, or raise the number in sql/functions/${wanted.name}.sql`,
+        `The SQL function ${wanted.name} was changed after it was installed.\n  why:  the database has a different body under the number ${wanted.number}\n  do:   undo the change, or raise the number in sql/functions/${wanted.name}.sql`,
       );
     }
     return false;

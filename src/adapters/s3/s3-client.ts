@@ -17,8 +17,8 @@ const TRANSIT_ERROR = /^(?:BadDigest|XAmzContent(?:SHA256|Checksum)Mismatch|Inco
 const RETRY_AFTER_SECONDS = 1;
 
 /**
- * Opens a client, which connects at its first call. It never retries: retries and timeouts are the business of
- * `Dependency`. It uses `fetch`, because the SDK's default `node:http` handler takes 35 MB more memory on Bun during
+ * Opens a client, which connects at its first call. It never retries: `Dependency` handles retries and timeouts. It
+ * uses `fetch`, because the SDK's default `node:http` handler takes 35 MB more memory on Bun during
  * uploads, and disables decompression, because a `Content-Encoding` is whatever the uploader claimed.
  */
 export function openS3Client(access: S3Access): S3Client {

@@ -30,7 +30,7 @@ export function createDemoClient(url: string, key: string): DemoClient {
     try {
       const response = await fetch(`${url}${path}`, {
         method,
-        // A new connection for each request, so that no pool hides what a request meets.
+        // A new connection for each request, so that no pool hides what happens to a request.
         keepalive: false,
         signal: AbortSignal.timeout(RESPONSE_MAX_MS),
         headers: {

@@ -17,7 +17,7 @@ export interface Outcome {
     readonly failed: number;
     readonly recoveryMs: number;
   } | null;
-  /** From the end of the fault (or from the fault itself, if it heals by itself) to the last failed request. */
+  /** From the end of the fault (or from the fault itself, if nothing removes it) to the last failed request. */
   readonly recoveryMs: number;
   readonly longestGapMs: number;
   /** The largest backlog of the outbox, and how long after the fault there was one. */

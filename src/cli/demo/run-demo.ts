@@ -30,7 +30,7 @@ export interface DemoOptions {
   /** How long the fault lasts. */
   readonly seconds: number;
   readonly print: (line: string) => void;
-  /** Interrupts the demo. Everything it started is stopped all the same. */
+  /** Interrupts the demo. Everything it started is stopped anyway. */
   readonly signal: AbortSignal;
 }
 

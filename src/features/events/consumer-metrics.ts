@@ -39,14 +39,14 @@ export function registerConsumerMetrics(registry: Registry, read: () => readonly
     registry,
     'counter',
     `${prefix}_failures_total`,
-    'Times that a consumer failed and restarted',
+    'Consumer failures, each followed by a restart',
     each((f) => f.failures),
   );
   registerStats(
     registry,
     'gauge',
     `${prefix}_lag`,
-    'Entries of the log not yet read by the consumer',
+    'Log entries not yet read by the consumer',
     each((f) => f.lag),
   );
 }

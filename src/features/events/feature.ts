@@ -16,13 +16,13 @@ import { registerRelayMetrics } from './relay/relay-metrics.ts';
 import { createRelayRepository } from './relay/repository.ts';
 import { createRelayService } from './relay/service.ts';
 
-// Per worker, and per owner on it. An open stream costs next to nothing, and what arrives for all is read once.
+// Per worker, and per owner on that worker. An open stream costs next to nothing, and streams share their reads.
 const STREAMS_MAX = 1000;
 const STREAMS_OF_OWNER_MAX = 100;
 // Half of the listener's idle timeout if HTTP_TIMEOUT is small, so that no quiet stream is cut.
 const HEARTBEAT_MS_MAX = 15_000;
 const HEARTBEAT_MS_MIN = 5_000;
-// A command that asks how far the log is reports that it is unknown after this long.
+// Commands report the end of the log as unknown after this long.
 const ENDS_TIMEOUT_MS = 3000;
 
 /** The event log as callers read it, and the relay that fills it from the outbox. */
@@ -34,7 +34,7 @@ export const events = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
-/** What events need from outside. */
+/** Dependencies of events. */
 export interface EventPorts {
   readonly database: Database;
   readonly log: EventLog;
@@ -44,7 +44,7 @@ export interface EventPorts {
   readonly httpTimeoutSeconds: number;
   /** Types in the log. */
   readonly types: readonly [string, ...string[]];
-  /** Who relays, for people: unique among all processes. */
+  /** Identifies the relay to operators; unique among all processes. */
   readonly relayHolder: string;
 }
 
@@ -71,7 +71,7 @@ export function createEvents(ports: EventPorts) {
   return {
     streams,
     relay: createRelayService(relayRepository, log.ends, ENDS_TIMEOUT_MS),
-    /** Has the relay look at the outbox now. */
+    /** Makes the relay check the outbox now. */
     wakeRelay: () => relay.wake(),
     mount: (routes: RouteTable) => mountEvents(routes, service, types),
     metrics(registry) {

@@ -24,7 +24,7 @@ export const files = {
   settings: fileSettings,
 } as const satisfies FeatureDeclaration;
 
-/** What files need from outside. */
+/** Dependencies of files. */
 export interface FilePorts {
   readonly database: Database;
   readonly objects: ObjectStore;
@@ -61,7 +61,7 @@ function openFileCache(cache: Cache): CacheAside<FileRecord> {
     name: 'file.v1',
     ttlMs: 60_000,
     staleMs: 300_000,
-    // Atlas generates the ids, so nobody asks for one before its file exists.
+    // Atlas generates the ids, so nobody requests one before its file exists.
     negativeTtlMs: 5_000,
     changes: true,
     fits: isStoredFile,

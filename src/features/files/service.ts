@@ -39,7 +39,7 @@ export interface FileServiceOptions {
   readonly onDamaged: (file: StoredFile, found: string) => void;
 }
 
-/** The verbs of files. All throw `AtlasError`. */
+/** Operations on files. All throw `AtlasError`. */
 export interface FileService {
   /** Uploads a file through the API and stores it. */
   upload(
@@ -148,7 +148,7 @@ async function removeObject(
     await objects.delete(objectKeyOf(await repository.realm(), id), AbortSignal.timeout(DELETE_MS));
     await repository.forget(id);
   } catch {
-    // The row remains, and says that the object has to go.
+    // The row remains, and marks the object for deletion.
   }
 }
 

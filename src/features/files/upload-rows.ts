@@ -48,7 +48,7 @@ export function createUploadRows(repository: FileRepository, objects: FileObject
         await objects.delete(key, AbortSignal.timeout(DISCARD_MS));
         await repository.forget(id);
       } catch {
-        // The row either says that the object has to go, or its lease expires.
+        // Either the row marks the object for deletion, or its lease expires.
       }
     },
   };

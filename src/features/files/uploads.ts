@@ -160,7 +160,7 @@ async function readBack(
   for await (const chunk of bytes) {
     if (hashing.sizeBytes === 0) mediaType = await sniff(chunk, declared);
     hashing.add(chunk);
-    // Once there are too many bytes, the rest cannot make them right.
+    // Once there are too many bytes, the rest does not matter.
     if (hashing.sizeBytes > sizeBytes) break;
     freeBytes(chunk);
   }

@@ -29,7 +29,7 @@ export const webhooks = {
   settings: webhookSettings,
 } as const satisfies FeatureDeclaration;
 
-/** What webhooks need from outside. */
+/** Dependencies of webhooks. */
 export interface WebhookPorts {
   readonly database: Database;
   readonly consumer: EventConsumer;

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { findResponsive, findRunning, removeStalePidFile } from './pid-file.ts';
 
-/** Returns the folder of the binaries for this platform. */
+/** The binaries for this platform. */
 interface Binaries {
   readonly initdb: string;
   readonly postgres: string;
@@ -74,9 +74,9 @@ export async function startEmbeddedPostgres(
   };
 }
 
-/** Keeps one connection open while the server is in use: a pool closes idle ones, and would seem to be unused. */
+/** Keeps one connection open while the server is in use: a pool closes idle ones, so the server would look unused. */
 async function holdPresence(url: string): Promise<postgres.Sql> {
-  // Not to `atlas`: a database with connections cannot be dropped or copied.
+  // To `postgres`, not `atlas`: a database with connections cannot be dropped or copied.
   const maintenance = Object.assign(new URL(url), { pathname: '/postgres' }).href;
   const sql = postgres(maintenance, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {} });
   await sql`SET application_name = 'atlas presence'`;
@@ -102,7 +102,7 @@ async function findBinaries(): Promise<Binaries> {
     return (await import(name)) as Binaries;
   } catch (error) {
     throw new Error(
-      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}.\n  why:  the package ${name} is not installed\n  do:   set DATABASE_URL to a PostgreSQL 15 or newer`,
+      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}.\n  why:  the package ${name} is not installed\n  do:   set DATABASE_URL to PostgreSQL 15 or newer`,
       { cause: error },
     );
   }

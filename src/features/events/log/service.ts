@@ -15,7 +15,7 @@ export interface EventPage {
 /** Where a stream starts: after a position, or with the next new event. */
 export type StreamStart = number | 'now';
 
-/** The verbs of events. All are scoped to one owner, and throw `AtlasError`. */
+/** Operations on events. All are scoped to one owner, and throw `AtlasError`. */
 export interface EventService {
   list(
     owner: string,

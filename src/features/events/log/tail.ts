@@ -33,7 +33,7 @@ export class EventTail {
     try {
       await this.#check(AbortSignal.timeout(POLL_TIMEOUT_MS));
     } catch (error) {
-      // The position is unchanged, so events of the meantime are reported later.
+      // The position is unchanged, so events that arrive in the meantime are reported later.
       this.#notBeforeMs = performance.now() + Math.random() * FAILURE_WAIT_MS;
       this.#onFailure(error);
     } finally {

@@ -24,7 +24,7 @@ export function registerRelayMetrics(registry: Registry, read: () => RelayStats)
     registry,
     'counter',
     `${prefix}_failures_total`,
-    'Times that the relay failed and restarted',
+    'Relay failures, each followed by a restart',
     one((f) => f.failures),
   );
   registerStats(
@@ -38,14 +38,14 @@ export function registerRelayMetrics(registry: Registry, read: () => RelayStats)
     registry,
     'gauge',
     `${prefix}_leading`,
-    'Whether this host relays: 1 on one host',
+    '1 if this host runs the active relay, else 0',
     one((f) => Number(f.isLeading)),
   );
   registerStats(
     registry,
     'gauge',
     `${prefix}_backlog_rows`,
-    'Upper bound of the rows waiting in the outbox',
+    'Rows waiting in the outbox, an upper bound',
     one((f) => f.backlog.rowsMax),
     'max',
   );

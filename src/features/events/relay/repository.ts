@@ -23,8 +23,8 @@ export interface RelayRepository {
   /** Ends the lease now, so that a successor does not have to wait. */
   giveUp(epoch: number): Promise<void>;
   /**
-   * Reads the first rows of the outbox, except some, as events in order, from one snapshot. The content of the events
-   * is included on request.
+   * Reads the first rows of the outbox, except the given ones, as events in order, in one snapshot. The content of the
+   * events is included on request.
    */
   read(rowsMax: number, withEvents: boolean, exceptRowIds?: readonly number[]): Promise<Unsent[]>;
   /**

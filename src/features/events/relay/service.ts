@@ -8,7 +8,7 @@ export interface ConsumerLag {
   readonly lag: number | null;
 }
 
-/** The verbs for operators of the relay. */
+/** Operations on the relay, for operators. */
 export interface RelayService {
   status(signal?: AbortSignal): Promise<RelayStatus & { readonly lags: readonly ConsumerLag[] }>;
   /** Returns parked keys, longest parked first. */

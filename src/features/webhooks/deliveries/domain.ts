@@ -124,9 +124,9 @@ export const FAILING_SILENT_HOURS_MAX = 36;
 /** Retention of deliveries, in any state. */
 export const DELIVERY_DAYS = 30;
 
-/** How many deliveries of a webhook may run at once, across all hosts. */
+/** Maximum deliveries of a webhook in flight, across all hosts. */
 export const SLOTS_PER_WEBHOOK = 8;
-/** How many deliveries of an owner may run at once: half of what one host sends, so that nobody blocks the others. */
+/** Maximum deliveries of an owner in flight: half of what one host sends, so that no owner blocks the others. */
 export const SLOTS_PER_OWNER = 32;
 /** How long a claim lasts: longer than an attempt, and recording its result. */
 export const LEASE_MS = 60_000;

@@ -163,7 +163,7 @@ function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
     async forget() {
       const old = db.fragment`
         SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${DELIVERY_DAYS})`;
-      // By the index of each: for a join the planner would prefer to scan all deliveries.
+      // One index scan per webhook: for a join the planner would prefer to scan all deliveries.
       const ofDeleted = db.fragment`
         SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
           SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d

@@ -7,7 +7,7 @@ const PositionSchema = z
   .regex(/^(?:0|[1-9]\d{0,14})$/, 'must be a position returned by GET /v1/events')
   .openapi({ example: '4711' });
 
-/** PostgreSQL has no year 0 and other syntax for years of five digits, which an offset can lead to. */
+/** PostgreSQL has no year 0, and a different syntax for five-digit years; an offset can lead to either. */
 function isStorable(time: string): boolean {
   const year = new Date(time).getUTCFullYear();
   return year >= 1 && year <= 9999;

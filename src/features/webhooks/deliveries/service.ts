@@ -14,7 +14,7 @@ import type { DeliveryRepository } from './repository.ts';
 /** Where a replay starts: at a time, or after a position in the log. */
 export type ReplayStart = { readonly since: string } | { readonly afterPosition: number };
 
-/** The verbs of deliveries. All are scoped to one webhook of one owner, and throw `AtlasError`. */
+/** Operations on deliveries. All are scoped to one webhook of one owner, and throw `AtlasError`. */
 export interface DeliveryService {
   list(
     owner: string,

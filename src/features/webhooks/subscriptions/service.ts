@@ -11,7 +11,7 @@ import {
 } from './domain.ts';
 import type { WebhookRepository } from './repository.ts';
 
-/** The verbs of webhooks. All are scoped to one owner, and throw `AtlasError`. */
+/** Operations on webhooks. All are scoped to one owner, and throw `AtlasError`. */
 export interface WebhookService {
   /** Creates an enabled webhook. The only time its secret is returned, rotations aside. */
   create(
