@@ -153,7 +153,7 @@ test(
       clearInterval(stalling);
     }
     const { failed } = await load.stop();
-    // Nobody is disconnected or ignored: a caller that is not served is told to retry.
+    // Nobody is disconnected or ignored: a caller that is not served gets a 429.
     expect(failed.filter((reason) => reason !== 'status 429')).toEqual([]);
     const { slots } = await host.status();
     expect(slots.map(({ worker, restarts }) => [worker?.pid, restarts])).toEqual([

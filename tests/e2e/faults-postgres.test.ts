@@ -88,7 +88,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   );
 
   test(
-    'is repeatedly unreachable: each key takes effect once, whatever became of its COMMIT',
+    'is repeatedly unreachable: each key takes effect once, whether or not its COMMIT arrived',
     async () => {
       const payments = await startSteadyPayments(url, faulty.key);
       for (let cut = 0; cut < 8; cut++) {

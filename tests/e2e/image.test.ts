@@ -74,7 +74,7 @@ test('the image has the Bun version of the lock file', () => {
 });
 
 test.if(availableEngines().includes('native'))(
-  'the files of the image are enough to serve, and its health check sees it',
+  'Atlas starts from the files of the image, and its health check succeeds',
   async () => {
     const data = join(folder, 'data');
     mkdirSync(data);

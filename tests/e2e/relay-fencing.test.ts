@@ -57,7 +57,7 @@ describe.if(isKafkaHere())('a relay whose process was paused', () => {
       const before = await world.sql`SELECT * FROM events ORDER BY position`;
       expect(before).toHaveLength(20);
       child.kill('SIGCONT');
-      // Kafka or PostgreSQL, whichever is first, tells it that it was replaced. Then it becomes the leader again.
+      // Kafka or PostgreSQL, whichever is first, rejects it because it was replaced. Then it becomes the leader again.
       await until(() => output.split('this worker is now the event relay').length === 3);
       expect(output).toContain('awake');
       await tellMany(20, 5);

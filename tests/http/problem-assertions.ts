@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../src/errors.ts';
 import { ProblemSchema } from '../../src/http/problem.ts';
 import type { TestApp } from '../support/test-app.ts';
 
-/** A parsed problem of an answer. */
+/** A problem, parsed from a response. */
 export interface Problem {
   readonly type: string;
   readonly title: string;

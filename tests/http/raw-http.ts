@@ -25,7 +25,7 @@ export function serveRaw(atlas: TestApp): RawServer {
   };
 }
 
-/** The answer of an exchange as a Response, for what asserts on those. */
+/** Returns the response of an exchange as a `Response`, for assertions on those. */
 export function toResponse({ status, headers, body }: RawAnswer): Response {
   return new Response(body, { status, headers });
 }

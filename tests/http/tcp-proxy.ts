@@ -14,7 +14,7 @@ interface Side {
   waiting: Buffer[];
 }
 
-/** Listens on the loopback interface, on a free port unless told which, and passes everything on to the database. */
+/** Listens on the loopback interface, on the given or a free port, and passes everything on to the database. */
 export function proxyTo(databaseUrl: string, port = 0): Proxy {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket<Side>>();

@@ -15,7 +15,7 @@ const contextOf = (path: string) => /^src\/features\/([^/]+)\//.exec(path)?.[1];
 const isRouter = (path: string) => path.endsWith('/router.ts');
 const featureOf = (path: string) => /^src\/features\/(.+)\/[^/]+$/.exec(path)?.[1];
 
-/** What each layer may import, and what it may import types of. Everything else is an arrow that is not drawn. */
+/** The layers that each layer may import, and those it may import only types from. */
 const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?: string }>> = {
   utils: { values: '' },
   errors: { values: '' },
@@ -42,8 +42,8 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   main: { values: 'cli config version' },
 };
 
-describe('the arrows of the house', () => {
-  test('lead from main over cli, app and features to adapters, and never back', () => {
+describe('dependencies between layers', () => {
+  test('go from main through cli, app and features to adapters, and never back', () => {
     const wrong = imports.filter(({ from, target, typeOnly }) => {
       if (target === null || !target.startsWith('src/')) return false;
       const [here, there] = [layerOf(from), layerOf(target)];
@@ -53,22 +53,22 @@ describe('the arrows of the house', () => {
     expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('are drawn for every layer there is', () => {
+  test('are declared for every layer', () => {
     expect([...new Set(SOURCE.map(layerOf))].filter((layer) => ARROWS[layer] === undefined)).toEqual([]);
   });
 
-  test('lead out of src only to package.json', () => {
+  test('leave src only for package.json', () => {
     const outside = imports.filter(({ target }) => target !== null && !target.startsWith('src/'));
     expect(outside.map(({ target }) => target)).toEqual(['package.json']);
   });
 
-  test('let only repositories, workers and the feature.ts of a context reach adapters', () => {
+  test('allow adapters only in repositories, workers and the feature.ts of a context', () => {
     const wrong = imports.filter(
       ({ from, target, typeOnly }) =>
         featureOf(from) !== undefined &&
         target?.startsWith('src/adapters/') &&
         !isFeature(from) &&
-        // A feature's metrics read the stats of what delivers to it.
+        // The metrics of a feature read the stats of its workers.
         !(typeOnly && from.endsWith('-metrics.ts')) &&
         from !== 'src/features/feature.ts' &&
         !/\/(?:repository|relay|delivery-sender|fan-out)\.ts$/.test(from),
@@ -79,7 +79,7 @@ describe('the arrows of the house', () => {
     );
   });
 
-  test('let domain.ts know only utils, errors and what Node brings', () => {
+  test('allow only utils, errors and Node modules in domain.ts', () => {
     const wrong = imports.filter(
       ({ from, specifier, target }) =>
         basename(from) === 'domain.ts' &&
@@ -89,19 +89,19 @@ describe('the arrows of the house', () => {
     expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('let a feature use the service of another one and nothing else of it', () => {
+  test('allow a feature to use only the service of another feature', () => {
     const shared = /^src\/features\/[\w-]+\.ts$/;
     const wrong = imports.filter(({ from, target }) => {
       const [here, there] = [featureOf(from), featureOf(target ?? '')];
       if (!here || !there || here === there || shared.test(target!)) return false;
-      // The feature.ts of a context knows everything below it, and nothing of another context.
+      // A feature.ts may import everything in its own context, and nothing of another one.
       if (isFeature(from)) return contextOf(from) !== contextOf(target!);
       return basename(target!) !== 'service.ts';
     });
     expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('let the feature.ts of a context alone construct its repositories', () => {
+  test('allow only the feature.ts of a context to construct its repositories', () => {
     const constructing = imports.filter(
       ({ target, typeOnly }) => !typeOnly && target?.endsWith('/repository.ts'),
     );
@@ -115,7 +115,7 @@ describe('the arrows of the house', () => {
 describe('a feature', () => {
   const contexts = [...new Set(filesOf('src/features/*/**').flatMap((path) => contextOf(path) ?? []))];
 
-  test('is a module: each context has a feature.ts, and the list has each of them', () => {
+  test('is a module: each context has a feature.ts, and src/features.ts lists all of them', () => {
     expect(contexts.length).toBeGreaterThan(4);
     expect(contexts.filter((context) => !exists(`src/features/${context}/feature.ts`))).toEqual([]);
     const listed = imports.filter(
@@ -135,7 +135,7 @@ describe('a feature', () => {
 });
 
 describe('an adapter', () => {
-  /** What the folder of a port shows to the rest of src. Everything else in it is internal. */
+  /** The files that the folder of a port exposes to the rest of src. All others are internal. */
   const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     postgres: ['database', 'migrations', 'postgres', 'query', 'sql-functions', 'embedded/postgres-server'],
     redis: ['redis', 'redis-lease-store'],
@@ -146,17 +146,17 @@ describe('an adapter', () => {
     s3: ['s3-store'],
     http: ['outgoing-http'],
   };
-  /** What adapters share among themselves. */
+  /** Files that adapters share with each other. */
   const SHARED = ['event-log/consumer-counts', 'event-log/inbox', 'object-store/object-stream'];
   const placeOf = (path: string) => /^src\/adapters\/([\w-]+)\/(.+)\.ts$/.exec(path);
 
-  test('lies in the folder of its port, and nothing lies directly in src/adapters', () => {
+  test('is in the folder of its port, and src/adapters itself has no files', () => {
     expect(filesOf('src/adapters/*')).toEqual([]);
     const folders = filesOf('src/adapters/**/*.ts').flatMap((path) => placeOf(path)?.[1] ?? []);
     expect([...new Set(folders)].sort()).toEqual(Object.keys(PUBLIC).sort());
   });
 
-  test('shows few files to the outside', () => {
+  test('exposes only its public files', () => {
     const wrong = imports.filter(({ from, target }) => {
       const [, port, file] = placeOf(target ?? '') ?? [];
       if (port === undefined || placeOf(from)?.[1] === port) return false;
@@ -166,7 +166,7 @@ describe('an adapter', () => {
     expect(wrong.map(describeImport)).toEqual([]);
   });
 
-  test('shows nothing that is not used outside', () => {
+  test('exposes no file that only it uses', () => {
     const used = imports.flatMap(({ from, target }) => {
       const [, port, file] = placeOf(target ?? '') ?? [];
       return port === undefined || placeOf(from)?.[1] === port ? [] : `${port}/${file}`;
@@ -179,7 +179,7 @@ describe('an adapter', () => {
 describe('the envelope', () => {
   const ENVELOPE = filesOf('src/envelope/*.ts');
 
-  test('needs no package and no runtime: web standards only', () => {
+  test('uses no package and no runtime API: web standards only', () => {
     const foreign = imports.filter(({ from, target }) => layerOf(from) === 'envelope' && target === null);
     expect(foreign.map(describeImport)).toEqual([]);
     const globals = /\b(?:Bun|process|Buffer|setImmediate|require|__dirname)\b|import\.meta/;

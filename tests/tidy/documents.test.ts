@@ -11,7 +11,7 @@ describe('the documents', () => {
   const FILE_NAME = /^[\w-][\w.-]*\.(?:ts|mjs|sql|md|toml|lock)$/;
   const everyFile = filesOf('*', '{src,tests,sql,infra,docs,.ci}/**/*');
 
-  /** `src/features/NAME/feature.ts` stands for any feature. */
+  /** `src/features/NAME/feature.ts` means any feature. */
   const isPlaceholder = (path: string) => /\bNAME\b/.test(path);
 
   function isThere(path: string): boolean {
@@ -41,7 +41,7 @@ describe('the documents', () => {
     expect(missing).toEqual([]);
   });
 
-  test('hold the settings as the schema has them', () => {
+  test('list the settings as the schema declares them', () => {
     expect(textOf('.env.example')).toBe(envExample());
     expect(textOf('docs/settings.md')).toBe(settingsPage());
   });

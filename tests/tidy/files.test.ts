@@ -14,7 +14,7 @@ describe('every file', () => {
       const served = textOf('src/features/system/documentation/router.ts').includes(`'${basename(path)}'`);
       return served && dirname(path) === 'src/features/system/documentation';
     });
-    // A file of src that only tests import is not part of the product.
+    // A source file that only tests import is dead code.
     const product = reachableFrom(['src/main.ts', ...inBrowser]);
     const tools = reachableFrom([...entries, ...filesOf('tests/**/*.ts')]);
     const lost = [...SOURCE, ...SCRIPTS].filter(
@@ -23,7 +23,7 @@ describe('every file', () => {
     expect(lost).toEqual([]);
   });
 
-  test('is named after what it holds: no barrels, no drawers', () => {
+  test('is named after its content: no barrels, no catch-all names', () => {
     const drawers = /(?:^|\/)(?:index|helpers?|misc|common|shared|util|[\w-]*manager)\.\w+$/i;
     expect(CODE.filter((path) => drawers.test(path))).toEqual([]);
     expect(CODE.filter((path) => /^export (?:type )?(?:\*|\{[^}]*\}) from/m.test(textOf(path)))).toEqual([]);
@@ -35,7 +35,7 @@ describe('every file', () => {
     expect(long.filter(([, lines]) => lines > 300)).toEqual([]);
   });
 
-  test('has lines of at most 120 characters in src, texts that cannot be broken aside', () => {
+  test('has lines of at most 120 characters in src, except for unbreakable literals', () => {
     const literal = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|\/\^.*\$\/\w*/g;
     const long = SOURCE.flatMap((path) =>
       textOf(path)
@@ -45,7 +45,7 @@ describe('every file', () => {
     expect(long.filter(({ length }) => length > 120)).toEqual([]);
   });
 
-  test('is finished', () => {
+  test('has no unfinished work', () => {
     // Spelled so that this line does not find itself.
     const unfinished = /\b(?:TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b/;
     const files = [...CODE, ...filesOf('*.md', 'docs/**/*.md', 'sql/**/*.sql', '.ci/*')];
@@ -70,7 +70,7 @@ test('migrations come in pairs, up and down, numbered without a gap', () => {
   expect(ups.map((up) => Number(up.slice(0, 4)))).toEqual(ups.map((_, i) => i + 1));
 });
 
-test('each SQL function is one file with a number, and no later migration has a copy of it', () => {
+test('each SQL function is one numbered file, and no later migration contains a copy of it', () => {
   const createdIn = (path: string) =>
     [...textOf(path).matchAll(/\bCREATE\b[^;]*?\bFUNCTION\s+(\w+)/gi)].map(([, name]) => name!);
   const files = filesOf('sql/functions/*');
@@ -83,15 +83,15 @@ test('each SQL function is one file with a number, and no later migration has a 
 });
 
 describe('the unit tests', () => {
-  /** Suites of a whole behavior, which no single file of src has. */
+  /** Suites of a behavior that spans several source files. */
   const WHOLE_BEHAVIOR = ['overload-changes', 'overload-mixtures', 'overload'];
 
-  test('lead to their source by their path', () => {
+  test('have the path of their source', () => {
     const withoutSource = filesOf('tests/unit/**/*.test.ts').filter((path) => sourceOf(path) === undefined);
     expect(withoutSource).toEqual(WHOLE_BEHAVIOR.map((name) => `tests/unit/shedding/${name}.test.ts`));
   });
 
-  test('await every assertion on a promise, which lint cannot see', () => {
+  test('await every assertion on a promise, which lint does not check', () => {
     const floating = /^\s*expect\((?:(?!;\n)[\s\S])*?\)\s*\.(?:not\s*\.)?(?:rejects|resolves)\b/m;
     expect(filesOf('tests/**/*.test.ts').filter((path) => floating.test(textOf(path)))).toEqual([]);
   });

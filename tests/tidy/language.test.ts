@@ -14,7 +14,7 @@ const withoutGlossary = (path: string, text: string) =>
   path === 'CONTRIBUTING.md' ? text.replace(/^## Language$[\s\S]*?(?=^## )/m, '') : text;
 
 describe('the language', () => {
-  test('of code, API and documents has none of the worst terms', () => {
+  test('of code, API and docs contains no banned word', () => {
     expect(FILES.length).toBeGreaterThan(300);
     const found = FILES.flatMap((path) =>
       withoutGlossary(path, textOf(path))
@@ -24,7 +24,7 @@ describe('the language', () => {
     expect(found).toEqual([]);
   });
 
-  test('of the tests names them by what must hold, without those terms', () => {
+  test('of test names contains no banned word', () => {
     const named = filesOf('tests/**/*.test.ts').flatMap((path) =>
       [...textOf(path).matchAll(/^\s*(?:test|describe)(?:\.\w+)*\(\s*'([^']+)'/gm)].map(
         ([, name]) => `${path}: ${name}`,

@@ -24,7 +24,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     ['ten years ahead', 10 * YEAR_MS],
     ['ten years behind', -10 * YEAR_MS],
   ])(
-    'loses, doubles and parks nothing when the clock of its host jumps %s',
+    'loses, duplicates and parks nothing when the clock of its host jumps %s',
     async (_, byMs) => {
       const accounts = await world.openAccounts(2);
       const relaying = world.run((signal) => world.relay().loop.run(signal));
@@ -45,7 +45,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
   );
 
   test.if(kind === 'kafka')(
-    'blames no event for the clock of its host on a topic that asks senders for the time',
+    'parks no key for a wrong host clock on a topic with timestamps of the sender',
     async () => {
       await makeTopic();
       const [a = '', b = ''] = await world.openAccounts(2);
@@ -64,7 +64,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     TIMEOUT_MS,
   );
 
-  /** Makes the topic as an operator may have made it, with the time that the sender says. */
+  /** Creates the topic as an operator might, with timestamps of the sender. */
   async function makeTopic(): Promise<void> {
     const admin = createKafkaClient([(await sharedTestKafka()).brokers], () => {}).admin();
     await admin.connect();

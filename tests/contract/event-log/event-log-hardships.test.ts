@@ -9,15 +9,15 @@ import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { byKey, EventWorld, upTo } from './event-world.ts';
 
-describe('the relay and the inbox, when things are not as they should be', () => {
+describe('the relay and the inbox under adverse conditions', () => {
   let world: EventWorld;
   beforeEach(async () => {
     world = await EventWorld.open('postgresql');
   }, START_TIMEOUT_MS);
   afterEach(() => world.close());
 
-  test('goes on for other keys when two events claim the same place of a key that is parked', async () => {
-    // As a caller can have it who opens an account under the id of a file.
+  test('continues with other keys when two events of a parked key have the same sequence', async () => {
+    // A caller can cause this by opening an account with the id of a file.
     await world.tell('both', 1);
     await world.relayAll();
     for (const sequence of [0, 2, 2, 2]) await world.tell('both', sequence);
@@ -32,7 +32,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     expect(await world.repository.listParked(10)).toMatchObject([{ key: 'both', waiting: 4 }]);
   });
 
-  test('sends other keys while one with much behind it is tried again', async () => {
+  test('sends other keys while a key with a long backlog is retried', async () => {
     for (const sequence of [0, 2]) await world.tell('long', sequence);
     await world.relayAll();
     await world.sql`
@@ -48,7 +48,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     expect(sent.at(-1)!.key).toBe('long');
   });
 
-  test('counts positions right when its lease is renewed in the very moment of a mark', async () => {
+  test('assigns correct positions when the lease is renewed during a mark', async () => {
     const { repository, sql } = world;
     const epoch = (await repository.take('one', 60_000))!;
     for (let i = 0; i < 5; i++) await world.tell('key', i);
@@ -70,13 +70,13 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     ).toEqual(upTo(5).slice(1));
   });
 
-  test('takes a lease for over that ends later than any lease lasts: the clock was set back', async () => {
+  test('treats a lease that ends implausibly late as expired: the clock was set back', async () => {
     await world.sql`UPDATE relay SET holder = 'gone', expires_at = clock_timestamp() + interval '1 hour'`;
     expect(await world.repository.take('next', 5000)).not.toBeNull();
     expect(await world.repository.take('third', 5000)).toBeNull();
   });
 
-  test('opens nothing, and leaves the lease to others, when it is stopped while becoming the relay', async () => {
+  test('opens nothing and releases the lease when it is stopped while taking over', async () => {
     const { repository } = world;
     const ending = new AbortController();
     let opened = 0;
@@ -107,7 +107,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     expect(await repository.take('successor', 5000)).not.toBeNull();
   });
 
-  test('takes what the log has lost from PostgreSQL in portions, and first what came before an event it never saw', async () => {
+  test('recovers lost events from PostgreSQL in portions, and those before the first event of a key too', async () => {
     const { sql } = world;
     await sql`
       INSERT INTO events (position, owner, type, key, sequence, occurred_at, data)
@@ -143,7 +143,7 @@ describe('the relay and the inbox, when things are not as they should be', () =>
     expect(largest).toBeLessThan(3000);
   });
 
-  test('verification finds a side of a transfer that is nowhere, though the other one is there twice', async () => {
+  test('verification finds a missing event of a transfer, even if its other event exists twice', async () => {
     const [a = '', b = ''] = await world.openAccounts(2);
     await world.post([[a, b]]);
     await world.relayAll();

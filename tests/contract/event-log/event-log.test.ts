@@ -14,7 +14,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
   }, START_TIMEOUT_MS);
   afterEach(() => world.close());
 
-  /** Posts between pairs of the accounts at once, and answers how many events that makes for each. */
+  /** Posts transfers between the accounts concurrently. Returns the number of transfers of each account. */
   async function postMuch(accounts: readonly string[], batches: number): Promise<Map<string, number>> {
     const versions = new Map(accounts.map((id) => [id, 0]));
     const all = Array.from({ length: batches }, (_, i) =>
@@ -29,7 +29,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     return versions;
   }
 
-  test('hands over every event once, those of a key in order, while more are posted', async () => {
+  test('delivers every event once, in order per key, while more are posted', async () => {
     const accounts = await world.openAccounts(5);
     const consuming = world.consume('first');
     const relaying = world.run((signal) => world.relay().loop.run(signal));
@@ -45,7 +45,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(byKey(effects).size).toBe(accounts.length);
   });
 
-  test('gives a second consumer everything from the beginning, and the same events as the log keeps', async () => {
+  test('delivers to a second consumer every stored event, from the beginning', async () => {
     const accounts = await world.openAccounts(3);
     await postMuch(accounts, 3);
     await world.relayAll();
@@ -66,7 +66,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(told.map(({ data }) => data.amount ?? null)).toEqual(kept.map((e) => e.amount));
   });
 
-  test('has no effect of a batch whose handler failed, stops there, and repeats it whole', async () => {
+  test('rolls back a batch whose handler fails, stops there, and delivers the whole batch again', async () => {
     await world.openAccounts(4);
     await world.relayAll();
     const failing = world.consume('fails', async (events, tx) => {
@@ -80,7 +80,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect([...byKey(effects).values()]).toEqual([[0], [0], [0], [0]]);
   });
 
-  test('resumes where its effects end, no matter which process ran it before', async () => {
+  test('resumes after the last committed effect, whichever process ran the consumer before', async () => {
     const [a = ''] = await world.openAccounts(1);
     await world.relayAll();
     const before = world.consume('moves');
@@ -99,7 +99,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     );
   });
 
-  test('doubles nothing when its place in the log is lost: it reads again and knows what it has done', async () => {
+  test('applies nothing twice when a position is lost: it reads from the beginning and skips duplicates', async () => {
     const accounts = await world.openAccounts(3);
     await postMuch(accounts, 2);
     await world.relayAll();
@@ -113,12 +113,12 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(await world.effects('forgets')).toEqual(effects);
   });
 
-  test('shares the work of two processes that run the same consumer, and doubles nothing', async () => {
+  test('shares the work between two processes of one consumer, and applies nothing twice', async () => {
     const accounts = await world.openAccounts(6);
     const members = [world.consume('pair'), world.consume('pair')];
     const relaying = world.run((signal) => world.relay().loop.run(signal));
     const versions = await postMuch(accounts, 12);
-    // One of them goes away in the middle of it.
+    // One of them leaves midway.
     await members[0]!.stop();
     await postMuch(accounts, 4);
     const effects = await world.effectsOf('pair', 6 + 2 * 16 * 5);
@@ -130,7 +130,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     }
   });
 
-  test('loses no event whose writer was numbered first and committed last', async () => {
+  test('loses no event whose writer got its number first and committed last', async () => {
     const late = Promise.withResolvers<void>();
     const isNumbered = Promise.withResolvers<void>();
     const writing = world.db.transaction(async (tx) => {
@@ -150,7 +150,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(effects.map(({ key }) => key).sort()).toEqual(['early', 'late']);
   });
 
-  test('numbers what was sent without a gap, and keeps nothing in the outbox', async () => {
+  test('numbers sent events without a gap, and leaves nothing in the outbox', async () => {
     await postMuch(await world.openAccounts(4), 5);
     await world.relayAll();
     const positions = (await world.sql`SELECT position FROM events ORDER BY position`).map(
@@ -160,7 +160,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect((await world.sql`SELECT last_position FROM relay`)[0]!.lastPosition).toBe(54);
   });
 
-  test('takes nothing from a relay whose epoch has passed', async () => {
+  test('accepts nothing from a relay with an old epoch', async () => {
     const { repository } = world;
     const epoch = (await repository.take('old', 1))!;
     await world.tell('key', 0);
@@ -168,14 +168,14 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     await until(async () => (await repository.take('new', 60_000)) !== null);
     expect(await repository.mark(epoch, [batch[0]!.rowId], [])).toBeNull();
     expect(await repository.renew(epoch, 60_000)).toBe(false);
-    // Nor can it end the lease of its successor.
+    // It cannot end its successor's lease either.
     await repository.giveUp(epoch);
     expect(await repository.take('third', 60_000)).toBeNull();
     expect(await world.unsent()).toBe(1);
     expect(await world.sql`SELECT FROM events`).toHaveLength(0);
   });
 
-  test('parks a key at a gap, and it alone; what comes for it later waits in order', async () => {
+  test('parks only the key that has a gap, and its later events wait in order', async () => {
     await world.tell('good', 0);
     await world.tell('bad', 0);
     await world.tell('bad', 2);
@@ -199,10 +199,10 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(world.warnings.filter((text) => text.includes('parked'))).toHaveLength(1);
   });
 
-  test('sends what was parked first and in order when it is tried again, then what came since', async () => {
+  test('sends parked events first and in order on a retry, then newer ones', async () => {
     for (const sequence of [0, 2, 3]) await world.tell('key', sequence);
     await world.relayAll();
-    // Somebody writes the event that was missing, by hand, where it belongs.
+    // An operator inserts the missing event by hand.
     await world.sql`
       INSERT INTO parked_events (key, sequence, owner, type, occurred_at, data)
       VALUES ('key', 1, 'owner', 'test.told.v1', now(), '{}')`;
@@ -218,7 +218,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(await world.repository.listParked(10)).toEqual([]);
   });
 
-  test('parks a key again when what was wrong is still wrong', async () => {
+  test('parks a key again on a retry if the cause persists', async () => {
     for (const sequence of [0, 2]) await world.tell('key', sequence);
     await world.relayAll();
     await world.repository.retry(null);
@@ -229,13 +229,13 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     expect(await world.sql`SELECT FROM events WHERE key = 'key'`).toHaveLength(1);
   });
 
-  test('never skips a gap: the consumer stops, and says what is missing', async () => {
+  test('never skips a gap: the consumer stops and reports what is missing', async () => {
     await world.tell('key', 0);
     await world.relayAll();
     const before = world.consume('gap');
     await world.effectsOf('gap', 1);
     await before.stop();
-    // Somebody says that more was sent than is anywhere.
+    // As if events 6 and 7 were in neither log.
     await world.sql`UPDATE inbox SET sequence = 5 WHERE consumer = 'gap'`;
     await world.sql`
       INSERT INTO events (position, owner, type, key, sequence, occurred_at, data)

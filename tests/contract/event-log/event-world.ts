@@ -16,14 +16,14 @@ import { until } from '../../support/until.ts';
 
 export type LogKind = EventLog['mode'];
 
-/** A log whose work somebody has begun. */
+/** Background work that was started. */
 export interface Running {
-  /** Settles as the work does; rejects with what it threw. */
+  /** Settles like the work. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
-/** An effect that a consumer had, as its table keeps it. */
+/** An effect of a consumer, as stored in the table `effects`. */
 export interface Effect {
   readonly key: string;
   readonly sequence: number;
@@ -31,7 +31,7 @@ export interface Effect {
 
 let worlds = 0;
 
-/** A ledger, its events, and a log of their own, which no other test has. */
+/** A ledger with its events, and a log that no other test uses. */
 export class EventWorld {
   readonly sql: Sql;
   readonly db: Database;
@@ -61,7 +61,7 @@ export class EventWorld {
     return new EventWorld(kind, url, sql, brokers);
   }
 
-  /** The log as one more process opens it. */
+  /** Opens the log as another process would. */
   openLog(): EventLog {
     const log =
       this.#kind === 'postgresql'
@@ -111,7 +111,7 @@ export class EventWorld {
     ]);
   }
 
-  /** Writes another event into the outbox, as a feature does in the transaction of its effect. */
+  /** Writes an event to the outbox, as a feature does in the transaction of its effect. */
   async tell(key: string, sequence: number, on: Queryable = this.db): Promise<void> {
     await on.query(
       (sql) => sql`
@@ -120,7 +120,7 @@ export class EventWorld {
     );
   }
 
-  /** A relay as one more process has it. Small batches, so that a test has many. */
+  /** Creates a relay as another process would. Batches are small, so that a test has many. */
   relay(log = this.openLog(), rowsMax = 7): Relay {
     const tell = (facts: object, text: string) => void this.warnings.push(`${text} ${JSON.stringify(facts)}`);
     const logger = { info: () => {}, warn: tell, error: tell } as unknown as Logger;
@@ -128,7 +128,7 @@ export class EventWorld {
     return new Relay({ repository: this.repository, publisher, holder: 'test', logger, rowsMax });
   }
 
-  /** Has a relay work until nothing is left in the outbox. */
+  /** Runs a relay until the outbox is empty. */
   async relayAll(relay = this.relay()): Promise<void> {
     const running = this.run((signal) => relay.loop.run(signal));
     await until(async () => (await this.unsent()) === 0);
@@ -152,7 +152,7 @@ export class EventWorld {
     };
   }
 
-  /** What a consumer has done so far, in the order in which it was done. */
+  /** Returns the effects of a consumer so far, in the order in which they were applied. */
   async effects(consumer: string): Promise<Effect[]> {
     return [
       ...(await this.sql<
@@ -161,7 +161,7 @@ export class EventWorld {
     ];
   }
 
-  /** Waits until a consumer has had as many effects, and answers them. */
+  /** Waits until a consumer has at least this many effects, and returns them. */
   async effectsOf(consumer: string, count: number): Promise<Effect[]> {
     await until(async () => (await this.effects(consumer)).length >= count);
     return this.effects(consumer);
@@ -190,14 +190,14 @@ export class EventWorld {
   }
 }
 
-/** The sequences of each key, in the order in which they came. */
+/** Groups sequences by key, in the given order. */
 export function byKey(events: readonly Pick<AtlasEvent, 'key' | 'sequence'>[]): Map<string, number[]> {
   const sequences = new Map<string, number[]>();
   for (const { key, sequence } of events) sequences.set(key, [...(sequences.get(key) ?? []), sequence]);
   return sequences;
 }
 
-/** 0 to the last one. */
+/** Returns the integers from 0 to `last`. */
 export function upTo(last: number): number[] {
   return Array.from({ length: last + 1 }, (_, i) => i);
 }

@@ -8,15 +8,15 @@ import { insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-dat
 
 const BEFORE_EVENTS = 2;
 
-describe.each(availableEngines())('the migration that brings events, on the %s PostgreSQL', (engine) => {
+describe.each(availableEngines())('the migration that adds events, on the %s PostgreSQL', (engine) => {
   test(
-    'runs while another host posts transfers: each has its events or waits for them, and accounts can be opened as before',
+    'runs while another host posts transfers: each has its events or an outbox row, and old code can open accounts',
     () =>
       withDatabase(engine, async (sql, url, db) => {
         const migrations = await readMigrations();
         await migrateDown(sql, migrations, migrations.length - BEFORE_EVENTS);
         const accounts = [crypto.randomUUID(), crypto.randomUUID()].sort();
-        // As the release before does it: it knows of no owner.
+        // Like the previous release, which knows no owners.
         const openAsBefore = (ids: readonly string[]) => sql`
           INSERT INTO accounts (id, ledger, allow_negative, metadata)
           SELECT id, 'EUR', true, '{}' FROM unnest(${ids}::uuid[]) id`;

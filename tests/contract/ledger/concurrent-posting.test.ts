@@ -8,7 +8,7 @@ import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './l
 
 const REQUESTS = 400;
 
-/** A worker of its own: a pool, and a group commit over it. */
+/** Opens a separate worker: a pool, and a group commit over it. */
 function openWorker(url: string, batchItemsMax = 1000) {
   const db = openTestDatabase(url, { connectionsMax: 3 });
   const { post, waitedMs } = createTransferRepository(db);
@@ -31,7 +31,7 @@ function payment(key: string, debitAccountId: string, creditAccountId: string, a
 
 describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
   test(
-    'two workers that post on the same accounts in opposite directions never block each other for good',
+    'two workers that post on the same accounts in opposite directions never deadlock',
     () =>
       withDatabase(engine, async (sql, url, db) => {
         const ids = await insertAccounts(

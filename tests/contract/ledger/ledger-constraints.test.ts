@@ -67,12 +67,12 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
       CHECK,
     ],
     [
-      'a transfer under an id that is taken',
+      'a transfer under an id that already exists',
       `${INSERT_TRANSFER} ('TRANSFER', 'BANK', 2, 'ALICE', 2, 'EUR', 1, '{}', now())`,
       UNIQUE,
     ],
     [
-      'a version that is taken',
+      'a version that already exists',
       `${INSERT_TRANSFER} (gen_random_uuid(), 'BANK', 1, 'ALICE', 2, 'EUR', 1, '{}', now())`,
       UNIQUE,
     ],
@@ -104,7 +104,7 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
   );
 
   test(
-    'and keeps nothing of a batch whose transaction fails half way',
+    'and stores nothing of a batch whose transaction fails midway',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const { bank, alice } = await postOne(sql, db);

@@ -1,6 +1,6 @@
 import type { Outcome, PostRequest, TransferOrder } from '../../../src/features/ledger/transfers/domain.ts';
 
-/** An account as the model keeps it. */
+/** An account of the model. */
 export interface ModelAccount {
   readonly ledger: string;
   readonly allowNegative: boolean;
@@ -9,13 +9,13 @@ export interface ModelAccount {
   version: number;
 }
 
-/** What a request came to: `state`, and for each item an outcome and an id. */
+/** The result of a request: `state`, and for each item an outcome and an id. */
 export interface ModelResult {
   readonly state: 'fresh' | 'replayed' | 'reused';
   readonly items: readonly { readonly outcome: Outcome; readonly id: string }[];
 }
 
-/** The ledger in its simplest form: one request after the other, in memory. What PostgreSQL does is compared with it. */
+/** The simplest possible ledger, to compare PostgreSQL with: in memory, one request at a time. */
 export class LedgerModel {
   readonly accounts = new Map<string, ModelAccount>();
   readonly transfers = new Map<string, TransferOrder>();

@@ -24,7 +24,7 @@ const amount = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 50) },
 );
 const order = fc.record({
-  // Few ids, so that many are taken; few keys, so that many are replayed or belong to another request.
+  // Few ids, so that many already exist; few keys, so that many are replayed or belong to another request.
   id: fc.nat({ max: 25 }),
   debit: accountNumber,
   credit: accountNumber,
@@ -45,7 +45,7 @@ const workload = fc.array(fc.uniqueArray(request, { minLength: 1, maxLength: 5, 
 });
 type Drawn = (typeof request extends fc.Arbitrary<infer R> ? R : never) & object;
 
-/** A drawn request as one of this run: with accounts, ids and owner that no other run has. */
+/** Turns a drawn request into one of this run, with accounts, ids and an owner that no other run has. */
 function settle(
   drawn: Drawn,
   accountIds: readonly string[],
@@ -106,7 +106,7 @@ async function compareTables(sql: Sql, model: LedgerModel): Promise<void> {
 
 describe.each(availableEngines())('post_transfers on the %s PostgreSQL', (engine) => {
   test(
-    'does what one request after the other in memory would do, whatever comes in whatever batches',
+    'gives the same results as an in-memory model that runs one request at a time, for any batches',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const repository = createTransferRepository(db);

@@ -23,7 +23,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const pidFile = () => join(folder, 'postgres/18/postmaster.pid');
 const pidOf = async () => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
 
-/** A process that starts the server, tells its URL, and on any input stops its use of it and ends. */
+/** Spawns a process that starts the server, prints its URL, and on any input stops using it and exits. */
 function spawnStarter() {
   const script = `const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)});
     const server = await startEmbeddedPostgres(${JSON.stringify(folder)}, ${JSON.stringify(OPTIONS)});
@@ -63,7 +63,7 @@ const isGone = (server: EmbeddedPostgres) =>
   );
 
 test(
-  'after a kill -9 of its starter the server lives on, and the next start takes it over with all it holds',
+  'after a kill -9 of its starter the server keeps running, and the next start takes it over with its data',
   async () => {
     const starter = spawnStarter();
     const url = await starter.url();
@@ -85,13 +85,13 @@ test(
 );
 
 test(
-  'a pid file whose number belongs to another process, as after a reboot, stands in the way of nothing',
+  'a pid file whose pid belongs to another process, as after a reboot, does not prevent a start',
   async () => {
     const first = await startEmbeddedPostgres(folder, OPTIONS);
     await query(first.url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     const lines = (await readFile(pidFile(), 'utf8')).split('\n');
     await first.stop();
-    // This very process: it lives, and its arguments may well hold the word postgres.
+    // This process is alive, and its arguments may contain the word postgres.
     await writeFile(pidFile(), [process.pid, ...lines.slice(1)].join('\n'));
 
     const next = await startEmbeddedPostgres(folder, OPTIONS);
@@ -103,7 +103,7 @@ test(
 );
 
 test(
-  'a server that was killed with -9 is started again with all that was committed',
+  'a server that was killed with SIGKILL is restarted with everything that was committed',
   async () => {
     const starter = spawnStarter();
     await query(await starter.url(), 'CREATE TABLE kept AS SELECT 42 AS answer');
@@ -121,7 +121,7 @@ test(
 );
 
 test(
-  'two that start at once in an empty folder share one server, and only the last one stops it',
+  'two processes that start at the same time in an empty folder share one server, and only the last one stops it',
   async () => {
     const starters = [spawnStarter(), spawnStarter()];
     const urls = await Promise.all(starters.map(({ url }) => url()));
@@ -138,7 +138,7 @@ test(
 );
 
 test(
-  'the server is joined through a link to its folder too',
+  'the server can also be joined through a symbolic link to its folder',
   async () => {
     const first = await startEmbeddedPostgres(folder, OPTIONS);
     const link = `${folder}-link`;
@@ -154,7 +154,7 @@ test(
 );
 
 test(
-  'a preferred port that is in use makes it take another, and the password is for its owner only',
+  'another port is used if the preferred one is taken, and only the owner can read the password',
   async () => {
     const occupant = createServer();
     const taken = await new Promise<number>((done) =>

@@ -22,10 +22,10 @@ const open = (url: string) => {
 };
 
 test.if(availableEngines().includes('native'))(
-  'the scripts of a new PostgreSQL bring the extensions, also to a database for tests',
+  'the init scripts of a new PostgreSQL install the extensions, in the test database too',
   async () => {
     const url = await freshDatabase('native');
-    // As the entry point of the image does: psql, one file after the other, ending at the first error.
+    // Like the entry point of the image: psql, one file after the other, stopping at the first error.
     for (const file of filesOf('sql/init/*.sql').sort())
       execFileSync(join(POSTGRES_BIN, 'psql'), ['-v', 'ON_ERROR_STOP=1', '-d', url, '-f', file], {
         stdio: 'pipe',

@@ -33,7 +33,7 @@ const broken = (number: number, up: string): Migration => ({ number, name: 'brok
 
 describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) => {
   test(
-    'go up, down and up again to the same schema, and leave nothing behind when down',
+    'lead to the same schema after up, down and up, and leave nothing behind after down',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
@@ -54,7 +54,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'go down one step at a time by default',
+    'are reverted one at a time by default',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
@@ -66,7 +66,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'refuse a file that was changed after it was applied, before they apply anything else',
+    'reject a file that was changed after it was applied, before anything else is applied',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const migrations = await readMigrations();
@@ -108,7 +108,7 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
-    'that lose their connection fail with that error, and can be started again',
+    'that lose their connection fail with that error, and can be restarted',
     () =>
       withDatabase(engine, async (sql, url) => {
         const migrations = await readMigrations();

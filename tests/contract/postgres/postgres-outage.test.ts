@@ -185,7 +185,7 @@ describe('a connection', () => {
       expect([...(await one(db))]).toEqual([{ one: 1 }]);
     }));
 
-  test('may be hit by a cancel of the previous call: the statement is run once more', () =>
+  test('may receive a late cancel of the previous call: the statement is rerun', () =>
     withPool(url, 1, async (db, beside) => {
       const [{ pid }] = await db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
       const hit = db.query((sql) => sql<{ done: boolean }[]>`SELECT pg_sleep(1) IS NOT NULL AS done`);
@@ -202,7 +202,7 @@ describe('a connection', () => {
       await expect(hitTwice).rejects.toMatchObject({ code: 'deadline_exceeded' });
     }));
 
-  test('is waited for in a bounded queue, which aborted calls leave', () =>
+  test('has a bounded queue, which aborted calls leave', () =>
     withPool(url, 1, async (db, beside) => {
       const { dependency } = db;
       const patience = new AbortController();

@@ -37,7 +37,7 @@ const numbersOf = async (sql: Sql) => {
 
 describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine) => {
   test(
-    'are installed again when their number rises, and never replaced by a lower one',
+    'are reinstalled when their number rises, and never replaced by a lower one',
     () =>
       withDatabase(engine, async (sql) => {
         const migrations = [...(await readMigrations()), NEXT_MIGRATION];
@@ -48,7 +48,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
         expect((await up([one])).functions).toEqual([]);
         expect((await up([two])).functions).toEqual([two]);
         expect(await greet(sql)).toBe('two');
-        // A host of the release before restarts, or the release is rolled back.
+        // A host of the previous release restarts, or the release is rolled back.
         expect((await up([one])).functions).toEqual([]);
         expect(await greet(sql)).toBe('two');
         expect((await numbersOf(sql)).get('greeting')).toBe(2);
@@ -57,7 +57,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
   );
 
   test(
-    'with a changed text and the same number are refused before anything is applied',
+    'with a changed body and the same number are rejected before anything is applied',
     () =>
       withDatabase(engine, async (sql) => {
         const migrations = await readMigrations();
@@ -84,7 +84,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
   );
 
   test(
-    'go down with the migration that they need, and wait for it on the way up',
+    'are dropped with the migration that they need, and installed only after it',
     () =>
       withDatabase(engine, async (sql) => {
         const migrations = await readMigrations();
@@ -94,7 +94,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
         expect((await numbersOf(sql)).has('greeting')).toBe(false);
         expect(await sql`SELECT FROM pg_proc WHERE proname = 'greeting'`).toHaveLength(0);
         expect((await migrateUp(sql, migrations, [greeting(1, 'one')])).functions).toEqual([]);
-        // A number that was forgotten may come again with another text.
+        // A number whose record was deleted may be reused with a different body.
         await migrateUp(sql, withNext, [greeting(1, 'another one')]);
         expect(await greet(sql)).toBe('another one');
       }),
@@ -119,7 +119,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
   );
 
   test(
-    'keep the arguments and results that the release before calls them with',
+    'keep the arguments and results that the previous release uses',
     () =>
       withDatabase(engine, async (sql) => {
         const signatures = async () => [
@@ -137,7 +137,7 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
   );
 
   test(
-    'post the batches of this release and of the release before alternately, with the same results',
+    'post batches of this release and of the previous one alternately, with the same results',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
         const [bank, alice] = (await insertAccounts(sql, [

@@ -26,7 +26,7 @@ function clientOf(s3: TestS3, secretAccessKey = s3.secretAccessKey): S3Client {
   });
 }
 
-/** What S3 calls the failure, for nothing else than the refusal that a test expects. */
+/** Returns the S3 code of the failure that a test expects. */
 const codeOf = (work: Promise<unknown>) =>
   work.then(
     () => 'accepted',

@@ -122,7 +122,7 @@ describe.if(isS3Here())('S3', () => {
       const body = bodyOf(bytesOf(2 * PART), () => proxy.disable());
       await unavailable(put(store, 'a', body));
       expect(await keysOf(direct)).toEqual([]);
-      // S3 could not be told to abort, so the parts stay for `abortUploads`.
+      // The abort could not reach S3, so the parts stay for `abortUploads`.
       expect(await unfinished(direct)).toBe(1);
       expect(await unfinished(direct)).toBe(0);
     });

@@ -14,7 +14,7 @@ const corsHeaders = ({ headers }: Response) =>
   [...headers.keys()].filter((name) => name.startsWith('access-control-')).sort();
 
 test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])(
-  '%s of a path that no route has is a 404',
+  '%s of an unknown path is a 404',
   async (method) => {
     for (const path of ['/', '/v1', '/v2/ping', '/v1/accounts/a/b/c', '/favicon.ico', '/%', '/%E0%A4%A']) {
       await expectProblem(atlas, await atlas.call(method, path), 404, 'not_found');
@@ -31,7 +31,7 @@ test.each([
   ['POST', '/health', 'GET, HEAD'],
   ['OPTIONS', '/v1/ping', 'GET, HEAD'],
   ['PROPFIND', '/metrics', 'GET, HEAD'],
-])('%s %s is a 405 that names %s', async (method, path, allow) => {
+])('%s %s is a 405 that allows %s', async (method, path, allow) => {
   const response = await atlas.call(method, path);
   expect({ status: response.status, allow: response.headers.get('allow') }).toEqual({ status: 405, allow });
   if (method !== 'HEAD') await expectProblem(atlas, response, 405, 'method_not_allowed');

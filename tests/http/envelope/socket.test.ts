@@ -49,7 +49,7 @@ describe('a Host header is rejected if', () => {
 });
 
 test.each(['atlas.test', 'atlas.test:8000', '127.0.0.1:8000', '[::1]:8000', 'localhost'])(
-  'the Host %s is taken',
+  'the Host %s is accepted',
   async (host) => {
     expect((await server.send(['GET /health HTTP/1.1', `Host: ${host}`])).status).toBe(200);
   },

@@ -71,7 +71,7 @@ test.each([
   ['kind', { kind: 'asset' }],
   ['allowNegative', { allowNegative: false }],
   ['metadata', { metadata: { a: '1' } }],
-])('an id that is taken with another %s is refused', async (_what, change) => {
+])('an ID that exists with a different %s is rejected', async (_what, change) => {
   const { id } = await openAccount(atlas);
   const json = { id, ledger: 'EUR', allowNegative: true, ...change };
   await expectProblem(atlas, await atlas.call('POST', '/v1/accounts', { json }), 409, 'account_id_taken');

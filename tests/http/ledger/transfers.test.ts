@@ -80,7 +80,7 @@ test.each([
   ['amount', { amount: 8 }],
   ['reference', { reference: 'other' }],
   ['metadata', { metadata: { a: '1' } }],
-])('an id that is taken with another %s is refused', async (_what, change) => {
+])('an ID that exists with a different %s is rejected', async (_what, change) => {
   const id = crypto.randomUUID();
   const order = { id, debitAccountId: bank.id, creditAccountId: alice.id, amount: 7 };
   expect((await postTransfer(atlas, order)).status).toBe(201);

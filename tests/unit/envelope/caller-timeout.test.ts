@@ -15,7 +15,7 @@ describe('the timeout of the caller', () => {
     ['in microseconds', { 'grpc-timeout': '1500u' }, 1.5],
     ['in nanoseconds', { 'grpc-timeout': '2000000n' }, 2],
     ['at most', { 'grpc-timeout': '99999999S' }, 99_999_999_000],
-    ['as Envoy says it', { 'x-envoy-expected-rq-timeout-ms': '250' }, 250],
+    ['in milliseconds from Envoy', { 'x-envoy-expected-rq-timeout-ms': '250' }, 250],
     ['is the smaller, from Envoy', both('1S', '250'), 250],
     ['is the smaller, from gRPC', both('100m', '250'), 100],
   ])('is read %s', (_, headers, expected) => {
@@ -23,7 +23,7 @@ describe('the timeout of the caller', () => {
   });
 
   test.each(['', '5', 'S', '-5S', '1.5S', '123456789S', '5s', '5S junk', 'Infinity'])(
-    'is nothing that a malformed grpc-timeout says: %p',
+    'ignores a malformed grpc-timeout: %p',
     (value) => {
       expect(callerTimeoutMs(new Headers({ 'grpc-timeout': value }))).toBe(Number.POSITIVE_INFINITY);
     },
@@ -31,7 +31,7 @@ describe('the timeout of the caller', () => {
 
   // Envoy sends 0 for "no timeout".
   test.each(['', '0', '-1', '1e3', '1.5', 'abc', '1234567890'])(
-    'is nothing that x-envoy-expected-rq-timeout-ms says with %p',
+    'ignores an invalid x-envoy-expected-rq-timeout-ms: %p',
     (value) => {
       const headers = new Headers({ 'x-envoy-expected-rq-timeout-ms': value });
       expect(callerTimeoutMs(headers)).toBe(Number.POSITIVE_INFINITY);

@@ -77,7 +77,7 @@ describe('unsafe JSON', () => {
     ['the same, escaped', '{"\\u005f_proto__":{"admin":true}}', '', '__proto__'],
     ['the same, deep down', '{"a":{"__proto__":1}}', '/a', '__proto__'],
     ['names that a pointer escapes', '{"a/b~c":"\\u0000"}', '/a~1b~0c', 'NUL'],
-  ])('is refused, with the place: %s', async (_, body, pointer, said) => {
+  ])('is rejected with a pointer: %s', async (_, body, pointer, said) => {
     const { code, message, errors } = await refusalOf(body);
     expect(code).toBe('malformed_json');
     expect(message).toContain(said);

@@ -35,7 +35,7 @@ describe('a resource without queueing that becomes slower', () => {
     [10, 6000],
     [20, 9000],
   ])(
-    'from %d ms after it hung is detected too, although hardly anything was admitted',
+    'from %d ms after it hung is detected too, although almost nothing was admitted',
     (usualMs, hungUntilMs) => {
       const serviceMs = (nowMs: number) => {
         if (nowMs < 4000) return usualMs;

@@ -9,7 +9,7 @@ import {
 const failure = (code: string) => Object.assign(new Error('as the driver throws it'), { code });
 
 describe('a failed transaction', () => {
-  test.each(['40001', '40P01'])('is transient when it lost to another one (%s)', (code) => {
+  test.each(['40001', '40P01'])('is transient when another transaction won the conflict (%s)', (code) => {
     expect(isTransient(failure(code))).toBe(true);
     expect(isConnectionLoss(failure(code))).toBe(false);
   });

@@ -103,7 +103,7 @@ describe('a Content-Type', () => {
     'text/plain; charset=utf-16',
     'nonsense',
     `text/${'x'.repeat(5000)}`,
-  ])('%j is refused, and the answer says what is taken', (header) => {
+  ])('%j is rejected, and the error lists the accepted types', (header) => {
     const { code, message } = refusalOf(() => declaredType(header));
     expect(code).toBe('file_type_refused');
     expect(message).toContain('application/pdf');

@@ -64,7 +64,7 @@ describe('a batch whose COMMIT was lost', () => {
   test.each([
     ['had taken effect', true],
     ['had not', false],
-  ])('is run again: it %s', async (_, applied) => {
+  ])('is retried: it %s', async (_, applied) => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = ['a', 'b'].map((key) => commit.submit(requestOf(key)));

@@ -12,6 +12,6 @@ test.each<[string, ReturnType<typeof found>[], HealthStatus]>([
   ['an optional one is unavailable', [found('healthy'), found('unhealthy', false)], 'degraded'],
   ['a required one is unavailable', [found('unhealthy'), found('healthy', false)], 'unhealthy'],
   ['all are unavailable', [found('unhealthy'), found('unhealthy', false)], 'unhealthy'],
-])('when %s, the whole is what it should be', (_, dependencies, expected) => {
+])('the overall status is right when %s', (_, dependencies, expected) => {
   expect(aggregate(dependencies)).toBe(expected);
 });

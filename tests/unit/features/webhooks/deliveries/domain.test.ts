@@ -83,7 +83,7 @@ test.each([
   ['Mon, 01 Jun 2026 12:00:30 GMT', 30_000],
   ['Mon, 01 Jun 2020 12:00:30 GMT', 0],
   ['Mon, 01 Jun 2099 12:00:30 GMT', 24 * 3_600_000],
-])('Retry-After %p asks for %p ms', (header, waitMs) => {
+])('Retry-After %p is parsed as %p ms', (header, waitMs) => {
   expect(retryAfterMs(header, NOW_MS)).toBe(waitMs);
 });
 
