@@ -51,7 +51,7 @@ test('a command that joins the server of an idle Atlas leaves it running, and th
   expect(await answers(atlas)).toBe(false);
 });
 
-test('a server that was killed is started again although its parent never collected it', async () => {
+test('a killed server is restarted even if its parent never reaped it', async () => {
   const module = join(import.meta.dir, '../../../src/adapters/postgres/embedded/postgres-server.ts');
   const script = `const { startEmbeddedPostgres } = await import(${JSON.stringify(module)});
     await startEmbeddedPostgres(${JSON.stringify(folder)}, ${JSON.stringify(OPTIONS)});

@@ -29,7 +29,7 @@ async function withApp(work: (atlas: TestApp) => Promise<void>): Promise<void> {
 test.each([
   ['x-envoy-expected-rq-timeout-ms', '20'],
   ['grpc-timeout', '20m'],
-])('a request with less time than half of the responses take is refused: %s: %s', (name, value) =>
+])('a request with less time than the median response time is refused: %s: %s', (name, value) =>
   withApp(async (atlas) => {
     await answerSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
     const refused = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
