@@ -14,8 +14,8 @@ export interface Problem {
 }
 
 /**
- * Checks all that Atlas promises of a refusal: status, media type, a `type` that Atlas itself explains, the request id
- * in both places, and the pointers of `errors` where they are given. Answers the problem.
+ * Checks everything that Atlas promises about a problem response: status, media type, a `type` with a page, the request
+ * id in header and body, and the pointers of `errors` if they are given. Returns the problem.
  */
 export async function expectProblem(
   atlas: TestApp,

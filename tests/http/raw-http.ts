@@ -1,6 +1,6 @@
 import type { TestApp } from '../support/test-app.ts';
 
-/** What came back over a connection that the server closed at the end. */
+/** The response on a connection that the server closed. */
 export interface RawAnswer {
   readonly status: number;
   readonly headers: Headers;
@@ -25,7 +25,7 @@ export function serveRaw(atlas: TestApp): RawServer {
   };
 }
 
-/** Returns the response of an exchange as a `Response`, for assertions on those. */
+/** Converts to a `Response`, for assertions that take one. */
 export function toResponse({ status, headers, body }: RawAnswer): Response {
   return new Response(body, { status, headers });
 }

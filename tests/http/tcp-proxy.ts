@@ -1,9 +1,9 @@
 import type { Socket } from 'bun';
 
-/** A way to PostgreSQL that a test can cut or clog. */
+/** A proxy to PostgreSQL that a test can cut or silence. */
 export interface Proxy {
   readonly url: string;
-  /** Lets nothing through any more, in either direction, while all connections stay open. */
+  /** Drops all data in both directions, while connections stay open. */
   silence(): void;
   /** Closes every connection and refuses new ones. */
   stop(): void;
@@ -14,7 +14,7 @@ interface Side {
   waiting: Buffer[];
 }
 
-/** Listens on the loopback interface, on the given or a free port, and passes everything on to the database. */
+/** Forwards a port of the loopback interface, by default a free one, to the database. */
 export function proxyTo(databaseUrl: string, port = 0): Proxy {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket<Side>>();

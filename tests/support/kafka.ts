@@ -31,8 +31,8 @@ export function isKafkaHere(): boolean {
 }
 
 /**
- * Returns the one Kafka (300 MB) of all tests of this process that do no harm to theirs. They use topics, groups and
- * transactional ids of their own, and never stop it: it ends with the tests.
+ * Returns the Kafka (300 MB) shared by all tests of this process that do not break theirs. Each uses separate topics,
+ * groups and transactional ids, and never stops it: it ends with the tests.
  */
 export function sharedTestKafka(): Promise<TestKafka> {
   shared ??= startTestKafka();

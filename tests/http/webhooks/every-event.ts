@@ -1,7 +1,7 @@
 import { expect } from 'bun:test';
 import type { TestApp } from '../../support/test-app.ts';
 
-/** Triggers every type of event of webhooks: disables one, as a delivery does whose target responds 410. */
+/** Triggers every type of event of webhooks: disables one, like a delivery whose target responds 410. */
 export async function triggerEveryEvent({ sql }: TestApp): Promise<void> {
   const id = crypto.randomUUID();
   const url = 'https://example.com/hook';
