@@ -20,8 +20,8 @@ const bytes = (...parts: (string | number[])[]) =>
 
 describe.each(PATHS)('POST %s refuses', (path) => {
   test.each([
-    ['text that is no JSON', 'hello'],
-    ['JSON that ends early', '{"ledger": "EUR"'],
+    ['text that is not JSON', 'hello'],
+    ['truncated JSON', '{"ledger": "EUR"'],
     ['two values', '{} {}'],
     ['a single quote', "{'ledger': 'EUR'}"],
     ['a raw NUL', '{"ledger": "E\0R"}'],
@@ -92,7 +92,7 @@ describe.each(PATHS)('POST %s refuses', (path) => {
     ['a stray byte', bytes('{"name": "', [0xff], '"}')],
     ['an overlong encoding', bytes('{"name": "', [0xc0, 0xaf], '"}')],
     ['an unpaired surrogate', bytes('{"name": "', [0xed, 0xa0, 0x80], '"}')],
-    ['a sequence that ends early', bytes('{"name": "', [0xe2, 0x82], '"}')],
+    ['a truncated sequence', bytes('{"name": "', [0xe2, 0x82], '"}')],
     ['Latin-1', bytes('{"name": "Zo', [0xeb], '"}')],
   ])('invalid UTF-8: %s', async (_name, body) => {
     await expectProblem(atlas, await send(path, body), 400, 'malformed_json');

@@ -65,7 +65,7 @@ describe('a cursor is rejected if it is', () => {
     ['an injection', "'%20OR%201=1--"],
     ['very long', 'a'.repeat(5000)],
     ['NUL', '%00'],
-    ['bytes that are no text', '%FF%FE'],
+    ['bytes that are not UTF-8', '%FF%FE'],
   ])('%s', (_name, cursor) => expectRefusedEverywhere(`cursor=${cursor}`, '/query/cursor'));
 
   test('repeated', () => expectRefusedEverywhere('cursor=a&cursor=b', '/query/cursor'));

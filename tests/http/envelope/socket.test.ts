@@ -33,7 +33,7 @@ describe('a Host header is rejected if', () => {
     ['it holds a user', ['Host: user@atlas.test']],
     ['it is empty', ['Host:']],
     ['it holds a space', ['Host: atlas test']],
-    ['its port is none', ['Host: atlas.test:port']],
+    ['its port is invalid', ['Host: atlas.test:port']],
   ])('%s', async (_name, hosts) => {
     for (const path of ['/v1/ping', '/health', '/nothing']) {
       const response = await server.send([`GET ${path} HTTP/1.1`, ...hosts, authorization]);

@@ -114,7 +114,7 @@ test.each([
     ['version_gap'],
   ],
   [
-    'versions that do not begin at one',
+    'versions that do not start at 1',
     "UPDATE accounts SET version = version + 1 WHERE id = 'ALICE'; UPDATE transfers SET credit_version = credit_version + 9 WHERE credit_account_id = 'ALICE'",
     ['version_gap'],
   ],

@@ -65,7 +65,7 @@ describe('a webhook is rejected', () => {
     ['with a very long URL', { url: `https://example.com/${'a'.repeat(2048)}` }, '/url'],
     ['with a type that does not exist', { url: TARGET, eventTypes: ['account.debit'] }, '/eventTypes/0'],
     ['with no types at all', { url: TARGET, eventTypes: [] }, '/eventTypes'],
-    ['with a secret of its own', { url: TARGET, secret: 'whsec_x' }, '/secret'],
+    ['with a secret chosen by the caller', { url: TARGET, secret: 'whsec_x' }, '/secret'],
   ])('%s', async (_what, json, pointer) => {
     const response = await atlas.call('POST', '/v1/webhooks', { json });
     await expectProblem(atlas, response, 400, 'invalid_request', [pointer]);

@@ -64,7 +64,7 @@ describe('the size', () => {
   });
 
   test.each([
-    ['less than it is', '5'],
+    ['too small', '5'],
     ['a negative number', '-5'],
   ])('is rejected if declared as %s', async (_, length) => {
     const { stream } = piecesOf(16, 100);

@@ -22,13 +22,13 @@ describe('a host', () => {
 
   test.each([
     ['is empty', ''],
-    ['came twice', 'good.example.com, evil.example.com'],
+    ['is repeated', 'good.example.com, evil.example.com'],
     ['holds a path', 'good.example.com/admin?'],
     ['holds a user', 'user@good.example.com'],
     ['holds a space', 'good.example.com evil'],
     ['has no name', ':8000'],
-    ['has a port that is none', 'good.example.com:80a'],
-    ['has a port too long', 'good.example.com:123456'],
+    ['has an invalid port', 'good.example.com:80a'],
+    ['has a port that is too long', 'good.example.com:123456'],
     ['has an open bracket', '[::1'],
     ['holds a fragment', 'good.example.com#'],
     ['holds a backslash', 'good.example.com\\admin'],

@@ -19,7 +19,7 @@ describe('the depth of JSON', () => {
   });
 
   test.each([
-    ['brackets in a text', '["[[[[{{{{"]'],
+    ['brackets in a string', '["[[[[{{{{"]'],
     ['brackets in a name', '{"[[[[":1}'],
     ['an escaped quote', '["\\"[[[["]'],
     ['an escaped backslash before a quote', '["\\\\",["a"]]'],

@@ -66,16 +66,16 @@ describe('a JSON body', () => {
 
 describe('unsafe JSON', () => {
   test.each([
-    ['NUL in a text', '{"name":"a\\u0000b"}', '/name', 'NUL'],
+    ['NUL in a string', '{"name":"a\\u0000b"}', '/name', 'NUL'],
     ['NUL in a name', '{"a\\u0000b":1}', '', 'NUL'],
-    ['NUL deep down', '[{"a":["\\u0000"]}]', '/0/a/0', 'NUL'],
+    ['nested NUL', '[{"a":["\\u0000"]}]', '/0/a/0', 'NUL'],
     ['an unpaired surrogate', '{"name":"\\ud83d"}', '/name', 'surrogate'],
-    ['the other half', '{"name":"x\\ude00y"}', '/name', 'surrogate'],
-    ['both halves the wrong way round', '{"name":"\\ude00\\ud83d"}', '/name', 'surrogate'],
-    ['half of a pair in a name', '{"\\ud83d":1}', '', 'surrogate'],
+    ['an unpaired low surrogate', '{"name":"x\\ude00y"}', '/name', 'surrogate'],
+    ['a reversed surrogate pair', '{"name":"\\ude00\\ud83d"}', '/name', 'surrogate'],
+    ['an unpaired surrogate in a name', '{"\\ud83d":1}', '', 'surrogate'],
     ['a member named __proto__', '{"__proto__":{"admin":true}}', '', '__proto__'],
     ['the same, escaped', '{"\\u005f_proto__":{"admin":true}}', '', '__proto__'],
-    ['the same, deep down', '{"a":{"__proto__":1}}', '/a', '__proto__'],
+    ['the same, nested', '{"a":{"__proto__":1}}', '/a', '__proto__'],
     ['names that a pointer escapes', '{"a/b~c":"\\u0000"}', '/a~1b~0c', 'NUL'],
   ])('is rejected with a pointer: %s', async (_, body, pointer, said) => {
     const { code, message, errors } = await refusalOf(body);

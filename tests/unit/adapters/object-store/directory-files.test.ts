@@ -58,7 +58,7 @@ describe('chunks of a file', () => {
     ['to a byte inside', 0, CHUNK_BYTES + 5, [CHUNK_BYTES, 5]],
     ['from a byte inside, counted from there', 9, Number.POSITIVE_INFINITY, [CHUNK_BYTES, 1]],
     ['past its end', SIZE - 1, SIZE + 100, [1]],
-    ['behind its end', SIZE, SIZE + 100, []],
+    ['from beyond its end', SIZE, SIZE + 100, []],
   ])('are read %s', async (_, first, end, sizes) => {
     expect(await sizesOf(first, end)).toEqual(sizes);
   });
