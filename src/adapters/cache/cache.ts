@@ -1,11 +1,11 @@
 import type { Dependency } from '../../resilience/dependency.ts';
 
 /**
- * Stores texts for a while, and may lose any of them at any time. Calls reject when the cache is unavailable;
+ * Stores strings for a while, and may lose any of them at any time. Calls reject when the cache is unavailable;
  * {@link import('./cache-aside.ts').CacheAside} treats that as a miss.
  */
 export interface Cache {
-  /** Whether all workers of all hosts share the texts. If not, a worker may have a text that another has replaced. */
+  /** Whether all workers of all hosts share the entries. If not, a worker may have one that another has replaced. */
   readonly isShared: boolean;
   /** The dependency behind it, for health and metrics; null if it is in this process. */
   readonly dependency: Dependency | null;

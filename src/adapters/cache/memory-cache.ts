@@ -17,7 +17,7 @@ export interface MemoryCacheOptions {
 const ENTRY_OVERHEAD_BYTES = 128;
 const CHARACTER_BYTES = 2;
 
-/** Stores texts in this process, and evicts the least recently used ones when it is full. */
+/** Stores strings in this process, and evicts the least recently used ones when it is full. */
 export class MemoryCache implements Cache {
   readonly isShared: boolean = false;
   readonly dependency = null;

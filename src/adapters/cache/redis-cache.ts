@@ -34,7 +34,7 @@ else
 end
 return 1`;
 
-/** Stores texts in Redis under `<prefix>:cache:<key>`, each with an expiry. Every command has a timeout. */
+/** Stores strings in Redis under `<prefix>:cache:<key>`, each with an expiry. Every command has a timeout. */
 export class RedisCache implements Cache {
   readonly isShared = true;
   readonly dependency: Dependency;

@@ -81,7 +81,7 @@ async function messageBytesMax(admin: Admin, topic: string): Promise<number | nu
     const value = resources[0]?.configEntries.find(({ configName }) => configName === 'max.message.bytes');
     return value ? Number(value.configValue) : null;
   } catch (error) {
-    // A producer need not be authorized to read the configuration. The broker then rejects messages that are too large.
+    // A producer may lack permission to read the configuration. The broker then rejects messages that are too large.
     if (kafkaErrorType(error).endsWith('AUTHORIZATION_FAILED')) return null;
     throw error;
   }

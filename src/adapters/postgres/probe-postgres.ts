@@ -4,7 +4,7 @@ import { databaseErrorCode, isConnectionLoss } from './postgres.ts';
 const CONNECT_SECONDS = 1;
 const TOO_MANY_CONNECTIONS = '53300';
 
-/** Queries the server on a connection of its own: one of the pool may be dead or busy. Rejects if it is unavailable. */
+/** Queries the server on a separate connection: those of the pool may be dead or busy. Rejects if it is unavailable. */
 export async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
   const sql = postgres(url, {
     max: 1,
