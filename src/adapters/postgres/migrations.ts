@@ -106,17 +106,19 @@ export async function migrateUp(
   });
 }
 
-/** Reverts the newest migrations, one unless `steps` says otherwise, and returns them. */
+/**
+ * Reverts the newest migrations, one unless `steps` says otherwise, and returns them. Throws if the database has
+ * migrations of a newer release: only that release can revert them.
+ */
 export async function migrateDown(
   db: Pick<Database, 'reserve'>,
   migrations: readonly Migration[],
   steps = 1,
 ): Promise<Migration[]> {
   return locked(db, async (connection) => {
-    const reverted = migrations
-      .slice(0, await appliedMigrations(queryableOf(connection)))
-      .reverse()
-      .slice(0, steps);
+    const applied = await appliedMigrations(queryableOf(connection));
+    refuseNewer(migrations, applied);
+    const reverted = migrations.slice(0, applied).reverse().slice(0, steps);
     for (const migration of reverted) {
       const functions = await installedFunctions(queryableOf(connection));
       const needing = [...functions.values()].filter((found) => found.migration === migration.number);
@@ -139,6 +141,14 @@ function refuseChanged(
         `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has a different version of it\n  do:   undo the change to the file and write a new migration`,
       );
     }
+  }
+}
+
+function refuseNewer(migrations: readonly Migration[], applied: number): void {
+  if (applied > migrations.length) {
+    throw new Error(
+      `Nothing was reverted.\n  why:  the database has ${applied} migrations, and this release knows ${migrations.length}\n  do:   revert with the release that applied the newest one`,
+    );
   }
 }
 

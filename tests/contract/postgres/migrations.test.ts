@@ -66,6 +66,19 @@ describe.each(availableEngines())('migrations on the %s PostgreSQL', (engine) =>
   );
 
   test(
+    'are not reverted by a release that does not have the newest one',
+    () =>
+      withDatabase(engine, async (sql, _url, db) => {
+        const migrations = await readMigrations();
+        const older = migrateDown(sql, migrations.slice(0, -1));
+        await expect(older).rejects.toThrow(/^Nothing was reverted\.\n {2}why: .*\n {2}do: /);
+        expect(await appliedMigrations(db)).toBe(migrations.length);
+        expect(await migrateUp(sql, migrations)).toEqual({ migrations: [], functions: [] });
+      }),
+    SLOW_TEST_MS,
+  );
+
+  test(
     'reject a file that was changed after it was applied, before anything else is applied',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
