@@ -186,6 +186,8 @@ export class Database implements Queryable {
       throw error;
     } finally {
       clearTimeout(timer);
+      // A second run shares the signal, and its abort says nothing about this work.
+      signal.removeEventListener('abort', aborted);
     }
   }
 

@@ -202,6 +202,23 @@ describe('a connection', () => {
       await expect(hitTwice).rejects.toMatchObject({ code: 'deadline_exceeded' });
     }));
 
+  test('is kept when a statement is aborted during its second run', () =>
+    withPool(url, 1, async (db, beside) => {
+      const backend = () => db.query((sql) => sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`);
+      const [{ pid }] = await backend();
+      const caller = new AbortController();
+      const hit = db.query((sql) => sql`SELECT pg_sleep(50) AS again`, { signal: caller.signal });
+      hit.catch(() => {});
+      const start = await untilRunning(beside, 'AS again');
+      await beside`SELECT pg_cancel_backend(${pid})`;
+      await untilRunning(beside, 'AS again', start);
+      caller.abort(new Error('the deadline'));
+      await expect(hit).rejects.toMatchObject({ code: 'deadline_exceeded' });
+      // Longer than a canceled statement may take to end before its pool is replaced.
+      await db.query((sql) => sql`SELECT pg_sleep(2.5)`);
+      expect((await backend())[0].pid).toBe(pid);
+    }));
+
   test('has a bounded queue, which aborted calls leave', () =>
     withPool(url, 1, async (db, beside) => {
       const { dependency } = db;
