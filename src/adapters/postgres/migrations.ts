@@ -93,15 +93,17 @@ export async function migrateUp(
 
     const missing = migrations.slice(applied.length);
     for (const migration of missing) {
-      await inTransaction(connection, migration.up, async () => {
+      await inTransaction(connection, titleOf(migration), migration.up, async () => {
         await connection`INSERT INTO schema_migrations (number, name, checksum) VALUES (${migration.number}, ${migration.name}, ${checksumOf(migration)})`;
       });
     }
     const last = Math.max(applied.length, migrations.length);
     const installed =
       last < FUNCTIONS_MIGRATION ? [] : toInstall.filter(({ migration }) => migration <= last);
-    for (const { script, ...found } of installed)
-      await inTransaction(connection, script, () => recordFunction(connection, { script, ...found }));
+    for (const found of installed)
+      await inTransaction(connection, `The SQL function ${found.name}`, found.script, () =>
+        recordFunction(connection, found),
+      );
     return { migrations: missing, functions: installed };
   });
 }
@@ -122,9 +124,15 @@ export async function migrateDown(
     for (const migration of reverted) {
       const functions = await installedFunctions(queryableOf(connection));
       const needing = [...functions.values()].filter((found) => found.migration === migration.number);
-      await inTransaction(connection, forget(needing, migrations) + migration.down, async () => {
-        await connection`DELETE FROM schema_migrations WHERE number = ${migration.number}`;
-      });
+      const script = forget(needing, migrations) + migration.down;
+      await inTransaction(
+        connection,
+        `Reverting migration ${migration.number} (${migration.name})`,
+        script,
+        async () => {
+          await connection`DELETE FROM schema_migrations WHERE number = ${migration.number}`;
+        },
+      );
     }
     return reverted;
   });
@@ -138,7 +146,7 @@ function refuseChanged(
     const migration = migrations[number - 1];
     if (migration && checksumOf(migration) !== checksum) {
       throw new Error(
-        `Migration ${number} (${migration.name}) was changed after it was applied.\n  why:  the database has a different version of it\n  do:   undo the change to the file and write a new migration`,
+        `${titleOf(migration)} was changed after it was applied.\n  why:  the database has a different version of it\n  do:   undo the change to the file and write a new migration`,
       );
     }
   }
@@ -162,6 +170,8 @@ function forget(functions: readonly InstalledFunction[], migrations: readonly Mi
     })
     .join('');
 }
+
+const titleOf = ({ number, name }: Migration) => `Migration ${number} (${name})`;
 
 function checksumOf({ up }: Migration): string {
   return createHash('sha256').update(up).digest('hex');
@@ -195,8 +205,10 @@ async function locked<T>(
   }
 }
 
+/** Runs a script in a transaction. `what` names it in the error, if the script itself fails. */
 async function inTransaction(
   connection: postgres.ReservedSql,
+  what: string,
   script: string,
   record: () => Promise<void>,
 ): Promise<void> {
@@ -206,7 +218,11 @@ async function inTransaction(
     await record();
     await connection`COMMIT`;
   } catch (error) {
-    if (!isConnectionLoss(error)) await connection`ROLLBACK`.catch(() => {});
-    throw error;
+    if (isConnectionLoss(error)) throw error;
+    await connection`ROLLBACK`.catch(() => {});
+    throw new Error(
+      `${what} failed and was rolled back.\n  why:  ${(error as Error).message}\n  do:   fix its SQL, then run the command again`,
+      { cause: error },
+    );
   }
 }
