@@ -35,11 +35,11 @@ test('each of 10,000 keys sent three times takes effect once, although Atlas is 
   const client = createClient(atlas.url, atlas.key!);
   const accounts = await openAccounts(client);
   const orders = makeOrders(accounts);
-  const answers = new Map<string, Final[]>(orders.map(({ key }) => [key, []]));
+  const responses = new Map<string, Final[]>(orders.map(({ key }) => [key, []]));
   const queue = shuffle(orders.flatMap((order) => Array<Order>(TIMES_EACH).fill(order)));
 
   let up: Promise<void> = Promise.resolve();
-  let answered = 0;
+  let completed = 0;
   let cutOff = 0;
   const restart = async (withPostgres: boolean) => {
     await atlas?.end('SIGKILL');
@@ -53,9 +53,9 @@ test('each of 10,000 keys sent three times takes effect once, although Atlas is 
   /** Retries one request until it gets a final response, as Atlas promises is safe. */
   const sendUntilFinal = async (order: Order): Promise<Final> => {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const answer = await client.post('/v1/transfers', order.body, order.key);
-      if (answer !== null && !TRY_AGAIN.has(answer.status)) return answer as Final;
-      if (answer === null) cutOff++;
+      const response = await client.post('/v1/transfers', order.body, order.key);
+      if (response !== null && !TRY_AGAIN.has(response.status)) return response as Final;
+      if (response === null) cutOff++;
       await up;
       await Bun.sleep(PAUSE_MS);
     }
@@ -63,8 +63,8 @@ test('each of 10,000 keys sent three times takes effect once, although Atlas is 
   };
   const callers = Array.from({ length: CALLERS }, async () => {
     for (let order = queue.pop(); order !== undefined; order = queue.pop()) {
-      answers.get(order.key)!.push(await sendUntilFinal(order));
-      const crash = crashes.get(++answered);
+      responses.get(order.key)!.push(await sendUntilFinal(order));
+      const crash = crashes.get(++completed);
       if (crash) up = crash();
     }
   });
@@ -73,7 +73,7 @@ test('each of 10,000 keys sent three times takes effect once, although Atlas is 
   expect(cutOff).toBeGreaterThan(CALLERS);
 
   const posted = new Map<string, TransferResource>();
-  for (const finals of answers.values()) {
+  for (const finals of responses.values()) {
     expect(finals.length).toBe(TIMES_EACH);
     expect(finals.map(({ status }) => status)).toEqual([201, 201, 201]);
     expect(finals[1]!.body).toEqual(finals[0]!.body);

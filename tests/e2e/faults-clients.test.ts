@@ -92,17 +92,17 @@ describe('callers that', () => {
       const silent = Array.from({ length: 50 }, open);
       const halfHead = open();
       halfHead.socket.write('GET /v1/ping HTTP/1.1\r\nHost: atl');
-      const answered = open();
-      answered.socket.write('GET /health/live HTTP/1.1\r\nHost: atlas.test\r\n\r\n');
-      await until(() => answered.received().includes('200'));
+      const completed = open();
+      completed.socket.write('GET /health/live HTTP/1.1\r\nHost: atlas.test\r\n\r\n');
+      await until(() => completed.received().includes('200'));
       const slowHead = open();
       slowHead.socket.write('GET /health/live HTTP/1.1\r\nX-Slow: ');
       const stop = trickle(slowHead, 'a');
       await expectOthersUnharmed();
-      const all = [...silent, halfHead, answered, slowHead];
+      const all = [...silent, halfHead, completed, slowHead];
       await until(() => all.every((each) => each.isClosed()));
       stop();
-      expect(answered.received().match(/HTTP\/1\.1/g)).toHaveLength(1);
+      expect(completed.received().match(/HTTP\/1\.1/g)).toHaveLength(1);
       await expectOthersUnharmed();
     },
     FAULT_TIMEOUT_MS,
@@ -193,11 +193,11 @@ describe('callers that', () => {
       for (const { socket } of gone) socket.resetAndDestroy();
       for (const reference of references) {
         // 409 while the first one is in flight.
-        const { answer } = await until(async () => {
-          const answer = await client.post('/v1/transfers', transferOf(reference), reference);
-          return answer?.status !== 409 && { answer };
+        const { response } = await until(async () => {
+          const response = await client.post('/v1/transfers', transferOf(reference), reference);
+          return response?.status !== 409 && { response };
         });
-        expect(answer?.status).toBe(201);
+        expect(response?.status).toBe(201);
       }
       const transfers = await client.list<{ reference: string | null }>(
         `/v1/accounts/${DEMO_ACCOUNTS.bob}/transfers`,

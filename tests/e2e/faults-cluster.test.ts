@@ -63,9 +63,9 @@ function payAt(all: readonly AtlasProcess[], key: string) {
       };
       for (let turn = Math.floor(Math.random() * all.length); !paid.has(reference); turn++) {
         const host = all[turn % all.length]!;
-        const answer = await createClient(host.url, key).post('/v1/transfers', transfer, reference);
-        if (answer !== null) statuses.get(host)!.add(answer.status);
-        if (answer?.status === 201) paid.add(reference);
+        const response = await createClient(host.url, key).post('/v1/transfers', transfer, reference);
+        if (response !== null) statuses.get(host)!.add(response.status);
+        if (response?.status === 201) paid.add(reference);
       }
     }
   }

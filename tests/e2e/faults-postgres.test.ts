@@ -140,9 +140,9 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       });
       const full = await Promise.any(
         requests.map(async (request) => {
-          const answer = await request;
-          if (answer.status !== 429) throw new Error(`${answer.status}`);
-          return answer;
+          const response = await request;
+          if (response.status !== 429) throw new Error(`${response.status}`);
+          return response;
         }),
       );
       expect(Number(full.retryAfter)).toBeGreaterThan(0);

@@ -127,11 +127,11 @@ describe.if(areServicesHere({ s3: true }))('when S3', () => {
     'is frozen: files get 503 or 504 within their deadline, everything else works',
     async () => {
       await faulty.s3!.pause();
-      const answers = await Promise.all([
+      const responses = await Promise.all([
         upload(textOf(5000)),
         ...[...kept.keys()].map((id) => download(id)),
       ]);
-      for (const { status } of answers) expect([503, 504]).toContain(status);
+      for (const { status } of responses) expect([503, 504]).toContain(status);
       await expectOthersUnharmed();
       faulty.s3!.resume();
       await expectFilesBack('S3 went on');

@@ -51,7 +51,7 @@ interface Responses {
   cutOff: number;
 }
 
-async function answerOf(asked: Promise<Response>, responses: Responses): Promise<Response | null> {
+async function responseOf(asked: Promise<Response>, responses: Responses): Promise<Response | null> {
   try {
     const response = await asked;
     // The body can be cut off too.
@@ -68,7 +68,7 @@ async function callUntil(signal: AbortSignal, url: string, key: string, response
   const call = (method: string, path: string, init: RequestInit = {}) => {
     const target = path.startsWith('/') ? `${url}${path}` : path;
     const headers = { Authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) };
-    return answerOf(fetch(target, { ...init, method, headers, keepalive: false }), responses);
+    return responseOf(fetch(target, { ...init, method, headers, keepalive: false }), responses);
   };
   const keep = async (response: Response | null, sha256: string) => {
     if (response?.status !== 201 && response?.status !== 200) return;
@@ -92,7 +92,7 @@ async function callUntil(signal: AbortSignal, url: string, key: string, response
       };
       // A presigned link needs no key.
       const target = new URL(upload.url, url);
-      await answerOf(
+      await responseOf(
         fetch(target, { method: 'PUT', headers: upload.headers, body: bytes, keepalive: false }),
         responses,
       );

@@ -131,7 +131,7 @@ test(
   async () => {
     const atlas = await serve({ API_WORKERS: '2' });
     const client = createClient(atlas.url, atlas.key!);
-    let answered = 0;
+    let completed = 0;
     let signalledMs = Number.POSITIVE_INFINITY;
     const statuses = new Set<number>();
     const lostBefore: number[] = [];
@@ -139,13 +139,13 @@ test(
       for (let i = 0; ; i++) {
         const sentMs = performance.now();
         const transfer = { debitAccountId: BANK, creditAccountId: BOB, amount: 1 };
-        const answer = await client.post('/v1/transfers', transfer, `${caller}-${i}`);
-        if (answer === null) {
+        const response = await client.post('/v1/transfers', transfer, `${caller}-${i}`);
+        if (response === null) {
           if (sentMs < signalledMs) lostBefore.push(sentMs);
           return;
         }
-        statuses.add(answer.status);
-        if (++answered === 2000) {
+        statuses.add(response.status);
+        if (++completed === 2000) {
           signalledMs = performance.now();
           void atlas.end('SIGTERM');
         }
@@ -153,7 +153,7 @@ test(
     });
     await Promise.all(callers);
     const { code } = await atlas.end('SIGTERM');
-    expect(answered).toBeGreaterThan(2000);
+    expect(completed).toBeGreaterThan(2000);
     expect([...statuses]).toEqual([201]);
     expect(lostBefore).toEqual([]);
     expect(code).toBe(0);

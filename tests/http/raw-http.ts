@@ -1,7 +1,7 @@
 import type { TestApp } from '../support/test-app.ts';
 
 /** The response on a connection that the server closed. */
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly body: string;
@@ -11,7 +11,7 @@ export interface RawAnswer {
 export interface RawServer {
   readonly url: string;
   /** Writes the lines of a head and a body, byte for byte, and reads until the server closes. */
-  send(head: readonly string[], body?: string | Uint8Array): Promise<RawAnswer>;
+  send(head: readonly string[], body?: string | Uint8Array): Promise<RawResponse>;
   stop(): Promise<void>;
 }
 
@@ -26,11 +26,11 @@ export function serveRaw(atlas: TestApp): RawServer {
 }
 
 /** Converts to a `Response`, for assertions that take one. */
-export function toResponse({ status, headers, body }: RawAnswer): Response {
+export function toResponse({ status, headers, body }: RawResponse): Response {
   return new Response(body, { status, headers });
 }
 
-function exchangeBytes(port: number, head: string, body: string | Uint8Array): Promise<RawAnswer> {
+function exchangeBytes(port: number, head: string, body: string | Uint8Array): Promise<RawResponse> {
   const rest = typeof body === 'string' ? Buffer.from(body) : body;
   const bytes = Buffer.concat([Buffer.from(head, 'latin1'), rest]);
   let written = 0;
@@ -59,7 +59,7 @@ function exchangeBytes(port: number, head: string, body: string | Uint8Array): P
   });
 }
 
-function parse(received: string): RawAnswer {
+function parse(received: string): RawResponse {
   const end = received.indexOf('\r\n\r\n');
   const [statusLine = '', ...lines] = received.slice(0, end).split('\r\n');
   const headers = new Headers();

@@ -1,8 +1,8 @@
 import { Dependency, type DependencyOptions } from '../../src/resilience/dependency.ts';
 
 /** The error of a dependency that is unavailable. */
-export class Away extends Error {
-  override name = 'Away';
+export class ConnectionLost extends Error {
+  override name = 'ConnectionLost';
 }
 
 /** The error that callers get. */
@@ -22,10 +22,10 @@ export function testDependency(options: Partial<DependencyOptions> = {}) {
     attemptsMax: 3,
     failureThreshold: 5,
     recoveryTimeoutMs: 60_000,
-    isFailure: (error) => error instanceof Away,
+    isFailure: (error) => error instanceof ConnectionLost,
     probe: async () => {
       server.probes++;
-      if (!server.isThere) throw new Away();
+      if (!server.isThere) throw new ConnectionLost();
     },
     unavailable: (cause) => new Unavailable('it is unavailable', { cause }),
     ...options,
@@ -41,5 +41,5 @@ export function endless(signal: AbortSignal): Promise<never> {
 }
 
 export async function fails(): Promise<never> {
-  throw new Away();
+  throw new ConnectionLost();
 }

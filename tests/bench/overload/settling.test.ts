@@ -24,8 +24,8 @@ describe('the rows of oha', () => {
 
 describe('the summary of a run', () => {
   test('counts a late response and a request without a response as failed', () => {
-    const answered = [sample(1, 10), sample(2, 199), sample(3, 201)];
-    const { success, goodput, unansweredPerSecond } = summarize(onlyCritical(answered), WINDOW);
+    const served = [sample(1, 10), sample(2, 199), sample(3, 201)];
+    const { success, goodput, unansweredPerSecond } = summarize(onlyCritical(served), WINDOW);
     expect(success.critical).toBe(0.2);
     expect(goodput).toBe(2);
     expect(unansweredPerSecond).toBe(97);

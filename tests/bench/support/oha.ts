@@ -64,10 +64,10 @@ export async function load(
   });
   const [{ server, client: own }, text] = await Promise.all([shares, client.output]);
   const { summary, latencyPercentiles, statusCodeDistribution } = JSON.parse(text) as OhaReport;
-  const { [status]: answered = 0, ...others } = statusCodeDistribution;
-  if (answered === 0 || Object.keys(others).length > 0)
+  const { [status]: completed = 0, ...others } = statusCodeDistribution;
+  if (completed === 0 || Object.keys(others).length > 0)
     throw new Error(`Expected only ${status} from ${url}, got ${JSON.stringify(statusCodeDistribution)}.`);
   const { p50, p95, p99 } = latencyPercentiles;
   const ms = { p50Ms: p50 * 1000, p95Ms: p95 * 1000, p99Ms: p99 * 1000 };
-  return { requestsPerSecond: answered / summary.total, serverShare: server, clientShare: own, ...ms };
+  return { requestsPerSecond: completed / summary.total, serverShare: server, clientShare: own, ...ms };
 }

@@ -77,10 +77,10 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
           ),
         );
         requests.forEach((_, i) => {
-          const answers = results.map((result) => result[i]!);
-          expect(answers.filter(({ state }) => state === 'fresh')).toHaveLength(1);
-          expect(answers.filter(({ state }) => state === 'replayed')).toHaveLength(2);
-          const items = answers.map((answer) => (answer.state === 'reused' ? [] : answer.items));
+          const outcomes = results.map((result) => result[i]!);
+          expect(outcomes.filter(({ state }) => state === 'fresh')).toHaveLength(1);
+          expect(outcomes.filter(({ state }) => state === 'replayed')).toHaveLength(2);
+          const items = outcomes.map((outcome) => (outcome.state === 'reused' ? [] : outcome.items));
           expect(items[1]!).toEqual(items[0]!);
           expect(items[2]!).toEqual(items[0]!);
         });

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function answers({ url }: EmbeddedPostgres): Promise<boolean> {
+async function responds({ url }: EmbeddedPostgres): Promise<boolean> {
   const sql = postgres(url, { max: 1, connect_timeout: 2 });
   try {
     return (await sql`SELECT true AS yes`)[0]!.yes;
@@ -45,10 +45,10 @@ test('a command that joins the server of an idle Atlas leaves it running, and th
   expect(command.port).toBe(atlas.port);
 
   await command.stop();
-  expect(await answers(atlas)).toBe(true);
+  expect(await responds(atlas)).toBe(true);
 
   await atlas.stop();
-  expect(await answers(atlas)).toBe(false);
+  expect(await responds(atlas)).toBe(false);
 });
 
 test('a killed server is restarted even if its parent never reaped it', async () => {
@@ -65,7 +65,7 @@ test('a killed server is restarted even if its parent never reaped it', async ()
 
   const next = await startEmbeddedPostgres(folder, OPTIONS);
   expect(await postmasterPid()).not.toBe(pid);
-  expect(await answers(next)).toBe(true);
+  expect(await responds(next)).toBe(true);
 
   await next.stop();
   parent.kill('SIGKILL');

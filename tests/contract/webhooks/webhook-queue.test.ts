@@ -193,8 +193,8 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
 
   test('a stopped sender ends soon, and releases attempts without a response', async () => {
     const receiver = startReceiver();
-    const answer = Promise.withResolvers<Response>();
-    receiver.respond = () => answer.promise.then((response) => response.clone());
+    const pending = Promise.withResolvers<Response>();
+    receiver.respond = () => pending.promise.then((response) => response.clone());
     try {
       await makeWebhook('stopped', 3, receiver.url);
       const errors: unknown[] = [];
@@ -214,14 +214,14 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
       const received = await receiver.arrived(6);
       const ids = received.map(({ headers }) => headers['webhook-id']);
       expect(new Set(ids.slice(0, 3))).toEqual(new Set(ids.slice(3)));
-      answer.resolve(new Response());
+      pending.resolve(new Response());
       again.abort();
       await rerun;
       expect(await sql`SELECT DISTINCT state FROM webhook_deliveries`).toMatchObject([
         { state: 'delivered' },
       ]);
     } finally {
-      answer.resolve(new Response());
+      pending.resolve(new Response());
       await receiver.stop();
     }
   });

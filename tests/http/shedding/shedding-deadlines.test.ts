@@ -10,7 +10,7 @@ beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 const SLOW_MS = 100;
 
 /** Makes the only response of a route so far a slow one, which sets its median time. */
-async function answerSlowly(atlas: TestApp, send: () => Promise<Response>): Promise<void> {
+async function respondSlowly(atlas: TestApp, send: () => Promise<Response>): Promise<void> {
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
   const startMs = performance.now();
   const slow = send();
@@ -31,7 +31,7 @@ test.each([
   ['grpc-timeout', '20m'],
 ])('a request with less time than the median response time is refused: %s: %s', (name, value) =>
   withApp(async (atlas) => {
-    await answerSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
+    await respondSlowly(atlas, () => atlas.call('GET', '/v1/accounts'));
     const refused = await atlas.call('GET', '/v1/accounts', { headers: { [name]: value } });
     const problem = await expectProblem(atlas, refused, 504, 'deadline_too_short');
     expect(problem.detail).toContain('Nothing was done');
@@ -51,7 +51,7 @@ test('a transfer refused for its deadline has no effect, and its key stays unuse
   withApp(async (atlas) => {
     const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
     const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 5 };
-    await answerSlowly(atlas, () => postTransfer(atlas, order));
+    await respondSlowly(atlas, () => postTransfer(atlas, order));
     const key = newKey();
     const refused = await postTransfer(atlas, order, key, { 'x-envoy-expected-rq-timeout-ms': '20' });
     await expectProblem(atlas, refused, 504, 'deadline_too_short');

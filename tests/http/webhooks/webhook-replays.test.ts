@@ -23,7 +23,7 @@ afterAll(() => sending.close());
 describe('a replay of past events', () => {
   const replay = async (id: string, json: object) => {
     const response = await atlas.call('POST', `/v1/webhooks/${id}/replay`, { json });
-    return { status: response.status, answer: await response.json() };
+    return { status: response.status, body: await response.json() };
   };
 
   test('sends missed and failed events in order, and delivered ones only if asked', async () => {
@@ -40,21 +40,21 @@ describe('a replay of past events', () => {
       return String(Number(position) - 1);
     };
     const since = await replay(id, { afterPosition: await positionOf(before.id) });
-    expect(since).toEqual({ status: 202, answer: { deliveries: 1, nextPosition: null } });
+    expect(since).toEqual({ status: 202, body: { deliveries: 1, nextPosition: null } });
     const received = await receiver.arrived(2);
     expect(received.map(({ body }) => JSON.parse(body).subject)).toEqual([after.id, before.id]);
     await deliveriesIn(atlas, id, 'delivered', 2);
-    expect((await replay(id, { afterPosition: await positionOf(before.id) })).answer).toMatchObject({
+    expect((await replay(id, { afterPosition: await positionOf(before.id) })).body).toMatchObject({
       deliveries: 0,
     });
     await atlas.sql`UPDATE webhook_deliveries SET state = 'failed' WHERE event_id = ${`${after.id}:0`}`;
-    expect((await replay(id, { afterPosition: await positionOf(before.id) })).answer).toMatchObject({
+    expect((await replay(id, { afterPosition: await positionOf(before.id) })).body).toMatchObject({
       deliveries: 1,
     });
     await receiver.arrived(3);
     await deliveriesIn(atlas, id, 'delivered', 2);
     const again = await replay(id, { afterPosition: await positionOf(before.id), includeDelivered: true });
-    expect(again.answer).toMatchObject({ deliveries: 2 });
+    expect(again.body).toMatchObject({ deliveries: 2 });
     await receiver.arrived(5);
   });
 
@@ -67,10 +67,10 @@ describe('a replay of past events', () => {
       return response.status === 200 && ((await response.json()) as { time: string });
     });
     const { id } = await createWebhook(atlas, { url: receiver.url, eventTypes: ['account.opened.v1'] });
-    expect((await replay(id, { since: event.time })).answer).toEqual({ deliveries: 1, nextPosition: null });
+    expect((await replay(id, { since: event.time })).body).toEqual({ deliveries: 1, nextPosition: null });
     const [received] = await receiver.arrived(1);
     expect(JSON.parse(received!.body).subject).toBe(account.id);
-    expect((await replay(id, { since: '2099-01-01T00:00:00Z' })).answer).toEqual({
+    expect((await replay(id, { since: '2099-01-01T00:00:00Z' })).body).toEqual({
       deliveries: 0,
       nextPosition: null,
     });
@@ -96,9 +96,9 @@ describe('a replay of past events', () => {
         json: { afterPosition },
         headers,
       });
-      const answer = (await response.json()) as { deliveries: number; nextPosition: string | null };
-      steps.push(answer.deliveries);
-      afterPosition = answer.nextPosition;
+      const body = (await response.json()) as { deliveries: number; nextPosition: string | null };
+      steps.push(body.deliveries);
+      afterPosition = body.nextPosition;
     }
     expect(steps).toEqual([1000, 1000, 100]);
     const [row] = await atlas.sql`

@@ -18,7 +18,7 @@ const { routes } = createApp(await openDeps(config, createLogger(config, { write
 const { resolve, allowedMethods, all } = compileRoutes(routes, 30_000);
 
 const nameOf = (route: { method: string; pattern: string }) => `${route.method} ${route.pattern}`;
-const answerOf = (name: string) => () => new Response(null, { headers: { 'x-route': name } });
+const responseOf = (name: string) => () => new Response(null, { headers: { 'x-route': name } });
 
 /** The same routes mounted by `RouteTable`, with handlers that return their pattern. */
 const mounted = new OpenAPIHono<{ Bindings: Exchange }>();
@@ -29,9 +29,9 @@ for (const fact of routes) {
   const description = { operationId: nameOf(fact), summary: '', tag: '', tier: fact.tier, responses: {} };
   table.mount(
     { method: fact.method.toLowerCase() as 'get', path: fact.pattern, scope: null, ...description },
-    answerOf(nameOf(fact)),
+    responseOf(nameOf(fact)),
   );
-  bare.on(fact.method, fact.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), answerOf(nameOf(fact)));
+  bare.on(fact.method, fact.pattern.replaceAll(/\{(\w+)\}/g, ':$1'), responseOf(nameOf(fact)));
 }
 
 /** A request as it arrives from a socket. A real `Request` would normalize the path. */

@@ -1,7 +1,7 @@
 import { describe, expect, jest, test } from 'bun:test';
 import type { Dependency } from '../../../src/resilience/dependency.ts';
 import { sleep } from '../../../src/utils/sleep.ts';
-import { Away, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
+import { ConnectionLost, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
 async function open(dependency: Dependency): Promise<void> {
@@ -31,12 +31,12 @@ describe('while the breaker is open', () => {
       const first = dependency.call('get', () => slow.promise).catch((error) => error);
       for (let call = 0; call < 9; call++)
         waiting.push(dependency.call('get', fails).catch((error) => error));
-      slow.reject(new Away());
+      slow.reject(new ConnectionLost());
       await settled();
       const errors = await Promise.all([first, ...waiting]);
       // Five calls reached the dependency.
       expect(errors.map((error) => error.name)).toEqual([
-        ...Array(5).fill('Away'),
+        ...Array(5).fill('ConnectionLost'),
         ...Array(5).fill('Unavailable'),
       ]);
       expect(dependency.stats()).toMatchObject({ inFlight: 0, waiting: 0 });

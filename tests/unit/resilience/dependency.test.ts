@@ -1,7 +1,7 @@
 import { describe, expect, jest, test } from 'bun:test';
 import { getEventListeners } from 'node:events';
 import { type SpanOptions, trace } from '@opentelemetry/api';
-import { Away, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
+import { ConnectionLost, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
 /** Tracks the outcome of a call. */
@@ -140,7 +140,7 @@ describe('an idempotent call', () => {
       const bad = follow(dependency.call('get', always.run, { idempotent: true }));
       await pass(700);
       expect(good).toMatchObject({ state: 'resolved', value: 3 });
-      expect(bad.value).toBeInstanceOf(Away);
+      expect(bad.value).toBeInstanceOf(ConnectionLost);
       expect(always.calls).toBe(3);
       expect(dependency.stats().retries).toBe(4);
     }));
@@ -152,7 +152,7 @@ describe('an idempotent call', () => {
       calls++;
       throw error;
     };
-    await expect(dependency.call('put', count(new Away()))).rejects.toBeInstanceOf(Away);
+    await expect(dependency.call('put', count(new ConnectionLost()))).rejects.toBeInstanceOf(ConnectionLost);
     await expect(
       dependency.call('get', count(new Error('no such key')), { idempotent: true }),
     ).rejects.toThrow('key');
@@ -167,7 +167,7 @@ describe('an idempotent call', () => {
       const work = failsFirst(99);
       const gone = follow(dependency.call('get', work.run, { idempotent: true, signal: caller.signal }));
       await settled();
-      expect(late.value).toBeInstanceOf(Away);
+      expect(late.value).toBeInstanceOf(ConnectionLost);
       caller.abort(new Error('the deadline'));
       await pass(2000);
       expect(gone.state).toBe('rejected');
@@ -232,7 +232,7 @@ test('each call is one span with a name, attributes, and an error status if it f
   }
   expect(spans).toMatchObject([
     { name: 'thing get', ended: 1, options: { kind: 2, attributes: { 'db.system.name': 'thing' } } },
-    { name: 'thing put', ended: 1, error: 'Away', status: { code: 2 } },
+    { name: 'thing put', ended: 1, error: 'ConnectionLost', status: { code: 2 } },
   ]);
   expect(spans[0]).not.toHaveProperty('status');
 });
