@@ -17,7 +17,7 @@ import { availableEngines } from '../../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
 
 const NEXT_MIGRATION: Migration = {
-  number: 7,
+  number: (await readMigrations()).length + 1,
   name: 'next',
   up: 'CREATE TABLE next (id int)',
   down: 'DROP TABLE next',

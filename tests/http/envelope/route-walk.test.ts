@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { ALL_SCOPES, SCOPES } from '../../../src/features.ts';
+import { ALL_SCOPES, SCOPES, TAGS } from '../../../src/features.ts';
+import { filesOf } from '../../support/source-tree.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
@@ -26,6 +27,14 @@ test('every route under /v1 names a scope that exists, and no other route does',
     expect({ pattern, hasScope: scope !== null }).toEqual({ pattern, hasScope: needsKey });
     if (scope !== null) expect(Object.keys(SCOPES)).toContain(scope);
   }
+});
+
+test('every feature that is listed is built and mounted, with the tags it declares', () => {
+  const contexts = filesOf('src/features/*/feature.ts').map((path) => path.split('/')[2]!);
+  expect(Object.keys(atlas.features).sort()).toEqual(contexts);
+  const { paths } = atlas.openApi() as { paths: Record<string, Record<string, { tags: string[] }>> };
+  const used = Object.values(paths).flatMap((path) => Object.values(path).flatMap(({ tags }) => tags));
+  expect([...new Set(used)].sort()).toEqual(TAGS.toSorted());
 });
 
 test('without a key every route under /v1 returns 401', async () => {
