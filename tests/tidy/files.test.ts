@@ -91,6 +91,17 @@ describe('the unit tests', () => {
     expect(withoutSource).toEqual(WHOLE_BEHAVIOR.map((name) => `tests/unit/shedding/${name}.test.ts`));
   });
 
+  test('and the other tests lie in folders named after what they test', () => {
+    const foldersOf = (glob: string) => [
+      ...new Set(filesOf(glob).map((path) => path.split('/').slice(2, -1)[0]!)),
+    ];
+    const tested = (kind: string) => foldersOf(`tests/${kind}/*/**/*.test.ts`);
+    const contexts = foldersOf('src/features/*/feature.ts');
+    expect(contexts.filter((context) => !tested('http').includes(context))).toEqual([]);
+    const ports = foldersOf('src/adapters/*/**/*.ts');
+    expect(ports.filter((port) => !tested('contract').includes(port))).toEqual([]);
+  });
+
   test('await every assertion on a promise, which lint does not check', () => {
     const floating = /^\s*expect\((?:(?!;\n)[\s\S])*?\)\s*\.(?:not\s*\.)?(?:rejects|resolves)\b/m;
     expect(filesOf('tests/**/*.test.ts').filter((path) => floating.test(textOf(path)))).toEqual([]);

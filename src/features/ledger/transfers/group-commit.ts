@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
+import { smooth } from '../../../utils/smooth.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 
 /** Dependencies and bounds of a group commit. */
@@ -138,7 +139,7 @@ export class GroupCommit {
   async #holdOpen(): Promise<void> {
     // The wait of an earlier batch means nothing once the ledger has been quiet.
     if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
-    else this.#queueMs += (this.#options.waitedMs() - this.#queueMs) * SMOOTHING;
+    else this.#queueMs = smooth(this.#queueMs, this.#options.waitedMs(), SMOOTHING);
     if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
     await Bun.sleep(Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT));
   }
