@@ -1,8 +1,20 @@
 import { Kafka, logLevel } from 'kafkajs';
+import { kafkaErrorType } from '../../src/adapters/kafka/kafka-errors.ts';
 import type { CloudEvent } from '../../src/utils/event.ts';
+import { until } from './until.ts';
 
 /** A message of the event topic. */
 export type SentEvent = CloudEvent & { readonly owner: string; readonly partition: number };
+
+/** Repeats a request about a topic that was just created until each of its partitions has a leader. */
+export function untilLed<T extends object>(request: () => Promise<T>): Promise<T> {
+  const attempt = () =>
+    request().catch((error) => {
+      if (kafkaErrorType(error) === 'NOT_LEADER_FOR_PARTITION') return null;
+      throw error;
+    });
+  return until(attempt, { what: 'a leader for each partition' }) as Promise<T>;
+}
 
 const READ_MS_MAX = 120_000;
 let readers = 0;
@@ -12,7 +24,7 @@ export async function readTopic(brokers: string, topic: string): Promise<SentEve
   const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
-  const offsets = await admin.fetchTopicOffsets(topic);
+  const offsets = await untilLed(() => admin.fetchTopicOffsets(topic));
   await admin.disconnect();
   // A transaction ends with a marker, so the last offset of a partition is never that of a message.
   const open = new Map(

@@ -7,6 +7,7 @@ import { KafkaPublisher } from '../../../src/adapters/kafka/kafka-publisher.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { untilLed } from '../../support/topic.ts';
 import { until } from '../../support/until.ts';
 import { EventWorld } from '../event-log/event-world.ts';
 
@@ -63,7 +64,7 @@ describe.if(isKafkaHere())('the event log on a Kafka that has changed', () => {
       await admin.deleteTopics({ topics: [topic()] });
       for (const key of others) await world.tell(key, 0);
       await world.relayAll();
-      const ends = await admin.fetchTopicOffsets(topic());
+      const ends = await untilLed(() => admin.fetchTopicOffsets(topic()));
       expect(Math.max(...ends.map(({ high }) => Number(high)))).toBeGreaterThan(oldPosition);
       world.consume('again');
       const effects = await world.effectsOf('again', 3 + others.length);

@@ -5,6 +5,7 @@ import { isFenced } from '../../../src/adapters/kafka/kafka-errors.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { untilLed } from '../../support/topic.ts';
 import { until } from '../../support/until.ts';
 import { byKey, EventWorld } from '../event-log/event-world.ts';
 
@@ -214,7 +215,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     await before.stop();
     for (let i = 3; i < 6; i++) await world.tell('key', i);
     await world.relayAll();
-    const ends = await admin.fetchTopicOffsets(topic());
+    const ends = await untilLed(() => admin.fetchTopicOffsets(topic()));
     await admin.deleteTopicRecords({
       topic: topic(),
       partitions: ends.map(({ partition, high }) => ({ partition, offset: high })),
@@ -269,7 +270,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
     for (let i = 0; i < 3; i++) await world.tell('key', i);
     await world.relayAll();
     const log = world.openLog();
-    const ends = await log.ends(soon());
+    const ends = await untilLed(() => log.ends(soon()));
     expect(ends.size).toBe(12);
     const reading = world.consume('lag');
     await world.effectsOf('lag', 3);
