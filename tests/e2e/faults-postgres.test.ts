@@ -45,11 +45,37 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
     );
     console.log(`payments succeeded ${Math.round(recoveryMs)} ms after ${after}`);
     await timeUntil('it is ready', async () => (await statusOf(`${url}/health/ready`)) === 200);
+    await untilBreakersClosed();
     expect(payments.withoutRetryAfter).toBe(0);
     await payments.settle();
     // No worker has exited because of it.
     const { slots } = await readStatus(faulty.folder, url);
     expect(slots.map(({ restarts }) => restarts)).toEqual(slots.map(() => 0));
+  }
+
+  /** Waits until each worker, and not only the one that served the last request, has reported closed breakers. */
+  async function untilBreakersClosed(): Promise<void> {
+    const sinceMs = performance.now();
+    await until(async () => {
+      const { slots } = await readStatus(faulty.folder, url);
+      return slots.every(({ worker, heartbeatAgeSeconds }) => {
+        const isFresh = (heartbeatAgeSeconds ?? Infinity) * 1000 < performance.now() - sinceMs;
+        return isFresh && Object.keys(worker!.breakers).length === 0;
+      });
+    });
+  }
+
+  /** Runs work while nobody else can use the table of accounts. */
+  async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
+    const locker = await direct.reserve();
+    try {
+      await locker`BEGIN`;
+      await locker`LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE`;
+      return await work();
+    } finally {
+      await locker`ROLLBACK`;
+      locker.release();
+    }
   }
 
   test(
@@ -106,22 +132,19 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   test(
     'is slow: reads get 504 at the deadline of the caller, and are canceled on the server',
     async () => {
-      const locker = await direct.reserve();
-      await locker`BEGIN`;
-      await locker`LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE`;
-      const deadline = { ...authorization, 'x-envoy-expected-rq-timeout-ms': '300' };
-      const statuses = await Promise.all(
-        Array.from({ length: 6 }, () => statusOf(`${url}/v1/accounts/${ALICE}`, deadline)),
-      );
-      expect(new Set(statuses)).toEqual(new Set([504]));
-      const waiting = async () => {
-        const [row] = await direct`SELECT count(*)::int AS n FROM pg_stat_activity
+      await whileLocked(async () => {
+        const deadline = { ...authorization, 'x-envoy-expected-rq-timeout-ms': '300' };
+        const statuses = await Promise.all(
+          Array.from({ length: 6 }, () => statusOf(`${url}/v1/accounts/${ALICE}`, deadline)),
+        );
+        expect(new Set(statuses)).toEqual(new Set([504]));
+        const waiting = async () => {
+          const [row] = await direct`SELECT count(*)::int AS n FROM pg_stat_activity
           WHERE wait_event_type = 'Lock' AND query LIKE '%FROM accounts%'`;
-        return row!.n;
-      };
-      await until(async () => (await waiting()) === 0);
-      await locker`ROLLBACK`;
-      locker.release();
+          return row!.n;
+        };
+        await until(async () => (await waiting()) === 0);
+      });
       await until(async () => (await read()) === 200);
     },
     FAULT_TIMEOUT_MS,
@@ -130,26 +153,24 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
   test(
     'has no connection left for Atlas: some requests wait, others are refused immediately, and nothing else is affected',
     async () => {
-      const locker = await direct.reserve();
-      await locker`BEGIN`;
-      await locker`LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE`;
-      const requests = Array.from({ length: 400 }, async () => {
-        const response = await fetch(`${url}/v1/accounts/${ALICE}`, { headers: authorization });
-        await response.arrayBuffer();
-        return { status: response.status, retryAfter: response.headers.get('Retry-After') };
+      const requests = await whileLocked(async () => {
+        const sent = Array.from({ length: 400 }, async () => {
+          const response = await fetch(`${url}/v1/accounts/${ALICE}`, { headers: authorization });
+          await response.arrayBuffer();
+          return { status: response.status, retryAfter: response.headers.get('Retry-After') };
+        });
+        const full = await Promise.any(
+          sent.map(async (request) => {
+            const response = await request;
+            if (response.status !== 429) throw new Error(`${response.status}`);
+            return response;
+          }),
+        );
+        expect(Number(full.retryAfter)).toBeGreaterThan(0);
+        expect(await statusOf(`${url}/health/live`)).toBe(200);
+        expect(await statusOf(`${url}/v1/ping`, authorization)).toBe(200);
+        return sent;
       });
-      const full = await Promise.any(
-        requests.map(async (request) => {
-          const response = await request;
-          if (response.status !== 429) throw new Error(`${response.status}`);
-          return response;
-        }),
-      );
-      expect(Number(full.retryAfter)).toBeGreaterThan(0);
-      expect(await statusOf(`${url}/health/live`)).toBe(200);
-      expect(await statusOf(`${url}/v1/ping`, authorization)).toBe(200);
-      await locker`ROLLBACK`;
-      locker.release();
       const statuses = new Set((await Promise.all(requests)).map(({ status }) => status));
       expect([...statuses].filter((status) => ![200, 429, 503, 504].includes(status))).toEqual([]);
       await until(async () => (await read()) === 200);
