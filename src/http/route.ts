@@ -159,10 +159,13 @@ function headersOf(schema: Shape, c: AtlasContext): Record<string, string | unde
   return Object.fromEntries(names.map((name) => [name, c.req.header(name)]));
 }
 
+// One object for all requests.
+const DESCRIBED = { error: describeIssue };
+
 /** Validates a part of the request. Throws `invalid_request` with a pointer to each mistake. */
 function check<S extends Shape>(schema: S, read: () => unknown, at: string): Output<S> {
   if (schema === undefined) return undefined as Output<S>;
-  const result = schema.safeParse(read(), { error: describeIssue });
+  const result = schema.safeParse(read(), DESCRIBED);
   if (result.success) return result.data as Output<S>;
   throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
     errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
