@@ -64,9 +64,13 @@ export async function appliedMigrations(on: Pick<Database, 'query'>, signal?: Ab
 
 /** Whether the database has all migrations and functions of this release, or of a newer one. */
 export async function isMigrated(on: Pick<Database, 'query'>, signal?: AbortSignal): Promise<boolean> {
-  if ((await appliedMigrations(on, signal)) < (await readMigrations()).length) return false;
-  const installed = await installedFunctions(on, signal);
-  const functions = await readSqlFunctions();
+  const [applied, installed, migrations, functions] = await Promise.all([
+    appliedMigrations(on, signal),
+    installedFunctions(on, signal),
+    readMigrations(),
+    readSqlFunctions(),
+  ]);
+  if (applied < migrations.length) return false;
   return functions.every(({ name, number }) => (installed.get(name)?.number ?? 0) >= number);
 }
 
