@@ -83,7 +83,11 @@ export function requestOf(key: string, items = 1, owner = 'owner'): PostRequest 
 }
 
 /** A connection was lost during a transaction. */
-export class ConnectionLoss extends Error {}
+export class ConnectionLoss extends AtlasError {
+  constructor() {
+    super('dependency_unavailable', 'unavailable');
+  }
+}
 
 /** Returns a group commit over a ledger in memory, with bounds that a test can reach. */
 export function groupCommitOver(
@@ -94,8 +98,6 @@ export function groupCommitOver(
     post: ledger.post,
     waitedMs: () => 0,
     isTransient: (error) => error instanceof ConnectionLoss,
-    mapError: (error) =>
-      error instanceof ConnectionLoss ? new AtlasError('dependency_unavailable', 'unavailable') : error,
     batchItemsMax: bounds.batch ?? 10,
     waitingItemsMax: bounds.waiting ?? 20,
   });

@@ -1,7 +1,7 @@
 import type { Cache } from '../../adapters/cache/cache.ts';
 import { CacheAside } from '../../adapters/cache/cache-aside.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
-import { isTransient, mapDatabaseError } from '../../adapters/postgres/postgres.ts';
+import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createAccountRepository } from './accounts/repository.ts';
@@ -65,7 +65,6 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     },
     waitedMs: repository.waitedMs,
     isTransient,
-    mapError: mapDatabaseError,
     batchItemsMax: BATCH_ITEMS_MAX,
     waitingItemsMax: WAITING_ITEMS_MAX,
   });

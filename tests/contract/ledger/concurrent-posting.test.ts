@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { isTransient, mapDatabaseError } from '../../../src/adapters/postgres/postgres.ts';
+import { isTransient } from '../../../src/adapters/postgres/postgres.ts';
 import { fingerprintOf, type PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
 import { GroupCommit } from '../../../src/features/ledger/transfers/group-commit.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
@@ -16,7 +16,6 @@ function openWorker(url: string, batchItemsMax = 1000) {
     post,
     waitedMs,
     isTransient,
-    mapError: mapDatabaseError,
     batchItemsMax,
     waitingItemsMax: 4096,
   });

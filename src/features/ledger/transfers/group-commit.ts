@@ -5,14 +5,15 @@ import type { PostRequest, PostResult } from './domain.ts';
 
 /** Dependencies and bounds of a group commit. */
 export interface GroupCommitOptions {
-  /** Posts requests in one transaction and returns results in the same order. */
+  /**
+   * Posts requests in one transaction and returns results in the same order. Throws an `AtlasError` if no request is at
+   * fault, and any other error if one may be.
+   */
   readonly post: (requests: readonly PostRequest[]) => Promise<PostResult[]>;
   /** Returns how many milliseconds the last batch waited for batches of other processes. */
   readonly waitedMs: () => number;
   /** Returns whether to retry the batch: it was a victim of another transaction, or may have committed. */
   readonly isTransient: (error: unknown) => boolean;
-  /** Maps a database error to the error that the caller gets. */
-  readonly mapError: (error: unknown) => unknown;
   /** Maximum items per batch. A request with more forms a batch alone. */
   readonly batchItemsMax: number;
   readonly waitingItemsMax: number;
@@ -196,9 +197,8 @@ export class GroupCommit {
 
   /** Bisects the batch, so that one request that the database cannot process does not fail the others. */
   async #failOrBisect(batch: Waiting[], error: unknown): Promise<void> {
-    const mapped = this.#options.mapError(error);
-    if (batch.length === 1 || mapped instanceof AtlasError) {
-      for (const entry of batch) entry.reject(mapped);
+    if (batch.length === 1 || error instanceof AtlasError) {
+      for (const entry of batch) entry.reject(error);
       return;
     }
     const middle = batch.length >> 1;

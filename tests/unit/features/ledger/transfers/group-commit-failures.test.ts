@@ -36,7 +36,7 @@ describe('a batch that fails', () => {
     const ledger = new LedgerInMemory();
     ledger.auto = true;
     ledger.before = () => {
-      throw new ConnectionLoss('gone');
+      throw new ConnectionLoss();
     };
     const commit = groupCommitOver(ledger);
     const posted = ['a', 'b'].map((key) => commit.submit(requestOf(key)).catch((error: unknown) => error));
@@ -68,7 +68,7 @@ describe('a batch whose COMMIT was lost', () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = ['a', 'b'].map((key) => commit.submit(requestOf(key)));
-    (await ledger.next()).fail(new ConnectionLoss('reset'), applied);
+    (await ledger.next()).fail(new ConnectionLoss(), applied);
     const again = await ledger.next();
     expect(again.keys).toEqual(['a', 'b']);
     again.commit();
@@ -81,7 +81,7 @@ describe('a batch whose COMMIT was lost', () => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = commit.submit(requestOf('a'));
-    (await ledger.next()).fail(new ConnectionLoss('reset'));
+    (await ledger.next()).fail(new ConnectionLoss());
     const again = await ledger.next();
     expect(refusalOf(() => commit.submit(requestOf('a'))).code).toBe('idempotency_key_in_progress');
     again.commit();
@@ -116,8 +116,8 @@ test('every request gets its result, whatever arrives, leaves, and fails', async
         await new Promise((resolve) => setImmediate(resolve));
         const batch = ledger.open.shift();
         const fate = fates[turn % fates.length];
-        if (fate === 'lost before') batch?.fail(new ConnectionLoss('reset'));
-        else if (fate === 'lost after') batch?.fail(new ConnectionLoss('reset'), true);
+        if (fate === 'lost before') batch?.fail(new ConnectionLoss());
+        else if (fate === 'lost after') batch?.fail(new ConnectionLoss(), true);
         else if (fate === 'choke' && (batch?.keys.length ?? 0) > 1) batch?.fail(new Error('chokes'));
         else batch?.commit();
       }
