@@ -18,7 +18,13 @@ const ROOT = dirname(dirname(dirname(import.meta.dir)));
 const SETTINGS = new Set<string>(describeSettings().map(({ name }) => name));
 
 /** Runs a program in the repository with this standard input. Returns its status and output. */
-function run(program: string, args: readonly string[], input = ''): { code: number | null; output: string } {
+function run(
+  program: string | null,
+  args: readonly string[],
+  input = '',
+): { code: number | null; output: string } {
+  // Bun enters the body of a skipped describe too, where the program is missing.
+  if (program === null) return { code: null, output: '' };
   const { status, stdout, stderr } = spawnSync(program, args, {
     cwd: ROOT,
     input,
@@ -50,7 +56,7 @@ const compose = findCompose();
 describe.if(isAvailable('the parser of Docker Compose', compose))(
   'compose.yaml, read by the parser of Docker Compose',
   () => {
-    const { output, code } = run(compose ?? '', ['--format', 'json', 'compose.yaml']);
+    const { output, code } = run(compose, ['--format', 'json', 'compose.yaml']);
     const { services, volumes } = JSON.parse(code === 0 ? output : '{"services":{}}') as {
       services: Record<string, Service>;
       volumes: Record<string, object>;
@@ -132,7 +138,7 @@ const kubeconform = findKubeconform();
 describe.if(isAvailable('kustomize', kustomize) && isAvailable('kubeconform', kubeconform?.binary ?? null))(
   'the manifests for Kubernetes',
   () => {
-    const manifests = run(kustomize ?? '', ['build', 'infra/k8s']).output;
+    const manifests = run(kustomize, ['build', 'infra/k8s']).output;
     const check = (text: string) =>
       run(kubeconform!.binary, ['-strict', '-summary', '-schema-location', kubeconform!.schemas], text);
 
