@@ -2,6 +2,11 @@ import { installOha } from '../../infra/oha.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { benchEnvelope, envelopeTable } from './envelope.ts';
 import { FULL_PLAN, QUICK_PLAN } from './plan.ts';
+import { measureOverload } from './saturation/overload.ts';
+import { FULL_SATURATION_PLAN, QUICK_SATURATION_PLAN } from './saturation/plan.ts';
+import { refusedMicrosOf } from './saturation/refusal.ts';
+import { startOnOneCore } from './saturation/setup.ts';
+import { overloadTable } from './saturation/table.ts';
 import { benchStart, startTable } from './start.ts';
 import { undoAll } from './support/clean-up.ts';
 import { choice, QUICK, runBench } from './support/command.ts';
@@ -11,7 +16,7 @@ import { writeReport } from './support/report.ts';
 import { evaluate, type Results, targetsTable } from './targets.ts';
 import { benchTransfers, transfersTable } from './transfers.ts';
 
-const PARTS = ['envelope', 'transfers', 'start'] as const;
+const PARTS = ['envelope', 'overload-payments', 'transfers', 'start'] as const;
 type Part = (typeof PARTS)[number];
 const OPTIONS = {
   quick: QUICK,
@@ -53,6 +58,20 @@ async function bench({
       results.transfers = await benchTransfers(plan, database);
       sections.push(`${transfersTable(results.transfers)}\n\n${TRANSFERS_NOTE}`);
     }
+    await undoAll();
+  }
+  if (wants('overload-payments')) {
+    const saturation = quick ? QUICK_SATURATION_PLAN : FULL_SATURATION_PLAN;
+    const one = await startOnOneCore();
+    versions.postgresql = one.database.version;
+    const payments = await measureOverload(one, {
+      name: 'payments',
+      streams: [{ name: 'payments', kind: 'transfer', share: 1 }],
+      plan: saturation,
+      refusedMicros: await refusedMicrosOf(one, 'transfer', saturation.peakSeconds),
+    });
+    results.payments = payments;
+    sections.push(overloadTable(payments));
     await undoAll();
   }
   if (wants('start')) {

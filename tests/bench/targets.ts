@@ -1,4 +1,5 @@
 import type { Comparison, EnvelopeResult } from './envelope.ts';
+import type { OverloadResult } from './saturation/overload.ts';
 import type { StartResult } from './start.ts';
 import { alignedTable, decimal } from './support/statistics.ts';
 import type { TransfersResult } from './transfers.ts';
@@ -6,6 +7,7 @@ import type { TransfersResult } from './transfers.ts';
 /** The results of a run, by part. A part that was not measured is missing. */
 export interface Results {
   readonly envelope?: EnvelopeResult;
+  readonly payments?: OverloadResult;
   readonly transfers?: TransfersResult;
   readonly start?: StartResult;
 }

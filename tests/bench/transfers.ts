@@ -1,11 +1,11 @@
 import { POSTGRES_BIN } from '../../infra/native-postgres.ts';
-import type { ClientOrder, ClientReport } from './load/client.ts';
+import { runLoad } from './load/run-load.ts';
 import type { Plan } from './plan.ts';
 import { cpuSeconds, familyCpuSeconds, residentMebibytes, shareOfCore } from './support/cpu.ts';
 import { type BenchDatabase, resetLedger, verifyLedger } from './support/database.ts';
 import { inRepository, type Server, start, startServer } from './support/processes.ts';
 import { progress } from './support/progress.ts';
-import { alignedTable, count, decimal, median } from './support/statistics.ts';
+import { alignedTable, count, decimal, median, percent } from './support/statistics.ts';
 
 const ACCOUNTS = { many: 10_000, hot: 5 } as const;
 const CALLERS = [16, 64, 512] as const;
@@ -99,11 +99,9 @@ function seriesName(accounts: number, way: Way): string {
   return `${accounts === ACCOUNTS.hot ? 'five hot' : '10,000'}: ${what}`;
 }
 
-let runs = 0;
-
 /**
- * Loads a server with transfers. Throws unless every response is a 201 (or a 429 with `mayRefuse`), the database holds
- * that number of transfers, and the ledger is consistent.
+ * Loads a server with transfers. Refusals are part of the result. Throws if any other response than 201 and 429 arrives,
+ * or if the database then holds another number of transfers than there were 201 responses.
  */
 export async function runAtlas(
   database: BenchDatabase,
@@ -111,41 +109,27 @@ export async function runAtlas(
   callers: number,
   accounts: number,
   seconds: number,
-  mayRefuse = false,
 ): Promise<Measured> {
-  const run = `run${++runs}`;
-  const { apiKey } = database;
-  const order: ClientOrder = {
+  const { all, statuses, unknown, shares } = await runLoad(database, {
     url: atlas.url,
-    apiKey,
-    run,
-    callers,
     accounts,
-    seconds,
+    streams: [{ name: 'transfers', kind: 'transfer', share: 1 }],
+    callers,
+    ratePerSecond: null,
     warmUpSeconds: WARM_UP_SECONDS,
-  };
-  const client = start([process.execPath, inRepository('tests/bench/load/client.ts'), JSON.stringify(order)]);
-  const shares = shareOfCore((WARM_UP_SECONDS + seconds) * 1000, {
-    atlas: () => familyCpuSeconds(atlas.pid),
-    client: () => cpuSeconds(client.pid),
-    postgres: () => familyCpuSeconds(database.pid),
+    seconds,
+    processes: { atlas: atlas.pid, postgres: database.pid },
   });
-  const [share, text] = await Promise.all([shares, client.output]);
-  const { created, createdPerSecond, others, medianMs, p99Ms } = JSON.parse(text) as ClientReport;
-  const { 429: refused = 0, ...failed } = others;
-  if (Object.keys(failed).length > 0 || (refused > 0 && !mayRefuse))
-    throw new Error(`Expected only 201 from Atlas, also got ${JSON.stringify(others)}.`);
-  const posted = await verifyLedger(database.database);
-  if (posted !== created)
-    throw new Error(`Atlas returned ${created} times 201, but the database holds ${posted} transfers.`);
+  if (unknown > 0) throw new Error(`Expected only 201 and 429 from Atlas, got ${JSON.stringify(statuses)}.`);
+  const { good, late, refused, admitted } = all;
   return {
-    perSecond: createdPerSecond,
-    refused: refused / (created + refused),
-    medianMs,
-    p99Ms,
-    atlasShare: share.atlas,
-    clientShare: share.client,
-    postgresShare: share.postgres,
+    perSecond: good + late,
+    refused: refused / (good + late + refused),
+    medianMs: admitted.p50Ms,
+    p99Ms: admitted.p99Ms,
+    atlasShare: shares.atlas!,
+    clientShare: shares.client!,
+    postgresShare: shares.postgres!,
   };
 }
 
@@ -201,6 +185,7 @@ export function transfersTable({ series }: TransfersResult): string {
       `${count(Math.min(...rates))}–${count(Math.max(...rates))}`,
       decimal(toSimple),
       decimal(toPrepared),
+      percent(median(rounds.map((round) => round.refused))),
       middle((round) => round.medianMs),
       middle((round) => round.p99Ms),
       middle((round) => round.atlasShare),
@@ -214,6 +199,7 @@ export function transfersTable({ series }: TransfersResult): string {
     'range',
     '÷ simple',
     '÷ prepared',
+    'refused',
     'P50 ms',
     'P99 ms',
     'Atlas',

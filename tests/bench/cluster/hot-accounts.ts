@@ -36,7 +36,7 @@ export async function measureHotAccounts(
   const measured = CALLERS.map(() => WORKERS.map((): Measured[] => []));
   const run = async (server: Server, callers: number, seconds: number) => {
     await resetLedger(database.sql, HOT_ACCOUNTS);
-    return runAtlas(database, server, callers, HOT_ACCOUNTS, seconds, true);
+    return runAtlas(database, server, callers, HOT_ACCOUNTS, seconds);
   };
   for (const server of servers) await run(server, CALLERS[0], WARM_UP_SECONDS);
   for (let round = 0; round < plan.transferRounds; round++) {

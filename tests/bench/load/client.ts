@@ -1,111 +1,126 @@
 import type { Socket } from 'bun';
-import { accountId } from './account-id.ts';
+import { cpuSeconds, familyCpuSeconds } from '../support/cpu.ts';
+import type { LoadOrder, LoadReport } from './order.ts';
 import { readResponse } from './read-response.ts';
-
-/** The load to generate, as JSON in the first argument. */
-export interface ClientOrder {
-  readonly url: string;
-  readonly apiKey: string;
-  /** Prefix of every Idempotency-Key, so that no two runs share one. */
-  readonly run: string;
-  readonly callers: number;
-  readonly accounts: number;
-  readonly warmUpSeconds: number;
-  readonly seconds: number;
-}
-
-/** The result, as JSON on standard output. */
-export interface ClientReport {
-  /** 201 responses over the whole run including warm-up: the number of transfers in the database. */
-  readonly created: number;
-  readonly createdPerSecond: number;
-  /** Other responses by status. Any of them invalidates the measurement. */
-  readonly others: Readonly<Record<string, number>>;
-  readonly medianMs: number;
-  readonly p99Ms: number;
-}
+import { prepareRequests } from './requests.ts';
+import { Tally } from './tally.ts';
 
 interface Caller {
-  readonly request: Buffer;
-  sentMs: number;
+  /** The stream of the request in flight; -1 if there is none. */
+  stream: number;
+  /** When it was due, in milliseconds since the start of the run. */
+  dueMs: number;
   rest: Buffer | null;
-  isDone: boolean;
 }
 
-const KEY_DIGITS = 10;
-const ID_LENGTH = 36;
-const CREATED = 201;
+// oha sends the same headers with every request, but each transfer needs a new Idempotency-Key. Hence this client: raw
+// keep-alive sockets, in a closed loop or at a fixed rate.
+const order = JSON.parse(process.argv[2]!) as LoadOrder;
+const { hostname, port } = new URL(order.url);
+const { streams, ratePerSecond } = order;
+const next = prepareRequests(order);
+const tallies = streams.map(() => new Tally(order.warmUpSeconds, order.seconds));
+const whole = new Tally(order.warmUpSeconds, order.seconds);
+const statuses: Record<string, number> = {};
+const idle: Socket<Caller>[] = [];
+const arrived = { served: 0, refused: 0 };
 
-// oha sends the same headers with every request, but each transfer needs a new Idempotency-Key. Hence this client:
-// closed-loop callers on keep-alive sockets, each with one request whose key and accounts are overwritten.
-const order = JSON.parse(process.argv[2]!) as ClientOrder;
-const { hostname, port, host } = new URL(order.url);
-const ids = Buffer.from(
-  Array.from({ length: order.accounts }, (_, i) => accountId(i + 1)).join(''),
-  'latin1',
-);
-const blankId = '0'.repeat(ID_LENGTH);
-const body = `{"debitAccountId":"${blankId}","creditAccountId":"${blankId}","amount":100}`;
-const template = Buffer.from(
-  [
-    'POST /v1/transfers HTTP/1.1',
-    `Host: ${host}`,
-    `Authorization: Bearer ${order.apiKey}`,
-    'Content-Type: application/json',
-    `Content-Length: ${body.length}`,
-    `Idempotency-Key: ${order.run}-${'0'.repeat(KEY_DIGITS)}`,
-    '',
-    body,
-  ].join('\r\n'),
-  'latin1',
-);
-const keyAt = template.indexOf(`${order.run}-`) + order.run.length + 1;
-const debitAt = template.indexOf(blankId);
-const creditAt = template.indexOf(blankId, debitAt + ID_LENGTH);
-
-const others: Record<string, number> = {};
-const durationsMs: number[] = [];
-let requests = 0;
+const CONNECT_AT_ONCE = 100;
+/** Sends in one turn of the loop; then responses are read. */
+const SENDS_PER_TURN = 64;
+/** What could not be sent this long after it was due is not sent: the client would only measure itself. */
+const LAG_MS_MAX = 20;
+const DRAIN_MS_MAX = 40_000;
+const fromMs = order.warmUpSeconds * 1000;
+const untilMs = fromMs + order.seconds * 1000;
+let zeroMs = 0;
+let inFlight = 0;
 let created = 0;
-let open = 0;
+let unknown = 0;
+let handled = 0;
+let isMeasuring = false;
+let isOver = false;
 let finish: () => void = () => {};
 const finished = new Promise<void>((done) => {
   finish = done;
 });
-let countFromMs = 0;
-let countUntilMs = 0;
 
-function send(socket: Socket<Caller>): void {
-  const { request } = socket.data;
-  const debit = Math.floor(Math.random() * order.accounts);
-  const credit = (debit + 1 + Math.floor(Math.random() * (order.accounts - 1))) % order.accounts;
-  request.write(String(requests++).padStart(KEY_DIGITS, '0'), keyAt, 'latin1');
-  ids.copy(request, debitAt, debit * ID_LENGTH, (debit + 1) * ID_LENGTH);
-  ids.copy(request, creditAt, credit * ID_LENGTH, (credit + 1) * ID_LENGTH);
-  socket.data.sentMs = performance.now();
+const clock = () => performance.now() - zeroMs;
+
+function streamOf(random: number): number {
+  let rest = random;
+  for (let i = 0; i < streams.length - 1; i++) {
+    rest -= streams[i]!.share;
+    if (rest < 0) return i;
+  }
+  return streams.length - 1;
+}
+
+function send(socket: Socket<Caller>, stream: number, dueMs: number): void {
+  socket.data.stream = stream;
+  socket.data.dueMs = dueMs;
+  tallies[stream]!.due(dueMs, true);
+  whole.due(dueMs, true);
+  inFlight++;
+  const request = next[stream]!();
   if (socket.write(request) !== request.length) fail('a socket accepted only part of a request');
 }
 
 function receive(socket: Socket<Caller>, bytes: Buffer): void {
   const caller = socket.data;
-  const arrived = caller.rest === null ? bytes : Buffer.concat([caller.rest, bytes]);
-  const status = readResponse(arrived);
+  const whole = caller.rest === null ? bytes : Buffer.concat([caller.rest, bytes]);
+  const status = readResponse(whole);
   // Bun reuses the memory of its buffers, so an incomplete response must be copied.
-  caller.rest = status === null ? Buffer.from(arrived) : null;
+  caller.rest = status === null ? Buffer.from(whole) : null;
   if (status === null) return;
-  const nowMs = performance.now();
-  if (status !== CREATED) others[status] = (others[status] ?? 0) + 1;
-  else {
-    created++;
-    if (nowMs >= countFromMs && nowMs < countUntilMs) durationsMs.push(nowMs - caller.sentMs);
+  settle(caller, status);
+  use(socket);
+}
+
+/** Sends the next request of a closed loop; in an open loop, the socket waits until one is due. */
+function use(socket: Socket<Caller>): void {
+  if (ratePerSecond !== null || isOver) idle.push(socket);
+  else send(socket, streamOf(Math.random()), clock());
+}
+
+function settle(caller: Caller, status: number): void {
+  const isServed = status >= 200 && status < 300;
+  statuses[status || 'none'] = (statuses[status || 'none'] ?? 0) + 1;
+  if (status === 201) created++;
+  if (!isServed && status !== 429) unknown++;
+  if (isMeasuring && isServed) arrived.served++;
+  if (isMeasuring && status === 429) arrived.refused++;
+  const nowMs = clock();
+  tallies[caller.stream]!.responded(caller.dueMs, nowMs, status);
+  whole.responded(caller.dueMs, nowMs, status);
+  caller.stream = -1;
+  if (--inFlight === 0 && isOver) finish();
+}
+
+/** Sends what is due. What cannot be sent in time is counted as not sent. */
+function pace(rate: number): void {
+  if (isOver) return;
+  const nowMs = clock();
+  const due = Math.floor((Math.min(nowMs, untilMs) * rate) / 1000);
+  let sends = 0;
+  for (; handled < due && sends < SENDS_PER_TURN; handled++) {
+    const dueMs = (handled * 1000) / rate;
+    const isTooLate = nowMs - dueMs > LAG_MS_MAX;
+    const socket = isTooLate ? undefined : idle.pop();
+    if (!isTooLate && socket === undefined) break;
+    if (socket === undefined) notSent(dueMs);
+    else {
+      send(socket, streamOf(Math.random()), dueMs);
+      sends++;
+    }
   }
-  if (nowMs < countUntilMs) {
-    send(socket);
-    return;
-  }
-  caller.isDone = true;
-  socket.end();
-  if (--open === 0) finish();
+  if (sends === SENDS_PER_TURN) setImmediate(pace, rate);
+  else setTimeout(pace, 1, rate);
+}
+
+function notSent(dueMs: number): void {
+  tallies[streamOf(Math.random())]!.due(dueMs, false);
+  whole.due(dueMs, false);
 }
 
 function fail(reason: string): never {
@@ -113,35 +128,59 @@ function fail(reason: string): never {
   process.exit(1);
 }
 
-const sockets: Socket<Caller>[] = [];
-while (open < order.callers) {
-  open++;
-  sockets.push(
-    await Bun.connect<Caller>({
-      hostname,
-      port: Number(port),
-      data: { request: Buffer.from(template), sentMs: 0, rest: null, isDone: false },
-      socket: {
-        data: receive,
-        error: (_, error) => fail(error.message),
-        close: ({ data }) => {
-          if (!data.isDone) fail('Atlas closed a connection');
-        },
+function connect(): Promise<Socket<Caller>> {
+  return Bun.connect<Caller>({
+    hostname,
+    port: Number(port),
+    data: { stream: -1, dueMs: 0, rest: null },
+    socket: {
+      data: receive,
+      error: (_, error) => fail(error.message),
+      close: (socket) => {
+        if (isOver) return;
+        // Whether the request took effect is unknown.
+        if (socket.data.stream >= 0) settle(socket.data, 0);
+        else idle.splice(idle.indexOf(socket), 1);
+        void connect().then(use);
       },
-    }),
-  );
+    },
+  });
 }
-countFromMs = performance.now() + order.warmUpSeconds * 1000;
-countUntilMs = countFromMs + order.seconds * 1000;
-for (const socket of sockets) send(socket);
-await finished;
 
-durationsMs.sort((a, b) => a - b);
-const report: ClientReport = {
+function cpuNow(): Record<string, number> {
+  const families = Object.entries(order.processes).map(([name, pid]) => [name, familyCpuSeconds(pid)]);
+  return { ...Object.fromEntries(families), client: cpuSeconds(process.pid) };
+}
+
+while (idle.length < order.callers) {
+  const more = Math.min(CONNECT_AT_ONCE, order.callers - idle.length);
+  idle.push(...(await Promise.all(Array.from({ length: more }, connect))));
+}
+zeroMs = performance.now();
+if (ratePerSecond === null) for (const socket of idle.splice(0)) use(socket);
+else pace(ratePerSecond);
+await Bun.sleep(fromMs - clock());
+const before = cpuNow();
+const beforeMs = clock();
+isMeasuring = true;
+await Bun.sleep(untilMs - clock());
+isMeasuring = false;
+const measuredSeconds = (clock() - beforeMs) / 1000;
+const after = cpuNow();
+isOver = true;
+if (ratePerSecond !== null)
+  for (; handled < (untilMs * ratePerSecond) / 1000; handled++) notSent((handled * 1000) / ratePerSecond);
+if (inFlight > 0) await Promise.race([finished, Bun.sleep(DRAIN_MS_MAX)]);
+
+const shares = Object.keys(after).map((name) => [name, (after[name]! - before[name]!) / measuredSeconds]);
+const report: LoadReport = {
+  streams: streams.map(({ name }, i) => tallies[i]!.report(name)),
+  all: whole.report('all'),
   created,
-  createdPerSecond: durationsMs.length / order.seconds,
-  others,
-  medianMs: durationsMs[Math.floor(durationsMs.length * 0.5)] ?? 0,
-  p99Ms: durationsMs[Math.floor(durationsMs.length * 0.99)] ?? 0,
+  unknown: unknown + inFlight,
+  statuses: inFlight > 0 ? { ...statuses, none: inFlight } : statuses,
+  arrived: { served: arrived.served / measuredSeconds, refused: arrived.refused / measuredSeconds },
+  shares: Object.fromEntries(shares),
 };
 console.log(JSON.stringify(report));
+process.exit();

@@ -33,6 +33,14 @@ function familyOf(pid: number): number[] {
   return [pid, ...processes.map(Number).filter((other) => other !== pid && statOf(other).parent === pid)];
 }
 
+/** Pins a process, all its threads, and its children to a core. Later children inherit it. */
+export function pinFamily(pid: number, core: number): void {
+  for (const member of familyOf(pid)) {
+    const { exitCode, stderr } = Bun.spawnSync(['taskset', '-a', '-c', '-p', String(core), String(member)]);
+    if (exitCode !== 0) throw new Error(`A process could not be pinned to core ${core}: ${stderr}`);
+  }
+}
+
 /** Returns the resident memory of the largest of a process and its children, in MiB: that of one worker. */
 export function residentMebibytes(pid: number): number {
   const resident = familyOf(pid).map((member) => memoryKibibytes(member, 'status', /^VmRSS:\s+(\d+)/m));

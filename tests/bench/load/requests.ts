@@ -1,0 +1,68 @@
+import { accountId } from './account-id.ts';
+import type { LoadOrder, LoadStream } from './order.ts';
+
+const KEY_DIGITS = 10;
+const ID_LENGTH = 36;
+const BLANK_ID = '0'.repeat(ID_LENGTH);
+
+/** Writes the next request of a stream. The bytes are valid until the next call. */
+export type NextRequest = () => Buffer;
+
+/** Prepares the requests of the streams of an order: only keys and accounts are overwritten for each. */
+export function prepareRequests(order: LoadOrder): NextRequest[] {
+  const ids = Buffer.from(
+    Array.from({ length: order.accounts }, (_, i) => accountId(i + 1)).join(''),
+    'latin1',
+  );
+  const writeId = (request: Buffer, at: number, account: number) =>
+    ids.copy(request, at, account * ID_LENGTH, (account + 1) * ID_LENGTH);
+  return order.streams.map((stream, index) =>
+    stream.kind === 'transfer' ? transfers(order, stream, index, writeId) : reads(order, stream, writeId),
+  );
+}
+
+type WriteId = (request: Buffer, at: number, account: number) => void;
+
+function transfers(order: LoadOrder, stream: LoadStream, index: number, writeId: WriteId): NextRequest {
+  const { accounts } = order;
+  const prefix = `${order.run}-${index}-`;
+  const body = `{"debitAccountId":"${BLANK_ID}","creditAccountId":"${BLANK_ID}","amount":100}`;
+  const request = requestOf(order, stream, 'POST /v1/transfers', body, [
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`,
+    `Idempotency-Key: ${prefix}${'0'.repeat(KEY_DIGITS)}`,
+  ]);
+  const keyAt = request.indexOf(prefix) + prefix.length;
+  const debitAt = request.indexOf(BLANK_ID);
+  const creditAt = request.indexOf(BLANK_ID, debitAt + ID_LENGTH);
+  let sent = 0;
+  return () => {
+    const debit = Math.floor(Math.random() * accounts);
+    const credit = (debit + 1 + Math.floor(Math.random() * (accounts - 1))) % accounts;
+    request.write(String(sent++).padStart(KEY_DIGITS, '0'), keyAt, 'latin1');
+    writeId(request, debitAt, debit);
+    writeId(request, creditAt, credit);
+    return request;
+  };
+}
+
+function reads(order: LoadOrder, stream: LoadStream, writeId: WriteId): NextRequest {
+  const request = requestOf(order, stream, `GET /v1/accounts/${BLANK_ID}`, '', []);
+  const at = request.indexOf(BLANK_ID);
+  return () => {
+    writeId(request, at, Math.floor(Math.random() * order.accounts));
+    return request;
+  };
+}
+
+function requestOf(
+  { url, apiKey }: LoadOrder,
+  { priority }: LoadStream,
+  start: string,
+  body: string,
+  headers: readonly string[],
+): Buffer {
+  const lines = [`${start} HTTP/1.1`, `Host: ${new URL(url).host}`, `Authorization: Bearer ${apiKey}`];
+  if (priority !== undefined) lines.push(`Priority: ${priority}`);
+  return Buffer.from([...lines, ...headers, '', body].join('\r\n'), 'latin1');
+}

@@ -1,0 +1,60 @@
+import { alignedTable, count, decimal, percent } from '../support/statistics.ts';
+import type { OverloadResult, OverloadRun } from './overload.ts';
+
+/** A client whose core is busier than this may have been the bottleneck. Its runs are marked. */
+export const CLIENT_SHARE_MAX = 0.9;
+
+/** Formats an overload as a table, one row for each run, below a line about the peak and the cost of a refusal. */
+export function overloadTable(result: OverloadResult): string {
+  const { name, peak, refusedMicros, refusalCost, runs } = result;
+  const ordered = [...runs].sort((a, b) => a.load - b.load);
+  const head = [
+    name,
+    'offered/s',
+    'sent/s',
+    '201 in time/s',
+    'late/s',
+    '429/s',
+    'other/s',
+    'P50 ms',
+    'P99 ms',
+    '429 P50',
+    '429 P99',
+    '÷ peak',
+    'ceiling',
+    '÷ ceiling',
+    'µs a 429',
+    'server',
+    'PostgreSQL',
+    'client',
+  ];
+  const costs = `a served request costs ${decimal(peak.servedMicros, 1)} µs, a refused one ${decimal(refusedMicros, 1)} µs: c = ${decimal(refusalCost, 3)}`;
+  const peakText = `Peak: ${count(peak.perSecond)}/s in time with ${peak.callers} callers in a closed loop; ${costs}`;
+  return `${alignedTable(head, ordered.map(rowOf))}\n\n${peakText}`;
+}
+
+function rowOf(run: OverloadRun): string[] {
+  const { all, shares } = run;
+  const ms = (value: number | null) => decimal(value ?? Number.NaN, 0);
+  const isBusy = shares.client! > CLIENT_SHARE_MAX;
+  return [
+    `${run.load} ×`,
+    count(all.due),
+    count(all.sent),
+    count(all.good),
+    count(all.late),
+    count(all.refused),
+    count(all.others),
+    ms(all.admitted.p50Ms),
+    ms(all.admitted.p99Ms),
+    ms(all.refusedLatency.p50Ms),
+    ms(all.refusedLatency.p99Ms),
+    decimal(run.goodput),
+    decimal(run.ceiling),
+    decimal(run.ofCeiling),
+    decimal(run.refusedMicros, 0),
+    percent(shares.atlas!),
+    percent(shares.postgres!),
+    `${percent(shares.client!)}${isBusy ? ' (!)' : ''}`,
+  ];
+}
