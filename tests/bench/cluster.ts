@@ -1,15 +1,11 @@
 import { installOha } from '../../infra/oha.ts';
 import { callersTable, measureCallers } from './cluster/callers.ts';
 import { cpuBoundTable, measureCpuBound } from './cluster/cpu-bound.ts';
-import { hotAccountsTable, measureHotAccounts } from './cluster/hot-accounts.ts';
 import { leasesTable, measureLeases } from './cluster/leases.ts';
 import { FULL_CLUSTER_PLAN, QUICK_CLUSTER_PLAN } from './cluster/plan.ts';
 import { type ClusterResults, evaluateCluster } from './cluster/targets.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
-import { benchEnvelope, envelopeTable } from './envelope.ts';
 import type { DecisionReport } from './load/decisions.ts';
-import { measureRefusalCost } from './overload/refusal-cost.ts';
-import { refusalTable } from './overload/tables.ts';
 import { choice, QUICK, runBench } from './support/command.ts';
 import { startDatabase } from './support/database.ts';
 import { inRepository, start } from './support/processes.ts';
@@ -19,17 +15,16 @@ import { writeReport } from './support/report.ts';
 import { alignedTable, decimal } from './support/statistics.ts';
 import { targetsTable } from './targets.ts';
 
-const PARTS = ['permits', 'decision', 'refusal', 'envelope', 'accounts', 'workers', 'callers'] as const;
+const PARTS = ['permits', 'decision', 'workers', 'callers'] as const;
 type Part = (typeof PARTS)[number];
-const NEED_OHA: readonly Part[] = ['refusal', 'envelope', 'workers', 'callers'];
+const NEED_OHA: readonly Part[] = ['workers', 'callers'];
 const OPTIONS = {
   quick: QUICK,
-  only: choice(PARTS, 'one part; all by default (about ten minutes)'),
+  only: choice(PARTS, 'one part; all by default (about three minutes)'),
 };
 const NOTES = {
   permits: `Worker processes run the real admission control over a real Redis. Their requests are synthetic, and hold a permit for 0.5
 to 1.5 × 50 ms. Commands are as counted by Redis; a script counts as one.`,
-  envelope: 'As in `npm run bench`, with permits shared through Redis in every variant that has permits.',
   workers: `Each worker has a core, and the client shares both: the ratio cannot exceed two minus the client's share.`,
   callers: `oha with one connection per caller. The first three seconds, in which the callers connect, are excluded. Cluster and client
 share all cores; their columns are cores used. Memory is that of the supervisor and its workers (Pss).`,
@@ -49,9 +44,8 @@ async function bench({
   const oha = NEED_OHA.some(wants) ? await installOha(progress) : '';
   const database = await startDatabase();
   const redis = await startRedis();
-  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
   const results: { -readonly [Part in keyof ClusterResults]: ClusterResults[Part] } = {};
-  const sections: string[] = [conditionsText(reported)];
+  const sections: string[] = [conditionsText(conditions)];
 
   if (wants('permits')) {
     results.permits = await measureLeases(plan, redis);
@@ -60,18 +54,6 @@ async function bench({
   if (wants('decision')) {
     results.decision = await measureDecision();
     sections.push(decisionTable(results.decision));
-  }
-  if (wants('refusal')) {
-    results.refusal = await measureRefusalCost(oha, database, plan);
-    sections.push(refusalTable(results.refusal));
-  }
-  if (wants('envelope')) {
-    results.envelope = await benchEnvelope(plan.envelope, oha, database, { REDIS_URL: redis.url });
-    sections.push(`${envelopeTable(results.envelope)}\n\n${NOTES.envelope}`);
-  }
-  if (wants('accounts')) {
-    results.accounts = await measureHotAccounts(plan, database);
-    sections.push(hotAccountsTable(results.accounts));
   }
   if (wants('workers')) {
     results.workers = await measureCpuBound(plan, oha, database);
@@ -82,7 +64,7 @@ async function bench({
     sections.push(`${callersTable(results.callers)}\n\n${NOTES.callers}`);
   }
   const targets = evaluateCluster(results);
-  const file = await writeReport('cluster', { conditions: reported, ...results, targets });
+  const file = await writeReport('cluster', { conditions, ...results, targets });
   console.log(`\n${[...sections, targetsTable(targets), `Written to ${file}`].join('\n\n')}`);
 }
 

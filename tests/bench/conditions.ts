@@ -1,4 +1,6 @@
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
+import { isPostgresInstalled, POSTGRES_BIN } from '../../infra/native-postgres.ts';
 import { OHA_VERSION } from '../../infra/oha.ts';
 import packageJson from '../../package.json';
 import { VERSION } from '../../src/version.ts';
@@ -37,9 +39,16 @@ export function readConditions(plan: BenchPlan): Conditions {
       hono: packageJson.dependencies.hono,
       '@hono/prometheus': packageJson.devDependencies['@hono/prometheus'],
       oha: OHA_VERSION,
+      postgresql: postgresVersion(),
     },
     plan,
   };
+}
+
+function postgresVersion(): string {
+  if (!isPostgresInstalled()) return 'installed by this run';
+  const { stdout } = Bun.spawnSync([join(POSTGRES_BIN, 'postgres'), '--version']);
+  return /\d+\.\d+/.exec(stdout.toString())?.[0] ?? 'unknown';
 }
 
 /** Throws unless server and client can have a core each. */

@@ -1,21 +1,17 @@
 import { installOha } from '../../infra/oha.ts';
-import { leasesTable, measureLeases } from './cluster/leases.ts';
-import { evaluateLeases } from './cluster/targets.ts';
 import { conditionsText, readConditions, requireBenchMachine } from './conditions.ts';
 import { capacityText, measureCapacity } from './overload/capacity.ts';
 import { CALLERS } from './overload/open-loop.ts';
 import { FULL_OVERLOAD_PLAN, QUICK_OVERLOAD_PLAN } from './overload/plan.ts';
 import { writePlots } from './overload/plots.ts';
-import { measureRefusalCost } from './overload/refusal-cost.ts';
 import { measureSteps } from './overload/step.ts';
 import { type Point, sweep } from './overload/sweep.ts';
-import { evaluateOverload, refusalTable, stepTable, sweepTable } from './overload/tables.ts';
+import { evaluateOverload, stepTable, sweepTable } from './overload/tables.ts';
 import { type Bottleneck, startVariant, type Variant, variants } from './overload/variants.ts';
 import { flag, QUICK, runBench } from './support/command.ts';
 import { type BenchDatabase, startDatabase } from './support/database.ts';
 import type { Server } from './support/processes.ts';
 import { progress } from './support/progress.ts';
-import { startRedis } from './support/redis.ts';
 import { writeReport } from './support/report.ts';
 import { targetsTable } from './targets.ts';
 
@@ -30,16 +26,12 @@ all clients on core 1, PostgreSQL on both; the last three columns are cores used
 const STEP_NOTE = `Settled: from then on, every window of 200 ms (in steps of 50 ms, by due time) has a P99 of at most twice that at 0.8 ×,
 and a goodput of at least 0.9 × capacity. 0 means that the step left no trace.`;
 
-const PERMITS_NOTE = `Worker processes run the real admission control over a real Redis. Their requests are synthetic, and hold a permit for 0.5
-to 1.5 times the mean. Commands are as counted by Redis; a script counts as one.`;
-
 async function bench({ quick, plots }: { readonly quick: boolean; readonly plots: boolean }): Promise<void> {
   const plan = quick ? QUICK_OVERLOAD_PLAN : FULL_OVERLOAD_PLAN;
   requireBenchMachine();
   const conditions = readConditions(plan);
   const oha = await installOha(progress);
   const database = await startDatabase();
-  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
 
   const common = { oha, database, seconds: plan.seconds };
   const servers = await startVariants('database', database);
@@ -62,35 +54,28 @@ async function bench({ quick, plots }: { readonly quick: boolean; readonly plots
     rounds: plan.slotsRounds,
   });
   await stopAll(hidden);
-  const refusal = await measureRefusalCost(oha, database, plan);
-  const { demandSeconds } = plan;
-  const permits = await measureLeases({ demandSeconds, deaths: 0 }, await startRedis());
 
   const results = {
     database: points,
     slots,
     slotsCapacityPerSecond: slotsCapacity.perSecond,
     steps,
-    refusal,
   };
-  const targets = [...evaluateOverload(results), ...evaluateLeases(permits)];
+  const targets = evaluateOverload(results);
   const file = await writeReport('overload', {
-    conditions: reported,
+    conditions,
     capacity,
     slotsCapacity,
     ...results,
-    permits,
     targets,
   });
   const sections = [
-    conditionsText(reported),
+    conditionsText(conditions),
     `Capacity of the database route: ${capacityText(capacity)}\nCapacity of the 20 slots: ${capacityText(slotsCapacity)}`,
     sweepTable('20 connections', points, capacityPerSecond),
     sweepTable('20 slots of 20 ms', slots, slotsCapacity.perSecond),
     NOTE,
     `${stepTable(steps)}\n\n${STEP_NOTE}`,
-    refusalTable(refusal),
-    `${leasesTable(permits)}\n\n${PERMITS_NOTE}`,
     targetsTable(targets),
     `Written to ${file}`,
   ];
@@ -101,7 +86,7 @@ async function bench({ quick, plots }: { readonly quick: boolean; readonly plots
       slots,
       slotsCapacity: slotsCapacity.perSecond,
       steps,
-      conditions: `${reported.date.slice(0, 10)}, ${reported.cores} cores`,
+      conditions: `${conditions.date.slice(0, 10)}, ${conditions.cores} cores`,
     });
     sections.push(`Plots: ${paths.join(', ')}`);
   }

@@ -1,32 +1,64 @@
-/** Lengths and repetitions of the measurements. */
-export interface Plan {
-  readonly mode: 'full' | 'quick';
-  readonly envelopeRounds: number;
-  readonly envelopeSeconds: number;
-  readonly transferRounds: number;
-  readonly transferSeconds: number;
-  readonly firstStarts: number;
-  readonly laterStarts: number;
+import type { BenchPlan } from './conditions.ts';
+
+/** Rounds of a part, and the length of each measurement in it. */
+export interface Rounds {
+  readonly rounds: number;
+  readonly seconds: number;
 }
 
-/** The default: about seven minutes. */
+/** Loads of `atlas serve` as multiples of its measured peak. The first second of each run is not counted. */
+export interface OverloadLoads extends Rounds {
+  readonly loads: readonly number[];
+  readonly peakSeconds: number;
+}
+
+/** Lengths and repetitions of the measurements, by part. */
+export interface Plan extends BenchPlan {
+  readonly envelope: Rounds;
+  readonly layers: Rounds;
+  readonly refusals: Rounds;
+  readonly overload: OverloadLoads;
+  readonly mixed: OverloadLoads;
+  readonly transfers: Rounds;
+  readonly workers: Rounds;
+  readonly reads: Rounds;
+  readonly memory: { readonly stressSeconds: number; readonly steadySeconds: number };
+  /** Of a comparison with another revision. */
+  readonly compare: Rounds;
+  readonly start: { readonly first: number; readonly later: number };
+}
+
+const OVERLOADS = [0.5, 1, 1.7, 3, 10] as const;
+const MIXED_OVERLOADS = [1, 5] as const;
+
+/** The default: about half an hour. */
 export const FULL_PLAN: Plan = {
   mode: 'full',
-  envelopeRounds: 5,
-  envelopeSeconds: 5,
-  transferRounds: 3,
-  transferSeconds: 5,
-  firstStarts: 3,
-  laterStarts: 5,
+  envelope: { rounds: 5, seconds: 4 },
+  layers: { rounds: 5, seconds: 2 },
+  refusals: { rounds: 5, seconds: 2 },
+  overload: { loads: OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
+  mixed: { loads: MIXED_OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
+  transfers: { rounds: 3, seconds: 5 },
+  workers: { rounds: 5, seconds: 4 },
+  reads: { rounds: 5, seconds: 3 },
+  memory: { stressSeconds: 5, steadySeconds: 420 },
+  compare: { rounds: 5, seconds: 3 },
+  start: { first: 3, later: 5 },
 };
 
-/** To try out the benchmark: too short for meaningful results. */
+/** To try out the benchmark: about five minutes, too short for meaningful results. */
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
-  envelopeRounds: 2,
-  envelopeSeconds: 2,
-  transferRounds: 1,
-  transferSeconds: 2,
-  firstStarts: 1,
-  laterStarts: 1,
+  envelope: { rounds: 2, seconds: 1.5 },
+  layers: { rounds: 2, seconds: 1 },
+  refusals: { rounds: 2, seconds: 1.5 },
+  overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },
+  mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },
+  transfers: { rounds: 1, seconds: 2 },
+  workers: { rounds: 1, seconds: 2 },
+  reads: { rounds: 2, seconds: 1.5 },
+  memory: { stressSeconds: 2, steadySeconds: 20 },
+  compare: { rounds: 1, seconds: 1 },
+  start: { first: 1, later: 1 },
 };

@@ -66,10 +66,9 @@ async function bench({
     }
   }
   await sql.end({ timeout: 1 });
-  const reported = { ...conditions, versions: { ...conditions.versions, postgresql: database.version } };
-  const path = await writeReport('relay', { conditions: reported, drains });
+  const path = await writeReport('relay', { conditions, drains });
   console.log(
-    `\n${conditionsText(reported)}\n\n${drainsTable(drains)}\n\n${targetsTable(targetsOf(drains))}\n\nWritten to ${path}`,
+    `\n${conditionsText(conditions)}\n\n${drainsTable(drains)}\n\n${targetsTable(targetsOf(drains))}\n\nWritten to ${path}`,
   );
 }
 

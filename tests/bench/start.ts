@@ -1,15 +1,17 @@
 import { freePort } from '../../infra/free-port.ts';
 import { until } from '../support/until.ts';
+import { definePart } from './part.ts';
 import type { Plan } from './plan.ts';
 import { freshFolder } from './support/folders.ts';
 import { inRepository, start, startServer } from './support/processes.ts';
 import { progress } from './support/progress.ts';
 import { alignedTable, decimal, median } from './support/statistics.ts';
+import { atMost } from './targets.ts';
 
 const START_MS_MAX = 300_000;
 
 /** Seconds from the command to the first 200 from `GET /health/ready`. */
-export interface StartResult {
+interface StartResult {
   readonly firstSeconds: readonly number[];
   readonly laterSeconds: readonly number[];
   readonly first: number;
@@ -17,20 +19,20 @@ export interface StartResult {
 }
 
 /** Measures what `npm start` runs, with an empty data folder and with the folder of an earlier start. */
-export async function benchStart(plan: Plan): Promise<StartResult> {
+async function benchStart(plan: Plan['start']): Promise<StartResult> {
   // Installs what is missing before the clock starts.
   await start([...launcher(), '--version']).output;
   const firstSeconds: number[] = [];
   const laterSeconds: number[] = [];
   let folder = '';
-  for (let i = 0; i < plan.firstStarts; i++) {
+  for (let i = 0; i < plan.first; i++) {
     folder = freshFolder();
     firstSeconds.push(await secondsToReady(folder));
-    progress(`start: first ${i + 1}/${plan.firstStarts}  ${decimal(firstSeconds[i]!)} s`);
+    progress(`start: first ${i + 1}/${plan.first}  ${decimal(firstSeconds[i]!)} s`);
   }
-  for (let i = 0; i < plan.laterStarts; i++) {
+  for (let i = 0; i < plan.later; i++) {
     laterSeconds.push(await secondsToReady(folder));
-    progress(`start: later ${i + 1}/${plan.laterStarts}  ${decimal(laterSeconds[i]!)} s`);
+    progress(`start: later ${i + 1}/${plan.later}  ${decimal(laterSeconds[i]!)} s`);
   }
   return { firstSeconds, laterSeconds, first: median(firstSeconds), later: median(laterSeconds) };
 }
@@ -67,7 +69,7 @@ async function readyAtMs(url: string): Promise<number> {
 }
 
 /** Formats the result as a table. */
-export function startTable({ first, later, firstSeconds, laterSeconds }: StartResult): string {
+function startTable({ first, later, firstSeconds, laterSeconds }: StartResult): string {
   const row = (label: string, middle: number, all: readonly number[]) => [
     label,
     decimal(middle),
@@ -79,3 +81,15 @@ export function startTable({ first, later, firstSeconds, laterSeconds }: StartRe
     [row('first, empty data folder', first, firstSeconds), row('later', later, laterSeconds)],
   );
 }
+
+/** How long a user waits for the first response. */
+export const startup = definePart({
+  title: 'Start',
+  note: 'From `node infra/launch.mjs src/main.ts serve` (npm start) to the first 200 from GET /health/ready.',
+  measure: ({ plan }) => benchStart(plan.start),
+  tables: (result) => [startTable(result)],
+  targets: ({ first, later }) => [
+    atMost('first start to ready, empty data folder', first, 8, 's', 2),
+    atMost('later starts to ready', later, 2, 's', 2),
+  ],
+});

@@ -1,47 +1,31 @@
-import type { EnvelopeResult } from '../envelope.ts';
 import type { DecisionReport } from '../load/decisions.ts';
-import type { RefusalCost } from '../overload/refusal-cost.ts';
 import { atLeast, atMost, type Target } from '../targets.ts';
 import type { CallersResult } from './callers.ts';
 import type { CpuBoundResult } from './cpu-bound.ts';
-import type { HotAccountsResult } from './hot-accounts.ts';
 import type { LeasesResult } from './leases.ts';
 
 /** The results of a run, by part. A part that was not measured is missing. */
 export interface ClusterResults {
   readonly permits?: LeasesResult;
   readonly decision?: DecisionReport;
-  readonly refusal?: RefusalCost;
-  readonly envelope?: EnvelopeResult;
-  readonly accounts?: readonly HotAccountsResult[];
   readonly workers?: CpuBoundResult;
   readonly callers?: readonly CallersResult[];
 }
 
 const TTL_MS = 1000;
-// The envelope ÷ bare Hono by CPU time, before there was a cluster (docs/adr/002-the-envelope.md).
-const ENVELOPE_BEFORE = 0.78;
-const ENVELOPE_LOSS_MAX = 0.01;
 // What the FastAPI original of Atlas claims at 3,000 requests per second on eight workers.
 const ORIGINAL_P50_MS = 20;
 const ORIGINAL_P95_MS = 50;
 
 /** Compares the results with the targets. A part that was not measured has no targets. */
 export function evaluateCluster(results: ClusterResults): Target[] {
-  const { permits, decision, refusal, envelope, accounts, workers, callers } = results;
+  const { permits, decision, workers, callers } = results;
   const found: Target[] = [];
   if (permits) found.push(...evaluateLeases(permits));
   if (decision) {
     const slowest = Math.max(...Object.values<number>({ ...decision }));
     found.push(atMost('admission decision in process', slowest / 1000, 1, 'µs'));
   }
-  if (refusal) found.push(atMost('a refused request ÷ a served GET /health/live, CPU', refusal.ratio, 1));
-  if (envelope) {
-    const bound = ENVELOPE_BEFORE - ENVELOPE_LOSS_MAX;
-    found.push(atLeast('envelope ÷ bare Hono with Redis (by CPU)', envelope.envelopeToBare.byCpu, bound));
-  }
-  for (const { callers: count, ratio } of accounts ?? [])
-    found.push(atLeast(`transfers on five hot accounts, 4 workers ÷ 1, ${count} callers`, ratio, 0.9));
   if (workers) found.push(atLeast('two workers ÷ one, a CPU-bound route', workers.ratio, 1.7));
   for (const { callers: count, workers: width, p50Ms, p95Ms } of callers ?? []) {
     const who = `${count.toLocaleString('en-US')} callers, ${width} workers`;
@@ -52,7 +36,7 @@ export function evaluateCluster(results: ClusterResults): Target[] {
 }
 
 /** Compares the sharing of permits with its targets. */
-export function evaluateLeases({ demands, backMs }: LeasesResult): Target[] {
+function evaluateLeases({ demands, backMs }: LeasesResult): Target[] {
   const found: Target[] = [];
   for (const { name, use } of demands)
     if (use !== null) found.push(atLeast(`use of the cap, ${name}`, use, 0.95));

@@ -1,5 +1,5 @@
-/** What a request does: post a transfer between two random accounts, or read a random account. */
-export type RequestKind = 'transfer' | 'account';
+/** What a request does: post a transfer between two random accounts, read a random account, or GET a fixed path. */
+export type RequestKind = 'transfer' | 'account' | `/${string}`;
 
 /** One stream of requests of a load. */
 export interface LoadStream {

@@ -16,9 +16,12 @@ export function prepareRequests(order: LoadOrder): NextRequest[] {
   );
   const writeId = (request: Buffer, at: number, account: number) =>
     ids.copy(request, at, account * ID_LENGTH, (account + 1) * ID_LENGTH);
-  return order.streams.map((stream, index) =>
-    stream.kind === 'transfer' ? transfers(order, stream, index, writeId) : reads(order, stream, writeId),
-  );
+  return order.streams.map((stream, index) => {
+    if (stream.kind === 'transfer') return transfers(order, stream, index, writeId);
+    if (stream.kind === 'account') return reads(order, stream, writeId);
+    const request = requestOf(order, stream, `GET ${stream.kind}`, '', []);
+    return () => request;
+  });
 }
 
 type WriteId = (request: Buffer, at: number, account: number) => void;

@@ -11,9 +11,6 @@ export interface OverloadPlan extends BenchPlan {
   /** Repetitions of the step for Atlas. The other variants never settle, and get one. */
   readonly steps: number;
   readonly stepSeconds: number;
-  readonly refusalRounds: number;
-  readonly refusalSeconds: number;
-  readonly demandSeconds: number;
 }
 
 const LOADS = { databaseLoads: [0.8, 1, 2, 5, 10], slotsLoads: [0.8, 2, 5] } as const;
@@ -28,9 +25,6 @@ export const FULL_OVERLOAD_PLAN: OverloadPlan = {
   seconds: 5,
   steps: 5,
   stepSeconds: 5,
-  refusalRounds: 5,
-  refusalSeconds: 2,
-  demandSeconds: 5,
 };
 
 /** To try out the benchmark: about two minutes, too short for meaningful results. */
@@ -43,7 +37,4 @@ export const QUICK_OVERLOAD_PLAN: OverloadPlan = {
   seconds: 2.5,
   steps: 1,
   stepSeconds: 3.5,
-  refusalRounds: 2,
-  refusalSeconds: 1.5,
-  demandSeconds: 2,
 };

@@ -1,6 +1,5 @@
 import { alignedTable, count, decimal, percent } from '../support/statistics.ts';
 import { atLeast, atMost, type Target } from '../targets.ts';
-import type { RefusalCost } from './refusal-cost.ts';
 import { TIERS } from './samples.ts';
 import type { StepResult } from './step.ts';
 import type { Point } from './sweep.ts';
@@ -42,15 +41,6 @@ export function stepTable(steps: readonly StepResult[]): string {
   return alignedTable(['step from 0.8 × to 2 ×', 'settled after', 'all runs', 'P99 ≤', 'good ≥'], rows);
 }
 
-/** Formats the cost of a refusal as a table. */
-export function refusalTable({ refusedMicros, servedMicros, ratio }: RefusalCost): string {
-  const row = [decimal(refusedMicros, 1), decimal(servedMicros, 1), decimal(ratio)];
-  return alignedTable(
-    ['server CPU', 'refused µs', 'GET /health/live µs', 'ratio'],
-    [['per request', ...row]],
-  );
-}
-
 function exactPercent(share: number): string {
   return Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–';
 }
@@ -61,7 +51,6 @@ export interface OverloadResults {
   readonly slots: readonly Point[];
   readonly slotsCapacityPerSecond: number;
   readonly steps: readonly StepResult[];
-  readonly refusal: RefusalCost;
 }
 
 /** Compares the results with the targets of load shedding. */
@@ -70,7 +59,6 @@ export function evaluateOverload({
   slots,
   slotsCapacityPerSecond,
   steps,
-  refusal,
 }: OverloadResults): Target[] {
   const atlas = (points: readonly Point[], load: number) =>
     points.find((point) => point.variant === 'atlas' && point.load === load)!;
@@ -90,6 +78,5 @@ export function evaluateOverload({
     ),
     atLeast('success of the critical tier at 5 ×, %', atlas(database, 5).success.critical * 100, 99.5),
     atMost('time to settle after a step from 0.8 × to 2 ×', settled, 500, 'ms', 0),
-    atMost('a refused request ÷ a served GET /health/live, CPU', refusal.ratio, 1),
   ];
 }

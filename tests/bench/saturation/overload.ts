@@ -1,17 +1,18 @@
 import type { LoadReport, LoadStream, StreamReport } from '../load/order.ts';
 import { runLoad } from '../load/run-load.ts';
+import type { OverloadLoads } from '../plan.ts';
 import { CLIENT_CORE } from '../support/oha.ts';
 import { progress } from '../support/progress.ts';
 import { count, decimal, percent } from '../support/statistics.ts';
 import { ceilingOf } from './ceiling.ts';
-import type { SaturationPlan } from './plan.ts';
 import type { OneCore } from './setup.ts';
 
 const ACCOUNTS = 10_000;
 /** Requests in flight at most. What is due beyond that is not sent, and reported as such. */
 export const IN_FLIGHT_MAX = 4000;
 const PEAK_CALLERS = [64, 256, 512] as const;
-const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 1;
+const FIRST_WARM_UP_SECONDS = 2;
 
 /** The highest rate of good responses in a closed loop, and the CPU time that each response costs then. */
 export interface Peak {
@@ -42,7 +43,7 @@ export interface OverloadRun {
 export interface Overload {
   readonly name: string;
   readonly streams: readonly LoadStream[];
-  readonly plan: SaturationPlan;
+  readonly plan: OverloadLoads;
   /** CPU time of a refusal, in microseconds. */
   readonly refusedMicros: number;
 }
@@ -77,10 +78,10 @@ async function measurePeak(one: OneCore, { name, streams, plan, refusedMicros }:
   const closed = (callers: number, warmUpSeconds: number, seconds: number) =>
     runLoad(one.database, { ...target(one), streams, callers, ratePerSecond: null, warmUpSeconds, seconds });
   progress(`${name}: warming up`);
-  await closed(PEAK_CALLERS[0], WARM_UP_SECONDS - 1, 1);
+  await closed(PEAK_CALLERS[0], FIRST_WARM_UP_SECONDS, 1);
   const tried: { callers: number; report: LoadReport; perSecond: number }[] = [];
   for (const callers of PEAK_CALLERS) {
-    const report = await closed(callers, plan.warmUpSeconds, plan.peakSeconds);
+    const report = await closed(callers, WARM_UP_SECONDS, plan.peakSeconds);
     const { good, refused, admitted } = report.all;
     tried.push({ callers, report, perSecond: good });
     progress(
@@ -101,14 +102,13 @@ async function offer(
   refusalCost: number,
 ): Promise<OverloadRun> {
   const ratePerSecond = Math.round(load * peak.perSecond);
-  const { warmUpSeconds, seconds } = plan;
   const report = await runLoad(one.database, {
     ...target(one),
     streams,
     callers: IN_FLIGHT_MAX,
     ratePerSecond,
-    warmUpSeconds,
-    seconds,
+    warmUpSeconds: WARM_UP_SECONDS,
+    seconds: plan.seconds,
   });
   const all = report.all;
   const sentLoad = all.sent / peak.perSecond;

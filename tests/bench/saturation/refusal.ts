@@ -1,47 +1,52 @@
 import { until } from '../../support/until.ts';
+import type { LoadReport, RequestKind } from '../load/order.ts';
 import { runLoad } from '../load/run-load.ts';
 import { startVariant, statsOf } from '../overload/variants.ts';
 import { HOLD_PATH } from '../servers/overload-stats.ts';
+import type { BenchDatabase } from '../support/database.ts';
 import { CLIENT_CORE } from '../support/oha.ts';
-import { progress } from '../support/progress.ts';
-import { decimal, percent } from '../support/statistics.ts';
-import type { OneCore } from './setup.ts';
 
 const CALLERS = 64;
 const ACCOUNTS = 1000;
+const WARM_UP_SECONDS = 1;
 
-/**
- * Returns the CPU time of a refused request of a kind, in microseconds: of a whole Atlas whose only permit is held by a
- * request that does not end. Nothing else is done meanwhile.
- */
-export async function refusedMicrosOf(
-  { database }: OneCore,
-  kind: 'transfer' | 'account',
-  seconds: number,
-): Promise<number> {
+/** An Atlas whose only permit is held by a request that does not end: it refuses all that may be refused. */
+export interface FullServer {
+  /** Loads it with one kind of request. Returns the CPU time of one in microseconds, and what the client saw. */
+  cost(kind: RequestKind, seconds: number): Promise<{ micros: number; report: LoadReport }>;
+  stop(): Promise<void>;
+}
+
+/** Starts a full Atlas on the server's core. */
+export async function startFullServer(database: BenchDatabase): Promise<FullServer> {
   const env = { LOAD_SHEDDING_MAX_CONCURRENT: '1', HTTP_TIMEOUT: '240' };
   const server = await startVariant('atlas', 'database', database, { env });
   const holder = new AbortController();
   const held = fetch(server.url + HOLD_PATH, { signal: holder.signal }).catch(() => {});
   await until(async () => (await statsOf(server)).inFlight > 0);
-  const { arrived, shares } = await runLoad(database, {
-    url: server.url,
-    accounts: ACCOUNTS,
-    streams: [{ name: kind, kind, share: 1 }],
-    callers: CALLERS,
-    ratePerSecond: null,
-    warmUpSeconds: 1,
-    seconds,
-    processes: { atlas: server.pid },
-    core: CLIENT_CORE,
-  });
-  holder.abort();
-  await held;
-  await server.stop();
-  if (arrived.served > 0) throw new Error(`Expected only refusals, but ${kind} requests were served.`);
-  const micros = (shares.atlas! / arrived.refused) * 1e6;
-  progress(
-    `refusal: ${kind}  ${decimal(micros, 1)} µs, server core ${percent(shares.atlas!)}, client core ${percent(shares.client!)}`,
-  );
-  return micros;
+  return {
+    async cost(kind, seconds) {
+      const report = await runLoad(database, {
+        url: server.url,
+        accounts: ACCOUNTS,
+        streams: [{ name: kind, kind, share: 1 }],
+        callers: CALLERS,
+        ratePerSecond: null,
+        warmUpSeconds: WARM_UP_SECONDS,
+        seconds,
+        processes: { atlas: server.pid, postgres: database.pid },
+        core: CLIENT_CORE,
+      });
+      const { served, refused } = report.arrived;
+      if (Math.min(served, refused) > 0 || report.unknown > 0)
+        throw new Error(`Expected only one status for ${kind}, got ${JSON.stringify(report.statuses)}.`);
+      const used = report.shares.atlas! + report.shares.postgres!;
+      return { micros: (used / (served + refused)) * 1e6, report };
+    },
+    async stop() {
+      holder.abort();
+      await held;
+      await server.stop();
+    },
+  };
 }

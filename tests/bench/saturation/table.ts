@@ -12,7 +12,7 @@ export function overloadTable(result: OverloadResult): string {
     name,
     'offered/s',
     'sent/s',
-    '201 in time/s',
+    'in time/s',
     'late/s',
     '429/s',
     'other/s',
@@ -57,4 +57,24 @@ function rowOf(run: OverloadRun): string[] {
     percent(shares.postgres!),
     `${percent(shares.client!)}${isBusy ? ' (!)' : ''}`,
   ];
+}
+
+/** Formats what became of each tier, one row for each run and tier. */
+export function tiersTable({ runs }: OverloadResult): string {
+  const rows = [...runs]
+    .sort((a, b) => a.load - b.load)
+    .flatMap(({ load, streams }) =>
+      streams.map(({ name, due, sent, good, late, refused, admitted }) => [
+        `${load} ×, ${name}`,
+        count(due),
+        count(sent),
+        count(good),
+        count(late),
+        count(refused),
+        decimal(admitted.p99Ms ?? Number.NaN, 0),
+        `${decimal((good / sent) * 100, 1)} %`,
+      ]),
+    );
+  const head = ['tier', 'offered/s', 'sent/s', 'in time/s', 'late/s', '429/s', 'P99 ms', 'served'];
+  return alignedTable(head, rows);
 }

@@ -33,6 +33,19 @@ export function choice<C extends string>(choices: readonly C[], text: string): B
   };
 }
 
+/** Any text that is not empty and not an option; null by default. */
+export function text(value: string, words: string): BenchOption<string | null> {
+  return {
+    type: 'string',
+    value,
+    text: words,
+    read(given) {
+      if (given === undefined) return { value: null };
+      return typeof given === 'string' && /^[^-\s]\S*$/.test(given) ? { value: given } : undefined;
+    },
+  };
+}
+
 const NUMBER_MAX = 1_000_000;
 
 /** A positive whole number. */

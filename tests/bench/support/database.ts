@@ -8,6 +8,7 @@ import { createLedgerRepository } from '../../../src/features/ledger/verificatio
 import { ALL_SCOPES } from '../../../src/features.ts';
 import { undoAtEnd } from './clean-up.ts';
 import { freshFolder } from './folders.ts';
+import { HERE, inTree, start, type Tree } from './processes.ts';
 import { progress } from './progress.ts';
 
 const TIMEOUT_SECONDS = 120;
@@ -18,14 +19,16 @@ export interface BenchDatabase {
   readonly url: string;
   /** Of the process whose children serve the connections. */
   readonly pid: number;
-  readonly version: string;
   readonly apiKey: string;
   readonly sql: Sql;
   readonly database: Database;
 }
 
-/** Starts a new cluster in a new folder. Both are removed with the benchmark. */
-export async function startDatabase(): Promise<BenchDatabase> {
+/**
+ * Starts a new cluster in a new folder, with the schema of a tree: by default this one. Both are removed with the
+ * benchmark.
+ */
+export async function startDatabase(tree: Tree = HERE): Promise<BenchDatabase> {
   progress('starting PostgreSQL 15');
   await installPostgres(progress);
   const server = await startNativePostgres(freshFolder());
@@ -41,17 +44,38 @@ export async function startDatabase(): Promise<BenchDatabase> {
     await Promise.all([sql.end({ timeout: 1 }), database.end({ timeout: 1 })]);
     await server.stop();
   });
-  await migrateUp(sql, await readMigrations());
+  await migrate(tree, server.url, sql);
   const keys = createKeyService(createKeyRepository(database));
   const { token } = await keys.create({ owner: 'bench', name: 'bench', scopes: ALL_SCOPES, expiresAt: null });
-  const [row] = await sql<[{ version: string }]>`SELECT current_setting('server_version') AS version`;
-  return { url: server.url, pid: server.pid, version: row.version, apiKey: token, sql, database };
+  return { url: server.url, pid: server.pid, apiKey: token, sql, database };
 }
+
+async function migrate(tree: Tree, url: string, sql: Sql): Promise<void> {
+  if (tree === HERE) await migrateUp(sql, await readMigrations());
+  else
+    await start([process.execPath, inTree(tree, 'src/main.ts'), 'migrate', 'up'], {
+      env: { DATABASE_URL: url, ENVIRONMENT: 'production' },
+    }).output;
+}
+
+const LEDGER_TABLES = [
+  'accounts',
+  'transfers',
+  'idempotency_keys',
+  'outbox',
+  'events',
+  'parked_keys',
+  'parked_events',
+  'inbox',
+  'consumer_offsets',
+];
 
 /** Restores the same initial state before each measurement: accounts without transfers, vacuumed tables, a checkpoint. */
 export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
-  await sql`
-    TRUNCATE accounts, transfers, idempotency_keys, outbox, events, parked_keys, parked_events, inbox, consumer_offsets`;
+  // Another revision may lack some of them.
+  const tables = await sql<{ name: string }[]>`
+    SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(${LEDGER_TABLES})`;
+  await sql.unsafe(`TRUNCATE ${tables.map(({ name }) => name).join(', ')}`);
   await sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
     SELECT md5('a' || n)::uuid, 'owner', 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;

@@ -21,9 +21,23 @@ export interface StartOptions {
   readonly core?: number | undefined;
 }
 
+/** A checkout of the repository. */
+export interface Tree {
+  readonly name: string;
+  readonly root: string;
+}
+
+/** The tree of this harness. */
+export const HERE: Tree = { name: 'this tree', root: ROOT };
+
 /** Returns the absolute path of a file in the repository. */
 export function inRepository(path: string): string {
-  return join(ROOT, path);
+  return inTree(HERE, path);
+}
+
+/** Returns the absolute path of a file in a tree. */
+export function inTree({ root }: Tree, path: string): string {
+  return join(root, path);
 }
 
 /** Starts a server and waits until it prints its URL. Throws with its errors if it exits before that. */

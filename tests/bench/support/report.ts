@@ -5,9 +5,9 @@ import { inRepository } from './processes.ts';
 const FOLDER = '.atlas/bench';
 
 /** Stores the results and the conditions of a run in a file. Returns its path. */
-export async function writeReport(
+export async function writeReport<R extends { readonly conditions: Conditions }>(
   name: string,
-  report: { readonly conditions: Conditions; readonly [part: string]: unknown },
+  report: R,
 ): Promise<string> {
   await mkdir(inRepository(FOLDER), { recursive: true });
   const path = `${FOLDER}/${name}-${report.conditions.date.replaceAll(/[:.]/g, '-')}.json`;

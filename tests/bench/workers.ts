@@ -1,10 +1,12 @@
-import { type BenchDatabase, resetLedger } from '../support/database.ts';
-import type { Server } from '../support/processes.ts';
-import { progress } from '../support/progress.ts';
-import { alignedTable, count, decimal, median, percent } from '../support/statistics.ts';
-import { type Measured, runAtlas } from '../transfers.ts';
-import { startAtlas } from './atlas.ts';
-import type { ClusterPlan } from './plan.ts';
+import { startAtlas } from './cluster/atlas.ts';
+import { definePart } from './part.ts';
+import type { Rounds } from './plan.ts';
+import { resetLedger, startDatabase } from './support/database.ts';
+import type { Server } from './support/processes.ts';
+import { progress } from './support/progress.ts';
+import { alignedTable, count, decimal, median, percent } from './support/statistics.ts';
+import { atLeast } from './targets.ts';
+import { type Measured, runAtlas } from './transfers.ts';
 
 const HOT_ACCOUNTS = 5;
 const WORKERS = [1, 4] as const;
@@ -12,7 +14,7 @@ const CALLERS = [64, 512] as const;
 const WARM_UP_SECONDS = 2;
 
 /** Transfers on five hot accounts, by callers, with one worker and with four. */
-export interface HotAccountsResult {
+interface HotAccounts {
   readonly callers: number;
   readonly one: number;
   readonly four: number;
@@ -26,11 +28,13 @@ export interface HotAccountsResult {
   readonly fourRefused: number;
 }
 
+interface WorkersResult {
+  readonly hot: readonly HotAccounts[];
+}
+
 /** Measures one worker and four in turn, on one PostgreSQL that is reset before each. */
-export async function measureHotAccounts(
-  plan: ClusterPlan,
-  database: BenchDatabase,
-): Promise<HotAccountsResult[]> {
+async function measure({ rounds, seconds: length }: Rounds): Promise<WorkersResult> {
+  const database = await startDatabase();
   const servers: Server[] = [];
   for (const workers of WORKERS) servers.push(await startAtlas(workers, database));
   const measured = CALLERS.map(() => WORKERS.map((): Measured[] => []));
@@ -39,19 +43,19 @@ export async function measureHotAccounts(
     return runAtlas(database, server, callers, HOT_ACCOUNTS, seconds);
   };
   for (const server of servers) await run(server, CALLERS[0], WARM_UP_SECONDS);
-  for (let round = 0; round < plan.transferRounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const [i, callers] of CALLERS.entries()) {
       for (const [j, workers] of WORKERS.entries()) {
-        const seen = await run(servers[j]!, callers, plan.transferSeconds);
+        const seen = await run(servers[j]!, callers, length);
         measured[i]![j]!.push(seen);
         progress(
-          `hot accounts: round ${round + 1}/${plan.transferRounds}  ${callers} callers, ${workers} worker${workers > 1 ? 's' : ' '}  ${count(seen.perSecond).padStart(7)}/s`,
+          `hot accounts: round ${round + 1}/${rounds}  ${callers} callers, ${workers} worker${workers > 1 ? 's' : ' '}  ${count(seen.perSecond).padStart(7)}/s`,
         );
       }
     }
   }
   for (const server of servers) await server.stop();
-  return CALLERS.map((callers, i) => {
+  const hot = CALLERS.map((callers, i) => {
     const [one, four] = measured[i] as [Measured[], Measured[]];
     return {
       callers,
@@ -64,10 +68,11 @@ export async function measureHotAccounts(
       fourRefused: median(four.map(({ refused }) => refused)),
     };
   });
+  return { hot };
 }
 
 /** Formats the result as a table. */
-export function hotAccountsTable(results: readonly HotAccountsResult[]): string {
+function hotAccountsTable(results: readonly HotAccounts[]): string {
   const rows = results.map(({ callers, one, four, ratio, ...rest }) => [
     `${callers} callers`,
     count(one),
@@ -90,3 +95,15 @@ export function hotAccountsTable(results: readonly HotAccountsResult[]): string 
   ];
   return alignedTable(head, rows);
 }
+
+/** Several workers on one host, compared with one. */
+export const workers = definePart({
+  title: 'Four workers on five hot accounts',
+  note: `Atlas, its client and PostgreSQL share all cores; nothing is pinned. One worker and four in turn, on one PostgreSQL.`,
+  measure: ({ plan }) => measure(plan.workers),
+  tables: ({ hot }) => [hotAccountsTable(hot)],
+  targets: ({ hot }) =>
+    hot.map(({ callers, ratio }) =>
+      atLeast(`4 workers ÷ 1 worker on five hot accounts, ${callers} callers`, ratio, 0.95),
+    ),
+});

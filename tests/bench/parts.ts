@@ -1,0 +1,27 @@
+import { envelope } from './envelope.ts';
+import { layers } from './layers.ts';
+import { memory } from './memory.ts';
+import { reads } from './reads.ts';
+import { refusals } from './refusals.ts';
+import { overloadMixed, overloadPayments, overloadReads } from './saturation/parts.ts';
+import { startup } from './start.ts';
+import { transfers } from './transfers.ts';
+import { workers } from './workers.ts';
+
+/** The parts of the benchmark, in the order of a run and of the page. */
+export const PARTS = {
+  envelope,
+  layers,
+  refusals,
+  'overload-payments': overloadPayments,
+  'overload-reads': overloadReads,
+  'overload-mixed': overloadMixed,
+  transfers,
+  workers,
+  reads,
+  memory,
+  start: startup,
+} as const;
+
+export type PartName = keyof typeof PARTS;
+export const partNames = Object.keys(PARTS) as PartName[];
