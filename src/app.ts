@@ -5,6 +5,7 @@ import { compression } from './envelope/compression.ts';
 import { cors } from './envelope/cors.ts';
 import { deadline } from './envelope/deadline.ts';
 import { DeadlineWheel } from './envelope/deadline-wheel.ts';
+import { enterRoute } from './envelope/enter-route.ts';
 import { createEnvelope } from './envelope/envelope.ts';
 import { errors } from './envelope/errors.ts';
 import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
@@ -82,13 +83,14 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   for (const feature of modules) feature.metrics?.(registry);
 
   const layers = pipeline(deps, features, toProblem, stats, admission);
+  const enter = enterRoute(routes.handlers, (request, exchange) => app.fetch(request, exchange), toProblem);
   return {
     features,
     app,
     routes: routes.facts,
     resolved,
     layers,
-    fetch: createEnvelope(layers, (request, exchange) => app.fetch(request, exchange), resolved.resolve),
+    fetch: createEnvelope(layers, enter, resolved.resolve),
     openApi,
     registry,
     admission,

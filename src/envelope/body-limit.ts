@@ -1,5 +1,5 @@
 import { ArrivingBody } from './arriving-body.ts';
-import type { Exchange, Middleware } from './exchange.ts';
+import type { Middleware } from './exchange.ts';
 import { isDeeperThan } from './json-depth.ts';
 
 /** Creates the errors that the layer throws. */
@@ -50,43 +50,33 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     // HTTP/2 and curl -X POST may send neither a Content-Length nor a body.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
     const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();
-    return untilAborted(read, exchange).then(
-      (bytes) => {
-        if (bytes === null || bytes.byteLength > limitBytes) throw options.tooLarge(limitBytes);
-        return next(withBody(request, isJson(request) ? decode(bytes) : bytes), exchange);
-      },
-      (error: unknown) => {
-        throw options.broken(error);
-      },
-    );
-  };
-}
-
-/** Stops waiting at the deadline, so that a caller that sends one byte per second cannot hold its permit longer. */
-function untilAborted<T>(read: Promise<T>, exchange: Exchange): Promise<T> {
-  return new Promise((resolve, reject) => {
-    exchange.onAbort = () => reject(exchange.abortReason);
-    const done =
-      <V>(settle: (value: V) => void) =>
-      (value: V) => {
-        exchange.onAbort = null;
-        settle(value);
+    return new Promise((resolve, reject) => {
+      let isAborted = false;
+      // Stops waiting at the deadline: a caller that sends one byte per second must not hold its permit longer.
+      exchange.onAbort = () => {
+        isAborted = true;
+        reject(options.broken(exchange.abortReason));
       };
-    read.then(done(resolve), done(reject));
-  });
+      const proceed = (bytes: Uint8Array | null) => {
+        if (isAborted) return;
+        exchange.onAbort = null;
+        exchange.arrivedMs = performance.now();
+        if (bytes === null || bytes.byteLength > limitBytes) throw options.tooLarge(limitBytes);
+        exchange.bufferedBody = isJson(request) ? decode(bytes) : bytes;
+        resolve(next(request, exchange));
+      };
+      read
+        .then(proceed, (error) => {
+          exchange.onAbort = null;
+          throw options.broken(error);
+        })
+        .catch(reject);
+    });
+  };
 }
 
 function isJson(request: Request): boolean {
   return /json/i.test(request.headers.get('content-type') ?? '');
-}
-
-function withBody(request: Request, body: string | Uint8Array): Request {
-  return new Request(request.url, {
-    method: request.method,
-    headers: request.headers,
-    body: body as BodyInit,
-    signal: null,
-  });
 }
 
 /** Returns null if the body exceeds the limit; leaving the loop cancels the rest of the stream. */

@@ -1,6 +1,7 @@
 import type { Abortable } from '../utils/abortable.ts';
 import type { Tier } from '../utils/tier.ts';
 import { callerTimeoutMs } from './caller-timeout.ts';
+import { type Fields, PLAIN_HEADERS, type ResponseHeaders } from './response-headers.ts';
 
 /** The properties of a route that the pipeline needs before the handler runs. */
 export interface MatchedRoute {
@@ -68,10 +69,19 @@ export class Exchange implements Abortable {
   route: MatchedRoute;
   principal: Principal | null = null;
   readonly startMs: number;
+  /** When everything that the handler waits for had arrived: `startMs`, unless a layer waited for a key or a body. */
+  arrivedMs: number;
+  /** When a handler that returned synchronously was done; NaN before that, and if it returned a promise. */
+  endedMs = Number.NaN;
   /** When the work started, after the body was read; -1 before that. */
   workStartedMs = -1;
   /** The body on routes that stream it; null on other routes and without a body. */
   body: BodyStream | null = null;
+  /** The body on all other routes: text if it may be JSON, else bytes; null without a body. */
+  bufferedBody: string | Uint8Array | null = null;
+  /** The prebuilt headers that responses are made from. */
+  responseHeaders: ResponseHeaders = PLAIN_HEADERS;
+  #made: Response | null = null;
   readonly #request: Request;
   readonly #connection: Connection | null;
   #deadlineMs = Number.NaN;
@@ -85,6 +95,7 @@ export class Exchange implements Abortable {
     this.#connection = connection;
     this.route = route;
     this.startMs = startMs;
+    this.arrivedMs = startMs;
   }
 
   /** The `traceparent` header if it is well formed (W3C Trace Context), else an empty string. */
@@ -119,6 +130,35 @@ export class Exchange implements Abortable {
   get abortReason(): AbortReason | null {
     if (this.#abortReason === null && this.#request.signal.aborted) this.abort(new AbortReason('disconnect'));
     return this.#abortReason;
+  }
+
+  /** The last response made here. It has all its headers, so no layer needs to add any. */
+  get made(): Response | null {
+    return this.#made;
+  }
+
+  /**
+   * Makes a JSON response with all its headers. `fields` are those that only this response has.
+   *
+   * @example return exchange.json(toResource(account), 201, { Location: `/v1/accounts/${account.id}` });
+   */
+  json(value: unknown, status: number, fields?: Fields): Response {
+    return this.respond(JSON.stringify(value), status, this.responseHeaders.json, fields);
+  }
+
+  /** Makes a response without a body and its media type. */
+  empty(status: 204 | 304, fields?: Fields): Response {
+    return this.respond(null, status, this.responseHeaders.empty, fields);
+  }
+
+  /** Makes a response from prebuilt headers (`responseHeaders`), which it shares with other requests. */
+  respond(body: string | null, status: number, prebuilt: Headers, fields?: Fields): Response {
+    // The response copies the headers. With an `await` between these lines, requests would get each other's IDs.
+    prebuilt.set('x-request-id', this.requestId);
+    const response = new Response(body, { status, headers: prebuilt });
+    if (fields !== undefined) for (const name in fields) response.headers.set(name, fields[name]!);
+    this.#made = response;
+    return response;
   }
 
   /** Disables the idle timeout of the connection until {@link endSilence}. The caller must bound the wait. */

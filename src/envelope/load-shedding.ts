@@ -5,9 +5,9 @@ export interface Admission {
   /** Returns null if the request is admitted, else the error that refuses it. */
   admit(request: Request, exchange: Exchange): Error | null;
   /** Called before the work begins, after the body was read. Returns null, or the error that refuses the request. */
-  begin(exchange: Exchange): Error | null;
+  begin(exchange: Exchange, nowMs?: number): Error | null;
   /** `status` is the status of the response, or 0 if the handler threw. */
-  release(exchange: Exchange, status: number): void;
+  release(exchange: Exchange, status: number, nowMs?: number): void;
 }
 
 /**
@@ -27,7 +27,8 @@ export function loadShedding(admission: Admission, toProblem: ToProblem): Middle
       throw error;
     }
     if (response instanceof Promise) return settled(response, exchange);
-    admission.release(exchange, response.status);
+    exchange.endedMs = performance.now();
+    admission.release(exchange, response.status, exchange.endedMs);
     return response;
   };
 
@@ -51,7 +52,7 @@ export function loadShedding(admission: Admission, toProblem: ToProblem): Middle
  */
 export function beginWork(admission: Admission): Middleware {
   return (next) => (request, exchange) => {
-    const refusal = exchange.route.sheddable ? admission.begin(exchange) : null;
+    const refusal = exchange.route.sheddable ? admission.begin(exchange, exchange.arrivedMs) : null;
     if (refusal !== null) throw refusal;
     return next(request, exchange);
   };

@@ -6,8 +6,8 @@ export type Observe = (exchange: Exchange, status: number, durationMs: number) =
 
 /** Counts the responses of the inner layers by route and status, and records their durations. */
 export function metrics(stats: RedStats, observe: Observe | null): Middleware {
-  function record(exchange: Exchange, status: number): void {
-    const durationMs = performance.now() - exchange.startMs;
+  function record(exchange: Exchange, status: number, nowMs: number): void {
+    const durationMs = nowMs - exchange.startMs;
     stats.inFlight--;
     stats.record(exchange.route.index, status, durationMs);
     if (observe !== null) observe(exchange, status, durationMs);
@@ -29,11 +29,12 @@ export function metrics(stats: RedStats, observe: Observe | null): Middleware {
     }
     if (response instanceof Promise) {
       return response.then((settled) => {
-        record(exchange, settled.status);
+        record(exchange, settled.status, performance.now());
         return settled;
       }, fail);
     }
-    record(exchange, response.status);
+    const { endedMs } = exchange;
+    record(exchange, response.status, Number.isNaN(endedMs) ? performance.now() : endedMs);
     return response;
   };
 }

@@ -1,5 +1,5 @@
-import { settle } from '../utils/settle.ts';
-import type { Middleware } from './exchange.ts';
+import { completeResponse } from './complete-response.ts';
+import type { Exchange, Middleware } from './exchange.ts';
 
 // 72 random bits per process plus a counter are unique, at a third of the cost of a UUID per request.
 const PROCESS = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(9)))).replace(/[+/]/g, '.');
@@ -14,11 +14,12 @@ const ACCEPTABLE = /^[\w.:=+/-]{1,128}$/;
 export function requestId(): Middleware {
   return (next) => (request, exchange) => {
     const given = request.headers.get('x-request-id');
-    const id = given !== null && ACCEPTABLE.test(given) ? given : `${PROCESS}-${(count++).toString(36)}`;
-    exchange.requestId = id;
-    return settle(next(request, exchange), (response) => {
-      response.headers.set('x-request-id', id);
-      return response;
-    });
+    exchange.requestId =
+      given !== null && ACCEPTABLE.test(given) ? given : `${PROCESS}-${(count++).toString(36)}`;
+    return completeResponse(next(request, exchange), exchange, setId);
   };
+}
+
+function setId({ headers }: Response, { requestId: id }: Exchange): void {
+  headers.set('x-request-id', id);
 }

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { AtlasContext } from './route.ts';
+import type { Fields } from '../envelope/response-headers.ts';
 
 /**
  * Creates the schema of an opaque cursor: the position after which a page starts (keyset pagination). `form` must match
@@ -13,10 +13,10 @@ export function toHex(value: number | bigint, digits: number): string {
   return value.toString(16).padStart(digits, '0');
 }
 
-/** Links to the next page in a `Link` header (RFC 8288), with the path and query of this request. */
-export function linkNext(c: AtlasContext, nextCursor: string | null): void {
-  if (nextCursor === null) return;
-  const url = new URL(c.req.url);
-  url.searchParams.set('cursor', nextCursor);
-  c.header('Link', `<${url.pathname}${url.search}>; rel="next"`);
+/** Returns a `Link` header (RFC 8288) to the next page of the list at this URL, or undefined if there is none. */
+export function linkNext(url: string, nextCursor: string | null): Fields | undefined {
+  if (nextCursor === null) return undefined;
+  const { pathname, searchParams } = new URL(url);
+  searchParams.set('cursor', nextCursor);
+  return { Link: `<${pathname}?${searchParams}>; rel="next"` };
 }

@@ -3,27 +3,27 @@ import { AtlasError } from '../errors.ts';
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
 
 /**
- * Reads a JSON body that the envelope has bounded in size and depth. Rejects what JSON.parse accepts but PostgreSQL or
- * JavaScript would alter or fail on: NUL, unpaired surrogates, and a member named `__proto__`.
+ * Parses a JSON body that the envelope has read, and bounded in size and depth. Rejects what JSON.parse accepts but
+ * PostgreSQL or JavaScript would alter or fail on: NUL, unpaired surrogates, and a member named `__proto__`.
  */
-export async function readJson(request: Request): Promise<unknown> {
-  const type = request.headers.get('content-type');
-  if (request.body === null) {
-    if (type !== null && !JSON_TYPE.test(type)) throw unsupported(type);
-    throw new AtlasError('body_missing', 'This route requires a JSON body.');
-  }
-  if (type === null || !JSON_TYPE.test(type)) throw unsupported(type);
-  const text = await request.text();
-  if (text === '') throw new AtlasError('body_missing', 'This route requires a JSON body.');
+export function readJson(type: string | null, body: string | Uint8Array | null): unknown {
+  if (body === null && type === null) throw missing();
+  // The envelope decodes every body that may be JSON.
+  if (type === null || !JSON_TYPE.test(type) || body instanceof Uint8Array) throw unsupported(type);
+  if (body === null || body === '') throw missing();
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(body);
   } catch {
     throw new AtlasError('malformed_json', 'The body is not valid JSON.');
   }
   // All three need an escape or this very name, so most bodies need no walk.
-  if (text.includes('\\u') || text.includes('__proto__')) refuseUnsafe(value, '');
+  if (body.includes('\\u') || body.includes('__proto__')) refuseUnsafe(value, '');
   return value;
+}
+
+function missing(): AtlasError {
+  return new AtlasError('body_missing', 'This route requires a JSON body.');
 }
 
 function unsupported(type: string | null): AtlasError {

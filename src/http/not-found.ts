@@ -1,7 +1,7 @@
 import type { ToProblem } from '../envelope/exchange.ts';
 import { AtlasError } from '../errors.ts';
+import type { AtlasContext } from './input.ts';
 import type { ResolvedRoutes } from './resolve-route.ts';
-import type { AtlasContext } from './route.ts';
 
 /** Returns the handler for unmatched requests: 405 with `Allow` if the path supports other methods, else 404. */
 export function notFound(resolved: ResolvedRoutes, toProblem: ToProblem): (c: AtlasContext) => Response {

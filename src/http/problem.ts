@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange, ToProblem } from '../envelope/exchange.ts';
+import type { Fields } from '../envelope/response-headers.ts';
 import { AtlasError } from '../errors.ts';
 import type { ProblemKind, ProblemKinds } from './problem-kind.ts';
 
@@ -42,39 +43,39 @@ export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToP
   };
 }
 
+const PROBLEM_FIELDS: Fields = { 'content-type': PROBLEM_MEDIA_TYPE, 'cache-control': 'no-store' };
+
 // For errors that are created once and returned to many requests: everything but the request ID is serialized.
-const prepared = new WeakMap<AtlasError, { readonly beforeId: string; readonly headers: Headers }>();
+const prepared = new WeakMap<AtlasError, { readonly beforeId: string; readonly fields: Fields }>();
 
 /** Serializes an error that will be returned to many requests once, so that a refusal costs next to nothing. */
 export function prepareProblem(error: AtlasError, kind: ProblemKind): AtlasError {
   const beforeId = JSON.stringify(bodyOf(error, kind)).slice(0, -1);
-  prepared.set(error, { beforeId: `${beforeId},"requestId":`, headers: headersOf(error) });
+  const fields = { ...fieldsOf(error), ...PROBLEM_FIELDS };
+  prepared.set(error, { beforeId: `${beforeId},"requestId":`, fields });
   return error;
 }
 
 function problemResponse(error: AtlasError, kind: ProblemKind, exchange: Exchange): Response {
   const { status } = kind;
+  const { responseHeaders } = exchange;
   const written = prepared.get(error);
   if (written !== undefined) {
     const body = `${written.beforeId}${JSON.stringify(exchange.requestId)}}`;
-    return new Response(body, { status, headers: written.headers });
+    return exchange.respond(body, status, responseHeaders.of(written.fields));
   }
-  const body = {
+  const body = JSON.stringify({
     ...bodyOf(error, kind),
     requestId: exchange.requestId,
     ...(error.errors && { errors: error.errors }),
-  };
-  return new Response(JSON.stringify(body), { status, headers: headersOf(error) });
+  });
+  return exchange.respond(body, status, responseHeaders.of(PROBLEM_FIELDS), fieldsOf(error));
 }
 
 function bodyOf(error: AtlasError, { title, status }: ProblemKind) {
   return { type: `/problems/${error.code}`, title, status, detail: error.message };
 }
 
-function headersOf(error: AtlasError): Headers {
-  const headers = new Headers(error.headers);
-  headers.set('content-type', PROBLEM_MEDIA_TYPE);
-  headers.set('cache-control', 'no-store');
-  if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
-  return headers;
+function fieldsOf({ headers, retryAfterSeconds }: AtlasError): Fields | undefined {
+  return retryAfterSeconds === undefined ? headers : { ...headers, 'retry-after': String(retryAfterSeconds) };
 }

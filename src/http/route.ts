@@ -1,16 +1,13 @@
-import { createRoute, type OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
-import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
-import { AtlasError, type InputError } from '../errors.ts';
+import { createRoute, type OpenAPIHono, type RouteConfig, type z } from '@hono/zod-openapi';
+import type { Exchange, FetchHandler, MatchedRoute } from '../envelope/exchange.ts';
+import { AtlasError } from '../errors.ts';
 import type { Tier } from '../utils/tier.ts';
-import { describeIssue } from './describe-issue.ts';
-import { readJson } from './json-body.ts';
+import { type AtlasContext, Input, validation } from './input.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 import type { ProblemKinds } from './problem-kind.ts';
 
 /** The Hono app of Atlas. Its env is the exchange. */
 export type Atlas = OpenAPIHono<{ Bindings: Exchange }>;
-export type AtlasContext = Context<{ Bindings: Exchange }>;
 
 type Shape = z.ZodType | undefined;
 type Output<S extends Shape> = S extends z.ZodType ? z.output<S> : undefined;
@@ -45,16 +42,6 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly refusals?: readonly number[];
 }
 
-/** The validated input of a request. */
-export interface Input<P, Q, H, B> {
-  readonly c: AtlasContext;
-  readonly exchange: Exchange;
-  readonly params: P;
-  readonly query: Q;
-  readonly headers: H;
-  readonly body: B;
-}
-
 /** The facts about a route that the pipeline and the metrics are compiled from. */
 export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & { readonly timeoutMs?: number };
 
@@ -64,6 +51,8 @@ export const JSON_BODY_LIMIT_BYTES = 1_048_576;
 export class RouteTable {
   readonly app: Atlas;
   readonly facts: RouteFacts[] = [];
+  /** The handlers of the routes, in the order of `facts`. */
+  readonly handlers: FetchHandler[] = [];
   readonly #kinds: ProblemKinds;
 
   /** `kinds` provides the descriptions of error responses. */
@@ -74,7 +63,8 @@ export class RouteTable {
 
   /**
    * Mounts a route: documents it, and registers one handler that checks the principal, validates all input, and calls
-   * `handle`. Validation is one step and not a chain of middleware, because each link would cost a promise.
+   * `handle`. Validation is one step and not a chain of middleware, because each link would cost a promise. Handlers
+   * respond with `exchange.json` where they can: `c` and its responses cost more.
    *
    * @example
    * routes.mount(
@@ -88,7 +78,7 @@ export class RouteTable {
    *     scope: 'ping:read',
    *     responses: { 200: jsonOf('The key is valid', PingSchema) },
    *   },
-   *   ({ c }) => c.json({ pong: true }, 200),
+   *   ({ exchange }) => exchange.json({ pong: true }, 200),
    * );
    */
   mount<
@@ -114,28 +104,19 @@ export class RouteTable {
       compressible: route.compressible ?? false,
       ...(route.timeoutMs !== undefined && { timeoutMs: route.timeoutMs }),
     });
-    const enter = (c: AtlasContext) => {
-      // In OpenAPI a concrete path wins over a template, so GET /v1/transfers/batch does not name a transfer.
-      if (c.env.route.pattern !== path) return c.notFound();
-      // The pipeline authorized the route that it resolved; this checks the route that Hono matched.
-      if (scope !== null) requireScope(c.env, scope);
-      const input = {
-        c,
-        exchange: c.env,
-        params: check(route.params, () => c.req.param(), '/path'),
-        query: check(route.query, () => queryOf(c.req.url), '/query'),
-        headers: check(route.headers, () => headersOf(route.headers, c), '/headers'),
-        body: undefined,
-      };
-      if (route.body === undefined) {
-        return handle(input as unknown as Input<Output<P>, Output<Q>, Output<H>, Output<B>>);
-      }
-      return readJson(c.req.raw).then((json) => {
-        const body = check(route.body, () => json, '');
-        return handle({ ...input, body } as unknown as Input<Output<P>, Output<Q>, Output<H>, Output<B>>);
-      });
+    const validate = validation(route);
+    const enter: FetchHandler = (request, exchange) => {
+      // The pipeline has checked the scope too; a handler does not trust it.
+      if (scope !== null) requireScope(exchange, scope);
+      const input = new Input<Output<P>, Output<Q>, Output<H>, Output<B>>(request, exchange);
+      validate?.(input);
+      return handle(input);
     };
-    this.app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), enter);
+    this.handlers.push(enter);
+    // In OpenAPI a concrete path wins over a template, so GET /v1/transfers/batch does not name a transfer.
+    this.app.on(method.toUpperCase(), path.replaceAll(/\{(\w+)\}/g, ':$1'), (c: AtlasContext) =>
+      c.env.route.pattern === path ? enter(c.req.raw, c.env) : c.notFound(),
+    );
   }
 }
 
@@ -143,45 +124,6 @@ function requireScope({ principal }: Exchange, scope: string): void {
   if (principal === null) throw new AtlasError('unauthenticated', 'This route requires an API key.');
   if (!principal.scopes.includes(scope))
     throw new AtlasError('forbidden', `This route requires the scope ${scope}.`);
-}
-
-function queryOf(url: string): Record<string, string | string[]> {
-  const values: Record<string, string | string[]> = Object.create(null);
-  for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
-    const previous = values[name];
-    values[name] = previous === undefined ? value : [previous, value].flat();
-  }
-  return { ...values };
-}
-
-function headersOf(schema: Shape, c: AtlasContext): Record<string, string | undefined> {
-  const names = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-  return Object.fromEntries(names.map((name) => [name, c.req.header(name)]));
-}
-
-// One object for all requests.
-const DESCRIBED = { error: describeIssue };
-
-/** Validates a part of the request. Throws `invalid_request` with a pointer to each mistake. */
-function check<S extends Shape>(schema: S, read: () => unknown, at: string): Output<S> {
-  if (schema === undefined) return undefined as Output<S>;
-  const result = schema.safeParse(read(), DESCRIBED);
-  if (result.success) return result.data as Output<S>;
-  throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
-    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
-  });
-}
-
-function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
-  const pointer = `${at}${issue.path.map((step) => `/${escapePointer(String(step))}`).join('')}`;
-  if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
-  return issue.keys
-    .slice(0, 20)
-    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is unknown' }));
-}
-
-function escapePointer(step: string): string {
-  return step.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 function document<P extends Shape, Q extends Shape, H extends Shape, B extends Shape>(

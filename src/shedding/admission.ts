@@ -119,23 +119,23 @@ export class AdmissionControl implements Admission {
   }
 
   /** Takes a slot at the route's resource and returns null, or returns the error that refuses the request. */
-  begin(exchange: Exchange): Error | null {
+  begin(exchange: Exchange, nowMs = this.#options.nowMs()): Error | null {
     const { route } = exchange;
     const resource = this.#limitOfRoute[route.index]!;
     const rank = this.#ranks[route.index]!;
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
     if (resource !== null && !resource.admits(rank)) return this.#refuse(rank, 'resource');
     resource?.enter();
-    exchange.workStartedMs = this.#options.nowMs();
+    exchange.workStartedMs = nowMs;
     return null;
   }
 
   /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
-  release({ route, workStartedMs }: Exchange, status: number): void {
+  release({ route, workStartedMs }: Exchange, status: number, nowMs = this.#options.nowMs()): void {
     this.#inFlight--;
     if (workStartedMs < 0) return;
     this.#limitOfRoute[route.index]?.leave();
-    const tookMs = this.#options.nowMs() - workStartedMs;
+    const tookMs = nowMs - workStartedMs;
     const times = timesOf(route.index, status < 400 || status === 504);
     if (REFUSED_EARLY.has(status)) {
       if (tookMs >= EARLY_MS_MAX) this.#times.addFailure(times);

@@ -43,13 +43,13 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       refusals: [404, 409],
       responses: { 200: jsonOf('The download link', LinkSchema) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       const { file, url, expiresAt } = await files.link(
         exchange.principal!.owner,
         params.id,
         exchange.signal,
       );
-      return c.json({ url, expiresAt, sizeBytes: file.sizeBytes, sha256: file.sha256 }, 200);
+      return exchange.json({ url, expiresAt, sizeBytes: file.sizeBytes, sha256: file.sha256 }, 200);
     },
   );
 }

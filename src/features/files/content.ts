@@ -1,5 +1,5 @@
 import { AtlasError } from '../../errors.ts';
-import type { AtlasContext } from '../../http/route.ts';
+import type { AtlasContext } from '../../http/input.ts';
 import { digestOf } from './content-digest.ts';
 import { allowsRange, matchesEtag, readRange } from './content-range.ts';
 import type { StoredFile } from './domain.ts';

@@ -26,12 +26,12 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       compressible: true,
       responses: { 200: jsonOf('A page of files', FilePageSchema, NEXT) },
     },
-    async ({ c, exchange, query }) => {
+    async ({ request, exchange, query }) => {
       const { owner } = exchange.principal!;
       const page = await files.list(owner, query.cursor ?? null, query.limit, exchange.signal);
       const nextCursor = page.next === null ? null : `f${page.next.replaceAll('-', '')}`;
-      linkNext(c, nextCursor);
-      return c.json({ files: page.files.map(toResource), nextCursor }, 200);
+      const list = { files: page.files.map(toResource), nextCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 
@@ -47,11 +47,11 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       refusals: [404],
       responses: { 200: jsonOf('The file', FileSchema, ETAG), ...NOT_MODIFIED },
     },
-    async ({ c, exchange, params, headers }) => {
+    async ({ exchange, params, headers }) => {
       const file = await files.find(exchange.principal!.owner, params.id, exchange.signal);
-      c.header('ETag', etagOf(file));
-      if (matchesEtag(headers['If-None-Match'] ?? null, etagOf(file))) return c.body(null, 304);
-      return c.json(toResource(file), 200);
+      const fields = { ETag: etagOf(file) };
+      if (matchesEtag(headers['If-None-Match'] ?? null, fields.ETag)) return exchange.empty(304, fields);
+      return exchange.json(toResource(file), 200, fields);
     },
   );
 
@@ -68,9 +68,9 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       refusals: [404],
       responses: { 204: { description: 'The file is deleted' } },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       await files.delete(exchange.principal!.owner, params.id, exchange.signal);
-      return c.body(null, 204);
+      return exchange.empty(204);
     },
   );
 }

@@ -32,9 +32,9 @@ export function mountObjects(
       refusals: [403, 404, 408, 422, 503],
       responses: { 204: { description: 'The bytes were received; complete the file next' } },
     },
-    async ({ c, exchange, params }) => {
-      await files.uploadByLink(keyOf(params), queryOf(c.req.url), exchange.body, exchange.signal);
-      return c.body(null, 204);
+    async ({ request, exchange, params }) => {
+      await files.uploadByLink(keyOf(params), queryOf(request.url), exchange.body, exchange.signal);
+      return exchange.empty(204);
     },
   );
 

@@ -43,19 +43,18 @@ export function mountUploads(
       refusals: [408, 422],
       responses: { 201: jsonOf('The file is stored', FileSchema, { ...LOCATION, ...ETAG }) },
     },
-    async ({ c, exchange, query, headers }) => {
+    async ({ request, exchange, query, headers }) => {
       const disposition = dispositionFileName(headers['Content-Disposition'] ?? null);
       const claims = {
         name: safeFileName(query.name ?? disposition ?? ''),
-        declaredType: declaredType(c.req.header('content-type') ?? null),
+        declaredType: declaredType(request.headers.get('content-type')),
         sha256: (['Repr-Digest', 'Content-Digest'] as const).flatMap(
           (name) => readDigest(headers[name]) ?? [],
         ),
       };
       const file = await files.upload(exchange.principal!.owner, claims, exchange.body, exchange.signal);
-      c.header('Location', `/v1/files/${file.id}`);
-      c.header('ETag', etagOf(file));
-      return c.json(toResource(file), 201);
+      const fields = { Location: `/v1/files/${file.id}`, ETag: etagOf(file) };
+      return exchange.json(toResource(file), 201, fields);
     },
   );
 
@@ -72,7 +71,7 @@ export function mountUploads(
       body: NewUploadSchema,
       responses: { 201: jsonOf('The new file and its upload link', UploadSchema, LOCATION) },
     },
-    async ({ c, exchange, body }) => {
+    async ({ exchange, body }) => {
       const declared = { ...body, name: safeFileName(body.name) };
       const { file, upload } = await files.initiateUpload(
         exchange.principal!.owner,
@@ -80,8 +79,8 @@ export function mountUploads(
         exchange.signal,
       );
       const { url, headers, expiresAt } = upload;
-      c.header('Location', `/v1/files/${file.id}`);
-      return c.json({ file: toResource(file), upload: { method: 'PUT', url, headers, expiresAt } }, 201);
+      const created = { file: toResource(file), upload: { method: 'PUT', url, headers, expiresAt } };
+      return exchange.json(created, 201, { Location: `/v1/files/${file.id}` });
     },
   );
 
@@ -99,13 +98,12 @@ export function mountUploads(
       refusals: [404, 409, 415, 422],
       responses: { 200: jsonOf('The file is stored', FileSchema, ETAG) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       // The connection is idle while the bytes are read, which takes as long as downloading them.
       exchange.allowSilence();
       try {
         const file = await files.complete(exchange.principal!.owner, params.id, exchange.signal);
-        c.header('ETag', etagOf(file));
-        return c.json(toResource(file), 200);
+        return exchange.json(toResource(file), 200, { ETag: etagOf(file) });
       } finally {
         exchange.endSilence();
       }

@@ -1,27 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { AtlasError } from '../../../src/errors.ts';
 import { readJson } from '../../../src/http/json-body.ts';
+import { refusalOf } from '../../support/refusal.ts';
 
-function read(body: BodyInit | null, type: string | null = 'application/json'): Promise<unknown> {
-  const request = new Request('http://atlas.test/things', { method: 'POST', body });
-  // A text body has a default Content-Type; here the test sets it.
-  request.headers.delete('content-type');
-  if (type !== null) request.headers.set('content-type', type);
-  return readJson(request);
-}
-
-async function refusalOf(body: BodyInit | null, type?: string | null): Promise<AtlasError> {
-  const error = await read(body, type).then(
-    (value) => value,
-    (reason: unknown) => reason,
-  );
-  if (error instanceof AtlasError) return error;
-  throw new Error(`The body was not refused: ${JSON.stringify(error)}`);
-}
+const read = (body: string | null, type: string | null = 'application/json') => readJson(type, body);
+const refused = (body: string | null, type?: string | null) => refusalOf(() => read(body, type));
 
 describe('a JSON body', () => {
-  test('is read back as written, whatever it contains', async () => {
+  test('is read back as written, whatever it contains', () => {
     const harmless = (text: string) => !text.includes('\0') && text !== '__proto__';
     const texts = fc.string({ unit: 'binary' }).filter(harmless);
     const values = fc.letrec((tie) => ({
@@ -35,16 +21,16 @@ describe('a JSON body', () => {
         fc.dictionary(texts, tie('value'), { maxKeys: 3 }),
       ),
     })).value;
-    await fc.assert(
-      fc.asyncProperty(values, async (value) => {
+    fc.assert(
+      fc.property(values, (value) => {
         const text = JSON.stringify(value);
-        expect(await read(text)).toEqual(JSON.parse(text));
+        expect(read(text)).toEqual(JSON.parse(text));
         // The same in ASCII, with everything else escaped.
         const escaped = text.replaceAll(
           /[\u0080-\uffff]/g,
           (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
         );
-        expect(await read(escaped)).toEqual(JSON.parse(text));
+        expect(read(escaped)).toEqual(JSON.parse(text));
       }),
       { numRuns: 50, seed: 6 },
     );
@@ -52,15 +38,15 @@ describe('a JSON body', () => {
 
   test.each(['{', '{"a":1,}', "{'a':1}", 'undefined', 'NaN', '{"a":1}x', '\u00a0{}', '// no\n{}'])(
     'is refused when it is malformed: %j',
-    async (body) => {
-      expect((await refusalOf(body)).code).toBe('malformed_json');
+    (body) => {
+      expect(refused(body).code).toBe('malformed_json');
     },
   );
 
-  test('is rejected if missing or empty', async () => {
-    expect((await refusalOf(null)).code).toBe('body_missing');
-    expect((await refusalOf(null, null)).code).toBe('body_missing');
-    expect((await refusalOf('')).code).toBe('body_missing');
+  test('is rejected if missing or empty', () => {
+    expect(refused(null).code).toBe('body_missing');
+    expect(refused(null, null).code).toBe('body_missing');
+    expect(refused('').code).toBe('body_missing');
   });
 });
 
@@ -77,22 +63,22 @@ describe('unsafe JSON', () => {
     ['the same, escaped', '{"\\u005f_proto__":{"admin":true}}', '', '__proto__'],
     ['the same, nested', '{"a":{"__proto__":1}}', '/a', '__proto__'],
     ['names that a pointer escapes', '{"a/b~c":"\\u0000"}', '/a~1b~0c', 'NUL'],
-  ])('is rejected with a pointer: %s', async (_, body, pointer, said) => {
-    const { code, message, errors } = await refusalOf(body);
+  ])('is rejected with a pointer: %s', (_, body, pointer, said) => {
+    const { code, message, errors } = refused(body);
     expect(code).toBe('malformed_json');
     expect(message).toContain(said);
     expect(errors).toEqual([{ pointer, detail: expect.stringContaining(said) }]);
   });
 
-  test('is not echoed in the problem', async () => {
-    const { errors } = await refusalOf(`{"${'x'.repeat(500)}\\u0000\\ud800":{"a":"\\u0000"}}`);
+  test('is not echoed in the problem', () => {
+    const { errors } = refused(`{"${'x'.repeat(500)}\\u0000\\ud800":{"a":"\\u0000"}}`);
     expect(errors![0]!.pointer.length).toBeLessThanOrEqual(200);
     expect(errors![0]!.pointer).toSatisfy((text: string) => text.isWellFormed() && !text.includes('\0'));
   });
 
-  test('is not confused with text that only resembles it', async () => {
+  test('is not confused with text that only resembles it', () => {
     const harmless = '{"a":"\\\\u0000","b":"__proto__","c":"\\ud83d\\ude00","constructor":1,"prototype":2}';
-    expect(await read(harmless)).toEqual(JSON.parse(harmless));
+    expect(read(harmless)).toEqual(JSON.parse(harmless));
   });
 });
 
@@ -103,8 +89,8 @@ describe('a content type', () => {
     'application/json; charset=utf-8',
     'application/json;charset=UTF-8',
     'application/json ; charset="utf-8"',
-  ])('is read: %s', async (type) => {
-    expect(await read('{}', type)).toEqual({});
+  ])('is read: %s', (type) => {
+    expect(read('{}', type)).toEqual({});
   });
 
   test.each([
@@ -117,11 +103,16 @@ describe('a content type', () => {
     'application/json, text/plain',
     'application/x-www-form-urlencoded',
     'multipart/form-data; boundary=application/json',
-  ])('is refused: %p', async (type) => {
-    expect((await refusalOf('{}', type)).code).toBe('unsupported_media_type');
+  ])('is refused: %p', (type) => {
+    expect(refused('{}', type).code).toBe('unsupported_media_type');
   });
 
-  test('that is long is truncated in the problem', async () => {
-    expect((await refusalOf('{}', `text/${'x'.repeat(5000)}`)).message.length).toBeLessThan(250);
+  test('of bytes that were not decoded is refused', () => {
+    const { code } = refusalOf(() => readJson('text/plain', new TextEncoder().encode('{}')));
+    expect(code).toBe('unsupported_media_type');
+  });
+
+  test('that is long is truncated in the problem', () => {
+    expect(refused('{}', `text/${'x'.repeat(5000)}`).message.length).toBeLessThan(250);
   });
 });

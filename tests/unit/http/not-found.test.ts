@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { PROBLEM_KINDS } from '../../../src/features.ts';
+import type { AtlasContext } from '../../../src/http/input.ts';
 import { notFound } from '../../../src/http/not-found.ts';
 import { createToProblem } from '../../../src/http/problem.ts';
 import { compileRoutes } from '../../../src/http/resolve-route.ts';
-import type { AtlasContext } from '../../../src/http/route.ts';
 import { exchangeOf, routeOf } from '../../support/exchange.ts';
 
 const resolved = compileRoutes([routeOf({ method: 'GET' }), routeOf({ method: 'POST' })], 30_000);

@@ -47,14 +47,14 @@ export function mountEvents(
       compressible: true,
       responses: { 200: jsonOf('A page of events', EventPageSchema, NEXT) },
     },
-    async ({ c, exchange, query }) => {
+    async ({ request, exchange, query }) => {
       const { cursor = 0, limit, ...filter } = query;
       const { owner } = exchange.principal!;
       const page = await events.list(owner, filter, cursor, limit, exchange.signal);
       const resumeCursor = writeCursor(page.resume);
       const nextCursor = page.hasMore ? resumeCursor : null;
-      linkNext(c, nextCursor);
-      return c.json({ events: page.events.map(toResource), nextCursor, resumeCursor }, 200);
+      const list = { events: page.events.map(toResource), nextCursor, resumeCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 
@@ -91,9 +91,9 @@ export function mountEvents(
       params: z.object({ id: EventIdSchema }),
       responses: { 200: jsonOf('The event', EventSchema) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       const event = await events.find(exchange.principal!.owner, params.id, exchange.signal);
-      return c.json(toResource(event), 200);
+      return exchange.json(toResource(event), 200);
     },
   );
 }

@@ -15,9 +15,12 @@ export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
     const token = bearerToken(request.headers.get('authorization'));
     if (token === undefined)
       throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key.');
-    const principal = keys.verify(token);
+    const principal = keys.verify(token, exchange.startMs);
     if (principal instanceof Promise)
-      return principal.then((found) => enter(found, scope, next, request, exchange));
+      return principal.then((found) => {
+        exchange.arrivedMs = performance.now();
+        return enter(found, scope, next, request, exchange);
+      });
     return enter(principal, scope, next, request, exchange);
   };
 }

@@ -25,7 +25,7 @@ export interface KeyService {
   revoke(id: string): Promise<boolean>;
   isEmpty(): Promise<boolean>;
   /** Returns the principal of the token, or null. Synchronous for a token that was verified in the last seconds. */
-  verify(token: string): Principal | null | Promise<Principal | null>;
+  verify(token: string, nowMs?: number): Principal | null | Promise<Principal | null>;
   /** Returns whether the key is currently neither revoked nor expired in the database. For long-lived streams. */
   isUsable(id: string, signal: AbortSignal): Promise<boolean>;
   /** Saves which keys were used since the last call. */
@@ -91,10 +91,10 @@ export function createKeyService(repository: KeyRepository): KeyService {
     list: () => repository.list(LIST_LIMIT),
     revoke: (id) => repository.revoke(id),
     isEmpty: () => repository.isEmpty(),
-    verify(token) {
+    verify(token, nowMs = performance.now()) {
       const entry = cache.get(token) ?? refused.get(token);
       if (entry === undefined) return parseToken(token) === null ? null : lookUp(token);
-      const ageMs = performance.now() - entry.checkedMs;
+      const ageMs = nowMs - entry.checkedMs;
       if (ageMs > EXPIRE_MS) return lookUp(token);
       if (ageMs > REFRESH_MS && !entry.refreshing) {
         entry.refreshing = true;

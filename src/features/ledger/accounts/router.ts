@@ -38,7 +38,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
         201: jsonOf('The new account', AccountSchema),
       },
     },
-    async ({ c, exchange, body }) => {
+    async ({ exchange, body }) => {
       const { id, ledger, name = null, kind = null, allowNegative = false, metadata = {} } = body;
       const content = { ledger, name, kind, allowNegative, metadata };
       const { account, created } = await accounts.open(
@@ -47,8 +47,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
         content,
         exchange.signal,
       );
-      c.header('Location', `/v1/accounts/${account.id}`);
-      return c.json(toResource(account), created ? 201 : 200);
+      const fields = { Location: `/v1/accounts/${account.id}` };
+      return exchange.json(toResource(account), created ? 201 : 200, fields);
     },
   );
 
@@ -66,15 +66,15 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       compressible: true,
       responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
     },
-    async ({ c, exchange, query }) => {
+    async ({ request, exchange, query }) => {
       const { accounts: page, next } = await accounts.list(
         query.cursor ?? null,
         query.limit,
         exchange.signal,
       );
       const nextCursor = next === null ? null : toCursor(next);
-      linkNext(c, nextCursor);
-      return c.json({ accounts: page.map(toResource), nextCursor }, 200);
+      const list = { accounts: page.map(toResource), nextCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 
@@ -92,8 +92,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       refusals: [404],
       responses: { 200: jsonOf('The account', AccountSchema) },
     },
-    async ({ c, exchange, params }) =>
-      c.json(toResource(await accounts.find(params.id, exchange.signal)), 200),
+    async ({ exchange, params }) =>
+      exchange.json(toResource(await accounts.find(params.id, exchange.signal)), 200),
   );
 }
 

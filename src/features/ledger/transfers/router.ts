@@ -21,6 +21,7 @@ const REPLAYED = {
     schema: { type: 'string' },
   },
 };
+const IS_REPLAYED = { 'Idempotency-Replayed': 'true' };
 const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
@@ -67,15 +68,14 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
         201: jsonOf('The new transfer', TransferSchema, REPLAYED),
       },
     },
-    async ({ c, exchange, headers, body }) => {
+    async ({ exchange, headers, body }) => {
       const identity = {
         owner: exchange.principal!.owner,
         key: headers['Idempotency-Key'],
         path: '/v1/transfers',
       };
       const { result, replayed } = await transfers.post(identity, body, exchange);
-      if (replayed) c.header('Idempotency-Replayed', 'true');
-      return c.json(result.transfer, result.existed ? 200 : 201);
+      return exchange.json(result.transfer, result.existed ? 200 : 201, replayed ? IS_REPLAYED : undefined);
     },
   );
 
@@ -91,7 +91,7 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
       compressible: true,
       responses: { 200: jsonOf('One result per transfer', TransferBatchResultSchema, REPLAYED) },
     },
-    async ({ c, exchange, headers, body }) => {
+    async ({ exchange, headers, body }) => {
       const identity = {
         owner: exchange.principal!.owner,
         key: headers['Idempotency-Key'],
@@ -103,8 +103,7 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
         body.atomic ?? false,
         exchange,
       );
-      if (replayed) c.header('Idempotency-Replayed', 'true');
-      return c.json({ results: result.map(toItem) }, 200);
+      return exchange.json({ results: result.map(toItem) }, 200, replayed ? IS_REPLAYED : undefined);
     },
   );
 }
@@ -119,7 +118,7 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       params: z.object({ id: UuidSchema }),
       responses: { 200: jsonOf('The transfer', TransferSchema) },
     },
-    async ({ c, exchange, params }) => c.json(await transfers.find(params.id, exchange.signal), 200),
+    async ({ exchange, params }) => exchange.json(await transfers.find(params.id, exchange.signal), 200),
   );
 
   routes.mount(
@@ -133,7 +132,7 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       compressible: true,
       responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
     },
-    async ({ c, exchange, params, query }) => {
+    async ({ request, exchange, params, query }) => {
       const page = await transfers.listByAccount(
         params.id,
         query.cursor ?? null,
@@ -143,8 +142,8 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       // Only an empty page needs to check whether the account exists.
       if (page.transfers.length === 0) await accounts.find(params.id, exchange.signal);
       const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
-      linkNext(c, nextCursor);
-      return c.json({ transfers: page.transfers, nextCursor }, 200);
+      const list = { transfers: page.transfers, nextCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 }

@@ -53,6 +53,6 @@ export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
       compressible: true,
       responses: { 200: jsonOf('The result of the verification', VerificationSchema) },
     },
-    async ({ c, exchange }) => c.json(await ledger.verify(exchange.signal), 200),
+    async ({ exchange }) => exchange.json(await ledger.verify(exchange.signal), 200),
   );
 }

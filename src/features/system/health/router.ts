@@ -72,7 +72,7 @@ export function mountHealth(
       summary: 'Check that the process responds, ignoring its dependencies',
       responses: { 200: jsonOf('The process is healthy', HealthSchema) },
     },
-    ({ c }) => c.json(self('healthy'), 200),
+    ({ exchange }) => exchange.json(self('healthy'), 200),
   );
 
   routes.mount(
@@ -86,11 +86,12 @@ export function mountHealth(
         503: jsonOf('Unhealthy: a required dependency is not responding', DeepHealthSchema),
       },
     },
-    async ({ c }) => {
+    async ({ exchange }) => {
       const { status, dependencies } = await health.deep();
       const { mode, cap, limit, workers } = limits();
       const loadShedding = { mode, cap, limit, workers };
-      return c.json({ ...self(status), dependencies, loadShedding }, status === 'unhealthy' ? 503 : 200);
+      const deep = { ...self(status), dependencies, loadShedding };
+      return exchange.json(deep, status === 'unhealthy' ? 503 : 200);
     },
   );
 
@@ -104,9 +105,9 @@ export function mountHealth(
         'Ready means that PostgreSQL responds, its migrations are applied, and the process is not draining.',
       responses: { 200: jsonOf('Ready', ReadinessSchema), 503: jsonOf('Not ready', ReadinessSchema) },
     },
-    async ({ c }) => {
+    async ({ exchange }) => {
       const readiness = await health.ready();
-      return c.json(readiness, readiness.ready ? 200 : 503);
+      return exchange.json(readiness, readiness.ready ? 200 : 503);
     },
   );
 
@@ -118,6 +119,6 @@ export function mountHealth(
       summary: 'Check that the process is alive',
       responses: { 200: jsonOf('The process is alive', LivenessSchema) },
     },
-    ({ c }) => c.json({ alive: true }, 200),
+    ({ exchange }) => exchange.json({ alive: true }, 200),
   );
 }

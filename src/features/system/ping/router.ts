@@ -16,6 +16,6 @@ export function mountPing(routes: RouteTable): void {
       scope: 'ping:read',
       responses: { 200: jsonOf('The key is valid', PingSchema) },
     },
-    ({ c }) => c.json({ pong: true }, 200),
+    ({ exchange }) => exchange.json({ pong: true }, 200),
   );
 }

@@ -42,13 +42,13 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       compressible: true,
       responses: { 200: jsonOf('A page of deliveries', DeliveryPageSchema, NEXT) },
     },
-    async ({ c, exchange, params, query }) => {
+    async ({ request, exchange, params, query }) => {
       const { state = null, cursor = null, limit } = query;
       const { owner } = exchange.principal!;
       const page = await deliveries.list(owner, params.id, state, cursor, limit, exchange.signal);
       const nextCursor = page.nextId === null ? null : `d${page.nextId.replaceAll('-', '')}`;
-      linkNext(c, nextCursor);
-      return c.json({ deliveries: page.deliveries, nextCursor }, 200);
+      const list = { deliveries: page.deliveries, nextCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 
@@ -63,10 +63,10 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       params: DeliveryIdSchema,
       responses: { 200: jsonOf('The delivery', DeliveryDetailSchema) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       const { owner } = exchange.principal!;
       const found = await deliveries.find(owner, params.id, params.deliveryId, exchange.signal);
-      return c.json({ ...found.delivery, body: found.body, attempts: found.attempts }, 200);
+      return exchange.json({ ...found.delivery, body: found.body, attempts: found.attempts }, 200);
     },
   );
 }
@@ -85,9 +85,12 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       params: DeliveryIdSchema,
       responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       const { owner } = exchange.principal!;
-      return c.json(await deliveries.replay(owner, params.id, params.deliveryId, exchange.signal), 202);
+      return exchange.json(
+        await deliveries.replay(owner, params.id, params.deliveryId, exchange.signal),
+        202,
+      );
     },
   );
 
@@ -106,7 +109,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       body: ReplaySchema,
       responses: { 202: jsonOf('The result of the replay', ReplayedSchema) },
     },
-    async ({ c, exchange, params, body }) => {
+    async ({ exchange, params, body }) => {
       const { since, afterPosition, includeDelivered = false } = body;
       const start = since === undefined ? { afterPosition: Number(afterPosition) } : { since };
       const { owner } = exchange.principal!;
@@ -118,7 +121,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
         exchange.signal,
       );
       const nextPosition = replayed.nextPosition === null ? null : String(replayed.nextPosition);
-      return c.json({ deliveries: replayed.deliveries, nextPosition }, 202);
+      return exchange.json({ deliveries: replayed.deliveries, nextPosition }, 202);
     },
   );
 }
@@ -137,7 +140,7 @@ function mountTest(routes: RouteTable, deliveries: DeliveryService): void {
       params: WebhookIdSchema,
       responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
     },
-    async ({ c, exchange, params }) =>
-      c.json(await deliveries.sendTest(exchange.principal!.owner, params.id, exchange.signal), 202),
+    async ({ exchange, params }) =>
+      exchange.json(await deliveries.sendTest(exchange.principal!.owner, params.id, exchange.signal), 202),
   );
 }

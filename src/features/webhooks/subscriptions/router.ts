@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
+import type { Exchange } from '../../../envelope/exchange.ts';
+import type { Fields } from '../../../envelope/response-headers.ts';
 import { cursorSchema, linkNext } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
-import { type AtlasContext, jsonOf, type RouteTable } from '../../../http/route.ts';
+import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import type { Webhook } from './domain.ts';
 import {
@@ -58,15 +60,14 @@ function mountCreation(
       refusals: [422],
       responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
     },
-    async ({ c, exchange, body }) => {
+    async ({ exchange, body }) => {
       const { url, eventTypes: types = null, description = null } = body;
       const { webhook, secret } = await webhooks.create(
         exchange.principal!.owner,
         { url, eventTypes: types, description },
         exchange.signal,
       );
-      c.header('Location', `/v1/webhooks/${webhook.id}`);
-      return respond(c, webhook, 201, { secret });
+      return respond(exchange, webhook, 201, { secret }, { Location: `/v1/webhooks/${webhook.id}` });
     },
   );
 }
@@ -84,12 +85,12 @@ function mountReading(routes: RouteTable, webhooks: WebhookService): void {
       compressible: true,
       responses: { 200: jsonOf('A page of webhooks', WebhookPageSchema, NEXT) },
     },
-    async ({ c, exchange, query }) => {
+    async ({ request, exchange, query }) => {
       const { owner } = exchange.principal!;
       const page = await webhooks.list(owner, query.cursor ?? null, query.limit, exchange.signal);
       const nextCursor = page.nextId === null ? null : `w${page.nextId.replaceAll('-', '')}`;
-      linkNext(c, nextCursor);
-      return c.json({ webhooks: page.webhooks.map(toResource), nextCursor }, 200);
+      const list = { webhooks: page.webhooks.map(toResource), nextCursor };
+      return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
 
@@ -105,8 +106,8 @@ function mountReading(routes: RouteTable, webhooks: WebhookService): void {
       refusals: [404],
       responses: { 200: jsonOf('The webhook', WebhookSchema, ETAG) },
     },
-    async ({ c, exchange, params }) =>
-      respond(c, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
+    async ({ exchange, params }) =>
+      respond(exchange, await webhooks.find(exchange.principal!.owner, params.id, exchange.signal), 200),
   );
 }
 
@@ -130,10 +131,10 @@ function mountChanges(
       refusals: [404, 412, 422, 428],
       responses: { 200: jsonOf('The updated webhook', WebhookSchema, ETAG) },
     },
-    async ({ c, exchange, params, headers, body }) => {
+    async ({ exchange, params, headers, body }) => {
       const expected = expectedVersions(headers['If-Match']);
       const { owner } = exchange.principal!;
-      return respond(c, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
+      return respond(exchange, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
     },
   );
 
@@ -153,9 +154,9 @@ function mountChanges(
         },
       },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       await webhooks.remove(exchange.principal!.owner, params.id, exchange.signal);
-      return c.body(null, 204);
+      return exchange.empty(204);
     },
   );
 }
@@ -176,17 +177,23 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
       refusals: [404],
       responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, ETAG) },
     },
-    async ({ c, exchange, params }) => {
+    async ({ exchange, params }) => {
       const { owner } = exchange.principal!;
       const { webhook, secret } = await webhooks.rotateSecret(owner, params.id, exchange.signal);
-      return respond(c, webhook, 200, { secret });
+      return respond(exchange, webhook, 200, { secret });
     },
   );
 }
 
-function respond(c: AtlasContext, webhook: Webhook, status: 200 | 201, more: { secret?: string } = {}) {
-  c.header('ETag', etagOf(webhook.version));
-  return c.json({ ...toResource(webhook), ...more }, status);
+function respond(
+  exchange: Exchange,
+  webhook: Webhook,
+  status: 200 | 201,
+  more: { secret?: string } = {},
+  fields: Fields = {},
+): Response {
+  const resource = { ...toResource(webhook), ...more };
+  return exchange.json(resource, status, { ETag: etagOf(webhook.version), ...fields });
 }
 
 function toResource({ owner: _owner, version: _version, ...webhook }: Webhook) {

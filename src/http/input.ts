@@ -1,0 +1,108 @@
+import { z } from '@hono/zod-openapi';
+import { Context } from 'hono';
+import { getPath } from 'hono/utils/url';
+import type { Exchange } from '../envelope/exchange.ts';
+import { AtlasError, type InputError } from '../errors.ts';
+import { describeIssue } from './describe-issue.ts';
+import { readJson } from './json-body.ts';
+import { decodeParameters, rawParameters } from './path-parameters.ts';
+
+/** The context of Hono. Its env is the exchange. */
+export type AtlasContext = Context<{ Bindings: Exchange }>;
+
+/** The validated input of a request. */
+export class Input<P, Q, H, B> {
+  readonly request: Request;
+  readonly exchange: Exchange;
+  params = undefined as P;
+  query = undefined as Q;
+  headers = undefined as H;
+  body = undefined as B;
+  #context: AtlasContext | null = null;
+
+  constructor(request: Request, exchange: Exchange) {
+    this.request = request;
+    this.exchange = exchange;
+  }
+
+  /** The context of Hono, for responses that the exchange does not make. Created on first use: most never need it. */
+  get c(): AtlasContext {
+    if (this.#context === null) {
+      const path = getPath(this.request);
+      const matched = [undefined as never, rawParameters(this.exchange.route.pattern, path)] as const;
+      this.#context = new Context(this.request, { env: this.exchange, path, matchResult: [[[...matched]]] });
+    }
+    return this.#context;
+  }
+}
+
+/** The schemas of the input of a route. */
+export interface InputSchemas {
+  readonly path: string;
+  readonly params?: z.ZodType | undefined;
+  readonly query?: z.ZodType | undefined;
+  readonly headers?: z.ZodType | undefined;
+  readonly body?: z.ZodType | undefined;
+}
+
+/** Returns the function that reads and validates the input of a route, or null if the route declares none. */
+export function validation({
+  path,
+  params,
+  query,
+  headers,
+  body,
+}: InputSchemas): ((input: Input<unknown, unknown, unknown, unknown>) => void) | null {
+  if ([params, query, headers, body].every((schema) => schema === undefined)) return null;
+  const headerNames = headers instanceof z.ZodObject ? Object.keys(headers.shape) : [];
+  return (input) => {
+    const { request, exchange } = input;
+    if (params !== undefined) {
+      const values = decodeParameters(rawParameters(path, getPath(request)));
+      input.params = check(params, values, '/path');
+    }
+    if (query !== undefined) input.query = check(query, queryOf(request.url), '/query');
+    if (headers !== undefined) input.headers = check(headers, headersOf(headerNames, request), '/headers');
+    if (body !== undefined) {
+      const type = request.headers.get('content-type');
+      input.body = check(body, readJson(type, exchange.bufferedBody), '');
+    }
+  };
+}
+
+function queryOf(url: string): Record<string, string | string[]> {
+  const values: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
+    const previous = values[name];
+    values[name] = previous === undefined ? value : [previous, value].flat();
+  }
+  return { ...values };
+}
+
+function headersOf(names: readonly string[], { headers }: Request): Record<string, string | undefined> {
+  return Object.fromEntries(names.map((name) => [name, headers.get(name) ?? undefined]));
+}
+
+// One object for all requests.
+const DESCRIBED = { error: describeIssue };
+
+/** Validates a part of the request. Throws `invalid_request` with a pointer to each mistake. */
+function check(schema: z.ZodType, value: unknown, at: string): unknown {
+  const result = schema.safeParse(value, DESCRIBED);
+  if (result.success) return result.data;
+  throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
+    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
+  });
+}
+
+function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
+  const pointer = `${at}${issue.path.map((step) => `/${escapePointer(String(step))}`).join('')}`;
+  if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
+  return issue.keys
+    .slice(0, 20)
+    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is unknown' }));
+}
+
+function escapePointer(step: string): string {
+  return step.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
+}

@@ -1,0 +1,45 @@
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { Hono } from 'hono';
+import { getPath } from 'hono/utils/url';
+import { decodeParameters, rawParameters } from '../../../src/http/path-parameters.ts';
+
+const PATTERNS = ['/v1/files/{id}', '/v1/webhooks/{id}/deliveries/{deliveryId}/replay', '/{realm}/{id}'];
+
+/** A request as it arrives from a socket. A real `Request` would normalize the path. */
+const rawRequest = (path: string) =>
+  ({ method: 'GET', url: `http://atlas.test${path}`, headers: new Headers() }) as Request;
+
+const value = fc.oneof(
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }).map(encodeURIComponent),
+  fc.webSegment().filter((text) => text !== ''),
+  fc.constantFrom('%2F', '%', '%zz', '%ff', '%25', '%2561', 'é', '%e9', ';', '..', ':id', '{id}'),
+);
+
+test('parameters are those that Hono reads, for any path', async () => {
+  let read = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...PATTERNS),
+      fc.array(value, { minLength: 2 }),
+      async (pattern, values) => {
+        let i = 0;
+        const request = rawRequest(pattern.replaceAll(/\{\w+\}/g, () => values[i++ % values.length]!));
+        const hono = new Hono();
+        hono.get(pattern.replaceAll(/\{(\w+)\}/g, ':$1'), (c) => {
+          read++;
+          const raw = rawParameters(pattern, getPath(request));
+          expect(decodeParameters({ ...raw })).toEqual(c.req.param() as Record<string, string>);
+          return c.body(null);
+        });
+        await hono.fetch(request);
+      },
+    ),
+    { numRuns: 1000, seed: 8 },
+  );
+  expect(read).toBeGreaterThan(700);
+});
+
+test('a pattern without parameters has none', () => {
+  expect(rawParameters('/v1/ping', '/v1/ping')).toEqual({});
+});
