@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
+import { openPostgres } from '../../../src/adapters/postgres/postgres.ts';
+import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
+import type { PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
-import { availableEngines, openTestDatabase } from '../../support/database.ts';
+import { availableEngines } from '../../support/database.ts';
 import { until } from '../../support/until.ts';
 import { insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
+import { postAsBefore } from '../ledger/post-as-before.ts';
 
 const BEFORE_EVENTS = 2;
 
@@ -21,11 +25,10 @@ describe.each(availableEngines())('the migration that adds events, on the %s Pos
           INSERT INTO accounts (id, ledger, allow_negative, metadata)
           SELECT id, 'EUR', true, '{}' FROM unnest(${ids}::uuid[]) id`;
         await openAsBefore(accounts);
-        const old = openTestDatabase(url, { connectionsMax: 4 });
+        const old = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 20 });
         let isMigrated = false;
         let posted = 0;
         const post = async (caller: number) => {
-          const { post } = createTransferRepository(old);
           for (let i = 0; !isMigrated || i < 20; i++) {
             const [debitAccountId, creditAccountId] = accounts as [string, string];
             const order = {
@@ -37,9 +40,8 @@ describe.each(availableEngines())('the migration that adds events, on the %s Pos
               metadata: {},
             };
             const fingerprint = '00'.repeat(32);
-            await post([
-              { owner: 'owner', key: `${caller}-${i}`, fingerprint, atomic: false, orders: [order] },
-            ]);
+            const key = `${caller}-${i}`;
+            await postAsBefore(old, { owner: 'owner', key, fingerprint, atomic: false, orders: [order] });
             posted++;
           }
         };
@@ -65,3 +67,45 @@ describe.each(availableEngines())('the migration that adds events, on the %s Pos
     SLOW_TEST_MS,
   );
 });
+
+describe.each(availableEngines())(
+  'a transfer of a host of the previous release, on the %s PostgreSQL',
+  (engine) => {
+    test(
+      'is moved to the log by the relay of this one, in order with the transfers around it',
+      () =>
+        withDatabase(engine, async (sql, _url, db) => {
+          const [debitAccountId, creditAccountId] = (await insertAccounts(sql, [
+            { ledger: 'EUR', allowNegative: true },
+            { ledger: 'EUR', allowNegative: true },
+          ])) as [string, string];
+          const { post } = createTransferRepository(db);
+          const requestOf = (key: string): PostRequest => {
+            const order = {
+              id: crypto.randomUUID(),
+              debitAccountId,
+              creditAccountId,
+              amount: 1,
+              reference: null,
+            };
+            const orders = [{ ...order, metadata: {} }];
+            return { owner: 'owner', key, fingerprint: '00'.repeat(32), atomic: false, orders };
+          };
+          await post([requestOf('first')]);
+          await postAsBefore(sql, requestOf('second'));
+          await post([requestOf('third')]);
+          const relay = createRelayRepository(db);
+          const epoch = (await relay.take('relay', 60_000))!;
+          expect(await relay.move(epoch, 1)).toEqual({ lastPosition: 2, moved: 1, sent: 2 });
+          expect(await relay.move(epoch, 10)).toEqual({ lastPosition: 2, moved: null, sent: 0 });
+          const rows = [...new Set((await relay.read(10, false)).map(({ rowId }) => rowId))];
+          expect(await relay.mark(epoch, rows, [])).toEqual({ lastPosition: 6, sent: 4 });
+          const events =
+            await sql`SELECT owner, sequence FROM events WHERE key = ${debitAccountId} ORDER BY position`;
+          expect([...events]).toEqual([1, 2, 3].map((sequence) => ({ owner: 'owner', sequence })));
+          expect(await relay.move(epoch + 1, 10)).toBeNull();
+        }),
+      SLOW_TEST_MS,
+    );
+  },
+);

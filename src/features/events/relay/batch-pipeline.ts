@@ -11,7 +11,7 @@ export class LeaseLost extends Error {
 
 /** Dependencies of {@link BatchPipeline}. */
 export interface BatchPipelineOptions {
-  readonly repository: Pick<RelayRepository, 'read' | 'mark'>;
+  readonly repository: Pick<RelayRepository, 'read' | 'mark' | 'move'>;
   readonly epoch: number;
   readonly rowsMax: number;
   /** Whether there is a publisher, which needs the content of events. */
@@ -42,6 +42,10 @@ export class BatchPipeline {
   /** Sends a batch and starts to mark it. Returns its number of rows. Throws {@link LeaseLost}, among others. */
   async step(): Promise<number> {
     const { repository, rowsMax, withEvents, send } = this.#options;
+    if (!withEvents && this.#marking === null) {
+      const moved = await this.#move();
+      if (moved !== null) return moved;
+    }
     const before = this.#marking;
     const batch = await repository.read(rowsMax, withEvents, before?.rowIds ?? []);
     const { sendable, poison } = planBatch(batch, before);
@@ -56,6 +60,15 @@ export class BatchPipeline {
     const last = new Map(sendable.map(({ key, sequence }) => [key, sequence]));
     this.#marking = { rowIds, done, last, stopped: new Set(stopped.map(({ key }) => key)) };
     return rowIds.length;
+  }
+
+  /** Moves a batch without reading it. Returns its number of rows, or null if its events need a plan. */
+  async #move(): Promise<number | null> {
+    const { repository, epoch, rowsMax, onMarked } = this.#options;
+    const result = await repository.move(epoch, rowsMax);
+    if (result === null) throw new LeaseLost();
+    if (result.sent > 0) onMarked(result, []);
+    return result.moved;
   }
 
   /** Waits until everything sent is marked. Throws like {@link BatchPipeline.step}. */

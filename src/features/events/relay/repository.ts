@@ -14,6 +14,11 @@ export interface Marked {
   readonly sent: number;
 }
 
+/** The result of a move. `moved` counts rows; null if nothing was moved, because some rows need to be read first. */
+export interface Moved extends Marked {
+  readonly moved: number | null;
+}
+
 /** The outbox, the log and the relay's lease in PostgreSQL. Times are by its clock. */
 export interface RelayRepository {
   /** Takes the lease if it has expired. Returns the new epoch, or null. */
@@ -32,6 +37,11 @@ export interface RelayRepository {
    * move to the parked events. One statement. Returns null, and does nothing, if the epoch is not the newest.
    */
   mark(epoch: number, rowIds: readonly number[], poison: readonly Poison[]): Promise<Marked | null>;
+  /**
+   * Moves the first rows of the outbox to the log without reading them, if every event continues its key and no key is
+   * parked. For a log without a publisher. Returns null, and does nothing, if the epoch is not the newest.
+   */
+  move(epoch: number, rowsMax: number): Promise<Moved | null>;
   /** Returns parked keys that an operator wants to retry. */
   keysToRetry(keysMax: number): Promise<string[]>;
   readParked(key: string, eventsMax: number): Promise<Unsent[]>;
@@ -77,83 +87,26 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
       await db.query((sql) => sql`UPDATE relay SET expires_at = '-infinity' WHERE epoch = ${epoch}`);
     },
     async read(rowsMax, withEvents, exceptRowIds = []) {
-      const dataColumns = withEvents
-        ? db.fragment`, o.owner, o.type, o.occurred_at, o.data, t.ledger, t.amount, t.reference, t.metadata,
-            t.created_at, d.owner AS debit_owner, c.owner AS credit_owner`
-        : db.fragment``;
-      const dataJoins = withEvents
-        ? db.fragment`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = o.transfer_id LIMIT 1) t ON true
-            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.debit_account_id LIMIT 1) d ON true
-            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = o.credit_account_id LIMIT 1) c ON true`
-        : db.fragment``;
-      // One index probe per row: for a few hundred rows the planner would prefer to scan whole tables.
       const rows = await db.query(
-        (sql) => sql<OutboxRow[]>`
-        SELECT o.id, o.transfer_id, o.debit_account_id, o.debit_version, o.credit_account_id, o.credit_version,
-               o.key, o.sequence ${dataColumns},
-               (SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key) AS debit_last,
-               (SELECT max(e.sequence) FROM events e WHERE e.key = o.credit_account_id::text) AS credit_last,
-               EXISTS (SELECT FROM parked_keys p WHERE p.key = o.debit_key) AS is_debit_parked,
-               EXISTS (SELECT FROM parked_keys p WHERE p.key = o.credit_account_id::text) AS is_credit_parked
-          FROM (SELECT *, coalesce(debit_account_id::text, key) AS debit_key
-                  FROM (SELECT * FROM outbox ORDER BY id LIMIT ${rowsMax + exceptRowIds.length}) first
-                 WHERE id NOT IN (SELECT unnest(${`{${exceptRowIds.join(',')}}`}::bigint[]))
-                 ORDER BY id LIMIT ${rowsMax}) o
-          ${dataJoins} ORDER BY o.id`,
+        (sql) => sql<OutboxRow[]>`SELECT * FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
       );
       return rows.flatMap((row) => toUnsent(row, withEvents));
     },
     async mark(epoch, rowIds, poison) {
-      const ids = `{${rowIds.join(',')}}`;
       const [row] = await db.query(
-        (sql) => sql<Marked[]>`
-        WITH poison AS (
-          SELECT * FROM unnest(${poison.map((p) => p.key)}::text[], ${poison.map((p) => p.sequence)}::bigint[],
-            ${poison.map((p) => p.reason)}::text[]) p(key, sequence, reason)
-        ), batch AS MATERIALIZED (
-          SELECT * FROM outbox WHERE id = ANY (${ids}::bigint[])
-        ), sides AS MATERIALIZED (
-          -- A row without its transfer or account has no owner, which fails the statement: nothing is skipped.
-          SELECT b.id, 1 AS side, a.owner, 'account.debited.v1' AS type, b.debit_account_id::text AS key,
-                 b.debit_version AS sequence, t.created_at AS occurred_at, b.transfer_id, NULL::jsonb AS data
-            FROM batch b
-            LEFT JOIN LATERAL (SELECT created_at FROM transfers WHERE id = b.transfer_id LIMIT 1) t ON true
-            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = b.debit_account_id LIMIT 1) a ON true
-           WHERE b.transfer_id IS NOT NULL
-          UNION ALL
-          SELECT b.id, 2, a.owner, 'account.credited.v1', b.credit_account_id::text, b.credit_version, t.created_at,
-                 b.transfer_id, NULL
-            FROM batch b
-            LEFT JOIN LATERAL (SELECT created_at FROM transfers WHERE id = b.transfer_id LIMIT 1) t ON true
-            LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = b.credit_account_id LIMIT 1) a ON true
-           WHERE b.transfer_id IS NOT NULL
-          UNION ALL
-          SELECT id, 1, owner, type, key, sequence, occurred_at, NULL, data FROM batch WHERE transfer_id IS NULL
-        ), classified AS MATERIALIZED (
-          SELECT s.*, EXISTS (SELECT FROM parked_keys k WHERE k.key = s.key)
-                   OR EXISTS (SELECT FROM poison p WHERE p.key = s.key AND s.sequence >= p.sequence) AS is_parked
-            FROM sides s
-        ), lease AS (
-          UPDATE relay SET last_position = last_position + (SELECT count(*) FROM classified WHERE NOT is_parked)
-           WHERE epoch = ${epoch} RETURNING last_position
-        ), first AS (
-          SELECT last_position - (SELECT count(*) FROM classified WHERE NOT is_parked) AS before FROM lease
-        ), stopped AS (
-          INSERT INTO parked_keys (key, reason) SELECT key, reason FROM poison, lease
-        ), parked AS (
-          INSERT INTO parked_events (key, sequence, owner, type, occurred_at, transfer_id, data)
-          SELECT key, sequence, owner, type, occurred_at, transfer_id, data FROM classified, lease WHERE is_parked
-        ), sent AS (
-          INSERT INTO events (position, owner, type, key, sequence, occurred_at, transfer_id, data)
-          SELECT before + row_number() OVER (ORDER BY id, side), owner, type, key, sequence, occurred_at,
-                 transfer_id, data
-            FROM classified, first WHERE NOT is_parked
-        ), gone AS (
-          DELETE FROM outbox USING lease WHERE id = ANY (${ids}::bigint[])
-        )
-        SELECT last_position, (SELECT count(*) FROM classified WHERE NOT is_parked) AS sent FROM lease`,
+        (sql) => sql<[Marked | { lastPosition: null }]>`
+        SELECT last_position, sent FROM mark_outbox(${epoch}, ${arrayOf(rowIds)}::bigint[],
+          ${poison.map((p) => p.key)}::text[], ${poison.map((p) => p.sequence)}::bigint[],
+          ${poison.map((p) => p.reason)}::text[])`,
       );
-      return row ?? null;
+      return row.lastPosition === null ? null : row;
+    },
+    async move(epoch, rowsMax) {
+      const [row] = await db.query(
+        (sql) => sql<[Moved | { lastPosition: null }]>`
+        SELECT last_position, moved, sent FROM move_outbox(${epoch}, ${rowsMax})`,
+      );
+      return row.lastPosition === null ? null : row;
     },
     async backlog() {
       const [row] = await db.query(
@@ -254,4 +207,8 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
       return count;
     },
   };
+}
+
+function arrayOf(ids: readonly number[]): string {
+  return `{${ids.join(',')}}`;
 }

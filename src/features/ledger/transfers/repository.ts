@@ -32,12 +32,13 @@ export interface TransferRepository {
   forgetKeys(days: number): Promise<number>;
 }
 
+/** The row of `post_transfer_batch`, where null stands for the usual case. */
 interface PostedRow {
   postedAt: Date;
   waitedMs: number;
-  states: ('fresh' | 'replayed' | 'reused')[];
-  outcomes: (Outcome | null)[];
-  transferIds: string[];
+  states: ('fresh' | 'replayed' | 'reused')[] | null;
+  outcomes: (Outcome | null)[] | null;
+  transferIds: string[] | null;
   ledgers: (string | null)[];
 }
 
@@ -65,7 +66,7 @@ export function createTransferRepository(db: Database): TransferRepository {
       SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
              to_json(states) AS states, to_json(outcomes) AS outcomes,
              to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
-      FROM post_transfers(
+      FROM post_transfer_batch(
         ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
         ${quotedArrayOf(requests.map((request) => request.key))}::text[],
         ${arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`))}::bytea[],
@@ -84,33 +85,26 @@ export function createTransferRepository(db: Database): TransferRepository {
     return toResults(requests, row);
   }
 
+  /** Returns the results in order. Transfers that existed before are read as they were stored. */
   async function toResults(requests: readonly PostRequest[], row: PostedRow): Promise<PostResult[]> {
-    const { states, outcomes, transferIds, ledgers } = row;
-    const createdAt = row.postedAt.toISOString();
-    // A transfer that existed before, by replay or by its id, is returned as it was stored.
-    const isOld = (state: string, outcome: Outcome | null) =>
-      outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
-    const oldIds: string[] = [];
-    let i = 0;
-    requests.forEach((request, r) => {
-      for (let n = 0; n < request.orders.length; n++, i++)
-        if (isOld(states[r]!, outcomes[i]!)) oldIds.push(transferIds[i]!);
-    });
+    const results = readResults(requests, row);
+    const old = results.flatMap((result) =>
+      result.state === 'reused' ? [] : result.items.filter(isOld(result.state)),
+    );
+    if (old.length === 0) return results;
     // If this fails, the batch runs again. Its keys make that safe.
-    const oldRows = oldIds.length === 0 ? [] : await selectMany(oldIds, { tier: 'critical' });
-    const old = new Map(oldRows.map((row) => [row.id, toTransfer(row)]));
-    i = 0;
-    return requests.map((request, r): PostResult => {
-      const state = states[r]!;
-      const items = request.orders.map((order): ItemResult => {
-        const outcome = outcomes[i]!;
-        const id = transferIds[i]!;
-        const ledger = ledgers[i++];
-        if (isOld(state, outcome)) return { outcome, id, transfer: old.get(id) ?? null };
-        if (outcome !== 'posted') return { outcome, id, transfer: null };
-        return { outcome, id, transfer: transferOf(order, ledger!, createdAt) };
-      });
-      return state === 'reused' ? { state } : { state, items };
+    const rows = await selectMany(
+      old.map(({ id }) => id),
+      { tier: 'critical' },
+    );
+    const stored = new Map(rows.map((found) => [found.id, toTransfer(found)]));
+    return results.map((result) => {
+      if (result.state === 'reused') return result;
+      const isStored = isOld(result.state);
+      const items = result.items.map((item) =>
+        isStored(item) ? { ...item, transfer: stored.get(item.id) ?? null } : item,
+      );
+      return { ...result, items };
     });
   }
 
@@ -157,6 +151,33 @@ export function createTransferRepository(db: Database): TransferRepository {
       return forgotten;
     },
   };
+}
+
+/** Whether a transfer existed before, by its id or by a replay of its request. */
+function isOld(state: 'fresh' | 'replayed'): (item: ItemResult) => boolean {
+  return ({ outcome }) => outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
+}
+
+function readResults(requests: readonly PostRequest[], row: PostedRow): PostResult[] {
+  const { states, outcomes, transferIds, ledgers } = row;
+  const createdAt = row.postedAt.toISOString();
+  let i = 0;
+  return requests.map((request, r): PostResult => {
+    const state = states === null ? 'fresh' : states[r]!;
+    if (state === 'reused') {
+      i += request.orders.length;
+      return { state };
+    }
+    const items = request.orders.map((order): ItemResult => {
+      const at = i++;
+      const outcome = outcomes === null ? 'posted' : outcomes[at]!;
+      const id = transferIds === null ? order.id : transferIds[at]!;
+      if (outcome !== 'posted' || state === 'replayed') return { outcome, id, transfer: null };
+      const ledger = ledgers.length === 1 ? ledgers[0]! : ledgers[at]!;
+      return { outcome, id, transfer: transferOf(order, ledger, createdAt) };
+    });
+    return { state, items };
+  });
 }
 
 function toTransfer(row: TransferRow): Transfer {

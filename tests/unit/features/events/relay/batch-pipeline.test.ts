@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { BatchPipeline, LeaseLost } from '../../../../../src/features/events/relay/batch-pipeline.ts';
 import type { Unsent } from '../../../../../src/features/events/relay/domain.ts';
+import type { Moved } from '../../../../../src/features/events/relay/repository.ts';
 
 /** An outbox whose marks complete when the test says so. */
 class Outbox {
@@ -20,10 +21,11 @@ class Outbox {
         this.rows.splice(0, rowIds.length);
         return { lastPosition: 0, sent: rowIds.length };
       },
+      move: () => Promise.reject(new Error('a log with a publisher needs to read its events')),
     },
     epoch: 1,
     rowsMax: 2,
-    withEvents: false,
+    withEvents: true,
     send: async (unsent) => {
       this.sent.push(...unsent.map(({ sequence }) => sequence));
       return [];
@@ -82,4 +84,51 @@ test('with nothing to send, it settles the batch it has sent', async () => {
   outbox.open[0]!.resolve(true);
   expect(await outbox.pipeline.step()).toBe(0);
   expect(outbox.marked).toEqual([[0, 1]]);
+});
+
+/** A log without a publisher, where a batch moves unless the next result is null. */
+function movingPipeline(results: (Moved | null)[]) {
+  const calls: string[] = [];
+  const counted: number[] = [];
+  const pipeline = new BatchPipeline({
+    repository: {
+      move: async () => {
+        calls.push('move');
+        return results.shift()!;
+      },
+      read: async () => {
+        calls.push('read');
+        return [{ rowId: 1, key: 'key', sequence: 7, lastSent: 5, isParked: false, event: null }];
+      },
+      mark: async () => {
+        calls.push('mark');
+        return { lastPosition: 9, sent: 0 };
+      },
+    },
+    epoch: 1,
+    rowsMax: 2,
+    withEvents: false,
+    send: async () => [],
+    onMarked: ({ sent }) => counted.push(sent),
+  });
+  return { pipeline, calls, counted };
+}
+
+test('without a publisher, a batch moves in one query', async () => {
+  const { pipeline, calls, counted } = movingPipeline([{ lastPosition: 4, moved: 2, sent: 4 }]);
+  expect(await pipeline.step()).toBe(2);
+  expect(calls).toEqual(['move']);
+  expect(counted).toEqual([4]);
+});
+
+test('a batch that cannot move is read, so that its poison is parked', async () => {
+  const { pipeline, calls } = movingPipeline([{ lastPosition: 4, moved: null, sent: 0 }]);
+  expect(await pipeline.step()).toBe(1);
+  await pipeline.settle();
+  expect(calls).toEqual(['move', 'read', 'mark']);
+});
+
+test('a move that finds a newer relay ends the pipeline', async () => {
+  const { pipeline } = movingPipeline([null]);
+  await expect(pipeline.step()).rejects.toBeInstanceOf(LeaseLost);
 });
