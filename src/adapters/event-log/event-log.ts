@@ -36,10 +36,16 @@ export interface EventPublisher {
 /** The work of a consumer. It must have no effects outside the transaction. */
 export type EventHandler = (events: readonly AtlasEvent[], tx: Queryable) => Promise<void>;
 
+/**
+ * Returns the owners whose events a consumer handles, or null for all. Events of others need no handling: they only
+ * count as seen.
+ */
+export type OwnersOf = (tx: Queryable) => Promise<readonly string[] | null>;
+
 /** Stats of a consumer since the start of this process. */
 export interface ConsumerStats {
   readonly consumer: string;
-  /** Events that took effect. */
+  /** Events that took effect, or were of no interest. */
   readonly handled: number;
   /** Duplicates, which were skipped. */
   readonly repeated: number;
@@ -57,9 +63,10 @@ export interface EventConsumer {
   /**
    * Delivers the events of each key in order, without gaps, and exactly once: `handle` runs in the transaction that also
    * stores the position. A new consumer starts with the oldest event. Runs until the signal aborts; rejects when it
-   * cannot continue, and may then be run again. Several processes may run the same consumer.
+   * cannot continue, and may then be run again. Several processes may run the same consumer. `ownersOf` lets the log
+   * skip events that `handle` would ignore; it still receives some of them.
    */
-  run(consumer: string, handle: EventHandler, signal: AbortSignal): Promise<void>;
+  run(consumer: string, handle: EventHandler, signal: AbortSignal, ownersOf?: OwnersOf): Promise<void>;
   stats(): readonly ConsumerStats[];
 }
 

@@ -42,16 +42,8 @@ export async function applyOnce(
 ): Promise<Applied> {
   if (events.length === 0) return { handled: 0, repeated: 0, recovered: 0, isComplete: true };
   const keys = [...new Set(events.map(({ key }) => key))].sort();
-  await tx.query(
-    (sql) => sql`
-    INSERT INTO inbox (consumer, key, sequence)
-    SELECT ${consumer}, key, ${NEVER_SEEN} FROM unnest(${keys}::text[]) WITH ORDINALITY k(key, no) ORDER BY no
-    ON CONFLICT DO NOTHING`,
-  );
   const rows = await tx.query(
-    (sql) => sql<{ key: string; sequence: number }[]>`
-    SELECT key, sequence FROM inbox WHERE consumer = ${consumer} AND key = ANY (${keys}::text[])
-    ORDER BY key COLLATE "C" FOR UPDATE`,
+    (sql) => sql<{ key: string; sequence: number }[]>`SELECT * FROM lock_inbox(${consumer}, ${keys}::text[])`,
   );
   const seen = new Map(rows.map(({ key, sequence }) => [key, sequence]));
   const fresh: AtlasEvent[] = [];
@@ -82,9 +74,7 @@ export async function applyOnce(
     await handle(fresh, tx);
     await tx.query(
       (sql) => sql`
-      UPDATE inbox i SET sequence = s.sequence
-        FROM unnest(${[...seen.keys()]}::text[], ${[...seen.values()]}::bigint[]) s(key, sequence)
-       WHERE i.consumer = ${consumer} AND i.key = s.key AND i.sequence < s.sequence`,
+      SELECT advance_inbox(${consumer}, ${[...seen.keys()]}::text[], ${[...seen.values()]}::bigint[])`,
     );
   }
   return { handled: fresh.length, repeated, recovered, isComplete: behind.size === 0 };

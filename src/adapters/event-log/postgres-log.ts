@@ -1,15 +1,20 @@
 import { sleep } from '../../utils/sleep.ts';
 import type { Database } from '../postgres/database.ts';
+import type { Queryable } from '../postgres/query.ts';
 import { ConsumerCounts } from './consumer-counts.ts';
-import type { EventHandler, EventLog } from './event-log.ts';
-import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
-import { applyOnce } from './inbox.ts';
+import type { EventHandler, EventLog, OwnersOf } from './event-log.ts';
+import { type EventRow, toEvent } from './event-rows.ts';
+import { type Applied, applyOnce } from './inbox.ts';
 
 /** The partition number of the table `events`. Kafka's start at 0. */
 export const TABLE_PARTITION = -1;
 
-const BATCH_EVENTS_MAX = 500;
+// Events that a consumer handles in one transaction, and those that it only records as seen.
+const HANDLED_EVENTS_MAX = 500;
+const BATCH_EVENTS_MAX = 10_000;
 const POLL_MS = 100;
+// With nobody interested in events, recording fewer and larger batches costs less.
+const RECORD_MS = 500;
 
 /**
  * The event log without Kafka: the relay numbers the events of the table, and consumers continue after the last number
@@ -18,37 +23,34 @@ const POLL_MS = 100;
 export function openOutboxLog(db: Database): EventLog {
   const counts = new ConsumerCounts();
 
-  /** Handles one batch in one transaction. Returns whether there may be more. */
-  async function step(consumer: string, handle: EventHandler): Promise<boolean> {
+  /** Handles one batch in one transaction. Returns how many milliseconds to wait for the next one. */
+  async function step(consumer: string, handle: EventHandler, ownersOf: OwnersOf): Promise<number> {
     const applied = await db.transaction(async (tx) => {
-      await tx.query(
-        (sql) => sql`
-        INSERT INTO consumer_offsets (consumer, partition, position) VALUES (${consumer}, ${TABLE_PARTITION}, 0)
-        ON CONFLICT DO NOTHING`,
-      );
       // Another process that runs this consumer waits here, and continues where this one stops.
-      const [offset] = await tx.query(
-        (sql) => sql<[{ position: number }]>`
-        SELECT position FROM consumer_offsets
-        WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION} FOR UPDATE`,
+      const [range] = await tx.query(
+        (sql) => sql<[{ after: number; upTo: number }]>`
+        SELECT after, up_to FROM lock_consumer(${consumer}, ${BATCH_EVENTS_MAX})`,
       );
-      const rows = await tx.query(
-        (sql) => sql<(EventRow & { position: number })[]>`
-        SELECT e.position, ${eventColumns(sql)} FROM events e ${joinTransfers(sql)}
-        WHERE e.position > ${offset.position} ORDER BY e.position LIMIT ${BATCH_EVENTS_MAX}`,
-      );
-      const last = rows.at(-1)?.position;
-      if (last === undefined) return null;
-      const outcome = await applyOnce(tx, consumer, rows.map(toEvent), handle);
-      if (!outcome.isComplete) return { ...outcome, isFull: true };
-      await tx.query(
-        (sql) => sql`
-        UPDATE consumer_offsets SET position = ${last} WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}`,
-      );
-      return { ...outcome, isFull: rows.length === BATCH_EVENTS_MAX };
+      const { after } = range;
+      if (range.upTo === after) return null;
+      // Read after the end of the range, so that an owner who took interest before an event is found.
+      const owners = await ownersOf(tx);
+      const upTo = owners?.length === 0 ? range.upTo : Math.min(range.upTo, after + HANDLED_EVENTS_MAX);
+      const outcome =
+        owners?.length === 0 ? NOTHING : await handleRange(tx, consumer, handle, after, upTo, owners);
+      if (!outcome.isComplete) return { ...outcome, waitMs: 0 };
+      const isFull = upTo < range.upTo || upTo === after + BATCH_EVENTS_MAX;
+      const { recorded, repeated } = await advance(tx, consumer, after, upTo, owners);
+      return {
+        handled: outcome.handled + recorded,
+        repeated: outcome.repeated + repeated,
+        recovered: outcome.recovered,
+        isComplete: true,
+        waitMs: isFull ? 0 : owners?.length === 0 ? RECORD_MS : POLL_MS,
+      };
     });
     if (applied) counts.add(consumer, applied);
-    return applied?.isFull === true;
+    return applied?.waitMs ?? POLL_MS;
   }
 
   return {
@@ -56,14 +58,14 @@ export function openOutboxLog(db: Database): EventLog {
     publisher: null,
     dependency: null,
     consumer: {
-      async run(consumer, handle, signal) {
+      async run(consumer, handle, signal, ownersOf = everyOwner) {
         while (!signal.aborted) {
           try {
             // Usually there is nothing to do, and checking needs no transaction.
             const lag = await lagOf(db, consumer, signal);
             counts.setLag(consumer, lag);
-            const isMore = lag > 0 && (await step(consumer, handle));
-            if (!isMore) await sleep(POLL_MS, signal);
+            const waitMs = lag > 0 ? await step(consumer, handle, ownersOf) : POLL_MS;
+            if (waitMs > 0) await sleep(waitMs, signal);
           } catch (error) {
             if (signal.aborted) break;
             counts.fail(consumer);
@@ -84,6 +86,47 @@ export function openOutboxLog(db: Database): EventLog {
     },
     close: async () => {},
   };
+}
+
+const NOTHING: Applied = { handled: 0, repeated: 0, recovered: 0, isComplete: true };
+
+const everyOwner: OwnersOf = async () => null;
+
+async function handleRange(
+  tx: Queryable,
+  consumer: string,
+  handle: EventHandler,
+  after: number,
+  upTo: number,
+  owners: readonly string[] | null,
+): Promise<Applied> {
+  const rows = await tx.query(
+    (sql) =>
+      sql<EventRow[]>`SELECT * FROM read_events(${after}, ${upTo}, ${owners as string[] | null}::text[])`,
+  );
+  return applyOnce(tx, consumer, rows.map(toEvent), handle);
+}
+
+/** Moves the position to the end of the range, and records the events of other owners as seen. */
+async function advance(
+  tx: Queryable,
+  consumer: string,
+  after: number,
+  upTo: number,
+  owners: readonly string[] | null,
+): Promise<{ recorded: number; repeated: number }> {
+  if (owners === null) {
+    await tx.query(
+      (sql) => sql`
+      UPDATE consumer_offsets SET position = ${upTo} WHERE consumer = ${consumer} AND partition = ${TABLE_PARTITION}`,
+    );
+    return { recorded: 0, repeated: 0 };
+  }
+  const [row] = await tx.query(
+    (sql) => sql<[{ recorded: number; repeated: number }]>`
+    SELECT recorded, repeated FROM advance_consumer(${consumer}, ${after}, ${upTo}, ${owners as string[]}::text[])`,
+  );
+  return row;
 }
 
 async function lagOf(db: Database, consumer: string, signal: AbortSignal): Promise<number> {

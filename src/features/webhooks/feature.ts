@@ -6,7 +6,7 @@ import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
-import { createFanOut } from './deliveries/fan-out.ts';
+import { createFanOut, webhookOwners } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
 import { createDeliveryService } from './deliveries/service.ts';
@@ -57,7 +57,10 @@ export function createWebhooks({ database, consumer, outgoing, logger, types }: 
       mountDeliveries(routes, deliveries);
     },
     metrics: (registry) => registerDeliveryMetrics(registry, () => sender.stats()),
-    loops: [{ name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal) }, sender],
+    loops: [
+      { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal, webhookOwners) },
+      sender,
+    ],
     jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: repository.forget }],
   } satisfies Feature & Record<string, unknown>;
 }

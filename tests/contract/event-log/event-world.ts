@@ -1,4 +1,4 @@
-import type { EventHandler, EventLog } from '../../../src/adapters/event-log/event-log.ts';
+import type { EventHandler, EventLog, OwnersOf } from '../../../src/adapters/event-log/event-log.ts';
 import { openOutboxLog } from '../../../src/adapters/event-log/postgres-log.ts';
 import { openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
@@ -83,11 +83,11 @@ export class EventWorld {
     return createRelayRepository(this.db);
   }
 
-  async openAccounts(count: number): Promise<string[]> {
+  async openAccounts(count: number, owner = 'owner'): Promise<string[]> {
     const accounts = createAccountRepository(this.db);
     const content = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
     const ids = Array.from({ length: count }, () => crypto.randomUUID());
-    for (const id of ids) await accounts.create(id, 'owner', content);
+    for (const id of ids) await accounts.create(id, owner, content);
     return ids;
   }
 
@@ -141,8 +141,13 @@ export class EventWorld {
   }
 
   /** Runs a consumer whose effect is a row for each event. */
-  consume(consumer: string, handle: EventHandler = this.writer(consumer), log = this.openLog()): Running {
-    return this.run((signal) => log.consumer.run(consumer, handle, signal));
+  consume(
+    consumer: string,
+    handle: EventHandler = this.writer(consumer),
+    log = this.openLog(),
+    ownersOf?: OwnersOf,
+  ): Running {
+    return this.run((signal) => log.consumer.run(consumer, handle, signal, ownersOf));
   }
 
   writer(consumer: string): EventHandler {
