@@ -123,12 +123,29 @@ export class GroupCommit {
     setImmediate(() => void this.#drain());
   }
 
+  /**
+   * Posts one batch after the other. The next one is sent before the results of the last are handed out: building a
+   * hundred responses takes longer than sending a batch, and PostgreSQL would be idle meanwhile.
+   */
   async #drain(): Promise<void> {
+    let handOut = NOTHING;
     while (this.#waiting.length > 0) {
       await this.#holdOpen();
       this.#removeAborted();
-      if (this.#waiting.length > 0) await this.#run(this.#seal());
+      if (this.#waiting.length > 0) {
+        const running = this.#run(this.#seal());
+        // One turn of the loop later, the batch is on its way.
+        if (handOut !== NOTHING) await nextTurn();
+        handOut();
+        handOut = await running;
+      } else {
+        handOut();
+        handOut = NOTHING;
+      }
       this.#lastEndMs = performance.now();
+      if (this.#waiting.length > 0) continue;
+      handOut();
+      handOut = NOTHING;
     }
     this.#busy = false;
   }
@@ -169,12 +186,15 @@ export class GroupCommit {
     return batch;
   }
 
-  async #run(batch: Waiting[]): Promise<void> {
+  /** Posts a batch. Returns a function that hands out the results. */
+  async #run(batch: Waiting[]): Promise<() => void> {
     try {
       const results = await this.#postWithRetry(batch.map((entry) => entry.request));
-      for (const [i, entry] of batch.entries()) entry.resolve(results[i]!);
+      return () => {
+        for (const [i, entry] of batch.entries()) entry.resolve(results[i]!);
+      };
     } catch (error) {
-      await this.#failOrBisect(batch, error);
+      return this.#failOrBisect(batch, error);
     }
   }
 
@@ -196,16 +216,22 @@ export class GroupCommit {
   }
 
   /** Bisects the batch, so that one request that the database cannot process does not fail the others. */
-  async #failOrBisect(batch: Waiting[], error: unknown): Promise<void> {
+  async #failOrBisect(batch: Waiting[], error: unknown): Promise<() => void> {
     if (batch.length === 1 || error instanceof AtlasError) {
-      for (const entry of batch) entry.reject(error);
-      return;
+      return () => {
+        for (const entry of batch) entry.reject(error);
+      };
     }
     const middle = batch.length >> 1;
-    await this.#run(batch.slice(0, middle));
-    await this.#run(batch.slice(middle));
+    const first = await this.#run(batch.slice(0, middle));
+    first();
+    return this.#run(batch.slice(middle));
   }
 }
+
+const NOTHING = () => {};
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 function abortError(caller: Abortable): AtlasError {
   return caller.abortReason?.kind === 'disconnect'
