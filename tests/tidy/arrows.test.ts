@@ -137,7 +137,15 @@ describe('a feature', () => {
 describe('an adapter', () => {
   /** The files that the folder of a port exposes to the rest of src. All others are internal. */
   const PUBLIC: Readonly<Record<string, readonly string[]>> = {
-    postgres: ['database', 'migrations', 'postgres', 'query', 'sql-functions', 'embedded/postgres-server'],
+    postgres: [
+      'batched-reads',
+      'database',
+      'migrations',
+      'postgres',
+      'query',
+      'sql-functions',
+      'embedded/postgres-server',
+    ],
     redis: ['redis', 'redis-lease-store'],
     cache: ['cache', 'cache-aside', 'memory-cache', 'redis-cache'],
     'event-log': ['event-log', 'event-rows', 'postgres-log'],

@@ -79,22 +79,24 @@ export class CacheAside<T> {
 
   /**
    * Returns the value of the id, or null if there is none. Throws what `load` throws, and `deadline_exceeded` if the
-   * signal aborts. `load` gets its own signal, because other callers may share it.
+   * caller's signal aborts. `load` gets its own signal, because other callers may share it. A hit in memory does not
+   * read the caller's signal, which an exchange creates on first use.
    */
   async find(
     id: string,
     load: (signal: AbortSignal) => Promise<T | null>,
-    signal?: AbortSignal,
+    caller?: { readonly signal: AbortSignal },
   ): Promise<T | null> {
     const { cache, changes } = this.#options;
-    if (changes && !cache.isShared) return load(signal ?? new AbortController().signal);
-    const lookup = await this.#lookUp(id, signal);
+    if (changes && !cache.isShared) return load(caller?.signal ?? new AbortController().signal);
+    const lookup = await this.#lookUp(id, cache.isShared ? caller?.signal : undefined);
     if (lookup.entry !== null && !isDue(lookup.entry)) {
       if (lookup.entry.value === null) this.stats.negatives++;
       else this.stats.hits++;
       return lookup.entry.value;
     }
     this.stats.misses++;
+    const signal = caller?.signal;
     try {
       return await this.#share(id, lookup, load, signal);
     } catch (error) {

@@ -1,5 +1,7 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
+import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import { AbortableSignal } from '../../utils/abortable.ts';
 import {
   DIGEST_BYTES,
   type Digests,
@@ -33,7 +35,7 @@ export interface FileRepository {
   store(id: string, mediaType: string, digests: Digests): Promise<StoredFile | null>;
   /** Abandons an upload. Returns whether its object may be deleted: not if the file is stored after all. */
   abandon(id: string): Promise<boolean>;
-  /** Returns a file that is uploading or stored. */
+  /** Returns a file that is uploading or stored. Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, signal?: AbortSignal): Promise<FileRecord | null>;
   /** Returns up to `count` digests of chunks, starting at `first`; none if there is no such file. */
   chunkDigests(id: string, first: number, count: number, signal?: AbortSignal): Promise<Uint8Array>;
@@ -64,6 +66,17 @@ export function createFileRepository(db: Database): FileRepository {
 
 function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
   const columns = columnsOf(db);
+  const reads = new BatchedReads<FileRecord>({
+    async read(ids, signal) {
+      const rows = await db.query(
+        (sql) => sql<Row[]>`
+          SELECT ${columns} FROM files WHERE id = ANY (${`{${ids}}`}::uuid[])
+            AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
+        { signal },
+      );
+      return rows.map(toFile);
+    },
+  });
   let realm: Promise<string> | null = null;
 
   async function readRealm(): Promise<string> {
@@ -127,15 +140,7 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
       );
       return row.free;
     },
-    async find(id, signal) {
-      const [row] = await db.query(
-        (sql) => sql<Row[]>`
-          SELECT ${columns} FROM files
-          WHERE id = ${id} AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
-        { signal },
-      );
-      return row ? toFile(row) : null;
-    },
+    find: (id, signal) => reads.find(id, signal && new AbortableSignal(signal)),
     async chunkDigests(id, first, count, signal) {
       const [row] = await db.query(
         (sql) => sql<{ digests: Buffer }[]>`

@@ -29,7 +29,7 @@ export interface FileServiceOptions {
     find(
       id: string,
       load: (signal: AbortSignal) => Promise<FileRecord | null>,
-      signal: AbortSignal,
+      caller: { readonly signal: AbortSignal },
     ): Promise<FileRecord | null>;
     forget(id: string): Promise<void>;
   };
@@ -96,7 +96,7 @@ export function createFileService(options: FileServiceOptions): FileService {
 
   /** The only read of metadata on behalf of a caller. */
   async function find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord> {
-    const file = await cache.find(id, (loading) => repository.find(id, loading), signal);
+    const file = await cache.find(id, (loading) => repository.find(id, loading), { signal });
     // The response must not reveal that another owner has such a file.
     if (file === null || file.owner !== owner) throw fileNotFound(id);
     return file;

@@ -69,9 +69,9 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     waitingItemsMax: WAITING_ITEMS_MAX,
   });
   const transferCache = openTransferCache(cache);
-  const find = (id: string, signal?: AbortSignal) =>
-    transferCache.find(id, (loading) => repository.find(id, loading), signal);
-  const transfers = createTransferService({ ...repository, find }, groupCommit);
+  const find = (id: string, caller?: { readonly signal: AbortSignal }) =>
+    transferCache.find(id, (loading) => repository.find(id, loading), caller);
+  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, groupCommit);
   const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,

@@ -1,4 +1,6 @@
+import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Abortable } from '../../../utils/abortable.ts';
 import type { Account, AccountContent } from './domain.ts';
 
 /** The position in a list of accounts: after this one, by age and id. */
@@ -17,7 +19,8 @@ export interface AccountRepository {
     content: AccountContent,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean; same: boolean }>;
-  find(id: string, signal?: AbortSignal): Promise<Account | null>;
+  /** Reads that arrive together share a query: see {@link BatchedReads}. */
+  find(id: string, caller?: Abortable): Promise<Account | null>;
   list(
     after: AccountPosition | null,
     limit: number,
@@ -31,6 +34,16 @@ export function createAccountRepository(db: Database): AccountRepository {
   // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
   const columns = db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted,
     version, created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+
+  const reads = new BatchedReads<Account>({
+    async read(ids, signal) {
+      const rows = await db.query(
+        (sql) => sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ANY (${`{${ids}}`}::uuid[])`,
+        { signal },
+      );
+      return rows.map(toAccount);
+    },
+  });
 
   return {
     async create(id, owner, { ledger, name, kind, allowNegative, metadata }, signal) {
@@ -60,13 +73,7 @@ export function createAccountRepository(db: Database): AccountRepository {
       const { same, ...row } = found!;
       return { account: toAccount(row), created: false, same };
     },
-    async find(id, signal) {
-      const [row] = await db.query(
-        (sql) => sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ${id}`,
-        { signal },
-      );
-      return row ? toAccount(row) : null;
-    },
+    find: (id, caller) => reads.find(id, caller),
     async list(after, limit, signal) {
       const younger =
         after &&

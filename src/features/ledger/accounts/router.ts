@@ -92,8 +92,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       refusals: [404],
       responses: { 200: jsonOf('The account', AccountSchema) },
     },
-    async ({ exchange, params }) =>
-      exchange.json(toResource(await accounts.find(params.id, exchange.signal)), 200),
+    async ({ exchange, params }) => exchange.json(toResource(await accounts.find(params.id, exchange)), 200),
   );
 }
 

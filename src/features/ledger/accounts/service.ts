@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import type { Abortable } from '../../../utils/abortable.ts';
 import type { Account, AccountContent } from './domain.ts';
 import type { AccountPosition, AccountRepository } from './repository.ts';
 
@@ -11,7 +12,7 @@ export interface AccountService {
     content: AccountContent,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean }>;
-  find(id: string, signal?: AbortSignal): Promise<Account>;
+  find(id: string, caller?: Abortable): Promise<Account>;
   list(
     after: AccountPosition | null,
     limit: number,
@@ -35,8 +36,8 @@ export function createAccountService(repository: AccountRepository): AccountServ
         );
       return { account, created };
     },
-    async find(id, signal) {
-      const account = await repository.find(id, signal);
+    async find(id, caller) {
+      const account = await repository.find(id, caller);
       if (account === null) throw new AtlasError('account_not_found', `Account ${id} does not exist.`);
       return account;
     },

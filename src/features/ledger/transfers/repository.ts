@@ -1,4 +1,6 @@
+import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
+import { AbortableSignal } from '../../../utils/abortable.ts';
 import {
   type ItemResult,
   type Outcome,
@@ -19,6 +21,7 @@ export interface TransferPage {
 export interface TransferRepository {
   /** Posts requests in one transaction, in order. Throws like `Database.query`. */
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
+  /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
   listByAccount(
     accountId: string,
@@ -54,6 +57,9 @@ export function createTransferRepository(db: Database): TransferRepository {
       (sql) => sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`,
       options,
     );
+  const reads = new BatchedReads<Transfer>({
+    read: async (ids, signal) => (await selectMany(ids, { signal })).map(toTransfer),
+  });
 
   let waitedMs = 0;
 
@@ -111,10 +117,7 @@ export function createTransferRepository(db: Database): TransferRepository {
   return {
     post,
     waitedMs: () => waitedMs,
-    async find(id, signal) {
-      const [row] = await selectMany([id], { signal });
-      return row ? toTransfer(row) : null;
-    },
+    find: (id, signal) => reads.find(id, signal && new AbortableSignal(signal)),
     async listByAccount(accountId, beforeVersion, limit, signal) {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
       const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;

@@ -118,7 +118,7 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       params: z.object({ id: UuidSchema }),
       responses: { 200: jsonOf('The transfer', TransferSchema) },
     },
-    async ({ exchange, params }) => exchange.json(await transfers.find(params.id, exchange.signal), 200),
+    async ({ exchange, params }) => exchange.json(await transfers.find(params.id, exchange), 200),
   );
 
   routes.mount(
@@ -140,7 +140,7 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
         exchange.signal,
       );
       // Only an empty page needs to check whether the account exists.
-      if (page.transfers.length === 0) await accounts.find(params.id, exchange.signal);
+      if (page.transfers.length === 0) await accounts.find(params.id, exchange);
       const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
       const list = { transfers: page.transfers, nextCursor };
       return exchange.json(list, 200, linkNext(request.url, nextCursor));

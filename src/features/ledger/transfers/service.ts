@@ -51,7 +51,7 @@ export interface TransferService {
     atomic: boolean,
     caller?: Abortable,
   ): Promise<Posted<readonly ItemResult[]>>;
-  find(id: string, signal?: AbortSignal): Promise<Transfer>;
+  find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer>;
   listByAccount(
     accountId: string,
     beforeVersion: number | null,
@@ -60,10 +60,12 @@ export interface TransferService {
   ): Promise<TransferPage>;
 }
 
-export function createTransferService(
-  repository: TransferRepository,
-  groupCommit: GroupCommit,
-): TransferService {
+/** The reads of the service. `find` may go through a cache. */
+export interface TransferReads extends Pick<TransferRepository, 'listByAccount'> {
+  find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
+}
+
+export function createTransferService(repository: TransferReads, groupCommit: GroupCommit): TransferService {
   async function submit(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
@@ -98,8 +100,8 @@ export function createTransferService(
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
     },
-    async find(id, signal) {
-      const transfer = await repository.find(id, signal);
+    async find(id, caller) {
+      const transfer = await repository.find(id, caller);
       if (transfer === null) throw new AtlasError('transfer_not_found', `Transfer ${id} does not exist.`);
       return transfer;
     },

@@ -192,7 +192,7 @@ describe('while the source cannot be reached', () => {
         seen = signal;
         return new Promise(() => {});
       },
-      caller.signal,
+      caller,
     );
     const given = await until(() => seen);
     caller.abort(new Error('too late'));
