@@ -14,11 +14,11 @@ export type AtlasContext = Context<{ Bindings: Exchange }>;
 export class Input<P, Q, H, B> {
   readonly request: Request;
   readonly exchange: Exchange;
-  params = undefined as P;
-  query = undefined as Q;
-  headers = undefined as H;
-  body = undefined as B;
-  #context: AtlasContext | null = null;
+  params!: P;
+  query!: Q;
+  headers!: H;
+  body!: B;
+  #context: AtlasContext | undefined;
 
   constructor(request: Request, exchange: Exchange) {
     this.request = request;
@@ -27,7 +27,7 @@ export class Input<P, Q, H, B> {
 
   /** The context of Hono, for responses that the exchange does not make. Created on first use: most never need it. */
   get c(): AtlasContext {
-    if (this.#context === null) {
+    if (this.#context === undefined) {
       const path = getPath(this.request);
       const matched = [undefined as never, rawParameters(this.exchange.route.pattern, path)] as const;
       this.#context = new Context(this.request, { env: this.exchange, path, matchResult: [[[...matched]]] });

@@ -7,6 +7,10 @@ import { JSON_BODY_LIMIT_BYTES, type RouteFacts } from './route.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'OTHER'] as const;
 
+// Callers choose URLs, so these are bounded; other URLs are matched by their path.
+const SEEN_MAX = 1000;
+const SEEN_LENGTH_MAX = 128;
+
 /** The routes of an app, compiled for matching. */
 export interface ResolvedRoutes {
   /** Every route, then one per method for unmatched requests. */
@@ -55,12 +59,23 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
     const methods = fixed.get(path);
     return methods === undefined ? router.match(method, path)[0][0]?.[0] : methods.get(method);
   };
+  // Most requests have one of very few URLs, and looking one up costs less than cutting the path out of it.
+  const seen = new Map<string, ReadonlyMap<string, MatchedRoute>>();
+  const matchUrl = (method: string, request: Request): MatchedRoute | undefined => {
+    const known = seen.get(request.url);
+    if (known !== undefined) return known.get(method);
+    const path = getPath(request);
+    const methods = fixed.get(path);
+    if (methods !== undefined && seen.size < SEEN_MAX && isWorthRemembering(request.url, path))
+      seen.set(request.url, methods);
+    return match(method, path);
+  };
 
   return {
     all: [...matched, ...unmatched],
     resolve: (request) => {
       const method = request.method === 'HEAD' ? 'GET' : request.method;
-      const found = match(method, getPath(request));
+      const found = matchUrl(method, request);
       if (found) return found;
       return unmatched.find((route) => route.method === request.method) ?? unmatched.at(-1)!;
     },
@@ -70,4 +85,9 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       return methods.includes('GET') ? ['GET', 'HEAD', ...methods.slice(1)] : methods;
     },
   };
+}
+
+/** A URL with a query hardly ever repeats. */
+function isWorthRemembering(url: string, path: string): boolean {
+  return url.length <= SEEN_LENGTH_MAX && url.endsWith(path);
 }

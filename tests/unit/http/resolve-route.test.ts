@@ -150,6 +150,17 @@ describe('the route that is resolved before routing', () => {
     expect(resolve(rawRequest(method, at)).pattern).toBe(pattern);
   });
 
+  test('is the same however often the URL was seen, for each method', () => {
+    for (let i = 0; i < 3; i++) {
+      expect(nameOf(resolve(rawRequest('GET', '/v1/accounts')))).toBe('GET /v1/accounts');
+      expect(nameOf(resolve(rawRequest('POST', '/v1/accounts')))).toBe('POST /v1/accounts');
+      expect(nameOf(resolve(rawRequest('HEAD', '/v1/accounts')))).toBe('GET /v1/accounts');
+      expect(resolve(rawRequest('DELETE', '/v1/accounts')).pattern).toBe('unmatched');
+      expect(nameOf(resolve(rawRequest('GET', `/v1/accounts?limit=${i}`)))).toBe('GET /v1/accounts');
+      expect(resolve(rawRequest('GET', '/v1/transfers/batch')).pattern).toBe('unmatched');
+    }
+  });
+
   test('is at its own index in the list, so that its stats are separate', () => {
     expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i));
     for (const route of all) expect(all[route.index]).toBe(route);

@@ -7,12 +7,30 @@ const BEARER = /^bearer +(\S+) *$/i;
 const USUAL = 'Bearer ';
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 
+// Callers choose headers, so both are bounded.
+const CALLERS_MAX = 10_000;
+const HEADER_LENGTH_MAX = 128;
+
 /** Requires a valid API key with the scope of the route, unless the route needs no key (RFC 6750). */
 export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
+  // The same few callers send the same header again and again. Finding its token costs less than cutting it out.
+  const tokens = new Map<string, string>();
+
+  function tokenOf(header: string | null): string | undefined {
+    if (header === null) return undefined;
+    const known = tokens.get(header);
+    if (known !== undefined) return known;
+    const token = bearerToken(header);
+    if (token === undefined || header.length > HEADER_LENGTH_MAX) return token;
+    if (tokens.size >= CALLERS_MAX) tokens.clear();
+    tokens.set(header, token);
+    return token;
+  }
+
   return (next) => (request, exchange) => {
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
-    const token = bearerToken(request.headers.get('authorization'));
+    const token = tokenOf(request.headers.get('authorization'));
     if (token === undefined)
       throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key.');
     const principal = keys.verify(token, exchange.startMs);

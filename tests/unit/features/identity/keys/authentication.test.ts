@@ -49,6 +49,19 @@ describe('a request to a route with a scope', () => {
     },
   );
 
+  test('is verified again however often its header was seen, and is never taken for another', () => {
+    const keys = keysOf(false);
+    const layer = authentication(keys)(() => new Response('ok'));
+    const sent = ['Bearer good', 'Bearer good', 'Bearer good2', 'bearer good', `Bearer ${'x'.repeat(500)}`];
+    for (const header of [...sent, ...sent]) {
+      const { request, exchange } = asking(header);
+      if (header.endsWith(' good')) layer(request, exchange);
+      else expect(refusalOf(() => layer(request, exchange)).code).toBe('unauthenticated');
+    }
+    const tokens = ['good', 'good', 'good2', 'good', 'x'.repeat(500)];
+    expect(keys.verified).toEqual([...tokens, ...tokens]);
+  });
+
   test('is rejected without a header', () => {
     const { request, exchange } = exchangeOf({}, { scope: 'things:read' });
     const layer = authentication(keysOf(false))(() => new Response());
