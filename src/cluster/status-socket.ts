@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
 import type { WorkerStatus } from './messages.ts';
+import { socketPath } from './socket-path.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** One worker, as shown by `atlas status`. */
@@ -28,8 +28,6 @@ export interface ClusterStatus {
   readonly slots: readonly SlotStatus[];
 }
 
-// The kernel limits the path of a socket to 108 bytes, including the terminating zero.
-const PATH_BYTES_MAX = 107;
 const NAME = /^serve-(\d+)\.sock$/;
 const RESPONSE_MAX_MS = 2000;
 // More than a folder has, unless supervisors were repeatedly killed on different ports.
@@ -38,15 +36,7 @@ const startedMs = performance.now();
 
 /** Returns the path of the status socket for a port. Throws an Error if the path is too long for a socket. */
 export function statusSocketPath(dataDir: string, port: number): string {
-  const absolute = resolve(dataDir, `serve-${port}.sock`);
-  const short = relative(process.cwd(), absolute);
-  const path = short.length < absolute.length ? short : absolute;
-  if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
-    throw new Error(
-      `Atlas cannot use its status socket.\n  why:  the path ${path} is longer than ${PATH_BYTES_MAX} bytes, the maximum for a socket\n  do:   set ATLAS_DATA_DIR to a folder with a shorter path`,
-    );
-  }
-  return path;
+  return socketPath(dataDir, `serve-${port}.sock`, 'its status socket');
 }
 
 /** Serves the status on a socket until it is closed. Only the user that runs Atlas may connect. */
