@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { migrateUp, readMigrations } from '../adapters/postgres/migrations.ts';
 import { ClusterScrape } from '../cluster/cluster-scrape.ts';
+import { removeCommitSockets } from '../cluster/commit-socket.ts';
 import { WORKER_ENVIRONMENT } from '../cluster/messages.ts';
 import { migrateRequests } from '../cluster/migrate-requests.ts';
 import { serveStatus, statusOf, statusSocketPath } from '../cluster/status-socket.ts';
@@ -48,6 +49,7 @@ async function serve(): Promise<void> {
     if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(ledger);
     const { port, release } = await takePort(config.API_HOST, config.API_PORT, config.ATLAS_DATA_DIR);
     closing.push(async () => release());
+    removeCommitSockets(config.ATLAS_DATA_DIR, port);
     migrateRequests();
     const supervisor = createSupervisor(config, logger, deps, port, closing);
     stopOnSignal(supervisor, logger, closing);

@@ -26,6 +26,14 @@ export interface WorkerStatus {
   readonly draining: boolean;
 }
 
+/** The worker that posts the payments of all workers of the host. */
+export interface Committer {
+  /** The path of its socket. */
+  readonly socket: string;
+  /** The version of Atlas that it runs. Only workers of the same version understand it. */
+  readonly version: string;
+}
+
 /** Messages from a worker to its supervisor. */
 export type FromWorker =
   /** Everything is open; the worker waits for its share of the permits. */
@@ -45,6 +53,8 @@ export type FromWorker =
   /** Requests the metrics of the cluster. */
   | { readonly kind: 'scrape'; readonly id: number }
   | { readonly kind: 'exit-reported'; readonly workerId: string }
+  /** It runs the jobs of the host, and posts for all its workers: see {@link Committer}. */
+  | { readonly kind: 'committing'; readonly committer: Committer }
   /** It has drained and sent its last metrics; it exits on `exit`. */
   | { readonly kind: 'drained' };
 
@@ -54,6 +64,8 @@ export type FromSupervisor =
   | { readonly kind: 'share'; readonly permits: number | null }
   /** Whether this worker runs the jobs of the host. */
   | { readonly kind: 'jobs'; readonly run: boolean }
+  /** Where to send payments from now on. */
+  | { readonly kind: 'committer'; readonly committer: Committer }
   | { readonly kind: 'drain' }
   | { readonly kind: 'exit' }
   | { readonly kind: 'collect'; readonly id: number }

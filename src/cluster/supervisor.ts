@@ -50,7 +50,7 @@ export class Supervisor {
   readonly #shares: Shares;
   readonly #crashLoop: CrashLoop;
   readonly #liveness: LivenessMonitor;
-  readonly #hostJobs = new HostJobs();
+  readonly #hostJobs = new HostJobs(() => this.incarnations);
   readonly #exitReports = new ExitReports();
   readonly #replacement: RollingReplacement;
   readonly #timers: Timer[];
@@ -111,11 +111,13 @@ export class Supervisor {
     else if (message.kind === 'ready') {
       this.#crashLoop.reset();
       this.#assignHostJobs();
+      this.#hostJobs.introduce(incarnation);
     } else if (message.kind === 'heartbeat') {
       const { sharesApplied: applied, accepting, status } = message;
       const { inFlight } = status;
       this.#sendShares(this.#shares.report(slot, number, { applied, inFlight, accepting }));
     } else if (message.kind === 'stats') this.stats.record(slot, number, message.stats);
+    else if (message.kind === 'committing') this.#hostJobs.announce(message.committer, incarnation);
     else if (message.kind === 'exit-reported') this.#exitReports.confirm(message.workerId);
     else if (message.kind === 'drained') incarnation.send({ kind: 'exit' });
     this.onMessage(incarnation, message);

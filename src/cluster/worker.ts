@@ -2,6 +2,7 @@ import { type App, createApp } from '../app.ts';
 import type { Config } from '../config.ts';
 import { type Deps, openDeps } from '../deps.ts';
 import type { Logger } from '../instrumentation/logger.ts';
+import { CommitterRole } from './committer-role.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
 import { type FromSupervisor, HEARTBEAT_MS, STATS_MS } from './messages.ts';
@@ -48,6 +49,7 @@ class Worker {
   readonly #status: WorkerStatusReader;
   readonly #log: WorkerLog;
   readonly #jobs: WorkerJobs;
+  readonly #committer: CommitterRole;
   readonly #exit = Promise.withResolvers<void>();
   #phase: Phase = { kind: 'starting' };
   #sharesApplied = 0;
@@ -61,6 +63,9 @@ class Worker {
     this.#status = new WorkerStatusReader(app, deps, identity, refusals);
     this.#log = new WorkerLog(deps.logger, refusals);
     this.#jobs = new WorkerJobs(app, deps.config, deps.logger);
+    const { config, logger } = deps;
+    const { committer } = app.features.ledger;
+    this.#committer = new CommitterRole({ committer, config, identity, channel, logger });
     // It has no permits until the supervisor sends its share.
     deps.permits.setShare(0);
     setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
@@ -104,7 +109,10 @@ class Worker {
       this.#sharesApplied++;
       // Immediately, because another worker may wait for the permits that this one has released.
       this.#heartbeat();
-    } else if (message.kind === 'jobs') this.#jobs.assignHostJobs(message.run && !this.#isEnding);
+    } else if (message.kind === 'jobs') {
+      this.#jobs.assignHostJobs(message.run && !this.#isEnding);
+      this.#committer.assign(message.run && !this.#isEnding);
+    } else if (message.kind === 'committer') this.#committer.join(message.committer);
     else if (message.kind === 'collect') void this.#sendStats(message.id);
     else if (message.kind === 'report-exit') void this.#reportExit(message.workerId);
     else if (message.kind === 'exit') this.#exit.resolve();
@@ -170,7 +178,8 @@ class Worker {
     this.#phase = { kind: 'closing' };
     this.#heartbeat();
     // Requests and loops that finish now may still write to the database, so its pool stays open until then.
-    await Promise.race([Promise.allSettled([finished, this.#jobs.stopLoops()]), timeLeft()]);
+    const ended = [finished, this.#jobs.stopLoops(), this.#committer.stop()];
+    await Promise.race([Promise.allSettled(ended), timeLeft()]);
     await Promise.race([Promise.allSettled([this.#jobs.flush(), permits.close()]), timeLeft(CLOSE_MS)]);
     const closed = this.#deps
       .close()

@@ -11,6 +11,7 @@ import { ledgerEventTypes } from './event-types.ts';
 import { ledgerProblems } from './problems.ts';
 import type { Transfer } from './transfers/domain.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
+import { HostCommitter } from './transfers/host-committer.ts';
 import { registerLedgerMetrics } from './transfers/ledger-metrics.ts';
 import { createTransferRepository } from './transfers/repository.ts';
 import { mountTransfers } from './transfers/router.ts';
@@ -68,21 +69,24 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     batchItemsMax: BATCH_ITEMS_MAX,
     waitingItemsMax: WAITING_ITEMS_MAX,
   });
+  const committer = new HostCommitter(groupCommit);
   const transferCache = openTransferCache(cache);
   const find = (id: string, caller?: { readonly signal: AbortSignal }) =>
     transferCache.find(id, (loading) => repository.find(id, loading), caller);
-  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, groupCommit);
+  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, committer);
   const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,
     transfers,
     groupCommit,
+    committer,
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
       mountLedger(routes, verification);
     },
-    metrics: (registry) => registerLedgerMetrics(registry, () => groupCommit.stats()),
+    metrics: (registry) =>
+      registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() })),
     caches: [transferCache],
     jobs: [
       {

@@ -233,7 +233,8 @@ const NOTHING = () => {};
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-function abortError(caller: Abortable): AtlasError {
+/** Returns the error of a request whose caller was aborted before its batch was sealed. */
+export function abortError(caller: Abortable): AtlasError {
   return caller.abortReason?.kind === 'disconnect'
     ? new AtlasError('request_aborted', 'The client closed the connection before the transfer was posted.')
     : new AtlasError(

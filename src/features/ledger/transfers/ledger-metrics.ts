@@ -1,10 +1,14 @@
 import type { Registry } from 'prom-client';
 import { registerStats } from '../../../instrumentation/register-stats.ts';
 import type { GroupCommitStats } from './group-commit.ts';
+import type { HostCommitterStats } from './host-committer.ts';
 
-/** Registers the metrics of the group commit. */
-export function registerLedgerMetrics(registry: Registry, read: () => GroupCommitStats): void {
-  const one = (pick: (stats: GroupCommitStats) => number) => () => [{ labels: {}, value: pick(read()) }];
+/** What the metrics show. */
+export type LedgerStats = GroupCommitStats & HostCommitterStats;
+
+/** Registers the metrics of posting. */
+export function registerLedgerMetrics(registry: Registry, read: () => LedgerStats): void {
+  const one = (pick: (stats: LedgerStats) => number) => () => [{ labels: {}, value: pick(read()) }];
   const prefix = 'atlas_ledger';
   registerStats(
     registry,
@@ -40,5 +44,19 @@ export function registerLedgerMetrics(registry: Registry, read: () => GroupCommi
     `${prefix}_queue_refusals_total`,
     'Requests refused because the queue was full',
     one((stats) => stats.refused),
+  );
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_forwarded_total`,
+    'Requests sent to the worker that posts for all workers of the host',
+    one((stats) => stats.forwarded),
+  );
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_forward_fallbacks_total`,
+    'Those that were posted directly after all, because that worker was lost',
+    one((stats) => stats.fallbacks),
   );
 }

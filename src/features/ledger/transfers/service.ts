@@ -65,7 +65,10 @@ export interface TransferReads extends Pick<TransferRepository, 'listByAccount'>
   find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
 }
 
-export function createTransferService(repository: TransferReads, groupCommit: GroupCommit): TransferService {
+export function createTransferService(
+  repository: TransferReads,
+  commit: Pick<GroupCommit, 'submit'>,
+): TransferService {
   async function submit(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
@@ -75,7 +78,7 @@ export function createTransferService(repository: TransferReads, groupCommit: Gr
     const { owner, key, path } = identity;
     const orders = transfers.map((transfer, i) => toOrder(transfer, owner, key, i));
     const fingerprint = fingerprintOf(path, atomic, orders);
-    const result = await groupCommit.submit({ owner, key, fingerprint, atomic, orders }, caller);
+    const result = await commit.submit({ owner, key, fingerprint, atomic, orders }, caller);
     if (result.state === 'reused') {
       throw new AtlasError(
         'idempotency_key_reused',
