@@ -108,11 +108,14 @@ class RemoteWorker {
     }
   }
 
-  /** Sends everything that ended in this turn of the loop at once: the results of a batch. */
+  /**
+   * Sends everything that ended together at once: the results of a batch. Not a turn of the loop later, because the
+   * responses of this worker's own callers are built first then, while the other workers wait.
+   */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#isScheduled = false;
       for (const results of packJson(this.#results))
         this.#connection.send(`{"results":${results},"errors":[]}`);
