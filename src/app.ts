@@ -90,6 +90,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     routes: routes.facts,
     resolved,
     layers,
+    enter,
     fetch: createEnvelope(layers, enter, resolved.resolve),
     openApi,
     registry,

@@ -3,10 +3,10 @@ import { definePart } from './part.ts';
 import type { Rounds } from './plan.ts';
 import { PING_PATH } from './servers/ping-app.ts';
 import { startDatabase } from './support/database.ts';
-import { load, SERVER_CORE } from './support/oha.ts';
+import { clientCoreText, load, SERVER_CORE } from './support/oha.ts';
 import { inRepository, type Server, startServer } from './support/processes.ts';
 import { progress } from './support/progress.ts';
-import { alignedTable, decimal, median, percent } from './support/statistics.ts';
+import { alignedTable, decimal, median } from './support/statistics.ts';
 
 const WARM_UP_SECONDS = 0.8;
 
@@ -14,7 +14,7 @@ const WARM_UP_SECONDS = 0.8;
 interface LayersResult {
   readonly added: readonly string[];
   readonly micros: readonly (readonly number[])[];
-  readonly clientShare: number;
+  readonly clientShares: readonly number[];
 }
 
 /** Returns the names of the layers, outermost first, as `app.ts` lists them. */
@@ -44,18 +44,18 @@ async function measure({ rounds, seconds }: Rounds, oha: string): Promise<Layers
   progress(`layers: warming up ${servers.length} servers`);
   for (const server of servers) await run(server, WARM_UP_SECONDS);
   const micros = servers.map((): number[] => []);
-  const clients: number[] = [];
+  const clients = servers.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < servers.length; i++) {
       // Every other round goes inwards, so that a slow spell of the machine does not look like a layer.
       const place = round % 2 === 0 ? i : servers.length - 1 - i;
       const { serverShare, clientShare, requestsPerSecond } = await run(servers[place]!, seconds);
       micros[place]!.push((serverShare / requestsPerSecond) * 1e6);
-      clients.push(clientShare);
+      clients[place]!.push(clientShare);
     }
     progress(`layers: round ${round + 1}/${rounds}`);
   }
-  return { added, micros, clientShare: median(clients) };
+  return { added, micros, clientShares: clients.map((shares) => median(shares)) };
 }
 
 /** What each layer of the envelope costs. */
@@ -65,15 +65,16 @@ export const layers = definePart({
 front of the whole app; last, what \`atlas serve\` does around it (listener, loops, worker process). CPU time of the server on
 core 0, oha on core 1. A tenth of a microsecond is noise.`,
   measure: async ({ plan, oha }) => measure(plan.layers, await oha()),
-  tables: ({ added, micros, clientShare }) => {
+  tables: ({ added, micros, clientShares }) => {
     const middles = micros.map((rounds) => median(rounds));
     const rows = middles.map((middle, i) => [
       i === 0 ? added[i]! : `${added[i]}`,
       decimal(middle),
       i === 0 ? '' : decimal(median(micros[i]!.map((value, round) => value - micros[i - 1]![round]!))),
       decimal(middles[0]! / middle),
+      clientCoreText(clientShares[i]!),
     ]);
-    const head = [`client core ${percent(clientShare)}`, 'CPU µs', 'added µs', 'rate ÷ bare'];
+    const head = ['GET /v1/ping', 'CPU µs', 'added µs', 'rate ÷ bare', 'client core'];
     return [alignedTable(head, rows)];
   },
   targets: () => [],

@@ -50,15 +50,15 @@ export const FULL_PLAN: Plan = {
 /** To try out the benchmark: about five minutes, too short for meaningful results. */
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
-  envelope: { rounds: 2, seconds: 1.5 },
-  layers: { rounds: 2, seconds: 1 },
-  refusals: { rounds: 2, seconds: 1.5 },
+  envelope: { rounds: 2, seconds: 1.2 },
+  layers: { rounds: 1, seconds: 1.2 },
+  refusals: { rounds: 2, seconds: 1 },
   overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },
   transfers: { rounds: 1, seconds: 2 },
   workers: { rounds: 1, seconds: 2 },
   reads: { rounds: 2, seconds: 1.5 },
-  memory: { stressSeconds: 2, steadySeconds: 20 },
+  memory: { stressSeconds: 1, steadySeconds: 15 },
   compare: { rounds: 1, seconds: 1 },
   start: { first: 1, later: 1 },
 };

@@ -4,7 +4,7 @@ import { definePart } from './part.ts';
 import type { Rounds } from './plan.ts';
 import { type OneCore, startOnOneCore } from './saturation/setup.ts';
 import { checkOut } from './support/checkout.ts';
-import { CLIENT_CORE, SERVER_CORE } from './support/oha.ts';
+import { CLIENT_CORE, clientCoreText, SERVER_CORE } from './support/oha.ts';
 import { start } from './support/processes.ts';
 import { progress } from './support/progress.ts';
 import { alignedTable, count, decimal, median, percent } from './support/statistics.ts';
@@ -114,7 +114,7 @@ function readsTable(result: ReadsResult): string {
       `${count(Math.min(...rates))}–${count(Math.max(...rates))}`,
       percent(middle(({ refused }) => refused)),
       decimal(middle(({ p99Ms }) => p99Ms)),
-      percent(middle(({ clientShare }) => clientShare)),
+      clientCoreText(middle(({ clientShare }) => clientShare)),
       decimal(ratio(result, 'atlas', way)),
     ];
   });

@@ -2,8 +2,9 @@ import { definePart } from './part.ts';
 import type { Rounds } from './plan.ts';
 import { startFullServer } from './saturation/refusal.ts';
 import { startDatabase } from './support/database.ts';
+import { clientCoreText } from './support/oha.ts';
 import { progress } from './support/progress.ts';
-import { alignedTable, decimal, median, percent } from './support/statistics.ts';
+import { alignedTable, decimal, median } from './support/statistics.ts';
 import { atMost } from './targets.ts';
 
 const KINDS = {
@@ -63,7 +64,7 @@ export const refusals = definePart({
         decimal(median(result.micros[kind]), 1),
         `${decimal(Math.min(...result.micros[kind]), 1)}–${decimal(Math.max(...result.micros[kind]), 1)}`,
         decimal(ratioOf(result, kind)),
-        percent(result.clientShares[kind]),
+        clientCoreText(result.clientShares[kind]),
       ]),
     ),
   ],

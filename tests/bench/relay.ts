@@ -66,9 +66,10 @@ async function bench({
     }
   }
   await sql.end({ timeout: 1 });
-  const path = await writeReport('relay', { conditions, drains });
+  const targets = targetsOf(drains);
+  const path = await writeReport('relay', { conditions, drains, targets });
   console.log(
-    `\n${conditionsText(conditions)}\n\n${drainsTable(drains)}\n\n${targetsTable(targetsOf(drains))}\n\nWritten to ${path}`,
+    `\n${conditionsText(conditions)}\n\n${drainsTable(drains)}\n\n${targetsTable(targets)}\n\nWritten to ${path}`,
   );
 }
 

@@ -2,7 +2,8 @@ import { OBJECTIVE_MS } from '../load/order.ts';
 import { COLORS, lineChart, type Panel } from '../plot/line-chart.ts';
 import { type Axis, linearAxis, logAxis, plain } from '../plot/scale.ts';
 import { median } from '../support/statistics.ts';
-import type { OverloadResult, OverloadRun } from './overload.ts';
+import type { OverloadResult } from './overload.ts';
+import type { OverloadRun } from './overload-run.ts';
 
 /** Draws goodput and latency over load, for the results that exist. Null if there are none. */
 export function overloadPlot(payments: unknown, reads: unknown, when: string): string | null {

@@ -1,8 +1,7 @@
+import { clientCoreText } from '../support/oha.ts';
 import { alignedTable, count, decimal, percent } from '../support/statistics.ts';
-import type { OverloadResult, OverloadRun } from './overload.ts';
-
-/** A client whose core is busier than this may have been the bottleneck. Its runs are marked. */
-export const CLIENT_SHARE_MAX = 0.9;
+import type { OverloadResult } from './overload.ts';
+import type { OverloadRun } from './overload-run.ts';
 
 /** Formats an overload as a table, one row for each run, below a line about the peak and the cost of a refusal. */
 export function overloadTable(result: OverloadResult): string {
@@ -36,7 +35,6 @@ export function overloadTable(result: OverloadResult): string {
 function rowOf(run: OverloadRun): string[] {
   const { all, shares } = run;
   const ms = (value: number | null) => decimal(value ?? Number.NaN, 0);
-  const isBusy = shares.client! > CLIENT_SHARE_MAX;
   return [
     `${run.load} ×`,
     count(all.due),
@@ -55,7 +53,7 @@ function rowOf(run: OverloadRun): string[] {
     decimal(run.refusedMicros, 0),
     percent(shares.atlas!),
     percent(shares.postgres!),
-    `${percent(shares.client!)}${isBusy ? ' (!)' : ''}`,
+    clientCoreText(shares.client!),
   ];
 }
 

@@ -69,7 +69,7 @@ const fixedLimit: Middleware = (next) => (request, exchange) =>
 const atlas = createApp(deps, mountBenchRoutes);
 const envelope = createEnvelope(
   variant === 'fixed' ? [...atlas.layers, fixedLimit] : atlas.layers,
-  (request, exchange) => atlas.app.fetch(request, exchange),
+  atlas.enter,
   atlas.resolved.resolve,
 );
 

@@ -1,9 +1,12 @@
 import { cpuSeconds, familyCpuSeconds, shareOfCore } from './cpu.ts';
 import { start } from './processes.ts';
+import { percent } from './statistics.ts';
 
 /** Server and client have a core each, so neither slows down the other. */
 export const SERVER_CORE = 0;
 export const CLIENT_CORE = 1;
+/** A client whose core is busier may have been the bottleneck. */
+export const CLIENT_SHARE_MAX = 0.9;
 const CONNECTIONS = 64;
 const OK = 200;
 
@@ -70,4 +73,9 @@ export async function load(
   const { p50, p95, p99 } = latencyPercentiles;
   const ms = { p50Ms: p50 * 1000, p95Ms: p95 * 1000, p99Ms: p99 * 1000 };
   return { requestsPerSecond: completed / summary.total, serverShare: server, clientShare: own, ...ms };
+}
+
+/** Formats the share of the client's core, marked (!) if the client may have been the bottleneck. */
+export function clientCoreText(share: number): string {
+  return `${percent(share)}${share > CLIENT_SHARE_MAX ? ' (!)' : ''}`;
 }

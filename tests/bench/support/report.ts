@@ -11,6 +11,6 @@ export async function writeReport<R extends { readonly conditions: Conditions }>
 ): Promise<string> {
   await mkdir(inRepository(FOLDER), { recursive: true });
   const path = `${FOLDER}/${name}-${report.conditions.date.replaceAll(/[:.]/g, '-')}.json`;
-  await writeFile(inRepository(path), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(inRepository(path), `${JSON.stringify({ name, ...report }, null, 2)}\n`);
   return path;
 }
