@@ -50,7 +50,7 @@ export const FULL_PLAN: Plan = {
 /** To try out the benchmark: about five minutes, too short for meaningful results. */
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
-  envelope: { rounds: 2, seconds: 1.2 },
+  envelope: { rounds: 2, seconds: 1.5 },
   layers: { rounds: 1, seconds: 1.2 },
   refusals: { rounds: 2, seconds: 1 },
   overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },

@@ -8,7 +8,7 @@ import { IN_FLIGHT_MAX, measureOverload, type OverloadResult } from './overload.
 import type { OverloadRun } from './overload-run.ts';
 import { startFullServer } from './refusal.ts';
 import { startOnOneCore } from './setup.ts';
-import { overloadTable, tiersTable } from './table.ts';
+import { overloadTable, peakTable, tiersTable } from './table.ts';
 
 const PAYMENTS: readonly LoadStream[] = [{ name: 'payments', kind: 'transfer', share: 1 }];
 const READS: readonly LoadStream[] = [{ name: 'reads', kind: 'account', share: 1 }];
@@ -70,7 +70,7 @@ export const overloadPayments = definePart({
   title: 'Payments under overload',
   note: NOTE,
   measure: ({ plan }) => overload('payments', PAYMENTS, plan.overload),
-  tables: (result) => [overloadTable(result)],
+  tables: (result) => [peakTable(result), overloadTable(result)],
   targets: paymentTargets,
 });
 
@@ -79,7 +79,7 @@ export const overloadReads = definePart({
   title: 'Reads under overload',
   note: 'As for payments, with `GET /v1/accounts/{id}`.',
   measure: ({ plan }) => overload('reads', READS, plan.overload),
-  tables: (result) => [overloadTable(result)],
+  tables: (result) => [peakTable(result), overloadTable(result)],
   targets: () => [],
 });
 
@@ -89,7 +89,7 @@ export const overloadMixed = definePart({
   note: `As for payments, with 10 % payments (critical), 60 % reads (default), and 30 % reads with \`Priority: u=7\` (non-critical).
 Served: 2xx within 200 ms ÷ sent.`,
   measure: ({ plan }) => overload('mixed', MIXED, plan.mixed),
-  tables: (result) => [overloadTable(result), tiersTable(result)],
+  tables: (result) => [peakTable(result), overloadTable(result), tiersTable(result)],
   targets: (result) => [
     atLeast('critical tier at 5 × of mixed load, served %', at(result, 5, criticalShare) * 100, 99.5),
   ],

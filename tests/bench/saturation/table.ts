@@ -57,6 +57,20 @@ function rowOf(run: OverloadRun): string[] {
   ];
 }
 
+/** Formats the closed loops that were tried for the peak. */
+export function peakTable({ peak }: OverloadResult): string {
+  const rows = peak.tried.map(({ callers, report: { all, shares } }) => [
+    `${callers} callers`,
+    count(all.good),
+    count(all.late),
+    count(all.refused),
+    decimal(all.admitted.p50Ms ?? Number.NaN, 0),
+    decimal(all.admitted.p99Ms ?? Number.NaN, 0),
+    clientCoreText(shares.client!),
+  ]);
+  return alignedTable(['closed loop', 'in time/s', 'late/s', '429/s', 'P50 ms', 'P99 ms', 'client'], rows);
+}
+
 /** Formats what became of each tier, one row for each run and tier. */
 export function tiersTable({ runs }: OverloadResult): string {
   const rows = [...runs]

@@ -10,6 +10,7 @@ import { progress } from './progress.ts';
  * not have it. The worktree is removed with the benchmark.
  */
 export async function checkOut(revision: string): Promise<Tree | null> {
+  if (Bun.which('git') === null) return null;
   const git = (...args: string[]) => Bun.spawnSync(['git', '-C', inRepository('.'), ...args]);
   if (git('rev-parse', '--quiet', '--verify', '--end-of-options', `${revision}^{commit}`).exitCode !== 0)
     return null;

@@ -13,6 +13,9 @@ import { progress } from './progress.ts';
 
 const TIMEOUT_SECONDS = 120;
 const DISCREPANCIES_MAX = 5;
+const DEADLOCK = '40P01';
+const TRUNCATE_ATTEMPTS_MAX = 10;
+const TRUNCATE_PAUSE_MS = 100;
 
 /** A migrated PostgreSQL 15, with an API key of all scopes. */
 export interface BenchDatabase {
@@ -75,12 +78,25 @@ export async function resetLedger(sql: Sql, accounts: number): Promise<void> {
   // Another revision may lack some of them.
   const tables = await sql<{ name: string }[]>`
     SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(${LEDGER_TABLES})`;
-  await sql.unsafe(`TRUNCATE ${tables.map(({ name }) => name).join(', ')}`);
+  await truncate(sql, tables.map(({ name }) => name).join(', '));
   await sql`
     INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
     SELECT md5('a' || n)::uuid, 'owner', 'EUR', true, '{}' FROM generate_series(1, ${accounts}) n`;
   await sql`VACUUM (ANALYZE) accounts`;
   await sql`CHECKPOINT`;
+}
+
+/** Tries again if it deadlocks with the relay of a running server, which locks the same tables in another order. */
+async function truncate(sql: Sql, tables: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await sql.unsafe(`TRUNCATE ${tables}`);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== DEADLOCK || attempt === TRUNCATE_ATTEMPTS_MAX) throw error;
+      await Bun.sleep(TRUNCATE_PAUSE_MS);
+    }
+  }
 }
 
 /** Returns the number of transfers. Throws if the ledger is inconsistent. */
