@@ -51,14 +51,14 @@ export const FULL_PLAN: Plan = {
 export const QUICK_PLAN: Plan = {
   mode: 'quick',
   envelope: { rounds: 2, seconds: 1.5 },
-  layers: { rounds: 1, seconds: 1.2 },
+  layers: { rounds: 1, seconds: 1 },
   refusals: { rounds: 2, seconds: 1 },
   overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },
   transfers: { rounds: 1, seconds: 2 },
   workers: { rounds: 1, seconds: 2 },
   reads: { rounds: 2, seconds: 1.5 },
-  memory: { stressSeconds: 1, steadySeconds: 15 },
+  memory: { stressSeconds: 1, steadySeconds: 12 },
   compare: { rounds: 1, seconds: 1 },
   start: { first: 1, later: 1 },
 };

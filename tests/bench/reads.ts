@@ -13,7 +13,7 @@ import { atLeast } from './targets.ts';
 const CALLERS = 64;
 const ACCOUNTS = 10_000;
 const WARM_UP_SECONDS = 1;
-const FIRST_WARM_UP_SECONDS = 3;
+const FIRST_WARM_UP_SECONDS = 2;
 /** The last revision in which every read was a query of its own. */
 const REVISION_BEFORE = 'e2af6a8';
 
