@@ -33,6 +33,15 @@ describe('the tally of a load', () => {
     expect(report.seconds).toHaveLength(3);
   });
 
+  test('divides by the time measured, even if it ends within a second', () => {
+    const tally = new Tally(1, 1.5);
+    for (let dueMs = 0; dueMs < 3000; dueMs += 10) {
+      tally.due(dueMs, true);
+      tally.responded(dueMs, dueMs + 1, 200);
+    }
+    expect(tally.report('reads')).toMatchObject({ due: 100, sent: 100, good: 100 });
+  });
+
   test('keeps the latency of refusals apart from that of admitted requests', () => {
     const tally = new Tally(0, 1);
     tally.responded(0, 30, 201);

@@ -7,12 +7,15 @@ type Counts = Record<(typeof COUNTS)[number], number>;
 /** Counts the requests of one stream by the second in which they were due. */
 export class Tally {
   readonly #warmUpSeconds: number;
+  readonly #measuredSeconds: number;
   readonly #seconds: readonly Counts[];
   readonly #admittedMs: number[] = [];
   readonly #refusedMs: number[] = [];
 
+  /** The warm-up must be a whole number of seconds. */
   constructor(warmUpSeconds: number, seconds: number) {
     this.#warmUpSeconds = warmUpSeconds;
+    this.#measuredSeconds = seconds;
     this.#seconds = Array.from({ length: Math.ceil(warmUpSeconds + seconds) }, () => ({
       due: 0,
       sent: 0,
@@ -51,14 +54,15 @@ export class Tally {
   report(name: string): StreamReport {
     const measured = this.#seconds.slice(this.#warmUpSeconds);
     const mean = (count: keyof Counts) =>
-      measured.reduce((sum, second) => sum + second[count], 0) / measured.length;
+      measured.reduce((sum, second) => sum + second[count], 0) / this.#measuredSeconds;
     const means = Object.fromEntries(COUNTS.map((count) => [count, mean(count)])) as Counts;
     const refusedLatency = latencyOf(this.#refusedMs);
     return { name, ...means, admitted: latencyOf(this.#admittedMs), refusedLatency, seconds: this.#seconds };
   }
 
   #secondOf(dueMs: number): Counts | undefined {
-    return this.#seconds[Math.floor(dueMs / 1000)];
+    const isInTime = dueMs < (this.#warmUpSeconds + this.#measuredSeconds) * 1000;
+    return isInTime ? this.#seconds[Math.floor(dueMs / 1000)] : undefined;
   }
 }
 

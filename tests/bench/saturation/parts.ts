@@ -36,9 +36,10 @@ async function overload(name: string, streams: readonly LoadStream[], plan: Over
   return { ...result, residentMebibytes: residentMebibytes(one.atlas.pid) };
 }
 
-/** Returns the median over the runs at a load. */
+/** Returns the median over the runs at a load in which the value exists. */
 function at({ runs }: OverloadResult, load: number, read: (run: OverloadRun) => number): number {
-  return median(runs.filter((run) => run.load === load).map(read));
+  const values = runs.filter((run) => run.load === load).map(read);
+  return median(values.filter((value) => !Number.isNaN(value)));
 }
 
 const p99 = ({ all }: OverloadRun) => all.admitted.p99Ms ?? Number.POSITIVE_INFINITY;
