@@ -28,7 +28,7 @@ import { RouteTable } from './http/route.ts';
 import { registerCacheMetrics } from './instrumentation/cache-metrics.ts';
 import { registerDatabaseMetrics } from './instrumentation/database-metrics.ts';
 import { registerDependencyMetrics } from './instrumentation/dependency-metrics.ts';
-import { eventLoopDelayMs } from './instrumentation/event-loop.ts';
+import { eventLoopDelayMs, sameTurn } from './instrumentation/event-loop.ts';
 import { registerHttpMetrics } from './instrumentation/http-metrics.ts';
 import { createMetrics } from './instrumentation/metrics.ts';
 import { errorLog, requestLog } from './instrumentation/request-log.ts';
@@ -64,7 +64,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     permits: deps.permits,
     routes: resolved.all,
     traits: Object.assign({}, ...modules.map(({ shedding }) => shedding)),
-    loop: new LoopLimit(eventLoopDelayMs()),
+    loop: new LoopLimit(eventLoopDelayMs(), sameTurn()),
     keyIdOf: publicIdOf,
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),

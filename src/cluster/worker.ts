@@ -19,6 +19,9 @@ const SHARE_WAIT_MS = 2000;
 const SHARE_CHECK_MS = 10;
 const EXIT_WAIT_MS = 500;
 const CLOSE_MS = 2000;
+// For the batches of transfers that may run at once, the relay, a consumer, and some reads.
+const WARM_CONNECTIONS = 8;
+const WARM_UP_MS = 20_000;
 
 /**
  * Runs a worker: serves the app until its supervisor drains it or is gone. A Ctrl+C in the terminal reaches workers
@@ -69,6 +72,9 @@ class Worker {
     // It has no permits until the supervisor sends its share.
     deps.permits.setShare(0);
     setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
+    const warmUp = () => void deps.database.warmUp(Math.min(WARM_CONNECTIONS, deps.connectionsMax));
+    warmUp();
+    setInterval(warmUp, WARM_UP_MS);
     setInterval(() => this.#channel.isBehind || void this.#sendStats(null), STATS_MS);
     channel.onMessage = (message) => this.#handle(message);
     channel.onLost = () => this.#drainOrphan();

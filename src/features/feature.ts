@@ -4,7 +4,7 @@ import type { CacheAsideStats } from '../adapters/cache/cache-aside.ts';
 import type { ProblemKinds } from '../http/problem-kind.ts';
 import type { RouteTable } from '../http/route.ts';
 import type { BackgroundLoop } from '../resilience/background-loops.ts';
-import type { ResourceTraits } from '../shedding/adaptive-limit.ts';
+import type { ResourceTraits } from '../shedding/resource-traits.ts';
 import type { EventKind } from './event-kind.ts';
 
 /** What a feature declares statically. `src/features.ts` composes the tables of all features from the declarations. */

@@ -16,3 +16,19 @@ export function eventLoopDelayMs(): () => number {
     return Number.isFinite(meanMs) ? meanMs : 0;
   };
 }
+
+/**
+ * Returns a function that returns whether the event loop is still in the turn of its last call. Bun reads all sockets
+ * that are ready in one turn, and under overload that takes most of a second, in which no delay is measured either.
+ */
+export function sameTurn(): () => boolean {
+  let hasEnded = true;
+  return () => {
+    const isSame = !hasEnded;
+    hasEnded = false;
+    setImmediate(() => {
+      hasEnded = true;
+    });
+    return isSame;
+  };
+}

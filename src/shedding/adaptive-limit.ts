@@ -1,6 +1,7 @@
 import { smooth } from '../utils/smooth.ts';
 import { DrainProbe } from './drain-probe.ts';
 import { TIER_RANKS } from './priority.ts';
+import { longestOf, type ResourceTraits, SLOW_SHARE } from './resource-traits.ts';
 import { Slowness } from './slowness.ts';
 
 /** Completions on a resource since the last update. */
@@ -14,14 +15,6 @@ export interface Completions {
   readonly durationMsSum: number;
   /** Time the same requests would have taken without a queue: the sum of their routes' baselines. */
   readonly baselineMsSum: number;
-}
-
-/** Properties of a resource that are known in advance. */
-export interface ResourceTraits {
-  /** Minimum queueing time to allow the most important callers, in milliseconds. */
-  readonly queueMs?: number;
-  /** Concurrency to allow every tier, however slow the resource is. */
-  readonly inFlightMin?: number;
 }
 
 // Queueing time to allow, so that the bottleneck never idles. The most important tier gets all of it.
@@ -72,7 +65,7 @@ type LimitState =
  */
 export class AdaptiveLimit {
   readonly name: string;
-  readonly #queueMs: number;
+  readonly #traits: ResourceTraits;
   readonly #floorOfRank: readonly number[];
   /** Requests using the resource now. */
   inFlight = 0;
@@ -96,11 +89,12 @@ export class AdaptiveLimit {
   /** Completions per second, idle intervals excluded. */
   #pacePerSecond = 0;
   readonly #slowness = new Slowness();
+  #isLoopLate = false;
 
-  constructor(name: string, { queueMs = QUEUE_MS_MIN, inFlightMin = 0 }: ResourceTraits = {}) {
+  constructor(name: string, traits: ResourceTraits = {}) {
     this.name = name;
-    this.#queueMs = queueMs;
-    this.#floorOfRank = FLOOR_OF_RANK.map((floor) => Math.max(floor, inFlightMin));
+    this.#traits = traits;
+    this.#floorOfRank = FLOOR_OF_RANK.map((floor) => Math.max(floor, traits.inFlightMin ?? 0));
   }
 
   /** Reports whether a request of this rank fits, and counts the refusal if not. */
@@ -146,7 +140,9 @@ export class AdaptiveLimit {
   }
 
   /** Adjusts the limit to what happened since the last update, some tens of milliseconds ago. */
-  update(elapsedMs: number, { finished, count, late, durationMsSum, baselineMsSum }: Completions): void {
+  update(elapsedMs: number, completions: Completions, isLoopLate = false): void {
+    const { finished, count, late, durationMsSum, baselineMsSum } = completions;
+    this.#isLoopLate = isLoopLate;
     const refused = this.#refused;
     const standing = this.#minInFlight;
     const most = this.#peakInFlight;
@@ -203,7 +199,11 @@ export class AdaptiveLimit {
     const isIdle = (this.#ratePerSecond * this.#baselineMs) / 1000 < IDLE_MAX;
     // An idle resource of unknown capacity may be able to take everything.
     if (this.#capacityPerSecond === 0 && isIdle) this.#burst = Number.POSITIVE_INFINITY;
-    const usual = Math.max(BURST_MIN, this.#capacityPerSecond * BURST_SECONDS, this.#peak * BURST_GROWTH);
+    const usual = Math.max(
+      this.#traits.burstMin ?? BURST_MIN,
+      this.#capacityPerSecond * BURST_SECONDS,
+      this.#peak * BURST_GROWTH,
+    );
     if (!isIdle && this.#burst === Number.POSITIVE_INFINITY) this.#burst = usual;
     else this.#burst = Math.max(usual, refused > 0 && isFast ? this.#burst * 2 : this.#burst * 0.95);
     this.#limits[0] = this.#burst;
@@ -257,7 +257,21 @@ export class AdaptiveLimit {
     const next = smooth(before, target, weight);
     // The limit of the most important tier falls slowly: the queue drains by refusing the others.
     const least = rank === TIER_RANKS.critical ? before * CRITICAL_FALL : 0;
-    this.#limits[rank] = Math.max(this.#floorOfRank[rank]!, least, next);
+    this.#limits[rank] = Math.max(
+      this.#floorOfRank[rank]!,
+      this.#isSlow ? (this.#traits.burstMin ?? 0) : 0,
+      least,
+      next,
+    );
+  }
+
+  /**
+   * Whether even small batches take too long, so that full ones get the most out of the resource. While the event loop
+   * is late, it is this process that is slow.
+   */
+  get #isSlow(): boolean {
+    const { budgetMs = Number.POSITIVE_INFINITY, leastMs } = this.#traits;
+    return leastMs !== undefined && !this.#isLoopLate && leastMs() > budgetMs * SLOW_SHARE;
   }
 
   /** Raises the limits to a concurrency that turned out not to be the cause of the slowness. */
@@ -267,8 +281,10 @@ export class AdaptiveLimit {
 
   /** The longest a response should take, for a rank. */
   #targetMs(rank: number): number {
+    const { budgetMs } = this.#traits;
+    if (budgetMs !== undefined) return longestOf(budgetMs, this.#isLoopLate) * QUEUE_OF_RANK[rank]!;
     const usualMs = this.#slowness.factor * this.#baselineMs;
-    return usualMs + Math.max(this.#queueMs, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
+    return usualMs + Math.max(QUEUE_MS_MIN, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
   }
 
   /** How long the requests in flight take to complete (Little's law). */

@@ -1,11 +1,13 @@
 import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import type { Admission } from '../envelope/load-shedding.ts';
+import { runLateTimers } from '../utils/late-timers.ts';
 import { TIERS } from '../utils/tier.ts';
-import { AdaptiveLimit, type ResourceTraits } from './adaptive-limit.ts';
+import { AdaptiveLimit } from './adaptive-limit.ts';
 import { Cutoff } from './cutoff.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
+import type { ResourceTraits } from './resource-traits.ts';
 import { RouteTimes } from './route-times.ts';
 
 /** The outcome of admission: admitted, or refused for lack of permits, resource or loop capacity, rank, or time. */
@@ -89,6 +91,7 @@ export class AdmissionControl implements Admission {
   admit(request: Request, exchange: Exchange): Error | null {
     const { permits, loop } = this.#options;
     const { route, startMs } = exchange;
+    runLateTimers(startMs);
     if (startMs - this.#updatedMs >= UPDATE_MS) this.#update(startMs);
     const routeRank = this.#ranks[route.index]!;
     let rank = routeRank;
@@ -172,9 +175,10 @@ export class AdmissionControl implements Admission {
     const elapsedMs = Math.min(nowMs - this.#updatedMs, SILENCE_MS);
     if (nowMs - this.#updatedMs > SILENCE_MS) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
+    const { loop } = this.#options;
+    this.#loopDelayMs = loop.update();
     for (const { limit, times } of this.#resources)
-      limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight));
-    this.#loopDelayMs = this.#options.loop.update();
+      limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop.isLate);
     const isShort = this.#shortRefusals > 0;
     this.#shortUpdates = isShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
     if (this.#shortUpdates > 0) this.#cutoff.update(elapsedMs / 1000, isShort);

@@ -12,15 +12,26 @@ const TURN_MAX = 1024;
  */
 export class LoopLimit {
   readonly #delayMs: () => number;
+  readonly #isSameTurn: () => boolean;
+  #isLate = false;
   #limit = Number.POSITIVE_INFINITY;
   #isWatching = false;
   #inTurn = 0;
   #peakInTurn = 0;
   #refused = 0;
 
-  /** `delayMs` returns the event loop delay since the last call, in milliseconds. */
-  constructor(delayMs: () => number) {
+  /**
+   * `delayMs` returns the event loop delay since the last call, in milliseconds. `isSameTurn` returns whether the loop
+   * is still in the turn of the last call.
+   */
+  constructor(delayMs: () => number, isSameTurn: () => boolean = () => false) {
     this.#delayMs = delayMs;
+    this.#isSameTurn = isSameTurn;
+  }
+
+  /** Whether the last turn has outlasted the time between two updates, so that not even its delay was measured. */
+  get isLate(): boolean {
+    return this.#isLate;
   }
 
   /** Requests that one turn may start; infinite while the loop is on time. */
@@ -43,6 +54,7 @@ export class LoopLimit {
   /** Updates the limit, and returns the event loop delay in milliseconds. */
   update(): number {
     const delayMs = this.#delayMs();
+    this.#isLate = this.#isSameTurn();
     const most = Math.max(1, this.#peakInTurn);
     if (delayMs > TARGET_MS && this.#peakInTurn > 0)
       this.#limit = Math.max(1, (Math.min(most, this.#limit) * TARGET_MS) / delayMs);

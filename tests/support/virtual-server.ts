@@ -2,6 +2,7 @@ import { Exchange, type MatchedRoute } from '../../src/envelope/exchange.ts';
 import { AdmissionControl } from '../../src/shedding/admission.ts';
 import { LoopLimit } from '../../src/shedding/loop-limit.ts';
 import type { PermitSource } from '../../src/shedding/permit-source.ts';
+import type { ResourceTraits } from '../../src/shedding/resource-traits.ts';
 import { StaticShare } from '../../src/shedding/static-share.ts';
 import type { Tier } from '../../src/utils/tier.ts';
 import { routeOf } from './exchange.ts';
@@ -26,6 +27,12 @@ export interface Bottleneck {
   readonly serviceMs: (nowMs: number, inFlight: number, tier: Tier, random: () => number) => number;
   /** The status by service time. 200 by default; 0 stands for a handler that threw. */
   readonly statusOf?: (serviceMs: number) => number;
+}
+
+/** A bottleneck that serves what waits in batches, one after the other. */
+export interface BatchBottleneck {
+  readonly itemsMax: number;
+  readonly batchMs: (nowMs: number, items: number) => number;
 }
 
 /** Requests per second of all tiers, mixed as in the benchmark: 10 % critical, 60 % default, 30 % non-critical. */
@@ -55,12 +62,13 @@ export function randomOf(seed: number): () => number {
  */
 export function serveVirtually(options: {
   readonly phases: readonly Phase[];
-  readonly bottleneck: Bottleneck;
+  readonly bottleneck: Bottleneck | BatchBottleneck;
+  readonly traits?: ResourceTraits;
   readonly permits?: PermitSource;
   readonly seed?: number;
   readonly onUpdate?: (nowMs: number, admission: AdmissionControl) => void;
 }): Served[] {
-  const { phases, bottleneck, permits = new StaticShare(1000, 1, 1000), seed = 1 } = options;
+  const { phases, bottleneck, traits = {}, permits = new StaticShare(1000, 1, 1000), seed = 1 } = options;
   const random = randomOf(seed);
   const tiers: readonly Tier[] = ['critical', 'default', 'non-critical'];
   const routes: readonly MatchedRoute[] = tiers.map((tier, index) =>
@@ -71,26 +79,21 @@ export function serveVirtually(options: {
     permits,
     routes,
     loop: new LoopLimit(() => 0),
+    traits: { database: traits },
     keyIdOf: () => `key-${Math.floor(random() * 100)}`,
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });
   const events = new Events();
   const served: Served[] = [];
-  const waiting: (() => void)[] = [];
-  let working = 0;
   let inFlight = 0;
   const request = new Request('http://atlas.test/things');
-
-  const work = (tier: Tier, done: (status: number) => void) => {
-    working++;
-    const serviceMs = bottleneck.serviceMs(nowMs, inFlight, tier, random) * (0.9 + 0.2 * random());
-    events.add(nowMs + serviceMs, () => {
-      working--;
-      done(bottleneck.statusOf?.(serviceMs) ?? 200);
-      waiting.shift()?.();
-    });
-  };
+  const varied = (ms: number) => ms * (0.9 + 0.2 * random());
+  const later = (ms: number, run: () => void) => events.add(nowMs + ms, run);
+  const serve =
+    'itemsMax' in bottleneck
+      ? inBatches(bottleneck.itemsMax, (items) => varied(bottleneck.batchMs(nowMs, items)), later)
+      : inSlots(bottleneck, (tier) => varied(bottleneck.serviceMs(nowMs, inFlight, tier, random)), later);
   const arrive = (route: MatchedRoute) => {
     const exchange = new Exchange(request, route, nowMs);
     if (enter(admission, request, exchange) !== null) {
@@ -103,8 +106,7 @@ export function serveVirtually(options: {
       admission.release(exchange, status);
       served.push({ tier: route.tier, atMs: exchange.startMs, tookMs: nowMs - exchange.startMs });
     };
-    if (working < bottleneck.slots) work(route.tier, done);
-    else waiting.push(() => work(route.tier, done));
+    serve(route.tier, done);
   };
   for (const route of routes) {
     let atMs = 0;
@@ -128,6 +130,45 @@ export function serveVirtually(options: {
     }
   }
   return served;
+}
+
+type Serve = (tier: Tier, done: (status: number) => void) => void;
+type Later = (ms: number, run: () => void) => void;
+
+function inSlots({ slots, statusOf }: Bottleneck, serviceMsOf: (tier: Tier) => number, later: Later): Serve {
+  const waiting: (() => void)[] = [];
+  let working = 0;
+  const work = (tier: Tier, done: (status: number) => void) => {
+    working++;
+    const serviceMs = serviceMsOf(tier);
+    later(serviceMs, () => {
+      working--;
+      done(statusOf?.(serviceMs) ?? 200);
+      waiting.shift()?.();
+    });
+  };
+  return (tier, done) => {
+    if (working < slots) work(tier, done);
+    else waiting.push(() => work(tier, done));
+  };
+}
+
+function inBatches(itemsMax: number, batchMsOf: (items: number) => number, later: Later): Serve {
+  const waiting: ((status: number) => void)[] = [];
+  let isBusy = false;
+  const next = () => {
+    const batch = waiting.splice(0, itemsMax);
+    isBusy = batch.length > 0;
+    if (!isBusy) return;
+    later(batchMsOf(batch.length), () => {
+      for (const done of batch) done(200);
+      next();
+    });
+  };
+  return (_, done) => {
+    waiting.push(done);
+    if (!isBusy) next();
+  };
 }
 
 /** Events ordered by time (a binary heap). */

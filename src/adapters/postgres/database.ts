@@ -136,6 +136,14 @@ export class Database implements Queryable {
     return performance.now() - startMs;
   }
 
+  /**
+   * Opens connections ahead, up to that many, and keeps them from idling out if called more often than once a minute.
+   * Opening one takes several turns of the event loop, which is too long while it is overloaded. Never rejects.
+   */
+  async warmUp(connections: number): Promise<void> {
+    await Promise.allSettled(Array.from({ length: connections }, () => this.ping()));
+  }
+
   /** Builds a query fragment that several queries share, such as a list of columns. */
   readonly fragment: FragmentTag = (strings, ...args) => this.#pool(strings, ...args);
 

@@ -25,7 +25,9 @@ import { createLedgerService } from './verification/service.ts';
 const BATCH_ITEMS_MAX = 256;
 const WAITING_ITEMS_MAX = 4096;
 // A queue at the ledger makes batches larger, so it pays off while a payment stays within its 100 ms.
-const QUEUE_MS = 80;
+const BUDGET_MS = 80;
+// A few small batches, so that there is always one on its way while others are gathering.
+const IN_FLIGHT_MIN = 96;
 const IDEMPOTENCY_DAYS = 30;
 
 /** Accounts, transfers, and the verification that they are consistent. */
@@ -97,7 +99,12 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
       },
     ],
     shedding: {
-      ledger: { queueMs: QUEUE_MS, inFlightMin: Math.min(2 * BATCH_ITEMS_MAX, inFlightCap / 2) / workers },
+      ledger: {
+        budgetMs: BUDGET_MS,
+        inFlightMin: Math.min(IN_FLIGHT_MIN, inFlightCap / 2) / workers,
+        burstMin: Math.min(2 * BATCH_ITEMS_MAX, inFlightCap / 2) / workers,
+        leastMs: () => groupCommit.leastMs,
+      },
     },
   } satisfies Feature & Record<string, unknown>;
 }

@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
+import { setLateTimer } from '../../../utils/late-timers.ts';
 import { smooth } from '../../../utils/smooth.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 
@@ -35,6 +36,15 @@ const OPEN_MS_MAX = 25;
 const WAIT_MS_MIN = 0.5;
 const QUIET_MS = 100;
 const SMOOTHING = 0.3;
+// A batch that takes longer is no longer waited for: its reply is probably in a socket, behind thousands of requests.
+const STUCK_MS = 25;
+const LANES_MAX = 4;
+// The fastest of the batches of this time and the time before stands for what even a small one takes.
+const LEAST_WINDOW_MS = 500;
+// Smaller batches are not worth another lane.
+const LANE_ITEMS_MIN = 8;
+// Microtasks until a query is on its way to PostgreSQL. With fewer, it would wait for responses to be built.
+const SEND_HOPS = 32;
 
 /** Counts since the process started, for the metrics. */
 export interface GroupCommitStats {
@@ -55,7 +65,11 @@ export class GroupCommit {
   readonly #running = new Set<string>();
   #waiting: Waiting[] = [];
   #waitingItems = 0;
-  #busy = false;
+  /** Sequences of batches, each sent after the one before. Usually one. */
+  #lanes = 0;
+  #sentMs = 0;
+  #least = { sinceMs: 0, ms: Number.POSITIVE_INFINITY, beforeMs: Number.POSITIVE_INFINITY };
+  #isGathering = false;
   #queueMs = 0;
   #lastEndMs = Number.NEGATIVE_INFINITY;
   #batches = 0;
@@ -75,6 +89,13 @@ export class GroupCommit {
       retries: this.#retries,
       refused: this.#refused,
     };
+  }
+
+  /** Milliseconds that the fastest of the latest batches took; 0 before the first. */
+  get leastMs(): number {
+    const { ms, beforeMs } = this.#least;
+    const leastMs = Math.min(ms, beforeMs);
+    return leastMs === Number.POSITIVE_INFINITY ? 0 : leastMs;
   }
 
   /**
@@ -105,7 +126,7 @@ export class GroupCommit {
       if (caller) caller.onAbort = () => this.#leave(entry);
       this.#waiting.push(entry);
       this.#waitingItems += request.orders.length;
-      if (!this.#busy) this.#start();
+      this.#advance();
     });
   }
 
@@ -117,37 +138,56 @@ export class GroupCommit {
     entry.reject(abortError(entry.caller!));
   }
 
-  #start(): void {
-    this.#busy = true;
-    // Waits one turn of the loop, so that everything that arrived in this turn is in the batch.
-    setImmediate(() => void this.#drain());
+  /** Starts a lane if none will soon take what is waiting. */
+  #advance(): void {
+    if (this.#isGathering || this.#waiting.length === 0) return;
+    if (this.#lanes === 0 || (this.#lanes < LANES_MAX && this.#needsLane)) void this.#runLane();
+  }
+
+  get #needsLane(): boolean {
+    return this.#waitingItems >= LANE_ITEMS_MIN && performance.now() - this.#sentMs > STUCK_MS;
   }
 
   /**
    * Posts one batch after the other. The next one is sent before the results of the last are handed out: building a
    * hundred responses takes longer than sending a batch, and PostgreSQL would be idle meanwhile.
    */
-  async #drain(): Promise<void> {
+  async #runLane(): Promise<void> {
+    this.#lanes++;
     let handOut = NOTHING;
-    while (this.#waiting.length > 0) {
+    // Everything that arrives in this turn of the loop is in the batch.
+    await this.#gather(0);
+    do {
       await this.#holdOpen();
       this.#removeAborted();
-      if (this.#waiting.length > 0) {
-        const running = this.#run(this.#seal());
-        // One turn of the loop later, the batch is on its way.
-        if (handOut !== NOTHING) await nextTurn();
-        handOut();
-        handOut = await running;
-      } else {
-        handOut();
-        handOut = NOTHING;
-      }
-      this.#lastEndMs = performance.now();
-      if (this.#waiting.length > 0) continue;
+      if (this.#waiting.length === 0) break;
+      const sentMs = performance.now();
+      this.#sentMs = sentMs;
+      const running = this.#run(this.#seal());
+      const cancelCheck = setLateTimer(STUCK_MS, () => this.#advance());
+      if (handOut !== NOTHING) for (let hop = 0; hop < SEND_HOPS; hop++) await null;
       handOut();
-      handOut = NOTHING;
-    }
-    this.#busy = false;
+      handOut = await running;
+      cancelCheck();
+      this.#lastEndMs = performance.now();
+      this.#recordLeast(this.#lastEndMs - sentMs);
+    } while (this.#waiting.length > 0 && (this.#lanes === 1 || this.#needsLane));
+    this.#lanes--;
+    handOut();
+  }
+
+  #recordLeast(tookMs: number): void {
+    const nowMs = performance.now();
+    const { sinceMs, ms } = this.#least;
+    if (nowMs - sinceMs > LEAST_WINDOW_MS) this.#least = { sinceMs: nowMs, ms: tookMs, beforeMs: ms };
+    else this.#least.ms = Math.min(ms, tookMs);
+  }
+
+  /** Waits for more requests: until the end of this turn of the loop (0), or for some milliseconds. */
+  async #gather(ms: number): Promise<void> {
+    this.#isGathering = true;
+    await new Promise<void>((resolve) => setLateTimer(ms, resolve));
+    this.#isGathering = false;
   }
 
   /**
@@ -155,11 +195,13 @@ export class GroupCommit {
    * the batch smaller, so it accepts requests until its turn is near.
    */
   async #holdOpen(): Promise<void> {
+    // With several lanes, the batches ahead are those of this worker.
+    if (this.#lanes > 1) return;
     // The wait of an earlier batch means nothing once the ledger has been quiet.
     if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
     else this.#queueMs = smooth(this.#queueMs, this.#options.waitedMs(), SMOOTHING);
     if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
-    await Bun.sleep(Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT));
+    await this.#gather(Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT));
   }
 
   /** Removes disconnected callers. Nothing reports a lost connection, so this checks before each batch. */
@@ -230,8 +272,6 @@ export class GroupCommit {
 }
 
 const NOTHING = () => {};
-
-const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** Returns the error of a request whose caller was aborted before its batch was sealed. */
 export function abortError(caller: Abortable): AtlasError {

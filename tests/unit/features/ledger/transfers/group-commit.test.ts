@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { AbortReason } from '../../../../../src/envelope/exchange.ts';
+import { runLateTimers } from '../../../../../src/utils/late-timers.ts';
 import { exchangeOf } from '../../../../support/exchange.ts';
 import {
   groupCommitOver,
@@ -204,4 +205,89 @@ describe('an aborted request', () => {
     ledger.auto = true;
     expect(await outcomeOf(commit.submit(requestOf('b')))).toBe('posted');
   });
+});
+
+describe('a batch whose reply does not come', () => {
+  /** Submits this many requests, and lets the late timers run as if time had passed. */
+  function submitLater(commit: ReturnType<typeof groupCommitOver>, count: number, name: string) {
+    const posted = Array.from({ length: count }, (_, i) => commit.submit(requestOf(`${name}${i}`)));
+    runLateTimers(performance.now() + 1000);
+    return posted;
+  }
+
+  test('does not hold up the next ones, which run beside it, at most four in all', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const posted = submitLater(commit, 8, 'a');
+    const first = await ledger.next();
+    for (const name of ['b', 'c', 'd', 'e']) {
+      await Bun.sleep(30);
+      posted.push(...submitLater(commit, 8, name));
+      await settled();
+    }
+    expect(ledger.batches.map((keys) => keys[0]!)).toEqual(['a0', 'b0', 'c0', 'd0']);
+    expect(commit.stats().waitingItems).toBe(8);
+    first.commit();
+    for (let i = 0; i < 4; i++) (await ledger.next()).commit();
+    const results = await Promise.all(posted);
+    expect(results.every(({ state }) => state === 'fresh')).toBe(true);
+    expect(ledger.batches.flat().length).toBe(40);
+    expect(new Set(ledger.batches.flat()).size).toBe(40);
+  });
+
+  test('is waited for by a few requests, for which another batch would gain nothing', async () => {
+    const ledger = new LedgerInMemory();
+    const commit = groupCommitOver(ledger);
+    const posted = [commit.submit(requestOf('a'))];
+    const first = await ledger.next();
+    await Bun.sleep(30);
+    posted.push(...submitLater(commit, 3, 'b'));
+    await settled();
+    expect(ledger.batches).toEqual([['a']]);
+    first.commit();
+    (await ledger.next()).commit();
+    await Promise.all(posted);
+    expect(ledger.batches).toEqual([['a'], ['b0', 'b1', 'b2']]);
+  });
+});
+
+test('a batch is sealed by a later request if the turn of the event loop does not end', async () => {
+  const ledger = new LedgerInMemory();
+  const commit = groupCommitOver(ledger);
+  const posted = ['a', 'b'].map((key) => commit.submit(requestOf(key)));
+  runLateTimers(performance.now() + 10);
+  // Microtasks only: the turn goes on.
+  for (let hop = 0; hop < 50; hop++) await null;
+  expect(ledger.batches).toEqual([['a', 'b']]);
+  (await ledger.next()).commit();
+  await Promise.all(posted);
+});
+
+test('the next batch is sent before the results of the last are handed out', async () => {
+  const ledger = new LedgerInMemory();
+  const commit = groupCommitOver(ledger);
+  const seen: number[] = [];
+  const first = commit.submit(requestOf('a')).then(() => seen.push(ledger.batches.length));
+  const batch = await ledger.next();
+  const second = commit.submit(requestOf('b'));
+  batch.commit();
+  await first;
+  expect(seen).toEqual([2]);
+  (await ledger.next()).commit();
+  await second;
+});
+
+test('the least time of a batch is that of the fastest of the latest ones', async () => {
+  const ledger = new LedgerInMemory();
+  const commit = groupCommitOver(ledger);
+  expect(commit.leastMs).toBe(0);
+  for (const pauseMs of [200, 0]) {
+    const posted = commit.submit(requestOf(`pause ${pauseMs}`));
+    const batch = await ledger.next();
+    await Bun.sleep(pauseMs);
+    batch.commit();
+    await posted;
+    if (pauseMs > 0) expect(commit.leastMs).toBeGreaterThanOrEqual(pauseMs - 1);
+  }
+  expect(commit.leastMs).toBeLessThan(199);
 });
