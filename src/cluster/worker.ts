@@ -19,8 +19,8 @@ const SHARE_WAIT_MS = 2000;
 const SHARE_CHECK_MS = 10;
 const EXIT_WAIT_MS = 500;
 const CLOSE_MS = 2000;
-// For the batches of transfers that may run at once, the relay, a consumer, and some reads.
-const WARM_CONNECTIONS = 8;
+// For the batches of transfers and of reads that may run at once, the relay, and a consumer.
+const WARM_CONNECTIONS = 16;
 const WARM_UP_MS = 20_000;
 
 /**

@@ -1,5 +1,6 @@
 import { smooth } from '../utils/smooth.ts';
 import { DrainProbe } from './drain-probe.ts';
+import { LOOP_ON_TIME, type LoopState } from './loop-limit.ts';
 import { TIER_RANKS } from './priority.ts';
 import { longestOf, type ResourceTraits, SLOW_SHARE } from './resource-traits.ts';
 import { Slowness } from './slowness.ts';
@@ -23,6 +24,10 @@ const QUEUE_SHARE = 0.8;
 // Share of it per rank, so that more important tiers have room above the others.
 const QUEUE_OF_RANK = [0.25, 0.5, 1] as const;
 const FLOOR_OF_RANK = [4, 6, 8] as const;
+// Requests arrive and replies are read once in each turn of the event loop, whatever the resource does.
+const QUEUE_TURNS = 2;
+// While the loop is late, requests and replies spend most of their time in sockets. Fewer requests would not help them.
+const LATE_QUEUE_MS_OF_RANK = [60, 90, 100] as const;
 // A burst is admitted if the resource can absorb it within 80 ms. Its capacity is unknown until the first standing
 // queue; until then, permits are the only limit.
 const IDLE_MAX = 2;
@@ -89,7 +94,7 @@ export class AdaptiveLimit {
   /** Completions per second, idle intervals excluded. */
   #pacePerSecond = 0;
   readonly #slowness = new Slowness();
-  #isLoopLate = false;
+  #loop = LOOP_ON_TIME;
 
   constructor(name: string, traits: ResourceTraits = {}) {
     this.name = name;
@@ -140,9 +145,9 @@ export class AdaptiveLimit {
   }
 
   /** Adjusts the limit to what happened since the last update, some tens of milliseconds ago. */
-  update(elapsedMs: number, completions: Completions, isLoopLate = false): void {
+  update(elapsedMs: number, completions: Completions, loop: LoopState = LOOP_ON_TIME): void {
     const { finished, count, late, durationMsSum, baselineMsSum } = completions;
-    this.#isLoopLate = isLoopLate;
+    this.#loop = loop;
     const refused = this.#refused;
     const standing = this.#minInFlight;
     const most = this.#peakInFlight;
@@ -199,11 +204,8 @@ export class AdaptiveLimit {
     const isIdle = (this.#ratePerSecond * this.#baselineMs) / 1000 < IDLE_MAX;
     // An idle resource of unknown capacity may be able to take everything.
     if (this.#capacityPerSecond === 0 && isIdle) this.#burst = Number.POSITIVE_INFINITY;
-    const usual = Math.max(
-      this.#traits.burstMin ?? BURST_MIN,
-      this.#capacityPerSecond * BURST_SECONDS,
-      this.#peak * BURST_GROWTH,
-    );
+    const { burstMin = BURST_MIN } = this.#traits;
+    const usual = Math.max(burstMin, this.#capacityPerSecond * BURST_SECONDS, this.#peak * BURST_GROWTH);
     if (!isIdle && this.#burst === Number.POSITIVE_INFINITY) this.#burst = usual;
     else this.#burst = Math.max(usual, refused > 0 && isFast ? this.#burst * 2 : this.#burst * 0.95);
     this.#limits[0] = this.#burst;
@@ -271,7 +273,7 @@ export class AdaptiveLimit {
    */
   get #isSlow(): boolean {
     const { budgetMs = Number.POSITIVE_INFINITY, leastMs } = this.#traits;
-    return leastMs !== undefined && !this.#isLoopLate && leastMs() > budgetMs * SLOW_SHARE;
+    return leastMs !== undefined && !this.#loop.isLate && leastMs() > budgetMs * SLOW_SHARE;
   }
 
   /** Raises the limits to a concurrency that turned out not to be the cause of the slowness. */
@@ -282,9 +284,11 @@ export class AdaptiveLimit {
   /** The longest a response should take, for a rank. */
   #targetMs(rank: number): number {
     const { budgetMs } = this.#traits;
-    if (budgetMs !== undefined) return longestOf(budgetMs, this.#isLoopLate) * QUEUE_OF_RANK[rank]!;
+    if (budgetMs !== undefined) return longestOf(budgetMs, this.#loop.isLate) * QUEUE_OF_RANK[rank]!;
     const usualMs = this.#slowness.factor * this.#baselineMs;
-    return usualMs + Math.max(QUEUE_MS_MIN, usualMs * QUEUE_SHARE) * QUEUE_OF_RANK[rank]!;
+    if (this.#loop.isLate) return usualMs + LATE_QUEUE_MS_OF_RANK[rank]!;
+    const turnsMs = QUEUE_TURNS * this.#loop.delayMs;
+    return usualMs + Math.max(QUEUE_MS_MIN, usualMs * QUEUE_SHARE, turnsMs) * QUEUE_OF_RANK[rank]!;
   }
 
   /** How long the requests in flight take to complete (Little's law). */

@@ -65,7 +65,6 @@ export class AdmissionControl implements Admission {
   #isUnderPressure = false;
   #turn = 0;
   #wanted = 0;
-  #loopDelayMs = 0;
   #updatedMs: number;
 
   constructor(options: AdmissionOptions) {
@@ -95,6 +94,7 @@ export class AdmissionControl implements Admission {
     if (startMs - this.#updatedMs >= UPDATE_MS) this.#update(startMs);
     const routeRank = this.#ranks[route.index]!;
     let rank = routeRank;
+    if (loop.yields(rank)) return this.#refuse(rank, 'loop');
     if (this.#isUnderPressure) {
       rank = rankOf(route.tier, request.headers.get('priority'));
       // The cutoff is the cluster's: a worker that is not short itself leaves its permits to the others.
@@ -114,7 +114,7 @@ export class AdmissionControl implements Admission {
     const resource = this.#limitOfRoute[route.index]!;
     if (resource !== null && !resource.admits(rank)) return this.#refuse(routeRank, 'resource');
     if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
-    loop.enter();
+    loop.enter(rank);
     if (++this.#inFlight > this.#peakInFlight) this.#peakInFlight = this.#inFlight;
     if (this.#shortUpdates > 0) this.#cutoff.admitted();
     this.#decisions[routeRank * DECISIONS.length]!++;
@@ -153,6 +153,7 @@ export class AdmissionControl implements Admission {
   }
 
   #refuse(rank: number, reason: Refusal): Error {
+    this.#options.loop.noteRefusal(rank);
     this.#decisions[rank * DECISIONS.length + DECISIONS.indexOf(reason)]!++;
     return this.#options.refuse(reason);
   }
@@ -175,10 +176,9 @@ export class AdmissionControl implements Admission {
     const elapsedMs = Math.min(nowMs - this.#updatedMs, SILENCE_MS);
     if (nowMs - this.#updatedMs > SILENCE_MS) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
-    const { loop } = this.#options;
-    this.#loopDelayMs = loop.update();
+    const loop = this.#options.loop.update();
     for (const { limit, times } of this.#resources)
-      limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop.isLate);
+      limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
     const isShort = this.#shortRefusals > 0;
     this.#shortUpdates = isShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
     if (this.#shortUpdates > 0) this.#cutoff.update(elapsedMs / 1000, isShort);
@@ -243,7 +243,7 @@ export class AdmissionControl implements Admission {
         isEngaged: limit.isEngaged,
       })),
       loopLimit: this.#options.loop.limit,
-      loopDelayMs: this.#loopDelayMs,
+      loopDelayMs: this.#options.loop.state.delayMs,
       cutoffLevel: this.#cutoffLevel,
     };
   }

@@ -4,6 +4,19 @@ const WATCH_MS = TARGET_MS / 2;
 const GROWTH = 1.5;
 const SHARE_OF_RANK = [0.6, 0.8, 1] as const;
 const TURN_MAX = 1024;
+// Per update, while a more important tier is refused and the loop is late: a few, so that a change is noticed.
+const YIELDED_MIN = 2;
+const YIELD = 0.5;
+const YIELD_MAX = 10_000;
+
+/** How late the event loop is. */
+export interface LoopState {
+  /** Whether a turn has outlasted the time between two updates, so that not even its delay was measured. */
+  readonly isLate: boolean;
+  readonly delayMs: number;
+}
+
+export const LOOP_ON_TIME: LoopState = { isLate: false, delayMs: 0 };
 
 /**
  * A limit on the requests started in one turn of the event loop. CPU-bound work never shows up as concurrency: while
@@ -13,9 +26,13 @@ const TURN_MAX = 1024;
 export class LoopLimit {
   readonly #delayMs: () => number;
   readonly #isSameTurn: () => boolean;
-  #isLate = false;
+  #state = LOOP_ON_TIME;
   #limit = Number.POSITIVE_INFINITY;
   #isWatching = false;
+  /** By rank: requests that may start until the next update, those that did, and those that were refused. */
+  readonly #mayStart = SHARE_OF_RANK.map(() => Number.POSITIVE_INFINITY);
+  readonly #started = SHARE_OF_RANK.map(() => 0);
+  readonly #refusedOfRank = SHARE_OF_RANK.map(() => 0);
   #inTurn = 0;
   #peakInTurn = 0;
   #refused = 0;
@@ -29,14 +46,24 @@ export class LoopLimit {
     this.#isSameTurn = isSameTurn;
   }
 
-  /** Whether the last turn has outlasted the time between two updates, so that not even its delay was measured. */
-  get isLate(): boolean {
-    return this.#isLate;
+  /** As of the last update. */
+  get state(): LoopState {
+    return this.#state;
   }
 
   /** Requests that one turn may start; infinite while the loop is on time. */
   get limit(): number {
     return this.#limit;
+  }
+
+  /** Notes that a request was refused, for whatever reason. */
+  noteRefusal(rank: number): void {
+    this.#refusedOfRank[rank]!++;
+  }
+
+  /** Whether a request of this rank must yield to more important ones. */
+  yields(rank: number): boolean {
+    return this.#started[rank]! >= this.#mayStart[rank]!;
   }
 
   admits(rank: number): boolean {
@@ -45,16 +72,18 @@ export class LoopLimit {
     return false;
   }
 
-  enter(): void {
+  enter(rank: number): void {
+    this.#started[rank]!++;
     if (!this.#isWatching) return;
     if (this.#inTurn++ === 0) setImmediate(this.#endTurn);
     if (this.#inTurn > this.#peakInTurn) this.#peakInTurn = this.#inTurn;
   }
 
-  /** Updates the limit, and returns the event loop delay in milliseconds. */
-  update(): number {
+  /** Updates the limits. Call it at intervals of some tens of milliseconds. */
+  update(): LoopState {
     const delayMs = this.#delayMs();
-    this.#isLate = this.#isSameTurn();
+    this.#state = { isLate: this.#isSameTurn(), delayMs };
+    this.#yield();
     const most = Math.max(1, this.#peakInTurn);
     if (delayMs > TARGET_MS && this.#peakInTurn > 0)
       this.#limit = Math.max(1, (Math.min(most, this.#limit) * TARGET_MS) / delayMs);
@@ -63,7 +92,24 @@ export class LoopLimit {
     this.#isWatching = delayMs > WATCH_MS || this.#limit !== Number.POSITIVE_INFINITY;
     this.#peakInTurn = 0;
     this.#refused = 0;
-    return delayMs;
+    return this.#state;
+  }
+
+  /**
+   * While the loop is late, CPU time is what is short, and resources do not show who uses it. So each tier yields to
+   * those above it as long as any of them is refused.
+   */
+  #yield(): void {
+    let isHigherRefused = false;
+    for (let rank = this.#mayStart.length - 1; rank >= 0; rank--) {
+      const before = Math.min(this.#mayStart[rank]!, YIELD_MAX);
+      if (this.#state.isLate && isHigherRefused)
+        this.#mayStart[rank] = Math.max(YIELDED_MIN, Math.min(before, this.#started[rank]!) * YIELD);
+      else this.#mayStart[rank] = before * GROWTH > YIELD_MAX ? Number.POSITIVE_INFINITY : before * GROWTH;
+      isHigherRefused ||= this.#refusedOfRank[rank]! > 0;
+      this.#started[rank] = 0;
+      this.#refusedOfRank[rank] = 0;
+    }
   }
 
   readonly #endTurn = () => {

@@ -1,3 +1,4 @@
+import { setLateTimer } from '../utils/late-timers.ts';
 import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.ts';
 import {
   decodeReply,
@@ -29,7 +30,7 @@ export class SharedLeases implements PermitSource {
   readonly #holder: LeaseHolder;
   readonly #options: SharedLeasesOptions;
   #read: () => PermitDemand = () => NO_DEMAND;
-  #timer: Timer | undefined;
+  #cancelTimer = () => {};
   #timerDueMs = Number.POSITIVE_INFINITY;
   #lastCommandMs = Number.NEGATIVE_INFINITY;
   #isHurried = false;
@@ -119,7 +120,7 @@ export class SharedLeases implements PermitSource {
     this.#schedule();
     while (this.#read().inFlight > 0 && performance.now() < endMs) await Bun.sleep(CLOSE_STEP_MS);
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#dropExits();
     // If this fails, the supervisor reports the exit, or nobody does, which is safe.
     if (this.#read().inFlight === 0) await this.#sendExit(this.#options.workerId).catch(() => {});
@@ -131,16 +132,14 @@ export class SharedLeases implements PermitSource {
     if (this.#isClosed) return;
     const dueMs = Math.max(this.#holder.dueAtMs(), this.#lastCommandMs + RENEWAL_MS_MIN);
     if (dueMs === this.#timerDueMs) return;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     this.#timerDueMs = dueMs;
     if (dueMs === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerDueMs = Number.POSITIVE_INFINITY;
-        this.#wake();
-      },
-      Math.max(0, Math.ceil(dueMs - performance.now())),
-    );
+    // A lease must not expire because the event loop is busy refusing requests.
+    this.#cancelTimer = setLateTimer(Math.max(0, Math.ceil(dueMs - performance.now())), () => {
+      this.#timerDueMs = Number.POSITIVE_INFINITY;
+      this.#wake();
+    });
   }
 
   #wake(): void {

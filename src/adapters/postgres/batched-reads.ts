@@ -1,5 +1,6 @@
 import { AtlasError } from '../../errors.ts';
 import type { Abortable } from '../../utils/abortable.ts';
+import { setLateTimer } from '../../utils/late-timers.ts';
 import { mapDatabaseError } from './postgres.ts';
 
 /** What to read, and how much at once. */
@@ -68,7 +69,7 @@ export class BatchedReads<T extends { readonly id: string }> {
   #schedule(): void {
     if (this.#isScheduled || this.#inFlight >= IN_FLIGHT_MAX || this.#waiting.size === 0) return;
     this.#isScheduled = true;
-    setImmediate(() => {
+    setLateTimer(0, () => {
       this.#isScheduled = false;
       while (this.#inFlight < IN_FLIGHT_MAX && this.#waiting.size > 0) void this.#run(this.#seal());
     });

@@ -1,6 +1,7 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
 import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import { sentAtOnce } from '../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../utils/abortable.ts';
 import {
   DIGEST_BYTES,
@@ -70,7 +71,7 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
     async read(ids, signal) {
       const rows = await db.query(
         (sql) => sql<Row[]>`
-          SELECT ${columns} FROM files WHERE id = ANY (${`{${ids}}`}::uuid[])
+          SELECT ${columns} FROM files WHERE id = ANY (${sentAtOnce(`{${ids}}`)}::uuid[])
             AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
         { signal },
       );

@@ -17,7 +17,7 @@ function start(loop: LoopLimit, rank: number, count: number): number {
   let started = 0;
   for (let i = 0; i < count; i++) {
     if (!loop.admits(rank)) continue;
-    loop.enter();
+    loop.enter(2);
     started++;
   }
   return started;
@@ -38,7 +38,7 @@ async function lateLoop() {
 describe('a loop that is on time', () => {
   test('limits nothing', () => {
     const { loop } = loopOf();
-    expect(loop.update()).toBe(0);
+    expect(loop.update()).toEqual({ isLate: false, delayMs: 0 });
     expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
     loop.update();
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
@@ -102,5 +102,42 @@ describe('a loop that is late', () => {
     expect(limits[0]!).toBeLessThan(100);
     expect(limits.at(-1)).toBe(Number.POSITIVE_INFINITY);
     expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
+  });
+});
+
+describe('a loop whose turn outlasts the updates', () => {
+  const [TIERS, STARTED] = [[NON_CRITICAL, DEFAULT, CRITICAL], 100];
+
+  /** Runs updates between which each tier starts as many requests as it may. Returns them for the last one. */
+  function startedAfter(updates: number, refused: readonly number[], isSameTurn = true): number[] {
+    const loop = new LoopLimit(
+      () => 0,
+      () => isSameTurn,
+    );
+    let started: number[] = [];
+    for (let i = 0; i < updates; i++) {
+      loop.update();
+      started = TIERS.map((rank) => {
+        let count = 0;
+        for (; count < STARTED && !loop.yields(rank); count++) loop.enter(rank);
+        return count;
+      });
+      for (const rank of refused) loop.noteRefusal(rank);
+    }
+    expect(loop.state.isLate).toBe(isSameTurn);
+    return started;
+  }
+
+  test('makes each tier yield to the more important ones that are refused', () => {
+    expect(startedAfter(20, [CRITICAL])).toEqual([2, 2, STARTED]);
+    expect(startedAfter(20, [DEFAULT])).toEqual([2, STARTED, STARTED]);
+  });
+
+  test('takes nothing from a tier if only itself is refused', () => {
+    expect(startedAfter(20, [NON_CRITICAL])).toEqual([STARTED, STARTED, STARTED]);
+  });
+
+  test('does so only while it is late', () => {
+    expect(startedAfter(20, [CRITICAL], false)).toEqual([STARTED, STARTED, STARTED]);
   });
 });

@@ -17,7 +17,10 @@ function after(inFlight: number, perSecond: number, { traits = TRAITS as object,
   for (let i = 0; i < inFlight; i++) limit.enter();
   for (let i = 0; i < 40; i++) {
     limit.admits(CRITICAL);
-    limit.update(50, completing(perSecond, (inFlight / perSecond) * 1000), isLoopLate);
+    limit.update(50, completing(perSecond, (inFlight / perSecond) * 1000), {
+      isLate: isLoopLate,
+      delayMs: 0,
+    });
   }
   return limit;
 }

@@ -1,5 +1,6 @@
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { sentAtOnce } from '../../../adapters/postgres/query.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Account, AccountContent } from './domain.ts';
 
@@ -38,7 +39,10 @@ export function createAccountRepository(db: Database): AccountRepository {
   const reads = new BatchedReads<Account>({
     async read(ids, signal) {
       const rows = await db.query(
-        (sql) => sql<AccountRow[]>`SELECT ${columns} FROM accounts WHERE id = ANY (${`{${ids}}`}::uuid[])`,
+        (sql) =>
+          sql<
+            AccountRow[]
+          >`SELECT ${columns} FROM accounts WHERE id = ANY (${sentAtOnce(`{${ids}}`)}::uuid[])`,
         { signal },
       );
       return rows.map(toAccount);

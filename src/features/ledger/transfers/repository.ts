@@ -1,5 +1,6 @@
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
+import { sentAtOnce } from '../../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../../utils/abortable.ts';
 import {
   type ItemResult,
@@ -48,16 +49,16 @@ interface PostedRow {
 type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
 
 const FORGET_ROWS_MAX = 5000;
-// The driver holds a smaller query back until the next turn of the event loop, which under overload is most of a second
-// away. An array may end in spaces.
-const SENT_AT_ONCE_BYTES = 1024;
 
 export function createTransferRepository(db: Database): TransferRepository {
   const columns = db.fragment`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
 
   const selectMany = (ids: readonly string[], options: QueryOptions) =>
     db.query(
-      (sql) => sql<TransferRow[]>`SELECT ${columns} FROM transfers WHERE id = ANY (${arrayOf(ids)}::uuid[])`,
+      (sql) =>
+        sql<
+          TransferRow[]
+        >`SELECT ${columns} FROM transfers WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
       options,
     );
   const reads = new BatchedReads<Transfer>({
@@ -78,7 +79,7 @@ export function createTransferRepository(db: Database): TransferRepository {
       FROM post_transfer_batch(
         ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
         ${quotedArrayOf(requests.map((request) => request.key))}::text[],
-        ${arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`)).padEnd(SENT_AT_ONCE_BYTES)}::bytea[],
+        ${sentAtOnce(arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`)))}::bytea[],
         ${arrayOf(requests.map((request) => request.atomic))}::boolean[],
         ${arrayOf([...accounts.keys()])}::uuid[],
         ${arrayOf(requestNumbers)}::int[],
