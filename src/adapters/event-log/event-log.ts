@@ -80,5 +80,10 @@ export interface EventLog {
   readonly dependency: Dependency | null;
   /** Returns, by partition, the position of a consumer that has read everything. The table `events` is partition −1. */
   ends(signal: AbortSignal): Promise<ReadonlyMap<number, number>>;
+  /**
+   * Notifies consumers of this process that its relay has added events, or has started or stopped being the relay of
+   * all hosts. While it is, nobody else adds events.
+   */
+  readonly relayed: (isLeading: boolean) => void;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { sleep } from '../../utils/sleep.ts';
+import { WakeUp } from '../../utils/wake-up.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Queryable } from '../postgres/query.ts';
 import { ConsumerCounts } from './consumer-counts.ts';
@@ -13,6 +13,8 @@ export const TABLE_PARTITION = -1;
 const HANDLED_EVENTS_MAX = 500;
 const BATCH_EVENTS_MAX = 10_000;
 const POLL_MS = 100;
+// While the relay runs in this process it wakes the consumers, so they need not poll for its events.
+const QUIET_POLL_MS = 1000;
 // With nobody interested in events, recording fewer and larger batches costs less.
 const RECORD_MS = 500;
 
@@ -22,6 +24,8 @@ const RECORD_MS = 500;
  */
 export function openOutboxLog(db: Database): EventLog {
   const counts = new ConsumerCounts();
+  const sleeping = new Set<WakeUp>();
+  let isRelayHere = false;
 
   /** Handles one batch in one transaction. Returns how many milliseconds to wait for the next one. */
   async function step(consumer: string, handle: EventHandler, ownersOf: OwnersOf): Promise<number> {
@@ -59,19 +63,24 @@ export function openOutboxLog(db: Database): EventLog {
     dependency: null,
     consumer: {
       async run(consumer, handle, signal, ownersOf = everyOwner) {
+        const wakeUp = new WakeUp();
+        sleeping.add(wakeUp);
         while (!signal.aborted) {
           try {
             // Usually there is nothing to do, and checking needs no transaction.
             const lag = await lagOf(db, consumer, signal);
             counts.setLag(consumer, lag);
             const waitMs = lag > 0 ? await step(consumer, handle, ownersOf) : POLL_MS;
-            if (waitMs > 0) await sleep(waitMs, signal);
+            const maxMs = lag === 0 && isRelayHere ? QUIET_POLL_MS : waitMs;
+            if (waitMs > 0) await wakeUp.sleep(waitMs, maxMs, signal);
           } catch (error) {
             if (signal.aborted) break;
             counts.fail(consumer);
+            sleeping.delete(wakeUp);
             throw error;
           }
         }
+        sleeping.delete(wakeUp);
         // The process that takes over reports the lag.
         counts.setLag(consumer, 0);
       },
@@ -83,6 +92,10 @@ export function openOutboxLog(db: Database): EventLog {
         { signal },
       );
       return new Map([[TABLE_PARTITION, relay.lastPosition]]);
+    },
+    relayed(isLeading) {
+      isRelayHere = isLeading;
+      for (const wakeUp of sleeping) wakeUp.wake();
     },
     close: async () => {},
   };

@@ -64,6 +64,8 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     dependency,
     ends: (signal) =>
       dependency.call('ends', (within) => orAbort(topicEnds(client, topic), within), { signal }),
+    // Consumers wait for the brokers, not for this process.
+    relayed: () => {},
     close: async () => dependency.close(),
   };
 }

@@ -56,6 +56,7 @@ export function createEvents(ports: EventPorts) {
     publisher: log.publisher,
     holder: relayHolder,
     logger,
+    onMoved: log.relayed,
   });
   const repository = createEventRepository(database);
   const streams = new EventStreams({

@@ -77,3 +77,21 @@ test('what was recorded as seen is not delivered again when the position is lost
   await until(() => again.consumer.stats()[0]?.repeated === 4);
   expect(await world.effects('bored')).toEqual([]);
 });
+
+test('a consumer beside the relay gets its events, and those of the relay that takes over', async () => {
+  const [a = '', b = ''] = await world.openAccounts(2);
+  await world.relayAll();
+  const log = world.openLog();
+  log.relayed(true);
+  const consuming = world.consume('beside', undefined, log);
+  await until(() => handledBy(log) === 2);
+  await world.post([[a, b]]);
+  await world.relayAll();
+  log.relayed(true);
+  await until(() => handledBy(log) === 4);
+  log.relayed(false);
+  await world.post([[a, b]]);
+  await world.relayAll();
+  await until(() => handledBy(log) === 6);
+  await consuming.stop();
+});

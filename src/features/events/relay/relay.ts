@@ -3,12 +3,12 @@ import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { Logger } from '../../../instrumentation/logger.ts';
 import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { sleep } from '../../../utils/sleep.ts';
+import { WakeUp } from '../../../utils/wake-up.ts';
 import { BatchPipeline, LeaseLost } from './batch-pipeline.ts';
 import { type Backlog, type Poison, poisonAt, type Unsent } from './domain.ts';
 import { OutageLog } from './outage-log.ts';
 import { ParkedRetries } from './parked-retries.ts';
 import type { Marked, RelayRepository } from './repository.ts';
-import { WakeUp } from './wake-up.ts';
 
 const LEASE_MS = 5000;
 const RENEW_MS = 1000;
@@ -22,6 +22,7 @@ const ROWS_MAX = 2000;
 // Time to finish the work in progress when the relay stops; otherwise the next relay sends it again.
 const GRACE_MS = 2000;
 const RELEASE_MS = 1000;
+const NO_BACKLOG: Backlog = { rowsMax: 0, ageSeconds: 0 };
 
 /** Dependencies of {@link Relay}. */
 export interface RelayOptions {
@@ -32,6 +33,8 @@ export interface RelayOptions {
   readonly holder: string;
   readonly logger: Logger;
   readonly rowsMax?: number;
+  /** Called after each batch, and when the relay starts or stops leading. */
+  readonly onMoved?: (isLeading: boolean) => void;
 }
 
 /** Counters of this process since it started, and the backlog now. */
@@ -67,7 +70,9 @@ export class Relay {
   #batches = 0;
   #parked = 0;
   #failures = 0;
-  #backlog: Backlog = { rowsMax: 0, ageSeconds: 0 };
+  #backlog: Backlog = NO_BACKLOG;
+  /** Whether the last batch was empty, and no other has started. */
+  #isDrained = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -94,7 +99,7 @@ export class Relay {
 
   async #run(signal: AbortSignal): Promise<void> {
     const stopMeasuring = every(RENEW_MS, async () => {
-      this.#backlog = await this.#options.repository.backlog();
+      this.#backlog = this.#isDrained ? NO_BACKLOG : await this.#options.repository.backlog();
     });
     try {
       while (!signal.aborted) {
@@ -115,7 +120,7 @@ export class Relay {
     } finally {
       stopMeasuring();
       // Another worker measures the backlog now, and metrics take the maximum.
-      this.#backlog = { rowsMax: 0, ageSeconds: 0 };
+      this.#backlog = NO_BACKLOG;
     }
   }
 
@@ -145,6 +150,8 @@ export class Relay {
       await this.#sendBatches(term, pipeline, new ParkedRetries(options), signal);
     } finally {
       this.#isLeading = false;
+      this.#isDrained = false;
+      this.#options.onMoved?.(false);
       clearTimeout(graceTimer);
       signal.removeEventListener('abort', onAbort);
       stopRenewing();
@@ -163,14 +170,17 @@ export class Relay {
   ): Promise<void> {
     this.#isLeading = true;
     this.#epoch = term.epoch;
+    this.#options.onMoved?.(true);
     this.#options.logger.info({ epoch: term.epoch }, 'this worker is now the event relay');
     while (!signal.aborted) {
       term.signal.throwIfAborted();
+      this.#isDrained = false;
       const hasMoreParked = await retries.step(pipeline, term.signal);
       const rows = await pipeline.step();
       this.#outages.succeeded();
       if (rows === this.#rowsMax || hasMoreParked) continue;
       await pipeline.settle();
+      this.#isDrained = rows === 0;
       await this.#wakeUp.sleep(GATHER_MS, POLL_MS, signal);
     }
   }
@@ -213,6 +223,7 @@ export class Relay {
     this.#sent += marked.sent;
     this.#batches++;
     this.#parked += stopped.length;
+    this.#options.onMoved?.(this.#isLeading);
     for (const { key, reason } of stopped)
       this.#options.logger.error({ key, reason }, 'events of a key are parked; see `atlas events parked`');
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { WakeUp } from '../../../../../src/features/events/relay/wake-up.ts';
+import { WakeUp } from '../../../src/utils/wake-up.ts';
 
 const NEVER = new AbortController().signal;
 const FOREVER_MS = 60_000;

@@ -1,4 +1,4 @@
-import { sleep } from '../../../utils/sleep.ts';
+import { sleep } from './sleep.ts';
 
 /** `pending`: woken while nobody slept, so that the next sleep is short. */
 type State = { readonly is: 'idle' } | { readonly is: 'pending' } | { readonly is: 'asleep'; end(): void };
@@ -18,7 +18,7 @@ export class WakeUp {
   /** Sleeps for `minMs`, and then until it is woken, `maxMs` have passed, or the signal aborts. */
   async sleep(minMs: number, maxMs: number, signal: AbortSignal): Promise<void> {
     await sleep(minMs, signal);
-    if (this.#state.is === 'idle' && !signal.aborted) {
+    if (this.#state.is === 'idle' && maxMs > minMs && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const end = () => {
           clearTimeout(timer);
