@@ -28,7 +28,7 @@ import { RouteTable } from './http/route.ts';
 import { registerCacheMetrics } from './instrumentation/cache-metrics.ts';
 import { registerDatabaseMetrics } from './instrumentation/database-metrics.ts';
 import { registerDependencyMetrics } from './instrumentation/dependency-metrics.ts';
-import { eventLoopDelayMs, sameTurn } from './instrumentation/event-loop.ts';
+import { LoopDelays, sameTurn } from './instrumentation/event-loop.ts';
 import { registerHttpMetrics } from './instrumentation/http-metrics.ts';
 import { createMetrics } from './instrumentation/metrics.ts';
 import { errorLog, requestLog } from './instrumentation/request-log.ts';
@@ -60,11 +60,12 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   app.notFound(notFound(resolved, toProblem));
 
   const stats = new RedStats(resolved.all);
+  const loopDelays = new LoopDelays();
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
     traits: Object.assign({}, ...modules.map(({ shedding }) => shedding)),
-    loop: new LoopLimit(eventLoopDelayMs(), sameTurn()),
+    loop: new LoopLimit(loopDelays.takeMeanMs, sameTurn()),
     keyIdOf: publicIdOf,
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
@@ -95,6 +96,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     openApi,
     registry,
     admission,
+    loopDelays,
     caches,
     /** Loops that one worker of each host keeps running. */
     loops: modules.flatMap((feature) => feature.loops ?? []),

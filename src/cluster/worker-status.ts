@@ -1,12 +1,8 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { App } from '../app.ts';
 import type { Deps } from '../deps.ts';
 import type { WorkerStatus } from './messages.ts';
 import type { RefusalMonitor } from './refusal-monitor.ts';
 import type { WorkerIdentity } from './supervisor-channel.ts';
-
-const LOOP_RESOLUTION_MS = 20;
-const NANOSECONDS_PER_MS = 1e6;
 
 /** Reads the status that a worker sends with its heartbeats. */
 export class WorkerStatusReader {
@@ -14,14 +10,12 @@ export class WorkerStatusReader {
   readonly #deps: Deps;
   readonly #identity: WorkerIdentity;
   readonly #refusals: RefusalMonitor;
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
 
   constructor(app: App, deps: Deps, identity: WorkerIdentity, refusals: RefusalMonitor) {
     this.#app = app;
     this.#deps = deps;
     this.#identity = identity;
     this.#refusals = refusals;
-    this.#loopDelay.enable();
   }
 
   /** Returns the current status. The loop delay is the longest since the last call. */
@@ -29,8 +23,7 @@ export class WorkerStatusReader {
     const { permits, lifecycle, dependencies } = this.#deps;
     const { mode, cap } = permits.stats();
     const admission = this.#app.admission.stats();
-    const loopDelayMs = this.#loopDelay.max / NANOSECONDS_PER_MS;
-    this.#loopDelay.reset();
+    const loopDelayMs = this.#app.loopDelays.takeLongestMs();
     return {
       pid: process.pid,
       slot: this.#identity.slot,

@@ -3,18 +3,49 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 const RESOLUTION_MS = 10;
 const NANOSECONDS = 1e6;
 
-/**
- * Starts monitoring the event loop. The returned function gives the mean delay since its last call, in milliseconds.
- */
-export function eventLoopDelayMs(): () => number {
-  const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  delays.enable();
-  return () => {
-    // Without observations the mean is NaN.
-    const meanMs = delays.mean / NANOSECONDS;
-    delays.reset();
-    return Number.isFinite(meanMs) ? meanMs : 0;
+/** Monitors the delay of the event loop for two readers, because the timer is most of what an idle worker does. */
+export class LoopDelays {
+  readonly #delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  #count = 0;
+  #sum = 0;
+  #longest = 0;
+
+  constructor() {
+    this.#delays.enable();
+  }
+
+  /** Returns the mean delay since the last call, in milliseconds. */
+  readonly takeMeanMs = (): number => {
+    this.#collect();
+    const mean = this.#count === 0 ? 0 : this.#sum / this.#count;
+    this.#count = 0;
+    this.#sum = 0;
+    return mean / NANOSECONDS;
   };
+
+  /** Returns the longest delay since the last call, in milliseconds. */
+  takeLongestMs(): number {
+    this.#collect();
+    const longest = this.#longest;
+    this.#longest = 0;
+    return longest / NANOSECONDS;
+  }
+
+  /** Takes the observations out of the histogram, for both readers. */
+  #collect(): void {
+    const { count, mean, max } = this.#delays;
+    // Without observations the mean is NaN.
+    if (count === 0) return;
+    this.#count += count;
+    this.#sum += mean * count;
+    this.#longest = Math.max(this.#longest, max);
+    this.#delays.reset();
+  }
+}
+
+/** Starts monitoring the event loop. The returned function is {@link LoopDelays.takeMeanMs}. */
+export function eventLoopDelayMs(): () => number {
+  return new LoopDelays().takeMeanMs;
 }
 
 /**
