@@ -92,11 +92,11 @@ export class ConnectionLoss extends AtlasError {
 /** Returns a group commit over a ledger in memory, with bounds that a test can reach. */
 export function groupCommitOver(
   ledger: LedgerInMemory,
-  bounds: { readonly batch?: number; readonly waiting?: number } = {},
+  bounds: { readonly batch?: number; readonly waiting?: number; readonly waitedMs?: number } = {},
 ): GroupCommit {
   return new GroupCommit({
     post: ledger.post,
-    waitedMs: () => 0,
+    waitedMs: () => bounds.waitedMs ?? 0,
     isTransient: (error) => error instanceof ConnectionLoss,
     batchItemsMax: bounds.batch ?? 10,
     waitingItemsMax: bounds.waiting ?? 20,

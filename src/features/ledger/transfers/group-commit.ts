@@ -158,7 +158,13 @@ export class GroupCommit {
     // Everything that arrives in this turn of the loop is in the batch.
     await this.#gather(0);
     do {
-      await this.#holdOpen();
+      const openMs = this.#openMs();
+      if (openMs > 0) {
+        // What was posted does not wait for requests that have not arrived.
+        handOut();
+        handOut = NOTHING;
+        await this.#gather(openMs);
+      }
       this.#removeAborted();
       if (this.#waiting.length === 0) break;
       const sentMs = performance.now();
@@ -191,17 +197,18 @@ export class GroupCommit {
   }
 
   /**
-   * Batches of several workers run one after another in the database. While others are ahead, sealing early only makes
-   * the batch smaller, so it accepts requests until its turn is near.
+   * Returns for how many milliseconds a batch stays open. Batches of several workers run one after another in the
+   * database. While others are ahead, sealing early only makes the batch smaller, so it accepts requests until its turn
+   * is near.
    */
-  async #holdOpen(): Promise<void> {
+  #openMs(): number {
     // With several lanes, the batches ahead are those of this worker.
-    if (this.#lanes > 1) return;
+    if (this.#lanes > 1) return 0;
     // The wait of an earlier batch means nothing once the ledger has been quiet.
     if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
     else this.#queueMs = smooth(this.#queueMs, this.#options.waitedMs(), SMOOTHING);
-    if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return;
-    await this.#gather(Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT));
+    if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return 0;
+    return Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT);
   }
 
   /** Removes disconnected callers. Nothing reports a lost connection, so this checks before each batch. */

@@ -263,20 +263,6 @@ test('a batch is sealed by a later request if the turn of the event loop does no
   await Promise.all(posted);
 });
 
-test('the next batch is sent before the results of the last are handed out', async () => {
-  const ledger = new LedgerInMemory();
-  const commit = groupCommitOver(ledger);
-  const seen: number[] = [];
-  const first = commit.submit(requestOf('a')).then(() => seen.push(ledger.batches.length));
-  const batch = await ledger.next();
-  const second = commit.submit(requestOf('b'));
-  batch.commit();
-  await first;
-  expect(seen).toEqual([2]);
-  (await ledger.next()).commit();
-  await second;
-});
-
 test('the least time of a batch is that of the fastest of the latest ones', async () => {
   const ledger = new LedgerInMemory();
   const commit = groupCommitOver(ledger);
