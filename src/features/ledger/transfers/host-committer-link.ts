@@ -144,9 +144,11 @@ export class CommitterLink {
     if (this.#isRetiring && this.#entries.size === 0) this.#connection.close();
   }
 
-  /** Closes the link when the committer is stalled. An idle link is not checked. */
+  /** Closes the link when the committer is stalled, and finds callers who have left. An idle link is not checked. */
   #check(): void {
     if (this.#isResponsive && this.#entries.size === 0) return;
+    // Nothing reports a lost connection. Iterates over a copy: reading the reason can remove an entry.
+    for (const { caller } of [...this.#entries.values()]) void caller?.abortReason;
     if (this.#silentChecks++ >= SILENT_CHECKS_MAX) this.#connection.close();
     else this.#connection.send(EMPTY_TO_COMMITTER);
   }

@@ -162,6 +162,21 @@ describe('a caller that is aborted', () => {
     expect(await left).toBe('request_aborted');
     expect(ledger.batches).toEqual([]);
   });
+
+  test('by a lost connection leaves the queue of the committer, without a notification', async () => {
+    const [committer, second] = await host.start();
+    const first = submitTo(committer, requestOf('a'));
+    const open = await ledger.next();
+    const client = new AbortController();
+    const { exchange } = exchangeOf({ signal: client.signal });
+    void submitTo(second!, requestOf('b'), exchange);
+    await until(() => committer.waiting === 1);
+    client.abort();
+    await until(() => committer.waiting === 0);
+    open.commit();
+    expect(await first).toBe('fresh');
+    expect(ledger.batches).toEqual([['a']]);
+  });
 });
 
 test('a committer drops the waiting requests of a worker that is gone', async () => {
