@@ -23,6 +23,8 @@ export function setLateTimer(ms: number, run: () => void): () => void {
     if (entry.dueMs === nextMs) nextMs = firstDueMs();
   };
   const fire = () => {
+    // A timer that fired before it, in the same pass, may have canceled it.
+    if (!entries.has(entry)) return;
     cancel();
     run();
   };

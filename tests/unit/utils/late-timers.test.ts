@@ -45,3 +45,15 @@ test('a canceled timer does not run, and the others do', () => {
   runLateTimers(nowMs + 2500);
   expect(runs).toEqual(['later']);
 });
+
+test('a late timer that another one cancels does not run', () => {
+  const runs: string[] = [];
+  const cancels: (() => void)[] = [];
+  setLateTimer(1000, () => {
+    runs.push('first');
+    for (const cancel of cancels) cancel();
+  });
+  cancels.push(setLateTimer(1000, () => runs.push('canceled')));
+  runLateTimers(performance.now() + 2000);
+  expect(runs).toEqual(['first']);
+});
