@@ -66,8 +66,11 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
     if (known !== undefined) return known.get(method);
     const path = getPath(request);
     const methods = fixed.get(path);
-    if (methods !== undefined && seen.size < SEEN_MAX && isWorthRemembering(request.url, path))
+    if (methods !== undefined && isWorthRemembering(request.url, path)) {
+      // A caller that invents hosts must not keep the usual URLs out for good.
+      if (seen.size >= SEEN_MAX) seen.clear();
       seen.set(request.url, methods);
+    }
     return match(method, path);
   };
 

@@ -161,6 +161,24 @@ describe('the route that is resolved before routing', () => {
     }
   });
 
+  test('is still looked up by its URL after a caller has sent many hosts', () => {
+    for (let i = 0; i < 1000; i++)
+      resolve({ ...rawRequest('GET', ''), url: `http://host-${i}.test/v1/accounts` } as Request);
+    let reads = 0;
+    const request = {
+      ...rawRequest('GET', ''),
+      get url() {
+        reads++;
+        return 'http://atlas.test/v1/accounts';
+      },
+    } as Request;
+    resolve(request);
+    const first = reads;
+    resolve(request);
+    // A URL that is known is read once; finding its path reads it again.
+    expect([first > 1, reads - first]).toEqual([true, 1]);
+  });
+
   test('is at its own index in the list, so that its stats are separate', () => {
     expect(all.map(({ index }) => index)).toEqual(all.map((_, i) => i));
     for (const route of all) expect(all[route.index]).toBe(route);
