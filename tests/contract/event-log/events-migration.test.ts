@@ -107,5 +107,23 @@ describe.each(availableEngines())(
         }),
       SLOW_TEST_MS,
     );
+
+    test(
+      'leaves an outbox that costs nothing to check once it is empty',
+      () =>
+        withDatabase(engine, async (sql, _url, db) => {
+          const relay = createRelayRepository(db);
+          const epoch = (await relay.take('relay', 60_000))!;
+          expect(await relay.move(epoch, 10)).toEqual({ lastPosition: 0, moved: 0, sent: 0 });
+          expect(await relay.move(epoch + 1, 10)).toBeNull();
+          await sql.begin(async (tx) => {
+            await tx`SELECT move_outbox(${epoch}, 10)`;
+            // Only a transaction that writes or locks a row has an ID, and is flushed to disk.
+            const [row] = await tx`SELECT pg_current_xact_id_if_assigned() AS id`;
+            expect(row!.id).toBeNull();
+          });
+        }),
+      SLOW_TEST_MS,
+    );
   },
 );
