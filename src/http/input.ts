@@ -74,7 +74,9 @@ function queryOf(url: string): Record<string, string | string[]> {
   const values: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
     const previous = values[name];
-    values[name] = previous === undefined ? value : [previous, value].flat();
+    if (previous === undefined) values[name] = value;
+    else if (Array.isArray(previous)) previous.push(value);
+    else values[name] = [previous, value];
   }
   return { ...values };
 }
