@@ -2,7 +2,13 @@ import type { Abortable } from '../../../utils/abortable.ts';
 import { FrameConnection } from '../../../utils/frame-socket.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 import { abortError } from './group-commit.ts';
-import { EMPTY_TO_COMMITTER, type FromCommitter, fromWire, packJson } from './host-committer-protocol.ts';
+import {
+  EMPTY_TO_COMMITTER,
+  type FromCommitter,
+  fromWire,
+  packJson,
+  type WireError,
+} from './host-committer-protocol.ts';
 
 /** A request that the committer has not replied to. */
 export interface Forwarded {
@@ -85,7 +91,10 @@ export class CommitterLink {
     this.#silentChecks = 0;
     this.#isResponsive = true;
     for (const [id, result] of results) this.#take(id)?.resolve(result);
-    for (const [id, error] of errors) this.#take(id)?.reject(fromWire(error));
+    for (const [id, error] of errors) {
+      const entry = this.#take(id);
+      entry?.reject(hasLeft(entry, error) ? abortError(entry.caller!) : fromWire(error));
+    }
     this.#closeIfDone();
   }
 
@@ -152,4 +161,9 @@ export class CommitterLink {
     if (this.#silentChecks++ >= SILENT_CHECKS_MAX) this.#connection.close();
     else this.#connection.send(EMPTY_TO_COMMITTER);
   }
+}
+
+/** Whether the committer dropped the request because its caller left. It does not know why the caller did. */
+function hasLeft({ caller }: Forwarded, { code }: WireError): boolean {
+  return code === 'deadline_exceeded' && caller !== undefined && caller.abortReason !== null;
 }

@@ -169,10 +169,11 @@ describe('a caller that is aborted', () => {
     const open = await ledger.next();
     const client = new AbortController();
     const { exchange } = exchangeOf({ signal: client.signal });
-    void submitTo(second!, requestOf('b'), exchange);
+    const left = submitTo(second!, requestOf('b'), exchange);
     await until(() => committer.waiting === 1);
     client.abort();
-    await until(() => committer.waiting === 0);
+    expect(await left).toBe('request_aborted');
+    expect(committer.waiting).toBe(0);
     open.commit();
     expect(await first).toBe('fresh');
     expect(ledger.batches).toEqual([['a']]);
