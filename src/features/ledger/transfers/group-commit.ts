@@ -41,6 +41,7 @@ const STUCK_MS = 25;
 const LANES_MAX = 4;
 // The fastest of the batches of this time and the time before stands for what even a small one takes.
 const LEAST_WINDOW_MS = 500;
+const LEAST_VALID_MS = 2000;
 // Smaller batches are not worth another lane.
 const LANE_ITEMS_MIN = 8;
 // Microtasks until a query is on its way to PostgreSQL. With fewer, it would wait for responses to be built.
@@ -91,8 +92,10 @@ export class GroupCommit {
     };
   }
 
-  /** Milliseconds that the fastest of the latest batches took; 0 before the first. */
+  /** Milliseconds that the fastest of the latest batches took; 0 if there was none lately. */
   get leastMs(): number {
+    // Another worker may post what arrives here now.
+    if (this.#lanes === 0 && performance.now() - this.#lastEndMs > LEAST_VALID_MS) return 0;
     const { ms, beforeMs } = this.#least;
     const leastMs = Math.min(ms, beforeMs);
     return leastMs === Number.POSITIVE_INFINITY ? 0 : leastMs;

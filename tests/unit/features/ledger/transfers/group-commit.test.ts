@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'bun:test';
+import { describe, expect, spyOn, test } from 'bun:test';
 import { AbortReason } from '../../../../../src/envelope/exchange.ts';
 import { runLateTimers } from '../../../../../src/utils/late-timers.ts';
 import { exchangeOf } from '../../../../support/exchange.ts';
@@ -276,4 +276,21 @@ test('the least time of a batch is that of the fastest of the latest ones', asyn
     if (pauseMs > 0) expect(commit.leastMs).toBeGreaterThanOrEqual(pauseMs - 1);
   }
   expect(commit.leastMs).toBeLessThan(199);
+});
+
+test('the least time of a batch means nothing once the ledger has been quiet', async () => {
+  const ledger = new LedgerInMemory();
+  const commit = groupCommitOver(ledger);
+  const posted = commit.submit(requestOf('a'));
+  const batch = await ledger.next();
+  await Bun.sleep(10);
+  batch.commit();
+  await posted;
+  expect(commit.leastMs).toBeGreaterThan(0);
+  const clock = spyOn(performance, 'now').mockReturnValue(performance.now() + 10_000);
+  try {
+    expect(commit.leastMs).toBe(0);
+  } finally {
+    clock.mockRestore();
+  }
 });
