@@ -48,7 +48,7 @@ export type FromWorker =
       /** False once it has stopped listening: from then on `inFlight` can only fall. */
       readonly accepting: boolean;
     }
-  /** All its metrics: with id null once a second, or less often while idle, and in reply to `collect`. */
+  /** All its metrics: once a second with id null, and in reply to `collect`. */
   | { readonly kind: 'stats'; readonly id: number | null; readonly stats: MetricSnapshot[] }
   /** Requests the metrics of the cluster. */
   | { readonly kind: 'scrape'; readonly id: number }
@@ -77,8 +77,6 @@ export type FromSupervisor =
 export const HEARTBEAT_MS = 250;
 /** How often a worker also sends its metrics: a worker that is killed loses at most this much of its counts. */
 export const STATS_MS = 1000;
-/** The same for a worker that got no requests meanwhile. */
-export const IDLE_STATS_MS = 5000;
 
 /** Environment variables of a worker process. */
 export const WORKER_ENVIRONMENT = {

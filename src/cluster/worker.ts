@@ -5,7 +5,7 @@ import type { Logger } from '../instrumentation/logger.ts';
 import { CommitterRole } from './committer-role.ts';
 import { type Listener, listen } from './listener.ts';
 import type { MetricSnapshot } from './merge-metrics.ts';
-import { type FromSupervisor, HEARTBEAT_MS, IDLE_STATS_MS, STATS_MS } from './messages.ts';
+import { type FromSupervisor, HEARTBEAT_MS, STATS_MS } from './messages.ts';
 import { RefusalMonitor } from './refusal-monitor.ts';
 import { SupervisorChannel, type WorkerIdentity } from './supervisor-channel.ts';
 import { WorkerJobs } from './worker-jobs.ts';
@@ -57,8 +57,6 @@ class Worker {
   #phase: Phase = { kind: 'starting' };
   #sharesApplied = 0;
   #stats: Promise<MetricSnapshot[]> = Promise.resolve([]);
-  /** At the last report: requests that were admitted or refused, and when it was. */
-  #reported = { requests: -1, atMs: 0 };
 
   constructor(app: App, deps: Deps, channel: SupervisorChannel, identity: WorkerIdentity) {
     const refusals = new RefusalMonitor();
@@ -77,7 +75,7 @@ class Worker {
     const warmUp = () => void deps.database.warmUp(Math.min(WARM_CONNECTIONS, deps.connectionsMax));
     warmUp();
     setInterval(warmUp, WARM_UP_MS);
-    setInterval(() => this.#reportStats(), STATS_MS);
+    setInterval(() => this.#channel.isBehind || void this.#sendStats(null), STATS_MS);
     channel.onMessage = (message) => this.#handle(message);
     channel.onLost = () => this.#drainOrphan();
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
@@ -146,19 +144,6 @@ class Worker {
       sharesApplied: this.#sharesApplied,
       accepting: this.#phase.kind !== 'closing',
     });
-  }
-
-  /** Sends the metrics if there were requests since the last report, or if that was long ago. */
-  #reportStats(): void {
-    if (this.#channel.isBehind) return;
-    const nowMs = performance.now();
-    const { decisions, inFlight } = this.#app.admission.stats();
-    const requests = decisions.reduce((sum, { count }) => sum + count, 0);
-    const isIdle = inFlight === 0 && requests === this.#reported.requests;
-    if (isIdle && nowMs - this.#reported.atMs < IDLE_STATS_MS - STATS_MS / 2) return;
-    // Requests in flight count when they end, so the report that follows them must not be the last.
-    this.#reported = { requests: inFlight > 0 ? -1 : requests, atMs: nowMs };
-    void this.#sendStats(null);
   }
 
   /** Reads and sends the metrics, one reading after the other, so that metrics sent later were also read later. */
