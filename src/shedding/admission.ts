@@ -174,9 +174,10 @@ export class AdmissionControl implements Admission {
 
   #update(nowMs: number): void {
     const elapsedMs = Math.min(nowMs - this.#updatedMs, SILENCE_MS);
-    if (nowMs - this.#updatedMs > SILENCE_MS) this.#resetAfterIdle();
+    const isStale = nowMs - this.#updatedMs > SILENCE_MS;
+    if (isStale) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
-    const loop = this.#options.loop.update();
+    const loop = this.#options.loop.update(isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
     const isShort = this.#shortRefusals > 0;

@@ -79,9 +79,11 @@ export class LoopLimit {
     if (this.#inTurn > this.#peakInTurn) this.#peakInTurn = this.#inTurn;
   }
 
-  /** Updates the limits. Call it at intervals of some tens of milliseconds. */
-  update(): LoopState {
-    const delayMs = this.#delayMs();
+  /** Updates the limits. Call it at intervals of some tens of milliseconds; `isStale` after a longer one. */
+  update(isStale = false): LoopState {
+    // The mean of a long interval says nothing about now.
+    const measuredMs = this.#delayMs();
+    const delayMs = isStale ? 0 : measuredMs;
     this.#state = { isLate: this.#isSameTurn(), delayMs };
     this.#yield();
     const most = Math.max(1, this.#peakInTurn);

@@ -12,8 +12,8 @@ let nextMs = Number.POSITIVE_INFINITY;
 /**
  * Runs a function at the end of this turn of the event loop (0), or after some milliseconds, even if the loop is late.
  * Bun reads all sockets that are ready before it runs a timer, and with thousands of them busy that takes most of a
- * second. {@link runLateTimers}, called for each request, then does the work of the timer. Returns a function that
- * cancels.
+ * second. {@link runLateTimers}, called for each request, then does the work of the timer, so `run` must not throw.
+ * Returns a function that cancels.
  */
 export function setLateTimer(ms: number, run: () => void): () => void {
   const cancel = () => {

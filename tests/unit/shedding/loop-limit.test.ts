@@ -105,6 +105,13 @@ describe('a loop that is late', () => {
   });
 });
 
+test('the mean delay of a long idle period does not count', () => {
+  const { loop, delay } = loopOf();
+  delay(500);
+  expect(loop.update(true).delayMs).toBe(0);
+  expect(loop.update().delayMs).toBe(500);
+});
+
 describe('a loop whose turn outlasts the updates', () => {
   const [TIERS, STARTED] = [[NON_CRITICAL, DEFAULT, CRITICAL], 100];
 

@@ -14,6 +14,8 @@ export interface HostCommitterStats {
 }
 
 const RECONNECT_MS = 500;
+/** Errors that say that nothing was done. */
+const REFUSALS: ReadonlySet<string> = new Set(['queue_full', 'overloaded']);
 
 /**
  * One committer per host. Batches run one after another in PostgreSQL, so several workers with a batch each only make
@@ -108,7 +110,7 @@ export class HostCommitter {
 
 /** A refusal would mean that nothing was posted, which nobody knows here. */
 function asUnknown(error: unknown): unknown {
-  if (!(error instanceof AtlasError) || error.code !== 'queue_full') return error;
+  if (!(error instanceof AtlasError) || !REFUSALS.has(error.code)) return error;
   return new AtlasError('dependency_unavailable', 'The outcome of the transfer is unknown.', {
     cause: error,
     retryAfterSeconds: 1,
