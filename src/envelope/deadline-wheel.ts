@@ -13,7 +13,8 @@ const IDLE_TICKS_MAX = 100;
  */
 export class DeadlineWheel {
   readonly #tickMs: number;
-  readonly #slots: Alarm[][];
+  /** Arrays exist only for slots with alarms ahead: emptied ones would keep the memory of their busiest moment. */
+  readonly #slots: (Alarm[] | undefined)[];
   #timer: ReturnType<typeof setInterval> | null = null;
   #cursor = 0;
   #cursorMs = 0;
@@ -22,7 +23,7 @@ export class DeadlineWheel {
 
   constructor(tickMs = 10, rangeMs = 600_000) {
     this.#tickMs = tickMs;
-    this.#slots = Array.from({ length: Math.ceil(rangeMs / tickMs) + 2 }, () => []);
+    this.#slots = new Array(Math.ceil(rangeMs / tickMs) + 2).fill(undefined);
   }
 
   /** Number of pending alarms. */
@@ -36,7 +37,8 @@ export class DeadlineWheel {
     const ticks = Math.ceil((atMs - this.#cursorMs) / this.#tickMs);
     const ahead = Math.min(Math.max(ticks, 1), this.#slots.length - 1);
     const slot = (this.#cursor + ahead) % this.#slots.length;
-    const alarms = this.#slots[slot]!;
+    this.#slots[slot] ??= [];
+    const alarms = this.#slots[slot];
     const alarm: Alarm = { slot, position: alarms.length, fire };
     alarms.push(alarm);
     this.#waiting++;
@@ -68,7 +70,10 @@ export class DeadlineWheel {
     while (this.#cursorMs + this.#tickMs <= nowMs) {
       this.#cursor = (this.#cursor + 1) % this.#slots.length;
       this.#cursorMs += this.#tickMs;
-      this.#fireAll(this.#slots[this.#cursor]!);
+      const due = this.#slots[this.#cursor];
+      if (due === undefined) continue;
+      this.#fireAll(due);
+      this.#slots[this.#cursor] = undefined;
     }
     this.#idleTicks = this.#waiting === 0 ? this.#idleTicks + 1 : 0;
     if (this.#idleTicks > IDLE_TICKS_MAX && this.#timer !== null) {

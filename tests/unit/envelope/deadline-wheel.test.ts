@@ -82,6 +82,19 @@ describe('a deadline wheel', () => {
     expect(fired).toEqual(['30', '300']);
   });
 
+  test('lets an alarm cancel another one of the same tick', () => {
+    const wheel = new DeadlineWheel();
+    const fired: string[] = [];
+    const first = wheel.set(nowMs + 50, () => fired.push('first'));
+    wheel.set(nowMs + 50, () => {
+      fired.push('second');
+      wheel.cancel(first);
+    });
+    pass(100);
+    expect(fired).toEqual(['second']);
+    expect(wheel.waiting).toBe(0);
+  });
+
   test('accepts alarms set by an alarm, without firing them in the same turn', () => {
     const wheel = new DeadlineWheel(10, 100);
     let turns = 0;
