@@ -15,7 +15,7 @@ const RENEW_MS = 1000;
 const STANDBY_MS = 500;
 const POLL_MS = 100;
 // Pause after a batch that was not full: events that arrive meanwhile share the next one.
-const GATHER_MS = 10;
+const GATHER_MS = 25;
 const RETRY_MS = 1000;
 // Outbox rows per batch. Each becomes two messages of a Kafka transaction, which has a fixed cost.
 const ROWS_MAX = 2000;
