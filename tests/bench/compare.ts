@@ -1,3 +1,4 @@
+import { until } from '../support/until.ts';
 import { conditionsText, readConditions } from './conditions.ts';
 import type { LoadReport, LoadStream } from './load/order.ts';
 import { runLoad } from './load/run-load.ts';
@@ -5,6 +6,7 @@ import type { PartName } from './parts.ts';
 import type { Plan, Rounds } from './plan.ts';
 import { type OneCore, startOnOneCore } from './saturation/setup.ts';
 import { checkOut } from './support/checkout.ts';
+import type { BenchDatabase } from './support/database.ts';
 import { CLIENT_CORE } from './support/oha.ts';
 import { HERE } from './support/processes.ts';
 import { progress } from './support/progress.ts';
@@ -103,6 +105,7 @@ export async function compare(revision: string, plan: Plan, only: PartName | nul
   );
 }
 
+const CATCH_UP_MS = 60_000;
 const NOTE = `Each side: one worker of atlas serve and all of its PostgreSQL on core 0; the client and Redis on core 1. Both sides take turns
 in each round; the ratio is the median over the rounds. Overloads offer both the same rate: a multiple of the higher peak.`;
 
@@ -134,13 +137,13 @@ async function measureRows(
   return rows;
 }
 
-function run(
+async function run(
   { database, atlas }: OneCore,
   { stream, accounts, callers, load }: Measure,
   peak: number,
   seconds: number,
 ): Promise<LoadReport> {
-  return runLoad(database, {
+  const report = await runLoad(database, {
     url: atlas.url,
     accounts,
     streams: [stream],
@@ -151,6 +154,17 @@ function run(
     processes: { atlas: atlas.pid, postgres: database.pid },
     core: CLIENT_CORE,
   });
+  // Both sides share a core, so neither may leave work behind for the turn of the other.
+  await until(() => hasCaughtUp(database), { deadlineMs: CATCH_UP_MS });
+  return report;
+}
+
+/** Whether all events were sent and consumed. */
+async function hasCaughtUp({ sql }: BenchDatabase): Promise<boolean> {
+  const [row] = await sql<[{ isEmpty: boolean; isRead: boolean }]>`
+    SELECT NOT EXISTS (SELECT FROM outbox) AS is_empty, NOT EXISTS (
+      SELECT FROM consumer_offsets o, relay r WHERE o.partition = -1 AND o.position < r.last_position) AS is_read`;
+  return row.isEmpty && row.isRead;
 }
 
 function table(revision: string, rows: readonly Row[]): string {
