@@ -43,11 +43,6 @@ export class LoopDelays {
   }
 }
 
-/** Starts monitoring the event loop. The returned function is {@link LoopDelays.takeMeanMs}. */
-export function eventLoopDelayMs(): () => number {
-  return new LoopDelays().takeMeanMs;
-}
-
 /**
  * Returns a function that returns whether the event loop is still in the turn of its last call. Bun reads all sockets
  * that are ready in one turn, and under overload that takes most of a second, in which no delay is measured either.

@@ -1,5 +1,5 @@
 import { Exchange } from '../../../src/envelope/exchange.ts';
-import { eventLoopDelayMs } from '../../../src/instrumentation/event-loop.ts';
+import { LoopDelays } from '../../../src/instrumentation/event-loop.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
@@ -32,7 +32,7 @@ function admission(cap: number) {
   return new AdmissionControl({
     permits: new StaticShare(cap, 1, cap),
     routes: [route],
-    loop: new LoopLimit(eventLoopDelayMs()),
+    loop: new LoopLimit(new LoopDelays().takeMeanMs),
     keyIdOf: () => null,
     refuse: () => refusal,
     nowMs: () => performance.now(),

@@ -1,7 +1,7 @@
 import { openRedis } from '../../../src/adapters/redis/redis.ts';
 import { RedisLeaseStore } from '../../../src/adapters/redis/redis-lease-store.ts';
 import { Exchange } from '../../../src/envelope/exchange.ts';
-import { eventLoopDelayMs } from '../../../src/instrumentation/event-loop.ts';
+import { LoopDelays } from '../../../src/instrumentation/event-loop.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
@@ -58,7 +58,7 @@ const refusal = new Error('refused');
 const admission = new AdmissionControl({
   permits,
   routes: [route],
-  loop: new LoopLimit(eventLoopDelayMs()),
+  loop: new LoopLimit(new LoopDelays().takeMeanMs),
   keyIdOf: () => null,
   refuse: () => refusal,
   nowMs: () => performance.now(),

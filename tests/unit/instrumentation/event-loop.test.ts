@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
-import { eventLoopDelayMs, LoopDelays } from '../../../src/instrumentation/event-loop.ts';
+import { LoopDelays, sameTurn } from '../../../src/instrumentation/event-loop.ts';
 
 test('a blocked loop shows in the delay, and the next call starts over', async () => {
-  const delayMs = eventLoopDelayMs();
+  const delayMs = new LoopDelays().takeMeanMs;
   await Bun.sleep(20);
   delayMs();
   const endMs = performance.now() + 200;
@@ -23,4 +23,15 @@ test('the mean and the longest delay are taken separately', async () => {
   expect(delays.takeMeanMs()).toBeGreaterThan(0);
   expect(delays.takeLongestMs()).toBe(0);
   expect(delays.takeMeanMs()).toBe(0);
+});
+
+test('a turn of the event loop is the same until it ends, however long it takes', async () => {
+  const isSame = sameTurn();
+  expect(isSame()).toBe(false);
+  // Microtasks belong to the turn.
+  for (let hop = 0; hop < 10; hop++) await null;
+  expect(isSame()).toBe(true);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  expect(isSame()).toBe(false);
 });
