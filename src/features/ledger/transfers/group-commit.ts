@@ -250,15 +250,14 @@ export class GroupCommit {
     }
   }
 
-  /** Retries after a transient failure, which the keys make safe. What a failed attempt committed counts as fresh. */
+  /**
+   * Retries after a transient failure, which the keys make safe. What a failed attempt committed is replayed, as it may
+   * have been another request with the same key: one key never has two fresh results.
+   */
   async #postWithRetry(requests: PostRequest[]): Promise<PostResult[]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const results = await this.#options.post(requests);
-        if (attempt === 1) return results;
-        return results.map((result) =>
-          result.state === 'replayed' ? { ...result, state: 'fresh' } : result,
-        );
+        return await this.#options.post(requests);
       } catch (error) {
         if (attempt === ATTEMPTS_MAX || !this.#options.isTransient(error)) throw error;
         this.#retries++;

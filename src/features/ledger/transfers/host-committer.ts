@@ -95,13 +95,12 @@ export class HostCommitter {
     this.#reconnecting.unref();
   }
 
-  /** Posts what may have been posted already. What the committer did post counts as fresh, as after any retry. */
+  /** Posts what may have been posted already. What the committer did post is replayed, as after any retry. */
   async #postDirectly({ request, caller, isSent, resolve, reject }: Forwarded): Promise<void> {
     this.#fallbacks++;
     try {
       // Once it was sent, the outcome must be found out, even if the caller does not wait for it.
-      const result = await this.#groupCommit.submit(request, isSent ? undefined : caller);
-      resolve(isSent && result.state === 'replayed' ? { ...result, state: 'fresh' } : result);
+      resolve(await this.#groupCommit.submit(request, isSent ? undefined : caller));
     } catch (error) {
       reject(isSent ? asUnknown(error) : error);
     }

@@ -62,9 +62,9 @@ describe('a batch that fails', () => {
 
 describe('a batch whose COMMIT was lost', () => {
   test.each([
-    ['had taken effect', true],
-    ['had not', false],
-  ])('is retried: it %s', async (_, applied) => {
+    ['had taken effect, so its results are replayed', true, 'replayed'],
+    ['had not', false, 'fresh'],
+  ])('is retried: it %s', async (_, applied, state) => {
     const ledger = new LedgerInMemory();
     const commit = groupCommitOver(ledger);
     const posted = ['a', 'b'].map((key) => commit.submit(requestOf(key)));
@@ -72,7 +72,7 @@ describe('a batch whose COMMIT was lost', () => {
     const again = await ledger.next();
     expect(again.keys).toEqual(['a', 'b']);
     again.commit();
-    expect(await Promise.all(posted)).toMatchObject([{ state: 'fresh' }, { state: 'fresh' }]);
+    expect(await Promise.all(posted)).toMatchObject([{ state }, { state }]);
     expect([...ledger.applied]).toEqual(['a', 'b']);
     expect(commit.stats()).toMatchObject({ batches: 1, retries: 1 });
   });

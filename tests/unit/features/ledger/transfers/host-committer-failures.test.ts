@@ -58,12 +58,12 @@ describe('a worker that loses its committer', () => {
     });
   }
 
-  test('posts what was in flight again, which counts as fresh if it had been posted', async () => {
+  test('posts what was in flight again, which is replayed if it had been posted: no key has two fresh results', async () => {
     const committer = scripted();
     const { member, ends } = await forwardTo(committer, ['a', 'b']);
     ledger.applied.add('b');
     committer.die();
-    expect(await Promise.all(ends)).toEqual(['fresh', 'fresh']);
+    expect(await Promise.all(ends)).toEqual(['fresh', 'replayed']);
     expect([ledger.applied.has('a'), ledger.applied.has('b')]).toEqual([true, true]);
     expect(member.stats().fallbacks).toBeGreaterThanOrEqual(2);
     expect(await submitTo(member, requestOf('c'))).toBe('fresh');
