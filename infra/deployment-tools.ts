@@ -61,6 +61,15 @@ export async function installPromtool(): Promise<void> {
   stopService('prometheus');
 }
 
+/** Returns the path of systemd-analyze, which checks units without a running systemd, or null. */
+export function findSystemdAnalyze(): string | null {
+  return Bun.which('systemd-analyze');
+}
+
+export async function installSystemdAnalyze(): Promise<void> {
+  if (findSystemdAnalyze() === null) await installPackages('systemd');
+}
+
 /**
  * Kubernetes publishes no schemas for strict validation; the Python package `kubernetes-validate` carries them. Their
  * references are URLs, which become file names here.

