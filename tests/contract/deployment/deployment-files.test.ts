@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
   findCompose,
   findKubeconform,
   findKustomize,
   findPromtool,
+  findSystemdAnalyze,
 } from '../../../infra/deployment-tools.ts';
 import { NATIVE_SERVICES } from '../../../infra/native-services.ts';
 import { describeSettings } from '../../../src/config.ts';
@@ -181,6 +183,37 @@ describe.if(isAvailable('kustomize', kustomize) && isAvailable('kubeconform', ku
     });
   },
 );
+
+const systemdAnalyze = findSystemdAnalyze();
+describe.if(isAvailable('systemd-analyze', systemdAnalyze))('the unit for systemd', () => {
+  const unit = readFileSync(join(ROOT, 'infra/systemd/atlas.service'), 'utf8');
+
+  /** Checks a unit, whose programs must exist. Unknown keys are only warnings. */
+  function check(text: string): { code: number | null; output: string } {
+    const folder = mkdtempSync(join(tmpdir(), 'atlas-unit-'));
+    const path = join(folder, 'atlas.service');
+    writeFileSync(path, text.replace('/usr/local/bin/bun', process.execPath));
+    const verified = run(systemdAnalyze, ['verify', '--man=no', path]);
+    const secured = run(systemdAnalyze, ['security', '--offline=true', '--threshold=35', path]);
+    rmSync(folder, { recursive: true });
+    return { code: verified.code || secured.code, output: verified.output };
+  }
+
+  test('is valid, and confines Atlas', () => expect(check(unit)).toEqual({ code: 0, output: '' }));
+
+  test('is invalid with a misspelled key, and unsafe without its limits', () => {
+    expect(check(unit.replace('ProtectHome', 'ProtectHouse')).output).toContain('ProtectHouse');
+    expect(check(unit.replace(/^(Protect|Restrict|NoNew).*$/gm, '')).code).not.toBe(0);
+  });
+
+  test('gives requests in flight the time they may take', () => {
+    const settings = new Map(
+      describeSettings().map(({ name, defaultText }) => [name as string, Number(defaultText)]),
+    );
+    const stopSeconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1]);
+    expect(stopSeconds).toBeGreaterThan(settings.get('HTTP_TIMEOUT')! + settings.get('DATABASE_TIMEOUT')!);
+  });
+});
 
 const promtool = findPromtool();
 describe.if(isAvailable('promtool', promtool))('the configuration of Prometheus', () => {
