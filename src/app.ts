@@ -16,9 +16,10 @@ import { RedStats } from './envelope/red-stats.ts';
 import { requestId } from './envelope/request-id.ts';
 import { securityHeaders } from './envelope/security-headers.ts';
 import { closeUnread } from './envelope/unread-body.ts';
+import { openApiWebhooks } from './features/events/log/openapi-webhooks.ts';
 import type { Feature } from './features/feature.ts';
 import { authentication, publicIdOf } from './features/identity/keys/authentication.ts';
-import { createFeatures, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
+import { createFeatures, EVENT_CATALOGUE, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
 import { notFound } from './http/not-found.ts';
 import { openApiDocument } from './http/openapi-document.ts';
 import { pipelineErrors, refusals } from './http/pipeline-errors.ts';
@@ -47,7 +48,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const registry = createMetrics();
   const app = new OpenAPIHono<{ Bindings: Exchange }>();
   const routes = new RouteTable(app, PROBLEM_KINDS);
-  const openApi = () => openApiDocument(app, TAGS);
+  const openApi = () => openApiDocument(app, TAGS, openApiWebhooks(EVENT_CATALOGUE));
 
   const features = createFeatures(deps);
   const modules: readonly Feature[] = Object.values(features);

@@ -3,16 +3,20 @@ import type { Atlas } from './route.ts';
 
 /**
  * Returns the OpenAPI 3.1 document of all mounted routes. It is committed under `docs/api`, and a test compares the
- * two. Documentation pages list the tags in this order.
+ * two. Documentation pages list the tags in this order. `webhooks` are the requests that Atlas makes.
  */
-export function openApiDocument(app: Atlas, tags: readonly string[]): object {
+export function openApiDocument(
+  app: Atlas,
+  tags: readonly string[],
+  webhooks: Readonly<Record<string, object>>,
+): object {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'atlas_live_…',
     description: 'An API key created with `atlas key create`. Each operation names the scope it requires.',
   });
-  return app.getOpenAPI31Document({
+  const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
       title: 'Atlas',
@@ -24,4 +28,5 @@ export function openApiDocument(app: Atlas, tags: readonly string[]): object {
     servers: [{ url: '/' }],
     tags: tags.map((name) => ({ name })),
   });
+  return { ...document, webhooks };
 }

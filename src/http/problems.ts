@@ -8,6 +8,7 @@ export const httpProblems = {
     cause: 'A header, parameter, or member of the body is missing, unknown, or out of bounds.',
     remedy:
       'Read `errors`: each entry points to one mistake and says what is allowed. The schemas are in /openapi.json.',
+    errors: [{ pointer: '/amount', detail: 'must be at least 1' }],
   },
   malformed_json: {
     status: 400,

@@ -1,9 +1,9 @@
 import { createRoute, type OpenAPIHono, type RouteConfig, type z } from '@hono/zod-openapi';
 import type { Exchange, FetchHandler, MatchedRoute } from '../envelope/exchange.ts';
-import { AtlasError } from '../errors.ts';
+import { AtlasError, type ErrorCode } from '../errors.ts';
 import type { Tier } from '../utils/tier.ts';
+import { documentRoute, exampleOf } from './document-route.ts';
 import { type AtlasContext, Input, validation } from './input.ts';
-import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 import type { ProblemKinds } from './problem-kind.ts';
 
 /** The Hono app of Atlas. Its env is the exchange. */
@@ -37,9 +37,11 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly query?: Q;
   readonly headers?: H;
   readonly body?: B;
+  /** A body that works as it is against the demo data. */
+  readonly example?: B extends z.ZodType ? z.input<B> : string;
   readonly responses: RouteConfig['responses'];
-  /** Error statuses that this route returns in addition to the common ones. */
-  readonly refusals?: readonly number[];
+  /** Errors of this route in addition to those that any route of its kind can have. */
+  readonly refusals?: readonly ErrorCode[];
 }
 
 /** The facts about a route that the pipeline and the metrics are compiled from. */
@@ -59,6 +61,8 @@ export class RouteTable {
   constructor(app: Atlas, kinds: ProblemKinds) {
     this.app = app;
     this.#kinds = kinds;
+    for (const [code, kind] of Object.entries(kinds))
+      app.openAPIRegistry.registerComponent('examples', code, exampleOf(code, kind));
   }
 
   /**
@@ -91,7 +95,7 @@ export class RouteTable {
     handle: (input: Input<Output<P>, Output<Q>, Output<H>, Output<B>>) => Response | Promise<Response>,
   ): void {
     const { method, path, tier, scope } = route;
-    this.app.openAPIRegistry.registerPath(createRoute(document(route, this.#kinds)));
+    this.app.openAPIRegistry.registerPath(createRoute(documentRoute(route, this.#kinds)));
     this.facts.push({
       method: method.toUpperCase(),
       pattern: path,
@@ -122,59 +126,6 @@ export class RouteTable {
 
 function unauthenticated(): AtlasError {
   return new AtlasError('unauthenticated', 'This route requires an API key.');
-}
-
-function document<P extends Shape, Q extends Shape, H extends Shape, B extends Shape>(
-  route: RouteDefinition<P, Q, H, B>,
-  kinds: ProblemKinds,
-): RouteConfig {
-  const { params, query, headers, body, streams } = route;
-  const statuses = new Set(route.refusals);
-  if (route.scope !== null) for (const status of [401, 403, 503]) statuses.add(status);
-  if (route.sheddable !== false) for (const status of [429, 500, 504]) statuses.add(status);
-  // Any request can have a malformed Host, and any body can fail in these ways.
-  statuses.add(400);
-  if (body || streams) for (const status of [413, 415]) statuses.add(status);
-  const problems = [...statuses].sort().map((status) => [status, problemOf(status, kinds)] as const);
-  return {
-    method: route.method,
-    path: route.path,
-    operationId: route.operationId,
-    summary: route.summary,
-    ...(route.description && { description: route.description }),
-    tags: [route.tag],
-    security: route.scope === null ? [] : [{ apiKey: [route.scope] }],
-    'x-slo-tier': route.tier,
-    request: {
-      ...(params && { params: params as never }),
-      ...(query && { query: query as never }),
-      ...(headers && { headers: headers as never }),
-      ...(body && { body: { required: true, content: { 'application/json': { schema: body } } } }),
-      ...(streams && { body: { required: true, content: { [streams]: { schema: BYTES } } } }),
-    },
-    responses: { ...Object.fromEntries(problems), ...route.responses },
-  };
-}
-
-// OpenAPI 3.1 describes bytes by their media type alone.
-const BYTES = {} as const;
-
-function problemOf(status: number, kinds: ProblemKinds) {
-  const titles = Object.values(kinds)
-    .filter((kind) => kind.status === status)
-    .map((kind) => kind.title);
-  const retry = {
-    'Retry-After': {
-      description: 'Seconds to wait before a retry',
-      schema: { type: 'integer' as const, minimum: 0 },
-    },
-  };
-  return {
-    // A route declares statuses and not codes, so one status can stand for several codes.
-    description: titles.length === 1 ? titles[0]! : 'A problem; see its `type`',
-    ...([409, 429, 503].includes(status) && { headers: retry }),
-    content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema } },
-  };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { respondWithContent } from './content.ts';
-import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
+import { CONTENT_REFUSALS, CONTENT_RESPONSES, SHARED } from './file-responses.ts';
 import { ContentHeadersSchema, IdSchema, LinkSchema } from './schemas.ts';
 import type { FileService } from './service.ts';
 
@@ -18,7 +18,7 @@ export function mountContent(routes: RouteTable, files: FileService): void {
         'Every byte is verified against its checksum before it is sent. If corruption is found before the first byte is sent, the response is 502; if later, the connection is cut.',
       params: IdSchema,
       headers: ContentHeadersSchema,
-      refusals: [404, 409, 416, 502],
+      refusals: CONTENT_REFUSALS,
       responses: CONTENT_RESPONSES,
     },
     async ({ c, exchange, params }) =>
@@ -40,7 +40,7 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       summary: 'Create a download link',
       description: 'Anyone with the link can download the file until the link expires.',
       params: IdSchema,
-      refusals: [404, 409],
+      refusals: ['file_not_found', 'file_incomplete'],
       responses: { 200: jsonOf('The download link', LinkSchema) },
     },
     async ({ exchange, params }) => {

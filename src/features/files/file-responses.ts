@@ -9,6 +9,14 @@ export const NEXT = { Link: text('Link to the next page, `rel="next"`') };
 export const NOT_MODIFIED = { 304: { description: 'The file still has the ETag of If-None-Match' } };
 const BYTES = { content: { '*/*': { schema: {} } } };
 
+/** What routes that return the bytes of a file refuse with. */
+export const CONTENT_REFUSALS = [
+  'file_not_found',
+  'file_incomplete',
+  'range_not_satisfiable',
+  'file_corrupt',
+] as const;
+
 /** The responses of routes that return the bytes of a file. */
 export const CONTENT_RESPONSES = {
   200: { description: 'The bytes of the file', headers: ETAG, ...BYTES },

@@ -44,7 +44,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       summary: "Get a file's metadata",
       params: IdSchema,
       headers: ConditionalHeadersSchema,
-      refusals: [404],
+      refusals: ['file_not_found'],
       responses: { 200: jsonOf('The file', FileSchema, ETAG), ...NOT_MODIFIED },
     },
     async ({ exchange, params, headers }) => {
@@ -65,7 +65,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       operationId: 'deleteFile',
       summary: 'Delete a file',
       params: IdSchema,
-      refusals: [404],
+      refusals: ['file_not_found'],
       responses: { 204: { description: 'The file is deleted' } },
     },
     async ({ exchange, params }) => {

@@ -1,7 +1,7 @@
 import type { RouteTable } from '../../http/route.ts';
 import { respondWithContent } from './content.ts';
 import { objectPrefixOf } from './domain.ts';
-import { CONTENT_RESPONSES, SHARED } from './file-responses.ts';
+import { CONTENT_REFUSALS, CONTENT_RESPONSES, SHARED } from './file-responses.ts';
 import { ObjectParamsSchema } from './schemas.ts';
 import type { FileService } from './service.ts';
 import type { FileRouteOptions } from './upload-routes.ts';
@@ -29,7 +29,14 @@ export function mountObjects(
       method: 'put',
       operationId: 'uploadByLink',
       summary: 'Upload bytes to a link',
-      refusals: [403, 404, 408, 422, 503],
+      refusals: [
+        'link_invalid',
+        'file_not_found',
+        'body_missing',
+        'body_stalled',
+        'checksum_mismatch',
+        'dependency_unavailable',
+      ],
       responses: { 204: { description: 'The bytes were received; complete the file next' } },
     },
     async ({ request, exchange, params }) => {
@@ -44,7 +51,7 @@ export function mountObjects(
       method: 'get',
       operationId: 'downloadByLink',
       summary: 'Download a file by link',
-      refusals: [403, 404, 409, 416, 502, 503],
+      refusals: ['link_invalid', ...CONTENT_REFUSALS, 'dependency_unavailable'],
       responses: CONTENT_RESPONSES,
     },
     async ({ c, exchange, params }) =>

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../http/cursor.ts';
 import { pageQuerySchema, TimestampSchema, textSchema, UuidSchema } from '../../http/schemas.ts';
+import { DEMO } from '../../utils/demo-data.ts';
 import { DIGEST_FIELD } from './content-digest.ts';
 import { LINK_BYTES_MAX, type StoredFile } from './domain.ts';
 import { FILE_TYPES } from './file-type.ts';
@@ -83,7 +84,7 @@ export const LinkSchema = z
   })
   .openapi('FileLink');
 
-export const IdSchema = z.object({ id: UuidSchema });
+export const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.file }) });
 
 // The prefix distinguishes the cursors of this list from those of others.
 export const FileQuerySchema = pageQuerySchema(
@@ -93,9 +94,10 @@ export const FileQuerySchema = pageQuerySchema(
 );
 
 export const UploadQuerySchema = z.strictObject({
-  name: textSchema(NAME_LENGTH_MAX)
-    .optional()
-    .openapi({ description: 'The name of the file. Takes precedence over Content-Disposition.' }),
+  name: textSchema(NAME_LENGTH_MAX).optional().openapi({
+    description: 'The name of the file. Takes precedence over Content-Disposition.',
+    example: 'statement.csv',
+  }),
 });
 
 // The server limits the length of headers.
@@ -108,8 +110,8 @@ const digestHeader = (what: string) =>
     .openapi({
       // The recommended form. Digests of other algorithms may be sent with it, and are ignored.
       pattern: '^sha-256=:[A-Za-z0-9+/]{43}=:$',
-      example: 'sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:',
-      description: `SHA-256 of ${what} (RFC 9530). Bytes that do not match are not stored.`,
+      // No example: forms would send it with other bytes.
+      description: `SHA-256 of ${what} (RFC 9530), as in \`sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\`. Bytes that do not match are not stored.`,
     });
 
 export const UploadHeadersSchema = z.object({

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { DEMO_CSV } from '../../utils/demo-data.ts';
 import { readDigest } from './content-digest.ts';
 import { dispositionFileName, safeFileName } from './file-name.ts';
 import { ETAG, etagOf, LOCATION, SHARED, toResource } from './file-responses.ts';
@@ -13,6 +15,7 @@ import {
 } from './schemas.ts';
 import type { FileService } from './service.ts';
 
+const SHA256_OF_DEMO = createHash('sha256').update(DEMO_CSV).digest('hex');
 const WRITE = { ...SHARED, scope: 'files:write' } as const;
 
 /** Limits of the routes that transfer bytes, from the settings. */
@@ -40,7 +43,8 @@ export function mountUploads(
       description: `The body is the file itself. If the response is 201, the file is stored; otherwise, nothing is. The type is detected from the bytes, and a Content-Type must agree with it. Accepted types: ${FILE_TYPES.join(', ')}.`,
       query: UploadQuerySchema,
       headers: UploadHeadersSchema,
-      refusals: [408, 422],
+      example: DEMO_CSV,
+      refusals: ['body_missing', 'body_stalled', 'file_type_refused', 'checksum_mismatch'],
       responses: { 201: jsonOf('The file is stored', FileSchema, { ...LOCATION, ...ETAG }) },
     },
     async ({ request, exchange, query, headers }) => {
@@ -69,6 +73,12 @@ export function mountUploads(
       description:
         'Use this for bytes that should not pass through the API: PUT exactly the declared bytes to the link, then complete the file.',
       body: NewUploadSchema,
+      example: {
+        name: 'statement.csv',
+        mediaType: 'text/csv',
+        sizeBytes: DEMO_CSV.length,
+        sha256: SHA256_OF_DEMO,
+      },
       responses: { 201: jsonOf('The new file and its upload link', UploadSchema, LOCATION) },
     },
     async ({ exchange, body }) => {
@@ -95,7 +105,7 @@ export function mountUploads(
         'Verifies the uploaded bytes against their declared size and SHA-256, and stores the file. Safe to repeat.',
       timeoutMs,
       params: IdSchema,
-      refusals: [404, 409, 415, 422],
+      refusals: ['file_not_found', 'file_incomplete', 'file_type_refused', 'checksum_mismatch'],
       responses: { 200: jsonOf('The file is stored', FileSchema, ETAG) },
     },
     async ({ exchange, params }) => {

@@ -61,6 +61,13 @@ export const ledgerProblems = {
     title: 'Batch rejected',
     cause: 'The batch is atomic and at least one of its transfers was rejected, so none was posted.',
     remedy: 'Read `errors`, fix or remove those transfers, and send the batch with a new key.',
+    errors: [
+      {
+        pointer: '/transfers/1',
+        code: 'insufficient_funds',
+        detail: 'The balance of the debit account does not cover the amount.',
+      },
+    ],
   },
   queue_full: {
     status: 429,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GENERATED } from '../../../src/cli/docs.ts';
-import { ALL_SCOPES } from '../../../src/features.ts';
+import { ALL_SCOPES, PROBLEM_KINDS } from '../../../src/features.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 interface Operation {
@@ -10,16 +10,33 @@ interface Operation {
   readonly summary: string;
   readonly tags: readonly string[];
   readonly security: readonly Record<string, readonly string[]>[];
+  readonly description?: string;
   readonly 'x-slo-tier': string;
-  readonly parameters?: readonly { name: string; in: string; required?: boolean; schema: object }[];
-  readonly requestBody?: { readonly required: boolean; readonly content: Record<string, { schema: object }> };
-  readonly responses: Record<string, { description: string; content?: Record<string, { schema: object }> }>;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly required: boolean; readonly content: Record<string, Media> };
+  readonly responses: Record<string, { description: string; content?: Record<string, Media> }>;
+}
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly required?: boolean;
+  readonly schema: { readonly example?: unknown };
+  readonly example?: unknown;
+}
+interface Media {
+  readonly schema: object;
+  readonly example?: unknown;
+  readonly examples?: Record<string, { $ref: string }>;
 }
 interface Document {
   readonly openapi: string;
   readonly info: { readonly title: string; readonly version: string };
   readonly paths: Record<string, Record<string, Operation>>;
   readonly components: Record<string, Record<string, object>>;
+  readonly webhooks: Record<
+    string,
+    { post: { requestBody: { content: { 'application/json': { schema: object } } } } }
+  >;
 }
 
 let atlas: TestApp;
@@ -106,11 +123,64 @@ test('every operation documents its problems as problems, and a success', () => 
       expect(description).not.toBe('');
       // Unhealthy responses have the schema of health, not a problem.
       if (Number(status) < 400 || (path.startsWith('/health') && status === '503')) continue;
-      expect(content).toEqual({
-        'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
-      });
+      const { schema, examples } = content!['application/problem+json']!;
+      expect(Object.keys(content!)).toEqual(['application/problem+json']);
+      expect(schema).toEqual({ $ref: '#/components/schemas/Problem' });
+      // Each code that the status can stand for is named, and has an example of its own.
+      for (const [code, { $ref }] of Object.entries(examples!)) {
+        expect($ref).toBe(`#/components/examples/${code}`);
+        expect(description).toContain(`[\`${code}\`](/problems/${code})`);
+        const example = document.components.examples![code] as { value: object };
+        expect(example.value).toMatchObject({ type: `/problems/${code}`, status: Number(status) });
+      }
+      expect(Object.keys(examples!).length).toBeGreaterThan(0);
     }
   }
+});
+
+test('every problem type but those of no route is documented somewhere', () => {
+  const named = new Set(
+    operations.flatMap(({ operation }) =>
+      Object.values(operation.responses).flatMap(({ content = {} }) =>
+        Object.keys(content['application/problem+json']?.examples ?? {}),
+      ),
+    ),
+  );
+  // An unknown path, a method that a path does not have, and a client that is gone.
+  const ofNoRoute = ['method_not_allowed', 'request_aborted'];
+  expect(Object.keys(PROBLEM_KINDS).filter((code) => !named.has(code))).toEqual(ofNoRoute);
+});
+
+test('an optional parameter has no example, which a form would send', () => {
+  const parameters = operations.flatMap(({ operation }) => operation.parameters ?? []);
+  // Neither changes what is returned, and a change without If-Match is refused.
+  const harmless = ['name', 'If-Match'];
+  const optional = parameters.filter(({ required, name }) => !required && !harmless.includes(name));
+  expect(optional.length).toBeGreaterThan(10);
+  expect(optional.filter(({ schema, example }) => (example ?? schema.example) !== undefined)).toEqual([]);
+});
+
+test('every body has an example', () => {
+  const bodies = operations.flatMap(({ operation }) => Object.values(operation.requestBody?.content ?? {}));
+  expect(bodies.length).toBeGreaterThan(5);
+  const missing = operations.filter(({ operation }) =>
+    Object.values(operation.requestBody?.content ?? {}).some(({ example }) => example === undefined),
+  );
+  // Its link says which bytes it takes.
+  expect(missing.map(({ operation }) => operation.operationId)).toEqual(['uploadByLink']);
+});
+
+test('the requests to webhooks are documented, one per event type', async () => {
+  const asyncApi = (await (await callWithoutKey(atlas, 'GET', '/asyncapi.json')).json()) as {
+    components: { messages: Record<string, { payload: object }> };
+  };
+  const payloads = Object.entries(document.webhooks).map(([type, { post }]) => [
+    type,
+    post.requestBody.content['application/json'].schema,
+  ]);
+  const messages = Object.entries(asyncApi.components.messages).map(([type, { payload }]) => [type, payload]);
+  expect(payloads.length).toBeGreaterThan(4);
+  expect(payloads).toEqual(messages);
 });
 
 test('every operation under /v1 names its scope and documents refusals and overload; no other requires a key', () => {
@@ -124,6 +194,7 @@ test('every operation under /v1 names its scope and documents refusals and overl
     const [scope, ...others] = operation.security[0]!.apiKey!;
     expect(others).toEqual([]);
     expect(ALL_SCOPES).toContain(scope!);
+    expect(operation.description).toContain(`Requires the scope \`${scope}\`.`);
     expect(Object.keys(operation.responses)).toEqual(
       expect.arrayContaining(['401', '403', '429', '500', '503', '504']),
     );

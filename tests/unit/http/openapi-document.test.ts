@@ -21,13 +21,14 @@ new RouteTable(app, httpProblems).mount(
   },
   ({ c, params }) => c.json({ id: params.id }, 200),
 );
-const document = openApiDocument(app, ['Things', 'Health']);
+const document = openApiDocument(app, ['Things', 'Health'], { 'thing.made.v1': { post: {} } });
 
 test('the document is OpenAPI 3.1 with the version of Atlas and the tags in order', () => {
   expect(document).toMatchObject({
     openapi: '3.1.0',
     info: { title: 'Atlas', version: VERSION },
     tags: [{ name: 'Things' }, { name: 'Health' }],
+    webhooks: { 'thing.made.v1': { post: {} } },
     components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
   });
 });
@@ -42,7 +43,7 @@ test('a mounted route has its scope, its tier, its response, and the common prob
           'x-slo-tier': 'default',
           responses: {
             200: { description: 'The thing' },
-            401: { description: 'Authentication required' },
+            401: { description: '[`unauthenticated`](/problems/unauthenticated)' },
             429: { headers: { 'Retry-After': {} } },
             503: {},
           },

@@ -1,7 +1,6 @@
 import type { EventKind } from '../../event-kind.ts';
-import { dataSchemaOf, type EventCatalogue, loggedTypes } from './catalogue.ts';
-
-type JsonObject = Record<string, unknown>;
+import { type EventCatalogue, loggedTypes } from './catalogue.ts';
+import { type JsonObject, payloadOf } from './event-payload.ts';
 
 const reference = (to: string) => ({ $ref: `#/${to}` });
 
@@ -88,25 +87,4 @@ function messageOf(type: string, kind: EventKind): JsonObject {
     description: `The key, which is also the subject, is the ID of ${keyedBy}.`,
     payload: payloadOf(type, kind),
   };
-}
-
-/** The JSON Schema of a complete event of the type. */
-function payloadOf(type: string, kind: EventKind): JsonObject {
-  const properties = {
-    specversion: { const: '1.0' },
-    id: { type: 'string', description: 'Key and sequence. Deduplicate by this ID.' },
-    source: { const: 'atlas' },
-    type: { const: type },
-    subject: { type: 'string', description: 'The key.' },
-    time: { type: 'string', format: 'date-time', description: 'When it happened, in UTC.' },
-    datacontenttype: { const: 'application/json' },
-    sequence: {
-      type: 'string',
-      pattern: '^\\d+$',
-      description: 'Sequence number of the event within its key.',
-    },
-    sequencetype: { const: 'Integer' },
-    data: dataSchemaOf(kind),
-  };
-  return { type: 'object', properties, required: Object.keys(properties) };
 }

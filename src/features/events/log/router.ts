@@ -32,7 +32,7 @@ export function mountEvents(
     tier: 'default',
     resource: 'database',
     scope: 'events:read',
-    refusals: [404],
+    refusals: ['event_not_found'],
   } as const;
 
   routes.mount(
@@ -69,6 +69,7 @@ export function mountEvents(
         'Server-sent events: `event` is the type, `data` the CloudEvent, and `id` the cursor to resume from. The server ends streams from time to time; reconnect with Last-Event-ID and no event is missed. Idle streams send comments as heartbeats.',
       query: StreamQuerySchema,
       headers: StreamHeadersSchema,
+      refusals: ['event_not_found', 'too_many_streams'],
       responses: {
         200: { description: 'The event stream', content: { 'text/event-stream': { schema: z.string() } } },
       },

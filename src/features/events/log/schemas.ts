@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../../http/cursor.ts';
 import { pageQuerySchema, TimestampSchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
 import { CURSOR_FORM, EVENT_ID_FORM, parseCursor } from './domain.ts';
 
 export const EventSchema = z
@@ -53,6 +54,8 @@ export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
   pageQuerySchema(CursorSchema).extend({
     type: z.enum(types).optional().openapi({ description: 'Return only events of this type.' }),
     key: UuidSchema.optional().openapi({
+      // An optional parameter has no example: forms would send it.
+      example: undefined,
       description: 'Return only events of the account, file, or webhook with this ID.',
     }),
   });
@@ -60,7 +63,7 @@ export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
 export const EventIdSchema = z
   .string()
   .regex(EVENT_ID_FORM, 'must be an event ID: a key, a colon, and a sequence')
-  .openapi({ example: '0198c0de-0000-7000-8000-000000000001:7' });
+  .openapi({ example: `${DEMO.alice}:1` });
 
 export const StreamQuerySchema = z.strictObject({
   after: CursorSchema.optional().openapi({

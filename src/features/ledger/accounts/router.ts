@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
 import { type Account, balanceOf } from './domain.ts';
 import type { AccountPosition } from './repository.ts';
 import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts';
@@ -32,7 +33,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       resource: 'database',
       scope: 'accounts:write',
       body: NewAccountSchema,
-      refusals: [409],
+      example: { ledger: 'EUR', name: 'Carol', kind: 'liability', metadata: { customer: '4711' } },
+      refusals: ['account_id_taken'],
       responses: {
         200: jsonOf('The existing account with this ID and content', AccountSchema),
         201: jsonOf('The new account', AccountSchema),
@@ -88,8 +90,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       tier: 'default',
       resource: 'database',
       scope: 'accounts:read',
-      params: z.object({ id: UuidSchema }),
-      refusals: [404],
+      params: z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) }),
+      refusals: ['account_not_found'],
       responses: { 200: jsonOf('The account', AccountSchema) },
     },
     async ({ exchange, params }) => exchange.json(toResource(await accounts.find(params.id, exchange)), 200),

@@ -2,10 +2,11 @@ import { z } from '@hono/zod-openapi';
 import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
 import { type ItemResult, REFUSAL_DETAILS, type Refusal } from './domain.ts';
 import {
-  IdempotencyHeadersSchema,
+  idempotencyHeadersSchema,
   NewTransferBatchSchema,
   NewTransferSchema,
   TransferBatchResultSchema,
@@ -26,14 +27,17 @@ const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schem
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 
+const KEY_REFUSALS = ['idempotency_key_in_progress', 'idempotency_key_reused', 'queue_full'] as const;
+const TRANSFER_REFUSALS = Object.keys(REFUSAL_DETAILS) as Refusal[];
+
+const ALICE_TO_BOB = { debitAccountId: DEMO.alice, creditAccountId: DEMO.bob };
+
 const POST = {
   method: 'post',
   tag,
   tier: 'critical',
   resource: 'ledger',
   scope: 'transfers:write',
-  headers: IdempotencyHeadersSchema,
-  refusals: [409, 422],
 } as const;
 const GET = {
   method: 'get',
@@ -41,7 +45,6 @@ const GET = {
   tier: 'default',
   resource: 'database',
   scope: 'transfers:read',
-  refusals: [404],
 } as const;
 
 /** Mounts `/v1/transfers` and the transfers of an account. */
@@ -62,7 +65,10 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
       operationId: 'postTransfer',
       summary: 'Post a transfer between two accounts',
       description: 'Changes both accounts in one transaction. Safe to repeat with the same Idempotency-Key.',
+      headers: idempotencyHeadersSchema('order-4711-payment'),
       body: NewTransferSchema,
+      example: { ...ALICE_TO_BOB, amount: 1250, reference: 'Invoice 4711', metadata: { order: '4711' } },
+      refusals: [...KEY_REFUSALS, ...TRANSFER_REFUSALS],
       responses: {
         200: jsonOf('The existing transfer with this ID and content', TransferSchema, REPLAYED),
         201: jsonOf('The new transfer', TransferSchema, REPLAYED),
@@ -87,7 +93,16 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
       summary: 'Post up to 1,000 transfers in order',
       description:
         'One key covers the whole batch. Each transfer has a result; with `atomic`, either all are posted or none.',
+      headers: idempotencyHeadersSchema('order-4712-payments'),
       body: NewTransferBatchSchema,
+      example: {
+        transfers: [
+          { ...ALICE_TO_BOB, amount: 500, reference: 'Invoice 4712' },
+          { ...ALICE_TO_BOB, amount: 20, reference: 'Fee' },
+        ],
+        atomic: true,
+      },
+      refusals: [...KEY_REFUSALS, 'batch_refused'],
       compressible: true,
       responses: { 200: jsonOf('One result per transfer', TransferBatchResultSchema, REPLAYED) },
     },
@@ -115,7 +130,8 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       path: '/v1/transfers/{id}',
       operationId: 'getTransfer',
       summary: 'Get a transfer',
-      params: z.object({ id: UuidSchema }),
+      params: z.object({ id: UuidSchema.openapi({ example: DEMO.transfer }) }),
+      refusals: ['transfer_not_found'],
       responses: { 200: jsonOf('The transfer', TransferSchema) },
     },
     async ({ exchange, params }) => exchange.json(await transfers.find(params.id, exchange), 200),
@@ -127,8 +143,9 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       path: '/v1/accounts/{id}/transfers',
       operationId: 'listAccountTransfers',
       summary: 'List the transfers of an account, newest first',
-      params: z.object({ id: UuidSchema }),
+      params: z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) }),
       query: pageQuerySchema(CursorSchema),
+      refusals: ['account_not_found'],
       compressible: true,
       responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
     },

@@ -96,7 +96,7 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
       operationId: 'getDocsAsset',
       summary: 'Get an asset of the documentation pages',
       params: z.object({ name: z.enum(Object.keys(ASSETS) as [string, ...string[]]) }),
-      refusals: [404],
+      refusals: ['not_found'],
       responses: {
         200: {
           description: 'The file',

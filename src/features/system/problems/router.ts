@@ -16,7 +16,7 @@ export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
       scope: null,
       sheddable: false,
       params: z.object({ code: z.string().max(64).openapi({ example: 'insufficient_funds' }) }),
-      refusals: [404],
+      refusals: ['not_found'],
       responses: {
         200: {
           description: 'An HTML page with the cause and the remedy',

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { cursorSchema, linkNext } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
 import {
   DeliveryDetailSchema,
   DeliveryPageSchema,
@@ -14,11 +15,13 @@ import type { DeliveryService } from './service.ts';
 
 const tag = 'Webhooks';
 const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
-const WebhookIdSchema = z.object({ id: UuidSchema });
-const DeliveryIdSchema = z.object({ id: UuidSchema, deliveryId: UuidSchema });
+const WebhookIdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.webhook }) });
+const DeliveryIdSchema = WebhookIdSchema.extend({
+  deliveryId: UuidSchema.openapi({ example: DEMO.delivery }),
+});
 // The prefix distinguishes the cursors of this list from those of others.
 const CursorSchema = cursorSchema(/^d[0-9a-f]{32}$/, (text) => text.slice(1));
-const COMMON = { tag, tier: 'default', resource: 'database', refusals: [404] as number[] } as const;
+const COMMON = { tag, tier: 'default', resource: 'database', refusals: ['webhook_not_found'] } as const;
 
 /** The deliveries of a webhook, under `/v1/webhooks/{id}`. */
 export function mountDeliveries(routes: RouteTable, deliveries: DeliveryService): void {
@@ -61,6 +64,7 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       summary: 'Get a delivery with its body and attempts',
       scope: 'webhooks:read',
       params: DeliveryIdSchema,
+      refusals: ['webhook_not_found', 'delivery_not_found'],
       responses: { 200: jsonOf('The delivery', DeliveryDetailSchema) },
     },
     async ({ exchange, params }) => {
@@ -83,6 +87,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
         'Works in any state and keeps the webhook-id. Failed attempts are retried as for a new delivery.',
       scope: 'webhooks:write',
       params: DeliveryIdSchema,
+      refusals: ['webhook_not_found', 'delivery_not_found'],
       responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
     },
     async ({ exchange, params }) => {
@@ -107,6 +112,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       scope: 'webhooks:write',
       params: WebhookIdSchema,
       body: ReplaySchema,
+      example: { afterPosition: '0' },
       responses: { 202: jsonOf('The result of the replay', ReplayedSchema) },
     },
     async ({ exchange, params, body }) => {

@@ -5,6 +5,7 @@ import { cursorSchema, linkNext } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO, DEMO_URL } from '../../../utils/demo-data.ts';
 import type { Webhook } from './domain.ts';
 import {
   IfMatchHeadersSchema,
@@ -21,7 +22,7 @@ const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schem
 const ETAG = {
   ETag: { description: 'The version of the webhook, for If-Match', schema: { type: 'string' } },
 };
-const IdSchema = z.object({ id: UuidSchema });
+const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.webhook }) });
 // The prefix distinguishes the cursors of this list from those of others.
 const CursorSchema = cursorSchema(/^w[0-9a-f]{32}$/, (text) => text.slice(1));
 const COMMON = { tag, tier: 'default', resource: 'database' } as const;
@@ -57,7 +58,12 @@ function mountCreation(
         'The response contains the secret, which is not shown again.',
       scope: 'webhooks:write',
       body: newWebhookSchema(eventTypes),
-      refusals: [422],
+      example: {
+        url: DEMO_URL,
+        eventTypes: ['account.debited.v1', 'account.credited.v1'],
+        description: 'Bookkeeping',
+      },
+      refusals: ['webhook_target_refused', 'too_many_webhooks'],
       responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ exchange, body }) => {
@@ -103,7 +109,7 @@ function mountReading(routes: RouteTable, webhooks: WebhookService): void {
       summary: 'Get a webhook',
       scope: 'webhooks:read',
       params: IdSchema,
-      refusals: [404],
+      refusals: ['webhook_not_found'],
       responses: { 200: jsonOf('The webhook', WebhookSchema, ETAG) },
     },
     async ({ exchange, params }) =>
@@ -128,7 +134,13 @@ function mountChanges(
       params: IdSchema,
       headers: IfMatchHeadersSchema,
       body: webhookChangeSchema(eventTypes),
-      refusals: [404, 412, 422, 428],
+      example: { description: 'Bookkeeping, paused', enabled: false },
+      refusals: [
+        'webhook_not_found',
+        'webhook_target_refused',
+        'precondition_failed',
+        'precondition_required',
+      ],
       responses: { 200: jsonOf('The updated webhook', WebhookSchema, ETAG) },
     },
     async ({ exchange, params, headers, body }) => {
@@ -147,7 +159,7 @@ function mountChanges(
       summary: 'Delete a webhook and its deliveries',
       scope: 'webhooks:write',
       params: IdSchema,
-      refusals: [404],
+      refusals: ['webhook_not_found'],
       responses: {
         204: {
           description: 'The webhook is deleted; attempts in flight may still arrive',
@@ -174,7 +186,7 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
         'Any secret from an earlier rotation stops working immediately.',
       scope: 'webhooks:write',
       params: IdSchema,
-      refusals: [404],
+      refusals: ['webhook_not_found'],
       responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ exchange, params }) => {

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
+import { DEMO_URL } from '../../../utils/demo-data.ts';
 
 const URL_LENGTH_MAX = 2048;
 const DESCRIPTION_LENGTH_MAX = 500;
@@ -12,7 +13,7 @@ const TargetSchema = z
   .regex(/^[hH][tT][tT][pP][sS]?:\/\/[!-~]+$/, 'must be a percent-encoded URL that starts with https://')
   .refine((text) => URL.canParse(text) && new URL(text).href.length <= URL_LENGTH_MAX, 'must be a URL')
   .openapi({
-    example: 'https://hooks.example.com/atlas',
+    example: DEMO_URL,
     description:
       'The URL that events are posted to. It must use https, and its host must have only public addresses, unless the operator allows the host.',
   });
@@ -93,9 +94,8 @@ export const webhookChangeSchema = (types: readonly [string, ...string[]]) =>
     .openapi('WebhookChange');
 
 export const IfMatchHeadersSchema = z.object({
-  'If-Match': z
-    .string()
-    .max(IF_MATCH_LENGTH_MAX)
-    .optional()
-    .openapi({ description: 'The ETag you read. Without it the response is 428.', example: '"3"' }),
+  'If-Match': z.string().max(IF_MATCH_LENGTH_MAX).optional().openapi({
+    description: 'The ETag you read, or `*` for any version. Without it the response is 428.',
+    example: '*',
+  }),
 });
