@@ -41,6 +41,22 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
     await rm(profile, { recursive: true, force: true });
   });
 
+  /** Loads the page again once it has loaded: a request that is cut off would count as failed. */
+  async function reload(page: Page): Promise<void> {
+    await page.waitForLoadState('networkidle');
+    await page.reload();
+  }
+
+  /** Enters the key in Swagger UI. */
+  async function authorize(page: Page): Promise<void> {
+    await page.evaluate(() => localStorage.clear());
+    await reload(page);
+    await page.getByRole('button', { name: 'Authorize' }).first().click();
+    await page.getByLabel('auth-bearer-value').fill(atlas.key!);
+    await page.getByRole('button', { name: 'Apply credentials' }).click();
+    await page.getByRole('button', { name: 'Close' }).click();
+  }
+
   /** Opens a page and records its requests and its errors, including violations of its policy. */
   async function open(path: string): Promise<{ page: Page; asked: Set<string>; complaints: string[] }> {
     const page = await browser.newPage();
@@ -65,10 +81,7 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
       const { page, asked, complaints } = await open('/docs');
       await page.getByRole('heading', { name: /^Atlas/ }).waitFor();
 
-      await page.getByRole('button', { name: 'Authorize' }).first().click();
-      await page.getByLabel('auth-bearer-value').fill(atlas.key!);
-      await page.getByRole('button', { name: 'Apply credentials' }).click();
-      await page.getByRole('button', { name: 'Close' }).click();
+      await authorize(page);
 
       const ping = page.locator('.opblock', { hasText: '/v1/ping' });
       await ping.locator('.opblock-summary-control').click();
@@ -79,6 +92,35 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
       expect(await response.textContent()).toContain('"pong": true');
 
       expect([...asked]).toEqual([new URL(atlas.url).host]);
+      expect(complaints).toEqual([]);
+      await page.close();
+    },
+    PAGE_TIMEOUT_MS,
+  );
+
+  test(
+    'Swagger UI keeps the key when the page is loaded again, and shows a whole operation on one screen',
+    async () => {
+      const { page, complaints } = await open('/docs');
+      await authorize(page);
+      await reload(page);
+
+      const transfer = page.locator('.opblock', { hasText: 'Post a transfer between' });
+      await transfer.locator('.opblock-summary-control').click();
+      const statuses = transfer.locator('.responses-table .response');
+      await statuses.first().waitFor();
+      const { height } = (await transfer.boundingBox())!;
+      expect(height).toBeLessThan(page.viewportSize()!.height);
+      const conflict = transfer.locator('.response[data-code="409"]');
+      expect(await conflict.textContent()).toContain('idempotency_key_in_progress');
+      expect(await conflict.locator('.model-example').isVisible()).toBe(false);
+      await conflict.locator('.response-col_status').click();
+      expect(await conflict.locator('.model-example').isVisible()).toBe(true);
+
+      await transfer.getByRole('button', { name: 'Execute' }).click();
+      const response = transfer.locator('.live-responses-table');
+      await response.waitFor();
+      expect(await response.locator('.response-col_status').last().textContent()).toContain('201');
       expect(complaints).toEqual([]);
       await page.close();
     },
