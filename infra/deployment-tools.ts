@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { installPackages, stopService } from './debian.ts';
 import { findGoTool, goTool, installGoTool } from './go-tool.ts';
-import { makeEnvironment } from './test-tools.ts';
+import { makeEnvironment } from './python-tool.ts';
 import { buildTool, toolsDir } from './tool-build.ts';
 
 /** Manifests are checked against the schemas of this version of Kubernetes. */

@@ -1,15 +1,16 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { installPackages } from './debian.ts';
-import { failure, lastLines } from './failure.ts';
+import { findPythonTool, installPythonTool } from './python-tool.ts';
 
-const run = promisify(execFile);
 const CHROMIUM = '/usr/bin/chromium';
-const SCHEMATHESIS_VERSION = '4.32.5';
+const SCHEMATHESIS = { name: 'schemathesis', version: '4.32.5' };
+// The generator formats what it writes with ruff; mypy checks it.
+const CLIENT_GENERATOR = {
+  name: 'openapi-python-client',
+  version: '0.29.1',
+  others: ['mypy==2.4.1', 'ruff==0.17.6'],
+};
 
 /** Returns the path of Debian's Chromium, or null if it is not installed. */
 export function findChromium(): string | null {
@@ -22,49 +23,19 @@ export async function installChromium(): Promise<void> {
 
 /** Returns the path of the pinned schemathesis, or null if {@link installSchemathesis} has not installed it. */
 export function findSchemathesis(): string | null {
-  const command = join(schemathesisFolder(), 'bin', 'schemathesis');
-  return existsSync(command) ? command : null;
+  const folder = findPythonTool(SCHEMATHESIS);
+  return folder && join(folder, SCHEMATHESIS.name);
 }
 
-/** Installs schemathesis in its own Python environment, outside the repository. Throws what failed, why, what to do. */
-export async function installSchemathesis(): Promise<void> {
-  if (findSchemathesis() !== null) return;
-  const folder = schemathesisFolder();
-  await mkdir(dirname(folder), { recursive: true });
-  await makeEnvironment(folder);
-  try {
-    const args = [
-      'install',
-      '--quiet',
-      '--disable-pip-version-check',
-      `schemathesis==${SCHEMATHESIS_VERSION}`,
-    ];
-    await run(join(folder, 'bin', 'pip'), args, { maxBuffer: 64 << 20 });
-  } catch (error) {
-    // A partial installation would be mistaken for a complete one.
-    await rm(folder, { recursive: true, force: true });
-    throw failure(
-      `schemathesis ${SCHEMATHESIS_VERSION} could not be installed.`,
-      lastLines(error),
-      'check that the Python package index can be reached, then run the command again',
-      error,
-    );
-  }
+export function installSchemathesis(): Promise<void> {
+  return installPythonTool(SCHEMATHESIS);
 }
 
-/** Creates an empty Python environment in the folder, and installs Debian's Python if the machine's cannot. */
-export async function makeEnvironment(folder: string): Promise<void> {
-  const make = (python: string) => run(python, ['-m', 'venv', '--clear', folder]);
-  try {
-    await make('python3');
-  } catch {
-    // Debian's python3, if installed, comes without the venv module.
-    await installPackages('python3', 'python3-venv');
-    await make('/usr/bin/python3');
-  }
+/** Returns the folder of the commands `openapi-python-client`, `mypy`, `ruff`, and `python`, or null. */
+export function findClientGenerator(): string | null {
+  return findPythonTool(CLIENT_GENERATOR);
 }
 
-function schemathesisFolder(): string {
-  const cache = process.env.XDG_CACHE_HOME || join(homedir() || tmpdir(), '.cache');
-  return join(cache, 'atlas', 'schemathesis', SCHEMATHESIS_VERSION);
+export function installClientGenerator(): Promise<void> {
+  return installPythonTool(CLIENT_GENERATOR);
 }
