@@ -13,7 +13,14 @@ import {
 import { kafkaArchive } from './kafka-jars.ts';
 import { findHaproxy, findNginx, installHaproxy, installNginx } from './load-balancers.ts';
 import { NATIVE_SERVICES } from './native-services.ts';
-import { findChromium, findSchemathesis, installChromium, installSchemathesis } from './test-tools.ts';
+import {
+  findChromium,
+  findClientGenerator,
+  findSchemathesis,
+  installChromium,
+  installClientGenerator,
+  installSchemathesis,
+} from './test-tools.ts';
 import { removeAbandonedBuilds } from './tool-build.ts';
 import { findToxiproxy, installToxiproxy } from './toxiproxy.ts';
 
@@ -56,6 +63,7 @@ export const LANES: readonly (readonly Part[])[] = [
   [{ ...kafka, isInstalled: () => kafka.isInstalled() && kafkaArchive() !== null }],
   [
     tool('schemathesis', findSchemathesis, installSchemathesis),
+    tool('openapi-python-client', findClientGenerator, installClientGenerator),
     tool('promtool', findPromtool, installPromtool),
   ],
 ];

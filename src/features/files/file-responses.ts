@@ -1,4 +1,5 @@
 import type { FileRecord } from './domain.ts';
+import { FILE_TYPES } from './file-type.ts';
 
 const text = (description: string) => ({ description, schema: { type: 'string' as const } });
 
@@ -7,7 +8,13 @@ export const ETAG = { ETag: text('The version of the file') };
 export const LOCATION = { Location: text('The path of the file') };
 export const NEXT = { Link: text('Link to the next page, `rel="next"`') };
 export const NOT_MODIFIED = { 304: { description: 'The file still has the ETag of If-None-Match' } };
-const BYTES = { content: { '*/*': { schema: {} } } };
+// The type of the file. Generated clients read the first one, which is what all of them are.
+const BYTES = {
+  content: {
+    'application/octet-stream': { schema: { type: 'string' as const, format: 'binary' } },
+    ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
+  },
+};
 
 /** What routes that return the bytes of a file refuse with. */
 export const CONTENT_REFUSALS = [

@@ -32,7 +32,8 @@ export const FileSchema = z
     sha256: Sha256Schema.nullable(),
     createdAt: TimestampSchema,
   })
-  .openapi('File');
+  // Not `File`: generated clients have a class of that name for bytes.
+  .openapi('FileRecord');
 
 /** Whether a value from outside the database is the stored file with this id. */
 export function isStoredFile(value: unknown, id: string): value is StoredFile {
@@ -68,7 +69,8 @@ export const UploadSchema = z
       expiresAt: TimestampSchema,
     }),
   })
-  .openapi('Upload');
+  // Not `Upload`: the class of a generated client would have the name of its member.
+  .openapi('InitiatedUpload');
 
 export const LinkSchema = z
   .strictObject({
