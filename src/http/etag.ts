@@ -25,3 +25,10 @@ export function expectedVersions(ifMatch: string | undefined): Expected {
     return version === undefined ? [] : [Number(version)];
   });
 }
+
+/** Whether `If-None-Match` matches the ETag (weak comparison; RFC 9110, section 13.1.2). */
+export function matchesEtag(ifNoneMatch: string | null, etag: string): boolean {
+  if (ifNoneMatch === null) return false;
+  if (ifNoneMatch.trim() === '*') return true;
+  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+}

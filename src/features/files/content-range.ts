@@ -30,10 +30,3 @@ export function readRange(header: string | null, sizeBytes: number): ByteRange |
 export function allowsRange(ifRange: string | null, etag: string): boolean {
   return ifRange === null || ifRange.trim() === etag;
 }
-
-/** Whether `If-None-Match` matches the ETag (weak comparison; RFC 9110, section 13.1.2). */
-export function matchesEtag(ifNoneMatch: string | null, etag: string): boolean {
-  if (ifNoneMatch === null) return false;
-  if (ifNoneMatch.trim() === '*') return true;
-  return ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
-}

@@ -1,7 +1,8 @@
 import { AtlasError } from '../../errors.ts';
+import { matchesEtag } from '../../http/etag.ts';
 import type { AtlasContext } from '../../http/input.ts';
 import { digestOf } from './content-digest.ts';
-import { allowsRange, matchesEtag, readRange } from './content-range.ts';
+import { allowsRange, readRange } from './content-range.ts';
 import type { StoredFile } from './domain.ts';
 import { attachmentOf } from './file-name.ts';
 import type { FileService } from './service.ts';

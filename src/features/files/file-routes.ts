@@ -1,6 +1,6 @@
 import { linkNext } from '../../http/cursor.ts';
+import { matchesEtag } from '../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
-import { matchesEtag } from './content-range.ts';
 import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
 import {
   ConditionalHeadersSchema,

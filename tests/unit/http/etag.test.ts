@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { etagOf, expectedVersions } from '../../../src/http/etag.ts';
+import { etagOf, expectedVersions, matchesEtag } from '../../../src/http/etag.ts';
 import { refusalOf } from '../../support/refusal.ts';
 
 test('the ETag of a version matches that version', () => {
@@ -24,4 +24,10 @@ describe('If-Match', () => {
   test('is required', () => {
     expect(refusalOf(() => expectedVersions(undefined)).code).toBe('precondition_required');
   });
+});
+
+test('If-None-Match matches any of its tags', () => {
+  for (const header of ['"a"', 'W/"a"', '"b", "a"', '*', ' * '])
+    expect(matchesEtag(header, '"a"')).toBe(true);
+  for (const header of [null, '', '"b"', 'a', '"A"']) expect(matchesEtag(header, '"a"')).toBe(false);
 });
