@@ -2,7 +2,8 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Deps } from './deps.ts';
 import { bodyLimit } from './envelope/body-limit.ts';
 import { compression } from './envelope/compression.ts';
-import { cors } from './envelope/cors.ts';
+import { CompressionBudget } from './envelope/compression-budget.ts';
+import { cors, preflights } from './envelope/cors.ts';
 import { deadline } from './envelope/deadline.ts';
 import { DeadlineWheel } from './envelope/deadline-wheel.ts';
 import { enterRoute } from './envelope/enter-route.ts';
@@ -62,17 +63,19 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
 
   const stats = new RedStats(resolved.all);
   const loopDelays = new LoopDelays();
+  const loop = new LoopLimit(loopDelays.takeMeanMs, sameTurn());
+  const compressionBudget = new CompressionBudget(() => loop.isLate);
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
     traits: Object.assign({}, ...modules.map(({ shedding }) => shedding)),
-    loop: new LoopLimit(loopDelays.takeMeanMs, sameTurn()),
+    loop,
     keyIdOf: publicIdOf,
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
   });
 
-  registerHttpMetrics(registry, stats);
+  registerHttpMetrics(registry, stats, compressionBudget.outcomes);
   registerSheddingMetrics(
     registry,
     () => admission.stats(),
@@ -84,7 +87,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   registerCacheMetrics(registry, deps.cache, caches);
   for (const feature of modules) feature.metrics?.(registry);
 
-  const layers = pipeline(deps, features, toProblem, stats, admission);
+  const layers = pipeline(deps, features, toProblem, stats, admission, compressionBudget);
   const enter = enterRoute(routes.handlers, (request, exchange) => app.fetch(request, exchange), toProblem);
   return {
     features,
@@ -114,6 +117,7 @@ function pipeline(
   toProblem: ToProblem,
   stats: RedStats,
   admission: Admission,
+  compressionBudget: CompressionBudget,
 ): Middleware[] {
   return [
     requestId(),
@@ -125,9 +129,10 @@ function pipeline(
     closeUnread(),
     deadline({ wheel: new DeadlineWheel(), toProblem, exceeded: pipelineErrors.deadlineExceeded }),
     errors(toProblem),
-    compression(),
-    hostCheck(pipelineErrors.invalidHost),
     loadShedding(admission, toProblem),
+    hostCheck(pipelineErrors.invalidHost),
+    preflights(config.CORS_ALLOWED_ORIGINS),
+    compression(compressionBudget),
     authentication(identity.keys),
     bodyLimit({
       jsonDepthMax: JSON_DEPTH_MAX,

@@ -13,7 +13,7 @@ export interface MatchedRoute {
   readonly tier: Tier;
   /** The scope that a key needs, or null if the route needs no key. */
   readonly scope: string | null;
-  /** False for health, metrics, and docs: they stay available when everything else is refused. */
+  /** False for health and metrics only: they stay available when everything else is refused. */
   readonly sheddable: boolean;
   /** The resource whose queue the route may wait in, such as `database`, or null if it only computes. */
   readonly resource: string | null;
@@ -71,7 +71,7 @@ export class Exchange implements Abortable {
   readonly startMs: number;
   /** When everything that the handler waits for had arrived: `startMs`, unless a layer waited for a key or a body. */
   arrivedMs: number;
-  /** When a handler that returned synchronously was done; NaN before that, and if it returned a promise. */
+  /** When the handler was done, if it returned synchronously or its response is compressed; NaN before and else. */
   endedMs = Number.NaN;
   /** When the work started, after the body was read; -1 before that. */
   workStartedMs = -1;
@@ -152,7 +152,7 @@ export class Exchange implements Abortable {
   }
 
   /** Makes a response from prebuilt headers (`responseHeaders`), which it shares with other requests. */
-  respond(body: string | null, status: number, prebuilt: Headers, fields?: Fields): Response {
+  respond(body: string | Blob | null, status: number, prebuilt: Headers, fields?: Fields): Response {
     // The response copies the headers. With an `await` between these lines, requests would get each other's IDs.
     prebuilt.set('x-request-id', this.requestId);
     const response = new Response(body, { status, headers: prebuilt });

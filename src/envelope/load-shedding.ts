@@ -12,7 +12,8 @@ export interface Admission {
 
 /**
  * Refuses requests that the process cannot serve in time, before doing any work for them. A permit is released when
- * the handler ends, which can be long after the caller got a 504.
+ * the response is complete, which can be long after the caller got a 504. It covers compression, whose time does not
+ * count as that of the route.
  */
 export function loadShedding(admission: Admission, toProblem: ToProblem): Middleware {
   return (next) => (request, exchange) => {
@@ -35,7 +36,8 @@ export function loadShedding(admission: Admission, toProblem: ToProblem): Middle
   function settled(pending: Promise<Response>, exchange: Exchange): Promise<Response> {
     return pending.then(
       (response) => {
-        admission.release(exchange, response.status);
+        const { endedMs } = exchange;
+        admission.release(exchange, response.status, Number.isNaN(endedMs) ? undefined : endedMs);
         return response;
       },
       (error) => {

@@ -37,7 +37,8 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       index: matched.length + i,
       method,
       pattern: 'unmatched',
-      tier: 'default',
+      // Browsers ask before every request of a page, the critical ones too.
+      tier: method === 'OPTIONS' ? 'critical' : 'default',
       scope: null,
       sheddable: true,
       resource: null,

@@ -23,7 +23,7 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly tier: Tier;
   /** The scope a key needs, or null if the route needs no key. */
   readonly scope: string | null;
-  /** False only for health, metrics, and docs. */
+  /** False only for health and metrics. */
   readonly sheddable?: boolean;
   /** The resource whose queue requests of this route may wait in. Each resource has its own limit. */
   readonly resource?: 'database' | 'ledger';

@@ -2,8 +2,12 @@ import type { Registry } from 'prom-client';
 import type { RedStats } from '../envelope/red-stats.ts';
 import { histogramSamples, registerStats, type Sample } from './register-stats.ts';
 
-/** Registers the HTTP metrics, read from the stats of the envelope. */
-export function registerHttpMetrics(registry: Registry, stats: RedStats): void {
+/** Registers the HTTP metrics, read from the stats of the envelope. `compressions` are counts by outcome. */
+export function registerHttpMetrics(
+  registry: Registry,
+  stats: RedStats,
+  compressions: Readonly<Record<string, number>>,
+): void {
   const responses = (label: 'status' | 'status_code' | null, from: number, to: number): Sample[] => {
     const samples: Sample[] = [];
     stats.forEachStatus(({ method, pattern }, status, count) => {
@@ -29,6 +33,13 @@ export function registerHttpMetrics(registry: Registry, stats: RedStats): void {
   registerStats(registry, 'gauge', `${prefix}_requests_in_flight`, 'Requests in flight', () => [
     { labels: {}, value: stats.inFlight },
   ]);
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_compressions_total`,
+    'Compressible responses by outcome',
+    () => Object.entries(compressions).map(([outcome, value]) => ({ labels: { outcome }, value })),
+  );
   const duration = `${prefix}_request_duration_seconds`;
   registerStats(registry, 'histogram', duration, 'Time to respond', () => durationSamples(duration, stats));
 }

@@ -56,6 +56,11 @@ export class LoopLimit {
     return this.#limit;
   }
 
+  /** Whether the loop is late, or was until recently: work that can be left out must be. */
+  get isLate(): boolean {
+    return this.#state.isLate || this.#limit !== Number.POSITIVE_INFINITY;
+  }
+
   /** Notes that a request was refused, for whatever reason. */
   noteRefusal(rank: number): void {
     this.#refusedOfRank[rank]!++;

@@ -7,12 +7,17 @@ import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
 
+const ORIGIN = 'https://app.example.com';
+
 /** Starts an app with this many permits and locks its table of accounts until the lock is released. */
 async function withLock(
   permits: number,
   work: (atlas: TestApp, lock: TableLock) => Promise<void>,
 ): Promise<void> {
-  const atlas = await startTestApp({ LOAD_SHEDDING_MAX_CONCURRENT: String(permits) });
+  const atlas = await startTestApp({
+    LOAD_SHEDDING_MAX_CONCURRENT: String(permits),
+    CORS_ALLOWED_ORIGINS: ORIGIN,
+  });
   expect((await atlas.call('GET', '/v1/ping')).status).toBe(200);
   const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
   await work(atlas, lock);
@@ -75,21 +80,13 @@ test('a refusal precedes all work: no key is verified, no body read, no route ma
     await running;
   }));
 
-test('health, metrics, and documentation respond while everything else is refused', () =>
+const NEVER_SHED = ['/health', '/health/deep', '/health/ready', '/health/live', '/metrics'];
+
+test('health and metrics respond while everything else is refused', () =>
   withLock(1, async (atlas, lock) => {
     const running = atlas.call('GET', '/v1/accounts');
     await lock.waiters(1);
-    const open = [
-      '/health',
-      '/health/deep',
-      '/health/ready',
-      '/health/live',
-      '/metrics',
-      '/docs',
-      '/openapi.json',
-      '/problems/overloaded',
-    ];
-    for (const path of open) {
+    for (const path of NEVER_SHED) {
       expect({ path, status: (await callWithoutKey(atlas, 'GET', path)).status }).toEqual({
         path,
         status: 200,
@@ -97,6 +94,43 @@ test('health, metrics, and documentation respond while everything else is refuse
     }
     await lock.release();
     await running;
+  }));
+
+test('everything else is refused, above all what needs no key: documents, assets, pages, links, preflights', () =>
+  withLock(1, async (atlas, lock) => {
+    const running = atlas.call('GET', '/v1/accounts');
+    await lock.waiters(1);
+    const pathOf = (pattern: string) =>
+      pattern.replace('{name}', 'redoc.js').replaceAll(/\{\w+\}/g, crypto.randomUUID());
+    const routes = atlas.routes.filter(({ pattern }) => !NEVER_SHED.includes(pattern));
+    const requests = [
+      ...routes.map(({ method, pattern }) => [method, pathOf(pattern), {}] as const),
+      ...['/docs', '/redoc', '/openapi.json', '/asyncapi.json', '/docs/assets/swagger-ui.js'].map(
+        (path) => ['HEAD', path, { 'Accept-Encoding': 'gzip' }] as const,
+      ),
+      ['GET', '/nowhere', {}],
+      ['TRACE', '/v1/ping', {}],
+      ['OPTIONS', '/v1/transfers', { Origin: ORIGIN, 'Access-Control-Request-Method': 'POST' }],
+      ['GET', '/v1/ping', { Host: 'a/b' }],
+    ] as const;
+    for (const [method, path, headers] of requests) {
+      const response = await callWithoutKey(atlas, method, path, headers);
+      expect({ method, path, status: response.status }).toEqual({ method, path, status: 429 });
+    }
+    await lock.release();
+    await running;
+  }));
+
+test('a preflight is refused as late as the most important request of a page', () =>
+  withLock(50, async (atlas, lock) => {
+    const running = Array.from({ length: 49 }, () => atlas.call('GET', '/v1/accounts'));
+    await lock.waiters(1);
+    const headers = { Origin: ORIGIN, 'Access-Control-Request-Method': 'POST' };
+    const preflight = await callWithoutKey(atlas, 'OPTIONS', '/v1/transfers', headers);
+    expect(preflight.status).toBe(204);
+    expect((await atlas.call('GET', '/v1/ping')).status).toBe(429);
+    await lock.release();
+    await Promise.all(running);
   }));
 
 test('a permit is released however a request ends', () =>

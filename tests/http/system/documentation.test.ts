@@ -52,6 +52,30 @@ test.each([
   expect(await response.text()).not.toMatch(/root:|"dependencies"|swagger-ui \{/);
 });
 
+const STATIC = [
+  ...['/docs', '/redoc', '/openapi.json', '/asyncapi.json', '/problems/not_found'],
+  ...['swagger-ui.css', 'swagger-ui.js', 'swagger-start.js', 'redoc.js', 'redoc-start.js'].map(
+    (name) => `/docs/assets/${name}`,
+  ),
+];
+
+test.each(STATIC)(
+  '%s has a strong ETag in each encoding, and a caller that has it gets 304',
+  async (path) => {
+    for (const encoding of ['gzip', 'br', 'zstd', 'identity']) {
+      const accept = { 'Accept-Encoding': encoding };
+      const first = await callWithoutKey(atlas, 'GET', path, accept);
+      const etag = first.headers.get('etag')!;
+      expect(etag).toStartWith('"');
+      expect(first.headers.get('vary')).toBe('Accept-Encoding');
+      const again = await callWithoutKey(atlas, 'GET', path, { ...accept, 'If-None-Match': etag });
+      expect({ status: again.status, etag: again.headers.get('etag') }).toEqual({ status: 304, etag });
+      const other = await callWithoutKey(atlas, 'GET', path, { ...accept, 'If-None-Match': '"other"' });
+      expect(await other.bytes()).toEqual(await first.bytes());
+    }
+  },
+);
+
 test('the pages can be disabled', async () => {
   const closed = await startTestApp({ DOCS_ENABLED: 'false' });
   for (const path of ['/docs', '/redoc', '/openapi.json', '/asyncapi.json', '/docs/assets/redoc.js']) {

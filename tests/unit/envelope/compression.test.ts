@@ -1,43 +1,22 @@
 import { describe, expect, test } from 'bun:test';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { compression, negotiateEncoding } from '../../../src/envelope/compression.ts';
-import { AbortReason } from '../../../src/envelope/exchange.ts';
-import { exchangeOf, now } from '../../support/exchange.ts';
+import { compression } from '../../../src/envelope/compression.ts';
+import { CompressionBudget } from '../../../src/envelope/compression-budget.ts';
+import { AbortReason, type Exchange } from '../../../src/envelope/exchange.ts';
+import { loadShedding } from '../../../src/envelope/load-shedding.ts';
+import { exchangeOf, now, plainProblem } from '../../support/exchange.ts';
 
 const TEXT = JSON.stringify({ text: 'atlas '.repeat(1000) });
 const jsonResponse = (body: BodyInit = TEXT, headers: Record<string, string> = {}) =>
   new Response(body, { headers: { 'Content-Type': 'application/json', ...headers } });
 
+const layer = compression(new CompressionBudget(() => false));
+
 function send(acceptEncoding: string, response: Response, init: RequestInit = {}, compressible = true) {
   const headers = { 'Accept-Encoding': acceptEncoding };
   const { request, exchange } = exchangeOf({ headers, ...init }, { compressible });
-  return compression()(() => response)(request, exchange);
+  return layer(() => response)(request, exchange);
 }
-
-describe('the encoding', () => {
-  test.each([
-    ['gzip', 'gzip'],
-    ['GZIP', 'gzip'],
-    ['br', 'br'],
-    ['zstd', 'zstd'],
-    ['gzip, deflate, br, zstd', 'zstd'],
-    ['gzip, deflate, br', 'gzip'],
-    ['gzip;q=0.5, br;q=0.9', 'br'],
-    ['zstd;q=0, gzip', 'gzip'],
-    ['*', 'zstd'],
-    ['zstd;q=0, *;q=0.1', 'gzip'],
-    [' gzip ; q=1 ', 'gzip'],
-  ] as const)('for %p is %s', (acceptEncoding, expected) => {
-    expect(negotiateEncoding(acceptEncoding)).toBe(expected);
-  });
-
-  test.each([null, '', 'identity', 'deflate', 'gzip;q=0', '*;q=0', 'gzip;q=junk', ','])(
-    'for %p is none',
-    (acceptEncoding) => {
-      expect(negotiateEncoding(acceptEncoding)).toBeNull();
-    },
-  );
-});
 
 describe('a response', () => {
   test.each([
@@ -91,6 +70,13 @@ describe('a response', () => {
     expect(response.headers.has('vary')).toBe(false);
   });
 
+  test('compressed with brotli may be large', async () => {
+    const text = JSON.stringify(Array.from({ length: 20_000 }, (_, i) => ({ i })));
+    const response = await send('br', jsonResponse(text));
+    expect(response.headers.get('content-encoding')).toBe('br');
+    expect(brotliDecompressSync(await response.bytes()).toString()).toBe(text);
+  });
+
   test('loses its strong validator, because the bytes differ; a weak one is kept', async () => {
     const strong = await send('gzip', jsonResponse(TEXT, { ETag: '"v1"' }));
     expect(strong.headers.get('etag')).toBe('W/"v1"');
@@ -104,17 +90,17 @@ describe('the layer', () => {
 
   test('compresses an asynchronous response', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
-    const response = await compression()(async () => jsonResponse())(request, exchange);
+    const response = await layer(async () => jsonResponse())(request, exchange);
     expect(gunzipSync(await response.bytes()).toString()).toBe(TEXT);
   });
 
   test('passes errors of the handler and of a broken body', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
-    const throwing = compression()(() => {
+    const throwing = layer(() => {
       throw new Error('thrown');
     });
     expect(() => throwing(request, exchange)).toThrow('thrown');
-    const rejecting = compression()(() => Promise.reject(new Error('rejected')));
+    const rejecting = layer(() => Promise.reject(new Error('rejected')));
     await expect(Promise.resolve(rejecting(request, exchange))).rejects.toThrow('rejected');
     const broken = new ReadableStream({ start: (controller) => controller.error(new Error('torn')) });
     await expect(Promise.resolve(send('gzip', jsonResponse(broken)))).rejects.toThrow('torn');
@@ -123,7 +109,92 @@ describe('the layer', () => {
   test('works after the exchange was aborted: an outer layer discards the response', async () => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
     exchange.abort(new AbortReason('disconnect'));
-    const response = await compression()(() => jsonResponse())(request, exchange);
+    const response = await layer(() => jsonResponse())(request, exchange);
     expect(response.headers.get('content-encoding')).toBe('gzip');
   });
+});
+
+describe('the budget', () => {
+  const init = { headers: { 'Accept-Encoding': 'gzip' } };
+  const respond = (budget: CompressionBudget, owner: string | null = null, response = jsonResponse()) => {
+    const { request, exchange } = exchangeOf(init, { compressible: true });
+    if (owner !== null) exchange.principal = { owner, keyId: 'key', scopes: [] };
+    return compression(budget)(() => response)(request, exchange);
+  };
+  const encodingOf = (response: Response) => response.headers.get('content-encoding');
+
+  test('is spent: responses pass uncompressed and synchronously, and vary by Accept-Encoding', async () => {
+    const budget = new CompressionBudget(() => false);
+    const running = Array.from({ length: 40 }, (_, i) => respond(budget, i % 2 === 0 ? 'a' : 'b'));
+    const response = jsonResponse();
+    expect(now(respond(budget, 'c', response))).toBe(response);
+    expect(response.headers.get('vary')).toBe('Accept-Encoding');
+    const encodings = (await Promise.all(running)).map(encodingOf);
+    expect(encodings.filter((encoding) => encoding === 'gzip')).toHaveLength(16);
+    expect(encodingOf(await respond(budget, 'c'))).toBe('gzip');
+  });
+
+  test('is not spent by one owner, nor by all callers without a key together', async () => {
+    for (const greedy of ['a', null]) {
+      const budget = new CompressionBudget(() => false);
+      const running = Array.from({ length: 40 }, () => respond(budget, greedy));
+      const other = respond(budget, 'b');
+      expect(encodingOf(await other)).toBe('gzip');
+      expect((await Promise.all(running)).filter((response) => encodingOf(response) !== null)).toHaveLength(
+        8,
+      );
+    }
+  });
+
+  test('covers bytes: a body above the share of its owner passes with all its bytes', async () => {
+    const budget = new CompressionBudget(() => false);
+    const large = 'x'.repeat(5_000_000);
+    const response = await respond(budget, 'a', jsonResponse(large));
+    expect(encodingOf(response)).toBeNull();
+    expect(await response.text()).toBe(large);
+    expect(encodingOf(await respond(budget, 'a'))).toBe('gzip');
+  });
+
+  test('is returned by responses that are too small, and by bodies that break', async () => {
+    const budget = new CompressionBudget(() => false);
+    for (let i = 0; i < 40; i++) {
+      await respond(budget, 'a', jsonResponse('{}'));
+      const broken = new ReadableStream({ start: (controller) => controller.error(new Error('torn')) });
+      await expect(Promise.resolve(respond(budget, 'a', jsonResponse(broken)))).rejects.toThrow('torn');
+    }
+    expect(encodingOf(await respond(budget, 'a'))).toBe('gzip');
+  });
+
+  test('is nothing while the event loop is late', async () => {
+    let isLate = true;
+    const budget = new CompressionBudget(() => isLate);
+    const response = jsonResponse();
+    expect(now(respond(budget, 'a', response))).toBe(response);
+    isLate = false;
+    expect(encodingOf(await respond(budget, 'a'))).toBe('gzip');
+    expect(budget.outcomes).toEqual({ compressed: 1, full: 0, late: 1 });
+  });
+});
+
+test('a permit is held until the compressed body is complete, and the time is not that of the route', async () => {
+  const { request, exchange } = exchangeOf(
+    { headers: { 'Accept-Encoding': 'gzip' } },
+    { compressible: true },
+  );
+  const budget = new CompressionBudget(() => false);
+  const releasedMs: (number | undefined)[] = [];
+  const admission = {
+    admit: () => null,
+    begin: () => null,
+    release: (_: Exchange, __: number, nowMs?: number) => {
+      // The outcome is counted once the body is compressed.
+      expect(budget.outcomes.compressed).toBe(1);
+      releasedMs.push(nowMs);
+    },
+  };
+  const pipeline = loadShedding(admission, plainProblem)(compression(budget)(() => jsonResponse()));
+  const response = pipeline(request, exchange);
+  expect(releasedMs).toEqual([]);
+  expect((await response).headers.get('content-encoding')).toBe('gzip');
+  expect(releasedMs).toEqual([exchange.endedMs]);
 });

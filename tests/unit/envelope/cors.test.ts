@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import { cors } from '../../../src/envelope/cors.ts';
+import { cors, preflights } from '../../../src/envelope/cors.ts';
 import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { exchangeOf, now } from '../../support/exchange.ts';
 
 const FRIEND = 'https://app.example.com';
 const layer = cors([FRIEND, 'http://localhost:5173']);
+const preflightLayer = preflights([FRIEND]);
 const asking = (origin: string) => ({ headers: { Origin: origin } });
 const preflight = (origin: string) => ({
   method: 'OPTIONS',
@@ -81,22 +82,23 @@ describe('a preflight', () => {
 
   test('of an allowed origin lists what is allowed and reaches no handler', () => {
     const { request, exchange } = exchangeOf(preflight(FRIEND));
-    const response = now(layer(unreachable)(request, exchange));
+    const response = now(layer(preflightLayer(unreachable))(request, exchange));
     expect(response.status).toBe(204);
     expect(allowOrigin(response)).toBe(FRIEND);
     expect(response.headers.get('access-control-allow-methods')).toBe('GET, POST, PUT, PATCH, DELETE');
     expect(response.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
+    expect(response.headers.has('access-control-expose-headers')).toBe(false);
   });
 
   test('of another origin lists nothing', () => {
     const { request, exchange } = exchangeOf(preflight('https://evil.example.com'));
-    const response = now(layer(unreachable)(request, exchange));
+    const response = now(layer(preflightLayer(unreachable))(request, exchange));
     expect([...response.headers]).toEqual([['vary', 'Origin']]);
   });
 
   test('names a method: any other OPTIONS request reaches the app', () => {
     const { request, exchange } = exchangeOf({ method: 'OPTIONS', ...asking(FRIEND) });
-    const response = now(layer(() => new Response(null, { status: 405 }))(request, exchange));
+    const response = now(layer(preflightLayer(() => new Response(null, { status: 405 })))(request, exchange));
     expect(response.status).toBe(405);
   });
 });

@@ -22,7 +22,7 @@ describe('HTTP metrics', () => {
   stats.record(1, 503, 1);
   stats.inFlight = 2;
   const registry = new Registry();
-  registerHttpMetrics(registry, stats);
+  registerHttpMetrics(registry, stats, { compressed: 3, full: 2, late: 1 });
   const get = 'method="GET",endpoint="/v1/accounts/{id}"';
   const post = 'method="POST",endpoint="unmatched"';
 
@@ -43,6 +43,10 @@ describe('HTTP metrics', () => {
     ['atlas_api_http_4xx_errors_total', [`{${get}} 2`]],
     ['atlas_api_http_5xx_errors_total', [`{${post}} 1`]],
     ['atlas_api_http_requests_in_flight', [' 2']],
+    [
+      'atlas_api_http_compressions_total',
+      ['{outcome="compressed"} 3', '{outcome="full"} 2', '{outcome="late"} 1'],
+    ],
   ])('include %s', async (name, expected) => {
     const text = await registry.metrics();
     expect(linesOf(text, name)).toEqual(expected.map((line) => `${name}${line}`));
@@ -69,7 +73,7 @@ describe('HTTP metrics', () => {
   test('are read at each scrape', async () => {
     const live = new RedStats(routes);
     const own = new Registry();
-    registerHttpMetrics(own, live);
+    registerHttpMetrics(own, live, {});
     expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toEqual([]);
     live.record(0, 200, 1);
     expect(linesOf(await own.metrics(), 'atlas_api_http_requests_total')).toHaveLength(1);

@@ -3,23 +3,29 @@ import { dirname, join } from 'node:path';
 import { z } from '@hono/zod-openapi';
 import { AtlasError } from '../../../errors.ts';
 import type { RouteTable } from '../../../http/route.ts';
+import { STATIC_HEADERS, StaticContent, UNCHANGED } from '../../../http/static-content.ts';
 
 const folderOf = (name: string) => dirname(Bun.resolveSync(`${name}/package.json`, import.meta.dir));
 
-/** The only files that are served, each from a locked package or this folder. */
-const ASSETS: Readonly<Record<string, { readonly type: string; readonly file: () => string }>> = {
-  'swagger-ui.css': { type: 'text/css', file: () => join(folderOf('swagger-ui-dist'), 'swagger-ui.css') },
-  'swagger-ui.js': {
-    type: 'text/javascript',
-    file: () => join(folderOf('swagger-ui-dist'), 'swagger-ui-bundle.js'),
-  },
-  'swagger-start.js': { type: 'text/javascript', file: () => join(import.meta.dir, 'swagger-start.js') },
-  'redoc.js': { type: 'text/javascript', file: () => join(folderOf('redoc'), 'bundles/redoc.standalone.js') },
-  'redoc-start.js': { type: 'text/javascript', file: () => join(import.meta.dir, 'redoc-start.js') },
-};
-
 // ReDoc loads its logo from the host of its vendor. Without a URL it omits the logo.
 const REDOC_LOGO = 'https://cdn.redoc.ly/redoc/logo-mini.svg';
+
+/** A file of a locked package or of this folder. */
+const asset = (type: string, file: () => string) =>
+  new StaticContent({
+    type,
+    fields: { 'cache-control': 'public, max-age=3600' },
+    load: async () => (await readFile(file(), 'utf8')).replaceAll(REDOC_LOGO, 'data:,'),
+  });
+
+/** The only files that are served. */
+const ASSETS: Readonly<Record<string, StaticContent>> = {
+  'swagger-ui.css': asset('text/css', () => join(folderOf('swagger-ui-dist'), 'swagger-ui.css')),
+  'swagger-ui.js': asset('text/javascript', () => join(folderOf('swagger-ui-dist'), 'swagger-ui-bundle.js')),
+  'swagger-start.js': asset('text/javascript', () => join(import.meta.dir, 'swagger-start.js')),
+  'redoc.js': asset('text/javascript', () => join(folderOf('redoc'), 'bundles/redoc.standalone.js')),
+  'redoc-start.js': asset('text/javascript', () => join(import.meta.dir, 'redoc-start.js')),
+};
 
 // Both pages set styles from scripts. Nothing else is allowed, and no request may leave this host.
 const POLICY = [
@@ -68,15 +74,14 @@ export interface Documents {
   readonly asyncApi: () => object;
 }
 
-/** Mounts `/docs`, `/redoc`, both documents, and the assets of the pages, all from this host. */
+/** Mounts `/docs`, `/redoc`, both documents, and the assets of the pages, all from this host and from memory. */
 export function mountDocumentation(routes: RouteTable, documents: Documents): void {
   const open = {
     method: 'get',
     tag: 'Documentation',
     tier: 'non-critical',
     scope: null,
-    sheddable: false,
-    compressible: true,
+    headers: STATIC_HEADERS,
   } as const;
   const html = { 200: { description: 'An HTML page', content: { 'text/html': { schema: z.string() } } } };
   const pages = [
@@ -84,8 +89,10 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
     { path: '/redoc', operationId: 'getRedoc', summary: 'Read the API in ReDoc', body: REDOC_PAGE },
   ];
   for (const { body, ...route } of pages) {
-    routes.mount({ ...open, ...route, responses: html }, ({ c }) =>
-      c.html(body, 200, { 'Content-Security-Policy': POLICY }),
+    const fields = { 'content-security-policy': POLICY };
+    const content = new StaticContent({ type: 'text/html; charset=UTF-8', fields, load: () => body });
+    routes.mount({ ...open, ...route, responses: { ...html, ...UNCHANGED } }, ({ request, exchange }) =>
+      content.respond(request, exchange),
     );
   }
 
@@ -102,19 +109,19 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
           description: 'The file',
           content: { 'text/javascript': { schema: z.string() }, 'text/css': { schema: z.string() } },
         },
+        ...UNCHANGED,
       },
     },
-    async ({ c, params }) => {
-      const asset = ASSETS[params.name];
-      if (asset === undefined) throw new AtlasError('not_found', 'No asset has this name.');
-      const headers = { 'Content-Type': asset.type, 'Cache-Control': 'public, max-age=3600' };
-      const text = await readFile(asset.file(), 'utf8');
-      return c.body(text.replaceAll(REDOC_LOGO, 'data:,'), 200, headers);
+    ({ request, exchange, params }) => {
+      const content = ASSETS[params.name];
+      if (content === undefined) throw new AtlasError('not_found', 'No asset has this name.');
+      return content.respond(request, exchange);
     },
   );
 
   const json = (description: string) => ({
     200: { description, content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } } },
+    ...UNCHANGED,
   });
   const documentRoutes = [
     {
@@ -133,10 +140,7 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
     },
   ];
   for (const { generate, ...route } of documentRoutes) {
-    let document: string | undefined;
-    routes.mount({ ...open, ...route }, ({ c }) => {
-      document ??= JSON.stringify(generate());
-      return c.body(document, 200, { 'Content-Type': 'application/json' });
-    });
+    const content = new StaticContent({ type: 'application/json', load: () => JSON.stringify(generate()) });
+    routes.mount({ ...open, ...route }, ({ request, exchange }) => content.respond(request, exchange));
   }
 }

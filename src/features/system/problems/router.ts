@@ -2,9 +2,16 @@ import { z } from '@hono/zod-openapi';
 import { AtlasError } from '../../../errors.ts';
 import type { ProblemKind, ProblemKinds } from '../../../http/problem-kind.ts';
 import type { RouteTable } from '../../../http/route.ts';
+import { STATIC_HEADERS, StaticContent, UNCHANGED } from '../../../http/static-content.ts';
 
 /** Mounts `/problems/{code}`, the page that the `type` of a problem links to. */
 export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
+  const pages = new Map(
+    Object.entries(kinds).map(([code, kind]) => {
+      const load = () => page(code, kind);
+      return [code, new StaticContent({ type: 'text/html; charset=UTF-8', load })];
+    }),
+  );
   routes.mount(
     {
       method: 'get',
@@ -14,7 +21,7 @@ export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
       tag: 'Problems',
       tier: 'non-critical',
       scope: null,
-      sheddable: false,
+      headers: STATIC_HEADERS,
       params: z.object({ code: z.string().max(64).openapi({ example: 'insufficient_funds' }) }),
       refusals: ['not_found'],
       responses: {
@@ -22,12 +29,13 @@ export function mountProblems(routes: RouteTable, kinds: ProblemKinds): void {
           description: 'An HTML page with the cause and the remedy',
           content: { 'text/html': { schema: z.string() } },
         },
+        ...UNCHANGED,
       },
     },
-    ({ c, params }) => {
-      const kind = Object.hasOwn(kinds, params.code) ? kinds[params.code] : undefined;
-      if (kind === undefined) throw new AtlasError('not_found', 'No problem type has this code.');
-      return c.html(page(params.code, kind), 200);
+    ({ request, exchange, params }) => {
+      const content = pages.get(params.code);
+      if (content === undefined) throw new AtlasError('not_found', 'No problem type has this code.');
+      return content.respond(request, exchange);
     },
   );
 }
