@@ -20,7 +20,7 @@ export interface StaticContentOptions {
   /** Fields of every response with this content, by lower-case name. */
   readonly fields?: Fields;
   /** Returns the content. Called at the first request; again only if it fails. */
-  load(): string | Promise<string>;
+  load(): string | Uint8Array | Promise<string | Uint8Array>;
 }
 
 /**
@@ -61,7 +61,10 @@ export class StaticContent {
 
   async #load(): Promise<Representation> {
     const { load } = this.#options;
-    return this.#represent(new TextEncoder().encode(await load()), null);
+    const content = await load();
+    // Copied, since a view may be of a larger buffer.
+    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : new Uint8Array(content);
+    return this.#represent(bytes, null);
   }
 
   async #encode(encoding: Encoding): Promise<Representation> {
@@ -73,7 +76,8 @@ export class StaticContent {
   #represent(bytes: Uint8Array<ArrayBuffer>, encoding: Encoding | null): Representation {
     const { type, fields } = this.#options;
     const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
-    const shared = { ...fields, etag, vary: 'Accept-Encoding' };
+    const vary = fields?.vary === undefined ? 'Accept-Encoding' : `${fields.vary}, Accept-Encoding`;
+    const shared = { ...fields, etag, vary };
     return {
       // Responses share the bytes of a Blob. They would copy an array.
       body: new Blob([bytes]),

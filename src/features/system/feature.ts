@@ -10,6 +10,7 @@ import { mountDocumentation } from './documentation/router.ts';
 import type { Probe } from './health/domain.ts';
 import { type About, mountHealth } from './health/router.ts';
 import { createHealthService } from './health/service.ts';
+import { mountLanding } from './landing/router.ts';
 import { mountMetrics } from './metrics/router.ts';
 import { mountPing } from './ping/router.ts';
 import { mountProblems } from './problems/router.ts';
@@ -45,6 +46,11 @@ export function createSystem(ports: SystemPorts) {
   const health = createHealthService(probesOf(ports), ports.lifecycle, ports.isMigrated);
   return {
     mount(routes: RouteTable, { registry, openApi }: AppInfo) {
+      mountLanding(routes, {
+        version: about.version,
+        servesDocs: ports.servesDocs,
+        servesMetrics: ports.servesMetrics,
+      });
       mountHealth(routes, health, about, permits);
       if (ports.servesMetrics) mountMetrics(routes, registry, scrapeCluster);
       if (ports.servesDocs) mountDocumentation(routes, { openApi, asyncApi });

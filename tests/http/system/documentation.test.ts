@@ -8,6 +8,11 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css',
+  '.js': 'text/javascript',
+  '.ico': 'image/x-icon',
+};
 const STRICT = [
   "default-src 'none'",
   "script-src 'self'",
@@ -29,7 +34,7 @@ test.each(['/docs', '/redoc'])('%s is a page that loads everything from this hos
   expect(assets.length).toBeGreaterThan(1);
   for (const asset of assets) {
     const loaded = await callWithoutKey(atlas, 'GET', asset);
-    const type = asset.endsWith('.css') ? 'text/css' : 'text/javascript';
+    const type = TYPES[asset.slice(asset.lastIndexOf('.'))]!;
     expect({ asset, status: loaded.status, type: loaded.headers.get('content-type') }).toEqual({
       asset,
       status: 200,

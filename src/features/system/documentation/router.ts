@@ -46,7 +46,7 @@ const page = (title: string, head: string, body: string) => `<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
+<link rel="icon" href="/favicon.ico">
 <title>${title}</title>
 <style>body { margin: 0 }</style>
 ${head}
