@@ -99,6 +99,8 @@ const given = process.argv.slice(2);
 const args = given.length > 0 ? given : [join(root, 'src', 'main.ts')];
 const env = {
   ...process.env,
+  // A server stops when its launcher does: one that nobody waits for would serve on unnoticed.
+  ATLAS_LAUNCHER: String(process.pid),
   // A Bun found by name is already on the PATH.
   PATH: [...(bun === exe ? [] : [dirname(bun)]), process.env.PATH ?? ''].join(delimiter),
 };
@@ -142,8 +144,9 @@ function stopServer(signal) {
   isStopping = true;
   // Between exit and restart there is no process to pass it on to.
   if (child.exitCode !== null || child.signalCode !== null) process.exit(128 + constants.signals[signal]);
-  // The terminal sends Ctrl+C to the whole process group, so the child has it already. Other signals are passed on.
-  if (signal !== 'SIGINT') child.kill(signal);
+  // After Ctrl+C the child has it twice, as the terminal sends it to the whole process group: every handler in this
+  // repository takes two signals at once for one.
+  child.kill(signal);
 }
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stopServer(signal));

@@ -17,7 +17,7 @@ async function run(name: string, folder: string, port: number): Promise<void> {
     );
   }
   const stopped = new Promise<void>((done) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done());
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done());
     // If the parent is killed, nothing else stops the service.
     const parent = process.ppid;
     setInterval(() => process.ppid !== parent && done(), PARENT_CHECK_MS).unref();

@@ -29,7 +29,7 @@ async function start(chosen: Chosen, dataFolder: string | null): Promise<void> {
   // PostgreSQL runs as another user, who needs access to its folder.
   await chmod(folder, 0o755);
   const stopped = new Promise<null>((done) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => done(null));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => done(null));
   });
   const running = new Map<string, RunningService>();
   try {

@@ -17,6 +17,7 @@ import type { KeyService } from '../features/identity/keys/service.ts';
 import { ALL_SCOPES, createFeatures } from '../features.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
+import { onLauncherExit } from './launcher.ts';
 import { fail } from './output.ts';
 import { seed } from './seed.ts';
 import { startupBanner } from './startup-banner.ts';
@@ -174,6 +175,10 @@ function stopOnSignal(supervisor: Supervisor, logger: Logger, closing: (() => Pr
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal));
+  onLauncherExit(() => {
+    logger.warn('the launcher has exited without a word; stopping, as nothing would restart this server');
+    void stop('SIGTERM');
+  });
   // Closing a terminal sends the same signal as an operator who wants new workers.
   const inTerminal = process.stdin.isTTY || process.stdout.isTTY;
   process.on('SIGHUP', () => inTerminal && !hasTerminal() && void stop('SIGHUP'));

@@ -24,7 +24,13 @@ export async function undoAll(): Promise<void> {
 
 /** Cleans up on Ctrl+C too, so that no server is left running. */
 export function undoOnSignals(): void {
+  let isUndoing = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void undoAll().then(() => process.exit(130)));
+    // Ctrl+C arrives twice: from the terminal and from the launcher.
+    process.on(signal, () => {
+      if (isUndoing) return;
+      isUndoing = true;
+      void undoAll().then(() => process.exit(130));
+    });
   }
 }
