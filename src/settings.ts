@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { brokers, choice, decimal, flag, integer, meta, name, origins, url } from './utils/setting-types.ts';
+import {
+  brokers,
+  choice,
+  decimal,
+  flag,
+  host,
+  integer,
+  meta,
+  name,
+  origins,
+  url,
+} from './utils/setting-types.ts';
 
 const later = { unused: true } as const;
 
@@ -11,9 +22,7 @@ export const coreSettings = {
   ENVIRONMENT: choice('development', 'test', 'staging', 'production')
     .default('development')
     .meta(meta('Service', 'Environment name. Production logs JSON, sends HSTS, and creates no demo data.')),
-  API_HOST: z
-    .string()
-    .min(1)
+  API_HOST: host()
     .default('127.0.0.1')
     .meta(meta('Service', 'Address to listen on. 0.0.0.0 listens on all interfaces.')),
   API_PORT: integer(0, 65_535).default(8000).meta(meta('Service', 'Port to listen on. 0 picks a free port.')),

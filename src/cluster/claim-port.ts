@@ -1,5 +1,8 @@
+import { lookup } from 'node:dns/promises';
+import { isIPv6 } from 'node:net';
 import { findStatus } from './status-socket.ts';
 
+const OTHER_HOST = 'set API_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them';
 const WAIT_MAX_MS = 3000;
 const WAIT_MS = 50;
 
@@ -40,13 +43,14 @@ async function explain(
   dataDir: string,
 ): Promise<Error> {
   const { code, message } = error;
-  const problem = `Atlas cannot listen on ${hostname}:${port}.`;
-  if (code === 'EADDRNOTAVAIL') {
-    return new Error(
-      `${problem}\n  why:  ${hostname} is not an address of this host\n  do:   set API_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them`,
-      { cause: error },
-    );
-  }
+  const problem = `Atlas cannot listen on ${isIPv6(hostname) ? `[${hostname}]` : hostname}:${port}.`;
+  const because = (why: string, remedy: string) =>
+    new Error(`${problem}\n  why:  ${why}\n  do:   ${remedy}`, { cause: error });
+  // Bun reports the error of an earlier call for a name that cannot be resolved.
+  if (!(await isResolvable(hostname))) return because(`the name ${hostname} cannot be resolved`, OTHER_HOST);
+  if (code === 'EADDRNOTAVAIL') return because(`${hostname} is not an address of this host`, OTHER_HOST);
+  if (code === 'EACCES')
+    return because(`this user may not use port ${port}`, 'set API_PORT to a port above 1023');
   const running = code === 'EADDRINUSE' ? await findStatus(dataDir, port).catch(() => null) : null;
   if (running) {
     return new Error(
@@ -54,8 +58,12 @@ async function explain(
       { cause: error },
     );
   }
-  return new Error(
-    `${problem}\n  why:  ${message}\n  do:   stop the process that uses the port, or set API_PORT to another port`,
-    { cause: error },
+  return because(message, 'stop the process that uses the port, or set API_PORT to another port');
+}
+
+function isResolvable(hostname: string): Promise<boolean> {
+  return lookup(hostname).then(
+    () => true,
+    () => false,
   );
 }

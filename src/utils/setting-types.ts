@@ -84,6 +84,15 @@ export const brokers = () => {
     .refine((items) => items.every(isBroker), { error: 'contains an item that is not host:port' })
     .meta({ allowed });
 };
+/** A host name or an address, without brackets around IPv6. */
+export const host = () => {
+  const allowed = 'a host name or an address, without scheme and port, such as 127.0.0.1 or ::1';
+  return z
+    .string()
+    .transform((text) => text.replace(/^\[(.*)\]$/, '$1'))
+    .refine((text) => /^[\w.-]+$/.test(text) || isIPv6(text), { error: 'is not a bare host' })
+    .meta({ allowed });
+};
 /** A comma-separated list of host names or addresses. */
 export const hosts = () => {
   const allowed = 'host names or addresses, comma-separated, without scheme and port';

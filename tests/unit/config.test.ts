@@ -134,6 +134,18 @@ describe('an invalid value', () => {
     expect(errorOf({ API_PORT: '70000' })).toMatch(/why: +is too large\n/);
   });
 
+  test('of an address to listen on is bare, and brackets around IPv6 are removed', () => {
+    for (const [value, host] of [
+      ['[::1]', '::1'],
+      ['::', '::'],
+      ['0.0.0.0', '0.0.0.0'],
+      ['atlas.internal', 'atlas.internal'],
+    ] as const)
+      expect(loadConfig({ API_HOST: value }, '/dev/null').config.API_HOST).toBe(host);
+    for (const value of ['127.0.0.1:80', 'http://localhost', '[localhost]x', 'a b', '[::1]:80'])
+      expect(() => loadConfig({ API_HOST: value }, '/dev/null')).toThrow(/API_HOST.*\n.*is not a bare host/);
+  });
+
   test('in a list of brokers or hosts is rejected, as it could never be reached', () => {
     const brokers = ['localhost', 'a:1,localhost', 'a:99999', 'kafka://a:1', 'user@a:1', 'a:1/b'];
     for (const value of brokers)

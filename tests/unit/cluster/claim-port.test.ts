@@ -42,3 +42,16 @@ test('the error for an address of another host does not blame the port', async (
   expect(error).toMatch(/do: +set API_HOST/);
   expect(error).not.toContain('API_PORT');
 });
+
+test('the error for a name that cannot be resolved says so, and does not blame the port', async () => {
+  // RFC 6761 reserves the domain, so that it is never resolved.
+  const error = await claimError(folder, 0, 'atlas.invalid');
+  expect(error).toContain('Atlas cannot listen on atlas.invalid:0.');
+  expect(error).toContain('the name atlas.invalid cannot be resolved');
+  expect(error).toMatch(/do: +set API_HOST/);
+  expect(error).not.toContain('API_PORT');
+});
+
+test('the error for an IPv6 address shows it as in a URL', async () => {
+  expect(await claimError(folder, 0, '2001:db8::1')).toContain('Atlas cannot listen on [2001:db8::1]:0.');
+});
