@@ -134,9 +134,10 @@ function serveStats(
 ): void {
   const metrics = createClusterMetrics(() => ({
     restarts: supervisor.restarts,
-    workers: supervisor.incarnations.map(({ slot, state, status }) => ({
+    workers: supervisor.incarnations.map(({ slot, state, status, isBusy: busy }) => ({
       slot,
       state,
+      busy,
       inFlight: status?.inFlight ?? 0,
       limit: status?.limit ?? 0,
       loopDelayMs: status?.loopDelayMs ?? 0,

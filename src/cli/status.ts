@@ -43,23 +43,25 @@ export function addStatusCommand(program: Command): void {
 
 /** Returns the status as a heading and a table with one row for each worker. */
 export function statusText(status: ClusterStatus): string {
-  const rows = status.slots.map(({ slot, state, uptimeSeconds, restarts, worker, heartbeatAgeSeconds }) => [
-    slot,
-    worker?.pid ?? '–',
-    heartbeatAgeSeconds !== null && heartbeatAgeSeconds > SILENT_SECONDS
-      ? `silent ${Math.floor(heartbeatAgeSeconds)} s`
-      : state,
-    duration(uptimeSeconds),
-    restarts,
-    worker?.inFlight ?? '–',
-    worker?.limit ?? '–',
-    worker?.mode ?? '–',
-    worker?.adaptiveLimit ?? '–',
-    worker?.cutoff ?? '–',
-    worker?.refusedPerSecond ?? '–',
-    worker ? `${worker.loopDelayMs.toFixed(1)} ms` : '–',
-    worker ? `${Math.round(worker.rssBytes / 1_048_576)} MB` : '–',
-  ]);
+  const rows = status.slots.map(
+    ({ slot, state, uptimeSeconds, restarts, worker, heartbeatAgeSeconds, busy }) => [
+      slot,
+      worker?.pid ?? '–',
+      heartbeatAgeSeconds !== null && heartbeatAgeSeconds > SILENT_SECONDS
+        ? `${busy ? 'busy' : 'silent'} ${Math.floor(heartbeatAgeSeconds)} s`
+        : state,
+      duration(uptimeSeconds),
+      restarts,
+      worker?.inFlight ?? '–',
+      worker?.limit ?? '–',
+      worker?.mode ?? '–',
+      worker?.adaptiveLimit ?? '–',
+      worker?.cutoff ?? '–',
+      worker?.refusedPerSecond ?? '–',
+      worker ? `${worker.loopDelayMs.toFixed(1)} ms` : '–',
+      worker ? `${Math.round(worker.rssBytes / 1_048_576)} MB` : '–',
+    ],
+  );
   const { port, pid, uptimeSeconds } = status;
   const heading = `Atlas on port ${port}, supervisor ${pid}, up ${duration(uptimeSeconds)}, ${inFlightText(status)}`;
   return [`${heading}\n`, table(HEAD, rows), ...breakerLines(status)].join('\n');

@@ -13,6 +13,8 @@ export interface SlotStatus {
   /** The last heartbeat and its age; null before the first one. */
   readonly worker: WorkerStatus | null;
   readonly heartbeatAgeSeconds: number | null;
+  /** Whether it sends no heartbeats because it computes. */
+  readonly busy: boolean;
 }
 
 /** The status of a supervisor and its workers. */
@@ -75,16 +77,17 @@ export function statusOf(
     cap,
     slots: slots.flatMap(({ index: slot, incarnations, restarts }): SlotStatus[] => {
       if (incarnations.length === 0) {
-        const noHeartbeat = { worker: null, heartbeatAgeSeconds: null };
+        const noHeartbeat = { worker: null, heartbeatAgeSeconds: null, busy: false };
         return [{ slot, state: 'waiting', uptimeSeconds: 0, restarts, ...noHeartbeat }];
       }
-      return incarnations.map(({ state, startedMs: spawnedMs, heartbeat }) => ({
+      return incarnations.map(({ state, startedMs: spawnedMs, heartbeat, isBusy }) => ({
         slot,
         state: state === 'gone' ? 'waiting' : state,
         uptimeSeconds: seconds(spawnedMs),
         restarts,
         worker: heartbeat?.status ?? null,
         heartbeatAgeSeconds: heartbeat && seconds(heartbeat.receivedMs),
+        busy: isBusy,
       }));
     }),
   };

@@ -1,4 +1,5 @@
 import type { Logger } from '../instrumentation/logger.ts';
+import { BusyReplacement } from './busy-replacement.ts';
 import { ClusterStats } from './cluster-stats.ts';
 import { CrashLoop } from './crash-loop.ts';
 import { ExitReports } from './exit-reports.ts';
@@ -16,8 +17,10 @@ export interface SupervisorOptions extends WorkerPoolOptions {
   /** Permits of this host, and whether each worker is limited to its share of them. */
   readonly cap: number;
   readonly capBounded: boolean;
-  /** A worker that sends nothing for this long is replaced. */
+  /** A worker that sends nothing and does nothing for this long is killed, and replaced. */
   readonly silenceMaxMs?: number;
+  /** A worker that sends nothing for this long, because it computes, is replaced, and then killed. */
+  readonly busyMaxMs?: number;
   /** A worker that is not ready after this long is replaced. */
   readonly startMaxMs?: number;
   /** A worker that is still draining after this long is killed. */
@@ -28,19 +31,20 @@ export interface SupervisorOptions extends WorkerPoolOptions {
 }
 
 /** Why a worker was started in place of another. */
-export type RestartReason = 'crashed' | 'silent' | 'replaced';
+export type RestartReason = 'crashed' | 'silent' | 'busy' | 'replaced';
 
 const SILENCE_MAX_MS = 5000;
+const BUSY_MAX_MS = 30_000;
 const START_MAX_MS = 30_000;
 const EXIT_REPORT_MS = 1000;
 
 /**
- * Runs one worker per slot: starts them, restarts those that die or fall silent, replaces them one at a time, and
- * drains them all at the end. It serves no requests itself, so no request can take it down. After the prefork masters
+ * Runs one worker per slot: starts them, restarts those that die or hang, replaces them one at a time, and drains them
+ * all at the end. It serves no requests itself, so no request can take it down. After the prefork masters
  * of nginx and Unicorn; heartbeats and restart limits as in Erlang's supervisors.
  */
 export class Supervisor {
-  readonly restarts: Record<RestartReason, number> = { crashed: 0, silent: 0, replaced: 0 };
+  readonly restarts: Record<RestartReason, number> = { crashed: 0, silent: 0, busy: 0, replaced: 0 };
   readonly stats: ClusterStats;
   /** Called with every message, after the supervisor has handled it. */
   onMessage: (incarnation: WorkerIncarnation, message: FromWorker) => void = () => {};
@@ -53,11 +57,12 @@ export class Supervisor {
   readonly #hostJobs = new HostJobs(() => this.incarnations);
   readonly #exitReports = new ExitReports();
   readonly #replacement: RollingReplacement;
+  readonly #busyReplacement: BusyReplacement;
   readonly #timers: Timer[];
   #isStopping = false;
 
   constructor(options: SupervisorOptions) {
-    const { workers, logger, silenceMaxMs = SILENCE_MAX_MS, startMaxMs = START_MAX_MS } = options;
+    const { workers, logger } = options;
     this.#options = options;
     this.#logger = logger;
     this.stats = new ClusterStats(workers);
@@ -67,13 +72,23 @@ export class Supervisor {
     });
     this.#shares = new Shares(options.cap, workers, options.capBounded);
     this.#crashLoop = new CrashLoop(workers);
-    this.#liveness = new LivenessMonitor({ silenceMaxMs, startMaxMs }, logger);
-    this.#replacement = new RollingReplacement({
+    const starting = {
       slots: this.slots,
       logger,
       isStopping: () => this.#isStopping,
-      startIncarnation: (slot) => this.#pool.start(slot),
-      retire: (old) => this.#retire(old),
+      startIncarnation: (slot: WorkerSlot) => this.#pool.start(slot),
+    };
+    this.#replacement = new RollingReplacement({ ...starting, retire: (old) => this.#retire(old) });
+    this.#busyReplacement = new BusyReplacement({ ...starting, retire: (old) => this.#retireBusy(old) });
+    this.#liveness = new LivenessMonitor({
+      limits: {
+        silenceMaxMs: options.silenceMaxMs ?? SILENCE_MAX_MS,
+        busyMaxMs: options.busyMaxMs ?? BUSY_MAX_MS,
+        startMaxMs: options.startMaxMs ?? START_MAX_MS,
+      },
+      logger,
+      replace: (overdue) => this.#busyReplacement.request(overdue),
+      onBusyChange: () => this.#assignHostJobs(),
     });
     this.#timers = [
       setInterval(() => this.#liveness.check(this.incarnations), HEARTBEAT_MS),
@@ -182,6 +197,20 @@ export class Supervisor {
   #retire(old: WorkerIncarnation): Promise<void> {
     this.restarts.replaced++;
     return this.#drain(old);
+  }
+
+  /** Kills a worker that is still busy, and drains one that recovered while its successor started. */
+  async #retireBusy(old: WorkerIncarnation): Promise<void> {
+    this.restarts.busy++;
+    this.slots[old.slot]!.restarts++;
+    if (!old.isBusy) return this.#drain(old);
+    const { slot, pid } = old;
+    this.#logger.warn(
+      { slot, pid },
+      'killing a busy worker that sends no heartbeats: its successor is ready',
+    );
+    old.kill('busy');
+    await old.exited;
   }
 
   /** Drains a worker and resolves when it has exited; kills it if that takes too long. */

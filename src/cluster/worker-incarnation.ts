@@ -5,6 +5,7 @@ import {
   WORKER_ENVIRONMENT,
   type WorkerStatus,
 } from './messages.ts';
+import { type Responsiveness, Silence, type SilenceLimits } from './silence.ts';
 
 type Phase =
   /** `elapsedMs` is the time spent in this phase, as far as it counts toward the start deadline. */
@@ -15,8 +16,14 @@ type Phase =
 
 export type IncarnationState = Phase['kind'];
 
-/** Why the supervisor killed a worker: it sent no heartbeats, or took too long to start or to drain. */
-export type KillReason = 'silence' | 'timeout';
+/**
+ * Why the supervisor killed a worker: it sent no heartbeats and did nothing, computed for too long without one, or took
+ * too long to start or to drain.
+ */
+export type KillReason = 'silence' | 'busy' | 'timeout';
+
+/** What a check of a worker found: nothing, that it is busy, or has been for too long, or why it must be killed. */
+export type Liveness = Exclude<Responsiveness, 'dead'> | Exclude<KillReason, 'busy'>;
 
 /** The command that starts a worker process, and its environment. */
 export interface WorkerCommand {
@@ -31,9 +38,7 @@ export interface IncarnationEvents {
 }
 
 /** When a worker counts as failed. */
-export interface LivenessLimits {
-  /** Longest silence, once there was a heartbeat. */
-  readonly silenceMaxMs: number;
+export interface LivenessLimits extends SilenceLimits {
   /** Longest start, and longest silence before the first heartbeat. */
   readonly startMaxMs: number;
 }
@@ -59,7 +64,7 @@ export class WorkerIncarnation {
   readonly #settleReady: (ready: boolean) => void;
   readonly #events: IncarnationEvents;
   #phase: Phase = { kind: 'starting', elapsedMs: 0 };
-  #silenceMs = 0;
+  readonly #silence = new Silence();
 
   constructor(
     slot: number,
@@ -107,7 +112,7 @@ export class WorkerIncarnation {
   #handle(message: FromWorker): void {
     // The counts of an incarnation that has exited are already folded.
     if (this.#phase.kind === 'gone') return;
-    this.#silenceMs = 0;
+    this.#silence.end();
     if (message.kind === 'heartbeat') {
       this.heartbeat = { status: message.status, receivedMs: performance.now() };
     }
@@ -120,6 +125,17 @@ export class WorkerIncarnation {
 
   get state(): IncarnationState {
     return this.#phase.kind;
+  }
+
+  /** Whether it computes and therefore sends no heartbeats, as of the last check. */
+  get isBusy(): boolean {
+    const { state } = this.#silence;
+    return this.heartbeat !== null && (state === 'busy' || state === 'overdue');
+  }
+
+  /** How long it has sent nothing, as of the last check. */
+  get silenceMs(): number {
+    return this.#silence.silenceMs;
   }
 
   /** Whether it ever listened. */
@@ -139,6 +155,7 @@ export class WorkerIncarnation {
   get exitText(): string {
     if (this.#spawned.kind === 'failed') return `failed to start: ${this.#spawned.error}`;
     if (this.killedFor === 'silence') return 'killed, no heartbeats';
+    if (this.killedFor === 'busy') return 'killed, computed for too long without a heartbeat';
     if (this.killedFor === 'timeout') return 'killed, timed out';
     const { signalCode, exitCode } = this.#spawned.process;
     return signalCode ? `killed by ${signalCode}` : `exited with status ${exitCode}`;
@@ -168,14 +185,21 @@ export class WorkerIncarnation {
   }
 
   /**
-   * Returns the limit that the worker exceeds, if any. A late check counts as two heartbeats at most: the supervisor
-   * itself was stalled then, and messages sent meanwhile are still unread.
+   * Checks the worker against the limits. A late check counts as two heartbeats at most: the supervisor itself was
+   * stalled then, and messages sent meanwhile are still unread.
    */
-  checkLiveness(sinceLastCheckMs: number, { silenceMaxMs, startMaxMs }: LivenessLimits): KillReason | null {
+  checkLiveness(
+    sinceLastCheckMs: number,
+    limits: LivenessLimits,
+    processorTimeOf: (pid: number) => number | null,
+  ): Liveness {
     const elapsedMs = Math.min(sinceLastCheckMs, 2 * HEARTBEAT_MS);
-    this.#silenceMs += elapsedMs;
+    const processorTime = this.pid === undefined ? null : processorTimeOf(this.pid);
+    const silence = this.#silence.check(elapsedMs, processorTime, limits);
     if (this.#phase.kind === 'starting') this.#phase.elapsedMs += elapsedMs;
-    if (this.#silenceMs > (this.heartbeat === null ? startMaxMs : silenceMaxMs)) return 'silence';
-    return this.#phase.kind === 'starting' && this.#phase.elapsedMs > startMaxMs ? 'timeout' : null;
+    if (this.heartbeat === null)
+      return this.#silence.silenceMs > limits.startMaxMs ? 'silence' : 'responsive';
+    if (silence === 'dead') return 'silence';
+    return this.#phase.kind === 'starting' && this.#phase.elapsedMs > limits.startMaxMs ? 'timeout' : silence;
   }
 }

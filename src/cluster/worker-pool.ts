@@ -29,8 +29,10 @@ export class WorkerPool {
     return this.slots.flatMap(({ incarnations }) => [...incarnations]);
   }
 
+  /** The ready worker with the lowest slot, or one that is busy if all are. */
   get firstReady(): WorkerIncarnation | null {
-    return this.incarnations.find(({ state }) => state === 'ready') ?? null;
+    const ready = this.incarnations.filter(({ state }) => state === 'ready');
+    return ready.find(({ isBusy }) => !isBusy) ?? ready[0] ?? null;
   }
 
   find(slot: number, number: number): WorkerIncarnation | undefined {

@@ -9,6 +9,8 @@ export interface WorkerStats {
   readonly limit: number;
   readonly loopDelayMs: number;
   readonly rssBytes: number;
+  /** Whether it sends no heartbeats because it computes. */
+  readonly busy: boolean;
 }
 
 /** What the supervisor reports about its workers. */
@@ -31,6 +33,9 @@ export function createClusterMetrics(read: () => ClusterWorkers): Registry {
       value: workers.filter((worker) => worker.state === state).length,
     }));
   });
+  registerStats(registry, 'gauge', `${prefix}s_busy`, 'Workers that compute and send no heartbeats', () => [
+    { labels: {}, value: read().workers.filter(({ busy }) => busy).length },
+  ]);
   registerStats(registry, 'counter', `${prefix}_restarts_total`, 'Workers started to replace another', () =>
     Object.entries(read().restarts).map(([reason, value]) => ({ labels: { reason }, value })),
   );

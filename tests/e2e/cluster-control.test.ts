@@ -59,7 +59,7 @@ test('a supervisor that stalled does not kill workers for their silence', async 
     [1, 1],
     [2, 1],
   ]);
-  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, replaced: 0 });
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 0, replaced: 0 });
 });
 
 test('a worker that falls silent is killed and replaced, and no other worker is', async () => {
@@ -73,7 +73,72 @@ test('a worker that falls silent is killed and replaced, and no other worker is'
     [1, 1],
     [2, 1],
   ]);
-  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 1, replaced: 0 });
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 1, busy: 0, replaced: 0 });
+});
+
+test('a busy worker survives its silence: it is neither killed nor replaced', async () => {
+  await supervise({ SPIN_SLOTS: '0', SPIN_MS: '3000' }, { busyMaxMs: 30_000 });
+  await until(() => logs.join('').includes('a worker is busy and sends no heartbeats'));
+  expect(supervisor.incarnations.map(({ isBusy }) => isBusy)).toEqual([true, false, false]);
+  await until(() => logs.join('').includes('a worker that was busy sends heartbeats again'));
+  expect(incarnations()).toEqual([
+    [0, 1],
+    [1, 1],
+    [2, 1],
+  ]);
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 0, replaced: 0 });
+});
+
+test('the jobs of the host leave a busy worker, and return when it sends heartbeats again', async () => {
+  await supervise({ SPIN_SLOTS: '0', SPIN_MS: '4000' }, { busyMaxMs: 30_000 });
+  const runsJobs = (slot: number) => supervisor.incarnations[slot]!.status?.mode === 'jobs';
+  await until(() => supervisor.incarnations[0]!.isBusy && runsJobs(1));
+  await until(() => !supervisor.incarnations[0]!.isBusy);
+  await until(() => runners().join() === '0');
+});
+
+test('workers that are busy for too long are replaced one at a time, each after its successor is ready', async () => {
+  await supervise({ SPIN_SLOTS: '0,1', SPIN_MS: '60000' }, { busyMaxMs: 2500 });
+  const old = supervisor.incarnations.slice(0, 2);
+  const seen: string[] = [];
+  for (const worker of old) {
+    void worker.exited.then(() => {
+      const successor = supervisor.slots[worker.slot]!.incarnations.at(-1);
+      seen.push(`${worker.slot} ${worker.killedFor} ${successor?.number} ${successor?.state}`);
+    });
+  }
+  const counts = new Set<number>();
+  await until(() => {
+    counts.add(supervisor.incarnations.length);
+    return supervisor.restarts.busy === 2 && old.every(({ state }) => state === 'gone');
+  });
+  expect([...seen].toSorted()).toEqual(['0 busy 2 ready', '1 busy 2 ready']);
+  expect([...counts].toSorted()).toEqual([3, 4]);
+  expect(supervisor.slots.map(({ restarts }) => restarts)).toEqual([1, 1, 0]);
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 2, replaced: 0 });
+});
+
+test('a busy worker whose successor cannot start stays', async () => {
+  await supervise({ SPIN_SLOTS: '0', SPIN_MS: '5000', STARTS_MAX: '1' }, { busyMaxMs: 1500 });
+  await until(() => logs.join('').includes('a busy worker stays: its successor failed to start'));
+  await until(() => logs.join('').includes('a worker that was busy sends heartbeats again'));
+  expect(supervisor.incarnations.map(({ slot, number, state }) => [slot, number, state])).toEqual([
+    [0, 1, 'ready'],
+    [1, 1, 'ready'],
+    [2, 1, 'ready'],
+  ]);
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 0, replaced: 0 });
+});
+
+test('a stopped worker is killed at once while a busy one is left alone', async () => {
+  await supervise({ SPIN_SLOTS: '0', SPIN_MS: '60000' }, { busyMaxMs: 30_000 });
+  const [busy, stopped] = supervisor.incarnations;
+  process.kill(stopped!.pid!, 'SIGSTOP');
+  await stopped!.exited;
+  expect([busy!.killedFor, stopped!.killedFor]).toEqual([null, 'silence']);
+  await until(() => supervisor.slots[1]!.incarnations.some(({ state }) => state === 'ready'));
+  expect(busy!.state).toBe('ready');
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 1, busy: 0, replaced: 0 });
 });
 
 test('only the lowest live worker runs the jobs of the host, and they move when it dies', async () => {
@@ -109,7 +174,7 @@ test('a successor that fails to start leaves the old workers in place', async ()
     [1, 1],
     [2, 1],
   ]);
-  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, replaced: 0 });
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 0, replaced: 0 });
   expect(logs.join('')).toContain('the new worker failed to start');
 });
 
@@ -145,7 +210,7 @@ test('a drained worker does not restart its slot while the restart of its dead s
   await killNewest();
   await rolled;
   expect(slot!.restarts).toBe(4);
-  expect(supervisor.restarts).toEqual({ crashed: 4, silent: 0, replaced: 1 });
+  expect(supervisor.restarts).toEqual({ crashed: 4, silent: 0, busy: 0, replaced: 1 });
   await until(() => slot!.incarnations.at(-1)?.state === 'ready');
   expect(slot!.incarnations).toHaveLength(1);
 });
@@ -191,7 +256,7 @@ test('a worker that sends heartbeats but does not become ready in time is killed
     [1, 1],
     [2, 1],
   ]);
-  expect(supervisor.restarts).toEqual({ crashed: 1, silent: 0, replaced: 0 });
+  expect(supervisor.restarts).toEqual({ crashed: 1, silent: 0, busy: 0, replaced: 0 });
 });
 
 test('many workers that were ready and are killed together are not a crash loop', async () => {

@@ -12,6 +12,7 @@ import {
   startAtlas,
 } from './atlas-process.ts';
 import { startLoad } from './load.ts';
+import { startPayments } from './payments.ts';
 
 const TIMEOUT_MS = 120_000;
 const WORKERS = 4;
@@ -206,6 +207,40 @@ test(
     expect((await status()).slots.map(({ worker }) => worker?.incarnation)).toEqual([1, 2, 1, 1]);
     const counters = await scrapeCounters(url);
     expect(counters.get('atlas_cluster_worker_restarts_total{reason="silent"}')).toBe(1);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a worker that computes for seconds survives: it is shown as busy, and payments are served beside it',
+  async () => {
+    const main = join(import.meta.dir, '../../src/main.ts');
+    const spin = `if (process.argv.includes('worker')) process.on('SIGUSR2', () => {
+      const endMs = performance.now() + 9000;
+      while (performance.now() < endMs);
+    }); // ${main}`;
+    await Bun.write(join(folder, 'spin.ts'), spin);
+    await Bun.write(join(folder, 'bunfig.toml'), 'preload = ["./spin.ts"]');
+    const { url, key, status, output } = await serve({ API_WORKERS: '2' });
+    const pids = async () => (await status()).slots.map(({ worker }) => worker!.pid);
+    const before = await pids();
+    // Enough that some have a connection to the other worker.
+    const payments = await startPayments(url, key!, { callers: 16 });
+    await until(() => payments.acknowledged > 20);
+    // The one that runs the jobs of the host, and posts for both.
+    process.kill(before[0]!, 'SIGUSR2');
+    await until(async () => (await status()).slots[0]!.busy);
+    const paid = payments.acknowledged;
+    const { stdout } = await runAtlas(folder, ['status', '--once'], { API_PORT: new URL(url).port });
+    expect(stdout).toMatch(/^ +0 +\d+ +busy \d+ s /m);
+    await until(() => payments.acknowledged > paid + 20);
+    expect((await status()).slots[0]!.busy).toBe(true);
+    await until(async () => !(await status()).slots[0]!.busy);
+    await payments.settle();
+    expect(await pids()).toEqual(before);
+    expect((await status()).slots.map(({ restarts }) => restarts)).toEqual([0, 0]);
+    expect(output()).toContain('a worker is busy and sends no heartbeats');
+    expect(output()).toContain('a worker that was busy sends heartbeats again');
   },
   TIMEOUT_MS,
 );

@@ -10,10 +10,18 @@ let sharesApplied = 0;
 let limit = 0;
 let jobs = false;
 
+// The first incarnations of these slots compute for so long, and read and send nothing meanwhile.
+const spinSlots = (process.env.SPIN_SLOTS ?? '').split(',').map(Number);
+const spinMs = Number(process.env.SPIN_MS ?? 0);
+const spin = () => {
+  const endMs = performance.now() + spinMs;
+  while (performance.now() < endMs);
+};
+
 const send = (message: object) => process.send!(message);
 const heartbeat = () => {
-  // Only the first incarnation of the first slot falls silent.
-  if (slot === 0 && incarnation === 1 && performance.now() > silentAfterMs) return;
+  // Only the first incarnation of the first slot falls silent, and from then on does nothing.
+  if (slot === 0 && incarnation === 1 && performance.now() > silentAfterMs) return clearInterval(timer);
   const status = {
     pid: process.pid,
     slot,
@@ -48,4 +56,5 @@ heartbeat();
 send({ kind: 'booted' });
 // The first incarnation of the first slot may send heartbeats without ever serving.
 if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1)) send({ kind: 'ready' });
-setInterval(heartbeat, 20);
+const timer = setInterval(heartbeat, 20);
+if (spinMs > 0 && incarnation === 1 && spinSlots.includes(slot)) setTimeout(spin, 300);

@@ -3,7 +3,7 @@ import type { ClusterStatus, SlotStatus } from '../../src/cluster/status-socket.
 
 /** Returns a status of idle workers, each with the given changes. */
 export function clusterStatus(
-  workers: readonly (Partial<WorkerStatus> & Partial<Pick<SlotStatus, 'heartbeatAgeSeconds'>>)[],
+  workers: readonly (Partial<WorkerStatus> & Partial<Pick<SlotStatus, 'heartbeatAgeSeconds' | 'busy'>>)[],
   { cap = 1000, port = 8000 } = {},
 ): ClusterStatus {
   const idle = {
@@ -26,13 +26,14 @@ export function clusterStatus(
     port,
     uptimeSeconds: 10,
     cap,
-    slots: workers.map(({ heartbeatAgeSeconds = 0.1, ...worker }, slot) => ({
+    slots: workers.map(({ heartbeatAgeSeconds = 0.1, busy = false, ...worker }, slot) => ({
       slot,
       state: 'ready',
       uptimeSeconds: 10,
       restarts: 0,
       worker: { pid: 100 + slot, slot, ...idle, ...worker },
       heartbeatAgeSeconds,
+      busy,
     })),
   };
 }

@@ -35,6 +35,11 @@ test('a worker without a heartbeat for a second is shown as silent, whatever its
   expect(text).toMatch(/^ +1 +101 +silent 3 s /m);
 });
 
+test('a worker that computes without a heartbeat is shown as busy', () => {
+  const text = statusText(clusterStatus([{ heartbeatAgeSeconds: 7.2, busy: true }]));
+  expect(text).toMatch(/^ +0 +100 +busy 7 s /m);
+});
+
 test('only breakers that are not closed are shown, below the table', () => {
   const open = statusText(clusterStatus([{}, { breakers: { kafka: 'open', s3: 'half-open' } }]));
   expect(open.split('\n').at(-1)).toBe('Circuit breakers in slot 1: kafka open, s3 half-open');

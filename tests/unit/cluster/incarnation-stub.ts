@@ -2,6 +2,7 @@ import type { FromSupervisor } from '../../../src/cluster/messages.ts';
 import type {
   IncarnationState,
   KillReason,
+  Liveness,
   WorkerIncarnation,
 } from '../../../src/cluster/worker-incarnation.ts';
 
@@ -11,16 +12,18 @@ export class IncarnationStub {
   readonly sent: FromSupervisor[] = [];
   readonly kills: (KillReason | null)[] = [];
   readonly startedMs = performance.now();
-  readonly slot = 0;
+  readonly slot: number;
   readonly pid = 1;
   killedFor: KillReason | null = null;
   /** What `checkLiveness` returns. */
-  failure: KillReason | null = null;
+  liveness: Liveness = 'responsive';
+  silenceMs = 0;
   readonly #ready = Promise.withResolvers<boolean>();
   readonly ready = this.#ready.promise;
 
-  constructor(state: IncarnationState = 'ready') {
+  constructor(state: IncarnationState = 'ready', slot = 0) {
     this.state = state;
+    this.slot = slot;
   }
 
   get incarnation(): WorkerIncarnation {
@@ -41,7 +44,11 @@ export class IncarnationStub {
     this.kills.push(reason);
   }
 
-  checkLiveness(): KillReason | null {
-    return this.failure;
+  get isBusy(): boolean {
+    return this.liveness === 'busy' || this.liveness === 'overdue';
+  }
+
+  checkLiveness(): Liveness {
+    return this.liveness;
   }
 }

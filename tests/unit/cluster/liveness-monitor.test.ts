@@ -4,9 +4,13 @@ import { createLogger } from '../../../src/instrumentation/logger.ts';
 import { IncarnationStub } from './incarnation-stub.ts';
 
 let logs: string;
+let replaced: unknown[];
+let busyChanges: number;
 let monitor: LivenessMonitor;
 beforeEach(() => {
   logs = '';
+  replaced = [];
+  busyChanges = 0;
   const logger = createLogger(
     { LOG_LEVEL: 'info', LOG_FORMAT: 'json', ENVIRONMENT: 'test' },
     {
@@ -15,8 +19,15 @@ beforeEach(() => {
       },
     },
   );
-  monitor = new LivenessMonitor({ silenceMaxMs: 1000, startMaxMs: 2000 }, logger);
+  monitor = new LivenessMonitor({
+    limits: { silenceMaxMs: 1000, busyMaxMs: 3000, startMaxMs: 2000 },
+    logger,
+    replace: (overdue) => replaced.push(overdue),
+    onBusyChange: () => void busyChanges++,
+  });
 });
+
+const check = (...stubs: IncarnationStub[]) => monitor.check(stubs.map(({ incarnation }) => incarnation));
 
 test('a worker that exceeds a limit is killed once, and the log says why', () => {
   const [alive, silent, late] = [
@@ -24,10 +35,51 @@ test('a worker that exceeds a limit is killed once, and the log says why', () =>
     new IncarnationStub(),
     new IncarnationStub('starting'),
   ];
-  silent.failure = 'silence';
-  late.failure = 'timeout';
-  for (let i = 0; i < 3; i++) monitor.check([alive, silent, late].map(({ incarnation }) => incarnation));
+  silent.liveness = 'silence';
+  late.liveness = 'timeout';
+  for (let i = 0; i < 3; i++) check(alive, silent, late);
   expect([alive.kills, silent.kills, late.kills]).toEqual([[], ['silence'], ['timeout']]);
   expect(logs.match(/killing a worker that sends no heartbeats/g)).toHaveLength(1);
   expect(logs.match(/killing a worker that did not become ready in time/g)).toHaveLength(1);
+});
+
+test('a busy worker is left alone, and the log says once that it is busy and once that it is not any more', () => {
+  const [busy, other] = [new IncarnationStub(), new IncarnationStub()];
+  check(busy, other);
+  busy.liveness = 'busy';
+  for (let i = 0; i < 3; i++) check(busy, other);
+  expect(busyChanges).toBe(1);
+  expect(logs.match(/a worker is busy and sends no heartbeats/g)).toHaveLength(1);
+  expect(logs).toContain('"replacedAfterSeconds":3');
+  busy.liveness = 'responsive';
+  for (let i = 0; i < 3; i++) check(busy, other);
+  expect(logs.match(/a worker that was busy sends heartbeats again/g)).toHaveLength(1);
+  expect(busyChanges).toBe(2);
+  expect([busy.kills, other.kills, replaced]).toEqual([[], [], []]);
+});
+
+test('of the workers that are busy for too long, the one that has been longest is to be replaced', () => {
+  const [shorter, longer, busy] = [new IncarnationStub(), new IncarnationStub(), new IncarnationStub()];
+  [shorter.liveness, longer.liveness, busy.liveness] = ['overdue', 'overdue', 'busy'];
+  [shorter.silenceMs, longer.silenceMs, busy.silenceMs] = [3100, 3200, 2000];
+  check(shorter, longer, busy);
+  expect(replaced).toEqual([longer]);
+  expect([shorter.kills, longer.kills, busy.kills]).toEqual([[], [], []]);
+});
+
+test('a worker that drains and is busy for too long is killed: it has a successor or needs none', () => {
+  const draining = new IncarnationStub('draining');
+  draining.liveness = 'overdue';
+  for (let i = 0; i < 3; i++) check(draining);
+  expect(draining.kills).toEqual(['busy']);
+  expect(replaced).toEqual([]);
+});
+
+test('a busy worker that died is not said to send heartbeats again', () => {
+  const busy = new IncarnationStub();
+  busy.liveness = 'busy';
+  check(busy);
+  check();
+  expect(busyChanges).toBe(2);
+  expect(logs).not.toContain('heartbeats again');
 });

@@ -1,7 +1,15 @@
 import { expect, test } from 'bun:test';
 import { createClusterMetrics } from '../../../src/instrumentation/cluster-metrics.ts';
 
-const worker = { slot: 0, state: 'ready', inFlight: 3, limit: 10, loopDelayMs: 250, rssBytes: 1024 };
+const worker = {
+  slot: 0,
+  state: 'ready',
+  inFlight: 3,
+  limit: 10,
+  loopDelayMs: 250,
+  rssBytes: 1024,
+  busy: true,
+};
 
 async function scrape(read: Parameters<typeof createClusterMetrics>[0]): Promise<string[]> {
   const text = await createClusterMetrics(read).metrics();
@@ -14,6 +22,7 @@ test('the supervisor reports its workers by state, their restarts, and the stats
     'atlas_cluster_workers{state="starting"} 0',
     'atlas_cluster_workers{state="ready"} 1',
     'atlas_cluster_workers{state="draining"} 0',
+    'atlas_cluster_workers_busy 1',
     'atlas_cluster_worker_restarts_total{reason="crash"} 2',
     'atlas_cluster_worker_in_flight{slot="0"} 3',
     'atlas_cluster_worker_limit{slot="0"} 10',
