@@ -27,7 +27,7 @@ export class Silence {
   #processorTime: number | null = null;
   #state: Responsiveness = 'responsive';
 
-  /** As of the last check. */
+  /** As of the last check or message. */
   get state(): Responsiveness {
     return this.#state;
   }
@@ -39,6 +39,7 @@ export class Silence {
   /** The worker has sent a message. */
   end(): void {
     this.#silenceMs = 0;
+    this.#state = 'responsive';
   }
 
   /**

@@ -127,7 +127,7 @@ export class WorkerIncarnation {
     return this.#phase.kind;
   }
 
-  /** Whether it computes and therefore sends no heartbeats, as of the last check. */
+  /** Whether it computes and therefore sends no heartbeats, as of the last check or message. */
   get isBusy(): boolean {
     const { state } = this.#silence;
     return this.heartbeat !== null && (state === 'busy' || state === 'overdue');

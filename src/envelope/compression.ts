@@ -38,9 +38,10 @@ async function compressed(response: Response, encoding: Encoding, slot: Compress
   try {
     const bytes = await response.bytes();
     const { headers, status } = response;
-    isCompressed = bytes.byteLength >= WORTHWHILE_BYTES && slot.take(bytes.byteLength);
-    if (!isCompressed) return new Response(bytes, { status, headers });
+    if (bytes.byteLength < WORTHWHILE_BYTES || !slot.take(bytes.byteLength))
+      return new Response(bytes, { status, headers });
     const body = await compress(bytes, encoding, 'fast');
+    isCompressed = true;
     headers.set('content-encoding', encoding);
     headers.delete('content-length');
     const etag = headers.get('etag');
