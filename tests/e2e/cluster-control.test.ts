@@ -130,6 +130,19 @@ test('a busy worker whose successor cannot start stays', async () => {
   expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 0, replaced: 0 });
 });
 
+test('a busy worker that recovers while its successor starts is drained, not killed', async () => {
+  const environment = { SPIN_SLOTS: '0', SPIN_MS: '3000', SUCCESSOR_START_MS: '3000', DRAIN_MS: '200' };
+  await supervise(environment, { busyMaxMs: 1500 });
+  const [old] = supervisor.incarnations;
+  await until(() => supervisor.incarnations.length === 4);
+  expect(old!.isBusy).toBe(true);
+  await until(() => old!.state === 'draining');
+  await old!.exited;
+  expect([old!.killedFor, old!.exitText]).toEqual([null, 'exited with status 0']);
+  expect(incarnations()[0]).toEqual([0, 2]);
+  expect(supervisor.restarts).toEqual({ crashed: 0, silent: 0, busy: 1, replaced: 0 });
+});
+
 test('a stopped worker is killed at once while a busy one is left alone', async () => {
   await supervise({ SPIN_SLOTS: '0', SPIN_MS: '60000' }, { busyMaxMs: 30_000 });
   const [busy, stopped] = supervisor.incarnations;

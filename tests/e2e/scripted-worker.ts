@@ -55,6 +55,10 @@ process.on('disconnect', () => process.exit(0));
 heartbeat();
 send({ kind: 'booted' });
 // The first incarnation of the first slot may send heartbeats without ever serving.
-if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1)) send({ kind: 'ready' });
+// Successors may take a while to start.
+const startMs = incarnation > 1 ? Number(process.env.SUCCESSOR_START_MS ?? 0) : 0;
+if (!(process.env.NEVER_READY && slot === 0 && incarnation === 1))
+  if (startMs > 0) setTimeout(() => send({ kind: 'ready' }), startMs);
+  else send({ kind: 'ready' });
 const timer = setInterval(heartbeat, 20);
 if (spinMs > 0 && incarnation === 1 && spinSlots.includes(slot)) setTimeout(spin, 300);
