@@ -16,7 +16,7 @@ const corsHeaders = ({ headers }: Response) =>
 test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])(
   '%s of an unknown path is a 404',
   async (method) => {
-    for (const path of ['/', '/v1', '/v2/ping', '/v1/accounts/a/b/c', '/favicon.ico', '/%', '/%E0%A4%A']) {
+    for (const path of ['//', '/v1', '/v2/ping', '/v1/accounts/a/b/c', '/favicon.png', '/%', '/%E0%A4%A']) {
       await expectProblem(atlas, await atlas.call(method, path), 404, 'not_found');
     }
   },

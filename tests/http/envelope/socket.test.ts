@@ -60,7 +60,7 @@ test('TRACE is a 405 that lists the allowed methods and echoes nothing', async (
   expect(response.headers.get('allow')).toBe('GET, HEAD');
   expect(response.body).not.toMatch(/mirror|atlas_live/);
   await expectProblem(atlas, toResponse(response), 405, 'method_not_allowed');
-  const nowhere = await server.send(['TRACE / HTTP/1.1', HOST]);
+  const nowhere = await server.send(['TRACE /nothing HTTP/1.1', HOST]);
   await expectProblem(atlas, toResponse(nowhere), 404, 'not_found');
 });
 
