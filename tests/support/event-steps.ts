@@ -12,7 +12,7 @@ export interface EventPage {
 }
 
 /** Runs the relay until it is stopped, as one worker of each host does. */
-export function startRelay({ loops }: TestApp): () => Promise<void> {
+export function startRelay({ loops }: Pick<TestApp, 'loops'>): () => Promise<void> {
   const controller = new AbortController();
   const running = loops.find(({ name }) => name === 'relay')!.run(controller.signal);
   return async () => {
@@ -21,9 +21,9 @@ export function startRelay({ loops }: TestApp): () => Promise<void> {
   };
 }
 
-/** Runs the relay until the outbox is empty. */
-export async function relayAll(atlas: TestApp): Promise<void> {
-  const stop = startRelay(atlas);
+/** Runs the relay until the outbox is empty: that of this app, or of another host on its database. */
+export async function relayAll(atlas: TestApp, host: Pick<TestApp, 'loops'> = atlas): Promise<void> {
+  const stop = startRelay(host);
   await untilRelayed(atlas);
   await stop();
 }

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../errors.ts';
+import { createReservedId } from '../../utils/reserved-id.ts';
 import {
   type FileRecord,
   fileNotFound,
@@ -76,7 +77,7 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
     async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, signal) {
       if (sizeBytes > sizeBytesMax)
         throw new AtlasError('body_too_large', `The maximum file size is ${sizeBytesMax} bytes.`);
-      const id = Bun.randomUUIDv7();
+      const id = createReservedId('file');
       const seconds = UPLOAD_LINK_SECONDS + COMPLETE_SECONDS;
       const row = { id, owner, name, mediaType, sizeBytes, sha256 };
       const file = await repository.begin(row, seconds, UPLOADS_OF_OWNER_MAX, signal);

@@ -1,5 +1,6 @@
 import { AtlasError } from '../../errors.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
+import { createReservedId } from '../../utils/reserved-id.ts';
 import { ChunkDigests } from './chunk-digests.ts';
 import {
   type Digests,
@@ -82,7 +83,7 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
     const head = await stream.head();
     if (head.byteLength === 0) throw emptyFile();
     const mediaType = sniff(head, declaredType);
-    const id = Bun.randomUUIDv7();
+    const id = createReservedId('file');
     const row = { id, owner, name, mediaType };
     const started = await repository.begin(row, LEASE_SECONDS, UPLOADS_OF_OWNER_MAX, signal);
     if (started === null) throw tooManyUploads();

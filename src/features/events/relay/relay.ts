@@ -224,8 +224,12 @@ export class Relay {
     this.#batches++;
     this.#parked += stopped.length;
     this.#options.onMoved?.(this.#isLeading);
-    for (const { key, reason } of stopped)
-      this.#options.logger.error({ key, reason }, 'events of a key are parked; see `atlas events parked`');
+    // Not as `key`: the logger would mask that.
+    for (const { key: eventKey, reason } of stopped)
+      this.#options.logger.error(
+        { eventKey, reason },
+        'events of a key are parked; see `atlas events parked`',
+      );
   }
 }
 

@@ -13,13 +13,16 @@ export interface AccountPosition {
 
 /** Accounts in PostgreSQL. */
 export interface AccountRepository {
-  /** Inserts the account. If the id exists, returns the existing account, with `created` false. */
+  /**
+   * Inserts the account. If the id exists, returns the existing account, with `created` false; null if the id is of a
+   * file or webhook, or reserved for one.
+   */
   create(
     id: string,
     owner: string,
     content: AccountContent,
     signal?: AbortSignal,
-  ): Promise<{ account: Account; created: boolean; same: boolean }>;
+  ): Promise<{ account: Account; created: boolean; same: boolean } | null>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, caller?: Abortable): Promise<Account | null>;
   list(
@@ -74,7 +77,8 @@ export function createAccountRepository(db: Database): AccountRepository {
           FROM accounts WHERE id = ${id}`,
         { signal },
       );
-      const { same, ...row } = found!;
+      if (!found) return null;
+      const { same, ...row } = found;
       return { account: toAccount(row), created: false, same };
     },
     find: (id, caller) => reads.find(id, caller),

@@ -23,18 +23,11 @@ export interface AccountService {
 export function createAccountService(repository: AccountRepository): AccountService {
   return {
     async open(id, owner, content, signal) {
-      const { account, created, same } = await repository.create(
-        id ?? Bun.randomUUIDv7(),
-        owner,
-        content,
-        signal,
-      );
-      if (!same)
-        throw new AtlasError(
-          'account_id_taken',
-          `Account ${account.id} already exists with different content.`,
-        );
-      return { account, created };
+      const opened = await repository.create(id ?? Bun.randomUUIDv7(), owner, content, signal);
+      // One text, so that it does not reveal what has the ID.
+      if (!opened?.same)
+        throw new AtlasError('account_id_taken', `The ID ${id} is not available: it is taken or reserved.`);
+      return { account: opened.account, created: opened.created };
     },
     async find(id, caller) {
       const account = await repository.find(id, caller);

@@ -1,4 +1,5 @@
 import { type AtlasEvent, eventIdOf, toCloudEvent } from '../../../utils/event.ts';
+import { createReservedId } from '../../../utils/reserved-id.ts';
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
@@ -162,7 +163,7 @@ export function deliveriesOf(events: readonly AtlasEvent[], targets: readonly Ta
 
 /** Creates the delivery of a test event, which is not in the log. */
 export function testDelivery(owner: string, webhookId: string, occurredAt: string): NewDelivery {
-  const key = Bun.randomUUIDv7();
+  const key = createReservedId('test event');
   const event = { owner, type: TEST_TYPE, key, sequence: 0, occurredAt, data: { webhookId } };
   return deliveryOf(event, JSON.stringify(toCloudEvent(event)), webhookId);
 }

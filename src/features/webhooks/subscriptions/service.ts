@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Expected } from '../../../http/etag.ts';
+import { createReservedId } from '../../../utils/reserved-id.ts';
 import {
   formatSecret,
   generateSecret,
@@ -56,7 +57,7 @@ export function createWebhookService(
       const url = normalizeUrl(text);
       await checkTarget(url, signal);
       const secret = generateSecret();
-      const id = Bun.randomUUIDv7();
+      const id = createReservedId('webhook');
       const webhook = await repository.create(
         { id, owner, url, eventTypes, description, secret },
         WEBHOOKS_PER_OWNER_MAX,

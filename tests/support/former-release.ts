@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { App } from '../../src/app.ts';
+import type { Deps } from '../../src/deps.ts';
+import { ALL_SCOPES } from '../../src/features.ts';
+import { type ApiCaller, requestOf } from './api-caller.ts';
+import type { TestApp } from './test-app.ts';
+
+const ROOT = join(import.meta.dir, '../..');
+/** Revisions whose hosts run on the same database while this one is rolled out. */
+const REVISIONS = {
+  '0.1.0': 'e2af6a820ffa4a61d2697ded474286fc8be32df6',
+  'the last revision without a secret for transfer ids': '1dd810cb0d5f18c7d751a290539629ccd52c93d6',
+} as const;
+
+export type FormerRelease = keyof typeof REVISIONS;
+
+/** A host of a former release over the database of another one, called without a socket and with a key of all scopes. */
+export interface FormerHost extends ApiCaller, Pick<App, 'loops'> {
+  close(): Promise<void>;
+}
+
+/** Returns the releases that the history of this repository has. A shallow clone, or an archive, lacks some. */
+export function availableFormerReleases(): FormerRelease[] {
+  const names = Object.keys(REVISIONS) as FormerRelease[];
+  const available = names.filter((name) => isInHistory(REVISIONS[name]));
+  if (available.length < names.length)
+    console.warn('The history of the repository is not complete. Skipping its tests with former releases.');
+  return available;
+}
+
+/** Starts a host of the release on the database of `atlas`. Like any host, it first migrates the database. */
+export async function startFormerHost(
+  release: FormerRelease,
+  atlas: TestApp,
+  environment: Record<string, string> = {},
+): Promise<FormerHost> {
+  const root = mkdtempSync(join(tmpdir(), 'atlas-former-'));
+  unpack(REVISIONS[release], root);
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
+  const load = (path: string) => import(join(root, path));
+  const { loadConfig } = await load('src/config.ts');
+  const { openDeps } = await load('src/deps.ts');
+  const { createApp } = await load('src/app.ts');
+  const { createLogger } = await load('src/instrumentation/logger.ts');
+  const { migrateUp, readMigrations } = await load('src/adapters/postgres/migrations.ts');
+  const settings = {
+    ENVIRONMENT: 'test',
+    DATABASE_URL: atlas.deps.databaseUrl,
+    DATABASE_POOL_SIZE: '5',
+    DATABASE_MAX_OVERFLOW: '1',
+    ...environment,
+  };
+  const { config } = loadConfig(settings, '/dev/null');
+  const deps: Deps = await openDeps(config, createLogger(config, { write: () => {} }));
+  await migrateUp(deps.database, await readMigrations());
+  const app: App = createApp(deps);
+  const key = await atlas.key(ALL_SCOPES);
+  return {
+    loops: app.loops,
+    async call(method, path, options = {}) {
+      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${key}` };
+      return app.fetch(new Request(`http://atlas.test${path}`, requestOf(method, options, defaults)));
+    },
+    async close() {
+      await deps.close();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+function isInHistory(revision: string): boolean {
+  if (Bun.which('git') === null || Bun.which('tar') === null) return false;
+  return git('cat-file', '-e', `${revision}^{commit}`).exitCode === 0;
+}
+
+function unpack(revision: string, folder: string): void {
+  const { exitCode, stdout, stderr } = git('archive', revision, 'package.json', 'src', 'sql');
+  if (exitCode !== 0) throw new Error(`${revision} cannot be read:\n${stderr}`);
+  const unpacked = Bun.spawnSync(['tar', '-x', '-C', folder], { stdin: stdout });
+  if (unpacked.exitCode !== 0) throw new Error(`${revision} cannot be unpacked:\n${unpacked.stderr}`);
+}
+
+const git = (...args: string[]) => Bun.spawnSync(['git', '-C', ROOT, ...args]);
