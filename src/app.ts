@@ -102,6 +102,8 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     admission,
     loopDelays,
     caches,
+    /** Reads what the first requests need. */
+    prepare: () => Promise.all(modules.map((feature) => feature.prepare?.())),
     /** Loops that one worker of each host keeps running. */
     loops: modules.flatMap((feature) => feature.loops ?? []),
     jobs: modules.flatMap((feature) => feature.jobs ?? []),

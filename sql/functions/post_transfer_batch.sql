@@ -1,190 +1,29 @@
--- number: 1
--- migration: 7
+-- number: 2
+-- migration: 8
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
--- Posts a batch of requests and returns the outcome of each item. Refusals are outcomes, never exceptions. It replaces
--- `post_transfers`, which hosts of the release before call: it does the same, but leaves the owners and the time of a
--- transfer to the relay, and returns all arrays every time.
--- The items of a request are adjacent, and no key comes twice. Each account comes once, ordered by id, and items refer to
--- it by number: that saves two joins per batch, whose plans are bad when the planner has to guess.
+-- What hosts of the release before call to post a batch. It finds out which ids they derived, without the secret, and
+-- posts with `post_orders`, so that both releases find each other's transfers.
 CREATE OR REPLACE FUNCTION post_transfer_batch(
   p_owner text[], p_key text[], p_fingerprint bytea[], p_atomic boolean[],
   p_account uuid[],
   p_request int[], p_id uuid[], p_debit int[], p_credit int[], p_amount bigint[], p_reference text[], p_metadata jsonb[],
-  OUT posted_at timestamptz,
-  -- By request: fresh, replayed, or reused (the key belongs to another request). Null if all are fresh.
-  OUT states text[],
-  -- By item: posted, exists, rolled_back, or the code of a refusal. Null if all are posted.
-  OUT outcomes text[],
-  -- By item. Null if no request was replayed.
-  OUT transfer_ids uuid[],
-  -- By item, or one element if all are the same.
-  OUT ledgers text[]
-) LANGUAGE plpgsql
--- For hundreds of items the planner prefers scanning whole tables, which grow with each batch, to probing indexes.
-SET enable_seqscan = off SET jit = off AS $$
+  OUT posted_at timestamptz, OUT states text[], OUT outcomes text[], OUT transfer_ids uuid[], OUT ledgers text[]
+) LANGUAGE plpgsql AS $$
 DECLARE
-  sum_max CONSTANT bigint := 9007199254740991;
-  n int := cardinality(p_id);
-  -- By account.
-  a_id uuid[]; a_owner text[]; a_ledger text[]; a_negative boolean[]; a_debits bigint[]; a_credits bigint[]; a_version bigint[];
-  -- By item: whether its id exists with the same content, and the new versions of its accounts.
-  i_same boolean[]; i_debit_version bigint[]; i_credit_version bigint[];
-  -- If an id comes twice: by item, the first item with its id, and by that item, the one that was posted.
-  i_first int[]; posted_by int[];
-  stored_outcomes jsonb; has_duplicates boolean; j int;
-  d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
+  other_ids uuid[];
 BEGIN
-  -- One batch at a time in the whole database: two at once are slower (measured), and this way they cannot deadlock. The
-  -- row locks below protect the balances against everything else.
-  PERFORM pg_advisory_xact_lock(5703951129318914);
-  posted_at := clock_timestamp();
-
-  SELECT array_agg(CASE WHEN k.owner IS NULL THEN 'fresh' WHEN k.fingerprint = r.fingerprint THEN 'replayed' ELSE 'reused' END ORDER BY r.no),
-         jsonb_object_agg(r.no, jsonb_build_object('outcomes', k.outcomes, 'ids', k.transfer_ids)) FILTER (WHERE k.owner IS NOT NULL)
-    INTO states, stored_outcomes
-    FROM unnest(p_owner, p_key, p_fingerprint) WITH ORDINALITY r(owner, key, fingerprint, no)
-    LEFT JOIN idempotency_keys k ON k.owner = r.owner AND k.key = r.key;
-
-  SELECT array_agg(l.id), array_agg(l.owner), array_agg(l.ledger), array_agg(l.allow_negative),
-         array_agg(l.debits_posted), array_agg(l.credits_posted), array_agg(l.version)
-    INTO a_id, a_owner, a_ledger, a_negative, a_debits, a_credits, a_version
-    FROM (SELECT * FROM accounts WHERE id = ANY (p_account) ORDER BY id FOR NO KEY UPDATE) l;
-  IF a_id IS DISTINCT FROM p_account THEN
-    -- An account does not exist: it gets an entry without a ledger, so that the numbers match again.
-    SELECT array_agg(l.owner ORDER BY u.no), array_agg(l.ledger ORDER BY u.no), array_agg(l.negative ORDER BY u.no),
-           array_agg(l.debits ORDER BY u.no), array_agg(l.credits ORDER BY u.no), array_agg(l.version ORDER BY u.no)
-      INTO a_owner, a_ledger, a_negative, a_debits, a_credits, a_version
-      FROM unnest(p_account) WITH ORDINALITY u(id, no)
-      LEFT JOIN unnest(a_id, a_owner, a_ledger, a_negative, a_debits, a_credits, a_version)
-        l(id, owner, ledger, negative, debits, credits, version) ON l.id = u.id;
-  END IF;
-
-  i_same := array_fill(NULL::boolean, ARRAY[n]);
-  IF EXISTS (SELECT FROM transfers WHERE id = ANY (p_id)) THEN
-    SELECT array_agg(CASE WHEN t.id IS NOT NULL THEN t.debit_account_id = p_account[x.debit]
-             AND t.credit_account_id = p_account[x.credit] AND t.amount = x.amount
-             AND t.reference IS NOT DISTINCT FROM x.reference AND t.metadata = x.metadata END ORDER BY x.no)
-      INTO i_same
-      FROM unnest(p_id, p_debit, p_credit, p_amount, p_reference, p_metadata) WITH ORDINALITY
-        x(id, debit, credit, amount, reference, metadata, no)
-      LEFT JOIN transfers t ON t.id = x.id;
-  END IF;
-  SELECT count(DISTINCT id) < n INTO has_duplicates FROM unnest(p_id) id;
-  IF has_duplicates THEN
-    SELECT array_agg(w.first ORDER BY w.no) INTO i_first
-      FROM (SELECT no, min(no) OVER (PARTITION BY id) AS first FROM unnest(p_id) WITH ORDINALITY u(id, no)) w;
-    posted_by := array_fill(NULL::int, ARRAY[n]);
-  END IF;
-
-  outcomes := array_fill(NULL::text, ARRAY[n]);
-  ledgers := outcomes;
-  transfer_ids := p_id;
-  i_debit_version := array_fill(NULL::bigint, ARRAY[n]);
-  i_credit_version := i_debit_version;
-
-  FOR i IN 1..n LOOP
-    IF states[p_request[i]] = 'fresh' THEN
-      d := p_debit[i]; c := p_credit[i]; amount := p_amount[i];
-      IF has_duplicates AND i_same[i] IS NULL AND posted_by[i_first[i]] IS NOT NULL THEN
-        -- An id may come twice in one batch. The item that was posted counts as existing.
-        j := posted_by[i_first[i]];
-        i_same[i] := p_debit[j] = d AND p_credit[j] = c AND p_amount[j] = amount
-          AND p_reference[j] IS NOT DISTINCT FROM p_reference[i] AND p_metadata[j] = p_metadata[i];
-      END IF;
-      IF i_same[i] IS NOT NULL THEN
-        outcome := CASE WHEN i_same[i] THEN 'exists' ELSE 'transfer_id_taken' END;
-      ELSIF d = c THEN
-        outcome := 'same_account';
-      ELSIF a_ledger[d] IS NULL OR a_ledger[c] IS NULL THEN
-        outcome := 'unknown_account';
-      ELSIF a_ledger[d] <> a_ledger[c] THEN
-        outcome := 'different_ledgers';
-      ELSIF NOT a_negative[d] AND a_credits[d] - a_debits[d] < amount THEN
-        outcome := 'insufficient_funds';
-      ELSIF a_debits[d] > sum_max - amount OR a_credits[c] > sum_max - amount THEN
-        outcome := 'balance_overflow';
-      ELSE
-        outcome := 'posted';
-        a_debits[d] := a_debits[d] + amount;
-        a_credits[c] := a_credits[c] + amount;
-        a_version[d] := a_version[d] + 1;
-        a_version[c] := a_version[c] + 1;
-        i_debit_version[i] := a_version[d];
-        i_credit_version[i] := a_version[c];
-        ledgers[i] := a_ledger[d];
-        IF has_duplicates THEN posted_by[i_first[i]] := i; END IF;
-      END IF;
-      outcomes[i] := outcome;
-      IF p_atomic[p_request[i]] THEN
-        IF i = 1 OR p_request[i - 1] <> p_request[i] THEN
-          group_first := i; group_refused := false;
-        END IF;
-        group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
-        IF group_refused AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
-          FOR j IN REVERSE i..group_first LOOP
-            IF outcomes[j] IN ('posted', 'exists') THEN
-              IF outcomes[j] = 'posted' THEN
-                IF has_duplicates THEN posted_by[i_first[j]] := NULL; END IF;
-                d := p_debit[j]; c := p_credit[j];
-                a_debits[d] := a_debits[d] - p_amount[j];
-                a_credits[c] := a_credits[c] - p_amount[j];
-                a_version[d] := a_version[d] - 1;
-                a_version[c] := a_version[c] - 1;
-              END IF;
-              outcomes[j] := 'rolled_back';
-            END IF;
-          END LOOP;
-        END IF;
-      END IF;
-    END IF;
-  END LOOP;
-
-  INSERT INTO transfers (id, debit_account_id, debit_version, credit_account_id, credit_version, ledger, amount, reference, metadata, created_at)
-    SELECT x.id, p_account[x.debit], x.debit_version, p_account[x.credit], x.credit_version, x.ledger, x.amount, x.reference, x.metadata, posted_at
-      FROM unnest(p_id, p_debit, i_debit_version, p_credit, i_credit_version, ledgers, p_amount, p_reference, p_metadata, outcomes)
-        x(id, debit, debit_version, credit, credit_version, ledger, amount, reference, metadata, outcome)
-     WHERE x.outcome = 'posted' ORDER BY x.id;
-
-  -- In version order, so that the rows of an account are numbered like its transfers.
-  INSERT INTO outbox (transfer_id, debit_account_id, debit_version, debit_owner, credit_account_id, credit_version,
-                      credit_owner, posted_at)
-    SELECT x.id, p_account[x.debit], x.debit_version, a_owner[x.debit], p_account[x.credit], x.credit_version,
-           a_owner[x.credit], post_transfer_batch.posted_at
-      FROM unnest(p_id, p_debit, i_debit_version, p_credit, i_credit_version, outcomes) WITH ORDINALITY
-        x(id, debit, debit_version, credit, credit_version, outcome, no)
-     WHERE x.outcome = 'posted' ORDER BY x.no;
-
-  UPDATE accounts a
-     SET debits_posted = l.debits, credits_posted = l.credits, version = l.version
-    FROM unnest(p_account, a_debits, a_credits, a_version) l(id, debits, credits, version)
-   WHERE a.id = l.id AND a.version <> l.version;
-
-  INSERT INTO idempotency_keys (owner, key, fingerprint, outcomes, transfer_ids, created_at)
-    SELECT r.owner, r.key, r.fingerprint, x.outcomes, x.ids, posted_at
-      FROM unnest(p_owner, p_key, p_fingerprint, states) WITH ORDINALITY r(owner, key, fingerprint, state, no)
-      JOIN (SELECT u.request, array_agg(u.outcome ORDER BY u.no) AS outcomes, array_agg(u.id ORDER BY u.no) AS ids
-              FROM unnest(p_request, outcomes, p_id) WITH ORDINALITY u(request, outcome, id, no) GROUP BY u.request) x
-        ON x.request = r.no
-     WHERE r.state = 'fresh' ORDER BY r.owner, r.key;
-
-  -- The items of a replayed request get the stored outcomes of its key.
-  IF stored_outcomes IS NOT NULL THEN
-    FOR i IN 1..n LOOP
-      IF states[p_request[i]] = 'replayed' THEN
-        IF i = 1 OR p_request[i - 1] <> p_request[i] THEN group_first := i; END IF;
-        outcomes[i] := stored_outcomes -> p_request[i]::text -> 'outcomes' ->> (i - group_first);
-        transfer_ids[i] := (stored_outcomes -> p_request[i]::text -> 'ids' ->> (i - group_first))::uuid;
-      END IF;
-    END LOOP;
-    RETURN;
-  END IF;
-  -- No key was known, so every request is fresh and every item has its own id.
-  states := NULL;
-  transfer_ids := NULL;
-  IF 'posted' = ALL (outcomes) THEN
-    outcomes := NULL;
-    IF ledgers[1] = ALL (ledgers) THEN ledgers := ledgers[1:1]; END IF;
-  END IF;
+  SELECT array_agg(CASE WHEN u.id = former_transfer_id(p_owner[u.request], p_key[u.request], u.index)
+                     THEN derive_transfer_id(s.secret, u.id) END ORDER BY u.no)
+    INTO other_ids
+    FROM (SELECT id, request, no, row_number() OVER (PARTITION BY request ORDER BY no) - 1 AS index
+            FROM unnest(p_id, p_request) WITH ORDINALITY x(id, request, no)) u
+    CROSS JOIN transfer_id_secret s;
+  -- Before it posts: from now on, both ids are looked for.
+  UPDATE transfer_id_secret SET has_former_ids = true WHERE NOT has_former_ids;
+  SELECT p.posted_at, p.states, p.outcomes, p.transfer_ids, p.ledgers
+    INTO posted_at, states, outcomes, transfer_ids, ledgers
+    FROM post_orders(p_owner, p_key, p_fingerprint, p_atomic, p_account, p_request, p_id, other_ids, p_debit, p_credit,
+                     p_amount, p_reference, p_metadata) p;
 END $$;

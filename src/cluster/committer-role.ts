@@ -24,6 +24,11 @@ export class CommitterRole {
     this.#options = options;
   }
 
+  /** Not that of Atlas alone: revisions between two releases have the same. */
+  get #version(): string {
+    return `${VERSION} ${this.#options.committer.protocol}`;
+  }
+
   /** Becomes the committer of the host, or stops being it. A worker without siblings needs no socket. */
   assign(isCommitter: boolean): void {
     const { committer, config, identity, channel, logger } = this.#options;
@@ -33,7 +38,7 @@ export class CommitterRole {
     try {
       const socket = prepareCommitSocket(config.ATLAS_DATA_DIR, config.API_PORT, identity);
       committer.serve(socket);
-      void channel.send({ kind: 'committing', committer: { socket, version: VERSION } });
+      void channel.send({ kind: 'committing', committer: { socket, version: this.#version } });
     } catch (err) {
       logger.warn({ err }, 'this worker cannot post for the others; each posts its own payments');
     }
@@ -41,7 +46,7 @@ export class CommitterRole {
 
   /** Sends payments to this committer from now on. One of another version would not understand them. */
   join({ socket, version }: Committer): void {
-    this.#options.committer.join(version === VERSION ? socket : null);
+    this.#options.committer.join(version === this.#version ? socket : null);
   }
 
   /** Stops being the committer. Resolves when the payments of other workers have ended. */

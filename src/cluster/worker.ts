@@ -91,10 +91,18 @@ class Worker {
     return this.#phase.kind === 'draining' || this.#phase.kind === 'closing';
   }
 
-  /** Listens once there are permits, so that a new worker does not refuse requests for lack of them. */
+  /**
+   * Listens once there are permits, so that a new worker does not refuse requests for lack of them, and once the
+   * features are prepared. It does not wait long for either.
+   */
   async #listenWithShare(): Promise<void> {
     const untilMs = performance.now() + SHARE_WAIT_MS;
-    while (this.#deps.permits.limitAt(performance.now()) <= 0 && performance.now() < untilMs)
+    let isPrepared = false;
+    const prepared = () => {
+      isPrepared = true;
+    };
+    void this.#app.prepare().then(prepared, prepared);
+    while ((this.#deps.permits.limitAt(performance.now()) <= 0 || !isPrepared) && performance.now() < untilMs)
       await Bun.sleep(SHARE_CHECK_MS);
     if (this.#isEnding) return;
     try {

@@ -43,6 +43,8 @@ export interface Feature {
   mount(routes: RouteTable, app: AppInfo): void;
   /** Registers its metrics. Values are read at scrape time. */
   metrics?(registry: Registry): void;
+  /** Reads what its first requests need, before a worker serves. They wait for it if it fails. */
+  prepare?(): Promise<unknown>;
   /** Loops that one worker per host keeps running. */
   readonly loops?: readonly BackgroundLoop[];
   readonly jobs?: readonly Job[];

@@ -195,7 +195,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       await rival`SELECT FROM accounts WHERE id = ${ALICE} FOR UPDATE`;
       const isBlocked = async () => {
         const rows = await direct`SELECT FROM pg_stat_activity
-          WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND query LIKE '%post_transfer_batch%'`;
+          WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND query LIKE '%post_orders%'`;
         return rows.length > 0;
       };
       await until(isBlocked);

@@ -17,6 +17,7 @@ import { createTransferRepository } from './transfers/repository.ts';
 import { mountTransfers } from './transfers/router.ts';
 import { isTransfer } from './transfers/schemas.ts';
 import { createTransferService } from './transfers/service.ts';
+import { createTransferIds } from './transfers/transfer-ids.ts';
 import { createLedgerRepository } from './verification/repository.ts';
 import { mountLedger } from './verification/router.ts';
 import { createLedgerService } from './verification/service.ts';
@@ -75,13 +76,15 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
   const transferCache = openTransferCache(cache);
   const find = (id: string, caller?: { readonly signal: AbortSignal }) =>
     transferCache.find(id, (loading) => repository.find(id, loading), caller);
-  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, committer);
+  const ids = createTransferIds(repository.readSecret);
+  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, committer, ids);
   const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,
     transfers,
     groupCommit,
     committer,
+    prepare: async () => ids.ready(),
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);

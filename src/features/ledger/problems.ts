@@ -11,7 +11,8 @@ export const ledgerProblems = {
   account_id_taken: {
     status: 409,
     title: 'Account ID already in use',
-    cause: 'An account with this ID and different content exists.',
+    cause:
+      'An account with this ID and different content exists, or Atlas reserves the ID: account IDs never equal those of files and webhooks.',
     remedy: 'Use another ID, or omit it to have one generated.',
   },
   transfer_not_found: {
@@ -23,8 +24,9 @@ export const ledgerProblems = {
   transfer_id_taken: {
     status: 409,
     title: 'Transfer ID already in use',
-    cause: 'A transfer with this ID and different content exists, and transfers are immutable.',
-    remedy: 'Use another ID, or omit it to have one generated.',
+    cause:
+      'A transfer with this ID and different content exists, and transfers are immutable; or the ID is a UUIDv8, the version that Atlas assigns, and no such transfer exists.',
+    remedy: 'Use another ID, such as a UUIDv7, or omit it to have one derived from the key.',
   },
   same_account: {
     status: 422,

@@ -8,6 +8,8 @@ import type { HostCommitter } from '../../../src/features/ledger/transfers/host-
 import type { Logger } from '../../../src/instrumentation/logger.ts';
 import { VERSION } from '../../../src/version.ts';
 
+const version = `${VERSION} 2`;
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'atlas-role-'));
@@ -20,6 +22,7 @@ function roleOf({ workers = 2, dataDir = folder } = {}) {
   const warnings: string[] = [];
   const role = new CommitterRole({
     committer: {
+      protocol: 2,
       serve: (path: string) => void calls.push(`serve ${path.split('/').at(-1)}`),
       stopServing: async () => void calls.push('stop'),
       join: (path: string | null) => void calls.push(`join ${path}`),
@@ -39,7 +42,7 @@ test('the worker with the jobs of the host listens, and reports where', async ()
   expect(sent).toEqual([
     {
       kind: 'committing',
-      committer: { socket: expect.stringContaining('commit-8000-1-3.sock') as string, version: VERSION },
+      committer: { socket: expect.stringContaining('commit-8000-1-3.sock') as string, version },
     },
   ]);
   await role.stop();
@@ -61,7 +64,13 @@ test('a worker that cannot listen says so, and every worker posts its own paymen
 
 test('payments go to a committer of the same version only', () => {
   const { role, calls } = roleOf();
-  role.join({ socket: 'a', version: VERSION });
+  role.join({ socket: 'a', version });
   role.join({ socket: 'b', version: 'another' });
   expect(calls).toEqual(['join a', 'join null']);
+});
+
+test('payments do not go to a committer of an older revision, which would not know both ids of a transfer', () => {
+  const { role, calls } = roleOf();
+  role.join({ socket: 'a', version: VERSION });
+  expect(calls).toEqual(['join null']);
 });

@@ -4,8 +4,8 @@ import type { ErrorCode } from '../../../errors.ts';
 /** Maximum transfers per request. */
 export const BATCH_ITEMS_MAX = 1000;
 
-/** A transfer to post, with its ID assigned. `amount` is in minor units of the ledger's currency. */
-export interface TransferOrder {
+/** What a transfer moves. `amount` is in minor units of the ledger's currency. */
+export interface TransferContent {
   readonly id: string;
   readonly debitAccountId: string;
   readonly creditAccountId: string;
@@ -14,8 +14,14 @@ export interface TransferOrder {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** A transfer to post, with its ID assigned. */
+export interface TransferOrder extends TransferContent {
+  /** The ID that the previous release derives for it. Absent if the caller chose the ID. */
+  readonly formerId?: string;
+}
+
 /** A posted transfer. Immutable. */
-export interface Transfer extends TransferOrder {
+export interface Transfer extends TransferContent {
   readonly ledger: string;
   readonly createdAt: string;
 }
@@ -57,19 +63,12 @@ export type PostResult =
   | { readonly state: 'reused' };
 
 /**
- * Derives the ID of a transfer without one: a UUIDv8 (RFC 9562) of SHA-256 over owner, key, and position. A retry
- * derives the same ID, so nothing is posted twice even after the key has expired (30 days).
+ * Returns the SHA-256, in hex, that identifies equal requests. The contents must be canonical, with sorted metadata.
+ * Where the caller chose no ID they have the former one, like the stored ones and those of the previous release.
  */
-export function deriveTransferId(owner: string, key: string, index: number): string {
-  const hex = createHash('sha256').update(`${owner}\0${key}\0${index}`).digest('hex');
-  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3];
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-}
-
-/** Returns the SHA-256, in hex, that identifies equal requests. `orders` must be canonical, with sorted metadata. */
-export function fingerprintOf(path: string, atomic: boolean, orders: readonly TransferOrder[]): string {
+export function fingerprintOf(path: string, atomic: boolean, contents: readonly TransferContent[]): string {
   return createHash('sha256')
-    .update(`POST\0${path}\0${atomic}\0${JSON.stringify(orders)}`)
+    .update(`POST\0${path}\0${atomic}\0${JSON.stringify(contents)}`)
     .digest('hex');
 }
 
@@ -88,5 +87,5 @@ export const REFUSAL_DETAILS: Readonly<Record<Refusal, string>> = {
   different_ledgers: 'The accounts are on different ledgers.',
   insufficient_funds: 'The balance of the debit account does not cover the amount.',
   balance_overflow: 'The total debits or credits of an account would exceed 2^53−1.',
-  transfer_id_taken: 'A transfer with this ID and different content exists.',
+  transfer_id_taken: 'This ID is not available: it is taken, or of a version that Atlas assigns (UUIDv8).',
 };

@@ -1,6 +1,9 @@
 import { AtlasError, type ErrorCode } from '../../../errors.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 
+/** Rises with each change of what a request or its result means. Workers with another one post directly. */
+export const COMMIT_PROTOCOL = 2;
+
 /** A frame to the committer. An empty one asks whether it is responsive. */
 export interface ToCommitter {
   readonly posts: readonly (readonly [id: number, request: PostRequest])[];

@@ -3,6 +3,7 @@ import type { Abortable } from '../../../utils/abortable.ts';
 import type { PostRequest, PostResult } from './domain.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { CommitterLink, type Forwarded } from './host-committer-link.ts';
+import { COMMIT_PROTOCOL } from './host-committer-protocol.ts';
 import { type CommitServer, serveCommits } from './host-committer-server.ts';
 
 /** Counts since the process started, for the metrics. */
@@ -24,6 +25,7 @@ const REFUSALS: ReadonlySet<string> = new Set(['queue_full', 'overloaded']);
  * committers at once are safe for the same reason.
  */
 export class HostCommitter {
+  readonly protocol = COMMIT_PROTOCOL;
   readonly #groupCommit: Pick<GroupCommit, 'submit'>;
   /** Where the committer of this host listens; null if this is the committer, or there is none. */
   #path: string | null = null;

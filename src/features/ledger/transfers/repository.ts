@@ -9,6 +9,7 @@ import {
   type PostResult,
   sortMembers,
   type Transfer,
+  type TransferContent,
   type TransferOrder,
 } from './domain.ts';
 
@@ -30,13 +31,15 @@ export interface TransferRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<TransferPage>;
+  /** Reads the secret that ids are derived with. */
+  readSecret(): Promise<Uint8Array>;
   /** Returns the milliseconds that the last batch queued behind those of other workers. */
   waitedMs(): number;
   /** Deletes idempotency records older than `days`, in bounded steps. Returns how many. */
   forgetKeys(days: number): Promise<number>;
 }
 
-/** The row of `post_transfer_batch`, where null stands for the usual case. */
+/** The row of `post_orders`, where null stands for the usual case. */
 interface PostedRow {
   postedAt: Date;
   waitedMs: number;
@@ -76,7 +79,7 @@ export function createTransferRepository(db: Database): TransferRepository {
       SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
              to_json(states) AS states, to_json(outcomes) AS outcomes,
              to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
-      FROM post_transfer_batch(
+      FROM post_orders(
         ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
         ${quotedArrayOf(requests.map((request) => request.key))}::text[],
         ${sentAtOnce(arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`)))}::bytea[],
@@ -84,6 +87,7 @@ export function createTransferRepository(db: Database): TransferRepository {
         ${arrayOf([...accounts.keys()])}::uuid[],
         ${arrayOf(requestNumbers)}::int[],
         ${arrayOf(items.map((item) => item.id))}::uuid[],
+        ${arrayOf(items.map((item) => item.formerId ?? 'NULL'))}::uuid[],
         ${arrayOf(items.map((item) => accounts.get(item.debitAccountId)!))}::int[],
         ${arrayOf(items.map((item) => accounts.get(item.creditAccountId)!))}::int[],
         ${arrayOf(items.map((item) => item.amount))}::bigint[],
@@ -120,6 +124,7 @@ export function createTransferRepository(db: Database): TransferRepository {
 
   return {
     post,
+    readSecret: () => readSecret(db),
     waitedMs: () => waitedMs,
     find: (id, signal) => reads.find(id, signal && new AbortableSignal(signal)),
     async listByAccount(accountId, beforeVersion, limit, signal) {
@@ -160,6 +165,11 @@ export function createTransferRepository(db: Database): TransferRepository {
   };
 }
 
+async function readSecret(db: Database): Promise<Uint8Array> {
+  const [row] = await db.query((sql) => sql<[{ secret: Uint8Array }]>`SELECT secret FROM transfer_id_secret`);
+  return row.secret;
+}
+
 /** Whether a transfer existed before, by its id or by a replay of its request. */
 function isOld(state: 'fresh' | 'replayed'): (item: ItemResult) => boolean {
   return ({ outcome }) => outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
@@ -191,7 +201,7 @@ function toTransfer(row: TransferRow): Transfer {
   return transferOf(row, row.ledger, row.createdAt.toISOString());
 }
 
-function transferOf(order: TransferOrder, ledger: string, createdAt: string): Transfer {
+function transferOf(order: TransferContent, ledger: string, createdAt: string): Transfer {
   return {
     id: order.id,
     debitAccountId: order.debitAccountId,

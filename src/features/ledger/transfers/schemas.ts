@@ -33,7 +33,7 @@ export function isTransfer(value: unknown, id: string): value is Transfer {
 export const NewTransferSchema = z
   .strictObject({
     id: UuidSchema.optional().openapi({
-      description: 'ID of the transfer; derived from the Idempotency-Key by default.',
+      description: 'ID of the transfer, of any version but 8; derived from the Idempotency-Key by default.',
     }),
     debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
     creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),

@@ -1,17 +1,18 @@
 import { AtlasError, type InputError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import {
-  deriveTransferId,
   fingerprintOf,
   type ItemResult,
   REFUSAL_DETAILS,
   type Refusal,
   sortMembers,
   type Transfer,
+  type TransferContent,
   type TransferOrder,
 } from './domain.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { TransferPage, TransferRepository } from './repository.ts';
+import type { DerivedId, TransferIds } from './transfer-ids.ts';
 
 /** A transfer as requested. */
 export interface NewTransfer {
@@ -68,6 +69,7 @@ export interface TransferReads extends Pick<TransferRepository, 'listByAccount'>
 export function createTransferService(
   repository: TransferReads,
   commit: Pick<GroupCommit, 'submit'>,
+  ids: TransferIds,
 ): TransferService {
   async function submit(
     identity: RequestIdentity,
@@ -76,8 +78,12 @@ export function createTransferService(
     caller?: Abortable,
   ) {
     const { owner, key, path } = identity;
-    const orders = transfers.map((transfer, i) => toOrder(transfer, owner, key, i));
-    const fingerprint = fingerprintOf(path, atomic, orders);
+    const reading = ids.ready();
+    if (reading !== null) await reading;
+    const derived = transfers.map(({ id }, i) => (id === undefined ? ids.derive(owner, key, i) : null));
+    const contents = transfers.map((transfer, i) => toContent(transfer, derived[i]!));
+    const fingerprint = fingerprintOf(path, atomic, contents);
+    const orders = contents.map((content, i): TransferOrder => ({ ...content, ...derived[i] }));
     const result = await commit.submit({ owner, key, fingerprint, atomic, orders }, caller);
     if (result.state === 'reused') {
       throw new AtlasError(
@@ -112,9 +118,10 @@ export function createTransferService(
   };
 }
 
-function toOrder(transfer: NewTransfer, owner: string, key: string, index: number): TransferOrder {
+/** Returns the content that the fingerprint is made of. */
+function toContent(transfer: NewTransfer, derived: DerivedId | null): TransferContent {
   return {
-    id: transfer.id ?? deriveTransferId(owner, key, index),
+    id: transfer.id ?? derived!.formerId,
     debitAccountId: transfer.debitAccountId,
     creditAccountId: transfer.creditAccountId,
     amount: transfer.amount,

@@ -2,13 +2,11 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { ledgerProblems } from '../../../../../src/features/ledger/problems.ts';
 import {
-  deriveTransferId,
   fingerprintOf,
   REFUSAL_DETAILS,
   sortMembers,
   type TransferOrder,
 } from '../../../../../src/features/ledger/transfers/domain.ts';
-import { UuidSchema } from '../../../../../src/http/schemas.ts';
 
 const ORDER: TransferOrder = {
   id: '0198c0de-0000-7000-8000-000000000001',
@@ -18,32 +16,6 @@ const ORDER: TransferOrder = {
   reference: 'rent',
   metadata: { a: '1', b: '2' },
 };
-
-describe('an ID derived from the key', () => {
-  test('is a UUIDv8, the same every time', () => {
-    const id = deriveTransferId('owner', 'key', 0);
-    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    expect(deriveTransferId('owner', 'key', 0)).toBe(id);
-    // Hard-coded, because IDs that changed with a release would post a retry twice.
-    expect(deriveTransferId('owner', 'first', 0)).toBe('154b411a-dbd5-8b5c-bb43-0e48d49fbb83');
-  });
-
-  test('differs by owner, key, and position, without ambiguous boundaries', () => {
-    const part = fc.string({ unit: fc.constantFrom('a', 'b', '0', '1'), minLength: 1, maxLength: 3 });
-    const source = fc.tuple(part, part, fc.nat(11));
-    fc.assert(
-      fc.property(source, source, (one, other) => {
-        const same = one.every((value, i) => value === other[i]);
-        expect(deriveTransferId(...one) === deriveTransferId(...other)).toBe(same);
-      }),
-      { numRuns: 500, seed: 13 },
-    );
-  });
-
-  test('is a valid UUID of the API', () => {
-    expect(UuidSchema.safeParse(deriveTransferId('o', 'k', 999)).success).toBe(true);
-  });
-});
 
 describe('the fingerprint of a request', () => {
   const fingerprint = fingerprintOf('/v1/transfers', false, [ORDER]);

@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { fingerprintOf, type TransferContent } from '../../../src/features/ledger/transfers/domain.ts';
+import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
+import { deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
+import {
+  type AccountResource,
+  newKey,
+  openAccount,
+  postBatch,
+  postTransfer,
+  readAccount,
+  type TransferResource,
+} from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
+
+const UUID_V8 = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+let atlas: TestApp;
+let bank: AccountResource;
+beforeAll(async () => {
+  atlas = await startTestApp();
+  bank = await openAccount(atlas);
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+const contentOf = (to: AccountResource, id: string, amount = 5): TransferContent => ({
+  id,
+  debitAccountId: bank.id,
+  creditAccountId: to.id,
+  amount,
+  reference: null,
+  metadata: {},
+});
+const payTo = (to: AccountResource, amount = 5) => ({
+  debitAccountId: bank.id,
+  creditAccountId: to.id,
+  amount,
+});
+const unused = () => deriveFormerId('nobody', crypto.randomUUID(), 0);
+
+/** Leaves what a release without the secret would have: a transfer under any id, and a record of its key. */
+async function postBefore(owner: string, key: string, content: TransferContent): Promise<void> {
+  await atlas.sql`UPDATE transfer_id_secret SET has_former_ids = true`;
+  const fingerprint = fingerprintOf('/v1/transfers', false, [content]);
+  const orders = [{ ...content, formerId: unused() }];
+  await createTransferRepository(atlas.deps.database).post([
+    { owner, key, fingerprint, atomic: false, orders },
+  ]);
+}
+
+/** The problem without what identifies the request. */
+async function bytesOf(response: Response): Promise<string> {
+  const { requestId, ...problem } = await expectProblem(atlas, response, 409, 'transfer_id_taken');
+  return JSON.stringify({ ...problem, headers: [...response.headers.keys()] });
+}
+
+describe('the id of a transfer', () => {
+  test('is derived from the key, and is not the one that anybody can compute', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const { id } = (await (await postTransfer(atlas, payTo(account), key)).json()) as TransferResource;
+    expect(id).toMatch(UUID_V8);
+    expect(id).not.toBe(deriveFormerId('owner', key, 0));
+  });
+
+  test('costs no lookup of former ids on a database that has none', async () => {
+    expect(await atlas.sql`SELECT has_former_ids AS looks FROM transfer_id_secret`).toMatchObject([
+      { looks: false },
+    ]);
+  });
+});
+
+describe('a key of another owner', () => {
+  test('cannot be burnt with a transfer under the id that anybody can compute', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const id = deriveFormerId('owner', key, 0);
+    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
+    const refused = await postTransfer(atlas, { ...payTo(account, 1), id }, newKey(), stranger);
+    await expectProblem(atlas, refused, 409, 'transfer_id_taken');
+    // Nor by sending the very transfer, which would count as posted.
+    const equal = await postTransfer(atlas, { ...payTo(account), id }, newKey(), stranger);
+    await expectProblem(atlas, equal, 409, 'transfer_id_taken');
+    expect((await postTransfer(atlas, payTo(account), key)).status).toBe(201);
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
+  });
+
+  test('is not burnt by what was posted under that id before ids had a secret', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    await postBefore('stranger', newKey(), contentOf(account, deriveFormerId('owner', key, 0), 1));
+    const posted = await postTransfer(atlas, payTo(account), key);
+    expect(posted.status).toBe(201);
+    const again = await postTransfer(atlas, payTo(account), key);
+    expect(await again.text()).toBe(await posted.text());
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 6, version: 2 });
+  });
+});
+
+describe('a transfer that was posted before ids had a secret', () => {
+  test('is replayed under its key', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const former = contentOf(account, deriveFormerId('owner', key, 0));
+    await postBefore('owner', key, former);
+    const replayed = await postTransfer(atlas, payTo(account), key);
+    expect([replayed.status, replayed.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
+    expect(await replayed.json()).toMatchObject({ ...former });
+    const changed = await postTransfer(atlas, payTo(account, 6), key);
+    await expectProblem(atlas, changed, 422, 'idempotency_key_reused');
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
+  });
+
+  test('exists when its key was forgotten', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const former = contentOf(account, deriveFormerId('owner', key, 0));
+    await postBefore('owner', key, former);
+    await atlas.sql`DELETE FROM idempotency_keys WHERE key = ${key}`;
+    for (const replayed of [null, 'true']) {
+      const late = await postTransfer(atlas, payTo(account), key);
+      expect([late.status, late.headers.get('idempotency-replayed')]).toEqual([200, replayed]);
+      expect(await late.json()).toMatchObject({ ...former });
+    }
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
+  });
+
+  test('exists in a batch, next to new ones and to ids of the caller', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const former = contentOf(account, deriveFormerId('owner', key, 1), 2);
+    await postBefore('owner', newKey(), former);
+    const own = crypto.randomUUID();
+    const transfers = [payTo(account, 1), payTo(account, 2), { ...payTo(account, 4), id: own }];
+    const response = await postBatch(atlas, { transfers, atomic: true }, key);
+    const { results } = (await response.json()) as { results: object[] };
+    expect(results).toMatchObject([
+      { status: 'posted', id: expect.stringMatching(UUID_V8) as string },
+      { status: 'exists', id: former.id, transfer: { ...former } },
+      { status: 'posted', id: own },
+    ]);
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 7, version: 3 });
+  });
+
+  test('is found under a UUIDv8 of its caller, by key and by id, before that version is refused', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const id = unused();
+    await postBefore('owner', key, contentOf(account, id));
+    const order = { ...payTo(account), id };
+    const replayed = await postTransfer(atlas, order, key);
+    expect([replayed.status, replayed.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
+    const found = await postTransfer(atlas, order);
+    expect([found.status, await found.text()]).toEqual([200, await replayed.text()]);
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
+  });
+});
+
+describe('an id that the caller chose', () => {
+  test.each([4, 7])('may be a UUIDv%i, and is refused once another owner has it', async (version) => {
+    const account = await openAccount(atlas);
+    const id = version === 4 ? crypto.randomUUID() : Bun.randomUUIDv7();
+    expect((await postTransfer(atlas, { ...payTo(account), id })).status).toBe(201);
+    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
+    const refused = await postTransfer(atlas, { ...payTo(account, 6), id }, newKey(), stranger);
+    await expectProblem(atlas, refused, 409, 'transfer_id_taken');
+  });
+
+  test('gets the same response whatever transfer has it, or none', async () => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const { id: derived } = (await (
+      await postTransfer(atlas, payTo(account), key)
+    ).json()) as TransferResource;
+    const own = crypto.randomUUID();
+    await postTransfer(atlas, { ...payTo(account), id: own });
+    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
+    const responses: string[] = [];
+    for (const id of [unused(), deriveFormerId('owner', key, 0), derived, own])
+      responses.push(
+        await bytesOf(await postTransfer(atlas, { ...payTo(account, 7), id }, newKey(), stranger)),
+      );
+    expect(new Set(responses).size).toBe(1);
+    // Whatever else is wrong with the transfer.
+    for (const id of [unused(), derived]) {
+      const order = { debitAccountId: crypto.randomUUID(), creditAccountId: account.id, amount: 1, id };
+      responses.push(await bytesOf(await postTransfer(atlas, order, newKey(), stranger)));
+    }
+    expect(new Set(responses).size).toBe(1);
+  });
+
+  test('is refused in a batch for its item alone, and in an atomic one for all', async () => {
+    const account = await openAccount(atlas);
+    const transfers = [payTo(account, 1), { ...payTo(account, 2), id: unused() }, payTo(account, 3)];
+    const response = await postBatch(atlas, { transfers });
+    expect(((await response.json()) as { results: object[] }).results).toMatchObject([
+      { status: 'posted' },
+      { status: 'refused', code: 'transfer_id_taken' },
+      { status: 'posted' },
+    ]);
+    const atomic = await postBatch(atlas, { transfers, atomic: true });
+    await expectProblem(atlas, atomic, 422, 'batch_refused', ['/transfers/1']);
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 4, version: 2 });
+  });
+
+  test('may have the digit 8 without the variant of a UUIDv8', async () => {
+    const account = await openAccount(atlas);
+    const id = `${crypto.randomUUID().slice(0, 14)}8000-0000-000000000000`;
+    expect((await postTransfer(atlas, { ...payTo(account), id })).status).toBe(201);
+  });
+});
