@@ -217,6 +217,15 @@ describe('a list of events', () => {
     expect(sizes).toEqual([0, 1, 1]);
   });
 
+  test('by the key of another owner is that of an unknown key, after any cursor', async () => {
+    const [{ last }] = await atlas.sql<[{ last: number }]>`SELECT max(position) AS last FROM events`;
+    for (let position = 0; position < last; position++) {
+      const cursor = `cursor=e${position.toString(16).padStart(13, '0')}`;
+      const unknown = await listEvents(atlas, `?key=${crypto.randomUUID()}&${cursor}`, stranger);
+      expect(await listEvents(atlas, `?key=${alice.id}&${cursor}`, stranger)).toEqual(unknown);
+    }
+  });
+
   test('rejects a cursor beyond the end of the log', async () => {
     for (const filter of ['', '&type=account.opened.v1', `&key=${alice.id}`]) {
       const response = await atlas.call('GET', `/v1/events?cursor=efffffffffffff${filter}`);

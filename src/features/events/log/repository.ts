@@ -50,8 +50,8 @@ export interface EventRepository {
     signal?: AbortSignal,
   ): Promise<readonly SentEvent[]>;
   find(owner: string, key: string, sequence: number, signal?: AbortSignal): Promise<SentEvent | null>;
-  /** Returns the sequence of the event at the position, or null if the event has another key. */
-  sequenceAt(key: string, position: number, signal?: AbortSignal): Promise<number | null>;
+  /** Returns the sequence of the owner's event at the position, or null if the event has another key or owner. */
+  sequenceAt(owner: string, key: string, position: number, signal?: AbortSignal): Promise<number | null>;
   /** Returns the position of the last event of all owners, 0 if there is none. */
   lastPosition(signal?: AbortSignal): Promise<number>;
   /** Returns the owners of up to `limit` events after the position, or null if there are no events. */
@@ -115,12 +115,12 @@ export function createEventRepository(db: Database): EventRepository {
       );
       return event ?? null;
     },
-    async sequenceAt(key, position, signal) {
+    async sequenceAt(owner, key, position, signal) {
       const [row] = await db.query(
         (sql) =>
           sql<
             { sequence: number }[]
-          >`SELECT sequence FROM events WHERE position = ${position} AND key = ${key}`,
+          >`SELECT sequence FROM events WHERE position = ${position} AND key = ${key} AND owner = ${owner}`,
         { signal },
       );
       return row?.sequence ?? null;

@@ -46,7 +46,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
     limit: number,
     signal?: AbortSignal,
   ): Promise<EventPage | null> {
-    const sequence = after === 0 ? -1 : await repository.sequenceAt(key, after, signal);
+    const sequence = after === 0 ? -1 : await repository.sequenceAt(owner, key, after, signal);
     if (sequence === null) return null;
     const page = toPage(await repository.listOfKey(owner, key, sequence, limit + 1, signal), after, limit);
     if (type === undefined) return page;
