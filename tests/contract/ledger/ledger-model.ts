@@ -1,4 +1,9 @@
-import type { Outcome, PostRequest, TransferOrder } from '../../../src/features/ledger/transfers/domain.ts';
+import type {
+  Outcome,
+  PostRequest,
+  TransferContent,
+  TransferOrder,
+} from '../../../src/features/ledger/transfers/domain.ts';
 
 /** An account of the model. */
 export interface ModelAccount {
@@ -15,10 +20,12 @@ export interface ModelResult {
   readonly items: readonly { readonly outcome: Outcome; readonly id: string }[];
 }
 
+const UUID_V8 = /^.{14}8.{4}[89ab]/;
+
 /** The simplest possible ledger, to compare PostgreSQL with: in memory, one request at a time. */
 export class LedgerModel {
   readonly accounts = new Map<string, ModelAccount>();
-  readonly transfers = new Map<string, TransferOrder>();
+  readonly transfers = new Map<string, TransferContent>();
   readonly #keys = new Map<string, { fingerprint: string; items: ModelResult['items'] }>();
 
   post({ owner, key, fingerprint, atomic, orders }: PostRequest): ModelResult {
@@ -28,7 +35,7 @@ export class LedgerModel {
         ? { state: 'replayed', items: stored.items }
         : { state: 'reused', items: [] };
     }
-    let items = orders.map((order) => ({ outcome: this.#apply(order), id: order.id }));
+    let items = orders.map((order) => this.#applyUnderEither(order));
     if (atomic && items.some(({ outcome }) => outcome !== 'posted' && outcome !== 'exists')) {
       items = items.map((item, i) => this.#takeBack(orders[i]!, item));
     }
@@ -36,7 +43,16 @@ export class LedgerModel {
     return { state: 'fresh', items };
   }
 
-  #apply(order: TransferOrder): Outcome {
+  /** Finds an equal transfer under the id that the other release derives, and otherwise applies the order. */
+  #applyUnderEither({ formerId, ...content }: TransferOrder): { outcome: Outcome; id: string } {
+    const other = formerId === undefined ? undefined : this.transfers.get(formerId);
+    if (other && Bun.deepEquals(other, { ...content, id: other.id }))
+      return { outcome: 'exists', id: other.id };
+    const isRefused = formerId === undefined && UUID_V8.test(content.id) && !this.transfers.has(content.id);
+    return { outcome: isRefused ? 'transfer_id_taken' : this.#apply(content), id: content.id };
+  }
+
+  #apply(order: TransferContent): Outcome {
     const { id, debitAccountId, creditAccountId, amount } = order;
     const known = this.transfers.get(id);
     if (known) return Bun.deepEquals(known, order) ? 'exists' : 'transfer_id_taken';
@@ -53,7 +69,10 @@ export class LedgerModel {
     return 'posted';
   }
 
-  #takeBack(order: TransferOrder, item: { outcome: Outcome; id: string }): { outcome: Outcome; id: string } {
+  #takeBack(
+    order: TransferContent,
+    item: { outcome: Outcome; id: string },
+  ): { outcome: Outcome; id: string } {
     if (item.outcome !== 'posted' && item.outcome !== 'exists') return item;
     if (item.outcome === 'posted') {
       this.#move(order, -1);
@@ -62,7 +81,7 @@ export class LedgerModel {
     return { ...item, outcome: 'rolled_back' };
   }
 
-  #move({ debitAccountId, creditAccountId, amount }: TransferOrder, sign: 1 | -1): void {
+  #move({ debitAccountId, creditAccountId, amount }: TransferContent, sign: 1 | -1): void {
     const [debit, credit] = [this.accounts.get(debitAccountId)!, this.accounts.get(creditAccountId)!];
     debit.debits += sign * amount;
     credit.credits += sign * amount;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { fingerprintOf, type TransferContent } from '../../../src/features/ledger/transfers/domain.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
-import { deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
+import { createTransferIds, deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
 import {
   type AccountResource,
   newKey,
@@ -60,6 +60,21 @@ describe('the id of a transfer', () => {
     const { id } = (await (await postTransfer(atlas, payTo(account), key)).json()) as TransferResource;
     expect(id).toMatch(UUID_V8);
     expect(id).not.toBe(deriveFormerId('owner', key, 0));
+  });
+
+  test('is derived with the secret that the worker has read before it served', async () => {
+    const worker = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl });
+    await worker.prepare();
+    const [{ secret }] = await atlas.sql<[{ secret: Buffer }]>`
+      WITH before AS (SELECT secret FROM transfer_id_secret)
+      UPDATE transfer_id_secret t SET secret = decode(repeat('07', 32), 'hex') FROM before RETURNING before.secret`;
+    const [account, key] = [await openAccount(atlas), newKey()];
+    const { id } = (await (await postTransfer(worker, payTo(account), key)).json()) as TransferResource;
+    await atlas.sql`UPDATE transfer_id_secret SET secret = ${secret}`;
+    await worker.close();
+    const ids = createTransferIds(async () => secret);
+    await ids.ready();
+    expect(id).toBe(ids.derive('owner', key, 0).id);
   });
 
   test('costs no lookup of former ids on a database that has none', async () => {
