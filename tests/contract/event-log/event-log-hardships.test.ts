@@ -17,7 +17,7 @@ describe('the relay and the inbox under adverse conditions', () => {
   afterEach(() => world.close());
 
   test('continues with other keys when two events of a parked key have the same sequence', async () => {
-    // A caller can cause this by opening an account with the id of a file.
+    // In former releases, a caller could cause this by opening an account with the id of a file.
     await world.tell('both', 1);
     await world.relayAll();
     for (const sequence of [0, 2, 2, 2]) await world.tell('both', sequence);
