@@ -7,6 +7,8 @@ let atlas: TestApp;
 
 beforeAll(async () => {
   atlas = await startTestApp();
+  // Afterwards the key is in the cache, and the code is compiled: reads of a turn that takes long are sent before its end.
+  for (let i = 0; i < 5; i++) await readTogether(Array(READERS).fill(`/v1/accounts/${crypto.randomUUID()}`));
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
@@ -17,8 +19,6 @@ interface Read {
 
 /** Reads all paths at once. Returns the responses, and how many queries they took. */
 async function readTogether(paths: readonly string[]): Promise<{ reads: Read[]; queries: number }> {
-  // The key is in the cache after this.
-  await atlas.call('GET', '/v1/ping');
   const before = queriesSoFar();
   const responses = await Promise.all(paths.map((path) => atlas.call('GET', path)));
   const queries = queriesSoFar() - before;
