@@ -56,6 +56,12 @@ export const TimestampSchema = z
   .string()
   .openapi({ format: 'date-time', example: '2026-01-31T12:00:00.000Z' });
 
+/** The `nextCursor` of a page. */
+export const NextCursorSchema = z.string().nullable().openapi({
+  description:
+    'Cursor of the next page; null only at the end of the list. A page can hold fewer items than `limit`.',
+});
+
 const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 200;
 
@@ -69,6 +75,7 @@ export const pageQuerySchema = <T extends z.ZodType>(cursor: T) =>
       .pipe(z.number().max(LIMIT_MAX, `must be a whole number from 1 to ${LIMIT_MAX}`))
       .default(LIMIT_DEFAULT)
       .openapi({
+        description: 'Maximum items per page. A page of large items holds fewer: it ends at about 1 MiB.',
         param: {
           name: 'limit',
           in: 'query',

@@ -141,6 +141,7 @@ describe('an adapter', () => {
       'batched-reads',
       'database',
       'migrations',
+      'page-of-bytes',
       'postgres',
       'query',
       'sql-functions',

@@ -24,6 +24,14 @@ export function eventColumns(sql: FragmentTag) {
     t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
 }
 
+// About what an event has as JSON besides the data that its owner has chosen.
+const EVENT_BYTES = 600;
+
+/** Returns about how many bytes of JSON an event has, from {@link eventColumns}. */
+export function eventBytes(sql: FragmentTag) {
+  return sql`${EVENT_BYTES} + coalesce(octet_length(coalesce(data, metadata)::text), 0)`;
+}
+
 /** Joins by one probe per row: for a few hundred rows the planner would prefer to scan whole tables. */
 export function joinTransfers(sql: FragmentTag) {
   return sql`LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = e.transfer_id LIMIT 1) t ON true`;

@@ -1,7 +1,8 @@
 import type { AtlasEvent } from '../../utils/event.ts';
+import { PAGE_BYTES_MAX, rowsWithin, type SizedRow, takePage } from '../postgres/page-of-bytes.ts';
 import type { Queryable } from '../postgres/query.ts';
 import type { EventHandler } from './event-log.ts';
-import { type EventRow, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
+import { type EventRow, eventBytes, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
 
 /** The result of a batch. */
 export interface Applied {
@@ -29,6 +30,12 @@ const NEVER_SEEN = -1;
 // A key that lost millions of events must neither fill the memory nor outlast a transaction.
 const RECOVERED_MAX = 2000;
 
+/** How much one transaction may still recover. */
+interface Budget {
+  events: number;
+  bytes: number;
+}
+
 /**
  * Passes the events that the consumer has not seen to `handle`, in order, and records them in the same transaction
  * (idempotent consumer, inbox pattern). Locks the keys in key order until the transaction ends, so nobody else handles
@@ -49,6 +56,7 @@ export async function applyOnce(
   const fresh: AtlasEvent[] = [];
   let repeated = 0;
   let recovered = 0;
+  const budget = { events: RECOVERED_MAX, bytes: PAGE_BYTES_MAX };
   const behind = new Set<string>();
   for (const event of events) {
     if (behind.has(event.key)) continue;
@@ -58,7 +66,7 @@ export async function applyOnce(
       continue;
     }
     if (event.sequence > last + 1) {
-      const { lost, isAll } = await findSent(tx, consumer, event, last, RECOVERED_MAX - recovered);
+      const { lost, isAll } = await findSent(tx, consumer, event, last, budget);
       recovered += lost.length;
       fresh.push(...lost);
       if (!isAll) {
@@ -81,27 +89,38 @@ export async function applyOnce(
 }
 
 /**
- * Returns the events between the last one seen and this one, up to a limit. PostgreSQL stores all of them; Kafka
- * deletes old ones. A key that was never seen starts with its first stored event.
+ * Returns the events between the last one seen and this one, as far as the budget goes. PostgreSQL stores all of them;
+ * Kafka deletes old ones. A key that was never seen starts with its first stored event.
  */
 async function findSent(
   tx: Queryable,
   consumer: string,
   { key, sequence }: AtlasEvent,
   last: number,
-  eventsMax: number,
+  budget: Budget,
 ): Promise<{ lost: AtlasEvent[]; isAll: boolean }> {
+  const bytesMax = Math.max(0, budget.bytes);
+  const eventsMax = bytesMax > 0 ? budget.events : 0;
   const rows = await tx.query(
-    (sql) => sql<EventRow[]>`
-    SELECT ${eventColumns(sql)} FROM events e ${joinTransfers(sql)}
-    WHERE e.key = ${key} AND e.sequence > ${last} AND e.sequence < ${sequence} ORDER BY e.sequence
-    LIMIT ${eventsMax + 1}`,
+    (sql) => sql<(EventRow & SizedRow)[]>`
+    ${rowsWithin(sql, {
+      source: sql`
+        SELECT ${eventColumns(sql)} FROM events e ${joinTransfers(sql)}
+        WHERE e.key = ${key} AND e.sequence > ${last} AND e.sequence < ${sequence} ORDER BY e.sequence
+        LIMIT ${eventsMax + 1}`,
+      order: sql`sequence`,
+      sizeBytes: eventBytes(sql),
+      bytesMax,
+    })} ORDER BY sequence`,
   );
-  const isAll = rows.length <= eventsMax;
+  const { page, hasMore } = takePage(rows, eventsMax, bytesMax);
+  budget.events -= page.length;
+  budget.bytes -= page.at(-1)?.bytesSoFar ?? 0;
+  const isAll = !hasMore;
   let before = last === NEVER_SEEN ? (rows[0]?.sequence ?? sequence) - 1 : last;
   for (const next of isAll ? [...rows, { sequence }] : rows) {
     if (next.sequence !== before + 1) throw new EventGapError(consumer, key, before, next.sequence);
     before = next.sequence;
   }
-  return { lost: rows.slice(0, eventsMax).map(toEvent), isAll };
+  return { lost: page.map(toEvent), isAll };
 }

@@ -1,15 +1,18 @@
+import type { AtlasEvent } from '../../utils/event.ts';
 import { WakeUp } from '../../utils/wake-up.ts';
 import type { Database } from '../postgres/database.ts';
+import { rowsWithin, type SizedRow, takePage } from '../postgres/page-of-bytes.ts';
 import type { Queryable } from '../postgres/query.ts';
 import { ConsumerCounts } from './consumer-counts.ts';
 import type { EventHandler, EventLog, OwnersOf } from './event-log.ts';
-import { type EventRow, toEvent } from './event-rows.ts';
-import { type Applied, applyOnce } from './inbox.ts';
+import { type EventRow, eventBytes, toEvent } from './event-rows.ts';
+import { applyOnce } from './inbox.ts';
 
 /** The partition number of the table `events`. Kafka's start at 0. */
 export const TABLE_PARTITION = -1;
 
-// Events that a consumer handles in one transaction, and those that it only records as seen.
+// Events that a consumer handles in one transaction, at most a page of bytes of them, and those that it only records as
+// seen.
 const HANDLED_EVENTS_MAX = 500;
 const BATCH_EVENTS_MAX = 10_000;
 const POLL_MS = 100;
@@ -39,9 +42,12 @@ export function openOutboxLog(db: Database): EventLog {
       if (range.upTo === after) return null;
       // Read after the end of the range, so that an owner who took interest before an event is found.
       const owners = await ownersOf(tx);
-      const upTo = owners?.length === 0 ? range.upTo : Math.min(range.upTo, after + HANDLED_EVENTS_MAX);
-      const outcome =
-        owners?.length === 0 ? NOTHING : await handleRange(tx, consumer, handle, after, upTo, owners);
+      const isHandled = owners?.length !== 0;
+      const end = isHandled ? Math.min(range.upTo, after + HANDLED_EVENTS_MAX) : range.upTo;
+      const { events, upTo } = isHandled
+        ? await readRange(tx, after, end, owners)
+        : { events: [], upTo: end };
+      const outcome = await applyOnce(tx, consumer, events, handle);
       if (!outcome.isComplete) return { ...outcome, waitMs: 0 };
       const isFull = upTo < range.upTo || upTo === after + BATCH_EVENTS_MAX;
       const { recorded, repeated } = await advance(tx, consumer, after, upTo, owners);
@@ -50,7 +56,7 @@ export function openOutboxLog(db: Database): EventLog {
         repeated: outcome.repeated + repeated,
         recovered: outcome.recovered,
         isComplete: true,
-        waitMs: isFull ? 0 : owners?.length === 0 ? RECORD_MS : POLL_MS,
+        waitMs: isFull ? 0 : isHandled ? POLL_MS : RECORD_MS,
       };
     });
     if (applied) counts.add(consumer, applied);
@@ -101,23 +107,25 @@ export function openOutboxLog(db: Database): EventLog {
   };
 }
 
-const NOTHING: Applied = { handled: 0, repeated: 0, recovered: 0, isComplete: true };
-
 const everyOwner: OwnersOf = async () => null;
 
-async function handleRange(
+/** Reads the events of the owners in a range, and returns where it ends: earlier if they are large. */
+async function readRange(
   tx: Queryable,
-  consumer: string,
-  handle: EventHandler,
   after: number,
-  upTo: number,
+  end: number,
   owners: readonly string[] | null,
-): Promise<Applied> {
+): Promise<{ events: AtlasEvent[]; upTo: number }> {
   const rows = await tx.query(
-    (sql) =>
-      sql<EventRow[]>`SELECT * FROM read_events(${after}, ${upTo}, ${owners as string[] | null}::text[])`,
+    (sql) => sql<(EventRow & SizedRow & { position: number })[]>`
+      ${rowsWithin(sql, {
+        source: sql`SELECT * FROM read_events(${after}, ${end}, ${owners as string[] | null}::text[])`,
+        order: sql`position`,
+        sizeBytes: eventBytes(sql),
+      })} ORDER BY position`,
   );
-  return applyOnce(tx, consumer, rows.map(toEvent), handle);
+  const { page, hasMore } = takePage(rows, rows.length);
+  return { events: page.map(toEvent), upTo: hasMore ? page.at(-1)!.position : end };
 }
 
 /** Moves the position to the end of the range, and records the events of other owners as seen. */

@@ -1,6 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../http/cursor.ts';
-import { pageQuerySchema, TimestampSchema, textSchema, UuidSchema } from '../../http/schemas.ts';
+import {
+  NextCursorSchema,
+  pageQuerySchema,
+  TimestampSchema,
+  textSchema,
+  UuidSchema,
+} from '../../http/schemas.ts';
 import { DEMO } from '../../utils/demo-data.ts';
 import { DIGEST_FIELD } from './content-digest.ts';
 import { LINK_BYTES_MAX, type StoredFile } from './domain.ts';
@@ -42,7 +48,7 @@ export function isStoredFile(value: unknown, id: string): value is StoredFile {
 }
 
 export const FilePageSchema = z
-  .strictObject({ files: z.array(FileSchema), nextCursor: z.string().nullable() })
+  .strictObject({ files: z.array(FileSchema), nextCursor: NextCursorSchema })
   .openapi('FilePage');
 
 export const NewUploadSchema = z

@@ -52,7 +52,7 @@ describe('the relay and the inbox under adverse conditions', () => {
     const { repository, sql } = world;
     const epoch = (await repository.take('one', 60_000))!;
     for (let i = 0; i < 5; i++) await world.tell('key', i);
-    const ids = (await repository.read(10, false)).map(({ rowId }) => rowId);
+    const ids = (await repository.read(10, false)).unsent.map(({ rowId }) => rowId);
     let marking: Promise<unknown> = Promise.resolve();
     await sql.begin(async (tx) => {
       await tx`UPDATE relay SET expires_at = expires_at + interval '1 second'`;

@@ -164,7 +164,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
     const { repository } = world;
     const epoch = (await repository.take('old', 1))!;
     await world.tell('key', 0);
-    const batch = await repository.read(10, false);
+    const { unsent: batch } = await repository.read(10, false);
     await until(async () => (await repository.take('new', 60_000)) !== null);
     expect(await repository.mark(epoch, [batch[0]!.rowId], [])).toBeNull();
     expect(await repository.renew(epoch, 60_000)).toBe(false);

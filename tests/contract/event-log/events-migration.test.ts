@@ -105,7 +105,7 @@ describe.each(availableEngines())(
           const epoch = (await relay.take('relay', 60_000))!;
           expect(await relay.move(epoch, 1)).toEqual({ lastPosition: 2, moved: 1, sent: 2 });
           expect(await relay.move(epoch, 10)).toEqual({ lastPosition: 2, moved: null, sent: 0 });
-          const rows = [...new Set((await relay.read(10, false)).map(({ rowId }) => rowId))];
+          const rows = [...new Set((await relay.read(10, false)).unsent.map(({ rowId }) => rowId))];
           expect(await relay.mark(epoch, rows, [])).toEqual({ lastPosition: 6, sent: 4 });
           const events =
             await sql`SELECT owner, sequence FROM events WHERE key = ${debitAccountId} ORDER BY position`;

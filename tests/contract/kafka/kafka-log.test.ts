@@ -112,7 +112,7 @@ describe.if(isKafkaHere())('the event log on Kafka', () => {
       [b, a],
     ]);
     const log = world.openLog();
-    const unsent = await world.repository.read(100, true);
+    const { unsent } = await world.repository.read(100, true);
     await log.publisher!.open(soon());
     await log.publisher!.publish(
       unsent.map((each) => each.event!),

@@ -1,11 +1,22 @@
-import { type EventRow, eventColumns, toEvent } from '../../../adapters/event-log/event-rows.ts';
+import { type EventRow, eventBytes, eventColumns, toEvent } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import {
+  PAGE_BYTES_MAX,
+  rowsWithin,
+  type SizedRow,
+  takePage,
+} from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
 import type { SentEvent } from './domain.ts';
 
-/** The result of a search: the events found, and how far it has scanned. */
-export interface Scan {
+/** Events in order, and whether more follow: a slice ends at a number of events, or of bytes. */
+export interface EventSlice {
   readonly events: readonly SentEvent[];
+  readonly hasMore: boolean;
+}
+
+/** The result of a search: the events found, and how far it has scanned. */
+export interface Scan extends EventSlice {
   /** How many events were scanned, and the position of the last one; null if there was none. */
   readonly scanned: number;
   readonly scannedTo: number | null;
@@ -25,13 +36,14 @@ export interface News {
 
 /** Sent events in PostgreSQL. A position becomes visible after all lower ones, so none is ever skipped. */
 export interface EventRepository {
-  /** Lists the owner's events after the position, in position order. */
+  /** Lists the owner's events after the position, in position order. Large ones end at `bytesMax`, by default a page. */
   listAfter(
     owner: string,
     position: number,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<readonly SentEvent[]>;
+    bytesMax?: number,
+  ): Promise<EventSlice>;
   /** Lists matching events among the owner's next `scanMax` events after the position. */
   search(
     owner: string,
@@ -48,7 +60,7 @@ export interface EventRepository {
     sequence: number,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<readonly SentEvent[]>;
+  ): Promise<EventSlice>;
   find(owner: string, key: string, sequence: number, signal?: AbortSignal): Promise<SentEvent | null>;
   /** Returns the sequence of the owner's event at the position, or null if the event has another key or owner. */
   sequenceAt(owner: string, key: string, position: number, signal?: AbortSignal): Promise<number | null>;
@@ -61,59 +73,59 @@ export interface EventRepository {
 type SentRow = EventRow & { readonly position: number };
 
 export function createEventRepository(db: Database): EventRepository {
-  const columns = db.fragment`e.position, ${eventColumns(db.fragment)}`;
-  /** Reads the chosen events, with their transfers joined by id. */
-  const read = async (chosen: Fragment, order: Fragment, signal?: AbortSignal) => {
-    const rows = await db.query(
-      (sql) => sql<SentRow[]>`
-        SELECT ${columns}
-        FROM (${chosen}) e LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY ${order}`,
-      { signal },
-    );
-    return rows.map(toSentEvent);
-  };
-
+  const { joined, within, readSlice } = createSlices(db);
   return {
-    listAfter: (owner, position, limit, signal) =>
-      read(
-        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${limit}`,
-        db.fragment`e.position`,
+    listAfter: (owner, position, limit, signal, bytesMax = PAGE_BYTES_MAX) =>
+      readSlice(
+        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND position > ${position}
+            ORDER BY position LIMIT ${limit + 1}`,
+        db.fragment`position`,
+        limit,
         signal,
+        bytesMax,
       ),
     async search(owner, { type = null, key = null }, position, limit, scanMax, signal) {
+      const chosen = db.fragment`
+        SELECT e.* FROM (
+          SELECT at FROM next
+          WHERE kind = coalesce(${type}::text, kind) AND of = coalesce(${key}::text, of) ORDER BY at LIMIT ${limit + 1}
+        ) matching JOIN events e ON e.position = at`;
       // One statement, so that the scan and its matches are from the same snapshot.
       const rows = await db.query(
-        (sql) => sql<(SentRow & { scanned: number; scannedTo: number | null })[]>`
+        (sql) => sql<(SentRow & SizedRow & { scanned: number; scannedTo: number | null })[]>`
           WITH next AS MATERIALIZED (
             SELECT position AS at, type AS kind, key AS of FROM events
             WHERE owner = ${owner} AND position > ${position} ORDER BY position LIMIT ${scanMax}
-          ), chosen AS (
-            SELECT at FROM next
-            WHERE kind = coalesce(${type}::text, kind) AND of = coalesce(${key}::text, of) ORDER BY at LIMIT ${limit}
           )
-          SELECT ${columns}, scanned, scanned_to
+          SELECT found.*, scanned, scanned_to
           FROM (SELECT count(*) AS scanned, max(at) AS scanned_to FROM next) n
-          LEFT JOIN chosen ON true LEFT JOIN events e ON e.position = chosen.at
-          LEFT JOIN transfers t ON t.id = e.transfer_id ORDER BY e.position`,
+          LEFT JOIN (${within(chosen, sql`position`)}) found ON true ORDER BY position`,
         { signal },
       );
       const { scanned, scannedTo } = rows[0]!;
-      return { events: rows.filter((row) => row.position !== null).map(toSentEvent), scanned, scannedTo };
+      const found = takePage(
+        rows.filter((row) => row.position !== null),
+        limit,
+      );
+      return { events: found.page.map(toSentEvent), hasMore: found.hasMore, scanned, scannedTo };
     },
     listOfKey: (owner, key, sequence, limit, signal) =>
-      read(
+      readSlice(
         db.fragment`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence > ${sequence}
-            ORDER BY sequence LIMIT ${limit}`,
-        db.fragment`e.sequence`,
+            ORDER BY sequence LIMIT ${limit + 1}`,
+        db.fragment`sequence`,
+        limit,
         signal,
       ),
     async find(owner, key, sequence, signal) {
-      const [event] = await read(
-        db.fragment`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence = ${sequence}`,
-        db.fragment`e.sequence`,
-        signal,
+      const [row] = await db.query(
+        (sql) =>
+          sql<SentRow[]>`${joined(
+            sql`SELECT * FROM events WHERE owner = ${owner} AND key = ${key} AND sequence = ${sequence}`,
+          )}`,
+        { signal },
       );
-      return event ?? null;
+      return row ? toSentEvent(row) : null;
     },
     async sequenceAt(owner, key, position, signal) {
       const [row] = await db.query(
@@ -145,6 +157,41 @@ export function createEventRepository(db: Database): EventRepository {
         owners: rows.map(({ owner }) => owner),
         lastPosition: Math.max(...rows.map(({ last }) => last)),
       };
+    },
+  };
+}
+
+/** Reads chosen events, with their transfers joined by id. */
+function createSlices(db: Database) {
+  const columns = db.fragment`e.position, ${eventColumns(db.fragment)}`;
+  const joined = (chosen: Fragment) =>
+    db.fragment`SELECT ${columns} FROM (${chosen}) e LEFT JOIN transfers t ON t.id = e.transfer_id`;
+  /** Those of the chosen events that fit into a slice, and one more. */
+  const within = (chosen: Fragment, order: Fragment, bytesMax = PAGE_BYTES_MAX) =>
+    rowsWithin(db.fragment, {
+      source: joined(chosen),
+      order,
+      sizeBytes: eventBytes(db.fragment),
+      bytesMax,
+    });
+
+  return {
+    joined,
+    within,
+    /** `chosen` is limited to one event more than the slice may have. */
+    async readSlice(
+      chosen: Fragment,
+      order: Fragment,
+      limit: number,
+      signal?: AbortSignal,
+      bytesMax = PAGE_BYTES_MAX,
+    ): Promise<EventSlice> {
+      const rows = await db.query(
+        (sql) => sql<(SentRow & SizedRow)[]>`${within(chosen, order, bytesMax)} ORDER BY ${order}`,
+        { signal },
+      );
+      const { page, hasMore } = takePage(rows, limit, bytesMax);
+      return { events: page.map(toSentEvent), hasMore };
     },
   };
 }

@@ -42,7 +42,7 @@ export function mountEvents(
       operationId: 'listEvents',
       summary: 'List events, oldest first',
       description:
-        'Returns events of the owner of the API key. `resumeCursor` is always present: send it as `cursor` later to get newer events. A page can hold fewer events than `limit`, or none, and still have a `nextCursor`.',
+        'Returns events of the owner of the API key. `resumeCursor` is always present: send it as `cursor` later to get newer events. A page can hold fewer events than `limit`, or none, and still have a `nextCursor`: large events end it at about 1 MiB, and a search ends after 5,000 events.',
       query: eventQuerySchema(types),
       compressible: true,
       responses: { 200: jsonOf('A page of events', EventPageSchema, NEXT) },

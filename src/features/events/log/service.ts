@@ -1,6 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import { parseEventId, type SentEvent } from './domain.ts';
-import type { EventFilter, EventRepository } from './repository.ts';
+import type { EventFilter, EventRepository, EventSlice } from './repository.ts';
 import type { EventStreams, Reader } from './streams.ts';
 
 /** A page of events, oldest first. */
@@ -33,9 +33,8 @@ export interface EventService {
 const SCAN_MAX = 5000;
 
 export function createEventService(repository: EventRepository, streams: EventStreams): EventService {
-  const toPage = (found: readonly SentEvent[], after: number, limit: number): EventPage => {
-    const events = found.slice(0, limit);
-    return { events, resume: events.at(-1)?.position ?? after, hasMore: found.length > limit };
+  const toPage = ({ events, hasMore }: EventSlice, after: number): EventPage => {
+    return { events, resume: events.at(-1)?.position ?? after, hasMore };
   };
 
   /** Lists by the index of the key, which requires `after` to be the position of one of its events; otherwise null. */
@@ -48,7 +47,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
   ): Promise<EventPage | null> {
     const sequence = after === 0 ? -1 : await repository.sequenceAt(owner, key, after, signal);
     if (sequence === null) return null;
-    const page = toPage(await repository.listOfKey(owner, key, sequence, limit + 1, signal), after, limit);
+    const page = toPage(await repository.listOfKey(owner, key, sequence, limit, signal), after);
     if (type === undefined) return page;
     return { ...page, events: page.events.filter((event) => event.type === type) };
   }
@@ -60,8 +59,8 @@ export function createEventService(repository: EventRepository, streams: EventSt
     limit: number,
     signal?: AbortSignal,
   ): Promise<EventPage> {
-    const found = await repository.search(owner, filter, after, limit + 1, SCAN_MAX, signal);
-    const page = toPage(found.events, after, limit);
+    const found = await repository.search(owner, filter, after, limit, SCAN_MAX, signal);
+    const page = toPage(found, after);
     if (page.hasMore) return page;
     return { ...page, resume: found.scannedTo ?? after, hasMore: found.scanned === SCAN_MAX };
   }
@@ -74,7 +73,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
     signal?: AbortSignal,
   ): Promise<EventPage> {
     if (key === undefined && type === undefined)
-      return toPage(await repository.listAfter(owner, after, limit + 1, signal), after, limit);
+      return toPage(await repository.listAfter(owner, after, limit, signal), after);
     const page = key === undefined ? null : await listOfKey(owner, { key, type }, after, limit, signal);
     return page ?? search(owner, { key, type }, after, limit, signal);
   }

@@ -45,6 +45,8 @@ interface OwnerStreams {
 const POLL_MS = 100;
 const POLLS_PER_TICK = 10;
 const PAGE_EVENTS = 50;
+// A slow client holds one page in memory, and serializing it holds up the others.
+const PAGE_BYTES = 262_144;
 // Page reads and key checks share the pool with payments, so only this many run at a time.
 const READS_MAX = 4;
 const READ_TIMEOUT_MS = 5000;
@@ -142,15 +144,15 @@ export class EventStreams {
   #read(owner: string, group: OwnerStreams, after: number, ended: AbortSignal): Promise<StreamPage | null> {
     const { repository } = this.#options;
     const read = async (signal: AbortSignal) => {
-      const events = await this.#limited(() =>
-        repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal)),
+      const { events, hasMore } = await this.#limited(() =>
+        repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal), PAGE_BYTES),
       );
       if (events.length === 0) return null;
       return {
         bytes: encoder.encode(events.map(eventBlock).join('')),
         events: events.length,
         lastPosition: events.at(-1)!.position,
-        isFull: events.length === PAGE_EVENTS,
+        isFull: hasMore,
       };
     };
     return this.#reads.run(`${group.generation} ${after} ${owner}`, read, ended);

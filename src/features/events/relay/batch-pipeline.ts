@@ -34,9 +34,15 @@ interface Marking extends SentBefore {
 export class BatchPipeline {
   readonly #options: BatchPipelineOptions;
   #marking: Marking | null = null;
+  #hasMore = false;
 
   constructor(options: BatchPipelineOptions) {
     this.#options = options;
+  }
+
+  /** Whether the last batch was full, so that more rows may follow. */
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   /** Sends a batch and starts to mark it. Returns its number of rows. Throws {@link LeaseLost}, among others. */
@@ -47,12 +53,13 @@ export class BatchPipeline {
       if (moved !== null) return moved;
     }
     const before = this.#marking;
-    const batch = await repository.read(rowsMax, withEvents, before?.rowIds ?? []);
-    const { sendable, poison } = planBatch(batch, before);
+    const { unsent, hasMore } = await repository.read(rowsMax, withEvents, before?.rowIds ?? []);
+    this.#hasMore = hasMore;
+    const { sendable, poison } = planBatch(unsent, before);
     const rejected = await send(sendable);
     await this.settle();
-    if (batch.length === 0) return 0;
-    const rowIds = [...new Set(batch.map(({ rowId }) => rowId))];
+    if (unsent.length === 0) return 0;
+    const rowIds = [...new Set(unsent.map(({ rowId }) => rowId))];
     const stopped = firstOfEachKey([...poison, ...rejected]);
     const done = this.#mark(rowIds, stopped);
     // A failure is thrown by `settle`.
@@ -68,6 +75,7 @@ export class BatchPipeline {
     const result = await repository.move(epoch, rowsMax);
     if (result === null) throw new LeaseLost();
     if (result.sent > 0) onMarked(result, []);
+    this.#hasMore = result.moved === rowsMax;
     return result.moved;
   }
 

@@ -14,6 +14,12 @@ export interface Unsent {
   readonly event: AtlasEvent | null;
 }
 
+/** Unsent events in order, and whether more may follow: a batch ends at a number of rows, or of bytes. */
+export interface UnsentBatch {
+  readonly unsent: readonly Unsent[];
+  readonly hasMore: boolean;
+}
+
 /** An event that stops its key: neither it nor any later event of the key is sent. */
 export interface Poison {
   readonly key: string;

@@ -47,8 +47,8 @@ export class ParkedRetries {
   async #retry(key: string): Promise<boolean> {
     const { repository, epoch, rowsMax, send, onMarked } = this.#options;
     // New events of the key are parked behind these meanwhile; once the last is sent, the key is no longer parked.
-    const waiting = await repository.readParked(key, rowsMax);
-    const { sendable, poison } = planBatch(waiting);
+    const { unsent, hasMore } = await repository.readParked(key, rowsMax);
+    const { sendable, poison } = planBatch(unsent);
     const rejected = await send(sendable);
     const [stopped = null] = firstOfEachKey([...poison, ...rejected]);
     const end = stopped?.sequence ?? Number.POSITIVE_INFINITY;
@@ -56,6 +56,6 @@ export class ParkedRetries {
     const marked = await repository.markParked(epoch, key, sent?.sequence ?? null, stopped);
     if (marked === null) throw new LeaseLost();
     onMarked(marked, stopped ? [stopped] : []);
-    return stopped === null && waiting.length === rowsMax;
+    return stopped === null && hasMore;
   }
 }

@@ -178,7 +178,7 @@ export class Relay {
       const hasMoreParked = await retries.step(pipeline, term.signal);
       const rows = await pipeline.step();
       this.#outages.succeeded();
-      if (rows === this.#rowsMax || hasMoreParked) continue;
+      if (pipeline.hasMore || hasMoreParked) continue;
       await pipeline.settle();
       this.#isDrained = rows === 0;
       await this.#wakeUp.sleep(GATHER_MS, POLL_MS, signal);

@@ -1,11 +1,13 @@
 import {
   type EventRow,
+  eventBytes,
   eventColumns,
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
-import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, Unsent } from './domain.ts';
+import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
+import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, UnsentBatch } from './domain.ts';
 import { type OutboxRow, toUnsent } from './outbox-rows.ts';
 
 /** The result of a mark. */
@@ -28,10 +30,10 @@ export interface RelayRepository {
   /** Ends the lease now, so that a successor does not have to wait. */
   giveUp(epoch: number): Promise<void>;
   /**
-   * Reads the first rows of the outbox, except the given ones, as events in order, in one snapshot. The content of the
-   * events is included on request.
+   * Reads the first rows of the outbox, except the given ones, as events in order, in one snapshot: fewer if they are
+   * large. The content of the events is included on request.
    */
-  read(rowsMax: number, withEvents: boolean, exceptRowIds?: readonly number[]): Promise<Unsent[]>;
+  read(rowsMax: number, withEvents: boolean, exceptRowIds?: readonly number[]): Promise<UnsentBatch>;
   /**
    * Moves rows of the outbox to the log, with the next positions. Rows of keys that are parked, or have poison here,
    * move to the parked events. One statement. Returns null, and does nothing, if the epoch is not the newest.
@@ -44,7 +46,8 @@ export interface RelayRepository {
   move(epoch: number, rowsMax: number): Promise<Moved | null>;
   /** Returns parked keys that an operator wants to retry. */
   keysToRetry(keysMax: number): Promise<string[]>;
-  readParked(key: string, eventsMax: number): Promise<Unsent[]>;
+  /** Reads the first parked events of a key: fewer if they are large. */
+  readParked(key: string, eventsMax: number): Promise<UnsentBatch>;
   /**
    * Moves parked events of a key up to a sequence to the log (null: none), and unparks the key if none is left, or
    * parks it again if it has poison. Returns null, and does nothing, if the epoch is not the newest.
@@ -56,6 +59,9 @@ export interface RelayRepository {
   /** Requests a retry of one key, or of all. Returns how many. */
   retry(key: string | null): Promise<number>;
 }
+
+// A transfer becomes two messages, so this is half of what a batch may hold in memory.
+const BATCH_BYTES_MAX = 2_097_152;
 
 type ParkedMethods = 'keysToRetry' | 'readParked' | 'markParked' | 'listParked' | 'retry';
 
@@ -88,9 +94,17 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
     },
     async read(rowsMax, withEvents, exceptRowIds = []) {
       const rows = await db.query(
-        (sql) => sql<OutboxRow[]>`SELECT * FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
+        (sql) => sql<(OutboxRow & SizedRow)[]>`
+        ${rowsWithin(sql, {
+          source: sql`SELECT * FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
+          order: sql`id`,
+          sizeBytes: eventBytes(sql),
+          bytesMax: BATCH_BYTES_MAX,
+        })} ORDER BY id`,
       );
-      return rows.flatMap((row) => toUnsent(row, withEvents));
+      const { page, hasMore } = takePage(rows, rowsMax, BATCH_BYTES_MAX);
+      const unsent = page.flatMap((row) => toUnsent(row, withEvents));
+      return { unsent, hasMore: hasMore || page.length === rowsMax };
     },
     async mark(epoch, rowIds, poison) {
       const [row] = await db.query(
@@ -149,12 +163,23 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
     },
     async readParked(key, eventsMax) {
       const rows = await db.query(
-        (sql) => sql<(EventRow & { lastSent: number | null })[]>`
-        SELECT ${eventColumns(sql)}, (SELECT max(sequence) FROM events WHERE key = ${key}) AS last_sent
-          FROM parked_events e ${joinTransfers(sql)}
-         WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax}`,
+        (sql) => sql<(EventRow & SizedRow & { lastSent: number | null })[]>`
+        SELECT page.*, (SELECT max(sequence) FROM events WHERE key = ${key}) AS last_sent FROM (${rowsWithin(
+          sql,
+          {
+            source: sql`
+              SELECT ${eventColumns(sql)}, e.no FROM parked_events e ${joinTransfers(sql)}
+              WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax + 1}`,
+            order: sql`sequence, no`,
+            sizeBytes: eventBytes(sql),
+            bytesMax: BATCH_BYTES_MAX,
+          },
+        )}) page ORDER BY sequence, no`,
       );
-      return rows.map((row) => ({
+      let count = takePage(rows, eventsMax, BATCH_BYTES_MAX).page.length;
+      // Events that claim the same sequence stay together: the second one is then found to be out of order.
+      while (count > 1 && rows[count]?.sequence === rows[count - 1]!.sequence) count--;
+      const unsent = rows.slice(0, count).map((row) => ({
         rowId: 0,
         key,
         sequence: row.sequence,
@@ -162,6 +187,7 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
         isParked: false,
         event: toEvent(row),
       }));
+      return { unsent, hasMore: count < rows.length };
     },
     async markParked(epoch, key, upTo, poison) {
       const [row] = await db.query(

@@ -1,5 +1,6 @@
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { sentAtOnce } from '../../../adapters/postgres/query.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Account, AccountContent } from './domain.ts';
@@ -25,12 +26,16 @@ export interface AccountRepository {
   ): Promise<{ account: Account; created: boolean; same: boolean } | null>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, caller?: Abortable): Promise<Account | null>;
+  /** A page also ends at `PAGE_BYTES_MAX`. */
   list(
     after: AccountPosition | null,
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
 }
+
+// About what an account has in a page besides its metadata.
+const ACCOUNT_BYTES = 500;
 
 type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
@@ -88,16 +93,19 @@ export function createAccountRepository(db: Database): AccountRepository {
         db.fragment`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
             ${after.id}::uuid)`;
       const rows = await db.query(
-        (sql) => sql<AccountRow[]>`
-          SELECT ${columns} FROM accounts ${younger ?? sql``}
-          ORDER BY created_at, id LIMIT ${limit + 1}`,
+        (sql) => sql<(AccountRow & SizedRow)[]>`
+          SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
+            source: sql`SELECT * FROM accounts ${younger ?? sql``} ORDER BY created_at, id LIMIT ${limit + 1}`,
+            order: sql`created_at, id`,
+            sizeBytes: sql`${ACCOUNT_BYTES} + octet_length(metadata::text)`,
+          })}) page ORDER BY created_at, id`,
         { signal },
       );
-      const page = rows.slice(0, limit);
+      const { page, hasMore } = takePage(rows, limit);
       const last = page.at(-1);
-      const next =
-        rows.length > limit && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
-      return { accounts: page.map(toAccount), next };
+      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
+      const accounts = page.map(({ bytesSoFar: _, ...row }) => toAccount(row));
+      return { accounts, next };
     },
   };
 }

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import {
   LedgerSchema,
   MetadataSchema,
+  NextCursorSchema,
   TimestampSchema,
   textSchema,
   UuidSchema,
@@ -46,5 +47,5 @@ export const NewAccountSchema = z
   .openapi('NewAccount');
 
 export const AccountPageSchema = z
-  .strictObject({ accounts: z.array(AccountSchema), nextCursor: z.string().nullable() })
+  .strictObject({ accounts: z.array(AccountSchema), nextCursor: NextCursorSchema })
   .openapi('AccountPage');

@@ -1,5 +1,6 @@
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
+import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { sentAtOnce } from '../../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../../utils/abortable.ts';
 import {
@@ -25,6 +26,7 @@ export interface TransferRepository {
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
+  /** A page also ends at `PAGE_BYTES_MAX`. */
   listByAccount(
     accountId: string,
     beforeVersion: number | null,
@@ -51,6 +53,8 @@ interface PostedRow {
 
 type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
 
+// About what a transfer has in a page besides its metadata.
+const TRANSFER_BYTES = 500;
 const FORGET_ROWS_MAX = 5000;
 
 export function createTransferRepository(db: Database): TransferRepository {
@@ -131,23 +135,25 @@ export function createTransferRepository(db: Database): TransferRepository {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
       const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;
       const rows = await db.query(
-        (sql) => sql<(TransferRow & { version: number })[]>`
-          SELECT ${columns}, version FROM (
-            (SELECT *, debit_version AS version FROM transfers
-              WHERE debit_account_id = ${accountId} AND debit_version < ${before}
-              ORDER BY debit_version DESC LIMIT ${limit + 1})
-            UNION ALL
-            (SELECT *, credit_version AS version FROM transfers
-              WHERE credit_account_id = ${accountId} AND credit_version < ${before}
-              ORDER BY credit_version DESC LIMIT ${limit + 1})
-          ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
+        (sql) => sql<(TransferRow & SizedRow & { version: number })[]>`
+          SELECT ${columns}, version, bytes_so_far FROM (${rowsWithin(sql, {
+            source: sql`
+              SELECT * FROM (
+                (SELECT *, debit_version AS version FROM transfers
+                  WHERE debit_account_id = ${accountId} AND debit_version < ${before}
+                  ORDER BY debit_version DESC LIMIT ${limit + 1})
+                UNION ALL
+                (SELECT *, credit_version AS version FROM transfers
+                  WHERE credit_account_id = ${accountId} AND credit_version < ${before}
+                  ORDER BY credit_version DESC LIMIT ${limit + 1})
+              ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
+            order: sql`version DESC`,
+            sizeBytes: sql`${TRANSFER_BYTES} + octet_length(metadata::text)`,
+          })}) page ORDER BY version DESC`,
         { signal },
       );
-      const page = rows.slice(0, limit);
-      return {
-        transfers: page.map(toTransfer),
-        nextVersion: rows.length > limit ? page.at(-1)!.version : null,
-      };
+      const { page, hasMore } = takePage(rows, limit);
+      return { transfers: page.map(toTransfer), nextVersion: hasMore ? page.at(-1)!.version : null };
     },
     async forgetKeys(days) {
       let forgotten = 0;

@@ -3,6 +3,7 @@ import {
   AmountSchema,
   LedgerSchema,
   MetadataSchema,
+  NextCursorSchema,
   TimestampSchema,
   textSchema,
   UuidSchema,
@@ -73,7 +74,7 @@ export const TransferBatchResultSchema = z
   .openapi('TransferBatchResult', { description: 'One result per transfer, in the order of the request.' });
 
 export const TransferPageSchema = z
-  .strictObject({ transfers: z.array(TransferSchema), nextCursor: z.string().nullable() })
+  .strictObject({ transfers: z.array(TransferSchema), nextCursor: NextCursorSchema })
   .openapi('TransferPage');
 
 const KEY_RULE = 'must be 1 to 255 visible ASCII characters, unique per request and unchanged for retries';

@@ -1,10 +1,12 @@
 import {
   type EventRow,
+  eventBytes,
   eventColumns,
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
@@ -61,8 +63,8 @@ export interface DeliveryRepository {
   /** Starts a new round of attempts now. Returns null if there is no such delivery. */
   replay(webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery | null>;
   /**
-   * Delivers up to `limit` events of the owner after the position: those that the webhook subscribes to and never
-   * received, and with `includeDelivered` also those that it has received.
+   * Delivers up to `limit` events of the owner after the position, or fewer if they are large: those that the webhook
+   * subscribes to and never received, and with `includeDelivered` also those that it has received.
    */
   replayEvents(
     target: Target,
@@ -244,14 +246,19 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
     },
     async replayEvents(target, after, limit, includeDelivered, signal) {
       const rows = await db.query(
-        (sql) => sql<(EventRow & { position: number })[]>`
-          SELECT e.position, ${eventColumns(sql)} FROM (
-            SELECT * FROM events WHERE owner = ${target.owner} AND position > ${after}
-            ORDER BY position LIMIT ${limit + 1}
-          ) e ${joinTransfers(sql)} ORDER BY e.position`,
+        (sql) => sql<(EventRow & SizedRow & { position: number })[]>`
+          ${rowsWithin(sql, {
+            source: sql`
+              SELECT e.position, ${eventColumns(sql)} FROM (
+                SELECT * FROM events WHERE owner = ${target.owner} AND position > ${after}
+                ORDER BY position LIMIT ${limit + 1}
+              ) e ${joinTransfers(sql)}`,
+            order: sql`position`,
+            sizeBytes: eventBytes(sql),
+          })} ORDER BY position`,
         { signal },
       );
-      const page = rows.slice(0, limit);
+      const { page, hasMore } = takePage(rows, limit);
       const deliveries = deliveriesOf(page.map(toEvent), [target]);
       const { count } = await db.query(
         (sql) => sql`
@@ -261,7 +268,7 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
           WHERE d.state = 'failed' OR (d.state = 'delivered' AND ${includeDelivered})`,
         { signal },
       );
-      return { deliveries: count, nextPosition: rows.length > limit ? page.at(-1)!.position : null };
+      return { deliveries: count, nextPosition: hasMore ? page.at(-1)!.position : null };
     },
     async scanSince(owner, time, scanMax, signal) {
       // From the newest event backwards by the owner's index: times are almost in the order of positions.

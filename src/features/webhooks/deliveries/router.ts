@@ -107,7 +107,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       operationId: 'replayWebhookEvents',
       summary: 'Send past events that were not delivered',
       description:
-        'Up to 1,000 events per call, oldest first: continue with `nextPosition` as `afterPosition`. ' +
+        'Up to 1,000 events or about 1 MiB per call, oldest first: continue with `nextPosition` as `afterPosition`. ' +
         'Includes events from before the webhook was created. Safe to repeat.',
       scope: 'webhooks:write',
       params: WebhookIdSchema,

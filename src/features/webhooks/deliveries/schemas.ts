@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { TimestampSchema, UuidSchema } from '../../../http/schemas.ts';
+import { NextCursorSchema, TimestampSchema, UuidSchema } from '../../../http/schemas.ts';
 import { DELIVERY_STATES } from './domain.ts';
 
 const PositionSchema = z
@@ -57,7 +57,7 @@ export const DeliveryDetailSchema = z
   .openapi('WebhookDeliveryDetail');
 
 export const DeliveryPageSchema = z
-  .strictObject({ deliveries: z.array(DeliverySchema), nextCursor: z.string().nullable() })
+  .strictObject({ deliveries: z.array(DeliverySchema), nextCursor: NextCursorSchema })
   .openapi('WebhookDeliveryPage');
 
 export const StateQuerySchema = z.enum(DELIVERY_STATES).optional();

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
+import { NextCursorSchema, TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO_URL } from '../../../utils/demo-data.ts';
 
 const URL_LENGTH_MAX = 2048;
@@ -54,7 +54,7 @@ export const NewWebhookResponseSchema = z
   .openapi('WebhookWithSecret');
 
 export const WebhookPageSchema = z
-  .strictObject({ webhooks: z.array(WebhookSchema), nextCursor: z.string().nullable() })
+  .strictObject({ webhooks: z.array(WebhookSchema), nextCursor: NextCursorSchema })
   .openapi('WebhookPage');
 
 const eventTypesSchema = (types: readonly [string, ...string[]]) =>

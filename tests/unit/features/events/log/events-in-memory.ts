@@ -13,8 +13,9 @@ export function eventsInMemory() {
   const repository: EventRepository = {
     listAfter: (owner, position, limit) => {
       state.reads++;
-      const page = log.filter((event) => event.owner === owner && event.position > position).slice(0, limit);
-      return state.held ? state.held.then(() => page) : respond(() => page);
+      const found = log.filter((event) => event.owner === owner && event.position > position);
+      const slice = { events: found.slice(0, limit), hasMore: found.length > limit };
+      return state.held ? state.held.then(() => slice) : respond(() => slice);
     },
     search: () => Promise.reject(new Error('not supported')),
     sequenceAt: () => Promise.reject(new Error('not supported')),

@@ -11,8 +11,10 @@ class Outbox {
   readonly open: PromiseWithResolvers<boolean>[] = [];
   readonly pipeline = new BatchPipeline({
     repository: {
-      read: async (rowsMax, _, except = []) =>
-        this.rows.filter(({ rowId }) => !except.includes(rowId)).slice(0, rowsMax),
+      read: async (rowsMax, _, except = []) => {
+        const rows = this.rows.filter(({ rowId }) => !except.includes(rowId));
+        return { unsent: rows.slice(0, rowsMax), hasMore: rows.length >= rowsMax };
+      },
       mark: async (_, rowIds) => {
         const ending = Promise.withResolvers<boolean>();
         this.open.push(ending);
@@ -98,7 +100,8 @@ function movingPipeline(results: (Moved | null)[]) {
       },
       read: async () => {
         calls.push('read');
-        return [{ rowId: 1, key: 'key', sequence: 7, lastSent: 5, isParked: false, event: null }];
+        const row = { rowId: 1, key: 'key', sequence: 7, lastSent: 5, isParked: false, event: null };
+        return { unsent: [row], hasMore: false };
       },
       mark: async () => {
         calls.push('mark');
