@@ -36,7 +36,7 @@ export const LedgerSchema = z
 const METADATA_ENTRIES_MAX = 50;
 const METADATA_NAME_LENGTH_MAX = 40;
 
-/** Up to 50 entries of short text that the caller sets. Stored unchanged. */
+/** Up to 50 entries of short text that the caller sets. Stored unchanged. The ledger also limits their total size. */
 export const MetadataSchema = z
   .record(
     z.string().min(1).max(METADATA_NAME_LENGTH_MAX).regex(NO_NUL, 'must not contain NUL'),
@@ -47,6 +47,7 @@ export const MetadataSchema = z
     `must have at most ${METADATA_ENTRIES_MAX} entries`,
   )
   .openapi({
+    description: 'At most 16 KiB in all, as compact JSON in UTF-8. Larger metadata is a 422.',
     maxProperties: METADATA_ENTRIES_MAX,
     propertyNames: { minLength: 1, maxLength: METADATA_NAME_LENGTH_MAX, pattern: NO_NUL.source },
     example: { order: '4711' },

@@ -61,6 +61,7 @@ export interface LedgerPorts {
 export function createLedger({ database, cache, onPosted, workers, inFlightCap }: LedgerPorts) {
   const accounts = createAccountService(createAccountRepository(database));
   const repository = createTransferRepository(database);
+  const { isKeyUsed, listByAccount } = repository;
   const groupCommit = new GroupCommit({
     post: async (requests) => {
       const results = await repository.post(requests);
@@ -77,7 +78,7 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
   const find = (id: string, caller?: { readonly signal: AbortSignal }) =>
     transferCache.find(id, (loading) => repository.find(id, loading), caller);
   const ids = createTransferIds(repository.readSecret);
-  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, committer, ids);
+  const transfers = createTransferService({ find, isKeyUsed, listByAccount }, committer, ids);
   const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,

@@ -71,6 +71,13 @@ export const ledgerProblems = {
       },
     ],
   },
+  metadata_too_large: {
+    status: 422,
+    title: 'Metadata too large',
+    cause: 'The metadata of an account or transfer has more than 16384 bytes as compact JSON in UTF-8.',
+    remedy:
+      'Nothing was stored. Send less, for example the ID of a file or of a record of yours instead of its content.',
+  },
   queue_full: {
     status: 429,
     title: 'Ledger queue full',

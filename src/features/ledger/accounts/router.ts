@@ -34,7 +34,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       scope: 'accounts:write',
       body: NewAccountSchema,
       example: { ledger: 'EUR', name: 'Carol', kind: 'liability', metadata: { customer: '4711' } },
-      refusals: ['account_id_taken'],
+      refusals: ['account_id_taken', 'metadata_too_large'],
       responses: {
         200: jsonOf('The existing account with this ID and content', AccountSchema),
         201: jsonOf('The new account', AccountSchema),

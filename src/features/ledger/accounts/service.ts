@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Account, AccountContent } from './domain.ts';
 import type { AccountPosition, AccountRepository } from './repository.ts';
@@ -23,6 +24,9 @@ export interface AccountService {
 export function createAccountService(repository: AccountRepository): AccountService {
   return {
     async open(id, owner, content, signal) {
+      // One that exists may have more metadata than a new one. Of others, the response must not reveal that they exist.
+      if (isTooLarge(content.metadata) && (id === undefined || (await repository.find(id))?.owner !== owner))
+        throw metadataTooLarge([['/metadata', content.metadata]]);
       const opened = await repository.create(id ?? Bun.randomUUIDv7(), owner, content, signal);
       // One text, so that it does not reveal what has the ID.
       if (!opened?.same)

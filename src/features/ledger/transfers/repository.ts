@@ -26,6 +26,8 @@ export interface TransferRepository {
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
+  /** Whether the key belongs to a request, so that nothing new would be posted under it. */
+  isKeyUsed(owner: string, key: string): Promise<boolean>;
   /** A page also ends at `PAGE_BYTES_MAX`. */
   listByAccount(
     accountId: string,
@@ -154,6 +156,19 @@ export function createTransferRepository(db: Database): TransferRepository {
       );
       const { page, hasMore } = takePage(rows, limit);
       return { transfers: page.map(toTransfer), nextVersion: hasMore ? page.at(-1)!.version : null };
+    },
+    ...createKeyRecords(db),
+  };
+}
+
+function createKeyRecords(db: Database): Pick<TransferRepository, 'isKeyUsed' | 'forgetKeys'> {
+  return {
+    async isKeyUsed(owner, key) {
+      const [row] = await db.query(
+        (sql) => sql<[{ used: boolean }]>`
+          SELECT EXISTS (SELECT FROM idempotency_keys WHERE owner = ${owner} AND key = ${key}) AS used`,
+      );
+      return row.used;
     },
     async forgetKeys(days) {
       let forgotten = 0;

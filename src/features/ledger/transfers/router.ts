@@ -27,7 +27,12 @@ const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schem
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 
-const KEY_REFUSALS = ['idempotency_key_in_progress', 'idempotency_key_reused', 'queue_full'] as const;
+const POST_REFUSALS = [
+  'idempotency_key_in_progress',
+  'idempotency_key_reused',
+  'metadata_too_large',
+  'queue_full',
+] as const;
 const TRANSFER_REFUSALS = Object.keys(REFUSAL_DETAILS) as Refusal[];
 
 const ALICE_TO_BOB = { debitAccountId: DEMO.alice, creditAccountId: DEMO.bob };
@@ -68,7 +73,7 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
       headers: idempotencyHeadersSchema('order-4711-payment'),
       body: NewTransferSchema,
       example: { ...ALICE_TO_BOB, amount: 1250, reference: 'Invoice 4711', metadata: { order: '4711' } },
-      refusals: [...KEY_REFUSALS, ...TRANSFER_REFUSALS],
+      refusals: [...POST_REFUSALS, ...TRANSFER_REFUSALS],
       responses: {
         200: jsonOf('The existing transfer with this ID and content', TransferSchema, REPLAYED),
         201: jsonOf('The new transfer', TransferSchema, REPLAYED),
@@ -102,7 +107,7 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
         ],
         atomic: true,
       },
-      refusals: [...KEY_REFUSALS, 'batch_refused'],
+      refusals: [...POST_REFUSALS, 'batch_refused'],
       compressible: true,
       responses: { 200: jsonOf('One result per transfer', TransferBatchResultSchema, REPLAYED) },
     },

@@ -1,4 +1,5 @@
 import { AtlasError, type InputError } from '../../../errors.ts';
+import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import {
   fingerprintOf,
@@ -62,7 +63,7 @@ export interface TransferService {
 }
 
 /** The reads of the service. `find` may go through a cache. */
-export interface TransferReads extends Pick<TransferRepository, 'listByAccount'> {
+export interface TransferReads extends Pick<TransferRepository, 'isKeyUsed' | 'listByAccount'> {
   find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
 }
 
@@ -75,6 +76,7 @@ export function createTransferService(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
     atomic: boolean,
+    pointerOf: (index: number) => string,
     caller?: Abortable,
   ) {
     const { owner, key, path } = identity;
@@ -82,6 +84,12 @@ export function createTransferService(
     if (reading !== null) await reading;
     const derived = transfers.map(({ id }, i) => (id === undefined ? ids.derive(owner, key, i) : null));
     const contents = transfers.map((transfer, i) => toContent(transfer, derived[i]!));
+    const large = contents.filter(({ metadata }) => isTooLarge(metadata));
+    // What was posted by a release without this limit must be found by its retries.
+    if (large.length > 0 && !(await repository.isKeyUsed(owner, key)))
+      throw metadataTooLarge(
+        large.map((content) => [pointerOf(contents.indexOf(content)), content.metadata]),
+      );
     const fingerprint = fingerprintOf(path, atomic, contents);
     const orders = contents.map((content, i): TransferOrder => ({ ...content, ...derived[i] }));
     const result = await commit.submit({ owner, key, fingerprint, atomic, orders }, caller);
@@ -96,7 +104,7 @@ export function createTransferService(
 
   return {
     async post(identity, transfer, caller) {
-      const { items, replayed } = await submit(identity, [transfer], false, caller);
+      const { items, replayed } = await submit(identity, [transfer], false, () => '/metadata', caller);
       const { outcome, transfer: posted } = items[0]!;
       if (posted === null) {
         const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined;
@@ -105,7 +113,8 @@ export function createTransferService(
       return { result: { transfer: posted, existed: outcome === 'exists' }, replayed };
     },
     async postBatch(identity, transfers, atomic, caller) {
-      const { items, replayed } = await submit(identity, transfers, atomic, caller);
+      const pointerOf = (index: number) => `/transfers/${index}/metadata`;
+      const { items, replayed } = await submit(identity, transfers, atomic, pointerOf, caller);
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
     },
