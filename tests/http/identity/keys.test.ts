@@ -124,6 +124,16 @@ test('the last use of a key is saved, and of no other', async () => {
   expect(keys.find(({ id }) => id === idOf(unused))!.lastUsedAt).toBeNull();
 });
 
+test('the list of keys has all of them, oldest first, however many and large they are', async () => {
+  await atlas.sql`
+    INSERT INTO api_keys (id, owner, name, secret_hash, scopes, created_at)
+    SELECT 'many' || n, 'many', repeat('x', 5000), sha256(''), '{}', '2020-01-01T00:00:00.000001Z'
+      FROM generate_series(1, 1500) n`;
+  const listed = (await atlas.keys.list()).map(({ id }) => id);
+  const stored = await atlas.sql<{ id: string }[]>`SELECT id FROM api_keys ORDER BY created_at, id`;
+  expect(listed).toEqual(stored.map(({ id }) => id));
+});
+
 test('the list of keys has no secret and no hash', async () => {
   const token = await atlas.key();
   const listed = (await atlas.keys.list()).find(({ id }) => id === idOf(token))!;

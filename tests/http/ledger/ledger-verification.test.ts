@@ -162,3 +162,23 @@ test('of many discrepancies the first hundred are returned', () =>
     const { ok, discrepancies } = await verify(atlas);
     expect({ ok, count: discrepancies.length }).toEqual({ ok: false, count: 100 });
   }));
+
+test('a ledger of every possible currency is verified, and the result is below 1 MiB', async () => {
+  const atlas = await startTestApp();
+  // Three letters allow 17,576 of them.
+  await atlas.sql`
+    INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, debits_posted, credits_posted, version)
+    SELECT gen_random_uuid(), 'owner', chr(65 + a) || chr(65 + b) || chr(65 + c), true, '{}', 0,
+           CASE WHEN a = 25 AND b = 25 AND c = 25 THEN 9007199254740991 ELSE 0 END, 0
+      FROM generate_series(0, 25) a, generate_series(0, 25) b, generate_series(0, 25) c`;
+  const response = await atlas.call('GET', '/v1/ledger/verification');
+  const body = await response.text();
+  expect(body.length).toBeLessThan(1_048_576);
+  const { accounts, ledgers, discrepancies } = JSON.parse(body) as Verification;
+  expect(accounts).toBe(26 ** 3);
+  expect(ledgers).toHaveLength(8000);
+  expect(ledgers[0]).toMatchObject({ ledger: 'AAA' });
+  // The last ledger is not listed, but it is verified.
+  expect(discrepancies.map(({ at }) => at)).toContain('ZZZ');
+  await atlas.close();
+});

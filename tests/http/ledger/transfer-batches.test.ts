@@ -167,3 +167,24 @@ test('what an atomic batch rolled back can be posted by another request', async 
   expect((await postTransfer(atlas, item)).status).toBe(201);
   expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 4, version: 1 });
 });
+
+test('the response to a batch is as large as its request, with a few hundred bytes per transfer', async () => {
+  // Every character of this metadata has an escape, so that nothing can be longer in the response.
+  const metadata = { note: '\\'.repeat(380) };
+  const alice = await openAccount(atlas);
+  const transfers = Array.from({ length: 1000 }, () => ({
+    id: crypto.randomUUID(),
+    debitAccountId: bank.id,
+    creditAccountId: alice.id,
+    amount: 1,
+    metadata,
+  }));
+  const request = JSON.stringify({ transfers });
+  expect(request.length).toBeWithin(950_000, 1_048_576);
+  const key = newKey();
+  for (const replayed of [null, 'true']) {
+    const response = await postBatch(atlas, { transfers }, key);
+    expect([response.status, response.headers.get('idempotency-replayed')]).toEqual([200, replayed]);
+    expect((await response.text()).length).toBeLessThan(request.length + 1000 * 300);
+  }
+});

@@ -55,7 +55,8 @@ export interface RelayRepository {
   markParked(epoch: number, key: string, upTo: number | null, poison: Poison | null): Promise<Marked | null>;
   backlog(): Promise<Backlog>;
   status(signal?: AbortSignal): Promise<RelayStatus>;
-  listParked(keysMax: number, signal?: AbortSignal): Promise<ParkedKey[]>;
+  /** Lists up to `keysMax` parked keys above `afterKey`, by key. */
+  listParked(keysMax: number, afterKey?: string, signal?: AbortSignal): Promise<ParkedKey[]>;
   /** Requests a retry of one key, or of all. Returns how many. */
   retry(key: string | null): Promise<number>;
 }
@@ -216,12 +217,12 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
       );
       return row ?? null;
     },
-    async listParked(keysMax, signal) {
+    async listParked(keysMax, afterKey = '', signal) {
       const rows = await db.query(
         (sql) => sql<(Omit<ParkedKey, 'parkedAt'> & { parkedAt: Date })[]>`
           SELECT key, reason, parked_at, retry,
                  (SELECT count(*) FROM parked_events e WHERE e.key = k.key) AS waiting
-            FROM parked_keys k ORDER BY parked_at LIMIT ${keysMax}`,
+            FROM parked_keys k WHERE key > ${afterKey} ORDER BY key LIMIT ${keysMax}`,
         { signal },
       );
       return rows.map((row) => ({ ...row, parkedAt: row.parkedAt.toISOString() }));

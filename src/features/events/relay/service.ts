@@ -11,13 +11,13 @@ export interface ConsumerLag {
 /** Operations on the relay, for operators. */
 export interface RelayService {
   status(signal?: AbortSignal): Promise<RelayStatus & { readonly lags: readonly ConsumerLag[] }>;
-  /** Returns parked keys, longest parked first. */
+  /** Returns all parked keys, longest parked first, read in steps. */
   listParked(signal?: AbortSignal): Promise<readonly ParkedKey[]>;
   /** Makes the relay retry a parked key, or all of them for null. Returns how many. */
   retry(key: string | null): Promise<number>;
 }
 
-const PARKED_KEYS_MAX = 200;
+const KEYS_PER_READ = 1000;
 
 /** `ends` returns the end of the log by partition. It may reject, and then no lag is reported. */
 export function createRelayService(
@@ -36,7 +36,15 @@ export function createRelayService(
       }));
       return { ...status, lags };
     },
-    listParked: (signal) => repository.listParked(PARKED_KEYS_MAX, signal),
+    async listParked(signal) {
+      const parked: ParkedKey[] = [];
+      for (let count = KEYS_PER_READ; count === KEYS_PER_READ; ) {
+        const page = await repository.listParked(KEYS_PER_READ, parked.at(-1)?.key, signal);
+        parked.push(...page);
+        count = page.length;
+      }
+      return parked.sort((a, b) => Date.parse(a.parkedAt) - Date.parse(b.parkedAt));
+    },
     retry: repository.retry,
   };
 }

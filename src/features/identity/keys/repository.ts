@@ -1,4 +1,5 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { ApiKey } from './domain.ts';
 
 /** API keys in PostgreSQL. */
@@ -8,12 +9,16 @@ export interface KeyRepository {
   ): Promise<void>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
   findUsable(id: string, signal?: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
-  list(limit: number): Promise<ApiKey[]>;
+  /** Lists the keys that were created after the one with this id, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
+  list(afterId: string | null, limit: number): Promise<{ keys: ApiKey[]; hasMore: boolean }>;
   /** Returns whether there was such a key, not yet revoked. */
   revoke(id: string): Promise<boolean>;
   isEmpty(): Promise<boolean>;
   touch(ids: readonly string[]): Promise<void>;
 }
+
+// About what a key has besides its texts.
+const KEY_BYTES = 500;
 
 export function createKeyRepository(db: Database): KeyRepository {
   const columns = db.fragment`id, owner, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
@@ -34,12 +39,20 @@ export function createKeyRepository(db: Database): KeyRepository {
       );
       return key ?? null;
     },
-    async list(limit) {
-      return [
-        ...(await db.query(
-          (sql) => sql<ApiKey[]>`SELECT ${columns} FROM api_keys ORDER BY created_at, id LIMIT ${limit}`,
-        )),
-      ];
+    async list(afterId, limit) {
+      // A key is never deleted.
+      const younger = db.fragment`WHERE (created_at, id) > (SELECT created_at, id FROM api_keys WHERE id = ${afterId})`;
+      const rows = await db.query(
+        (sql) => sql<(ApiKey & SizedRow)[]>`
+          SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
+            source: sql`
+              SELECT * FROM api_keys ${afterId === null ? sql`` : younger} ORDER BY created_at, id LIMIT ${limit + 1}`,
+            order: sql`created_at, id`,
+            sizeBytes: sql`${KEY_BYTES} + octet_length(owner) + octet_length(name)`,
+          })}) page ORDER BY created_at, id`,
+      );
+      const { page, hasMore } = takePage(rows, limit);
+      return { keys: page.map(({ bytesSoFar: _, ...key }) => key), hasMore };
     },
     async revoke(id) {
       const revoked = await db.query(

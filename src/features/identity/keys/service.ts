@@ -7,7 +7,7 @@ import type { KeyRepository } from './repository.ts';
 const REFRESH_MS = 2000;
 const EXPIRE_MS = 4000;
 const CACHE_ENTRIES_MAX = 10_000;
-const LIST_LIMIT = 1000;
+const KEYS_PER_READ = 1000;
 
 /** The properties of a new key. */
 export interface NewKey {
@@ -21,6 +21,7 @@ export interface NewKey {
 export interface KeyService {
   /** Creates a key and returns its token, which is not stored and cannot be retrieved again. */
   create(key: NewKey): Promise<{ id: string; token: string }>;
+  /** Returns all keys, oldest first, read in steps. */
   list(): Promise<ApiKey[]>;
   revoke(id: string): Promise<boolean>;
   isEmpty(): Promise<boolean>;
@@ -88,7 +89,15 @@ export function createKeyService(repository: KeyRepository): KeyService {
       await repository.insert({ id, owner, name, scopes, expiresAt, secretHash });
       return { id, token };
     },
-    list: () => repository.list(LIST_LIMIT),
+    async list() {
+      const keys: ApiKey[] = [];
+      for (let hasMore = true; hasMore; ) {
+        const page = await repository.list(keys.at(-1)?.id ?? null, KEYS_PER_READ);
+        keys.push(...page.keys);
+        ({ hasMore } = page);
+      }
+      return keys;
+    },
     revoke: (id) => repository.revoke(id),
     isEmpty: () => repository.isEmpty(),
     verify(token, nowMs = performance.now()) {

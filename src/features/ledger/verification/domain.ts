@@ -26,6 +26,7 @@ export interface Verification {
   readonly ok: boolean;
   readonly accounts: number;
   readonly transfers: number;
+  /** The first ledgers by name, up to a bound. All are verified. */
   readonly ledgers: readonly LedgerSums[];
   /** The first discrepancies, up to a bound. */
   readonly discrepancies: readonly Discrepancy[];

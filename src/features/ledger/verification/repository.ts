@@ -16,6 +16,9 @@ interface Row {
   discrepancies: Discrepancy[];
 }
 
+// About 1 MiB of JSON, and far more than there are currencies.
+const LEDGERS_MAX = 8000;
+
 export function createLedgerRepository(db: Database): LedgerRepository {
   return {
     async verify(discrepanciesMax, signal) {
@@ -69,7 +72,7 @@ export function createLedgerRepository(db: Database): LedgerRepository {
           SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
                  coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,
                    'debitsPosted', debits::text, 'creditsPosted', credits::text) ORDER BY ledger)
-                   FROM ledgers), '[]') AS ledgers,
+                   FROM (SELECT * FROM ledgers ORDER BY ledger LIMIT ${LEDGERS_MAX}) first), '[]') AS ledgers,
                  coalesce((SELECT json_agg(f)
                    FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
         { signal },

@@ -8,14 +8,16 @@ const VerificationSchema = z
     ok: z.boolean(),
     accounts: z.int(),
     transfers: z.int(),
-    ledgers: z.array(
-      z.strictObject({
-        ledger: LedgerSchema,
-        accounts: z.int(),
-        debitsPosted: z.string(),
-        creditsPosted: z.string(),
-      }),
-    ),
+    ledgers: z
+      .array(
+        z.strictObject({
+          ledger: LedgerSchema,
+          accounts: z.int(),
+          debitsPosted: z.string(),
+          creditsPosted: z.string(),
+        }),
+      )
+      .openapi({ description: 'The first 8,000 ledgers by name. All are verified.' }),
     discrepancies: z.array(
       z.strictObject({
         kind: z.enum([

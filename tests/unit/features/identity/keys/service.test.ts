@@ -24,7 +24,7 @@ function keysInMemory() {
       if (state.unavailable) throw new Error('unavailable');
       return requested === id && !state.revoked ? { ...key, ...dates } : null;
     },
-    list: async () => [],
+    list: async () => ({ keys: [], hasMore: false }),
     revoke: async () => true,
     isEmpty: async () => false,
     touch: async (ids) => void state.touched.push(ids),
