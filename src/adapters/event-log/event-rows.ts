@@ -24,12 +24,9 @@ export function eventColumns(sql: FragmentTag) {
     t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
 }
 
-// About what an event has as JSON besides the data that its owner has chosen.
-const EVENT_BYTES = 600;
-
-/** Returns about how many bytes of JSON an event has, from {@link eventColumns}. */
-export function eventBytes(sql: FragmentTag) {
-  return sql`${EVENT_BYTES} + coalesce(octet_length(coalesce(data, metadata)::text), 0)`;
+/** What an event has as JSON, from {@link eventColumns}: the part that can be large, and about how much besides. */
+export function eventSize(sql: FragmentTag) {
+  return { document: sql`coalesce(data, metadata)`, otherBytes: 600 };
 }
 
 /** Joins by one probe per row: for a few hundred rows the planner would prefer to scan whole tables. */

@@ -2,7 +2,7 @@ import type { AtlasEvent } from '../../utils/event.ts';
 import { PAGE_BYTES_MAX, rowsWithin, type SizedRow, takePage } from '../postgres/page-of-bytes.ts';
 import type { Queryable } from '../postgres/query.ts';
 import type { EventHandler } from './event-log.ts';
-import { type EventRow, eventBytes, eventColumns, joinTransfers, toEvent } from './event-rows.ts';
+import { type EventRow, eventColumns, eventSize, joinTransfers, toEvent } from './event-rows.ts';
 
 /** The result of a batch. */
 export interface Applied {
@@ -109,9 +109,9 @@ async function findSent(
         WHERE e.key = ${key} AND e.sequence > ${last} AND e.sequence < ${sequence} ORDER BY e.sequence
         LIMIT ${eventsMax + 1}`,
       order: sql`sequence`,
-      sizeBytes: eventBytes(sql),
+      ...eventSize(sql),
       bytesMax,
-    })} ORDER BY sequence`,
+    })} ORDER BY nth`,
   );
   const { page, hasMore } = takePage(rows, eventsMax, bytesMax);
   budget.events -= page.length;

@@ -5,7 +5,7 @@ import { rowsWithin, type SizedRow, takePage } from '../postgres/page-of-bytes.t
 import type { Queryable } from '../postgres/query.ts';
 import { ConsumerCounts } from './consumer-counts.ts';
 import type { EventHandler, EventLog, OwnersOf } from './event-log.ts';
-import { type EventRow, eventBytes, toEvent } from './event-rows.ts';
+import { type EventRow, eventSize, toEvent } from './event-rows.ts';
 import { applyOnce } from './inbox.ts';
 
 /** The partition number of the table `events`. Kafka's start at 0. */
@@ -121,8 +121,8 @@ async function readRange(
       ${rowsWithin(sql, {
         source: sql`SELECT * FROM read_events(${after}, ${end}, ${owners as string[] | null}::text[])`,
         order: sql`position`,
-        sizeBytes: eventBytes(sql),
-      })} ORDER BY position`,
+        ...eventSize(sql),
+      })} ORDER BY nth`,
   );
   const { page, hasMore } = takePage(rows, rows.length);
   return { events: page.map(toEvent), upTo: hasMore ? page.at(-1)!.position : end };

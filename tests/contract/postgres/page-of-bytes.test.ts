@@ -87,4 +87,17 @@ describe.each(availableEngines())('on %s', (engine) => {
       expect(sent.bytes).toBeGreaterThan(bytesMax - 2 * ITEM_BYTES);
     },
   );
+
+  test('what PostgreSQL has compressed counts as it is sent', async () => {
+    const compressible = Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [`m${i}`, 'x'.repeat(1500)]),
+    );
+    await sql`
+      INSERT INTO accounts (id, owner, ledger, allow_negative, metadata, created_at)
+      SELECT gen_random_uuid(), 'owner', 'EUR', true, ${sql.json(compressible)}, '2020-01-01' FROM generate_series(1, 60)`;
+    const { sent, db: counting } = counted(db);
+    await createAccountRepository(counting).list(null, 60);
+    expect(sent.bytes).toBeLessThan(MIB + 2 * ITEM_BYTES);
+    expect(sent.bytes).toBeGreaterThan(MIB - 2 * ITEM_BYTES);
+  });
 });

@@ -123,15 +123,15 @@ describe('over a socket', () => {
     await reader.block();
     await untilOpen(1);
     const sentBefore = atlas.streams.stats().events;
-    const wide = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`m${i}`, 'x'.repeat(500)]));
+    const wide = Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`m${i}`, 'x'.repeat(500)]));
     const order = { debitAccountId: accounts[0]!.id, creditAccountId: accounts[1]!.id, amount: 1 };
-    const transfers = Array.from({ length: 40 }, () => ({ ...order, metadata: wide }));
-    for (let n = 0; n < 15; n++) {
+    const transfers = Array.from({ length: 50 }, () => ({ ...order, metadata: wide }));
+    for (let n = 0; n < 16; n++) {
       const headers = { 'Idempotency-Key': `wide-${n}` };
       const posted = await atlas.call('POST', '/v1/transfers/batch', { json: { transfers }, headers });
       expect(posted.status).toBe(200);
     }
-    const [row] = await atlas.sql`SELECT 2 * count(*) AS events FROM transfers WHERE metadata ? 'm39'`;
+    const [row] = await atlas.sql`SELECT 2 * count(*) AS events FROM transfers WHERE metadata ? 'm30'`;
     await untilRelayed(atlas);
     // The two sockets buffer some megabytes; the rest is still in PostgreSQL.
     const sent = await untilSteady(() => atlas.streams.stats().events - sentBefore);

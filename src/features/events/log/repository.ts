@@ -1,4 +1,4 @@
-import { type EventRow, eventBytes, eventColumns, toEvent } from '../../../adapters/event-log/event-rows.ts';
+import { type EventRow, eventColumns, eventSize, toEvent } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import {
   PAGE_BYTES_MAX,
@@ -99,7 +99,7 @@ export function createEventRepository(db: Database): EventRepository {
           )
           SELECT found.*, scanned, scanned_to
           FROM (SELECT count(*) AS scanned, max(at) AS scanned_to FROM next) n
-          LEFT JOIN (${within(chosen, sql`position`)}) found ON true ORDER BY position`,
+          LEFT JOIN (${within(chosen, sql`position`)}) found ON true ORDER BY nth`,
         { signal },
       );
       const { scanned, scannedTo } = rows[0]!;
@@ -171,7 +171,7 @@ function createSlices(db: Database) {
     rowsWithin(db.fragment, {
       source: joined(chosen),
       order,
-      sizeBytes: eventBytes(db.fragment),
+      ...eventSize(db.fragment),
       bytesMax,
     });
 
@@ -187,7 +187,7 @@ function createSlices(db: Database) {
       bytesMax = PAGE_BYTES_MAX,
     ): Promise<EventSlice> {
       const rows = await db.query(
-        (sql) => sql<(SentRow & SizedRow)[]>`${within(chosen, order, bytesMax)} ORDER BY ${order}`,
+        (sql) => sql<(SentRow & SizedRow)[]>`${within(chosen, order, bytesMax)} ORDER BY nth`,
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit, bytesMax);

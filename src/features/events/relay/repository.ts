@@ -1,7 +1,7 @@
 import {
   type EventRow,
-  eventBytes,
   eventColumns,
+  eventSize,
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
@@ -99,9 +99,9 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
         ${rowsWithin(sql, {
           source: sql`SELECT * FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
           order: sql`id`,
-          sizeBytes: eventBytes(sql),
+          ...eventSize(sql),
           bytesMax: BATCH_BYTES_MAX,
-        })} ORDER BY id`,
+        })} ORDER BY nth`,
       );
       const { page, hasMore } = takePage(rows, rowsMax, BATCH_BYTES_MAX);
       const unsent = page.flatMap((row) => toUnsent(row, withEvents));
@@ -172,10 +172,10 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
               SELECT ${eventColumns(sql)}, e.no FROM parked_events e ${joinTransfers(sql)}
               WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax + 1}`,
             order: sql`sequence, no`,
-            sizeBytes: eventBytes(sql),
+            ...eventSize(sql),
             bytesMax: BATCH_BYTES_MAX,
           },
-        )}) page ORDER BY sequence, no`,
+        )}) page ORDER BY nth`,
       );
       let count = takePage(rows, eventsMax, BATCH_BYTES_MAX).page.length;
       // Events that claim the same sequence stay together: the second one is then found to be out of order.

@@ -48,8 +48,9 @@ export function createKeyRepository(db: Database): KeyRepository {
             source: sql`
               SELECT * FROM api_keys ${afterId === null ? sql`` : younger} ORDER BY created_at, id LIMIT ${limit + 1}`,
             order: sql`created_at, id`,
-            sizeBytes: sql`${KEY_BYTES} + octet_length(owner) + octet_length(name)`,
-          })}) page ORDER BY created_at, id`,
+            document: sql`owner || name`,
+            otherBytes: KEY_BYTES,
+          })}) page ORDER BY nth`,
       );
       const { page, hasMore } = takePage(rows, limit);
       return { keys: page.map(({ bytesSoFar: _, ...key }) => key), hasMore };

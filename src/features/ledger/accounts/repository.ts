@@ -97,8 +97,9 @@ export function createAccountRepository(db: Database): AccountRepository {
           SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
             source: sql`SELECT * FROM accounts ${younger ?? sql``} ORDER BY created_at, id LIMIT ${limit + 1}`,
             order: sql`created_at, id`,
-            sizeBytes: sql`${ACCOUNT_BYTES} + octet_length(metadata::text)`,
-          })}) page ORDER BY created_at, id`,
+            document: sql`metadata`,
+            otherBytes: ACCOUNT_BYTES,
+          })}) page ORDER BY nth`,
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);

@@ -150,8 +150,9 @@ export function createTransferRepository(db: Database): TransferRepository {
                   ORDER BY credit_version DESC LIMIT ${limit + 1})
               ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
             order: sql`version DESC`,
-            sizeBytes: sql`${TRANSFER_BYTES} + octet_length(metadata::text)`,
-          })}) page ORDER BY version DESC`,
+            document: sql`metadata`,
+            otherBytes: TRANSFER_BYTES,
+          })}) page ORDER BY nth`,
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);

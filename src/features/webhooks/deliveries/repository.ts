@@ -1,7 +1,7 @@
 import {
   type EventRow,
-  eventBytes,
   eventColumns,
+  eventSize,
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
@@ -254,8 +254,8 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
                 ORDER BY position LIMIT ${limit + 1}
               ) e ${joinTransfers(sql)}`,
             order: sql`position`,
-            sizeBytes: eventBytes(sql),
-          })} ORDER BY position`,
+            ...eventSize(sql),
+          })} ORDER BY nth`,
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);
