@@ -17,3 +17,16 @@ test('the list of parked keys has all of them, longest parked first', async () =
   const keys = (await service.listParked()).map(({ key }) => key);
   expect(keys).toEqual(Array.from({ length: 2500 }, (_, i) => `key-${2500 - i}`));
 });
+
+test('parked events that claim the same sequence are read together', async () => {
+  await world.sql`
+    INSERT INTO parked_events (key, sequence, owner, type, occurred_at, data)
+    SELECT 'key', n / 2, 'owner', 'test.v1', now(), '{}' FROM generate_series(0, 7) n`;
+  const read = async (eventsMax: number) => {
+    const { unsent, hasMore } = await world.repository.readParked('key', eventsMax);
+    return [unsent.map(({ sequence }) => sequence), hasMore];
+  };
+  expect(await read(3)).toEqual([[0, 0], true]);
+  expect(await read(4)).toEqual([[0, 0, 1, 1], true]);
+  expect(await read(8)).toEqual([[0, 0, 1, 1, 2, 2, 3, 3], false]);
+});
