@@ -38,7 +38,8 @@ import { registerSheddingMetrics } from './instrumentation/shedding-metrics.ts';
 import { AdmissionControl } from './shedding/admission.ts';
 import { LoopLimit } from './shedding/loop-limit.ts';
 
-const JSON_DEPTH_MAX = 32;
+// No schema has more than a few levels, or more than the 50 members of metadata.
+const JSON_LIMITS = { depthMax: 32, membersMax: 100 };
 
 /**
  * Builds every feature, mounts its routes, and wraps them in the envelope. Production and tests both call it;
@@ -137,9 +138,10 @@ function pipeline(
     compression(compressionBudget),
     authentication(identity.keys),
     bodyLimit({
-      jsonDepthMax: JSON_DEPTH_MAX,
+      json: JSON_LIMITS,
       tooLarge: pipelineErrors.bodyTooLarge,
       tooDeep: pipelineErrors.bodyTooDeep,
+      altered: pipelineErrors.jsonAltered(JSON_LIMITS.membersMax),
       notUtf8: pipelineErrors.bodyNotUtf8,
       broken: pipelineErrors.bodyBroken,
       stalled: pipelineErrors.bodyStalled,

@@ -1,12 +1,14 @@
 import { ArrivingBody } from './arriving-body.ts';
 import type { Middleware } from './exchange.ts';
-import { isDeeperThan } from './json-depth.ts';
+import { type JsonFault, type JsonLimits, jsonScanner } from './scan-json.ts';
 
 /** Creates the errors that the layer throws. */
 export interface BodyLimitOptions {
-  readonly jsonDepthMax: number;
+  readonly json: JsonLimits;
   readonly tooLarge: (limitBytes: number) => Error;
   readonly tooDeep: (depthMax: number) => Error;
+  /** JSON that would not be read as it is written. */
+  readonly altered: (kind: JsonFault['kind'], text: string, at: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
   /** A streamed body whose sender is too slow. */
@@ -16,10 +18,12 @@ export interface BodyLimitOptions {
 }
 
 /**
- * Reads a body up to the limit of its route and checks the encoding and depth of JSON before anything parses it. Later
- * layers get a request with a buffered body, or `exchange.body` on routes that stream it.
+ * Reads a body up to the limit of its route, and checks JSON before anything parses it: its encoding, its depth, and
+ * whether it would be read as it is written. Later layers get `exchange.bufferedBody`, or `exchange.body` on routes
+ * that stream it.
  */
 export function bodyLimit(options: BodyLimitOptions): Middleware {
+  const scan = jsonScanner(options.json);
   // `ignoreBOM` keeps a byte order mark in the text, so that it is rejected below (RFC 8259, section 8.1).
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -31,7 +35,10 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
       throw options.notUtf8();
     }
     if (text.startsWith('\uFEFF')) throw options.notUtf8();
-    if (isDeeperThan(text, options.jsonDepthMax)) throw options.tooDeep(options.jsonDepthMax);
+    const fault = scan(text);
+    if (fault === null) return text;
+    if (fault.kind === 'deep') throw options.tooDeep(options.json.depthMax);
+    if (isValid(text)) throw options.altered(fault.kind, text, fault.at);
     return text;
   }
 
@@ -73,6 +80,15 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
         .catch(reject);
     });
   };
+}
+
+function isValid(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isJson(request: Request): boolean {

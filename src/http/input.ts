@@ -3,6 +3,7 @@ import { Context } from 'hono';
 import { getPath } from 'hono/utils/url';
 import type { Exchange } from '../envelope/exchange.ts';
 import { AtlasError, type InputError } from '../errors.ts';
+import { pointerStep } from '../utils/json-pointer.ts';
 import { describeIssue } from './describe-issue.ts';
 import { readJson } from './json-body.ts';
 import { decodeParameters, rawParameters } from './path-parameters.ts';
@@ -98,13 +99,9 @@ function check(schema: z.ZodType, value: unknown, at: string): unknown {
 }
 
 function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
-  const pointer = `${at}${issue.path.map((step) => `/${escapePointer(String(step))}`).join('')}`;
+  const pointer = `${at}${issue.path.map((step) => `/${pointerStep(String(step))}`).join('')}`;
   if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
   return issue.keys
     .slice(0, 20)
-    .map((key) => ({ pointer: `${pointer}/${escapePointer(key)}`, detail: 'is unknown' }));
-}
-
-function escapePointer(step: string): string {
-  return step.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
+    .map((key) => ({ pointer: `${pointer}/${pointerStep(key)}`, detail: 'is unknown' }));
 }

@@ -1,4 +1,5 @@
 import { AtlasError } from '../errors.ts';
+import { pointerStep } from '../utils/json-pointer.ts';
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
 
@@ -40,7 +41,7 @@ function refuseUnsafe(value: unknown, pointer: string): void {
     for (const [name, member] of Object.entries(value)) {
       if (name === '__proto__') throw unsafe(pointer, 'has a member named __proto__');
       refuseUnsafe(name, pointer);
-      refuseUnsafe(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+      refuseUnsafe(member, `${pointer}/${pointerStep(name)}`);
     }
   }
 }

@@ -1,5 +1,7 @@
+import type { JsonFault } from '../envelope/scan-json.ts';
 import { AtlasError } from '../errors.ts';
 import type { Refusal } from '../shedding/admission.ts';
+import { jsonPointerTo } from '../utils/json-pointer.ts';
 import { prepareProblem } from './problem.ts';
 import { httpProblems } from './problems.ts';
 
@@ -18,6 +20,19 @@ export const pipelineErrors = {
     new AtlasError('body_too_large', `The maximum body size of this route is ${limitBytes} bytes.`),
   bodyTooDeep: (depthMax: number) =>
     new AtlasError('body_too_deep', `The maximum nesting depth of JSON is ${depthMax}.`),
+  jsonAltered: (membersMax: number) => {
+    const details: Readonly<Record<JsonFault['kind'], string>> = {
+      deep: 'is nested too deeply',
+      crowded: `is one member too many: an object may have ${membersMax}`,
+      repeated: 'is repeated: send each member once',
+      inexact: 'has too many digits: it would be rounded to a whole number',
+      large: 'must be between −(2^53−1) and 2^53−1',
+    };
+    return (kind: JsonFault['kind'], text: string, at: number) =>
+      new AtlasError('invalid_request', 'The body would not be read as it is written; see `errors`.', {
+        errors: [{ pointer: jsonPointerTo(text, at), detail: details[kind] }],
+      });
+  },
   bodyNotUtf8: () =>
     new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
   bodyBroken: (cause: unknown) =>

@@ -5,7 +5,8 @@ export const httpProblems = {
   invalid_request: {
     status: 400,
     title: 'Invalid request',
-    cause: 'A header, parameter, or member of the body is missing, unknown, or out of bounds.',
+    cause:
+      'A header, parameter, or member of the body is missing, unknown, repeated, rounded, or out of bounds.',
     remedy:
       'Read `errors`: each entry points to one mistake and says what is allowed. The schemas are in /openapi.json.',
     errors: [{ pointer: '/amount', detail: 'must be at least 1' }],

@@ -5,9 +5,10 @@ import { exchangeOf, now } from '../../support/exchange.ts';
 
 const LIMIT = 64;
 const limit = bodyLimit({
-  jsonDepthMax: 3,
+  json: { depthMax: 3, membersMax: 3 },
   tooLarge: (bytes) => new Error(`over ${bytes} bytes`),
   tooDeep: (depth) => new Error(`over ${depth} levels`),
+  altered: (kind, _text, at) => new Error(`${kind} at ${at}`),
   notUtf8: () => new Error('not UTF-8'),
   broken: (cause) => new Error('broken', { cause }),
   stalled: () => new Error('stalled'),
