@@ -140,6 +140,7 @@ function pipeline(
     bodyLimit({
       json: JSON_LIMITS,
       tooLarge: pipelineErrors.bodyTooLarge,
+      encoded: pipelineErrors.bodyEncoded,
       tooDeep: pipelineErrors.bodyTooDeep,
       altered: pipelineErrors.jsonAltered(JSON_LIMITS.membersMax),
       notUtf8: pipelineErrors.bodyNotUtf8,

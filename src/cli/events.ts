@@ -50,7 +50,7 @@ export function addEventsCommand(program: Command, withRelay: WithService<RelayS
           throw new Error(
             'Nothing was retried.\n  why:  the command takes either one key or --all\n  do:   list the keys with: npm run -s atlas -- events parked',
           );
-        const count = await relay.retry(key ?? null);
+        const count = await relay.retry(key?.toLowerCase() ?? null);
         if (count === 0)
           throw new Error(
             `Nothing was retried.\n  why:  ${key === undefined ? 'no keys are parked' : `the key ${key} is not parked`}\n  do:   list the keys with: npm run -s atlas -- events parked`,

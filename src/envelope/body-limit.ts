@@ -2,10 +2,15 @@ import { ArrivingBody } from './arriving-body.ts';
 import type { Middleware } from './exchange.ts';
 import { type JsonFault, type JsonLimits, jsonScanner } from './scan-json.ts';
 
+// What some clients send for a body that is not encoded.
+const IDENTITY = /^(?:identity)?$/i;
+
 /** Creates the errors that the layer throws. */
 export interface BodyLimitOptions {
   readonly json: JsonLimits;
   readonly tooLarge: (limitBytes: number) => Error;
+  /** A body with a `Content-Encoding`. */
+  readonly encoded: (encoding: string) => Error;
   readonly tooDeep: (depthMax: number) => Error;
   /** JSON that would not be read as it is written. */
   readonly altered: (kind: JsonFault['kind'], text: string, at: number) => Error;
@@ -43,11 +48,13 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
   }
 
   return (next) => (request, exchange) => {
-    const { method } = request;
+    const { method, headers } = request;
     if (method === 'GET' || method === 'HEAD') return next(request, exchange);
-    const declared = Number(request.headers.get('content-length') ?? Number.NaN);
+    const declared = Number(headers.get('content-length') ?? Number.NaN);
     const limitBytes = exchange.route.bodyLimitBytes;
     if (declared > limitBytes) throw options.tooLarge(limitBytes);
+    const encoding = headers.get('content-encoding');
+    if (encoding !== null && !IDENTITY.test(encoding)) throw options.encoded(encoding);
     if (exchange.route.streamsBody) {
       if (request.body === null || declared === 0) return next(request, exchange);
       exchange.allowSilence();

@@ -3,10 +3,11 @@ import type { Fields } from '../envelope/response-headers.ts';
 
 /**
  * Creates the schema of an opaque cursor: the position after which a page starts (keyset pagination). `form` must match
- * only text that `parse` can read, so that OpenAPI documents the format and any other cursor is invalid input.
+ * only text that `parse` can read, so that OpenAPI documents the format and any other cursor is invalid input. It is in
+ * lower case; since cursors contain IDs, they are read in either.
  */
 export const cursorSchema = <T>(form: RegExp, parse: (cursor: string) => T) =>
-  z.string().regex(form, 'must be a cursor returned by this list').transform(parse);
+  z.string().toLowerCase().regex(form, 'must be a cursor returned by this list').transform(parse);
 
 /** Formats a whole number for a cursor, in hexadecimal digits of a fixed width. */
 export function toHex(value: number | bigint, digits: number): string {

@@ -25,7 +25,8 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return 'is required';
-      return Object.hasOwn(TYPES, issue.expected) ? `must be ${TYPES[issue.expected]}` : undefined;
+      if (!Object.hasOwn(TYPES, issue.expected)) return undefined;
+      return `must be ${TYPES[issue.expected]}${issue.input === null ? ', not null' : ''}`;
     case 'invalid_value':
       if (issue.input === undefined) return 'is required';
       return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`;

@@ -1,7 +1,6 @@
 import { AtlasError } from '../errors.ts';
 import { pointerStep } from '../utils/json-pointer.ts';
-
-const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
+import { isJsonType } from '../utils/json-type.ts';
 
 /**
  * Parses a JSON body that the envelope has read, and bounded in size and depth. Rejects what JSON.parse accepts but
@@ -10,7 +9,7 @@ const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
 export function readJson(type: string | null, body: string | Uint8Array | null): unknown {
   if (body === null && type === null) throw missing();
   // The envelope decodes every body that may be JSON.
-  if (type === null || !JSON_TYPE.test(type) || body instanceof Uint8Array) throw unsupported(type);
+  if (!isJsonType(type) || body instanceof Uint8Array) throw unsupported(type);
   if (body === null || body === '') throw missing();
   let value: unknown;
   try {

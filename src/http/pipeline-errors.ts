@@ -18,6 +18,13 @@ export const pipelineErrors = {
     new AtlasError('invalid_host', 'Send exactly one Host header with a name and, if needed, a port.'),
   bodyTooLarge: (limitBytes: number) =>
     new AtlasError('body_too_large', `The maximum body size of this route is ${limitBytes} bytes.`),
+  bodyEncoded: (encoding: string) =>
+    new AtlasError(
+      'unsupported_media_type',
+      `Send the body without a Content-Encoding; the request has ${encoding.slice(0, 100)}.`,
+      // Which encodings of a request would be accepted (RFC 9110, section 12.5.3).
+      { headers: { 'Accept-Encoding': 'identity' } },
+    ),
   bodyTooDeep: (depthMax: number) =>
     new AtlasError('body_too_deep', `The maximum nesting depth of JSON is ${depthMax}.`),
   jsonAltered: (membersMax: number) => {

@@ -45,8 +45,9 @@ export const httpProblems = {
   unsupported_media_type: {
     status: 415,
     title: 'Unsupported media type',
-    cause: 'The Content-Type header is missing or is not one the route accepts.',
-    remedy: 'Send Content-Type: application/json.',
+    cause:
+      'The Content-Type header is missing or is not one the route accepts, or the body has a Content-Encoding.',
+    remedy: 'Send Content-Type: application/json, and the body as it is, not compressed.',
   },
   invalid_host: {
     status: 400,

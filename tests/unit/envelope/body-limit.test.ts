@@ -7,6 +7,7 @@ const LIMIT = 64;
 const limit = bodyLimit({
   json: { depthMax: 3, membersMax: 3 },
   tooLarge: (bytes) => new Error(`over ${bytes} bytes`),
+  encoded: (encoding) => new Error(`encoded in ${encoding}`),
   tooDeep: (depth) => new Error(`over ${depth} levels`),
   altered: (kind, _text, at) => new Error(`${kind} at ${at}`),
   notUtf8: () => new Error('not UTF-8'),

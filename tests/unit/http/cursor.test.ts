@@ -19,10 +19,13 @@ describe('a cursor', () => {
     ['is of another list', 'a000000000001'],
     ['is too short', 'v00000000001'],
     ['is too long', 'v0000000000001'],
-    ['is in capitals', 'vABCDEFABCDEF'],
     ['continues after a line break', 'v000000000001\n'],
   ])('is refused when it %s', (_, text) => {
     expect(schema.safeParse(text).success).toBe(false);
+  });
+
+  test('is the same in upper case', () => {
+    expect(schema.parse('VABCDEFABCDEF')).toBe(schema.parse('vabcdefabcdef'));
   });
 
   test('is not parsed if its format is wrong', () => {

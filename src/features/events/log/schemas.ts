@@ -62,6 +62,8 @@ export const eventQuerySchema = (types: readonly [string, ...string[]]) =>
 
 export const EventIdSchema = z
   .string()
+  // Keys are UUIDs.
+  .toLowerCase()
   .regex(EVENT_ID_FORM, 'must be an event ID: a key, a colon, and a sequence')
   .openapi({ example: `${DEMO.alice}:1` });
 

@@ -41,10 +41,15 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       },
     },
     async ({ exchange, body }) => {
-      const { id, ledger, name = null, kind = null, allowNegative = false, metadata = {} } = body;
-      const content = { ledger, name, kind, allowNegative, metadata };
+      const content = {
+        ledger: body.ledger,
+        name: body.name ?? null,
+        kind: body.kind ?? null,
+        allowNegative: body.allowNegative ?? false,
+        metadata: body.metadata ?? {},
+      };
       const { account, created } = await accounts.open(
-        id,
+        body.id ?? undefined,
         exchange.principal!.owner,
         content,
         exchange.signal,

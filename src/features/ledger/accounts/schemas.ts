@@ -34,15 +34,15 @@ export const AccountSchema = z
 
 export const NewAccountSchema = z
   .strictObject({
-    id: UuidSchema.optional(),
+    id: UuidSchema.nullish(),
     ledger: LedgerSchema,
-    name: textSchema(NAME_LENGTH_MAX).optional(),
-    kind: z.enum(ACCOUNT_KINDS).optional(),
+    name: textSchema(NAME_LENGTH_MAX).nullish(),
+    kind: z.enum(ACCOUNT_KINDS).nullish(),
     allowNegative: z
       .boolean()
-      .optional()
+      .nullish()
       .openapi({ description: 'Whether the balance may fall below zero; false by default.' }),
-    metadata: MetadataSchema.optional(),
+    metadata: MetadataSchema.nullish(),
   })
   .openapi('NewAccount');
 

@@ -33,14 +33,14 @@ export function isTransfer(value: unknown, id: string): value is Transfer {
 
 export const NewTransferSchema = z
   .strictObject({
-    id: UuidSchema.optional().openapi({
+    id: UuidSchema.nullish().openapi({
       description: 'ID of the transfer, of any version but 8; derived from the Idempotency-Key by default.',
     }),
     debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
     creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),
     amount: AmountSchema,
-    reference: textSchema(REFERENCE_LENGTH_MAX).optional(),
-    metadata: MetadataSchema.optional(),
+    reference: textSchema(REFERENCE_LENGTH_MAX).nullish(),
+    metadata: MetadataSchema.nullish(),
   })
   .openapi('NewTransfer');
 
@@ -52,7 +52,7 @@ export const NewTransferBatchSchema = z
       .max(BATCH_ITEMS_MAX, `must have at most ${BATCH_ITEMS_MAX} items`),
     atomic: z
       .boolean()
-      .optional()
+      .nullish()
       .openapi({ description: 'Whether to post all transfers or none; false by default.' }),
   })
   .openapi('NewTransferBatch');

@@ -15,14 +15,14 @@ import type { GroupCommit } from './group-commit.ts';
 import type { TransferPage, TransferRepository } from './repository.ts';
 import type { DerivedId, TransferIds } from './transfer-ids.ts';
 
-/** A transfer as requested. */
+/** A transfer as requested. A member that is null is absent. */
 export interface NewTransfer {
-  readonly id?: string | undefined;
+  readonly id?: string | null | undefined;
   readonly debitAccountId: string;
   readonly creditAccountId: string;
   readonly amount: number;
-  readonly reference?: string | undefined;
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly reference?: string | null | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | null | undefined;
 }
 
 /** Identifies a request for idempotency. */
@@ -82,7 +82,7 @@ export function createTransferService(
     const { owner, key, path } = identity;
     const reading = ids.ready();
     if (reading !== null) await reading;
-    const derived = transfers.map(({ id }, i) => (id === undefined ? ids.derive(owner, key, i) : null));
+    const derived = transfers.map(({ id }, i) => (typeof id === 'string' ? null : ids.derive(owner, key, i)));
     const contents = transfers.map((transfer, i) => toContent(transfer, derived[i]!));
     const large = contents.filter(({ metadata }) => isTooLarge(metadata));
     // What was posted by a release without this limit must be found by its retries.

@@ -116,14 +116,14 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       responses: { 202: jsonOf('The result of the replay', ReplayedSchema) },
     },
     async ({ exchange, params, body }) => {
-      const { since, afterPosition, includeDelivered = false } = body;
-      const start = since === undefined ? { afterPosition: Number(afterPosition) } : { since };
+      const { since, afterPosition } = body;
+      const start = typeof since === 'string' ? { since } : { afterPosition: Number(afterPosition) };
       const { owner } = exchange.principal!;
       const replayed = await deliveries.replayEvents(
         owner,
         params.id,
         start,
-        includeDelivered,
+        body.includeDelivered ?? false,
         exchange.signal,
       );
       const nextPosition = replayed.nextPosition === null ? null : String(replayed.nextPosition);

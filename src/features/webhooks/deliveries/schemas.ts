@@ -62,26 +62,32 @@ export const DeliveryPageSchema = z
 
 export const StateQuerySchema = z.enum(DELIVERY_STATES).optional();
 
+/** Requires a member that is not null. */
+const requiring = (name: string) => ({
+  required: [name],
+  properties: { [name]: { type: 'string' as const } },
+});
+
 export const ReplaySchema = z
   .strictObject({
     since: z.iso
       .datetime({ offset: true, error: 'must be an RFC 3339 timestamp' })
       .max(40)
       .refine(isStorable, 'must be between the years 1 and 9999, in UTC')
-      .optional()
+      .nullish()
       .openapi({ description: 'Send events since this time.', example: '2026-01-31T12:00:00Z' }),
-    afterPosition: PositionSchema.optional().openapi({
+    afterPosition: PositionSchema.nullish().openapi({
       description: 'Send events after this position, as returned by GET /v1/events; "0" for all.',
     }),
     includeDelivered: z
       .boolean()
-      .optional()
+      .nullish()
       .openapi({ description: 'Also send events that were delivered. The default is false.' }),
   })
-  .refine((replay) => (replay.since === undefined) !== (replay.afterPosition === undefined), {
+  .refine(({ since, afterPosition }) => (typeof since === 'string') !== (typeof afterPosition === 'string'), {
     error: 'must have either since or afterPosition, not both',
   })
-  .openapi('WebhookReplay', { oneOf: [{ required: ['since'] }, { required: ['afterPosition'] }] });
+  .openapi('WebhookReplay', { oneOf: [requiring('since'), requiring('afterPosition')] });
 
 export const ReplayedSchema = z
   .strictObject({

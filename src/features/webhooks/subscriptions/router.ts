@@ -67,10 +67,9 @@ function mountCreation(
       responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ exchange, body }) => {
-      const { url, eventTypes: types = null, description = null } = body;
       const { webhook, secret } = await webhooks.create(
         exchange.principal!.owner,
-        { url, eventTypes: types, description },
+        { url: body.url, eventTypes: body.eventTypes ?? null, description: body.description ?? null },
         exchange.signal,
       );
       return respond(exchange, webhook, 201, { secret }, { Location: `/v1/webhooks/${webhook.id}` });

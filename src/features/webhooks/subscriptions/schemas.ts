@@ -70,9 +70,9 @@ export const newWebhookSchema = (types: readonly [string, ...string[]]) =>
     .strictObject({
       url: TargetSchema,
       eventTypes: eventTypesSchema(types)
-        .optional()
+        .nullish()
         .openapi({ description: 'The event types to send. The default is all, including future ones.' }),
-      description: DescriptionSchema.optional(),
+      description: DescriptionSchema.nullish(),
     })
     .openapi('NewWebhook');
 
@@ -82,10 +82,9 @@ export const webhookChangeSchema = (types: readonly [string, ...string[]]) =>
     .strictObject({
       url: TargetSchema.optional(),
       eventTypes: eventTypesSchema(types)
-        .nullable()
-        .optional()
+        .nullish()
         .openapi({ description: 'The event types to send; null for all.' }),
-      description: DescriptionSchema.nullable().optional(),
+      description: DescriptionSchema.nullish(),
       enabled: z
         .boolean()
         .optional()
