@@ -21,6 +21,7 @@ import { openApiWebhooks } from './features/events/log/openapi-webhooks.ts';
 import type { Feature } from './features/feature.ts';
 import { authentication, publicIdOf } from './features/identity/keys/authentication.ts';
 import { createFeatures, EVENT_CATALOGUE, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
+import { type DocumentedHeaders, documentedHeaders } from './http/documented-headers.ts';
 import { notFound } from './http/not-found.ts';
 import { openApiDocument } from './http/openapi-document.ts';
 import { pipelineErrors, refusals } from './http/pipeline-errors.ts';
@@ -60,7 +61,8 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
   const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger));
   app.onError((error, c) => toProblem(error, c.env));
-  app.notFound(notFound(resolved, toProblem));
+  const unmatched = notFound(resolved, toProblem);
+  app.notFound((c) => unmatched(c.req.raw, c.env));
 
   const stats = new RedStats(resolved.all);
   const loopDelays = new LoopDelays();
@@ -88,8 +90,9 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   registerCacheMetrics(registry, deps.cache, caches);
   for (const feature of modules) feature.metrics?.(registry);
 
-  const layers = pipeline(deps, features, toProblem, stats, admission, compressionBudget);
-  const enter = enterRoute(routes.handlers, (request, exchange) => app.fetch(request, exchange), toProblem);
+  const documented = documentedHeaders(routes.operations);
+  const layers = pipeline(deps, features, toProblem, stats, admission, compressionBudget, documented);
+  const enter = enterRoute(routes.handlers, unmatched, toProblem);
   return {
     features,
     app,
@@ -121,6 +124,7 @@ function pipeline(
   stats: RedStats,
   admission: Admission,
   compressionBudget: CompressionBudget,
+  documented: DocumentedHeaders,
 ): Middleware[] {
   return [
     requestId(),
@@ -128,13 +132,13 @@ function pipeline(
     // Outside the deadline and the errors, so that a 504 and a refusal are counted like any other response.
     metrics(stats, requestLog(logger)),
     // Outside the errors, so that a page of an allowed origin can read a problem.
-    cors(config.CORS_ALLOWED_ORIGINS),
+    cors(config.CORS_ALLOWED_ORIGINS, documented.response),
     closeUnread(),
     deadline({ wheel: new DeadlineWheel(), toProblem, exceeded: pipelineErrors.deadlineExceeded }),
     errors(toProblem),
     loadShedding(admission, toProblem),
     hostCheck(pipelineErrors.invalidHost),
-    preflights(config.CORS_ALLOWED_ORIGINS),
+    preflights(config.CORS_ALLOWED_ORIGINS, { methods: documented.methods, headers: documented.request }),
     compression(compressionBudget),
     authentication(identity.keys),
     bodyLimit({

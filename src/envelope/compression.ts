@@ -17,7 +17,7 @@ export function compression(budget: CompressionBudget): Middleware {
     return settle(next(request, exchange), (response) => {
       if (!isCompressible(response)) return response;
       response.headers.append('vary', 'Accept-Encoding');
-      if (encoding === null || request.method === 'HEAD') return response;
+      if (encoding === null) return response;
       const slot = budget.take(exchange.principal?.owner ?? null);
       if (slot === null) return response;
       // What follows is not the work of the route, so load shedding must not learn from it.

@@ -1,10 +1,10 @@
-import { settle } from '../utils/settle.ts';
 import { errors } from './errors.ts';
 import type { FetchHandler, ToProblem } from './exchange.ts';
 
 /**
  * Returns the handler inside the last layer: it enters the route that the pipeline has resolved, without matching it
- * again. `handlers` are those of the routes, by index; `unmatched` serves everything else.
+ * again. `handlers` are those of the routes, by index; `unmatched` serves everything else. HEAD is served like GET: the
+ * server drops the body, and knows its length.
  */
 export function enterRoute(
   handlers: readonly FetchHandler[],
@@ -15,11 +15,6 @@ export function enterRoute(
   const enter = errors(toProblem)((request, exchange) => handlers[exchange.route.index]!(request, exchange));
   return (request, exchange) => {
     if (exchange.route.index >= handlers.length) return unmatched(request, exchange);
-    const response = enter(request, exchange);
-    return request.method === 'HEAD' ? settle(response, withoutBody) : response;
+    return enter(request, exchange);
   };
-}
-
-function withoutBody(response: Response): Response {
-  return new Response(null, response);
 }

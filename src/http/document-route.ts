@@ -1,6 +1,7 @@
 import type { RouteConfig } from '@hono/zod-openapi';
 import type { ErrorCode } from '../errors.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
+import { problemHeaders } from './problem-headers.ts';
 import type { ProblemKind, ProblemKinds } from './problem-kind.ts';
 import type { RouteDefinition } from './route.ts';
 
@@ -73,16 +74,11 @@ function codesOf(route: AnyRoute): ErrorCode[] {
 }
 
 function problemOf(status: number, codes: readonly ErrorCode[]) {
-  const retry = {
-    'Retry-After': {
-      description: 'Seconds to wait before a retry',
-      schema: { type: 'integer' as const, minimum: 0 },
-    },
-  };
+  const headers = problemHeaders(status);
   const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }] as const);
   return {
     description: codes.map((code) => `[\`${code}\`](/problems/${code})`).join(', '),
-    ...([409, 429, 503].includes(status) && { headers: retry }),
+    ...(headers && { headers }),
     content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemSchema, examples: Object.fromEntries(examples) } },
   };
 }

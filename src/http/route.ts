@@ -4,6 +4,7 @@ import { AtlasError, type ErrorCode } from '../errors.ts';
 import type { Tier } from '../utils/tier.ts';
 import { documentRoute, exampleOf } from './document-route.ts';
 import { type AtlasContext, Input, validation } from './input.ts';
+import { componentOf, PROBLEM_HEADERS } from './problem-headers.ts';
 import type { ProblemKinds } from './problem-kind.ts';
 
 /** The Hono app of Atlas. Its env is the exchange. */
@@ -55,6 +56,8 @@ export class RouteTable {
   readonly facts: RouteFacts[] = [];
   /** The handlers of the routes, in the order of `facts`. */
   readonly handlers: FetchHandler[] = [];
+  /** What the contract says about each route. */
+  readonly operations: RouteConfig[] = [];
   readonly #kinds: ProblemKinds;
 
   /** `kinds` provides the descriptions of error responses. */
@@ -63,6 +66,8 @@ export class RouteTable {
     this.#kinds = kinds;
     for (const [code, kind] of Object.entries(kinds))
       app.openAPIRegistry.registerComponent('examples', code, exampleOf(code, kind));
+    for (const [name, header] of Object.entries(PROBLEM_HEADERS))
+      app.openAPIRegistry.registerComponent('headers', componentOf(name), header);
   }
 
   /**
@@ -95,7 +100,9 @@ export class RouteTable {
     handle: (input: Input<Output<P>, Output<Q>, Output<H>, Output<B>>) => Response | Promise<Response>,
   ): void {
     const { method, path, tier, scope } = route;
-    this.app.openAPIRegistry.registerPath(createRoute(documentRoute(route, this.#kinds)));
+    const operation = documentRoute(route, this.#kinds);
+    this.operations.push(operation);
+    this.app.openAPIRegistry.registerPath(createRoute(operation));
     this.facts.push({
       method: method.toUpperCase(),
       pattern: path,

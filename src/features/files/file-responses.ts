@@ -24,10 +24,18 @@ export const CONTENT_REFUSALS = [
   'file_corrupt',
 ] as const;
 
+const CONTENT = {
+  ...ETAG,
+  'Accept-Ranges': text('`bytes`'),
+  'Content-Disposition': text('The name to save the file under'),
+  'Repr-Digest': text('SHA-256 of the whole file (RFC 9530)'),
+};
+const RANGE = { 'Content-Range': text('The range that was sent, and the size of the file') };
+
 /** The responses of routes that return the bytes of a file. */
 export const CONTENT_RESPONSES = {
-  200: { description: 'The bytes of the file', headers: ETAG, ...BYTES },
-  206: { description: 'The requested range', headers: ETAG, ...BYTES },
+  200: { description: 'The bytes of the file', headers: CONTENT, ...BYTES },
+  206: { description: 'The requested range', headers: { ...CONTENT, ...RANGE }, ...BYTES },
   ...NOT_MODIFIED,
 };
 

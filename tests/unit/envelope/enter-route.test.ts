@@ -34,9 +34,13 @@ describe('the handler of the resolved route', () => {
   test.each([
     ['an immediate', (_: Request, exchange: Exchange) => exchange.json({ a: 1 }, 200, { ETag: '"1"' })],
     ['a late', async (_: Request, exchange: Exchange) => exchange.json({ a: 1 }, 200, { ETag: '"1"' })],
-  ])('responds to HEAD with the head of %s response to GET', async (_, handler) => {
+  ])('responds to HEAD with %s response to GET, whose body only the server drops', async (_, handler) => {
     const response = await enter(handler, 1, 'HEAD');
-    expect([response.status, response.body, response.headers.get('etag')]).toEqual([200, null, '"1"']);
+    expect([response.status, await response.text(), response.headers.get('etag')]).toEqual([
+      200,
+      '{"a":1}',
+      '"1"',
+    ]);
     expect(response.headers.get('content-type')).toBe('application/json');
   });
 });

@@ -1,10 +1,9 @@
 import { expect, test } from 'bun:test';
 import { PROBLEM_KINDS } from '../../../src/features.ts';
-import type { AtlasContext } from '../../../src/http/input.ts';
 import { notFound } from '../../../src/http/not-found.ts';
 import { createToProblem } from '../../../src/http/problem.ts';
 import { compileRoutes } from '../../../src/http/resolve-route.ts';
-import { exchangeOf, routeOf } from '../../support/exchange.ts';
+import { exchangeOf, now, routeOf } from '../../support/exchange.ts';
 
 const resolved = compileRoutes([routeOf({ method: 'GET' }), routeOf({ method: 'POST' })], 30_000);
 const toProblem = createToProblem(PROBLEM_KINDS, { unexpected: () => {}, unavailable: () => {} });
@@ -12,7 +11,7 @@ const handle = notFound(resolved, toProblem);
 
 function send(method: string, path: string): Response {
   const { request, exchange } = exchangeOf({ method, url: `http://atlas.test${path}` });
-  return handle({ req: { raw: request }, env: exchange } as AtlasContext);
+  return now(handle(request, exchange));
 }
 
 test('an unknown path is a 404', async () => {

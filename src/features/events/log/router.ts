@@ -75,8 +75,9 @@ export function mountEvents(
       },
     },
     async ({ c, exchange, query, headers }) => {
-      // Hono discards the body of a response to HEAD, and a stream without a reader would stay open.
-      if (c.req.raw.method === 'HEAD') return c.body(null, 200, STREAM_HEADERS);
+      // A stream without a reader would stay open, and without this field the head would claim a length of 0.
+      if (c.req.raw.method === 'HEAD')
+        return c.body(null, 200, { ...STREAM_HEADERS, 'Transfer-Encoding': 'chunked' });
       const start = headers['Last-Event-ID'] ?? query.after ?? (query.from === 'beginning' ? 0 : 'now');
       const stream = await events.follow(exchange.principal!, start, exchange.signal);
       return c.body(stream, 200, STREAM_HEADERS);
