@@ -20,14 +20,35 @@ if not now then
 end
 local run_id, verb, id = ARGV[2], ARGV[3], ARGV[4]
 
-local account, workers, known = nil, {}, 0
-local fields = redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-  if fields[i] == 'account' then
-    account = cjson.decode(fields[i + 1])
-  else
-    workers[fields[i]] = cjson.decode(fields[i + 1])
+-- Returns an array of this length whose members from `first` on are whole numbers, or nil for anything else.
+local function decode(text, length, first)
+  local is_json, array = pcall(cjson.decode, text)
+  if not is_json or type(array) ~= 'table' or #array ~= length then return nil end
+  for i = first, length do
+    local number = array[i]
+    if type(number) ~= 'number' or number ~= math.floor(number) or math.abs(number) > 2 ^ 53 then return nil end
+  end
+  return array
+end
+
+local fields, texts = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #fields, 2 do texts[fields[i]] = fields[i + 1] end
+local account = texts.account and decode(texts.account, NAMELESS, TIME)
+-- Without the account, the workers on record mean nothing: start again, as after a flush.
+local is_void = texts.account ~= nil and not account
+if is_void then texts = {} end
+texts.account = nil
+
+local workers, known, corrupt = {}, 0, {}
+for name, text in pairs(texts) do
+  local worker = decode(text, FRESH, SEQ)
+  local is_valid = worker and worker[LEASE] >= 0 and worker[STANDING] >= JOINING and worker[STANDING] <= EXITED
+  -- No lease lasts longer than TTL. One that does would hold its permits forever.
+  if is_valid and (not account or worker[EXPIRES] <= account[CLOCK] + TTL) then
+    workers[name] = worker
     known = known + 1
+  else
+    corrupt[#corrupt + 1] = name
   end
 end
 
@@ -38,11 +59,14 @@ if mine and (mine[STANDING] == EXITED or (verb == 'beat' and seq <= mine[SEQ])) 
 end
 if not mine and known >= WORKERS_MAX then return { 0 } end
 
+if is_void then redis.call('DEL', KEYS[1]) end
+for _, name in ipairs(corrupt) do redis.call('HDEL', KEYS[1], name) end
+
 local changed = {}
 local is_new = not account
 if is_new then account = { run_id, now, 0, 0, 0, 0, 0, 0, SWEEP, 0 } end
 local gap = now - account[TIME]
-if is_new or account[RUN_ID] ~= run_id or gap < 0 or gap > TTL then
+if is_new or #corrupt > 0 or account[RUN_ID] ~= run_id or gap < 0 or gap > TTL then
   -- The leases on record may be lost or stale. For one TTL, after which every unconfirmed lease has expired, accept
   -- claims as they are and grant nothing else. Keep the number of workers: too high is safe.
   account[RUN_ID] = run_id

@@ -42,6 +42,7 @@ const failOver: Fault = (world, random) => {
 };
 
 const flush: Fault = (world) => world.redis.flush();
+const corrupt: Fault = (world, random) => world.redis.corrupt(random);
 
 const pause: Fault = (world, random) => {
   for (const worker of world.someWorkers()) {
@@ -94,6 +95,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   crashRedis,
   failOver,
   flush,
+  corrupt,
   pause,
   kill,
   join,

@@ -35,6 +35,8 @@ export interface AccountBugs {
   readonly admitsAtOnce?: boolean;
   /** Grants permits that a worker must give up before it confirms that it has. */
   readonly grantsUnreturned?: boolean;
+  /** Removes a corrupt record of a worker, and lends its permits. */
+  readonly ignoresCorruption?: boolean;
 }
 
 /**
@@ -54,6 +56,7 @@ export class LeaseAccount {
   #version = 0;
   #sweepAt = SWEEP;
   #nameless = 0;
+  #isCorrupt = false;
   #entries = new Map<string, Entry>();
 
   constructor(bugs: AccountBugs = {}) {
@@ -73,6 +76,7 @@ export class LeaseAccount {
     copy.#version = this.#version;
     copy.#sweepAt = this.#sweepAt;
     copy.#nameless = this.#nameless;
+    copy.#isCorrupt = this.#isCorrupt;
     copy.#entries = new Map([...this.#entries].map(([id, entry]) => [id, { ...entry }]));
     return copy;
   }
@@ -83,6 +87,22 @@ export class LeaseAccount {
     const account = [this.#runId, this.#time, this.#clock, this.#epoch, this.#learningUntil];
     const counts = [this.#workers, this.#fresh, this.#version, this.#sweepAt, this.#nameless];
     return Object.fromEntries(this.#isNew ? [] : [['account', [...account, ...counts]], ...workers]);
+  }
+
+  /** Makes the record of a worker unreadable. The next command that takes effect removes it. */
+  corrupt(id: string): void {
+    this.#isCorrupt = !this.#bugs.ignoresCorruption;
+    this.#entries.delete(id);
+  }
+
+  /** Whether a record that is unreadable is still stored. */
+  get hasCorrupt(): boolean {
+    return this.#isCorrupt;
+  }
+
+  /** The workers on record. */
+  get ids(): string[] {
+    return [...this.#entries.keys()];
   }
 
   get isLearning(): boolean {
@@ -202,8 +222,9 @@ export class LeaseAccount {
   /** Advances the clock, detects lost state, removes old names. Returns the number of workers known by name. */
   #tick(nowMs: number, runId: string, id: string): number {
     const gap = nowMs - this.#time;
-    if (this.#isNew || this.#runId !== runId || gap < 0 || gap > TTL) {
+    if (this.#isNew || this.#isCorrupt || this.#runId !== runId || gap < 0 || gap > TTL) {
       this.#isNew = false;
+      this.#isCorrupt = false;
       this.#runId = runId;
       this.#epoch = Math.max(this.#epoch + 1, nowMs);
       this.#learningUntil = this.#clock + TTL;

@@ -137,5 +137,6 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   'a restarted Redis grants without learning': { account: { noLearning: true } },
   'a silent worker is no longer counted': { account: { forgetsByExpiry: true } },
   'a new worker holds permits before the others know of it': { account: { admitsAtOnce: true } },
+  'the permits of a corrupt record are lent': { account: { ignoresCorruption: true } },
   'permits are lent before they are returned': { account: { grantsUnreturned: true } },
 };

@@ -79,6 +79,12 @@ export class SimulatedRedis {
     this.#account = new LeaseAccount(this.#bugs);
   }
 
+  /** Makes the record of a worker unreadable. */
+  corrupt(random: Random): void {
+    const { ids } = this.#account;
+    if (ids.length > 0) this.#account.corrupt(random.pick(ids));
+  }
+
   crash(): void {
     this.isUp = false;
   }

@@ -141,6 +141,32 @@ describe.if(isRedisHere())('workers that lease permits from a real Redis', () =>
     expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
   });
 
+  test.each([
+    ['a member that is not JSON', 'x', 'garbage'],
+    ['a member that is JSON of another kind', 'x', '{"a":[1]}'],
+    [
+      'a lease without end of a worker that does not exist',
+      'x',
+      '[1,9000000000000000,100,100,0,100,0,0,9,2,1,0]',
+    ],
+    ['the record of a worker', 'one', 'garbage'],
+    ['the account', 'account', 'garbage'],
+    ['the account, in the right form', 'account', '[1,2,3]'],
+  ])('keep their leases if this is corrupt: %s', async (_, field, text) => {
+    startWorker('one', 300);
+    startWorker('two', 10);
+    await until(() => areFresh() && limits().join() === '90,10');
+    const failures = () => workers.map(({ leases }) => leases.stats().renewalFailures);
+    const before = failures();
+    await client.hset('atlas:{test}:permits', field, text);
+    await until(async () => (await client.hget('atlas:{test}:permits', field)) !== text);
+    expect(limits().reduce((sum, limit) => sum + limit, 0)).toBeLessThanOrEqual(CAP);
+    await until(() => areFresh() && limits().join() === '90,10');
+    expect(modes()).not.toContain('floor');
+    expect(failures()).toEqual(before);
+    expect(workers.map(({ leases }) => leases.stats().workers)).toEqual([2, 2]);
+  });
+
   test('drop to the floor if Redis falls silent, and recover with it', async () => {
     startWorker('one', 300);
     startWorker('two', 10);
