@@ -3,7 +3,7 @@ import { AtlasError } from '../errors.ts';
 /** The versions that a change may apply to. */
 export type Expected = readonly number[] | 'any';
 
-const STRONG_ETAG = /^"(\d{1,15})"$/;
+const STRONG_ETAG = /^"(0|[1-9]\d{0,14})"$/;
 
 /** Returns the strong ETag of a resource version (RFC 9110, section 8.8.3). */
 export function etagOf(version: number): string {

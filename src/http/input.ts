@@ -82,8 +82,9 @@ function queryOf(url: string): Record<string, string | string[]> {
   return { ...values };
 }
 
+/** An empty header is the same as none: `Last-Event-ID` before the first event, or the empty list that most others are. */
 function headersOf(names: readonly string[], { headers }: Request): Record<string, string | undefined> {
-  return Object.fromEntries(names.map((name) => [name, headers.get(name) ?? undefined]));
+  return Object.fromEntries(names.map((name) => [name, headers.get(name) || undefined]));
 }
 
 // One object for all requests.

@@ -40,11 +40,11 @@ const EXTENDED = /^utf-8'[\w-]*'([\w.!#$&+^`|~%-]*)$/i;
 
 /**
  * Returns the file name of a `Content-Disposition` header (RFC 6266), or null. `filename*` (RFC 8187) takes precedence
- * over `filename`, and malformed parameters are ignored.
+ * over `filename`, and malformed parameters are ignored. A `filename` may be UTF-8, as browsers and curl send it.
  */
 export function dispositionFileName(header: string | null): string | null {
   let plain: string | null = null;
-  for (const [, name = '', quoted, token] of (header ?? '').matchAll(PARAMETER)) {
+  for (const [, name = '', quoted, token] of decodeField(header ?? '').matchAll(PARAMETER)) {
     const value = quoted?.replace(/\\(.)/g, '$1') ?? token ?? '';
     if (!name.endsWith('*')) plain ??= value;
     else {
@@ -57,6 +57,15 @@ export function dispositionFileName(header: string | null): string | null {
     }
   }
   return plain;
+}
+
+/** Fields arrive as Latin-1, one character for each byte. Bytes that are not UTF-8 stay as they are. */
+function decodeField(field: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(field, 'latin1'));
+  } catch {
+    return field;
+  }
 }
 
 /** Returns a `Content-Disposition` that makes browsers save the file under its name, never display it. */

@@ -93,6 +93,17 @@ describe('a stream', () => {
     }
   });
 
+  test('starts as if without it after an empty Last-Event-ID', async () => {
+    const first = await followEvents(atlas, '?from=beginning');
+    const [one] = await first.events(1);
+    await first.leave();
+    for (const query of ['?from=beginning', '?after=e0000000000000']) {
+      const second = await followEvents(atlas, query, { 'Last-Event-ID': '' });
+      expect((await second.event())!.id).toBe(one!.id);
+      await second.leave();
+    }
+  });
+
   test('resumes where a list ended, and a list where a stream ended', async () => {
     const page = await listEvents(atlas, '?limit=2');
     const reader = await followEvents(atlas, `?after=${page.resumeCursor}`);

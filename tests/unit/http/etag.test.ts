@@ -16,7 +16,7 @@ describe('If-Match', () => {
     expect(expectedVersions(' * ')).toBe('any');
   });
 
-  test.each(['W/"7"', '7', '"a"', '""', '"-1"', '"1234567890123456"'])('never matches %s', (tag) => {
+  test.each(['W/"7"', '7', '"a"', '""', '"-1"', '"07"', '"1234567890123456"'])('never matches %s', (tag) => {
     expect(expectedVersions(tag)).toEqual([]);
     expect(expectedVersions(`${tag}, "7"`)).toEqual([7]);
   });

@@ -27,6 +27,9 @@ const split = (url: string) => {
   return { key: decodeURIComponent(pathname.slice('/v1/objects/'.length)), query: searchParams };
 };
 
+const recode = (hex: string, encoding: 'base64' | 'base64url') =>
+  encodeURIComponent(Buffer.from(hex, 'hex').toString(encoding));
+
 /** Returns what a link permits, or the code of the error. */
 function open(url: string, method: string, at = links()): OpenedLink | string {
   const { key, query } = split(url);
@@ -76,6 +79,20 @@ describe('a signed link', () => {
     ['an extra parameter in front', (url: string) => [url.replace('?', '?size=99&'), 'PUT']],
     ['no signature', (url: string) => [url.replace(/&signature=\w+/, ''), 'PUT']],
     ['a truncated signature', (url: string) => [url.slice(0, -2), 'PUT']],
+    ['a signature in upper case', (url: string) => [url.replace(/\w+$/, (hex) => hex.toUpperCase()), 'PUT']],
+    ['a signature in Base64', (url: string) => [url.replace(/\w+$/, (hex) => recode(hex, 'base64')), 'PUT']],
+    [
+      'a signature in Base64url',
+      (url: string) => [url.replace(/\w+$/, (hex) => recode(hex, 'base64url')), 'PUT'],
+    ],
+    ['garbage after the signature', (url: string) => [`${url}zz`, 'PUT']],
+    ['a space after the signature', (url: string) => [`${url}%20`, 'PUT']],
+    ['a line break after the signature', (url: string) => [`${url}%0A`, 'PUT']],
+    ['digits after the signature', (url: string) => [`${url}00`, 'PUT']],
+    ['half a digit after the signature', (url: string) => [`${url}0`, 'PUT']],
+    ['a second signature', (url: string) => [`${url}&signature=00`, 'PUT']],
+    ['the signature twice', (url: string) => [`${url}&${/signature=\w+/.exec(url)![0]}`, 'PUT']],
+    ['a parameter without a name', (url: string) => [`${url}&=`, 'PUT']],
     ['a malformed signature', (url: string) => [url.replace(/signature=\w+/, 'signature=zz'), 'PUT']],
   ])('permits nothing with %s', (_, change) => {
     const [url, method] = change(links().sign(UPLOAD, 60));

@@ -61,6 +61,11 @@ describe('a Content-Disposition', () => {
     ["attachment; filename*=ISO-8859-1''a%E4b", null],
     ['inline; FILENAME = x', 'x'],
     ['attachment; filename="never closed', null],
+    // As they arrive: UTF-8 with one character for each byte, and Latin-1.
+    ['attachment; filename="r\u00c3\u00a9sum\u00c3\u00a9.pdf"', 'résumé.pdf'],
+    ['attachment; filename=\u00e2\u0082\u00ac.txt', '€.txt'],
+    ['attachment; filename="\u00f0\u009f\u008f\u00a6 \\"a\\".txt"', '🏦 "a".txt'],
+    ['attachment; filename="r\u00e9sum\u00e9.pdf"', 'résumé.pdf'],
     ['form-data; name="filename"; filename="b"', 'b'],
   ])('%j names %j', (header, name) => {
     expect(dispositionFileName(header)).toBe(name);
