@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
 import { StreamReader } from '../support/event-steps.ts';
 import { isAvailable } from '../support/is-available.ts';
@@ -121,6 +122,35 @@ describe.if(areHere && areServicesHere({ s3: true }))('behind a load balancer as
     });
     expect(response.status).toBe(413);
     expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+  });
+
+  /** Sends a text over one connection, and returns the statuses until the load balancer closes it. */
+  function statusesOf(name: string, text: string): Promise<number[]> {
+    const { hostname, port } = new URL(balancers.get(name)!.url);
+    return new Promise((resolve, reject) => {
+      let received = '';
+      const socket = connect({ host: hostname, port: Number(port) }, () => void socket.write(text));
+      socket.on('data', (chunk) => {
+        received += chunk;
+      });
+      socket.on('error', reject);
+      socket.on('close', () =>
+        resolve([...received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))),
+      );
+    });
+  }
+  const rawHead = (method: string, more = '') =>
+    `${method} /health/live HTTP/1.1\r\nHost: api.example.com\r\n${more}\r\n`;
+
+  test.each(names)('%s: methods that Atlas does not know are refused, and take no host out', async (name) => {
+    for (let i = 0; i < 20; i++)
+      expect(await statusesOf(name, rawHead('FOO', 'Connection: close\r\n'))).toEqual([405]);
+    expect((await call(name, 'GET', '/health/live')).status).toBe(200);
+  });
+
+  test.each(names)('%s: requests that a client pipelines are all served', async (name) => {
+    const requests = rawHead('GET') + rawHead('GET') + rawHead('GET', 'Connection: close\r\n');
+    expect(await statusesOf(name, requests)).toEqual([200, 200, 200]);
   });
 
   test.each(names)(
