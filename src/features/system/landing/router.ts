@@ -95,7 +95,14 @@ export function mountLanding(routes: RouteTable, landing: Landing): void {
       summary: 'Get the icon of the pages',
       headers: STATIC_HEADERS,
       responses: {
-        200: { description: 'The icon', content: { 'image/x-icon': { schema: {} } } },
+        200: {
+          description: 'The icon',
+          // Generated clients read the first type.
+          content: {
+            'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+            'image/x-icon': { schema: {} },
+          },
+        },
         ...UNCHANGED,
       },
     },
