@@ -1,5 +1,5 @@
 import { ArrivingBody } from './arriving-body.ts';
-import type { Middleware } from './exchange.ts';
+import type { Exchange, Middleware } from './exchange.ts';
 import { type JsonFault, type JsonLimits, jsonScanner } from './scan-json.ts';
 
 // What some clients send for a body that is not encoded.
@@ -16,6 +16,8 @@ export interface BodyLimitOptions {
   readonly altered: (kind: JsonFault['kind'], text: string, at: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
+  /** Reserves the memory and time that a large body takes. Returns the error that refuses it, or null. */
+  readonly reserve: (exchange: Exchange, bodyBytes: number) => Error | null;
   /** A streamed body whose sender is too slow. */
   readonly stalled: () => Error;
   /** A streamed body that ended early, at the deadline or with its connection. */
@@ -47,6 +49,11 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     return text;
   }
 
+  function reserve(exchange: Exchange, bodyBytes: number): void {
+    const refusal = options.reserve(exchange, bodyBytes);
+    if (refusal !== null) throw refusal;
+  }
+
   return (next) => (request, exchange) => {
     const { method, headers } = request;
     if (method === 'GET' || method === 'HEAD') return next(request, exchange);
@@ -63,7 +70,9 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     }
     // HTTP/2 and curl -X POST may send neither a Content-Length nor a body.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
-    const read = Number.isNaN(declared) ? readBounded(request, limitBytes) : request.bytes();
+    const isDeclared = !Number.isNaN(declared);
+    if (isDeclared) reserve(exchange, declared);
+    const read = isDeclared ? request.bytes() : readBounded(request, limitBytes);
     return new Promise((resolve, reject) => {
       let isAborted = false;
       // Stops waiting at the deadline: a caller that sends one byte per second must not hold its permit longer.
@@ -76,6 +85,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
         exchange.onAbort = null;
         exchange.arrivedMs = performance.now();
         if (bytes === null || bytes.byteLength > limitBytes) throw options.tooLarge(limitBytes);
+        if (!isDeclared) reserve(exchange, bytes.byteLength);
         exchange.bufferedBody = isJson(request) ? decode(bytes) : bytes;
         resolve(next(request, exchange));
       };

@@ -79,6 +79,8 @@ export class Exchange implements Abortable {
   body: BodyStream | null = null;
   /** The body on all other routes: text if it may be JSON, else bytes; null without a body. */
   bufferedBody: string | Uint8Array | null = null;
+  /** Bytes that load shedding has reserved for a large body. */
+  reservedBytes = 0;
   /** The prebuilt headers that responses are made from. */
   responseHeaders: ResponseHeaders = PLAIN_HEADERS;
   #made: Response | null = null;

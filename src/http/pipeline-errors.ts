@@ -59,6 +59,8 @@ const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
   resource:
     'A resource this route needs is busy, and the wait would be too long. Nothing was done; wait for Retry-After, then retry.',
   loop: 'This worker is out of CPU time. Nothing was done; wait for Retry-After, then retry.',
+  share:
+    'The large requests of your keys, or of all, use what this worker may spend on them. Nothing was done; wait for Retry-After, then retry, with fewer at a time.',
   priority:
     'Requests of higher priority are served first. Nothing was done; wait for Retry-After, then retry.',
 };

@@ -4,14 +4,26 @@ import { runLateTimers } from '../utils/late-timers.ts';
 import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import { Cutoff } from './cutoff.ts';
+import { LargeBodies } from './large-bodies.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import type { ResourceTraits } from './resource-traits.ts';
 import { RouteTimes } from './route-times.ts';
 
-/** The outcome of admission: admitted, or refused for lack of permits, resource or loop capacity, rank, or time. */
-export const DECISIONS = ['admitted', 'permits', 'resource', 'loop', 'priority', 'deadline'] as const;
+/**
+ * The outcome of admission: admitted, or refused for lack of permits, resource or loop capacity, rank, or time, or
+ * because the owner has its share of the large bodies.
+ */
+export const DECISIONS = [
+  'admitted',
+  'permits',
+  'resource',
+  'loop',
+  'priority',
+  'deadline',
+  'share',
+] as const;
 export type Decision = (typeof DECISIONS)[number];
 export type Refusal = Exclude<Decision, 'admitted'>;
 
@@ -55,6 +67,7 @@ export class AdmissionControl implements Admission {
   readonly #limitOfRoute: readonly (AdaptiveLimit | null)[];
   readonly #resources: readonly { limit: AdaptiveLimit; times: readonly number[] }[];
   readonly #times: RouteTimes;
+  readonly #largeBodies = new LargeBodies();
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
   #inFlight = 0;
@@ -121,6 +134,13 @@ export class AdmissionControl implements Admission {
     return null;
   }
 
+  /** Reserves the bytes of a large body and returns null, or returns the error that refuses the request. */
+  reserve(exchange: Exchange, bodyBytes: number): Error | null {
+    const { route } = exchange;
+    if (!route.sheddable || this.#largeBodies.reserve(exchange, bodyBytes)) return null;
+    return this.#refuse(this.#ranks[route.index]!, 'share');
+  }
+
   /** Takes a slot at the route's resource and returns null, or returns the error that refuses the request. */
   begin(exchange: Exchange, nowMs = this.#options.nowMs()): Error | null {
     const { route } = exchange;
@@ -134,8 +154,10 @@ export class AdmissionControl implements Admission {
   }
 
   /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
-  release({ route, workStartedMs }: Exchange, status: number, nowMs = this.#options.nowMs()): void {
+  release(exchange: Exchange, status: number, nowMs = this.#options.nowMs()): void {
+    const { route, workStartedMs } = exchange;
     this.#inFlight--;
+    this.#largeBodies.release(exchange);
     if (workStartedMs < 0) return;
     this.#limitOfRoute[route.index]?.leave();
     const tookMs = nowMs - workStartedMs;

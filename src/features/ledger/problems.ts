@@ -81,7 +81,8 @@ export const ledgerProblems = {
   queue_full: {
     status: 429,
     title: 'Ledger queue full',
-    cause: 'The queue of transfers waiting to be posted is full. This is not a quota on your key.',
+    cause:
+      'The queue of transfers waiting to be posted is full, or others need the room that yours take in it. This is not a quota on your key.',
     remedy: 'Wait for the number of seconds in Retry-After and retry with the same Idempotency-Key.',
   },
 } as const satisfies ProblemKinds;

@@ -4,6 +4,8 @@ import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { exchangeOf, now } from '../../support/exchange.ts';
 
 const LIMIT = 64;
+// A size for which there is no room.
+const RESERVED = 51;
 const limit = bodyLimit({
   json: { depthMax: 3, membersMax: 3 },
   tooLarge: (bytes) => new Error(`over ${bytes} bytes`),
@@ -12,6 +14,7 @@ const limit = bodyLimit({
   altered: (kind, _text, at) => new Error(`${kind} at ${at}`),
   notUtf8: () => new Error('not UTF-8'),
   broken: (cause) => new Error('broken', { cause }),
+  reserve: (_exchange, bytes) => (bytes < RESERVED || bytes > RESERVED ? null : new Error('no room')),
   stalled: () => new Error('stalled'),
   cut: (cause) => new Error('cut', { cause }),
 });
@@ -56,6 +59,15 @@ describe('the size', () => {
     const { request, exchange } = exchangeOf(init, { bodyLimitBytes: LIMIT });
     expect(() => limit(() => new Response())(request, exchange)).toThrow('over 64 bytes');
     expect(seen.pulled).toBe(0);
+  });
+
+  test('is refused without room for it: before anything is read if declared, else before it is parsed', async () => {
+    const { stream, seen } = piecesOf(16, 1000);
+    const init = { method: 'POST', headers: declared(RESERVED), body: stream };
+    const { request, exchange } = exchangeOf(init, { bodyLimitBytes: LIMIT });
+    expect(() => limit(() => new Response())(request, exchange)).toThrow('no room');
+    expect(seen.pulled).toBe(0);
+    await expect(send(`"${'x'.repeat(RESERVED - 2)}"`)).rejects.toThrow('no room');
   });
 
   test('is rejected at the limit without a Content-Length, and the rest is not read', async () => {

@@ -15,6 +15,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
       inside.push(exchange);
       return null;
     },
+    reserve: () => null,
     begin: () => null,
     release(exchange) {
       inside.splice(inside.indexOf(exchange), 1);

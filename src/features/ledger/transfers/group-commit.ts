@@ -3,9 +3,11 @@ import type { Abortable } from '../../../utils/abortable.ts';
 import { setLateTimer } from '../../../utils/late-timers.ts';
 import { smooth } from '../../../utils/smooth.ts';
 import type { PostRequest, PostResult } from './domain.ts';
+import { FastestBatch } from './fastest-batch.ts';
+import { PostingQueue, type PostingQueueOptions, type Waiting } from './posting-queue.ts';
 
 /** Dependencies and bounds of a group commit. */
-export interface GroupCommitOptions {
+export interface GroupCommitOptions extends PostingQueueOptions {
   /**
    * Posts requests in one transaction and returns results in the same order. Throws an `AtlasError` if no request is at
    * fault, and any other error if one may be.
@@ -15,16 +17,6 @@ export interface GroupCommitOptions {
   readonly waitedMs: () => number;
   /** Returns whether to retry the batch: it was a victim of another transaction, or may have committed. */
   readonly isTransient: (error: unknown) => boolean;
-  /** Maximum items per batch. A request with more forms a batch alone. */
-  readonly batchItemsMax: number;
-  readonly waitingItemsMax: number;
-}
-
-interface Waiting {
-  readonly request: PostRequest;
-  readonly resolve: (result: PostResult) => void;
-  readonly reject: (error: unknown) => void;
-  readonly caller: Abortable | undefined;
 }
 
 const ATTEMPTS_MAX = 3;
@@ -39,13 +31,11 @@ const SMOOTHING = 0.3;
 // A batch that takes longer is no longer waited for: its reply is probably in a socket, behind thousands of requests.
 const STUCK_MS = 25;
 const LANES_MAX = 4;
-// The fastest of the batches of this time and the time before stands for what even a small one takes.
-const LEAST_WINDOW_MS = 500;
-const LEAST_VALID_MS = 2000;
 // Smaller batches are not worth another lane.
 const LANE_ITEMS_MIN = 8;
 // Microtasks until a query is on its way to PostgreSQL. With fewer, it would wait for responses to be built.
 const SEND_HOPS = 32;
+const FASTEST_VALID_MS = 2000;
 
 /** Counts since the process started, for the metrics. */
 export interface GroupCommitStats {
@@ -53,57 +43,62 @@ export interface GroupCommitStats {
   readonly items: number;
   readonly waitingItems: number;
   readonly retries: number;
+  /** Requests refused because the queue was full. */
   readonly refused: number;
+  /** Requests removed from a full queue, because their owner had more in it than others who needed room. */
+  readonly displaced: number;
 }
 
 /**
  * Group commit (Gawlick and Kinkade, IMS Fast Path): requests that arrive while a batch is in flight form the next one,
- * so under load a hundred transfers share one transaction and one flush. A request can be aborted until its batch is
- * sealed.
+ * so under load a hundred transfers share one transaction and one flush. Owners take turns ({@link PostingQueue}). A
+ * request can be aborted until its batch is sealed.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #running = new Set<string>();
-  #waiting: Waiting[] = [];
-  #waitingItems = 0;
+  readonly #queue: PostingQueue;
+  readonly #fastest = new FastestBatch();
   /** Sequences of batches, each sent after the one before. Usually one. */
   #lanes = 0;
   #sentMs = 0;
-  #least = { sinceMs: 0, ms: Number.POSITIVE_INFINITY, beforeMs: Number.POSITIVE_INFINITY };
   #isGathering = false;
+  #cancelResume = NOTHING;
   #queueMs = 0;
   #lastEndMs = Number.NEGATIVE_INFINITY;
   #batches = 0;
   #items = 0;
   #retries = 0;
   #refused = 0;
+  #displaced = 0;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
+    this.#queue = new PostingQueue(options);
   }
 
   stats(): GroupCommitStats {
     return {
       batches: this.#batches,
       items: this.#items,
-      waitingItems: this.#waitingItems,
+      waitingItems: this.#queue.items,
       retries: this.#retries,
       refused: this.#refused,
+      displaced: this.#displaced,
     };
   }
 
   /** Milliseconds that the fastest of the latest batches took; 0 if there was none lately. */
   get leastMs(): number {
     // Another worker may post what arrives here now.
-    if (this.#lanes === 0 && performance.now() - this.#lastEndMs > LEAST_VALID_MS) return 0;
-    const { ms, beforeMs } = this.#least;
-    const leastMs = Math.min(ms, beforeMs);
-    return leastMs === Number.POSITIVE_INFINITY ? 0 : leastMs;
+    const isIdle = this.#lanes === 0 && performance.now() - this.#lastEndMs > FASTEST_VALID_MS;
+    return isIdle ? 0 : this.#fastest.ms;
   }
 
   /**
-   * Posts a request in a batch with others. Throws `queue_full` or `idempotency_key_in_progress`; also
-   * `deadline_exceeded` or `request_aborted` if the caller is aborted before the batch is sealed, but not after.
+   * Posts a request in a batch with others. Throws `idempotency_key_in_progress`, or `queue_full`, now or when others
+   * need its room; also `deadline_exceeded` or `request_aborted` if the caller is aborted before the batch is sealed,
+   * but not after.
    */
   submit(request: PostRequest, caller?: Abortable): Promise<PostResult> {
     const running = `${request.owner}\0${request.key}`;
@@ -111,12 +106,8 @@ export class GroupCommit {
       const detail = 'The first request with this key is still in progress.';
       throw new AtlasError('idempotency_key_in_progress', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
     }
-    if (this.#waitingItems + request.orders.length > this.#options.waitingItemsMax) {
-      this.#refused++;
-      const detail = `${this.#waitingItems} transfers are already waiting to be posted.`;
-      throw new AtlasError('queue_full', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-    }
     if (caller?.abortReason) throw abortError(caller);
+    this.#makeRoom(request);
     this.#running.add(running);
     return new Promise((resolve, reject) => {
       const settled =
@@ -125,30 +116,39 @@ export class GroupCommit {
           this.#running.delete(running);
           settle(value);
         };
-      const entry: Waiting = { request, resolve: settled(resolve), reject: settled(reject), caller };
+      const { owner, orders } = request;
+      const settlers = { resolve: settled(resolve), reject: settled(reject) };
+      const entry: Waiting = { request, owner, cost: orders.length, ...settlers, caller };
       if (caller) caller.onAbort = () => this.#leave(entry);
-      this.#waiting.push(entry);
-      this.#waitingItems += request.orders.length;
+      this.#queue.push(entry);
       this.#advance();
     });
   }
 
+  /** Throws `queue_full` if the request does not fit, even without what others have above their share. */
+  #makeRoom({ owner, orders }: PostRequest): void {
+    for (const { caller, reject } of this.#queue.makeRoom(owner, orders.length)) {
+      if (caller) caller.onAbort = null;
+      this.#displaced++;
+      reject(queueFull('Others need the room that your transfers take in the queue. Nothing was posted.'));
+    }
+    if (this.#queue.hasRoom(orders.length)) return;
+    this.#refused++;
+    throw queueFull(`${this.#queue.items} transfers are already waiting to be posted.`);
+  }
+
   #leave(entry: Waiting): void {
-    const at = this.#waiting.indexOf(entry);
-    if (at < 0) return;
-    this.#waiting.splice(at, 1);
-    this.#waitingItems -= entry.request.orders.length;
-    entry.reject(abortError(entry.caller!));
+    if (this.#queue.remove(entry)) entry.reject(abortError(entry.caller!));
   }
 
   /** Starts a lane if none will soon take what is waiting. */
   #advance(): void {
-    if (this.#isGathering || this.#waiting.length === 0) return;
+    if (this.#isGathering || this.#queue.items === 0) return;
     if (this.#lanes === 0 || (this.#lanes < LANES_MAX && this.#needsLane)) void this.#runLane();
   }
 
   get #needsLane(): boolean {
-    return this.#waitingItems >= LANE_ITEMS_MIN && performance.now() - this.#sentMs > STUCK_MS;
+    return this.#queue.sharedItems >= LANE_ITEMS_MIN && performance.now() - this.#sentMs > STUCK_MS;
   }
 
   /**
@@ -169,27 +169,26 @@ export class GroupCommit {
         await this.#gather(openMs);
       }
       this.#removeAborted();
-      if (this.#waiting.length === 0) break;
       const sentMs = performance.now();
+      const batch = this.#seal(sentMs);
+      if (batch.length === 0) break;
       this.#sentMs = sentMs;
-      const running = this.#run(this.#seal());
+      const running = this.#run(batch);
       const cancelCheck = setLateTimer(STUCK_MS, () => this.#advance());
       if (handOut !== NOTHING) for (let hop = 0; hop < SEND_HOPS; hop++) await null;
       handOut();
       handOut = await running;
       cancelCheck();
       this.#lastEndMs = performance.now();
-      this.#recordLeast(this.#lastEndMs - sentMs);
-    } while (this.#waiting.length > 0 && (this.#lanes === 1 || this.#needsLane));
+      this.#fastest.add(this.#lastEndMs - sentMs, this.#lastEndMs);
+      this.#queue.ended(batch, this.#lastEndMs - sentMs, this.#lastEndMs);
+    } while (this.#queue.items > 0 && (this.#lanes === 1 || this.#needsLane));
     this.#lanes--;
     handOut();
-  }
-
-  #recordLeast(tookMs: number): void {
-    const nowMs = performance.now();
-    const { sinceMs, ms } = this.#least;
-    if (nowMs - sinceMs > LEAST_WINDOW_MS) this.#least = { sinceMs: nowMs, ms: tookMs, beforeMs: ms };
-    else this.#least.ms = Math.min(ms, tookMs);
+    const pauseMs = this.#queue.pauseMs(performance.now());
+    if (pauseMs === 0) return;
+    this.#cancelResume();
+    this.#cancelResume = setLateTimer(pauseMs, () => this.#advance());
   }
 
   /** Waits for more requests: until the end of this turn of the loop (0), or for some milliseconds. */
@@ -210,31 +209,25 @@ export class GroupCommit {
     // The wait of an earlier batch means nothing once the ledger has been quiet.
     if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
     else this.#queueMs = smooth(this.#queueMs, this.#options.waitedMs(), SMOOTHING);
-    if (this.#queueMs < WAIT_MS_MIN || this.#waitingItems >= this.#options.batchItemsMax) return 0;
+    if (this.#queueMs < WAIT_MS_MIN || this.#queue.sharedItems >= this.#options.batchItemsMax) return 0;
     return Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT);
   }
 
   /** Removes disconnected callers. Nothing reports a lost connection, so this checks before each batch. */
   #removeAborted(): void {
     // Iterates over a copy: reading the reason can remove an entry from the queue.
-    for (const entry of [...this.#waiting]) if (entry.caller?.abortReason) this.#leave(entry);
+    for (const entry of this.#queue.entries()) if (entry.caller?.abortReason) this.#leave(entry);
   }
 
-  /** Takes requests for one batch in order of arrival, at least one. */
-  #seal(): Waiting[] {
-    let items = 0;
-    let taken = 0;
-    for (const { request } of this.#waiting) {
-      if (taken > 0 && items + request.orders.length > this.#options.batchItemsMax) break;
-      items += request.orders.length;
-      taken++;
+  /** Takes requests for one batch. */
+  #seal(nowMs: number): Waiting[] {
+    const batch = this.#queue.seal(nowMs);
+    if (batch.length === 0) return batch;
+    for (const { caller, cost } of batch) {
+      if (caller) caller.onAbort = null;
+      this.#items += cost;
     }
-    const batch = this.#waiting.slice(0, taken);
-    this.#waiting = this.#waiting.slice(taken);
-    this.#waitingItems -= items;
-    for (const { caller } of batch) if (caller) caller.onAbort = null;
     this.#batches++;
-    this.#items += items;
     return batch;
   }
 
@@ -281,6 +274,10 @@ export class GroupCommit {
 }
 
 const NOTHING = () => {};
+
+function queueFull(detail: string): AtlasError {
+  return new AtlasError('queue_full', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
 
 /** Returns the error of a request whose caller was aborted before its batch was sealed. */
 export function abortError(caller: Abortable): AtlasError {

@@ -48,6 +48,13 @@ export function registerLedgerMetrics(registry: Registry, read: () => LedgerStat
   registerStats(
     registry,
     'counter',
+    `${prefix}_queue_displaced_total`,
+    'Requests refused after they had waited, because others needed the room of their owner in a full queue',
+    one((stats) => stats.displaced),
+  );
+  registerStats(
+    registry,
+    'counter',
     `${prefix}_forwarded_total`,
     'Requests sent to the worker that posts for all workers of the host',
     one((stats) => stats.forwarded),

@@ -1,0 +1,54 @@
+import { beforeAll, expect, test } from 'bun:test';
+import { freshDatabase } from '../../support/database.ts';
+import { newKey, openAccount } from '../../support/ledger-steps.ts';
+import { lockTable } from '../../support/table-lock.ts';
+import { START_TIMEOUT_MS, startTestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
+import { expectProblem } from '../problem-assertions.ts';
+
+const BATCHES = 12;
+
+beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
+
+test('large batches of one owner beyond its share are refused, and those of others are posted', async () => {
+  const atlas = await startTestApp();
+  const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+  const transfers = Array.from({ length: 1000 }, () => ({
+    debitAccountId: from.id,
+    creditAccountId: to.id,
+    amount: 1,
+  }));
+  const modest = await atlas.key(undefined, 'modest');
+  const post = (headers: Record<string, string>, items = transfers) =>
+    atlas.call('POST', '/v1/transfers/batch', {
+      json: { transfers: items },
+      headers: { 'Idempotency-Key': newKey(), ...headers },
+    });
+  const lock = await lockTable(atlas.deps.databaseUrl, 'accounts');
+  const refused: Response[] = [];
+  const greedy = Array.from({ length: BATCHES }, async () => {
+    const response = await post({});
+    // The queue no room for all that are admitted.
+    if (response.headers.has('ratelimit')) refused.push(response);
+    return response.status;
+  });
+  await lock.waiters(1);
+  await until(() => refused.length > 0);
+  const problem = await expectProblem(atlas, refused[0]!, 429, 'overloaded');
+  expect(problem.detail).toContain('fewer at a time');
+  expect(Number(refused[0]!.headers.get('retry-after'))).toBeWithin(1, 4);
+  // Neither a large batch of another owner nor a small one of the same owner is refused.
+  const others = [post({ Authorization: `Bearer ${modest}` }), post({}, transfers.slice(0, 3))];
+  await lock.release();
+  expect((await Promise.all(others)).map(({ status }) => status)).toEqual([200, 200]);
+  const statuses = await Promise.all(greedy);
+  expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(2);
+  expect(new Set(statuses)).toEqual(new Set([200, 429]));
+  const metrics = await (await atlas.call('GET', '/metrics')).text();
+  expect(metrics).toMatch(
+    /atlas_shedding_decisions_total\{tier="critical",decision="refused",reason="share"\} [1-9]/,
+  );
+  // Everything was released.
+  expect((await post({})).status).toBe(200);
+  await atlas.close();
+});
