@@ -10,10 +10,12 @@ export interface ArrivingBodyErrors {
 // A sender slower than this on average (1 KiB/s) only holds a permit that others need.
 const PROGRESS_MS = 32_000;
 const PROGRESS_BYTES = 32_768;
+// A client that has something to send begins immediately.
+const FIRST_MS = 10_000;
 
 /**
  * Streams a body as it arrives, up to the limit of its route, with backpressure: the sender waits for the reader.
- * Only the time that the reader waits for the sender counts toward the progress timeout.
+ * Only the time that the reader waits for the sender counts toward the timeouts: of the first bytes, and of progress.
  */
 export class ArrivingBody implements BodyStream {
   isRead = false;
@@ -21,17 +23,20 @@ export class ArrivingBody implements BodyStream {
   readonly #exchange: Exchange;
   readonly #errors: ArrivingBodyErrors;
   readonly #progressMs: number;
+  readonly #firstMs: number;
 
   constructor(
     body: ReadableStream<Uint8Array>,
     exchange: Exchange,
     errors: ArrivingBodyErrors,
     progressMs = PROGRESS_MS,
+    firstMs = FIRST_MS,
   ) {
     this.#body = body;
     this.#exchange = exchange;
     this.#errors = errors;
     this.#progressMs = progressMs;
+    this.#firstMs = firstMs;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
@@ -44,7 +49,8 @@ export class ArrivingBody implements BodyStream {
     try {
       for (;;) {
         const startMs = performance.now();
-        const { done, value } = await this.#read(reader, this.#progressMs - waitedMs);
+        const waitMs = (length === 0 ? this.#firstMs : this.#progressMs) - waitedMs;
+        const { done, value } = await this.#read(reader, waitMs);
         if (done) {
           this.isRead = true;
           return;

@@ -45,7 +45,10 @@ export const pipelineErrors = {
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
   bodyStalled: () =>
-    new AtlasError('body_stalled', 'The body arrived too slowly for half a minute. Nothing was stored.'),
+    new AtlasError(
+      'body_stalled',
+      'The body did not begin within 10 seconds, or then arrived too slowly for half a minute. Nothing was stored.',
+    ),
   bodyCut: (cause: unknown) =>
     (cause as { kind?: unknown } | undefined)?.kind === 'deadline'
       ? pipelineErrors.deadlineExceeded()

@@ -39,8 +39,9 @@ export const httpProblems = {
   body_stalled: {
     status: 408,
     title: 'Request body timed out',
-    cause: 'The body arrived so slowly for half a minute that Atlas stopped waiting for the rest.',
-    remedy: 'Retry over a connection that sustains at least 1 KB/s.',
+    cause:
+      'The body did not begin within 10 seconds, or then arrived so slowly for half a minute that Atlas stopped waiting for the rest.',
+    remedy: 'Send the body right after the headers, over a connection that sustains at least 1 KB/s.',
   },
   unsupported_media_type: {
     status: 415,

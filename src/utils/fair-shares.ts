@@ -19,13 +19,24 @@ export class FairShares {
     return this.#used;
   }
 
-  /** Returns null if the owner got the amount. The first of an owner may be larger than what is left. */
-  take(owner: string, amount = 1): ShareRefusal | null {
+  /** How much an owner holds. */
+  held(owner: string): number {
+    return this.#held.get(owner) ?? 0;
+  }
+
+  /** Returns why the owner would not get the amount now, or null. */
+  check(owner: string, amount = 1): ShareRefusal | null {
     const free = this.#max - this.#used;
     if (free <= 0) return 'full';
-    const held = this.#held.get(owner) ?? 0;
-    if (held > 0 && held + amount > free) return 'share';
-    this.#held.set(owner, held + amount);
+    const held = this.held(owner);
+    return held > 0 && held + amount > free ? 'share' : null;
+  }
+
+  /** Returns null if the owner got the amount. The first of an owner may be larger than what is left. */
+  take(owner: string, amount = 1): ShareRefusal | null {
+    const refusal = this.check(owner, amount);
+    if (refusal !== null) return refusal;
+    this.#held.set(owner, this.held(owner) + amount);
     this.#used += amount;
     return null;
   }

@@ -74,6 +74,10 @@ export function toTransferError(error: unknown, signal: AbortSignal): unknown {
   });
 }
 
+/** The limits on concurrent transfers, and the transfers that each has refused. */
+export type SlotLimit = 'worker' | 'owner' | 'link';
+export type SlotRefusals = Record<SlotLimit, number>;
+
 /** Counters of this process since it started, and its transfers in flight. */
 export interface FileStats {
   uploadsInFlight: number;
@@ -82,6 +86,8 @@ export interface FileStats {
   bytesOut: number;
   readonly uploads: { complete: number; failed: number };
   readonly downloads: { complete: number; cut: number };
+  /** Transfers refused for lack of a slot, by limit. */
+  readonly refused: { readonly uploads: SlotRefusals; readonly downloads: SlotRefusals };
   refusedTypes: number;
   corruptChunks: number;
   /** Checks of a stored file that found its object missing or of another size. */
@@ -97,12 +103,15 @@ export function createFileStats(): FileStats {
     bytesOut: 0,
     uploads: { complete: 0, failed: 0 },
     downloads: { complete: 0, cut: 0 },
+    refused: { uploads: noRefusals(), downloads: noRefusals() },
     refusedTypes: 0,
     corruptChunks: 0,
     damagedObjects: 0,
     reconciled: { expired: 0, deleted: 0, orphans: 0, aborted: 0 },
   };
 }
+
+const noRefusals = (): SlotRefusals => ({ worker: 0, owner: 0, link: 0 });
 
 /** The key of a file in the object store. */
 export function objectKeyOf(realm: string, id: string): string {

@@ -4,11 +4,13 @@ import { freeBytes } from '../../utils/free-bytes.ts';
 import type { ByteRange } from './content-range.ts';
 import { type FileStats, objectKeyOf, type StoredFile, toTransferError } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
-import { TransferSlots } from './transfer-slots.ts';
+import { TransferSlots, type TransferSource } from './transfer-slots.ts';
 import { verifiedChunks } from './verified-chunks.ts';
 
 // Each buffers a chunk or two, and what the server has not sent yet.
 const DOWNLOADS_MAX = 64;
+// A client may fetch several ranges at once.
+const DOWNLOADS_OF_LINK_MAX = 8;
 const PIECE_BYTES = 65_536;
 // A reader slower than this (1 KiB/s) only occupies a slot that others need.
 const PIECE_MS = 64_000;
@@ -31,6 +33,7 @@ export interface Downloads {
    * of the store.
    */
   open(
+    source: TransferSource,
     file: StoredFile,
     range: ByteRange,
     signal: AbortSignal,
@@ -40,10 +43,15 @@ export interface Downloads {
 
 export function createDownloads(options: DownloadOptions): Downloads {
   const { repository, stats } = options;
-  const slots = new TransferSlots(DOWNLOADS_MAX);
+  const slots = new TransferSlots({
+    max: DOWNLOADS_MAX,
+    perLinkMax: DOWNLOADS_OF_LINK_MAX,
+    what: 'downloads',
+    refused: stats.refused.downloads,
+  });
   return {
-    async open(file, range, signal, ended) {
-      const leave = slots.enter();
+    async open(source, file, range, signal, ended) {
+      const leave = slots.enter(source);
       stats.downloadsInFlight = slots.inFlight;
       const delivery = new Delivery(file, range, options, () => {
         leave();

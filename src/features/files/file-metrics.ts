@@ -43,6 +43,11 @@ export function registerFileMetrics(registry: Registry, stats: FileStats): void 
     'Downloads by outcome',
     by('outcome', () => stats.downloads),
   );
+  counter('refused_total', 'Uploads and downloads refused for lack of a slot, by limit', () =>
+    Object.entries(stats.refused).flatMap(([what, counts]) =>
+      Object.entries(counts).map(([limit, value]) => ({ labels: { what, limit }, value })),
+    ),
+  );
   counter(
     'refused_types_total',
     'Files refused because of their type',

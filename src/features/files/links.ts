@@ -52,8 +52,12 @@ export interface Links {
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Returns the file of a download link that points to Atlas. */
-  openDownload(key: string, query: URLSearchParams, signal: AbortSignal): Promise<StoredFile>;
+  /** Returns the file of a download link that points to Atlas, and what tells the link from others. */
+  openDownload(
+    key: string,
+    query: URLSearchParams,
+    signal: AbortSignal,
+  ): Promise<{ readonly file: StoredFile; readonly link: string }>;
 }
 
 export function createLinks({ repository, objects, uploads, sizeBytesMax }: LinkOptions): Links {
@@ -99,13 +103,18 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
       const file = await findByKey(key, signal);
       if (link.method !== 'PUT' || file.sha256 !== link.sha256 || isStored(file))
         throw new AtlasError('link_invalid', 'This link has expired.');
-      await uploads.receive(file, body, signal);
+      await uploads.receive({ owner: file.owner, link: linkId(key, query) }, file, body, signal);
     },
     async openDownload(key, query, signal) {
       await verify('GET', key, query);
-      return requireStored(await findByKey(key, signal));
+      return { file: requireStored(await findByKey(key, signal)), link: linkId(key, query) };
     },
   };
+}
+
+/** Identifies a verified link. Everything in it is signed. */
+function linkId(key: string, query: URLSearchParams): string {
+  return `${key} ${query.get('expires')}`;
 }
 
 function secondsFromNow(seconds: number): string {

@@ -54,8 +54,10 @@ export function mountObjects(
       refusals: ['link_invalid', ...CONTENT_REFUSALS, 'dependency_unavailable'],
       responses: CONTENT_RESPONSES,
     },
-    async ({ c, exchange, params }) =>
-      respondWithContent(files, c, await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal)),
+    async ({ c, exchange, params }) => {
+      const { file, link } = await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal);
+      return respondWithContent(files, c, file, link);
+    },
   );
 }
 

@@ -9,7 +9,7 @@ import {
   type StoredFile,
 } from './domain.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
-import { createLinks, type FileLink, type NewUpload } from './links.ts';
+import { createLinks, type FileLink, type Links, type NewUpload } from './links.ts';
 import { createReconciler } from './reconciler.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { createUploads, type UploadClaims } from './uploads.ts';
@@ -73,8 +73,8 @@ export interface FileService {
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Returns the file of a link of {@link link}; only if links point to Atlas. */
-  openLink(key: string, query: URLSearchParams, signal: AbortSignal): Promise<StoredFile>;
+  /** Opens a link of {@link link}; only if links point to Atlas. */
+  readonly openLink: Links['openDownload'];
   /** Whether links point to Atlas, which then has to serve them. */
   readonly servesLinks: boolean;
   readonly stats: FileStats;
@@ -109,7 +109,7 @@ export function createFileService(options: FileServiceOptions): FileService {
   return {
     stats,
     servesLinks: links.areServedHere,
-    upload: uploads.upload,
+    upload: (owner, ...rest) => uploads.upload({ owner, link: null }, ...rest),
     initiateUpload: links.initiateUpload,
     complete: async (owner, id, signal) => uploads.complete(await find(owner, id, signal), signal),
     find,

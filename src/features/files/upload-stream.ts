@@ -35,9 +35,15 @@ export class UploadStream implements AsyncIterable<Uint8Array> {
     this.#count = count;
   }
 
+  /** Waits for the first bytes, or for the end of an empty body. */
+  async begin(): Promise<void> {
+    const { done, value } = await this.#source.next();
+    if (!done) this.#head.push(value);
+  }
+
   /** Reads the bytes that the type is detected from, or fewer if the file is shorter. */
   async head(): Promise<Uint8Array> {
-    let length = 0;
+    let length = this.#head.reduce((sum, piece) => sum + piece.byteLength, 0);
     while (length < SNIFFED_BYTES) {
       const { done, value } = await this.#source.next();
       if (done) break;

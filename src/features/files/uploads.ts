@@ -10,18 +10,16 @@ import {
   isStored,
   objectKeyOf,
   type StoredFile,
-  toTransferError,
 } from './domain.ts';
 import { typeOf } from './file-type.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
-import { TransferSlots } from './transfer-slots.ts';
+import type { TransferSource } from './transfer-slots.ts';
 import { createUploadRows, LEASE_SECONDS } from './upload-rows.ts';
+import { UploadSlots } from './upload-slots.ts';
 import { type ExpectedBytes, emptyFile, requireExpected, UploadStream } from './upload-stream.ts';
 
 /** Uploads that one owner may have in progress at a time, across all hosts. */
 export const UPLOADS_OF_OWNER_MAX = 100;
-// Each may buffer a part of 8 MiB or more on its way to S3.
-const UPLOADS_MAX = 16;
 const RETRY_AFTER_SECONDS = 10;
 
 /** What a caller sends along with the bytes. Type and name are not trusted. */
@@ -37,19 +35,24 @@ export interface UploadClaims {
 export interface Uploads {
   /** Uploads a file through the API. It is stored when this resolves; otherwise nothing of it is retained. */
   upload(
-    owner: string,
+    source: TransferSource,
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
   ): Promise<StoredFile>;
   /** Receives the bytes of an initiated upload whose link points to Atlas. */
-  receive(file: FileRecord, body: AsyncIterable<Uint8Array> | null, signal: AbortSignal): Promise<void>;
+  receive(
+    source: TransferSource,
+    file: FileRecord,
+    body: AsyncIterable<Uint8Array> | null,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Reads back the bytes sent to a link, and stores the file if they are as declared. */
   complete(file: FileRecord, signal: AbortSignal): Promise<StoredFile>;
 }
 
 export function createUploads(repository: FileRepository, objects: FileObjects, stats: FileStats): Uploads {
-  const inSlot = slotRunner(stats);
+  const slots = new UploadSlots(stats);
   const rows = createUploadRows(repository, objects);
   const keyOf = async (id: string) => objectKeyOf(await repository.realm(), id);
   const count = (sizeBytes: number) => {
@@ -99,13 +102,13 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
   }
 
   return {
-    upload: (owner, claims, body, signal) =>
-      inSlot(signal, () =>
-        streaming(body, { sha256: claims.sha256 }, count, (stream) => putNew(owner, claims, stream, signal)),
+    upload: (source, claims, body, signal) =>
+      streaming(body, { sha256: claims.sha256 }, count, (stream) =>
+        slots.receive(source, stream, signal, () => putNew(source.owner, claims, stream, signal)),
       ),
-    receive: ({ id, mediaType, sizeBytes, sha256 }, body, signal) =>
-      inSlot(signal, () =>
-        streaming(body, { sha256: [sha256!], sizeBytes: sizeBytes! }, count, (stream) =>
+    receive: (source, { id, mediaType, sizeBytes, sha256 }, body, signal) =>
+      streaming(body, { sha256: [sha256!], sizeBytes: sizeBytes! }, count, (stream) =>
+        slots.receive(source, stream, signal, () =>
           rows.renewing(id, async () => {
             await objects.put(await keyOf(id), stream, { mediaType, signal });
           }),
@@ -116,7 +119,7 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
       if (isStored(file)) return file;
       // An upload through the API completes on its own.
       if (sizeBytes === null || sha256 === null) throw fileIncomplete(id);
-      return inSlot(signal, () =>
+      return slots.run({ owner: file.owner, link: null }, signal, () =>
         rows.renewing(id, async () => {
           const bytes = await objects.get(await keyOf(id), { signal });
           if (bytes === null) throw fileIncomplete(id);
@@ -126,26 +129,6 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
         }),
       );
     },
-  };
-}
-
-/** Returns a function that does work in a transfer slot, and counts its outcome. */
-function slotRunner(stats: FileStats) {
-  const slots = new TransferSlots(UPLOADS_MAX);
-  return async function inSlot<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const leave = slots.enter();
-    stats.uploadsInFlight = slots.inFlight;
-    try {
-      const result = await work();
-      stats.uploads.complete++;
-      return result;
-    } catch (error) {
-      stats.uploads.failed++;
-      throw toTransferError(error, signal);
-    } finally {
-      leave();
-      stats.uploadsInFlight = slots.inFlight;
-    }
   };
 }
 

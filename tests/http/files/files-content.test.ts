@@ -178,12 +178,22 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
     expect(atlas.files.stats.downloadsInFlight).toBe(0);
   });
 
-  test('is a 429 at the limit of downloads, and only then', async () => {
-    const open = await Promise.all(Array.from({ length: 64 }, () => get()));
-    expect(open.map(({ status }) => status)).toEqual(Array(64).fill(200));
-    const refused = await get();
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    await expectProblem(atlas, refused, 429, 'overloaded');
+  test('is a 429 at the limit of downloads of an owner and of all, and only then', async () => {
+    const open: Response[] = [];
+    // Each owner gets half of what is left, and the last one what is left.
+    for (const share of [32, 16, 8, 4, 2, 1, 1]) {
+      const Authorization = `Bearer ${await atlas.key(undefined, `owner of ${open.length}`)}`;
+      const { id } = await uploadFile(atlas, bytes, { Authorization });
+      const opened = await Promise.all(
+        Array.from({ length: share }, () => get({ Authorization }, 'GET', id)),
+      );
+      expect(opened.map(({ status }) => status)).toEqual(Array(share).fill(200));
+      open.push(...opened);
+      const refused = await get({ Authorization }, 'GET', id);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      await expectProblem(atlas, refused, 429, 'overloaded');
+    }
+    expect(open).toHaveLength(64);
     await Promise.all(open.map(({ body }) => body!.cancel()));
     const again = await get();
     expect(again.status).toBe(200);

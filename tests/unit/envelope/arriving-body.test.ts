@@ -31,9 +31,9 @@ function sentBy(send: (piece: number) => Promise<Uint8Array | null> | Uint8Array
   return { body, seen };
 }
 
-function arriving(body: ReadableStream<Uint8Array>, progressMs = 10_000) {
+function arriving(body: ReadableStream<Uint8Array>, progressMs = 10_000, firstMs = 10_000) {
   const { exchange } = exchangeOf({}, { bodyLimitBytes: LIMIT, streamsBody: true });
-  return { exchange, arrived: new ArrivingBody(body, exchange, errors, progressMs) };
+  return { exchange, arrived: new ArrivingBody(body, exchange, errors, progressMs, firstMs) };
 }
 
 async function lengthOf(body: AsyncIterable<Uint8Array>): Promise<number> {
@@ -71,6 +71,17 @@ describe('a streamed body', () => {
   test('fails if the sender sends nothing for too long', async () => {
     const { body } = sentBy((i) => (i === 0 ? new Uint8Array(1) : new Promise(() => {})));
     await expect(lengthOf(arriving(body, 5).arrived)).rejects.toThrow('stalled');
+  });
+
+  test('fails if it does not begin in time, which is sooner than it would if it did', async () => {
+    const { body, seen } = sentBy(() => new Promise(() => {}));
+    await expect(lengthOf(arriving(body, 60_000, 5).arrived)).rejects.toThrow('stalled');
+    expect(seen.cancelled).toBe(true);
+    const begun = sentBy(async (i) => {
+      if (i === 1) await Bun.sleep(50);
+      return i < 2 ? new Uint8Array(1) : null;
+    });
+    expect(await lengthOf(arriving(begun.body, 60_000, 20).arrived)).toBe(2);
   });
 
   test('fails if the sender only trickles', async () => {
