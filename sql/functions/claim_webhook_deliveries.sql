@@ -1,11 +1,12 @@
--- number: 1
+-- number: 3
 -- migration: 4
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
 -- Claims up to `p_free` due deliveries for the caller, until the lease expires. Webhooks take turns, the longest waiting
--- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout. Two statements,
--- so that the second one sees what others claimed before the webhooks were locked.
+-- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout, and all of an
+-- owner by a second for each of its deliveries in flight. Of those found, owners with the fewest in flight come first.
+-- Two statements, so that the second one sees what others claimed before the webhooks were locked.
 CREATE OR REPLACE FUNCTION claim_webhook_deliveries(p_free int, p_places_max int, p_owner_places_max int, p_lease_ms float8)
 RETURNS TABLE (
   id uuid, webhook_id uuid, event_id text, body text, attempts int, tries int, url text, secret bytea, old_secret bytea
@@ -28,11 +29,13 @@ BEGIN
   )
   SELECT array_agg(c.id ORDER BY c.turn) INTO chosen FROM (
     SELECT w.id, t.turn FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id
+      LEFT JOIN taken_webhook_places() p ON p.owner = w.owner
      CROSS JOIN LATERAL (
-       SELECT CASE WHEN w.failing_since IS NULL THEN w.claimed_at ELSE w.claimed_at + interval '1 minute' END AS turn) t
+       SELECT CASE WHEN w.failing_since IS NULL THEN w.claimed_at ELSE w.claimed_at + interval '1 minute' END
+              + coalesce(p.places, 0) * interval '1 second' AS turn) t
      WHERE waiting.next_attempt_at <= now() AND w.enabled
        AND free_webhook_places(w.id, w.failing_since, p_places_max) > 0
-       AND w.owner NOT IN (SELECT p.owner FROM taken_webhook_places() p WHERE p.places >= p_owner_places_max)
+       AND coalesce(p.places, 0) < p_owner_places_max
      ORDER BY t.turn LIMIT p_free FOR NO KEY UPDATE OF w SKIP LOCKED) c;
   IF chosen IS NULL THEN RETURN; END IF;
 
@@ -50,7 +53,7 @@ BEGIN
       FROM (SELECT found.*, row_number() OVER (PARTITION BY found.owner ORDER BY found.no) AS nth FROM found) f
       LEFT JOIN taken_webhook_places() p ON p.owner = f.owner
      WHERE f.nth <= p_owner_places_max - coalesce(p.places, 0)
-     ORDER BY f.no LIMIT p_free
+     ORDER BY coalesce(p.places, 0) + f.nth, f.no LIMIT p_free
   ), turned AS (
     UPDATE webhooks w SET claimed_at = clock_timestamp() FROM due WHERE w.id = due.webhook_id
   )

@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
-import { limitConcurrency } from '../../../utils/concurrency.ts';
+import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
+import { FairShares } from '../../../utils/fair-shares.ts';
 import type { Lifecycle } from '../../../utils/lifecycle.ts';
 import { SingleFlight } from '../../../utils/single-flight.ts';
 import { throttle } from '../../../utils/throttle.ts';
@@ -69,10 +70,10 @@ export class EventStreams {
   readonly #owners = new Map<string, OwnerStreams>();
   readonly #reads: SingleFlight<StreamPage | null>;
   readonly #report: (error: unknown) => void;
-  readonly #limited = limitConcurrency(READS_MAX);
+  readonly #limited = limitConcurrencyByOwner(READS_MAX);
+  readonly #shares: FairShares;
   readonly #refused = { worker: 0, owner: 0 };
   readonly #ended: Record<EndReason, number> = { client: 0, drain: 0, age: 0, slow: 0, key: 0 };
-  #open = 0;
   #events = 0;
   #failures = 0;
   #timer: Timer | null = null;
@@ -81,11 +82,12 @@ export class EventStreams {
     this.#options = options;
     this.#report = throttle(REPORT_MS, options.onFailure);
     this.#reads = new SingleFlight(options.streamsMax);
+    this.#shares = new FairShares(options.streamsMax);
   }
 
   stats(): StreamStats {
     return {
-      open: this.#open,
+      open: this.#shares.used,
       events: this.#events,
       failures: this.#failures,
       refused: this.#refused,
@@ -93,16 +95,16 @@ export class EventStreams {
     };
   }
 
-  /** Throws `too_many_streams` if the owner may not open another stream. */
+  /** Throws `too_many_streams` if the owner may not open another stream: it has the maximum, or as many as are left. */
   requireSlot(owner: string): void {
-    const { streamsMax, streamsOfOwnerMax } = this.#options;
-    const ofOwner = this.#owners.get(owner)?.streams.size ?? 0;
-    if (ofOwner < streamsOfOwnerMax && this.#open < streamsMax) return;
-    const isOwnerLimit = ofOwner >= streamsOfOwnerMax;
-    this.#refused[isOwnerLimit ? 'owner' : 'worker']++;
-    const detail = isOwnerLimit
-      ? `You already have ${ofOwner} open streams on this worker, which is the maximum.`
-      : `This worker already has ${this.#open} open streams, which is the maximum.`;
+    const ofOwner = this.#shares.held(owner);
+    const refusal = ofOwner >= this.#options.streamsOfOwnerMax ? 'share' : this.#shares.check(owner);
+    if (refusal === null) return;
+    this.#refused[refusal === 'share' ? 'owner' : 'worker']++;
+    const detail =
+      refusal === 'share'
+        ? `You already have ${ofOwner} open streams on this worker; the rest is for others. Close one of them.`
+        : `This worker already has ${this.#shares.used} open streams, which is the maximum.`;
     throw new AtlasError('too_many_streams', detail, { retryAfterSeconds: jitter(RETRY_AFTER_SECONDS) });
   }
 
@@ -114,7 +116,8 @@ export class EventStreams {
     const leave = () => stream.end('client');
     const stream = new EventStream(position, this.#times(), {
       read: (after, ended) => this.#read(owner, group, after, ended),
-      isKeyUsable: (ended) => this.#limited(() => this.#options.isKeyUsable(keyId, withTimeout(ended))),
+      isKeyUsable: (ended) =>
+        this.#limited(owner, () => this.#options.isKeyUsable(keyId, withTimeout(ended))),
       onSent: (events) => {
         this.#events += events;
       },
@@ -126,7 +129,7 @@ export class EventStreams {
     });
     signal.addEventListener('abort', leave, { once: true });
     group.streams.add(stream);
-    this.#open++;
+    this.#shares.take(owner);
     if (this.#timer === null) this.#start();
     return stream.body;
   }
@@ -144,7 +147,7 @@ export class EventStreams {
   #read(owner: string, group: OwnerStreams, after: number, ended: AbortSignal): Promise<StreamPage | null> {
     const { repository } = this.#options;
     const read = async (signal: AbortSignal) => {
-      const { events, hasMore } = await this.#limited(() =>
+      const { events, hasMore } = await this.#limited(owner, () =>
         repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal), PAGE_BYTES),
       );
       if (events.length === 0) return null;
@@ -164,11 +167,11 @@ export class EventStreams {
   }
 
   #forget(owner: string, group: OwnerStreams, stream: EventStream, reason: EndReason): void {
-    this.#open--;
+    this.#shares.release(owner);
     this.#ended[reason]++;
     group.streams.delete(stream);
     if (group.streams.size === 0) this.#owners.delete(owner);
-    if (this.#open > 0 || this.#timer === null) return;
+    if (this.#shares.used > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;
   }

@@ -3,7 +3,7 @@ import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../../utils/buckets.ts';
 import { sleep } from '../../../utils/sleep.ts';
 import type { SendingStats } from './delivery-metrics.ts';
-import { type AttemptResult, type Claim, decide, messageIdOf } from './domain.ts';
+import { type AttemptResult, type Claim, decide, messageIdOf, SLOTS_PER_OWNER } from './domain.ts';
 import type { DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -53,8 +53,12 @@ export class DeliverySender implements BackgroundLoop {
       while (!signal.aborted) {
         if (performance.now() >= this.#nextMeasureMs) void this.#measureBacklog(signal);
         const free = IN_FLIGHT_MAX - this.#inFlight.size;
-        const claims = free > 0 ? await this.#repository.claim(free, cut.signal) : [];
+        // An owner may have as many slots as it leaves free, so there is always one for an owner that has none.
+        const ownerMax = Math.min(SLOTS_PER_OWNER, free);
+        const wanted = Math.ceil(free / 2);
+        const claims = free > 0 ? await this.#repository.claim(wanted, cut.signal, ownerMax) : [];
         for (const claim of claims) this.#start(claim, cut.signal);
+        if (free > 0 && claims.length === wanted) continue;
         const polled = sleep(POLL_MS, signal);
         // While deliveries are due, the next free slot is used immediately.
         await (claims.length > 0 || free === 0 ? Promise.race([...this.#inFlight, polled]) : polled);

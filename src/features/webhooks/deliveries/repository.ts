@@ -39,8 +39,8 @@ export interface DeliveryRepository {
   targetsOf(owners: readonly string[], tx: Queryable): Promise<readonly Target[]>;
   /** Inserts deliveries, except those of an event that the webhook already has. */
   insert(deliveries: readonly NewDelivery[], tx: Queryable): Promise<void>;
-  /** Claims up to `free` due deliveries for this process. */
-  claim(free: number, signal: AbortSignal): Promise<Claim[]>;
+  /** Claims up to `free` due deliveries for this process, so that no owner has more than `ownerMax` in flight. */
+  claim(free: number, signal: AbortSignal, ownerMax?: number): Promise<Claim[]>;
   settle(claim: Claim, result: AttemptResult, outcome: DeliveryOutcome): Promise<{ disabled: boolean }>;
   /** Releases a claim whose attempt has no known result. It is due again immediately. */
   release(claim: Claim): Promise<void>;
@@ -116,10 +116,10 @@ function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
         );
       }
     },
-    async claim(free, signal) {
+    async claim(free, signal, ownerMax = SLOTS_PER_OWNER) {
       const rows = db.query(
         (sql) => sql<ClaimRow[]>`
-          SELECT * FROM claim_webhook_deliveries(${free}, ${SLOTS_PER_WEBHOOK}, ${SLOTS_PER_OWNER}, ${LEASE_MS})`,
+          SELECT * FROM claim_webhook_deliveries(${free}, ${SLOTS_PER_WEBHOOK}, ${ownerMax}, ${LEASE_MS})`,
       );
       return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(({ secret, oldSecret, ...claim }) => ({
         ...claim,

@@ -46,17 +46,28 @@ const codeOf = (work: () => unknown) => {
 
 describe('the streams of a worker', () => {
   test('are limited per worker and per owner, and counted', async () => {
-    const { streams, open } = streamsOver(eventsInMemory(), 4);
+    const { streams, open } = streamsOver(eventsInMemory(), 5);
     const readers = [open('alice'), open('alice'), open('alice')];
     expect(codeOf(() => open('alice'))).toBe('too_many_streams');
-    readers.push(open('bob'));
+    readers.push(open('bob'), open('carol'));
     expect(codeOf(() => open('eve'))).toBe('too_many_streams');
     expect(codeOf(() => streams.requireSlot('eve'))).toBe('too_many_streams');
-    expect(streams.stats()).toMatchObject({ open: 4, refused: { owner: 1, worker: 2 } });
+    expect(streams.stats()).toMatchObject({ open: 5, refused: { owner: 1, worker: 2 } });
     await readers.pop()!.leave();
     readers.push(open('eve'));
     await Promise.all(readers.map(({ leave }) => leave()));
     expect(streams.stats().open).toBe(0);
+  });
+
+  test('leave one for an owner that has none, however many others have some', async () => {
+    const { open } = streamsOver(eventsInMemory(), 7);
+    const readers = [open('alice'), open('alice'), open('alice'), open('bob'), open('bob')];
+    // Below the maximum of an owner, but more than would be left.
+    expect(codeOf(() => open('bob'))).toBe('too_many_streams');
+    readers.push(open('carol'));
+    expect(codeOf(() => open('carol'))).toBe('too_many_streams');
+    readers.push(open('eve'));
+    await Promise.all(readers.map(({ leave }) => leave()));
   });
 
   test('share reads at the same position', async () => {
