@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
-import type { AdmissionStats, Decision } from '../shedding/admission.ts';
+import type { Decision } from '../shedding/admission.ts';
+import type { AdmissionStats } from '../shedding/admission-stats.ts';
 import type { PermitMode, PermitStats } from '../shedding/permit-source.ts';
 import { type Aggregator, registerStats } from './register-stats.ts';
 

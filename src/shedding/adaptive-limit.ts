@@ -102,10 +102,10 @@ export class AdaptiveLimit {
     this.#floorOfRank = FLOOR_OF_RANK.map((floor) => Math.max(floor, traits.inFlightMin ?? 0));
   }
 
-  /** Reports whether a request of this rank fits, and counts the refusal if not. */
-  admits(rank: number): boolean {
-    const limit = this.#limits[rank]!;
-    if (this.inFlight < (this.#state.kind === 'draining' ? this.#drainedLimit(rank) : limit)) return true;
+  /** Whether a request of this rank fits, if need be into `room` times the limit. Counts the refusal if not. */
+  admits(rank: number, room: () => number = () => 1): boolean {
+    const limit = this.#state.kind === 'draining' ? this.#drainedLimit(rank) : this.#limits[rank]!;
+    if (this.inFlight < limit || this.inFlight < limit * room()) return true;
     this.#refused++;
     return false;
   }

@@ -3,9 +3,11 @@ import type { Admission } from '../envelope/load-shedding.ts';
 import { runLateTimers } from '../utils/late-timers.ts';
 import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
+import type { AdmissionStats } from './admission-stats.ts';
 import { Cutoff } from './cutoff.ts';
 import { LargeBodies } from './large-bodies.ts';
 import type { LoopLimit } from './loop-limit.ts';
+import { OwnerLoad } from './owner-load.ts';
 import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import type { ResourceTraits } from './resource-traits.ts';
@@ -45,6 +47,9 @@ const UPDATE_MS = 50;
 /** After a longer idle period, earlier measurements are stale. */
 const SILENCE_MS = 1000;
 const RESERVED_BY_RANK = [0.04, 0.02, 0] as const;
+// Owners that use less than an equal part may exceed the limits of resources and of the loop by half. The others
+// are refused until they are met again.
+const MODEST_ROOM = 1.5;
 // For faster routes, checking the caller's deadline up front is not worth it.
 const DEADLINE_MEDIAN_MS_MIN = 2;
 const SHORT_UPDATES = 20;
@@ -68,8 +73,18 @@ export class AdmissionControl implements Admission {
   readonly #resources: readonly { limit: AdaptiveLimit; times: readonly number[] }[];
   readonly #times: RouteTimes;
   readonly #largeBodies = new LargeBodies();
+  readonly #owners = new OwnerLoad();
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
+  /** Whom the next two functions are about; they are called only if a limit is reached. */
+  #asking: Request | null = null;
+  #beginning: Exchange | null = null;
+  readonly #keyId = () => this.#options.keyIdOf(this.#asking!);
+  readonly #roomOfKey = () => (this.#owners.isModestKey(this.#keyId) ? MODEST_ROOM : 1);
+  readonly #roomOfOwner = () => {
+    const principal = this.#beginning!.principal;
+    return principal !== null && this.#owners.isModest(principal.owner) ? MODEST_ROOM : 1;
+  };
   #inFlight = 0;
   #peakInFlight = 0;
   #shortRefusals = 0;
@@ -125,8 +140,10 @@ export class AdmissionControl implements Admission {
       return this.#refuse(routeRank, 'permits');
     }
     const resource = this.#limitOfRoute[route.index]!;
-    if (resource !== null && !resource.admits(rank)) return this.#refuse(routeRank, 'resource');
-    if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
+    this.#asking = request;
+    if (resource !== null && !resource.admits(rank, this.#roomOfKey))
+      return this.#refuse(routeRank, 'resource');
+    if (!loop.admits(rank, this.#roomOfKey)) return this.#refuse(routeRank, 'loop');
     loop.enter(rank);
     if (++this.#inFlight > this.#peakInFlight) this.#peakInFlight = this.#inFlight;
     if (this.#shortUpdates > 0) this.#cutoff.admitted();
@@ -143,22 +160,25 @@ export class AdmissionControl implements Admission {
 
   /** Takes a slot at the route's resource and returns null, or returns the error that refuses the request. */
   begin(exchange: Exchange, nowMs = this.#options.nowMs()): Error | null {
-    const { route } = exchange;
+    const { route, principal } = exchange;
     const resource = this.#limitOfRoute[route.index]!;
     const rank = this.#ranks[route.index]!;
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
-    if (resource !== null && !resource.admits(rank)) return this.#refuse(rank, 'resource');
+    this.#beginning = exchange;
+    if (resource !== null && !resource.admits(rank, this.#roomOfOwner)) return this.#refuse(rank, 'resource');
     resource?.enter();
+    if (principal !== null) this.#owners.enter(principal);
     exchange.workStartedMs = nowMs;
     return null;
   }
 
   /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
   release(exchange: Exchange, status: number, nowMs = this.#options.nowMs()): void {
-    const { route, workStartedMs } = exchange;
+    const { route, principal, workStartedMs } = exchange;
     this.#inFlight--;
     this.#largeBodies.release(exchange);
     if (workStartedMs < 0) return;
+    if (principal !== null) this.#owners.leave(principal.owner);
     this.#limitOfRoute[route.index]?.leave();
     const tookMs = nowMs - workStartedMs;
     const times = timesOf(route.index, status < 400 || status === 504);
@@ -199,6 +219,7 @@ export class AdmissionControl implements Admission {
     const isStale = nowMs - this.#updatedMs > SILENCE_MS;
     if (isStale) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
+    this.#owners.update();
     const loop = this.#options.loop.update(isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
@@ -275,25 +296,4 @@ export class AdmissionControl implements Admission {
 /** Index of a route's times. Successes are separate from refusals, which can be much faster. */
 function timesOf(route: number, isSuccess: boolean): number {
   return route * 2 + (isSuccess ? 0 : 1);
-}
-
-/** Decisions since the start, and the current limits. */
-export interface AdmissionStats {
-  readonly inFlight: number;
-  readonly decisions: readonly {
-    readonly tier: string;
-    readonly decision: Decision;
-    readonly count: number;
-  }[];
-  readonly resources: readonly {
-    readonly name: string;
-    readonly inFlight: number;
-    readonly limit: number;
-    /** Whether the limit is engaged, so that requests may be refused. */
-    readonly isEngaged: boolean;
-  }[];
-  /** Requests that one turn of the event loop may start; infinite while it is on time. */
-  readonly loopLimit: number;
-  readonly loopDelayMs: number;
-  readonly cutoffLevel: number;
 }

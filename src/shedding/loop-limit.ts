@@ -71,8 +71,10 @@ export class LoopLimit {
     return this.#started[rank]! >= this.#mayStart[rank]!;
   }
 
-  admits(rank: number): boolean {
-    if (!this.#isWatching || this.#inTurn < this.#limit * SHARE_OF_RANK[rank]!) return true;
+  /** Whether this turn may start a request of this rank, if need be `room` times as many as usual. */
+  admits(rank: number, room: () => number = () => 1): boolean {
+    const limit = this.#limit * SHARE_OF_RANK[rank]!;
+    if (!this.#isWatching || this.#inTurn < limit || this.#inTurn < limit * room()) return true;
     this.#refused++;
     return false;
   }

@@ -13,6 +13,7 @@ export interface Served {
   readonly atMs: number;
   /** Latency of the response. Null if the request was refused. */
   readonly tookMs: number | null;
+  readonly owner: string;
 }
 
 /** Requests per second by tier, until a time. */
@@ -66,9 +67,18 @@ export function serveVirtually(options: {
   readonly traits?: ResourceTraits;
   readonly permits?: PermitSource;
   readonly seed?: number;
+  /** Returns who sends the next request, with a key of their own. By default, nobody has a key. */
+  readonly ownerOf?: (random: () => number) => string;
   readonly onUpdate?: (nowMs: number, admission: AdmissionControl) => void;
 }): Served[] {
-  const { phases, bottleneck, traits = {}, permits = new StaticShare(1000, 1, 1000), seed = 1 } = options;
+  const {
+    phases,
+    bottleneck,
+    traits = {},
+    permits = new StaticShare(1000, 1, 1000),
+    seed = 1,
+    ownerOf,
+  } = options;
   const random = randomOf(seed);
   const tiers: readonly Tier[] = ['critical', 'default', 'non-critical'];
   const routes: readonly MatchedRoute[] = tiers.map((tier, index) =>
@@ -80,14 +90,13 @@ export function serveVirtually(options: {
     routes,
     loop: new LoopLimit(() => 0),
     traits: { database: traits },
-    keyIdOf: () => `key-${Math.floor(random() * 100)}`,
+    keyIdOf: (request) => request.headers.get('authorization') ?? `key-${Math.floor(random() * 100)}`,
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });
   const events = new Events();
   const served: Served[] = [];
   let inFlight = 0;
-  const request = new Request('http://atlas.test/things');
   const varied = (ms: number) => ms * (0.9 + 0.2 * random());
   const later = (ms: number, run: () => void) => events.add(nowMs + ms, run);
   const serve =
@@ -95,16 +104,22 @@ export function serveVirtually(options: {
       ? inBatches(bottleneck.itemsMax, (items) => varied(bottleneck.batchMs(nowMs, items)), later)
       : inSlots(bottleneck, (tier) => varied(bottleneck.serviceMs(nowMs, inFlight, tier, random)), later);
   const arrive = (route: MatchedRoute) => {
+    const owner = ownerOf?.(random) ?? '';
+    const request = new Request(
+      'http://atlas.test/things',
+      owner ? { headers: { authorization: owner } } : {},
+    );
     const exchange = new Exchange(request, route, nowMs);
+    if (owner) exchange.principal = { owner, keyId: owner, scopes: [] };
     if (enter(admission, request, exchange) !== null) {
-      served.push({ tier: route.tier, atMs: nowMs, tookMs: null });
+      served.push({ tier: route.tier, atMs: nowMs, tookMs: null, owner });
       return;
     }
     inFlight++;
     const done = (status: number) => {
       inFlight--;
       admission.release(exchange, status);
-      served.push({ tier: route.tier, atMs: exchange.startMs, tookMs: nowMs - exchange.startMs });
+      served.push({ tier: route.tier, atMs: exchange.startMs, tookMs: nowMs - exchange.startMs, owner });
     };
     serve(route.tier, done);
   };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { Registry } from 'prom-client';
 import { registerSheddingMetrics } from '../../../src/instrumentation/shedding-metrics.ts';
-import type { AdmissionStats } from '../../../src/shedding/admission.ts';
+import type { AdmissionStats } from '../../../src/shedding/admission-stats.ts';
 import type { PermitStats } from '../../../src/shedding/permit-source.ts';
 
 const ADMISSION: AdmissionStats = {

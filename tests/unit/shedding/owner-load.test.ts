@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'bun:test';
+import { OwnerLoad } from '../../../src/shedding/owner-load.ts';
+import { type Served, serveVirtually } from '../../support/virtual-server.ts';
+
+const principalOf = (owner: string, keyId = `key of ${owner}`) => ({ owner, keyId, scopes: [] });
+
+describe('an owner is modest', () => {
+  test('up to an equal part of what is in work, while others have more', () => {
+    const load = new OwnerLoad();
+    expect(load.isModest('modest')).toBe(false);
+    for (let i = 0; i < 10; i++) load.enter(principalOf('greedy'));
+    expect([load.isModest('greedy'), load.isModest('modest')]).toEqual([false, true]);
+    for (let i = 0; i < 9; i++) load.enter(principalOf('modest'));
+    expect(load.isModest('modest')).toBe(false);
+    for (let i = 0; i < 5; i++) load.leave('modest');
+    expect([load.isModest('greedy'), load.isModest('modest')]).toEqual([false, true]);
+    for (let i = 0; i < 10; i++) load.leave('greedy');
+    expect(load.isModest('modest')).toBe(false);
+  });
+
+  test('whichever of its keys it uses, and with a new key only a few times until it was authenticated', () => {
+    const load = new OwnerLoad();
+    load.enter(principalOf('modest', 'known'));
+    load.leave('modest');
+    for (let i = 0; i < 10; i++) load.enter(principalOf('greedy', i % 2 === 0 ? 'first' : 'second'));
+    expect(['first', 'second', 'known'].map((key) => load.isModestKey(() => key))).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(load.isModestKey(() => null)).toBe(false);
+    const invented = () => Array.from({ length: 100 }, (_, i) => load.isModestKey(() => `invented ${i}`));
+    expect(invented().filter(Boolean).length).toBeWithin(1, 20);
+    expect(invented().filter(Boolean)).toHaveLength(0);
+    load.update();
+    expect(invented().filter(Boolean).length).toBeWithin(1, 20);
+  });
+});
+
+describe('under an overload by one owner', () => {
+  // What 10 slots serve in 20 ms each.
+  const PER_SECOND = 500;
+  const serve = (shareOfModest: number) =>
+    serveVirtually({
+      phases: [{ untilMs: 20_000, perSecond: { default: 4 * PER_SECOND } }],
+      bottleneck: { slots: 10, serviceMs: () => 20 },
+      ownerOf: (random) => (random() < shareOfModest ? 'modest' : 'greedy'),
+    }).filter(({ atMs }) => atMs > 5000);
+  const refusedShare = (served: readonly Served[], owner: string) => {
+    const own = served.filter((one) => one.owner === owner);
+    return own.filter(({ tookMs }) => tookMs === null).length / own.length;
+  };
+
+  test('requests of others are served, and as many as before in all', () => {
+    const served = serve(0.03);
+    expect(refusedShare(served, 'modest')).toBeLessThan(0.05);
+    expect(refusedShare(served, 'greedy')).toBeGreaterThan(0.6);
+    const perSecond = served.filter(({ tookMs }) => tookMs !== null).length / 15;
+    expect(perSecond).toBeWithin(0.9 * PER_SECOND, 1.05 * PER_SECOND);
+    const latencies = served.flatMap(({ tookMs }) => tookMs ?? []).sort((x, y) => x - y);
+    expect(latencies[Math.floor(latencies.length * 0.99)]!).toBeLessThan(150);
+  });
+
+  test('one that sends more than its part is refused too', () => {
+    expect(refusedShare(serve(0.5), 'modest')).toBeGreaterThan(0.5);
+  });
+});
