@@ -142,7 +142,7 @@ function pipeline(
     compression(compressionBudget),
     authentication(identity.keys),
     bodyLimit({
-      reserve: (exchange, bodyBytes) => admission.reserve(exchange, bodyBytes),
+      admission,
       json: JSON_LIMITS,
       tooLarge: pipelineErrors.bodyTooLarge,
       encoded: pipelineErrors.bodyEncoded,

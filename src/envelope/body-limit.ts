@@ -1,5 +1,6 @@
 import { ArrivingBody } from './arriving-body.ts';
 import type { Exchange, Middleware } from './exchange.ts';
+import type { Admission } from './load-shedding.ts';
 import { type JsonFault, type JsonLimits, jsonScanner } from './scan-json.ts';
 
 // What some clients send for a body that is not encoded.
@@ -16,8 +17,8 @@ export interface BodyLimitOptions {
   readonly altered: (kind: JsonFault['kind'], text: string, at: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
-  /** Reserves the memory and time that a large body takes. Returns the error that refuses it, or null. */
-  readonly reserve: (exchange: Exchange, bodyBytes: number) => Error | null;
+  /** Called before a body is buffered, and when its size is known. Each returns the error that refuses it, or null. */
+  readonly admission: Pick<Admission, 'expectBody' | 'reserve'>;
   /** A streamed body whose sender is too slow. */
   readonly stalled: () => Error;
   /** A streamed body that ended early, at the deadline or with its connection. */
@@ -50,7 +51,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
   }
 
   function reserve(exchange: Exchange, bodyBytes: number): void {
-    const refusal = options.reserve(exchange, bodyBytes);
+    const refusal = options.admission.reserve(exchange, bodyBytes);
     if (refusal !== null) throw refusal;
   }
 
@@ -70,6 +71,8 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     }
     // HTTP/2 and curl -X POST may send neither a Content-Length nor a body.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
+    const refusal = options.admission.expectBody(exchange);
+    if (refusal !== null) throw refusal;
     const isDeclared = !Number.isNaN(declared);
     if (isDeclared) reserve(exchange, declared);
     const read = isDeclared ? request.bytes() : readBounded(request, limitBytes);

@@ -81,6 +81,8 @@ export class Exchange implements Abortable {
   bufferedBody: string | Uint8Array | null = null;
   /** Bytes that load shedding has reserved for a large body. */
   reservedBytes = 0;
+  /** Whether load shedding counts the body as not arrived. */
+  isArriving = false;
   /** The prebuilt headers that responses are made from. */
   responseHeaders: ResponseHeaders = PLAIN_HEADERS;
   #made: Response | null = null;

@@ -4,6 +4,8 @@ import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 export interface Admission {
   /** Returns null if the request is admitted, else the error that refuses it. */
   admit(request: Request, exchange: Exchange): Error | null;
+  /** Called before a body is read. Returns null, or the error that refuses the request. */
+  expectBody(exchange: Exchange): Error | null;
   /** Called before a body of this size is read, or after that if it is unknown. Returns the error that refuses it. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null;
   /** Called before the work begins, after the body was read. Returns null, or the error that refuses the request. */

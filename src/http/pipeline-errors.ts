@@ -1,6 +1,6 @@
 import type { JsonFault } from '../envelope/scan-json.ts';
 import { AtlasError } from '../errors.ts';
-import type { Refusal } from '../shedding/admission.ts';
+import type { Refusal } from '../shedding/decision.ts';
 import { jsonPointerTo } from '../utils/json-pointer.ts';
 import { prepareProblem } from './problem.ts';
 import { httpProblems } from './problems.ts';
@@ -63,7 +63,7 @@ const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
     'A resource this route needs is busy, and the wait would be too long. Nothing was done; wait for Retry-After, then retry.',
   loop: 'This worker is out of CPU time. Nothing was done; wait for Retry-After, then retry.',
   share:
-    'The large requests of your keys, or of all, use what this worker may spend on them. Nothing was done; wait for Retry-After, then retry, with fewer at a time.',
+    'Your requests, with their bodies, use as much of this worker as they may, and others need the rest. Nothing was done; wait for Retry-After, then retry, with fewer at a time.',
   priority:
     'Requests of higher priority are served first. Nothing was done; wait for Retry-After, then retry.',
 };

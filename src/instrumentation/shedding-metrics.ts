@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
-import type { Decision } from '../shedding/admission.ts';
 import type { AdmissionStats } from '../shedding/admission-stats.ts';
+import type { Decision } from '../shedding/decision.ts';
 import type { PermitMode, PermitStats } from '../shedding/permit-source.ts';
 import { type Aggregator, registerStats } from './register-stats.ts';
 

@@ -1,4 +1,4 @@
-import type { Decision } from './admission.ts';
+import type { Decision } from './decision.ts';
 
 /** Decisions since the start, and the current limits. */
 export interface AdmissionStats {

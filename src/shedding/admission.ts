@@ -4,30 +4,15 @@ import { runLateTimers } from '../utils/late-timers.ts';
 import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { AdmissionStats } from './admission-stats.ts';
+import { BodyShares } from './body-shares.ts';
 import { Cutoff } from './cutoff.ts';
-import { LargeBodies } from './large-bodies.ts';
+import { DECISIONS, type Refusal } from './decision.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import { OwnerLoad } from './owner-load.ts';
 import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import type { ResourceTraits } from './resource-traits.ts';
 import { RouteTimes } from './route-times.ts';
-
-/**
- * The outcome of admission: admitted, or refused for lack of permits, resource or loop capacity, rank, or time, or
- * because the owner has its share of the large bodies.
- */
-export const DECISIONS = [
-  'admitted',
-  'permits',
-  'resource',
-  'loop',
-  'priority',
-  'deadline',
-  'share',
-] as const;
-export type Decision = (typeof DECISIONS)[number];
-export type Refusal = Exclude<Decision, 'admitted'>;
 
 /** Collaborators and settings of admission. */
 export interface AdmissionOptions {
@@ -72,7 +57,7 @@ export class AdmissionControl implements Admission {
   readonly #limitOfRoute: readonly (AdaptiveLimit | null)[];
   readonly #resources: readonly { limit: AdaptiveLimit; times: readonly number[] }[];
   readonly #times: RouteTimes;
-  readonly #largeBodies = new LargeBodies();
+  readonly #bodies = new BodyShares();
   readonly #owners = new OwnerLoad();
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
@@ -151,10 +136,19 @@ export class AdmissionControl implements Admission {
     return null;
   }
 
-  /** Reserves the bytes of a large body and returns null, or returns the error that refuses the request. */
+  /** Called before a body is read. Returns null, or the error that refuses the request. */
+  expectBody(exchange: Exchange): Error | null {
+    if (!exchange.route.sheddable) return null;
+    const limit = this.#options.permits.limitAt(exchange.startMs);
+    // While most permits are free, it does not matter who waits for a body.
+    if (this.#inFlight * 2 <= limit || this.#bodies.startArriving(exchange, limit / 2)) return null;
+    return this.#refuse(this.#ranks[exchange.route.index]!, 'share');
+  }
+
+  /** Called as soon as the size of a body is known. Returns null, or the error that refuses the request. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null {
     const { route } = exchange;
-    if (!route.sheddable || this.#largeBodies.reserve(exchange, bodyBytes)) return null;
+    if (!route.sheddable || this.#bodies.reserveBytes(exchange, bodyBytes)) return null;
     return this.#refuse(this.#ranks[route.index]!, 'share');
   }
 
@@ -164,6 +158,7 @@ export class AdmissionControl implements Admission {
     const resource = this.#limitOfRoute[route.index]!;
     const rank = this.#ranks[route.index]!;
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
+    this.#bodies.endArriving(exchange);
     this.#beginning = exchange;
     if (resource !== null && !resource.admits(rank, this.#roomOfOwner)) return this.#refuse(rank, 'resource');
     resource?.enter();
@@ -176,7 +171,7 @@ export class AdmissionControl implements Admission {
   release(exchange: Exchange, status: number, nowMs = this.#options.nowMs()): void {
     const { route, principal, workStartedMs } = exchange;
     this.#inFlight--;
-    this.#largeBodies.release(exchange);
+    this.#bodies.release(exchange);
     if (workStartedMs < 0) return;
     if (principal !== null) this.#owners.leave(principal.owner);
     this.#limitOfRoute[route.index]?.leave();

@@ -36,7 +36,7 @@ export class OwnerLoad {
     return ((inFlight ?? 0) + 1) * owners <= this.#total;
   }
 
-  /** The same for the owner of an API key that is not authenticated yet. A few keys that are unknown count as modest. */
+  /** The same for the owner of a key that is not authenticated yet. A few keys that are unknown count as modest. */
   isModestKey(keyIdOf: () => string | null): boolean {
     if (this.#total === 0) return false;
     const keyId = keyIdOf();

@@ -7,12 +7,13 @@ export type ShareRefusal = 'share' | 'full';
  * Has nothing of an owner that holds nothing.
  */
 export class FairShares {
-  readonly #max: number;
+  readonly #max: () => number;
   readonly #held = new Map<string, number>();
   #used = 0;
 
-  constructor(max: number) {
-    this.#max = max;
+  /** `max` may change. */
+  constructor(max: number | (() => number)) {
+    this.#max = typeof max === 'number' ? () => max : max;
   }
 
   get used(): number {
@@ -26,7 +27,7 @@ export class FairShares {
 
   /** Returns why the owner would not get the amount now, or null. */
   check(owner: string, amount = 1): ShareRefusal | null {
-    const free = this.#max - this.#used;
+    const free = this.#max() - this.#used;
     if (free <= 0) return 'full';
     const held = this.held(owner);
     return held > 0 && held + amount > free ? 'share' : null;

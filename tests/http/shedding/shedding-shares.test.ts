@@ -1,4 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
+import { connect } from 'node:net';
+import { freePort } from '../../../infra/free-port.ts';
+import { listen } from '../../../src/cluster/listener.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { newKey, openAccount } from '../../support/ledger-steps.ts';
 import { lockTable } from '../../support/table-lock.ts';
@@ -50,5 +53,48 @@ test('large batches of one owner beyond its share are refused, and those of othe
   );
   // Everything was released.
   expect((await post({})).status).toBe(200);
+  await atlas.close();
+});
+
+test('requests of one key whose bodies do not arrive leave permits to others', async () => {
+  const atlas = await startTestApp({ LOAD_SHEDDING_MAX_CONCURRENT: '40' });
+  const port = await freePort();
+  const listener = listen(atlas, { ...atlas.deps, config: { ...atlas.deps.config, API_PORT: port } });
+  const [greedy, modest] = [await atlas.key(), await atlas.key(undefined, 'modest')];
+  const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+  let refused = 0;
+  const sockets = Array.from({ length: 100 }, (_, i) => {
+    const socket = connect(port, '127.0.0.1');
+    const head = [
+      'POST /v1/transfers HTTP/1.1',
+      'Host: atlas.test',
+      `Authorization: Bearer ${greedy}`,
+      `Idempotency-Key: idle-${i}`,
+      'Content-Type: application/json',
+      'Content-Length: 100',
+    ];
+    socket.write(`${head.join('\r\n')}\r\n\r\n`);
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      if (chunk.toString().startsWith('HTTP/1.1 429')) refused++;
+    });
+    return socket;
+  });
+  await until(() => refused >= 60);
+  const post = () =>
+    fetch(`http://127.0.0.1:${port}/v1/transfers`, {
+      method: 'POST',
+      body: JSON.stringify({ debitAccountId: from.id, creditAccountId: to.id, amount: 1 }),
+      headers: {
+        Authorization: `Bearer ${modest}`,
+        'Content-Type': 'application/json',
+        'Idempotency-Key': newKey(),
+      },
+    });
+  const posted = await Promise.all([post(), post(), post()]);
+  expect(posted.map(({ status }) => status)).toEqual([201, 201, 201]);
+  for (const socket of sockets) socket.destroy();
+  await until(() => atlas.admission.stats().inFlight === 0);
+  await listener.stop();
   await atlas.close();
 });

@@ -14,7 +14,10 @@ const limit = bodyLimit({
   altered: (kind, _text, at) => new Error(`${kind} at ${at}`),
   notUtf8: () => new Error('not UTF-8'),
   broken: (cause) => new Error('broken', { cause }),
-  reserve: (_exchange, bytes) => (bytes < RESERVED || bytes > RESERVED ? null : new Error('no room')),
+  admission: {
+    expectBody: () => null,
+    reserve: (_exchange, bytes) => (bytes < RESERVED || bytes > RESERVED ? null : new Error('no room')),
+  },
   stalled: () => new Error('stalled'),
   cut: (cause) => new Error('cut', { cause }),
 });

@@ -185,6 +185,8 @@ test('a permit is held until the compressed body is complete, and the time is no
   const releasedMs: (number | undefined)[] = [];
   const admission = {
     admit: () => null,
+    expectBody: () => null,
+    reserve: () => null,
     begin: () => null,
     release: (_: Exchange, __: number, nowMs?: number) => {
       // The outcome is counted once the body is compressed.

@@ -15,6 +15,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
       inside.push(exchange);
       return null;
     },
+    expectBody: () => null,
     reserve: () => null,
     begin: () => null,
     release(exchange) {

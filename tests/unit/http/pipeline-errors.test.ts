@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { pipelineErrors, refusals } from '../../../src/http/pipeline-errors.ts';
 import { createToProblem } from '../../../src/http/problem.ts';
-import { DECISIONS, type Refusal } from '../../../src/shedding/admission.ts';
+import { DECISIONS, type Refusal } from '../../../src/shedding/decision.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 
 const REASONS = DECISIONS.filter((decision): decision is Refusal => decision !== 'admitted');

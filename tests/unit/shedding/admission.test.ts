@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { Exchange, type MatchedRoute } from '../../../src/envelope/exchange.ts';
-import { AdmissionControl, type Decision } from '../../../src/shedding/admission.ts';
+import { AdmissionControl } from '../../../src/shedding/admission.ts';
+import type { Decision } from '../../../src/shedding/decision.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import type { PermitDemand } from '../../../src/shedding/permit-source.ts';
 import { COHORTS } from '../../../src/shedding/priority.ts';

@@ -1,0 +1,58 @@
+import { expect, test } from 'bun:test';
+import { BodyShares } from '../../../src/shedding/body-shares.ts';
+import { exchangeOf } from '../../support/exchange.ts';
+
+const LARGE = 150_000;
+
+function requestFrom(owner: string | null) {
+  const { exchange } = exchangeOf();
+  if (owner !== null) exchange.principal = { owner, keyId: 'key', scopes: [] };
+  return exchange;
+}
+
+/** Reserves large bodies of an owner until one is refused, and returns their exchanges. */
+function fill(bodies: BodyShares, owner: string | null) {
+  const reserved = [];
+  for (let exchange = requestFrom(owner); bodies.reserveBytes(exchange, LARGE); exchange = requestFrom(owner))
+    reserved.push(exchange);
+  return reserved;
+}
+
+test('the large bodies of one owner leave room for those of others', () => {
+  const bodies = new BodyShares();
+  const greedy = fill(bodies, 'greedy');
+  expect(greedy.length).toBeGreaterThan(1);
+  expect(bodies.reserveBytes(requestFrom('modest'), LARGE)).toBe(true);
+  expect(fill(bodies, null).length).toBeGreaterThan(0);
+  for (const exchange of greedy) bodies.release(exchange);
+  expect(bodies.reserveBytes(requestFrom('greedy'), LARGE)).toBe(true);
+});
+
+test('small bodies are never refused, and a request releases once', () => {
+  const bodies = new BodyShares();
+  const [first] = fill(bodies, 'greedy');
+  const small = requestFrom('greedy');
+  expect(bodies.reserveBytes(small, 1000)).toBe(true);
+  bodies.release(small);
+  expect(bodies.reserveBytes(requestFrom('greedy'), LARGE)).toBe(false);
+  bodies.release(first!);
+  bodies.release(first!);
+  expect(bodies.reserveBytes(requestFrom('greedy'), LARGE)).toBe(true);
+  expect(bodies.reserveBytes(requestFrom('greedy'), LARGE)).toBe(false);
+});
+
+test('bodies of one owner that do not arrive leave permits to others', () => {
+  const bodies = new BodyShares();
+  const waitAll = (owner: string) => {
+    const waiting = [];
+    for (let one = requestFrom(owner); bodies.startArriving(one, 100); one = requestFrom(owner))
+      waiting.push(one);
+    return waiting;
+  };
+  const greedy = waitAll('greedy');
+  expect(greedy).toHaveLength(50);
+  expect(waitAll('modest')).toHaveLength(25);
+  bodies.endArriving(greedy[0]!);
+  bodies.release(greedy[0]!);
+  expect(waitAll('late').length).toBeGreaterThan(10);
+});
