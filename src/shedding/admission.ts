@@ -162,7 +162,8 @@ export class AdmissionControl implements Admission {
     this.#beginning = exchange;
     if (resource !== null && !resource.admits(rank, this.#roomOfOwner)) return this.#refuse(rank, 'resource');
     resource?.enter();
-    if (principal !== null) this.#owners.enter(principal);
+    // Without a resource, such as in an upload, most of the time belongs to the client.
+    if (resource !== null && principal !== null) this.#owners.enter(principal);
     exchange.workStartedMs = nowMs;
     return null;
   }
@@ -173,8 +174,9 @@ export class AdmissionControl implements Admission {
     this.#inFlight--;
     this.#bodies.release(exchange);
     if (workStartedMs < 0) return;
-    if (principal !== null) this.#owners.leave(principal.owner);
-    this.#limitOfRoute[route.index]?.leave();
+    const resource = this.#limitOfRoute[route.index]!;
+    resource?.leave();
+    if (resource !== null && principal !== null) this.#owners.leave(principal.owner);
     const tookMs = nowMs - workStartedMs;
     const times = timesOf(route.index, status < 400 || status === 504);
     if (REFUSED_EARLY.has(status)) {
