@@ -61,7 +61,7 @@ export class AdmissionControl implements Admission {
   readonly #owners = new OwnerLoad();
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
-  /** Whom the next two functions are about; they are called only if a limit is reached. */
+  /** What the next functions look at. They are called only if a limit is reached. */
   #asking: Request | null = null;
   #beginning: Exchange | null = null;
   readonly #keyId = () => this.#options.keyIdOf(this.#asking!);

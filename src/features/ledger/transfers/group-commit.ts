@@ -209,7 +209,7 @@ export class GroupCommit {
     // The wait of an earlier batch means nothing once the ledger has been quiet.
     if (performance.now() - this.#lastEndMs > QUIET_MS) this.#queueMs = 0;
     else this.#queueMs = smooth(this.#queueMs, this.#options.waitedMs(), SMOOTHING);
-    if (this.#queueMs < WAIT_MS_MIN || this.#queue.sharedItems >= this.#options.batchItemsMax) return 0;
+    if (this.#queueMs < WAIT_MS_MIN || this.#queue.items >= this.#options.batchItemsMax) return 0;
     return Math.min(OPEN_MS_MAX, this.#queueMs * OPEN_PER_WAIT);
   }
 
