@@ -30,18 +30,21 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { repository, objects, stats } = options;
   // Each call continues after the files that the last one checked.
   let checkedUpTo: string | null = null;
+  let deletedUpTo: string | null = null;
 
   async function finishDeletions(signal: AbortSignal): Promise<void> {
     const realm = await repository.realm();
-    await inPages(
-      (after) => repository.listDeleting(after, ROWS_PER_PAGE),
-      async (id) => {
+    do {
+      signal.throwIfAborted();
+      const ids = await repository.listDeleting(deletedUpTo, ROWS_PER_PAGE);
+      // Behind a page with objects that cannot be deleted, the next call continues: others do not wait for them.
+      deletedUpTo = ids.length < ROWS_PER_PAGE ? null : ids.at(-1)!;
+      await each(ids, async (id) => {
         await objects.delete(objectKeyOf(realm, id), signal);
         await repository.forget(id);
         stats.reconciled.deleted++;
-      },
-      signal,
-    );
+      });
+    } while (deletedUpTo !== null);
   }
 
   async function checkStored(signal: AbortSignal): Promise<void> {
