@@ -71,6 +71,8 @@ export interface WorkerContext {
 export interface DepsOptions {
   readonly onProgress?: (text: string) => void;
   readonly worker?: WorkerContext;
+  /** Whether to create an embedded PostgreSQL if there is none. Only what migrates it may: it is empty. */
+  readonly create?: boolean;
   /** Connections to PostgreSQL, for a process that needs fewer than its share. */
   readonly connectionsMax?: number;
 }
@@ -89,6 +91,7 @@ export async function openDeps(
         // One share on top: while a worker is replaced, its successor has a pool too.
         connectionsMax: hostConnections + shareOf(hostConnections, workersOf(config)),
         preferredPort: EMBEDDED_PORT,
+        create: options.create ?? false,
         onProgress,
       });
   const databaseUrl = config.DATABASE_URL ?? embedded!.url;

@@ -13,6 +13,9 @@ import { createFeatures } from '../features.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
 
+// Only these may create an embedded server: every other command needs what is in it.
+const CREATE = { create: true } as const;
+
 export function addMigrateCommand(program: Command): void {
   const migrate = program.command('migrate').description('migrate the database schema up or down');
   addUpCommand(migrate);
@@ -34,7 +37,7 @@ function addUpCommand(migrate: Command): void {
           ...functions.map(({ number, name }) => `up    function ${name} (${number})`),
         ];
         console.log(lines.join('\n') || 'Up to date.');
-      }),
+      }, CREATE),
     );
 }
 
@@ -73,7 +76,7 @@ function addResetCommand(migrate: Command): void {
         console.log(
           'The database was reset. API keys are gone too; create one with: npm run -s atlas -- key create --name NAME',
         );
-      }),
+      }, CREATE),
     );
 }
 

@@ -41,7 +41,11 @@ async function serve(): Promise<void> {
   const { config } = loadConfig();
   const logger = createLogger(config);
   const onProgress = (text: string) => void process.stderr.write(`Atlas: ${text} …\n`);
-  const deps = await openDeps(config, logger, { onProgress, connectionsMax: SUPERVISOR_CONNECTIONS });
+  const deps = await openDeps(config, logger, {
+    onProgress,
+    create: true,
+    connectionsMax: SUPERVISOR_CONNECTIONS,
+  });
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
     await migrateUp(deps.database, await readMigrations());

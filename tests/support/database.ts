@@ -53,7 +53,7 @@ async function startServer(engine: Engine): Promise<TestServer> {
   const server =
     engine === 'native'
       ? await startNativePostgres(folder)
-      : await startEmbeddedPostgres(folder, { connectionsMax: 200, preferredPort: 0 });
+      : await startEmbeddedPostgres(folder, { connectionsMax: 200, preferredPort: 0, create: true });
   // The database `atlas` becomes the template: migrated once, then copied in milliseconds.
   const template = openPostgres({ url: server.url, connectionsMax: 2, timeoutSeconds: 10 });
   await migrateUp(template, await readMigrations());

@@ -9,7 +9,7 @@ import {
 } from '../../../src/adapters/postgres/embedded/postgres-server.ts';
 import { until } from '../../support/until.ts';
 
-const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
+const OPTIONS = { connectionsMax: 10, preferredPort: 0, create: true };
 let folder: string;
 
 beforeAll(async () => {

@@ -8,10 +8,9 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../../src/adapters/postgres/embedded/postgres-server.ts';
+import { EMBEDDED_OPTIONS, spawnStarter } from '../../support/embedded-starter.ts';
 import { SLOW_TEST_MS } from '../ledger/ledger-database.ts';
 
-const OPTIONS = { connectionsMax: 10, preferredPort: 0 };
-const MODULE = join(import.meta.dir, '../../../src/adapters/postgres/embedded/postgres-server.ts');
 let folder: string;
 
 beforeEach(async () => {
@@ -22,31 +21,6 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const pidFile = () => join(folder, 'postgres/18/postmaster.pid');
 const pidOf = async () => Number((await readFile(pidFile(), 'utf8')).split('\n')[0]);
-
-/** Spawns a process that starts the server, prints its URL, and on any input stops using it and exits. */
-function spawnStarter() {
-  const script = `const { startEmbeddedPostgres } = await import(${JSON.stringify(MODULE)});
-    const server = await startEmbeddedPostgres(${JSON.stringify(folder)}, ${JSON.stringify(OPTIONS)});
-    console.log(server.url);
-    await Bun.stdin.stream().getReader().read();
-    await server.stop();
-    process.exit(0);`;
-  const child = Bun.spawn([process.execPath, '-e', script], {
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'inherit',
-  });
-  const url = async () => {
-    const { value } = await child.stdout.getReader().read();
-    return new TextDecoder().decode(value).trim();
-  };
-  const stop = async () => {
-    child.stdin.write('stop');
-    await child.stdin.end();
-    return child.exited;
-  };
-  return { child, url, stop };
-}
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
   const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
@@ -65,14 +39,13 @@ const isGone = (server: EmbeddedPostgres) =>
 test(
   'after a kill -9 of its starter the server keeps running, and the next start takes it over with its data',
   async () => {
-    const starter = spawnStarter();
+    const starter = spawnStarter(folder);
     const url = await starter.url();
     await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
-    starter.child.kill('SIGKILL');
-    await starter.child.exited;
+    await starter.kill();
     const pid = await pidOf();
 
-    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    const next = await startEmbeddedPostgres(folder, EMBEDDED_OPTIONS);
     expect(next.url).toBe(url);
     expect(await pidOf()).toBe(pid);
     expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
@@ -87,14 +60,14 @@ test(
 test(
   'a pid file whose pid belongs to another process, as after a reboot, does not prevent a start',
   async () => {
-    const first = await startEmbeddedPostgres(folder, OPTIONS);
+    const first = await startEmbeddedPostgres(folder, EMBEDDED_OPTIONS);
     await query(first.url, 'CREATE TABLE kept AS SELECT 42 AS answer');
     const lines = (await readFile(pidFile(), 'utf8')).split('\n');
     await first.stop();
     // This process is alive, and its arguments may contain the word postgres.
     await writeFile(pidFile(), [process.pid, ...lines.slice(1)].join('\n'));
 
-    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    const next = await startEmbeddedPostgres(folder, EMBEDDED_OPTIONS);
     expect(await pidOf()).not.toBe(process.pid);
     expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
     await next.stop();
@@ -105,14 +78,13 @@ test(
 test(
   'a server that was killed with SIGKILL is restarted with everything that was committed',
   async () => {
-    const starter = spawnStarter();
+    const starter = spawnStarter(folder);
     await query(await starter.url(), 'CREATE TABLE kept AS SELECT 42 AS answer');
     const pid = await pidOf();
     process.kill(pid, 'SIGKILL');
-    starter.child.kill('SIGKILL');
-    await starter.child.exited;
+    await starter.kill();
 
-    const next = await startEmbeddedPostgres(folder, OPTIONS);
+    const next = await startEmbeddedPostgres(folder, EMBEDDED_OPTIONS);
     expect(await pidOf()).not.toBe(pid);
     expect(await query(next.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
     await next.stop();
@@ -123,11 +95,16 @@ test(
 test(
   'two processes that start at the same time in an empty folder share one server, and only the last one stops it',
   async () => {
-    const starters = [spawnStarter(), spawnStarter()];
+    const starters = [spawnStarter(folder), spawnStarter(folder)];
     const urls = await Promise.all(starters.map(({ url }) => url()));
     expect(urls[0]).toStartWith('postgres://');
     expect(urls[1]).toBe(urls[0]!);
-    expect((await readdir(join(folder, 'postgres'))).toSorted()).toEqual(['18', 'password', 'server.log']);
+    expect((await readdir(join(folder, 'postgres'))).toSorted()).toEqual([
+      '18',
+      'lock',
+      'password',
+      'server.log',
+    ]);
 
     expect(await starters[0]!.stop()).toBe(0);
     expect(await query(urls[1]!, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -140,10 +117,10 @@ test(
 test(
   'the server can also be joined through a symbolic link to its folder',
   async () => {
-    const first = await startEmbeddedPostgres(folder, OPTIONS);
+    const first = await startEmbeddedPostgres(folder, EMBEDDED_OPTIONS);
     const link = `${folder}-link`;
     await symlink(folder, link);
-    const second = await startEmbeddedPostgres(link, OPTIONS);
+    const second = await startEmbeddedPostgres(link, EMBEDDED_OPTIONS);
     expect(second.url).toBe(first.url);
     await second.stop();
     expect(await isGone(first)).toBe(false);
@@ -160,7 +137,7 @@ test(
     const taken = await new Promise<number>((done) =>
       occupant.listen(0, '127.0.0.1', () => done((occupant.address() as { port: number }).port)),
     );
-    const server = await startEmbeddedPostgres(folder, { ...OPTIONS, preferredPort: taken });
+    const server = await startEmbeddedPostgres(folder, { ...EMBEDDED_OPTIONS, preferredPort: taken });
     expect(server.port).not.toBe(taken);
     const wrong = Object.assign(new URL(server.url), { password: 'wrong' }).href;
     await expect(query(wrong, 'SELECT 1')).rejects.toThrow('password authentication failed');

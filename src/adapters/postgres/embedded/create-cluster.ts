@@ -10,17 +10,20 @@ import { commandFor, type Identity } from './run-as.ts';
 export const USER = 'atlas';
 const run = promisify(execFile);
 
-/** Returns the password of the server, and makes one if there is none. */
-export async function readOrMakePassword(file: string): Promise<string> {
-  if (!(await exists(file))) {
-    // Linked into place once complete, because another process may start and read it at the same time.
-    const draft = `${file}.${randomBytes(4).toString('hex')}`;
-    await writeFile(draft, randomBytes(24).toString('hex'), { mode: 0o600 });
-    await link(draft, file).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-    await rm(draft);
-  }
+/** Makes the password of the server unless it has one. */
+export async function makePassword(file: string): Promise<void> {
+  if (await exists(file)) return;
+  // Linked into place once complete, so that no crash leaves half of one.
+  const draft = `${file}.${randomBytes(4).toString('hex')}`;
+  await writeFile(draft, randomBytes(24).toString('hex'), { mode: 0o600 });
+  await link(draft, file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(draft);
+}
+
+/** Returns the password of the server. */
+export async function readPassword(file: string): Promise<string> {
   return (await readFile(file, 'utf8')).trim();
 }
 

@@ -3,20 +3,25 @@ import { open, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Binaries } from './binaries.ts';
-import { exists } from './create-cluster.ts';
-import { findRunning, type RunningServer } from './pid-file.ts';
+import { findRunning, isListed, type RunningServer } from './pid-file.ts';
 import { commandFor, type Identity } from './run-as.ts';
 
 const READY_TIMEOUT_MS = 60_000;
 
+/** What a server is started with. */
+export interface Launch {
+  readonly cluster: string;
+  readonly binaries: Binaries;
+  readonly identity: Identity | null;
+  readonly connectionsMax: number;
+  readonly preferredPort: number;
+  /** The locked file of the cluster, which the server and all its processes inherit. */
+  readonly lockFd: number;
+}
+
 /** Starts the server and waits until it is ready. Throws an Error with the end of its log. */
-export async function launchServer(
-  cluster: string,
-  binaries: Binaries,
-  identity: Identity | null,
-  connectionsMax: number,
-  preferredPort: number,
-): Promise<RunningServer> {
+export async function launchServer(launch: Launch): Promise<RunningServer> {
+  const { cluster, binaries, identity, connectionsMax, preferredPort, lockFd } = launch;
   const port = await freePort(preferredPort);
   const settings = [
     'listen_addresses=127.0.0.1',
@@ -39,7 +44,7 @@ export async function launchServer(
   const child = spawn(command, args, {
     ...ids,
     cwd: dirname(cluster),
-    stdio: ['ignore', log.fd, log.fd],
+    stdio: ['ignore', log.fd, log.fd, lockFd],
     detached: true,
   });
   let exited = false;
@@ -55,8 +60,8 @@ export async function launchServer(
   while (performance.now() < untilMs) {
     const running = await findRunning(cluster);
     if (running) return running;
-    // A server that another process starts at the same time holds the lock. Its pid file will be ready soon.
-    if (exited && !(await exists(join(cluster, 'postmaster.pid')))) break;
+    // A server that an older release starts at the same time knows no lock. It will be ready soon.
+    if (exited && !(await isListed(cluster))) break;
     await Bun.sleep(10);
   }
   const reason = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-5).join('\n        ');

@@ -1,10 +1,20 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import postgres from 'postgres';
+import { dataFolderError, isFileError } from '../../../utils/data-folder-error.ts';
+import { isConnectionLoss } from '../postgres.ts';
 import { findBinaries } from './binaries.ts';
-import { createCluster, exists, readOrMakePassword, USER } from './create-cluster.ts';
+import { claimCluster } from './claim-cluster.ts';
+import type { ClusterLock } from './cluster-lock.ts';
+import { createCluster, exists, makePassword, readPassword, USER } from './create-cluster.ts';
 import { launchServer } from './launch-server.ts';
-import { findResponsive, removeStalePidFile } from './pid-file.ts';
+import {
+  type FolderIdentity,
+  folderIdentity,
+  isServerOf,
+  type RunningServer,
+  removeStalePidFile,
+} from './pid-file.ts';
 import { chooseIdentity } from './run-as.ts';
 
 /** A running embedded server. */
@@ -15,46 +25,99 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+const CLUSTER = '18';
+const PASSWORD = 'password';
 const STOP_TIMEOUT_MS = 15_000;
+const ATTEMPTS_MAX = 5;
+
+/** How an embedded server is started. */
+export interface EmbeddedOptions {
+  readonly connectionsMax: number;
+  readonly preferredPort: number;
+  /** Whether to create the data of a server if there is none. Commands that only read must not. */
+  readonly create: boolean;
+  readonly onProgress?: (text: string) => void;
+}
 
 /**
  * Starts a real PostgreSQL from the binaries of the npm package, or uses the one that already runs on this folder:
- * after a `kill -9` of Atlas the server keeps running, and the next start takes it over. Throws an Error that says what
- * to do.
+ * after a `kill -9` of Atlas the server keeps running, and the next start takes it over. A lock on the folder prevents
+ * a second server. Throws an Error that says what to do.
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
-  options: { connectionsMax: number; preferredPort: number; onProgress?: (text: string) => void },
+  options: EmbeddedOptions,
 ): Promise<EmbeddedPostgres> {
-  const folder = resolve(dataDir, 'postgres');
-  await mkdir(folder, { recursive: true });
-  // The folder without symbolic links: a running server is recognized by it.
-  const home = await realpath(folder);
-  const cluster = join(home, '18');
-  const password = await readOrMakePassword(join(home, 'password'));
-  let running = await findResponsive(cluster);
-  if (running === null) {
-    const binaries = await findBinaries();
-    const identity = await chooseIdentity(home, binaries);
-    if (!(await exists(join(cluster, 'PG_VERSION')))) {
-      options.onProgress?.('creating the embedded PostgreSQL');
-      await createCluster(cluster, binaries, identity, password);
+  try {
+    const named = resolve(dataDir, 'postgres');
+    if (!options.create && !(await exists(join(named, CLUSTER, 'PG_VERSION')))) throw noServerYet(dataDir);
+    await mkdir(named, { recursive: true });
+    // Commands of older releases recognize a server by the name of its folder without symbolic links.
+    const folder = await realpath(named);
+    for (let attempt = 1; ; attempt++) {
+      const claim = await claimCluster(folder, join(folder, CLUSTER), options.onProgress);
+      try {
+        const running = claim.running ?? (await startServer(folder, claim.lock, options));
+        return await useServer(folder, running, claim.lock);
+      } catch (error) {
+        claim.lock.close();
+        // The last process that used the server was just stopping it.
+        if (attempt === ATTEMPTS_MAX || !isConnectionLoss(error)) throw error;
+      }
     }
-    await removeStalePidFile(cluster);
-    running = await launchServer(cluster, binaries, identity, options.connectionsMax, options.preferredPort);
+  } catch (error) {
+    throw isFileError(error) ? dataFolderError(error, dataDir) : error;
   }
-  const { pid, port } = running;
+}
+
+/** Starts a server, to which the lock passes. */
+async function startServer(
+  folder: string,
+  lock: ClusterLock,
+  { connectionsMax, preferredPort, onProgress }: EmbeddedOptions,
+): Promise<RunningServer> {
+  const cluster = join(folder, CLUSTER);
+  await makePassword(join(folder, PASSWORD));
+  const binaries = await findBinaries();
+  const identity = await chooseIdentity(folder, binaries);
+  if (!(await exists(join(cluster, 'PG_VERSION')))) {
+    onProgress?.('creating the embedded PostgreSQL');
+    await createCluster(cluster, binaries, identity, await readPassword(join(folder, PASSWORD)));
+  }
+  await removeStalePidFile(cluster);
+  const server = { cluster, binaries, identity, connectionsMax, preferredPort, lockFd: lock.fd };
+  const running = await launchServer(server);
+  // From now on the server alone holds the lock, so that its end releases it.
+  lock.close();
+  return running;
+}
+
+async function useServer(
+  folder: string,
+  { pid, port }: RunningServer,
+  lock: ClusterLock,
+): Promise<EmbeddedPostgres> {
+  const password = await readPassword(join(folder, PASSWORD));
   const url = `postgres://${USER}:${password}@127.0.0.1:${port}/atlas`;
   await ensureDatabase(url);
   const presence = await holdPresence(url);
+  // Its identity, because the folder may be renamed while the server runs.
+  const cluster = await folderIdentity(join(folder, CLUSTER));
   return {
     url,
     port,
     stop: async () => {
       await presence.end({ timeout: 1 });
       await stopUnlessShared(url, pid, cluster);
+      lock.close();
     },
   };
+}
+
+function noServerYet(dataDir: string): Error {
+  return new Error(
+    `There is no embedded PostgreSQL in ${dataDir} yet.\n  why:  Atlas was never started on this data folder, and this command does not create one\n  do:   start Atlas with npm start, set ATLAS_DATA_DIR to the folder of a running one, or set DATABASE_URL`,
+  );
 }
 
 /** Keeps one connection open while the server is in use: a pool closes idle ones, so the server would look unused. */
@@ -82,7 +145,7 @@ function ignoreDuplicate(error: Error & { code?: string }): void {
   if (error.code !== '42P04' && error.code !== '23505') throw error;
 }
 
-async function stopUnlessShared(url: string, pid: number, cluster: string): Promise<void> {
+async function stopUnlessShared(url: string, pid: number, cluster: FolderIdentity | null): Promise<void> {
   const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
   try {
     const [others] = await sql<[{ count: number }]>`
@@ -94,11 +157,8 @@ async function stopUnlessShared(url: string, pid: number, cluster: string): Prom
   } finally {
     await sql.end({ timeout: 1 });
   }
-  try {
-    process.kill(pid, 'SIGINT');
-  } catch {
-    return;
-  }
+  // It may have ended meanwhile, and another process may have its number.
+  if (await isServerOf(cluster, pid)) process.kill(pid, 'SIGINT');
   const untilMs = performance.now() + STOP_TIMEOUT_MS;
-  while (performance.now() < untilMs && (await exists(join(cluster, 'postmaster.pid')))) await Bun.sleep(10);
+  while (performance.now() < untilMs && (await isServerOf(cluster, pid))) await Bun.sleep(10);
 }
