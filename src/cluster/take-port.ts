@@ -1,4 +1,5 @@
 import { claimPort } from './claim-port.ts';
+import { lockFolderPort } from './folder-port-lock.ts';
 import { findStatus } from './status-socket.ts';
 import { killOrphans } from './worker-record.ts';
 
@@ -6,7 +7,10 @@ const WAIT_MAX_MS = 3000;
 const WAIT_MS = 50;
 const ATTEMPTS_MAX = 10;
 
-/** A port that no other Atlas on this host can take until it is released or this process exits. */
+/**
+ * A port that no other Atlas on this host, nor any on this data folder, can take until it is released or this process
+ * exits.
+ */
 export interface TakenPort {
   readonly port: number;
   release(): void;
@@ -39,9 +43,9 @@ export async function takePort(
 async function pickPort(hostname: string, dataDir: string): Promise<TakenPort> {
   for (let attempts = 1; ; attempts++) {
     const port = await claimPort(hostname, 0, dataDir);
-    const taken = lockPort(hostname, port);
-    if (taken) return taken;
-    if (attempts === ATTEMPTS_MAX) throw alreadyRunning(port, null);
+    const taken = lockBoth(hostname, port, dataDir);
+    if (taken.release) return { port, release: taken.release };
+    if (attempts === ATTEMPTS_MAX) throw alreadyRunning(port, null, taken.heldBy);
   }
 }
 
@@ -54,13 +58,38 @@ async function waitForLock(
 ): Promise<TakenPort> {
   const untilMs = performance.now() + waitMaxMs;
   for (;;) {
-    const taken = lockPort(hostname, port);
-    if (taken) return taken;
+    const taken = lockBoth(hostname, port, dataDir);
+    if (taken.release) return { port, release: taken.release };
     if (performance.now() >= untilMs) {
       const running = await findStatus(dataDir, port).catch(() => null);
-      throw alreadyRunning(port, running?.pid ?? null);
+      throw alreadyRunning(port, running?.pid ?? null, taken.heldBy);
     }
     await Bun.sleep(WAIT_MS);
+  }
+}
+
+type Locked =
+  | { readonly release: () => void; readonly heldBy?: never }
+  | { readonly release?: never; readonly heldBy: 'host' | 'folder' };
+
+/** Locks the port on this host, and its names in the data folder. */
+function lockBoth(hostname: string, port: number, dataDir: string): Locked {
+  const onHost = lockPort(hostname, port);
+  if (onHost === null) return { heldBy: 'host' };
+  try {
+    const inFolder = lockFolderPort(dataDir, port);
+    if (inFolder === null) {
+      onHost.release();
+      return { heldBy: 'folder' };
+    }
+    const release = () => {
+      inFolder.release();
+      onHost.release();
+    };
+    return { release };
+  } catch (error) {
+    onHost.release();
+    throw error;
   }
 }
 
@@ -88,9 +117,17 @@ function isInUse(error: unknown): boolean {
   return (error as { code?: string } | undefined)?.code === 'EADDRINUSE';
 }
 
-function alreadyRunning(port: number, supervisor: number | null): Error {
+function alreadyRunning(port: number, supervisor: number | null, heldBy: 'host' | 'folder'): Error {
   const pidText = supervisor === null ? '' : ` (supervisor pid ${supervisor})`;
-  return new Error(
-    `Atlas is already running on port ${port}${pidText}.\n  why:  its supervisor has locked the port on this host\n  do:   check it with npm run status, or set API_PORT to another port to start a second one`,
-  );
+  const [why, remedy] =
+    heldBy === 'host'
+      ? [
+          'its supervisor has locked the port on this host',
+          'check it with npm run status, or set API_PORT to another port to start a second one',
+        ]
+      : [
+          'an Atlas on another address or in another container uses this port with the same data folder, and both would use the same sockets there',
+          'set ATLAS_DATA_DIR to a folder of its own for each, or API_PORT to another port',
+        ];
+  return new Error(`Atlas is already running on port ${port}${pidText}.\n  why:  ${why}\n  do:   ${remedy}`);
 }
