@@ -65,6 +65,9 @@ export function createFeatures(deps: Deps) {
     databaseMode: deps.databaseMode,
     pingDatabase: (signal) => database.ping(signal),
     isMigrated: (signal) => isMigrated(database, signal),
+    readAsRequests: (signal) =>
+      Promise.all([identity.keys.check(signal), ledger.accounts.list(null, 1, signal)]),
+    logger,
     redis: deps.redis,
     permits: () => permits.stats(),
     problems: PROBLEM_KINDS,

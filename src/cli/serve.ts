@@ -48,6 +48,7 @@ async function serve(): Promise<void> {
   });
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
+    await deps.database.requireSession();
     await migrateUp(deps.database, await readMigrations());
     const { identity, ledger } = createFeatures(deps);
     const { accounts } = await ledger.accounts.list(null, 1);

@@ -15,6 +15,7 @@ export async function withDeps<T>(
   const onProgress = (text: string) => void process.stderr.write(`Atlas: ${text} …\n`);
   const deps = await openDeps(config, createLogger(config), { onProgress, create });
   try {
+    await deps.database.requireSession();
     return await work(deps, config);
   } finally {
     await deps.close();

@@ -23,6 +23,7 @@ import {
   type Rows,
   sendQuery,
 } from './query.ts';
+import { requireSession } from './session-settings.ts';
 
 /** How a database is opened: see `CIRCUIT_BREAKER_*`. */
 export interface DatabaseOptions extends PostgresOptions {
@@ -127,6 +128,11 @@ export class Database implements Queryable {
     } catch (error) {
       throw toThrow(error, signal);
     }
+  }
+
+  /** Throws an Error with a remedy if PostgreSQL ignores the settings of a session. Throws like {@link query}. */
+  requireSession(): Promise<void> {
+    return requireSession(this, this.#options.timeoutSeconds);
   }
 
   /** Returns the milliseconds that a trivial query took. Throws like {@link query}. */

@@ -31,6 +31,8 @@ export interface Upgrade {
 export const MIGRATIONS_DIR = join(import.meta.dir, '../../../sql/migrations');
 const FILE = /^(\d{4})_([a-z0-9_]+)\.up\.sql$/;
 const LOCK = 5703951129318915n;
+// Of them, only PostgreSQL 17 and newer has the last.
+const LIMITS = ['statement_timeout', 'transaction_timeout'];
 /** The migration that creates the table of installed functions. */
 const FUNCTIONS_MIGRATION = 6;
 
@@ -192,12 +194,15 @@ async function locked<T>(
   const connection = await db.reserve();
   const giveBack = async () => {
     await connection`SELECT pg_advisory_unlock_all()`.catch(() => {});
-    await connection`RESET statement_timeout`.catch(() => {});
+    await connection`
+      SELECT set_config(name, reset_val, false) FROM pg_settings WHERE name = ANY (${LIMITS})`.catch(
+      () => {},
+    );
     connection.release();
   };
   try {
     // Migrations may rewrite large tables, so the limits of requests do not apply to them.
-    await connection`SET statement_timeout = 0`;
+    await connection`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY (${LIMITS})`;
     await connection`SELECT pg_advisory_lock(${String(LOCK)}::bigint)`;
     const result = await work(connection);
     await giveBack();

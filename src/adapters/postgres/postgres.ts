@@ -1,5 +1,6 @@
 import postgres from 'postgres';
 import { AtlasError } from '../../errors.ts';
+import { sessionSettings, withoutSettings } from './session-settings.ts';
 
 /** A pool of the driver. */
 export type Sql = postgres.Sql;
@@ -20,12 +21,13 @@ const CONFLICT = /^40(?:001|P01)$/;
 export const QUERY_CANCELED = '57014';
 const RETRY_AFTER_SECONDS = 1;
 const RECONNECT_SECONDS_MAX = 0.25;
+const SQLSTATE = /^[0-9A-Z]{5}$/;
 // Out of resources (class 53), or read-only after a failover.
 const UNWRITABLE = /^(?:53...|25006)$/;
 
 /** Opens a pool. It connects on first use, so this never fails. Column names become camelCase here. */
 export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOptions): Sql {
-  return postgres(url, {
+  return postgres(withoutSettings(url), {
     max: connectionsMax,
     // The driver's minimum: canceling a pipelined query would cancel the one that is running.
     ...{ max_pipeline: 1 },
@@ -36,14 +38,7 @@ export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOp
     // Columns only: the driver's `camel` would also rename members of JSON values, and metadata belongs to callers.
     transform: { column: { from: postgres.toCamel } },
     onnotice: () => {},
-    connection: {
-      application_name: 'atlas',
-      default_transaction_isolation: 'read committed',
-      statement_timeout: timeoutSeconds * 1000,
-      // A stopped process or a lost host must not keep the locks of its transaction.
-      idle_in_transaction_session_timeout: timeoutSeconds * 1000,
-      TimeZone: 'UTC',
-    },
+    connection: { application_name: 'atlas', ...sessionSettings(timeoutSeconds) },
     // Constraints bound every sum and 64-bit column to 2^53−1, which a number holds exactly.
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
   }) as unknown as Sql;
@@ -63,6 +58,19 @@ export function isConnectionLoss(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   const cause = error instanceof AtlasError ? error.cause : error;
   return isConnectionLoss(cause) || CONFLICT.test(databaseErrorCode(cause));
+}
+
+/**
+ * Whether the error passes by itself: the server is unreachable, out of resources, or too slow, or the queue is full.
+ * It says nothing about the schema or the data.
+ */
+export function isPassing(error: unknown): boolean {
+  const cause = error instanceof AtlasError ? (error.cause ?? error) : error;
+  const code = databaseErrorCode(cause);
+  if (code === QUERY_CANCELED || CONFLICT.test(code) || UNWRITABLE.test(code)) return true;
+  if (isConnectionLoss(cause)) return true;
+  // Without a code of PostgreSQL, what a call through its dependency throws: an open breaker, a full queue, a deadline.
+  return error instanceof AtlasError && !SQLSTATE.test(code);
 }
 
 /** Rejects like a lost connection when the server stays silent: nobody knows if the work was done. */

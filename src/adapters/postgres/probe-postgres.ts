@@ -1,16 +1,19 @@
 import postgres from 'postgres';
 import { databaseErrorCode, isConnectionLoss } from './postgres.ts';
+import { sessionSettings, withoutSettings } from './session-settings.ts';
 
 const CONNECT_SECONDS = 1;
 const TOO_MANY_CONNECTIONS = '53300';
 
 /** Queries the server on a separate connection: those of the pool may be dead or busy. Rejects if it is unavailable. */
 export async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
-  const sql = postgres(url, {
+  const sql = postgres(withoutSettings(url), {
     max: 1,
     connect_timeout: CONNECT_SECONDS,
     fetch_types: false,
     onnotice: () => {},
+    // Otherwise an idle timeout of the database could end it before its query.
+    connection: { application_name: 'atlas probe', ...sessionSettings(0) },
   });
   const end = () => void sql.end({ timeout: 0 });
   signal.addEventListener('abort', end, { once: true });

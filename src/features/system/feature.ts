@@ -1,7 +1,9 @@
+import { isPassing } from '../../adapters/postgres/postgres.ts';
 import type { Redis } from '../../adapters/redis/redis.ts';
 import { pingRedis } from '../../adapters/redis/redis.ts';
 import type { ProblemKinds } from '../../http/problem-kind.ts';
 import type { RouteTable } from '../../http/route.ts';
+import type { Logger } from '../../instrumentation/logger.ts';
 import type { Dependency } from '../../resilience/dependency.ts';
 import type { PermitStats } from '../../shedding/permit-source.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
@@ -9,7 +11,7 @@ import type { AppInfo, Feature, FeatureDeclaration } from '../feature.ts';
 import { mountDocumentation } from './documentation/router.ts';
 import type { Probe } from './health/domain.ts';
 import { type About, mountHealth } from './health/router.ts';
-import { createHealthService } from './health/service.ts';
+import { createHealthService, type DatabaseChecks } from './health/service.ts';
 import { mountLanding } from './landing/router.ts';
 import { mountMetrics } from './metrics/router.ts';
 import { mountPing } from './ping/router.ts';
@@ -32,6 +34,9 @@ export interface SystemPorts {
   readonly databaseMode: Probe['mode'];
   pingDatabase(signal?: AbortSignal): Promise<number>;
   isMigrated(signal: AbortSignal): Promise<boolean>;
+  /** Reads what every request with a key reads. Throws what a request would throw. */
+  readAsRequests(signal: AbortSignal): Promise<unknown>;
+  readonly logger: Logger;
   readonly redis: Redis | null;
   permits(): PermitStats;
   readonly problems: ProblemKinds;
@@ -43,7 +48,10 @@ export interface SystemPorts {
 
 export function createSystem(ports: SystemPorts) {
   const { about, permits, problems, scrapeCluster, asyncApi } = ports;
-  const health = createHealthService(probesOf(ports), ports.lifecycle, ports.isMigrated);
+  const health = createHealthService(probesOf(ports), ports.lifecycle, {
+    isMigrated: ports.isMigrated,
+    isReadable: readableCheck(ports),
+  });
   return {
     mount(routes: RouteTable, { registry, openApi }: AppInfo) {
       mountLanding(routes, {
@@ -58,6 +66,25 @@ export function createSystem(ports: SystemPorts) {
       mountPing(routes);
     },
   } satisfies Feature;
+}
+
+/** Logs the cause once each time the database becomes unreadable, because the response may be public. */
+function readableCheck({
+  readAsRequests,
+  logger,
+}: Pick<SystemPorts, 'readAsRequests' | 'logger'>): DatabaseChecks['isReadable'] {
+  let wasReadable = true;
+  return async (signal) => {
+    try {
+      await readAsRequests(signal);
+      wasReadable = true;
+    } catch (err) {
+      if (isPassing(err)) throw err;
+      if (wasReadable) logger.error({ err }, 'requests cannot read the database; this process is not ready');
+      wasReadable = false;
+    }
+    return wasReadable;
+  };
 }
 
 function probesOf({ dependencies, redis, ...ports }: SystemPorts): Probe[] {

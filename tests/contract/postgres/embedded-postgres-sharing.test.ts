@@ -19,7 +19,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function responds({ url }: EmbeddedPostgres): Promise<boolean> {
-  const sql = postgres(url, { max: 1, connect_timeout: 2 });
+  // Not the driver's type, which says a number: the driver leaves out zero.
+  const connection = { idle_session_timeout: '0' as never };
+  const sql = postgres(url, { max: 1, connect_timeout: 2, connection });
   try {
     return (await sql`SELECT true AS yes`)[0]!.yes;
   } catch {
@@ -49,6 +51,20 @@ test('a command that joins the server of an idle Atlas leaves it running, and th
 
   await atlas.stop();
   expect(await responds(atlas)).toBe(false);
+});
+
+test('an idle timeout of its user does not make the server of an idle Atlas look unused', async () => {
+  const first = await startEmbeddedPostgres(folder, OPTIONS);
+  const sql = postgres(first.url, { max: 1 });
+  await sql`ALTER ROLE atlas SET idle_session_timeout = '1ms'`;
+  await sql.end();
+  await first.stop();
+
+  const atlas = await startEmbeddedPostgres(folder, OPTIONS);
+  const command = await startEmbeddedPostgres(folder, OPTIONS);
+  await command.stop();
+  expect(await responds(atlas)).toBe(true);
+  await atlas.stop();
 });
 
 test('a killed server is restarted even if its parent never reaped it', async () => {

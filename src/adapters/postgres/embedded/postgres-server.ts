@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import postgres from 'postgres';
 import { dataFolderError, isFileError } from '../../../utils/data-folder-error.ts';
 import { isConnectionLoss } from '../postgres.ts';
+import { sessionSettings } from '../session-settings.ts';
 import { findBinaries } from './binaries.ts';
 import { claimCluster } from './claim-cluster.ts';
 import type { ClusterLock } from './cluster-lock.ts';
@@ -29,6 +30,7 @@ const CLUSTER = '18';
 const PASSWORD = 'password';
 const STOP_TIMEOUT_MS = 15_000;
 const ATTEMPTS_MAX = 5;
+const CONNECT_SECONDS = 5;
 
 /** How an embedded server is started. */
 export interface EmbeddedOptions {
@@ -123,16 +125,13 @@ function noServerYet(dataDir: string): Error {
 /** Keeps one connection open while the server is in use: a pool closes idle ones, so the server would look unused. */
 async function holdPresence(url: string): Promise<postgres.Sql> {
   // To `postgres`, not `atlas`: a database with connections cannot be dropped or copied.
-  const maintenance = Object.assign(new URL(url), { pathname: '/postgres' }).href;
-  const sql = postgres(maintenance, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {} });
-  await sql`SET application_name = 'atlas presence'`;
+  const sql = connect(url, { database: 'postgres', name: 'atlas presence' });
+  await sql`SELECT 1`;
   return sql;
 }
 
 async function ensureDatabase(url: string): Promise<void> {
-  const admin = new URL(url);
-  admin.pathname = '/postgres';
-  const sql = postgres(admin.href, { max: 1, onnotice: () => {} });
+  const sql = connect(url, { database: 'postgres' });
   try {
     const [found] = await sql`SELECT 1 FROM pg_database WHERE datname = 'atlas'`;
     if (!found) await sql`CREATE DATABASE atlas`.catch(ignoreDuplicate);
@@ -141,12 +140,25 @@ async function ensureDatabase(url: string): Promise<void> {
   }
 }
 
+/** Opens one connection. What is set for the database or the user, such as an idle timeout, must not end it. */
+function connect(url: string, { database = 'atlas', name = 'atlas' } = {}): postgres.Sql {
+  return postgres(url, {
+    database,
+    max: 1,
+    idle_timeout: 0,
+    max_lifetime: null,
+    connect_timeout: CONNECT_SECONDS,
+    onnotice: () => {},
+    connection: { application_name: name, ...sessionSettings(0) },
+  });
+}
+
 function ignoreDuplicate(error: Error & { code?: string }): void {
   if (error.code !== '42P04' && error.code !== '23505') throw error;
 }
 
 async function stopUnlessShared(url: string, pid: number, cluster: FolderIdentity | null): Promise<void> {
-  const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
+  const sql = connect(url);
   try {
     const [others] = await sql<[{ count: number }]>`
       SELECT count(*)::int AS count FROM pg_stat_activity

@@ -17,6 +17,7 @@ const PREFIX = 'atlas_live_';
 const ID_LENGTH = 16;
 const SECRET_LENGTH = 43;
 const CHECKSUM_LENGTH = 6;
+const HASH_BYTES = 32;
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const TOKEN = new RegExp(
   `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
@@ -61,6 +62,11 @@ export function hashSecret(secret: string): Buffer {
 /** Returns whether the secret matches the hash, in constant time. */
 export function isSecret(secret: string, secretHash: Uint8Array): boolean {
   return timingSafeEqual(hashSecret(secret), secretHash);
+}
+
+/** Whether this can be the hash of a secret. */
+export function isHash(secretHash: unknown): boolean {
+  return secretHash instanceof Uint8Array && secretHash.byteLength === HASH_BYTES;
 }
 
 function checksumOf(text: string): string {

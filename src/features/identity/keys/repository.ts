@@ -9,6 +9,8 @@ export interface KeyRepository {
   ): Promise<void>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
   findUsable(id: string, signal?: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
+  /** Returns one of the keys as {@link findUsable} does, or null if there is none. */
+  findAny(signal: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
   /** Lists the keys that were created after the one with this id, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
   list(afterId: string | null, limit: number): Promise<{ keys: ApiKey[]; hasMore: boolean }>;
   /** Returns whether there was such a key, not yet revoked. */
@@ -35,6 +37,14 @@ export function createKeyRepository(db: Database): KeyRepository {
         (sql) => sql<(ApiKey & { secretHash: Uint8Array })[]>`
           SELECT ${columns}, secret_hash FROM api_keys
           WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+        { signal },
+      );
+      return key ?? null;
+    },
+    async findAny(signal) {
+      const [key] = await db.query(
+        (sql) =>
+          sql<(ApiKey & { secretHash: Uint8Array })[]>`SELECT ${columns}, secret_hash FROM api_keys LIMIT 1`,
         { signal },
       );
       return key ?? null;

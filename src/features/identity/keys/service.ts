@@ -1,6 +1,6 @@
 import type { Principal } from '../../../envelope/exchange.ts';
 import { AtlasError } from '../../../errors.ts';
-import { type ApiKey, isSecret, makeToken, parseToken } from './domain.ts';
+import { type ApiKey, isHash, isSecret, makeToken, parseToken } from './domain.ts';
 import type { KeyRepository } from './repository.ts';
 
 // A revoked key stops working within 5 s: entries are refreshed after 2 s and never used after 4 s.
@@ -29,6 +29,8 @@ export interface KeyService {
   verify(token: string, nowMs?: number): Principal | null | Promise<Principal | null>;
   /** Returns whether the key is currently neither revoked nor expired in the database. For long-lived streams. */
   isUsable(id: string, signal: AbortSignal): Promise<boolean>;
+  /** Reads a stored key as {@link verify} does. Throws if what it reads is not what was stored. */
+  check(signal: AbortSignal): Promise<void>;
   /** Saves which keys were used since the last call. */
   flushLastUsed(): Promise<void>;
 }
@@ -113,6 +115,13 @@ export function createKeyService(repository: KeyRepository): KeyService {
       return entry.principal;
     },
     isUsable: async (id, signal) => (await repository.findUsable(id, signal)) !== null,
+    async check(signal) {
+      const key = await repository.findAny(signal);
+      if (key !== null && !(isHash(key.secretHash) && Number.isFinite(key.createdAt.getTime())))
+        throw new Error(
+          'The session of PostgreSQL returns bytes or times in another format than it was set to.',
+        );
+    },
     async flushLastUsed() {
       if (used.size === 0) return;
       const ids = [...used];

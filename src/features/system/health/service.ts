@@ -12,12 +12,20 @@ export interface HealthService {
   ready(): Promise<{ ready: boolean; reasons: string[] }>;
 }
 
+/** What readiness checks of the database. Both reject if it does not respond now, which says nothing about it. */
+export interface DatabaseChecks {
+  isMigrated(signal: AbortSignal): Promise<boolean>;
+  /** Whether what every request reads can be read, in the way requests read it. */
+  isReadable(signal: AbortSignal): Promise<boolean>;
+}
+
 export function createHealthService(
   probes: readonly Probe[],
   lifecycle: Lifecycle,
-  isMigrated: (signal: AbortSignal) => Promise<boolean>,
+  database: DatabaseChecks,
 ): HealthService {
-  let wasMigrated = false;
+  const isMigrated = remembered(database.isMigrated);
+  const isReadable = remembered(database.isReadable);
 
   async function probe({
     name,
@@ -40,18 +48,6 @@ export function createHealthService(
     }
   }
 
-  /** Returns null if unknown: the check fails now and has never succeeded before. */
-  async function checkMigrations(): Promise<boolean | null> {
-    const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-    try {
-      wasMigrated = await orAbort(isMigrated(limit), limit);
-      return wasMigrated;
-    } catch {
-      // A database that was migrated is still migrated when it is slow.
-      return wasMigrated || null;
-    }
-  }
-
   const deep = shared(async () => {
     const found = await Promise.all(probes.map(probe));
     return {
@@ -64,11 +60,12 @@ export function createHealthService(
     const required = probes.filter((each) => each.required);
     // A full pool does not make a process unready: its load would move to the others until none is left.
     const reaching = required.map((each) => probe({ ...each, ping: each.reach ?? each.ping }));
-    const [migrated, ...found] = await Promise.all([checkMigrations(), ...reaching]);
+    const [migrated, readable, ...found] = await Promise.all([isMigrated(), isReadable(), ...reaching]);
     const failed = found.filter(({ status }) => status === 'unhealthy');
     if (failed.length > 0) return failed.map(({ name }) => `${name} is not responding`);
     if (migrated === null) return ['cannot check whether the database is migrated'];
-    return migrated ? [] : ['the database is not migrated'];
+    if (!migrated) return ['the database is not migrated'];
+    return readable === false ? ['requests cannot read the database'] : [];
   });
 
   return {
@@ -77,6 +74,21 @@ export function createHealthService(
       const reasons = lifecycle.draining ? ['draining'] : await findReasons();
       return { ready: reasons.length === 0, reasons };
     },
+  };
+}
+
+/** Returns the result of a check with a time limit; null if it fails now and has never succeeded before. */
+function remembered(check: (signal: AbortSignal) => Promise<boolean>): () => Promise<boolean | null> {
+  let wasTrue = false;
+  return async () => {
+    const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    try {
+      wasTrue = await orAbort(check(limit), limit);
+      return wasTrue;
+    } catch {
+      // A database that was migrated and readable still is when it is slow.
+      return wasTrue || null;
+    }
   };
 }
 

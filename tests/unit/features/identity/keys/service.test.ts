@@ -14,7 +14,13 @@ afterEach(() => clock.mockRestore());
 /** Keys in memory. `lookups` counts queries, and `unavailable` makes them fail. */
 function keysInMemory() {
   const { token, id, secretHash } = makeToken();
-  const state = { lookups: 0, unavailable: false, revoked: false, touched: [] as (readonly string[])[] };
+  const state = {
+    lookups: 0,
+    unavailable: false,
+    revoked: false,
+    touched: [] as (readonly string[])[],
+    stored: {},
+  };
   const key = { id, secretHash, owner: 'alice', name: 'test', scopes: ['ping:read'] };
   const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
   const repository: KeyRepository = {
@@ -24,6 +30,7 @@ function keysInMemory() {
       if (state.unavailable) throw new Error('unavailable');
       return requested === id && !state.revoked ? { ...key, ...dates } : null;
     },
+    findAny: async () => ({ ...key, ...dates, ...state.stored }),
     list: async () => ({ keys: [], hasMore: false }),
     revoke: async () => true,
     isEmpty: async () => false,
@@ -31,6 +38,18 @@ function keysInMemory() {
   };
   return { service: createKeyService(repository), state, token, id };
 }
+
+describe('the check of stored keys', () => {
+  test('passes for a key as it was stored, and fails for bytes or times in another format', async () => {
+    const { service, state } = keysInMemory();
+    const { signal } = new AbortController();
+    await service.check(signal);
+    for (const stored of [{ secretHash: Buffer.from('1') }, { createdAt: new Date(Number.NaN) }]) {
+      state.stored = stored;
+      await expect(service.check(signal)).rejects.toThrow('in another format');
+    }
+  });
+});
 
 describe('a verified key', () => {
   test('is verified synchronously the next time, without a query', async () => {

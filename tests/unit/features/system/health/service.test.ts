@@ -13,10 +13,18 @@ const fails = async () => {
   throw new Error('password authentication failed for user "secret"');
 };
 const migrated = async () => true;
+const checks = (isMigrated: () => Promise<boolean>, isReadable: () => Promise<boolean> = migrated) => ({
+  isMigrated,
+  isReadable,
+});
 
 describe('deep health', () => {
   test('lists every dependency with its latency, but not whether it is required', async () => {
-    const health = createHealthService([probeOf('postgresql', responds)], { draining: false }, migrated);
+    const health = createHealthService(
+      [probeOf('postgresql', responds)],
+      { draining: false },
+      checks(migrated),
+    );
     expect(await health.deep()).toEqual({
       status: 'healthy',
       dependencies: [{ name: 'postgresql', mode: 'connected', status: 'healthy', latencyMs: 1.23 }],
@@ -30,7 +38,7 @@ describe('deep health', () => {
       throw new Error('unavailable');
     };
     const probe = { ...probeOf('kafka', ping, false), breaker: () => state };
-    const health = createHealthService([probe], { draining: false }, migrated);
+    const health = createHealthService([probe], { draining: false }, checks(migrated));
     expect(await health.deep()).toMatchObject({
       status: 'degraded',
       dependencies: [{ name: 'kafka', status: 'unhealthy', breaker: 'open' }],
@@ -39,13 +47,13 @@ describe('deep health', () => {
 
   test('reports a slow dependency as degraded', async () => {
     const slow = probeOf('postgresql', async () => 501);
-    const health = createHealthService([slow], { draining: false }, migrated);
+    const health = createHealthService([slow], { draining: false }, checks(migrated));
     expect(await health.deep()).toMatchObject({ status: 'degraded', dependencies: [{ status: 'degraded' }] });
   });
 
   test('reports that a dependency is not responding, but not why', async () => {
     const probes = [probeOf('postgresql', fails), probeOf('redis', responds, false)];
-    const found = await createHealthService(probes, { draining: false }, migrated).deep();
+    const found = await createHealthService(probes, { draining: false }, checks(migrated)).deep();
     expect(found).toMatchObject({
       status: 'unhealthy',
       dependencies: [{ name: 'postgresql', status: 'unhealthy', error: 'not responding' }, { name: 'redis' }],
@@ -61,7 +69,9 @@ describe('deep health', () => {
       return together.promise;
     };
     const probes = [probeOf('a', meeting), probeOf('b', meeting)];
-    expect((await createHealthService(probes, { draining: false }, migrated).deep()).status).toBe('healthy');
+    expect((await createHealthService(probes, { draining: false }, checks(migrated)).deep()).status).toBe(
+      'healthy',
+    );
   });
 
   test('times a hanging probe out, and aborts its signal', async () => {
@@ -72,7 +82,7 @@ describe('deep health', () => {
       given = signal;
       return new Promise(() => {});
     });
-    const pending = createHealthService([hanging], { draining: false }, migrated).deep();
+    const pending = createHealthService([hanging], { draining: false }, checks(migrated)).deep();
     timeout.mockRestore();
     limit.abort(new Error('too long'));
     expect(await pending).toMatchObject({ status: 'unhealthy', dependencies: [{ error: 'not responding' }] });
@@ -82,21 +92,25 @@ describe('deep health', () => {
 
 test('concurrent calls share one probe, and later calls start a new one', async () => {
   let probes = 0;
-  let checks = 0;
+  let checked = 0;
   const counting = probeOf('postgresql', async () => ++probes);
-  const health = createHealthService([counting], { draining: false }, async () => ++checks > 0);
+  const health = createHealthService(
+    [counting],
+    { draining: false },
+    checks(async () => ++checked > 0),
+  );
   await Promise.all(Array.from({ length: 50 }, () => health.deep()));
   expect(probes).toBe(1);
   await Promise.all(Array.from({ length: 50 }, () => health.ready()));
-  expect([probes, checks]).toEqual([2, 1]);
+  expect([probes, checked]).toEqual([2, 1]);
   await health.ready();
-  expect([probes, checks]).toEqual([3, 2]);
+  expect([probes, checked]).toEqual([3, 2]);
 });
 
 describe('readiness', () => {
   test('is true if the required dependencies respond and the database is migrated', async () => {
     const probes = [probeOf('postgresql', responds), probeOf('redis', fails, false)];
-    const health = createHealthService(probes, { draining: false }, migrated);
+    const health = createHealthService(probes, { draining: false }, checks(migrated));
     expect(await health.ready()).toEqual({ ready: true, reasons: [] });
   });
 
@@ -104,21 +118,25 @@ describe('readiness', () => {
     const lifecycle = { draining: false };
     let probes = 0;
     const probe = probeOf('postgresql', async () => ++probes);
-    const health = createHealthService([probe], lifecycle, migrated);
+    const health = createHealthService([probe], lifecycle, checks(migrated));
     lifecycle.draining = true;
     expect(await health.ready()).toEqual({ ready: false, reasons: ['draining'] });
     expect(probes).toBe(0);
   });
 
   test('is false if a required dependency does not respond', async () => {
-    const health = createHealthService([probeOf('postgresql', fails)], { draining: false }, migrated);
+    const health = createHealthService([probeOf('postgresql', fails)], { draining: false }, checks(migrated));
     expect(await health.ready()).toEqual({ ready: false, reasons: ['postgresql is not responding'] });
   });
 
   test('is false if checking the migrations takes too long', async () => {
     const limit = new AbortController();
     const timeout = spyOn(AbortSignal, 'timeout').mockReturnValue(limit.signal);
-    const health = createHealthService([], { draining: false }, () => new Promise(() => {}));
+    const health = createHealthService(
+      [],
+      { draining: false },
+      checks(() => new Promise(() => {})),
+    );
     const pending = health.ready();
     await new Promise(setImmediate);
     timeout.mockRestore();
@@ -128,7 +146,7 @@ describe('readiness', () => {
 
   test('is false if the database is not migrated or cannot be checked, with different reasons', async () => {
     const reasonsOf = async (isMigrated: () => Promise<boolean>) =>
-      createHealthService([probeOf('postgresql', responds)], { draining: false }, isMigrated).ready();
+      createHealthService([probeOf('postgresql', responds)], { draining: false }, checks(isMigrated)).ready();
     expect(await reasonsOf(async () => false)).toEqual({
       ready: false,
       reasons: ['the database is not migrated'],
@@ -139,10 +157,28 @@ describe('readiness', () => {
     });
   });
 
+  test('is false if requests cannot read the database, and not if that cannot be checked now', async () => {
+    const readyIf = (isReadable: () => Promise<boolean>) =>
+      createHealthService(
+        [probeOf('postgresql', responds)],
+        { draining: false },
+        checks(migrated, isReadable),
+      ).ready();
+    expect(await readyIf(async () => false)).toEqual({
+      ready: false,
+      reasons: ['requests cannot read the database'],
+    });
+    expect(await readyIf(fails)).toEqual({ ready: true, reasons: [] });
+  });
+
   test('stays true if the database was migrated and is only too busy to check again', async () => {
     let isMigrated: () => Promise<boolean> = migrated;
     const busy = { ...probeOf('postgresql', fails), reach: responds };
-    const health = createHealthService([busy], { draining: false }, () => isMigrated());
+    const health = createHealthService(
+      [busy],
+      { draining: false },
+      checks(() => isMigrated()),
+    );
     expect(await health.ready()).toEqual({ ready: true, reasons: [] });
     isMigrated = fails;
     expect(await health.ready()).toEqual({ ready: true, reasons: [] });
