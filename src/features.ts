@@ -69,6 +69,7 @@ export function createFeatures(deps: Deps) {
       Promise.all([identity.keys.check(signal), ledger.accounts.list(null, 1, signal)]),
     logger,
     redis: deps.redis,
+    checkFiles: objects.check,
     permits: () => permits.stats(),
     problems: PROBLEM_KINDS,
     servesMetrics: config.PROMETHEUS_ENABLED,

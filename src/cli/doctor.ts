@@ -83,8 +83,9 @@ async function examineMigrations({ database }: Deps): Promise<Finding> {
   const applied = await appliedMigrations(database);
   const total = (await readMigrations()).length;
   const isBehind = !(await isMigrated(database));
+  const state = isBehind ? 'out of date' : applied > total ? 'of a newer release' : 'up to date';
   return {
-    row: ['migrations', `${applied} of ${total}`, 'sql/migrations', isBehind ? 'out of date' : 'up to date'],
+    row: ['migrations', `${applied} of ${total}`, 'sql/migrations', state],
     ...(isBehind && { problems: ['The database schema is out of date. Run: npm run migrate'] }),
   };
 }
@@ -157,7 +158,12 @@ async function examineFiles({ config, objects }: Deps): Promise<Finding> {
           `${S3_ENDPOINT}, bucket ${S3_BUCKET}`,
           'as durable as your store; every chunk is verified when read',
         ];
+  const remedy =
+    S3_ENDPOINT === undefined
+      ? 'Let the user that runs Atlas write the folder, and check its disk.'
+      : 'Start it again, or check S3_ENDPOINT, S3_BUCKET, and the keys.';
   try {
+    await objects.check?.();
     await objects.list('doctor', AbortSignal.timeout(FILES_TIMEOUT_MS))[Symbol.asyncIterator]().next();
     return { row: ['files', mode, where, guarantee] };
   } catch (error) {
@@ -165,7 +171,7 @@ async function examineFiles({ config, objects }: Deps): Promise<Finding> {
     const why = cause instanceof Error ? `${message} (${cause.message})` : message;
     return {
       row: ['files', mode, where, 'no file content can be read or stored; everything else works'],
-      problems: [`${why} Start it again, or check S3_ENDPOINT, S3_BUCKET, and the keys.`],
+      problems: [`${why} ${remedy}`],
     };
   }
 }

@@ -1,4 +1,5 @@
 import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgres.ts';
+import { fileRemedy, isFileError } from '../utils/data-folder-error.ts';
 
 /** Prints an error and exits with 1. The stack is printed only at LOG_LEVEL=debug. */
 export function fail(error: unknown): never {
@@ -10,16 +11,24 @@ export function fail(error: unknown): never {
 
 // SQLSTATE class 28 is a rejected login, 3D a database that does not exist.
 const REJECTED_LOGIN = /^(?:28|3D)/;
+// Of a server that is too old, and of PgBouncer.
+const REFUSED_SETTING = /^(?:unrecognized configuration parameter|unsupported startup parameter)/;
 const UNDEFINED_TABLE = '42P01';
 
 /** Returns the text for a person: what failed, and, for errors of PostgreSQL, also why and what to do. */
 export function explainError(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   // An error with a path is about a file: its ENOENT is not a lost connection.
-  if (error instanceof Error && 'path' in error) return text;
+  if (isFileError(error))
+    return `A file or folder cannot be used.\n  why:  ${text}\n  do:   ${fileRemedy(error)}`;
+  // Of the object store in a directory.
+  if (error instanceof Error && isFileError(error.cause) && !text.includes('\n  why:'))
+    return `${text}\n  why:  ${error.cause.message}\n  do:   ${fileRemedy(error.cause)}`;
   const code = databaseErrorCode(error);
   if (code === UNDEFINED_TABLE)
     return `The database schema is out of date.\n  why:  ${text}\n  do:   npm run migrate`;
+  if (REFUSED_SETTING.test(text))
+    return `PostgreSQL refuses a setting that Atlas relies on.\n  why:  ${text}\n  do:   use PostgreSQL 15 or newer, and set DATABASE_URL to the server itself or to a pooler that passes the parameters of a session on`;
   if (isConnectionLoss(error) || REJECTED_LOGIN.test(code))
     return `PostgreSQL is unavailable.\n  why:  ${text}\n  do:   check DATABASE_URL and that the server is running, or unset it to use the embedded server`;
   return text;

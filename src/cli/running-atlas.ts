@@ -122,6 +122,10 @@ const OUTAGES = [
     's3',
     'The running Atlas cannot use S3; file content is unavailable. Start S3 again, or check S3_ENDPOINT, S3_BUCKET, and the keys.',
   ],
+  [
+    'files',
+    'The running Atlas cannot write files. Let its user write the folder objects of ATLAS_DATA_DIR, and check the disk.',
+  ],
 ] as const;
 
 function outageProblems(dependencies: NonNullable<RunningAtlas['dependencies']>): string[] {

@@ -1,3 +1,4 @@
+import { requireMigrated } from '../adapters/postgres/migrations.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { type Deps, type DepsOptions, openDeps } from '../deps.ts';
 import { createFeatures, type Features } from '../features.ts';
@@ -22,7 +23,14 @@ export async function withDeps<T>(
   }
 }
 
-/** Picks the service that a command gets. Dependencies are opened only when the command runs. */
+/**
+ * Picks the service that a command gets. Dependencies are opened only when the command runs, and the schema is checked
+ * before it does anything.
+ */
 export function withService<S>(pick: (features: Features) => S): WithService<S> {
-  return (work) => withDeps((deps) => work(pick(createFeatures(deps))));
+  return (work) =>
+    withDeps(async (deps) => {
+      await requireMigrated(deps.database);
+      return work(pick(createFeatures(deps)));
+    });
 }

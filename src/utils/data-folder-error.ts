@@ -1,10 +1,15 @@
 /** Returns an Error that says that the data folder cannot be used, why, and what to do. */
 export function dataFolderError(error: unknown, folder: string): Error {
-  const { code = '', message } = error as NodeJS.ErrnoException;
+  const { message } = error as NodeJS.ErrnoException;
   return new Error(
-    `The data folder ${folder} cannot be used.\n  why:  ${message}\n  do:   ${REMEDIES[code] ?? 'check its disk'}, or set ATLAS_DATA_DIR to another folder`,
+    `The data folder ${folder} cannot be used.\n  why:  ${message}\n  do:   ${fileRemedy(error)}, or set ATLAS_DATA_DIR to another folder`,
     { cause: error },
   );
+}
+
+/** Returns what to do about an error of the file system. */
+export function fileRemedy(error: unknown): string {
+  return REMEDIES[(error as NodeJS.ErrnoException).code ?? ''] ?? 'check the path and its disk';
 }
 
 const WRITABLE = 'let the user that runs Atlas read and write it';
@@ -17,6 +22,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EEXIST: NO_FILE,
   ENOSPC: 'free disk space',
   EDQUOT: 'free disk space',
+  EISDIR: 'move the folder away that has the name of a file',
 };
 
 /** Whether an error is about a path of the file system, and not about a command that could not be run. */

@@ -20,10 +20,12 @@ import {
   storeUnavailable,
 } from './object-store.ts';
 import { objectStream } from './object-stream.ts';
+import { requireWritable } from './writable-folder.ts';
 
-// A disk that is full, read-only, failing or out of file handles, or a file that was deleted, such as an upload taken
-// for abandoned after a clock jump: Atlas cannot fix these, and they may pass.
-const UNAVAILABLE = /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO)$/;
+// A disk that is full, read-only, failing or out of file handles, a file in place of a folder, or a file that was
+// deleted, such as an upload taken for abandoned after a clock jump: Atlas cannot fix these, and they may pass.
+const UNAVAILABLE =
+  /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO|ENOTDIR|EISDIR|EEXIST|ELOOP)$/;
 const FOLDERS = /^[0-9a-f]{2}$/;
 
 /**
@@ -39,6 +41,8 @@ export function directoryStore(dataDir: string): ObjectStore {
   return {
     mode: 'directory',
     ...directoryLinks(dataDir),
+
+    check: () => onDisk(undefined, () => requireWritable(incoming)),
 
     put: async (key, body, { signal }) => {
       const path = pathOf(key);

@@ -38,6 +38,8 @@ export interface ObjectLinks {
  */
 export interface ObjectStore {
   readonly mode: 'directory' | 's3';
+  /** Throws if objects cannot be stored now, without storing one. Null if calls to the store are probed instead. */
+  readonly check: (() => Promise<void>) | null;
   /** Null if links lead to the store itself. */
   readonly links: ObjectLinks | null;
   /**

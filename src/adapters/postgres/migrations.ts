@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type postgres from 'postgres';
 import type { Database } from './database.ts';
+import { hasMigrations, refuseForeign } from './own-tables.ts';
 import { isConnectionLoss } from './postgres.ts';
 import type { Queryable } from './query.ts';
 import {
@@ -50,13 +51,13 @@ export async function readMigrations(folder = MIGRATIONS_DIR): Promise<Migration
   );
 }
 
-/** Returns how many migrations are applied. Throws like `Database.query`. */
+/**
+ * Returns how many migrations are applied. Throws like `Database.query`, and an Error if the database belongs to
+ * something else.
+ */
 export async function appliedMigrations(on: Pick<Database, 'query'>, signal?: AbortSignal): Promise<number> {
-  const [table] = await on.query(
-    (sql) => sql<[{ exists: boolean }]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS exists`,
-    { signal },
-  );
-  if (!table.exists) return 0;
+  const exists = await hasMigrations((build) => on.query(build, { signal }));
+  if (!exists) return 0;
   const [row] = await on.query(
     (sql) => sql<[{ applied: number }]>`SELECT count(*) AS applied FROM schema_migrations`,
     { signal },
@@ -76,6 +77,17 @@ export async function isMigrated(on: Pick<Database, 'query'>, signal?: AbortSign
   return functions.every(({ name, number }) => (installed.get(name)?.number ?? 0) >= number);
 }
 
+/** Throws an Error with a remedy unless {@link isMigrated}. */
+export async function requireMigrated(on: Pick<Database, 'query'>): Promise<void> {
+  const [applied, migrations] = await Promise.all([appliedMigrations(on), readMigrations()]);
+  if (await isMigrated(on)) return;
+  const state =
+    applied < migrations.length
+      ? `${applied} of the ${migrations.length} migrations of this release are applied`
+      : 'its SQL functions are of an older release';
+  throw new Error(`The database schema is out of date.\n  why:  ${state}\n  do:   npm run migrate`);
+}
+
 /**
  * Applies the missing migrations, then installs the new functions, each in its own transaction. One process at a time
  * in the whole cluster. Throws when an applied migration or an installed function differs from its file.
@@ -87,6 +99,7 @@ export async function migrateUp(
 ): Promise<Upgrade> {
   const ofRelease = functions ?? (await readSqlFunctions());
   return locked(db, async (connection) => {
+    await refuseForeign(queryableOf(connection).query, migrations);
     await connection`
       CREATE TABLE IF NOT EXISTS schema_migrations (
         number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,

@@ -51,6 +51,7 @@ function s3Objects(
 ): Omit<ObjectStore, 'presignPut' | 'presignGet'> {
   return {
     mode: 's3',
+    check: null,
     links: null,
 
     put: async (key, body, { mediaType, signal }) => {

@@ -38,6 +38,8 @@ export interface SystemPorts {
   readAsRequests(signal: AbortSignal): Promise<unknown>;
   readonly logger: Logger;
   readonly redis: Redis | null;
+  /** Throws if the content of files cannot be stored on this host. Null if a dependency stores it. */
+  readonly checkFiles: (() => Promise<void>) | null;
   permits(): PermitStats;
   readonly problems: ProblemKinds;
   readonly servesMetrics: boolean;
@@ -68,6 +70,8 @@ export function createSystem(ports: SystemPorts) {
   } satisfies Feature;
 }
 
+const FILES = { name: 'files', mode: 'embedded', required: false, failure: 'cannot be written' } as const;
+
 /** Logs the cause once each time the database becomes unreadable, because the response may be public. */
 function readableCheck({
   readAsRequests,
@@ -87,11 +91,20 @@ function readableCheck({
   };
 }
 
-function probesOf({ dependencies, redis, ...ports }: SystemPorts): Probe[] {
+function probesOf({ dependencies, redis, checkFiles, ...ports }: SystemPorts): Probe[] {
   const probes = dependencies.map((dependency) => probeOf(dependency, ports));
-  if (redis === null) return probes;
   // Not required: without Redis each worker uses its fixed share of the cap, and requests are still served.
-  return [...probes, { name: 'redis', mode: 'connected', required: false, ping: () => pingRedis(redis) }];
+  if (redis !== null)
+    probes.push({ name: 'redis', mode: 'connected', required: false, ping: () => pingRedis(redis) });
+  // Not required: everything but files still works.
+  if (checkFiles !== null) probes.push({ ...FILES, ping: () => timed(checkFiles) });
+  return probes;
+}
+
+async function timed(check: () => Promise<void>): Promise<number> {
+  const startMs = performance.now();
+  await check();
+  return performance.now() - startMs;
 }
 
 /** Creates the health probe of a dependency behind a circuit breaker. Only PostgreSQL is required. */

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { freshDatabase } from '../../support/database.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
@@ -42,10 +45,38 @@ test('/health/deep reports each dependency', async () => {
         latencyMs: expect.any(Number),
         breaker: 'closed',
       },
+      { name: 'files', mode: 'embedded', status: 'healthy', latencyMs: expect.any(Number) },
     ],
     // Without Redis, limits are a fixed share.
     loadShedding: { mode: 'static', cap: 1000, limit: 1000, workers: 1 },
   });
+});
+
+test('/health/deep reports files as unhealthy while their folder cannot be written, and everything else works', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-health-'));
+  const app = await startTestApp({ ATLAS_DATA_DIR: folder });
+  const deep = async () => {
+    const { status, body } = await read('/health/deep', app);
+    const files = body.dependencies.find(({ name }: { name: string }) => name === 'files');
+    return { status, overall: body.status, files };
+  };
+  expect(await deep()).toMatchObject({ status: 200, overall: 'healthy', files: { status: 'healthy' } });
+  expect(readdirSync(folder)).toEqual([]);
+  // A file in place of the folder stands for any other obstacle: nothing else stops the user root.
+  writeFileSync(join(folder, 'objects'), '');
+  const failed = { status: 'unhealthy', error: 'cannot be written', latencyMs: expect.any(Number) };
+  expect(await deep()).toEqual({
+    status: 200,
+    overall: 'degraded',
+    files: { name: 'files', mode: 'embedded', ...failed },
+  });
+  const refused = await app.call('POST', '/v1/files', { body: 'text' });
+  await expectProblem(app, refused, 503, 'dependency_unavailable');
+  expect((await read('/health/ready', app)).status).toBe(200);
+  rmSync(join(folder, 'objects'));
+  expect(await deep()).toMatchObject({ overall: 'healthy' });
+  await app.close();
+  rmSync(folder, { recursive: true });
 });
 
 test('/health/ready and /health/live are 200 while all is well', async () => {
@@ -89,7 +120,10 @@ test('with PostgreSQL down, readiness fails, liveness does not, and requests get
   const deep = await read('/health/deep', app);
   expect(deep.status).toBe(503);
   const dependency = { name: 'postgresql', mode: 'connected', status: 'unhealthy', error: 'not responding' };
-  expect(deep.body).toMatchObject({ status: 'unhealthy', dependencies: [dependency] });
+  expect(deep.body).toMatchObject({
+    status: 'unhealthy',
+    dependencies: [dependency, { name: 'files', status: 'healthy' }],
+  });
   for (const path of ['/health', '/health/live', '/docs', '/metrics']) {
     expect({ path, status: (await callWithoutKey(app, 'GET', path)).status }).toEqual({ path, status: 200 });
   }
@@ -109,7 +143,10 @@ test('a hanging PostgreSQL is detected before the deadline of the request', asyn
   // The first requests detect it; then the breaker is open, and no request waits for it.
   await until(async () => {
     const { body } = await read('/health/deep', app);
-    expect(body).toMatchObject({ status: 'unhealthy', dependencies: [{ status: 'unhealthy' }] });
+    expect(body).toMatchObject({
+      status: 'unhealthy',
+      dependencies: [{ status: 'unhealthy' }, { name: 'files' }],
+    });
     return body.dependencies[0].breaker === 'open';
   });
   const refused = await app.call('GET', '/v1/accounts');

@@ -39,6 +39,30 @@ describe('an error', () => {
     );
   });
 
+  test('of a server that refuses a setting of the session does not blame its availability', () => {
+    for (const reason of [
+      'unrecognized configuration parameter "idle_session_timeout"',
+      'unsupported startup parameter: search_path',
+    ]) {
+      const error = Object.assign(new Error(reason), { code: '08P01' });
+      expect(explainError(error)).toMatch(
+        /^PostgreSQL refuses a setting that Atlas relies on\.\n {2}why: {2}un.*\n {2}do: {3}use PostgreSQL 15/,
+      );
+    }
+  });
+
+  test('about a file says why and what to do, also as the cause of another one', () => {
+    const file = Object.assign(new Error("EROFS: read-only file system, open '/a'"), {
+      code: 'EROFS',
+      path: '/a',
+    });
+    const rest = "\n  why:  EROFS: read-only file system, open '/a'\n  do:   mount its file system writable";
+    expect(explainError(file)).toBe(`A file or folder cannot be used.${rest}`);
+    expect(explainError(new Error('The store failed.', { cause: file }))).toBe(`The store failed.${rest}`);
+    const explained = 'The folder failed.\n  why:  it does\n  do:   wait';
+    expect(explainError(new Error(explained, { cause: file }))).toBe(explained);
+  });
+
   test('of anything else is its message', () => {
     expect(explainError(databaseError('22000'))).toBe('the reason');
     expect(explainError('a text')).toBe('a text');

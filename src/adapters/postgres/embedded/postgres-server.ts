@@ -1,4 +1,4 @@
-import { mkdir, realpath } from 'node:fs/promises';
+import { mkdir, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import postgres from 'postgres';
 import { dataFolderError, isFileError } from '../../../utils/data-folder-error.ts';
@@ -52,7 +52,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   try {
     const named = resolve(dataDir, 'postgres');
-    if (!options.create && !(await exists(join(named, CLUSTER, 'PG_VERSION')))) throw noServerYet(dataDir);
+    if (!options.create) await requireCluster(dataDir, join(named, CLUSTER, 'PG_VERSION'));
     await mkdir(named, { recursive: true });
     // Commands of older releases recognize a server by the name of its folder without symbolic links.
     const folder = await realpath(named);
@@ -116,8 +116,13 @@ async function useServer(
   };
 }
 
-function noServerYet(dataDir: string): Error {
-  return new Error(
+async function requireCluster(dataDir: string, file: string): Promise<void> {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return null;
+  });
+  if (found !== null) return;
+  throw new Error(
     `There is no embedded PostgreSQL in ${dataDir} yet.\n  why:  Atlas was never started on this data folder, and this command does not create one\n  do:   start Atlas with npm start, set ATLAS_DATA_DIR to the folder of a running one, or set DATABASE_URL`,
   );
 }

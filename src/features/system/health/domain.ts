@@ -20,6 +20,8 @@ export interface Probe {
   readonly ping: (signal: AbortSignal) => Promise<number>;
   /** Replaces `ping` for readiness: whether the dependency responds at all, however long its queue. */
   readonly reach?: (signal: AbortSignal) => Promise<number>;
+  /** What a failure means, if not that the dependency does not respond. */
+  readonly failure?: string;
   readonly breaker?: () => NonNullable<DependencyHealth['breaker']>;
 }
 

@@ -33,6 +33,7 @@ export function createHealthService(
     required,
     ping,
     breaker,
+    failure = 'not responding',
   }: Probe): Promise<DependencyHealth & { required: boolean }> {
     const startMs = performance.now();
     // Evaluated after the ping, which may change the state of the breaker.
@@ -44,7 +45,7 @@ export function createHealthService(
     } catch {
       // The cause is only logged, because this page may be public.
       const latencyMs = Math.round(performance.now() - startMs);
-      return { ...about(), status: 'unhealthy', latencyMs, error: 'not responding' };
+      return { ...about(), status: 'unhealthy', latencyMs, error: failure };
     }
   }
 
