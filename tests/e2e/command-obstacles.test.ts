@@ -80,8 +80,12 @@ describe('on a data folder that does not exist', () => {
         each([['status', '--once']], /^Atlas is not running/),
       );
       expect((await runAtlas(folder, ['config'])).code).toBe(0);
-      // Bun has its own folder in the home folder.
-      expect((await readdir(folder)).filter((name) => name !== '.bun')).toEqual([]);
+      // It writes below its working folder, where this one has no docs, and before that needs no database.
+      expect(await errorsOf([['docs']])).toEqual(
+        each([['docs']], /^A file or folder cannot be used\.\n.*docs/),
+      );
+      // Bun has its own folder in the home folder, and docs wrote .env.example.
+      expect((await readdir(folder)).filter((name) => !name.startsWith('.'))).toEqual([]);
     },
     TIMEOUT_MS,
   );

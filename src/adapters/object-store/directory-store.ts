@@ -23,9 +23,10 @@ import { objectStream } from './object-stream.ts';
 import { requireWritable } from './writable-folder.ts';
 
 // A disk that is full, read-only, failing or out of file handles, a file in place of a folder, or a file that was
-// deleted, such as an upload taken for abandoned after a clock jump: Atlas cannot fix these, and they may pass.
+// deleted, such as an upload taken for abandoned after a clock jump: Atlas cannot fix these, and they may pass. `rm` of
+// Bun reports ENOTDIR as EFAULT.
 const UNAVAILABLE =
-  /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO|ENOTDIR|EISDIR|EEXIST|ELOOP)$/;
+  /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO|ENOTDIR|EFAULT|EISDIR|EEXIST|ELOOP)$/;
 const FOLDERS = /^[0-9a-f]{2}$/;
 
 /**

@@ -132,7 +132,7 @@ export class Database implements Queryable {
 
   /** Throws an Error with a remedy if PostgreSQL ignores the settings of a session. Throws like {@link query}. */
   requireSession(): Promise<void> {
-    return requireSession(this, this.#options.timeoutSeconds);
+    return requireSession(this, this.#options);
   }
 
   /** Returns the milliseconds that a trivial query took. Throws like {@link query}. */

@@ -1,4 +1,5 @@
 import type { Database } from './database.ts';
+import type { PostgresOptions } from './postgres.ts';
 
 /**
  * The settings of a session that Atlas relies on. They are part of the startup message, which costs no round trip and
@@ -57,12 +58,18 @@ export function sessionSettings(timeoutSeconds: number): Record<string, string> 
 
 /** Removes parameters from a URL that would replace a setting of the session: the driver sends them last. */
 export function withoutSettings(url: string): string {
-  const [base = '', query] = url.split('?', 2);
-  if (query === undefined) return url;
+  const parameters = parametersOf(url);
+  if (parameters.length === 0) return url;
   const own = new Set(Object.keys(sessionSettings(0)).map((name) => name.toLowerCase()));
   for (const name of CHOSEN_IN_URL) own.delete(name);
-  const parameters = query.split('&').filter((part) => !own.has(nameOf(part)));
-  return parameters.length === 0 ? base : `${base}?${parameters.join('&')}`;
+  const left = parameters.filter((part) => !own.has(nameOf(part)));
+  const [base] = url.split('?', 1);
+  return left.length === 0 ? base! : `${base}?${left.join('&')}`;
+}
+
+function parametersOf(url: string): string[] {
+  const [, query] = url.split('?', 2);
+  return query ? query.split('&') : [];
 }
 
 function nameOf(parameter: string): string {
@@ -74,8 +81,12 @@ function nameOf(parameter: string): string {
  * Checks that the session has these settings. Throws an Error with a remedy if not: a pooler may drop them, and some
  * can be set only on the server. Throws like `Database.query`.
  */
-export async function requireSession(on: Pick<Database, 'query'>, timeoutSeconds: number): Promise<void> {
+export async function requireSession(
+  on: Pick<Database, 'query'>,
+  { url, timeoutSeconds }: Pick<PostgresOptions, 'url' | 'timeoutSeconds'>,
+): Promise<void> {
   const expected = sessionSettings(timeoutSeconds);
+  const chosen = CHOSEN_IN_URL.filter((name) => parametersOf(url).some((part) => nameOf(part) === name));
   const names = [...Object.keys(expected), 'transaction_timeout', 'session_replication_role'];
   const found = await on.query(
     (sql) => sql<{ name: string; setting: string }[]>`
@@ -83,7 +94,7 @@ export async function requireSession(on: Pick<Database, 'query'>, timeoutSeconds
   );
   const settings = new Map(found.map(({ name, setting }) => [name, setting]));
   const dropped = Object.entries(expected)
-    .filter(([name, value]) => !isAccepted(name, value, settings.get(name)))
+    .filter(([name, value]) => !isAccepted(name, value, settings.get(name), chosen))
     .map(([name, value]) => `${name} is ${settings.get(name) ?? 'unknown'} instead of ${value}`);
   if (dropped.length > 0) {
     throw new Error(
@@ -93,10 +104,15 @@ export async function requireSession(on: Pick<Database, 'query'>, timeoutSeconds
   requireServer(settings, timeoutSeconds);
 }
 
-function isAccepted(name: string, expected: string, found: string | undefined): boolean {
-  if (name === 'search_path') return found !== undefined;
-  if (name === 'synchronous_commit') return found !== undefined && found !== 'off';
-  return found === expected;
+function isAccepted(
+  name: string,
+  expected: string,
+  found: string | undefined,
+  chosen: readonly string[],
+): boolean {
+  if (!chosen.includes(name)) return found === expected;
+  // Every other level keeps a commit on the disk of the server.
+  return name !== 'synchronous_commit' || found !== 'off';
 }
 
 /** Checks the settings that a session cannot set itself, on every version and as any user. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtemp, readdir, readlink, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directoryStore } from '../../../src/adapters/object-store/directory-store.ts';
@@ -38,6 +38,28 @@ test('objects and the secret are readable only by the user of Atlas', async () =
   expect(paths.length).toBeGreaterThan(2);
   expect(modes.filter((mode) => (mode & PRIVATE) !== 0)).toEqual([]);
   expect((await stat(join(folder, 'link-secret'))).mode & 0o777).toBe(0o600);
+});
+
+test('the check of a store creates nothing, and fails for what cannot be written', async () => {
+  const store = directoryStore(join(folder, 'data'));
+  await store.check!();
+  expect(await readdir(folder)).toEqual([]);
+  await put(store, 'a', bytesOf(1));
+  await store.check!();
+  await writeFile(join(folder, 'file'), '');
+  for (const place of ['file', 'file/below'])
+    expect(await codeOf(directoryStore(join(folder, place)).check!())).toBe('dependency_unavailable');
+});
+
+test('a file in place of a folder makes the store unavailable, which is no bug of Atlas', async () => {
+  await writeFile(join(folder, 'objects'), '');
+  const store = directoryStore(folder);
+  expect(await codeOf(put(store, 'a', bytesOf(1)))).toBe('dependency_unavailable');
+  expect(await codeOf(store.get('a', { signal: NEVER }))).toBe('dependency_unavailable');
+  expect(await codeOf(store.head('a'))).toBe('dependency_unavailable');
+  expect(await codeOf(store.delete('a'))).toBe('dependency_unavailable');
+  expect(await codeOf(keysOf(store))).toBe('dependency_unavailable');
+  expect(await codeOf(unfinished(store))).toBe('dependency_unavailable');
 });
 
 test('an object that is deleted during a read can be read to its end', async () => {

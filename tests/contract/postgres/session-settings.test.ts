@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
-import { requireSession, withoutSettings } from '../../../src/adapters/postgres/session-settings.ts';
+import { withoutSettings } from '../../../src/adapters/postgres/session-settings.ts';
 import { BackgroundLoops } from '../../../src/resilience/background-loops.ts';
 import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { uploadFile } from '../../support/file-steps.ts';
@@ -88,7 +88,7 @@ async function useEverything(url: string): Promise<string[]> {
   const loops = new BackgroundLoops(atlas.loops, BACKOFF, () => {});
   loops.start();
   try {
-    await requireSession(atlas.deps.database, 20);
+    await atlas.deps.database.requireSession();
     return (await conversation(atlas)).map((text) => text.replace(IDS, 'ID').replace(VOLATILE, '"at":"T"'));
   } finally {
     await loops.stop();
@@ -230,7 +230,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
     const database = openTestDatabase(pooler.url);
     await alter(url, [['bytea_output', 'escape']]);
     const atlas = await startTestApp({ DATABASE_URL: pooler.url });
-    await expect(requireSession(database, 20)).rejects.toThrow(
+    await expect(database.requireSession()).rejects.toThrow(
       /^PostgreSQL ignores settings that Atlas relies on\.\n {2}why: {2}bytea_output is escape instead of hex,.* a pooler .*\n {2}do: {3}set DATABASE_URL/,
     );
     const ready = await callWithoutKey(atlas, 'GET', '/health/ready');
@@ -243,11 +243,41 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
     pooler.stop();
   });
 
+  test('a user without privileges may have all the settings', async () => {
+    const url = await freshDatabase(engine);
+    const sql = postgres(url, { max: 1 });
+    const user = `plain_${process.pid}_${engine}`;
+    await sql.unsafe(`CREATE ROLE ${user} LOGIN PASSWORD 'plain'`);
+    const database = openTestDatabase(
+      Object.assign(new URL(url), { username: user, password: 'plain' }).href,
+    );
+    await database.requireSession();
+    await database.end();
+    await sql.end();
+  });
+
+  test('a level of durability may be chosen in DATABASE_URL, but not none', async () => {
+    const url = await freshDatabase(engine);
+    for (const [level, accepted] of [
+      ['remote_apply', true],
+      ['local', true],
+      ['off', false],
+    ] as const) {
+      const database = openTestDatabase(`${url}?synchronous_commit=${level}`);
+      const checked = database.requireSession().then(
+        () => true,
+        () => false,
+      );
+      expect([level, await checked]).toEqual([level, accepted]);
+      await database.end();
+    }
+  });
+
   test('settings that no session can change are refused with why and what to do', async () => {
     const url = await freshDatabase(engine);
     await alter(url, [['session_replication_role', 'replica']]);
     const database = openTestDatabase(url);
-    await expect(requireSession(database, 20)).rejects.toThrow(
+    await expect(database.requireSession()).rejects.toThrow(
       /why: {2}session_replication_role is replica.*\n {2}do: {3}remove it: ALTER DATABASE/,
     );
     await database.end();
@@ -259,4 +289,5 @@ test('only parameters that replace a setting are removed from a URL', () => {
   expect(withoutSettings(url)).toBe(url);
   expect(withoutSettings(`${url}?sslmode=require&TIMEZONE=CET`)).toBe(`${url}?sslmode=require`);
   expect(withoutSettings(`${url}?jit=on`)).toBe(url);
+  expect(withoutSettings(`${url}?search_path=a,b`)).toBe(`${url}?search_path=a,b`);
 });

@@ -53,10 +53,15 @@ export function isElsewhere(holder: Holder): boolean {
   return holder.namespace !== ownNamespace();
 }
 
+/** Writes who has the lock, for the messages of others. On a full disk they do without. */
 function writeHolder(fd: number): void {
   const holder: Holder = { pid: process.pid, host: hostname(), namespace: ownNamespace() };
-  ftruncateSync(fd);
-  writeSync(fd, `${JSON.stringify(holder)}\n${NOTICE}\n`);
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `${JSON.stringify(holder)}\n${NOTICE}\n`);
+  } catch {
+    // The lock holds all the same.
+  }
 }
 
 function readHolder(path: string): Holder | null {

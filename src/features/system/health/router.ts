@@ -102,7 +102,7 @@ export function mountHealth(
       operationId: 'getReadiness',
       summary: 'Check whether to route requests to this process',
       description:
-        'Ready means that PostgreSQL responds, its migrations are applied, and the process is not draining.',
+        'Ready means that PostgreSQL responds, its migrations are applied, what requests read can be read, and the process is not draining.',
       responses: { 200: jsonOf('Ready', ReadinessSchema), 503: jsonOf('Not ready', ReadinessSchema) },
     },
     async ({ exchange }) => {
