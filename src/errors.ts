@@ -16,16 +16,19 @@ export interface ErrorCodes {}
 /** Every way in which Atlas refuses or fails. */
 export type ErrorCode = keyof ErrorCodes;
 
-/** The parts of an error that are sent to the caller. `cause` is not. */
+/** The parts of an error. `cause` and `remedy` are only logged; everything else is sent to the caller. */
 export interface ErrorExtras {
   readonly errors?: readonly InputError[];
   readonly retryAfterSeconds?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
+  /** What an operator must do, if only an operator can help. */
+  readonly remedy?: string;
 }
 
 /**
- * An expected refusal or failure. `detail` is written for the caller and sent to it; `cause` is only logged.
+ * An expected refusal or failure. `detail` is written for the caller and sent to it; `cause` and `remedy` are only
+ * logged.
  *
  * @example throw new AtlasError('account_not_found', `Account ${id} does not exist.`);
  */
@@ -34,6 +37,7 @@ export class AtlasError extends Error {
   readonly errors: readonly InputError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly remedy: string | undefined;
 
   constructor(code: ErrorCode, detail: string, extras: ErrorExtras = {}) {
     super(detail, extras.cause === undefined ? undefined : { cause: extras.cause });
@@ -42,5 +46,6 @@ export class AtlasError extends Error {
     this.errors = extras.errors;
     this.retryAfterSeconds = extras.retryAfterSeconds;
     this.headers = extras.headers;
+    this.remedy = extras.remedy;
   }
 }

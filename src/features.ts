@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { z } from 'zod';
+import { requireCoreTables } from './adapters/postgres/core-tables.ts';
 import { isMigrated } from './adapters/postgres/migrations.ts';
 import type { Deps } from './deps.ts';
 import type { EventKind } from './features/event-kind.ts';
@@ -67,6 +68,7 @@ export function createFeatures(deps: Deps) {
     isMigrated: (signal) => isMigrated(database, signal),
     readAsRequests: (signal) =>
       Promise.all([identity.keys.check(signal), ledger.accounts.list(null, 1, signal)]),
+    requireCoreTables: (signal) => requireCoreTables(database, signal),
     logger,
     redis: deps.redis,
     checkFiles: objects.check,

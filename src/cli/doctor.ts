@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { appliedMigrations, isMigrated, readMigrations } from '../adapters/postgres/migrations.ts';
-import { databaseErrorCode } from '../adapters/postgres/postgres.ts';
+import { databaseCause, databaseErrorCode } from '../adapters/postgres/postgres.ts';
 import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
@@ -143,7 +143,7 @@ async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
 }
 
 function nullIfNotMigrated(error: unknown): null {
-  if (databaseErrorCode(error) === UNDEFINED_TABLE) return null;
+  if (databaseErrorCode(databaseCause(error)) === UNDEFINED_TABLE) return null;
   throw error;
 }
 

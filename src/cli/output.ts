@@ -1,4 +1,5 @@
-import { databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgres.ts';
+import { databaseCause, databaseErrorCode, isConnectionLoss } from '../adapters/postgres/postgres.ts';
+import { setupRemedy } from '../adapters/postgres/setup-fault.ts';
 import { fileRemedy, isFileError } from '../utils/data-folder-error.ts';
 
 /** Prints an error and exits with 1. The stack is printed only at LOG_LEVEL=debug. */
@@ -17,20 +18,24 @@ const UNDEFINED_TABLE = '42P01';
 
 /** Returns the text for a person: what failed, and, for errors of PostgreSQL, also why and what to do. */
 export function explainError(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const cause = databaseErrorCode(databaseCause(error)) === '' ? error : databaseCause(error);
+  const text = cause instanceof Error ? cause.message : String(cause);
   // An error with a path is about a file: its ENOENT is not a lost connection.
-  if (isFileError(error))
-    return `A file or folder cannot be used.\n  why:  ${text}\n  do:   ${fileRemedy(error)}`;
+  if (isFileError(cause))
+    return `A file or folder cannot be used.\n  why:  ${text}\n  do:   ${fileRemedy(cause)}`;
   // Of the object store in a directory.
   if (error instanceof Error && isFileError(error.cause) && !text.includes('\n  why:'))
     return `${text}\n  why:  ${error.cause.message}\n  do:   ${fileRemedy(error.cause)}`;
-  const code = databaseErrorCode(error);
+  const code = databaseErrorCode(cause);
   if (code === UNDEFINED_TABLE)
     return `The database schema is out of date.\n  why:  ${text}\n  do:   npm run migrate`;
   if (REFUSED_SETTING.test(text))
     return `PostgreSQL refuses a setting that Atlas relies on.\n  why:  ${text}\n  do:   use PostgreSQL 15 or newer, and set DATABASE_URL to the server itself or to a pooler that passes the parameters of a session on`;
-  if (isConnectionLoss(error) || REJECTED_LOGIN.test(code))
+  if (isConnectionLoss(cause) || REJECTED_LOGIN.test(code))
     return `PostgreSQL is unavailable.\n  why:  ${text}\n  do:   check DATABASE_URL and that the server is running, or unset it to use the embedded server`;
+  const remedy = setupRemedy(cause);
+  if (remedy !== null)
+    return `PostgreSQL is not set up for this command.\n  why:  ${text}\n  do:   ${remedy}`;
   return text;
 }
 

@@ -121,7 +121,8 @@ export const httpProblems = {
   dependency_unavailable: {
     status: 503,
     title: 'Dependency unavailable',
-    cause: 'PostgreSQL, or for files the object store, is not responding, or is starting or stopping.',
+    cause:
+      'PostgreSQL, or for files the object store, is not responding, is starting or stopping, or lacks what only an operator can set up.',
     remedy:
       'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe.',
   },

@@ -139,11 +139,13 @@ describe('an adapter', () => {
   const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     postgres: [
       'batched-reads',
+      'core-tables',
       'database',
       'migrations',
       'page-of-bytes',
       'postgres',
       'query',
+      'setup-fault',
       'sql-functions',
       'embedded/postgres-server',
     ],

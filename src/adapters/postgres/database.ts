@@ -6,6 +6,7 @@ import { type CallOptions, Dependency } from '../../resilience/dependency.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { runTransaction } from './fenced-transaction.ts';
 import {
+  databaseCause,
   databaseErrorCode,
   mapDatabaseError,
   openPostgres,
@@ -24,6 +25,7 @@ import {
   sendQuery,
 } from './query.ts';
 import { requireSession } from './session-settings.ts';
+import { roleOf } from './setup-fault.ts';
 
 /** How a database is opened: see `CIRCUIT_BREAKER_*`. */
 export interface DatabaseOptions extends PostgresOptions {
@@ -62,6 +64,8 @@ export class Database implements Queryable {
   readonly stats = new QueryStats();
   readonly #options: DatabaseOptions;
   readonly #statementMs: number;
+  /** The user that Atlas connects as; empty if the URL has none. */
+  readonly role: string;
   #pool: Sql;
   #isEnded = false;
 
@@ -69,6 +73,7 @@ export class Database implements Queryable {
     const { url, connectionsMax, timeoutSeconds, failureThreshold, recoveryTimeoutMs } = options;
     this.#options = options;
     this.#statementMs = timeoutSeconds * 1000;
+    this.role = roleOf(url);
     this.#pool = openPostgres(options);
     this.dependency = new Dependency({
       name: 'postgresql',
@@ -81,8 +86,8 @@ export class Database implements Queryable {
       recoveryTimeoutMs,
       silenceMs: SILENCE_MS,
       attributes: { 'db.system.name': 'postgresql' },
-      isFailure: (error) =>
-        isServerUnavailable(error) || (error instanceof AtlasError && isServerUnavailable(error.cause)),
+      // Only what says that the server is unavailable: a table, or a role, that is missing must not stop the others.
+      isFailure: (error) => isServerUnavailable(databaseCause(error)),
       probe: (signal) => probePostgres(url, signal),
       unavailable: toAtlasError,
       // After failures alone, running queries may still return.
@@ -107,7 +112,7 @@ export class Database implements Queryable {
       // A silent server does not receive the cancel either, so the caller does not wait for it.
       return await (signal ? orAbort(running, signal) : running);
     } catch (error) {
-      throw toThrow(error, signal);
+      throw toThrow(error, signal, this.role);
     }
   }
 
@@ -126,7 +131,7 @@ export class Database implements Queryable {
       });
       return await (signal ? orAbort(running, signal) : running);
     } catch (error) {
-      throw toThrow(error, signal);
+      throw toThrow(error, signal, this.role);
     }
   }
 
@@ -226,8 +231,8 @@ function toAtlasError(cause: unknown): AtlasError {
 }
 
 /** Returns what callers get for an error. The driver creates its errors in a callback, so this adds their stack. */
-function toThrow(error: unknown, signal: AbortSignal | undefined): unknown {
-  const mapped = mapDatabaseError(error, signal);
+function toThrow(error: unknown, signal: AbortSignal | undefined, role: string): unknown {
+  const mapped = mapDatabaseError(error, signal, role);
   if (mapped !== error || !(error instanceof Error) || databaseErrorCode(error) === '') return mapped;
   const { stack = '' } = new Error();
   Object.defineProperty(error, 'stack', {

@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import { AtlasError } from '../../errors.ts';
 import { sessionSettings, withoutSettings } from './session-settings.ts';
+import { setupRemedy } from './setup-fault.ts';
 
 /** A pool of the driver. */
 export type Sql = postgres.Sql;
@@ -20,6 +21,8 @@ const CONFLICT = /^40(?:001|P01)$/;
 /** SQLSTATE of a canceled statement, which has had no effect. */
 export const QUERY_CANCELED = '57014';
 const RETRY_AFTER_SECONDS = 1;
+// An operator needs longer than a server that restarts.
+const SETUP_RETRY_AFTER_SECONDS = 10;
 const RECONNECT_SECONDS_MAX = 0.25;
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 // Out of resources (class 53), or read-only after a failover.
@@ -56,7 +59,7 @@ export function isConnectionLoss(error: unknown): boolean {
 
 /** Whether retrying the same transaction may succeed: it lost its connection, or lost against another transaction. */
 export function isTransient(error: unknown): boolean {
-  const cause = error instanceof AtlasError ? error.cause : error;
+  const cause = databaseCause(error);
   return isConnectionLoss(cause) || CONFLICT.test(databaseErrorCode(cause));
 }
 
@@ -87,8 +90,11 @@ export async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T>
   }
 }
 
-/** Returns the `AtlasError` that callers get for a database error, or the error itself if it is unexpected. */
-export function mapDatabaseError(error: unknown, signal?: AbortSignal): unknown {
+/**
+ * Returns the `AtlasError` that callers get for a database error, or the error itself if it is unexpected. `role` is the
+ * user that Atlas connects as.
+ */
+export function mapDatabaseError(error: unknown, signal?: AbortSignal, role?: string): unknown {
   if (signal?.aborted)
     return new AtlasError('deadline_exceeded', 'The deadline passed during a query.', { cause: error });
   if (isConnectionLoss(error)) {
@@ -108,5 +114,16 @@ export function mapDatabaseError(error: unknown, signal?: AbortSignal): unknown 
       cause: error,
     });
   }
-  return error;
+  const remedy = setupRemedy(error, role);
+  if (remedy === null) return error;
+  return new AtlasError('dependency_unavailable', 'PostgreSQL is not set up for this request.', {
+    cause: error,
+    retryAfterSeconds: SETUP_RETRY_AFTER_SECONDS,
+    remedy,
+  });
+}
+
+/** Returns the error of the driver behind an `AtlasError`, and any other error unchanged. */
+export function databaseCause(error: unknown): unknown {
+  return error instanceof AtlasError ? error.cause : error;
 }

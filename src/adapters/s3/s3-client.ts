@@ -57,5 +57,7 @@ export function mapS3Error(error: unknown, signal?: AbortSignal): AtlasError {
   return new AtlasError('dependency_unavailable', 'The object store rejected the request.', {
     cause: error,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
+    remedy:
+      'Check S3_ENDPOINT, S3_BUCKET, the keys, their permissions on the bucket, and the clock of this host.',
   });
 }

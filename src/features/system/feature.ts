@@ -36,6 +36,7 @@ export interface SystemPorts {
   isMigrated(signal: AbortSignal): Promise<boolean>;
   /** Reads what every request with a key reads. Throws what a request would throw. */
   readAsRequests(signal: AbortSignal): Promise<unknown>;
+  requireCoreTables(signal: AbortSignal): Promise<void>;
   readonly logger: Logger;
   readonly redis: Redis | null;
   /** Throws if the content of files cannot be stored on this host. Null if a dependency stores it. */
@@ -53,6 +54,8 @@ export function createSystem(ports: SystemPorts) {
   const health = createHealthService(probesOf(ports), ports.lifecycle, {
     isMigrated: ports.isMigrated,
     isReadable: readableCheck(ports),
+    requireCoreTables: ports.requireCoreTables,
+    onUnusable: (err) => ports.logger.warn({ err }, 'not ready: the database is not set up'),
   });
   return {
     mount(routes: RouteTable, { registry, openApi }: AppInfo) {

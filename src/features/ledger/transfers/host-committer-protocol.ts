@@ -23,6 +23,9 @@ export interface WireError {
   readonly message: string;
   readonly retryAfterSeconds?: number | undefined;
   readonly stack?: string | undefined;
+  /** For the log of the worker that gets it: the text of the cause, and what an operator must do. */
+  readonly cause?: string | undefined;
+  readonly remedy?: string | undefined;
 }
 
 // Larger frames save nothing, and one has to arrive before any of its requests is posted.
@@ -51,13 +54,23 @@ export function packJson(texts: readonly string[]): string[] {
 
 export function toWire(error: unknown): WireError {
   if (error instanceof AtlasError) {
-    const { code, message, retryAfterSeconds } = error;
-    return { code, message, retryAfterSeconds };
+    const { code, message, retryAfterSeconds, cause, remedy } = error;
+    return {
+      code,
+      message,
+      retryAfterSeconds,
+      cause: cause instanceof Error ? cause.message : undefined,
+      remedy,
+    };
   }
   return error instanceof Error ? { message: error.message, stack: error.stack } : { message: String(error) };
 }
 
-export function fromWire({ code, message, retryAfterSeconds, stack }: WireError): Error {
+export function fromWire({ code, message, retryAfterSeconds, stack, cause, remedy }: WireError): Error {
   if (code === undefined) return Object.assign(new Error(message), stack === undefined ? {} : { stack });
-  return new AtlasError(code, message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+  return new AtlasError(code, message, {
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(cause !== undefined && { cause: new Error(cause) }),
+    ...(remedy !== undefined && { remedy }),
+  });
 }

@@ -1,3 +1,4 @@
+import { AtlasError } from '../../../errors.ts';
 import type { Lifecycle } from '../../../utils/lifecycle.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
 import { aggregate, type DependencyHealth, type HealthStatus, type Probe } from './domain.ts';
@@ -12,11 +13,15 @@ export interface HealthService {
   ready(): Promise<{ ready: boolean; reasons: string[] }>;
 }
 
-/** What readiness checks of the database. Both reject if it does not respond now, which says nothing about it. */
+/** What readiness checks of the database. All reject if it does not respond now, which says nothing about it. */
 export interface DatabaseChecks {
   isMigrated(signal: AbortSignal): Promise<boolean>;
   /** Whether what every request reads can be read, in the way requests read it. */
   isReadable(signal: AbortSignal): Promise<boolean>;
+  /** Throws an `AtlasError` with a remedy if payments cannot be posted until an operator has fixed something. */
+  requireCoreTables(signal: AbortSignal): Promise<void>;
+  /** Called with that error at every check. */
+  onUnusable(error: AtlasError): void;
 }
 
 export function createHealthService(
@@ -49,6 +54,20 @@ export function createHealthService(
     }
   }
 
+  /** Returns whether payments can be posted, as far as that is known. */
+  async function checkTables(): Promise<boolean> {
+    const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    try {
+      await orAbort(database.requireCoreTables(limit), limit);
+      return true;
+    } catch (error) {
+      // Any other error is that of a server that is slow or unavailable, which the other checks find.
+      if (!(error instanceof AtlasError) || error.remedy === undefined) return true;
+      database.onUnusable(error);
+      return false;
+    }
+  }
+
   const deep = shared(async () => {
     const found = await Promise.all(probes.map(probe));
     return {
@@ -61,9 +80,15 @@ export function createHealthService(
     const required = probes.filter((each) => each.required);
     // A full pool does not make a process unready: its load would move to the others until none is left.
     const reaching = required.map((each) => probe({ ...each, ping: each.reach ?? each.ping }));
-    const [migrated, readable, ...found] = await Promise.all([isMigrated(), isReadable(), ...reaching]);
+    const [migrated, readable, isUsable, ...found] = await Promise.all([
+      isMigrated(),
+      isReadable(),
+      checkTables(),
+      ...reaching,
+    ]);
     const failed = found.filter(({ status }) => status === 'unhealthy');
     if (failed.length > 0) return failed.map(({ name }) => `${name} is not responding`);
+    if (!isUsable && migrated !== false) return ['the database is not set up; the log says what is missing'];
     if (migrated === null) return ['cannot check whether the database is migrated'];
     if (!migrated) return ['the database is not migrated'];
     return readable === false ? ['requests cannot read the database'] : [];

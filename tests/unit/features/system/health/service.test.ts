@@ -1,6 +1,7 @@
 import { describe, expect, spyOn, test } from 'bun:test';
+import { AtlasError } from '../../../../../src/errors.ts';
 import type { Probe } from '../../../../../src/features/system/health/domain.ts';
-import { createHealthService } from '../../../../../src/features/system/health/service.ts';
+import { createHealthService, type DatabaseChecks } from '../../../../../src/features/system/health/service.ts';
 
 const probeOf = (name: string, ping: Probe['ping'], required = true): Probe => ({
   name,
@@ -13,10 +14,10 @@ const fails = async () => {
   throw new Error('password authentication failed for user "secret"');
 };
 const migrated = async () => true;
-const checks = (isMigrated: () => Promise<boolean>, isReadable: () => Promise<boolean> = migrated) => ({
-  isMigrated,
-  isReadable,
-});
+const checks = (
+  isMigrated: DatabaseChecks['isMigrated'],
+  isReadable: DatabaseChecks['isReadable'] = migrated,
+): DatabaseChecks => ({ isMigrated, isReadable, requireCoreTables: async () => {}, onUnusable: () => {} });
 
 describe('deep health', () => {
   test('lists every dependency with its latency, but not whether it is required', async () => {
@@ -172,7 +173,7 @@ describe('readiness', () => {
   });
 
   test('stays true if the database was migrated and is only too busy to check again', async () => {
-    let isMigrated: () => Promise<boolean> = migrated;
+    let isMigrated: () => Promise<boolean> = async () => true;
     const busy = { ...probeOf('postgresql', fails), reach: responds };
     const health = createHealthService(
       [busy],
@@ -187,5 +188,33 @@ describe('readiness', () => {
     expect(await health.ready()).toMatchObject({ ready: false });
     isMigrated = fails;
     expect(await health.ready()).toMatchObject({ ready: false });
+  });
+
+  test('is false if only an operator can make payments possible, who is notified, and the caller learns no more', async () => {
+    const missing = new AtlasError('dependency_unavailable', 'Core tables are missing: accounts.', {
+      remedy: 'migrate',
+    });
+    const seen: unknown[] = [];
+    const unusable = {
+      ...checks(migrated),
+      requireCoreTables: () => Promise.reject(missing),
+      onUnusable: (error: unknown) => void seen.push(error),
+    };
+    const found = await createHealthService(
+      [probeOf('postgresql', responds)],
+      { draining: false },
+      unusable,
+    ).ready();
+    expect(found).toEqual({
+      ready: false,
+      reasons: ['the database is not set up; the log says what is missing'],
+    });
+    expect(seen).toEqual([missing]);
+  });
+
+  test('stays true if the tables cannot be checked now: the other checks find out why', async () => {
+    const unchecked = { ...checks(migrated), requireCoreTables: fails };
+    const health = createHealthService([probeOf('postgresql', responds)], { draining: false }, unchecked);
+    expect(await health.ready()).toEqual({ ready: true, reasons: [] });
   });
 });
