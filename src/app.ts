@@ -19,7 +19,7 @@ import { securityHeaders } from './envelope/security-headers.ts';
 import { closeUnread } from './envelope/unread-body.ts';
 import { openApiWebhooks } from './features/events/log/openapi-webhooks.ts';
 import type { Feature } from './features/feature.ts';
-import { authentication, publicIdOf } from './features/identity/keys/authentication.ts';
+import { authentication, callerOf, publicIdOf } from './features/identity/keys/authentication.ts';
 import { createFeatures, EVENT_CATALOGUE, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
 import { type DocumentedHeaders, documentedHeaders } from './http/documented-headers.ts';
 import { notFound } from './http/not-found.ts';
@@ -33,6 +33,8 @@ import { registerDatabaseMetrics } from './instrumentation/database-metrics.ts';
 import { registerDependencyMetrics } from './instrumentation/dependency-metrics.ts';
 import { LoopDelays, sameTurn } from './instrumentation/event-loop.ts';
 import { registerHttpMetrics } from './instrumentation/http-metrics.ts';
+import { registerLogMetrics } from './instrumentation/log-metrics.ts';
+import { logDropsOf } from './instrumentation/logger.ts';
 import { createMetrics } from './instrumentation/metrics.ts';
 import { errorLog, requestLog } from './instrumentation/request-log.ts';
 import { registerSheddingMetrics } from './instrumentation/shedding-metrics.ts';
@@ -59,7 +61,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   mountMore(routes);
 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
-  const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger));
+  const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger, deps.dependencies));
   app.onError((error, c) => toProblem(error, c.env));
   const unmatched = notFound(resolved, toProblem);
   app.notFound((c) => unmatched(c.req.raw, c.env));
@@ -88,6 +90,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   registerDependencyMetrics(registry, deps.dependencies);
   const caches = modules.flatMap((feature) => feature.caches ?? []);
   registerCacheMetrics(registry, deps.cache, caches);
+  registerLogMetrics(registry, logDropsOf(logger));
   for (const feature of modules) feature.metrics?.(registry);
 
   const documented = documentedHeaders(routes.operations);
@@ -118,7 +121,7 @@ export type App = ReturnType<typeof createApp>;
 
 /** The layers in front of every route, outermost first. */
 function pipeline(
-  { config, logger }: Deps,
+  { config, logger, workers }: Deps,
   { identity }: Features,
   toProblem: ToProblem,
   stats: RedStats,
@@ -130,7 +133,7 @@ function pipeline(
     requestId(),
     securityHeaders(config.ENVIRONMENT === 'production'),
     // Outside the deadline and the errors, so that a 504 and a refusal are counted like any other response.
-    metrics(stats, requestLog(logger)),
+    metrics(stats, requestLog(logger, callerOf(identity.keys), workers)),
     // Outside the errors, so that a page of an allowed origin can read a problem.
     cors(config.CORS_ALLOWED_ORIGINS, documented.response),
     closeUnread(),

@@ -13,7 +13,7 @@ export function addWorkerCommand(program: Command): void {
       const identity = readIdentity(process.env);
       // The supervisor passes every setting; reading a `.env` edited since would mix two configurations.
       const { config } = loadConfig(process.env, null);
-      const logger = createLogger(config);
+      const logger = createLogger(config, undefined, identity.workers);
       await runWorker(
         config,
         identity.workers > 1 ? logger.child({ worker: identity.slot }) : logger,

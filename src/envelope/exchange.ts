@@ -83,6 +83,10 @@ export class Exchange implements Abortable {
   reservedBytes = 0;
   /** Whether load shedding counts the body as not arrived. */
   isArriving = false;
+  /** The code of the problem that was returned last, for the log; empty if there was none. */
+  problem = '';
+  /** Items of a batch that were refused in a response that succeeded, by code, for the log. */
+  refusedItems: Readonly<Record<string, number>> | null = null;
   /** The prebuilt headers that responses are made from. */
   responseHeaders: ResponseHeaders = PLAIN_HEADERS;
   #made: Response | null = null;

@@ -34,9 +34,11 @@ export interface ErrorReports {
 export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToProblem {
   return (error, exchange) => {
     if (error instanceof AtlasError) {
+      exchange.problem = error.code;
       if (error.code === 'dependency_unavailable') reports.unavailable(error);
       return problemResponse(error, kinds[error.code]!, exchange);
     }
+    exchange.problem = 'internal';
     reports.unexpected(error, exchange);
     const internal = new AtlasError('internal', 'The error was logged under the request ID.');
     return problemResponse(internal, kinds.internal!, exchange);

@@ -1,5 +1,7 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config.ts';
+import { type LogDrops, LogLimit } from './log-limit.ts';
+import { openLogOutput } from './log-output.ts';
 
 export type { Logger };
 
@@ -21,23 +23,35 @@ const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*:)(?:[^\s"\\]|\\["\\]
 // JSON does not escape these, and viewers treat them as line breaks or terminal commands.
 const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
 
+// Of one host in a second; its processes share them. What operators should know fits many times.
+const HOST_LINES = 500;
+const HOST_DEBUG_LINES = 20_000;
+
+const DROPS = Symbol('drops');
+const BOUNDED_BY_CALLER = Symbol('bounded by the caller');
+
+/** Where lines go. One that can be slower than the writer says so, and counts what it has dropped. */
+export interface LogDestination extends DestinationStream {
+  readonly isBlocked?: boolean;
+  readonly dropped?: number;
+}
+
 /**
- * Creates the logger: one JSON object per line, or aligned text in development. pino writes to standard output without
- * its worker transports, which do not run on Bun. Secrets are masked by name and by pattern.
+ * Creates the logger: one JSON object per line, or aligned text in development. pino writes without its worker
+ * transports, which do not run on Bun. Secrets are masked by name and by pattern, and what is logged is bounded:
+ * see {@link LogLimit} and {@link LogOutput}. `processes` share the bounds of the host.
  */
 export function createLogger(
   config: Pick<Config, 'LOG_LEVEL' | 'LOG_FORMAT' | 'ENVIRONMENT'>,
-  destination: DestinationStream = pino.destination({ fd: 1, sync: true }),
+  destination: LogDestination = openLogOutput(),
+  processes = 1,
 ): Logger {
-  const pretty =
-    config.LOG_FORMAT === 'pretty' || (config.LOG_FORMAT === 'auto' && config.ENVIRONMENT === 'development');
-  const guarded: DestinationStream = {
-    write: (line) => {
-      const masked = maskSecrets(line);
-      destination.write(escapeControls(pretty ? prettify(masked) : masked));
-    },
+  const limits = {
+    linesMax: shareOf(HOST_LINES, processes),
+    debugLinesMax: shareOf(HOST_DEBUG_LINES, processes),
   };
-  return pino(
+  const limit = new LogLimit(limits, pino.levels.values.info!, () => reportDrops());
+  const logger = pino(
     {
       level: config.LOG_LEVEL,
       base: null,
@@ -45,9 +59,84 @@ export function createLogger(
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: REDACTED, censor: '********' },
       serializers: { err: pino.stdSerializers.errWithCause },
+      hooks: {
+        logMethod(args, method, level) {
+          if (BOUNDED_BY_CALLER in this) return method.apply(this, args);
+          const [fields, message] = typeof args[0] === 'object' ? args : [null, args[0]];
+          const again = (repeated: number) =>
+            method.apply(this, [{ ...(fields as object), repeated }, message] as unknown as typeof args);
+          if (limit.admits(level, message, fields, again)) method.apply(this, args);
+        },
+      },
     },
-    guarded,
+    guarded(config, destination, () => limit.startInterval()),
   );
+  const drops: LogDrops = {
+    sampled: 0,
+    get repeated() {
+      return limit.repeated;
+    },
+    get rate() {
+      return limit.rate;
+    },
+    get output() {
+      return destination.dropped ?? 0;
+    },
+  };
+  Object.defineProperty(logger, DROPS, { value: drops });
+  const reportDrops = dropReport(boundedByCaller(logger), drops, destination, limit);
+  return logger;
+}
+
+/** Returns the counts of the lines that this logger, or the one it is a child of, has dropped. */
+export function logDropsOf(logger: Logger): LogDrops {
+  return (logger as unknown as Record<typeof DROPS, LogDrops>)[DROPS];
+}
+
+/** Returns a logger without bounds, for a caller that bounds its lines itself. */
+export function boundedByCaller(logger: Logger): Logger {
+  return Object.defineProperty(logger.child({}), BOUNDED_BY_CALLER, { value: true });
+}
+
+/** Returns the share of what a host may do in a second that one of its processes gets. */
+export function shareOf(host: number, processes: number): number {
+  return Math.max(1, Math.floor(host / processes));
+}
+
+/** Masks and formats each line. `onDropped` is called when the destination has dropped one. */
+function guarded(
+  { LOG_FORMAT, ENVIRONMENT }: Pick<Config, 'LOG_FORMAT' | 'ENVIRONMENT'>,
+  destination: LogDestination,
+  onDropped: () => void,
+): DestinationStream {
+  const isPretty = LOG_FORMAT === 'pretty' || (LOG_FORMAT === 'auto' && ENVIRONMENT === 'development');
+  return {
+    write: (line) => {
+      const before = destination.dropped;
+      const masked = maskSecrets(line);
+      destination.write(escapeControls(isPretty ? prettify(masked) : masked));
+      if (destination.dropped !== before) onDropped();
+    },
+  };
+}
+
+/** Returns a function that logs how many lines were dropped since its last call, if any. */
+function dropReport(
+  logger: Logger,
+  drops: LogDrops,
+  destination: LogDestination,
+  limit: LogLimit,
+): () => void {
+  let reported = { rate: 0, output: 0 };
+  return () => {
+    const { rate, output } = drops;
+    const since = { rate: rate - reported.rate, output: output - reported.output };
+    if (since.rate + since.output === 0) return;
+    // It would be dropped too.
+    if (destination.isBlocked) return limit.startInterval();
+    logger.warn(since, 'log lines were dropped');
+    reported = { rate, output };
+  };
 }
 
 function maskSecrets(line: string): string {

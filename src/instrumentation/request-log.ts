@@ -1,30 +1,41 @@
 import type { Exchange } from '../envelope/exchange.ts';
 import type { Observe } from '../envelope/metrics.ts';
-import { throttle } from '../utils/throttle.ts';
+import { type Breaker, DependencyOutages } from './dependency-outages.ts';
 import type { Logger } from './logger.ts';
+import { type CallerOf, RefusalLog } from './refusal-log.ts';
 
-const UNAVAILABLE_EVERY_MS = 1000;
+const ERROR_STATUS_MIN = 400;
 
-/** Logs every response at level debug. Returns null at other levels, so that the hot path pays nothing. */
-export function requestLog(logger: Logger): Observe | null {
-  if (!logger.isLevelEnabled('debug')) return null;
-  return ({ requestId, traceparent, route }, status, durationMs) => {
-    const trace = traceparent === '' ? {} : { traceparent };
-    logger.debug(
-      { requestId, ...trace, method: route.method, endpoint: route.pattern, status, durationMs },
-      'request',
-    );
+/**
+ * Logs refused and failed requests at level info, within bounds (see {@link RefusalLog}), and every response at level
+ * debug. Returns null at other levels. `processes` share the bounds of the host.
+ */
+export function requestLog(logger: Logger, callerOf: CallerOf, processes: number): Observe | null {
+  if (!logger.isLevelEnabled('info')) return null;
+  const refusals = new RefusalLog(logger, callerOf, processes);
+  const logsAll = logger.isLevelEnabled('debug');
+  return (exchange, status, durationMs, request) => {
+    if (logsAll) logResponse(logger, exchange, status, durationMs);
+    if (status >= ERROR_STATUS_MIN || exchange.refusedItems !== null)
+      refusals.log(exchange, status, durationMs, request);
   };
 }
 
-/** Logs every unexpected error, and at most once per second that a dependency is unavailable. */
-export function errorLog(logger: Logger) {
+function logResponse(logger: Logger, exchange: Exchange, status: number, durationMs: number): void {
+  const { requestId, traceparent, route } = exchange;
+  const trace = traceparent === '' ? {} : { traceparent };
+  logger.debug(
+    { requestId, ...trace, method: route.method, endpoint: route.pattern, status, durationMs },
+    'request',
+  );
+}
+
+/** Logs unexpected errors, and dependencies that are unavailable: see {@link DependencyOutages}. */
+export function errorLog(logger: Logger, breakers: readonly Breaker[]) {
+  const outages = new DependencyOutages(logger, breakers);
   return {
     unexpected: (err: unknown, { requestId, route }: Exchange) =>
       logger.error({ requestId, endpoint: route.pattern, err }, 'request failed'),
-    unavailable: throttle<Error>(UNAVAILABLE_EVERY_MS, (error, leftOut) => {
-      const cause = error.cause instanceof Error ? error.cause.message : undefined;
-      logger.warn({ cause, leftOut }, error.message);
-    }),
+    unavailable: outages.failed.bind(outages),
   };
 }

@@ -23,9 +23,11 @@ const TRIALS_MAX = 3;
 
 /** Thrown instead of making a call, because the dependency was found to be unavailable. */
 export class BreakerOpen extends Error {
+  readonly dependency: string;
   constructor(name: string, cause?: unknown) {
     super(`the circuit breaker of ${name} is open`, cause === undefined ? undefined : { cause });
     this.name = 'BreakerOpen';
+    this.dependency = name;
   }
 }
 

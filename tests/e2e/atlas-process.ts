@@ -34,7 +34,7 @@ export interface AtlasProcess {
 }
 
 /** Returns settings for a folder: a free port, a small pool, and nothing of the tester's environment. */
-function environmentOf(folder: string, settings: Record<string, string>): Record<string, string> {
+export function environmentOf(folder: string, settings: Record<string, string>): Record<string, string> {
   return {
     PATH: process.env.PATH ?? '',
     HOME: folder,

@@ -27,6 +27,8 @@ export interface KeyService {
   isEmpty(): Promise<boolean>;
   /** Returns the principal of the token, or null. Synchronous for a token that was verified in the last seconds. */
   verify(token: string, nowMs?: number): Principal | null | Promise<Principal | null>;
+  /** Returns the principal of a token that was verified in the last seconds, or null. For logs: it grants nothing. */
+  peek(token: string): Principal | null;
   /** Returns whether the key is currently neither revoked nor expired in the database. For long-lived streams. */
   isUsable(id: string, signal: AbortSignal): Promise<boolean>;
   /** Reads a stored key as {@link verify} does. Throws if what it reads is not what was stored. */
@@ -114,6 +116,7 @@ export function createKeyService(repository: KeyRepository): KeyService {
       }
       return entry.principal;
     },
+    peek: (token) => cache.get(token)?.principal ?? null,
     isUsable: async (id, signal) => (await repository.findUsable(id, signal)) !== null,
     async check(signal) {
       const key = await repository.findAny(signal);

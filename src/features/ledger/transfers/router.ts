@@ -123,6 +123,7 @@ function mountPosting(routes: RouteTable, transfers: TransferService): void {
         body.atomic ?? false,
         exchange,
       );
+      exchange.refusedItems = countRefused(result);
       return exchange.json({ results: result.map(toItem) }, 200, replayed ? IS_REPLAYED : undefined);
     },
   );
@@ -168,6 +169,17 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
   );
+}
+
+/** Returns how many items were refused, by code; null if none was. */
+function countRefused(items: readonly ItemResult[]): Record<string, number> | null {
+  let counts: Record<string, number> | null = null;
+  for (const { outcome, transfer } of items) {
+    if (transfer !== null) continue;
+    counts ??= {};
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  }
+  return counts;
 }
 
 function toItem({ outcome, id, transfer }: ItemResult) {

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { until } from '../support/until.ts';
+import { environmentOf, isAlive, makeFolder, readStatus, removeFolder } from './atlas-process.ts';
+
+const MAIN = join(import.meta.dir, '..', '..', 'src', 'main.ts');
+const TIMEOUT_MS = 60_000;
+// A pipe holds 64 KiB, and Atlas a megabyte more.
+const MORE_THAN_FITS = 12_000;
+const AT_ONCE = 50;
+
+let folder: string;
+beforeEach(async () => {
+  folder = await makeFolder();
+});
+afterEach(() => removeFolder(folder));
+
+/** Starts an Atlas that logs every request to a pipe, and returns it when it serves. */
+async function start() {
+  const settings = { API_WORKERS: '1', LOG_LEVEL: 'debug', LOG_FORMAT: 'json' };
+  const child = spawn(process.execPath, [MAIN, 'serve'], {
+    cwd: folder,
+    env: environmentOf(folder, settings),
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk;
+  });
+  const url = await until(() => /is listening on (http:\S+)\n[\s\S]*\n\n$/.exec(output)?.[1]);
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  return { child, url, exited, output: () => output };
+}
+
+async function request(url: string, count: number): Promise<number> {
+  let served = 0;
+  for (let sent = 0; sent < count; sent += AT_ONCE) {
+    const responses = await Promise.all(Array.from({ length: AT_ONCE }, () => fetch(`${url}/health/live`)));
+    served += responses.filter(({ status }) => status === 200).length;
+  }
+  return served;
+}
+
+test(
+  'a reader of the log that stops costs lines, and no request: they are counted, and a line says so',
+  async () => {
+    const atlas = await start();
+    const { pid } = (await readStatus(folder, atlas.url)).slots[0]!.worker!;
+    atlas.child.stdout.pause();
+    expect(await request(atlas.url, MORE_THAN_FITS)).toBe(MORE_THAN_FITS);
+    const metrics = await (await fetch(`${atlas.url}/metrics`)).text();
+    expect(
+      Number(/^atlas_log_lines_dropped_total\{reason="output"\} (\d+)$/m.exec(metrics)![1]),
+    ).toBeGreaterThan(0);
+    // The worker never fell silent.
+    expect((await readStatus(folder, atlas.url)).slots[0]!.worker!.pid).toBe(pid);
+    expect(isAlive(pid)).toBe(true);
+
+    atlas.child.stdout.resume();
+    await until(() => /"output":\d+,"msg":"log lines were dropped"/.test(atlas.output()));
+    const lines = atlas
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    for (const line of lines) expect(() => JSON.parse(line)).not.toThrow();
+    atlas.child.kill('SIGTERM');
+    expect(await atlas.exited).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a reader of the log that is gone stops neither requests nor the end of Atlas',
+  async () => {
+    const atlas = await start();
+    atlas.child.stdout.destroy();
+    expect(await request(atlas.url, 1000)).toBe(1000);
+    atlas.child.kill('SIGTERM');
+    expect(await atlas.exited).toBe(0);
+  },
+  TIMEOUT_MS,
+);

@@ -1,0 +1,81 @@
+import { expect, test } from 'bun:test';
+import { LogOutput } from '../../../src/instrumentation/log-output.ts';
+
+/** A pipe whose reader takes what was written when the test lets it. */
+function slowSink() {
+  const taken: string[] = [];
+  let waiting: PromiseWithResolvers<number> | null = null;
+  let isSlow = false;
+  return {
+    taken,
+    stop: () => {
+      isSlow = true;
+    },
+    read: async () => {
+      isSlow = false;
+      waiting?.resolve(0);
+      await Promise.resolve();
+      await Promise.resolve();
+    },
+    write(text: string) {
+      taken.push(text);
+      return text.length;
+    },
+    flush() {
+      if (!isSlow) return 0;
+      waiting = Promise.withResolvers();
+      return waiting.promise;
+    },
+  };
+}
+
+test('lines are written as they come', () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  output.write('a\n');
+  output.write('b\n');
+  expect(sink.taken).toEqual(['a\n', 'b\n']);
+  expect([output.isBlocked, output.dropped]).toEqual([false, 0]);
+});
+
+test('lines wait for a reader that has stopped, in order, and are written when it reads again', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  sink.stop();
+  for (const line of ['a\n', 'b\n', 'c\n']) output.write(line);
+  expect(sink.taken).toEqual(['a\n']);
+  expect(output.isBlocked).toBe(true);
+  await sink.read();
+  expect(sink.taken.join('')).toBe('a\nb\nc\n');
+  output.write('d\n');
+  expect(sink.taken.join('')).toBe('a\nb\nc\nd\n');
+  expect(output.dropped).toBe(0);
+});
+
+test('no more than a megabyte waits: the rest is dropped and counted', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  sink.stop();
+  const line = `${'x'.repeat(1023)}\n`;
+  for (let i = 0; i < 5000; i++) output.write(line);
+  expect(output.dropped).toBe(5000 - 1 - 1024);
+  await sink.read();
+  expect(sink.taken.join('')).toHaveLength((1 + 1024) * 1024);
+});
+
+test('a reader that is gone costs lines, and never an error', async () => {
+  const gone = new LogOutput({
+    write: () => {
+      throw new Error('EPIPE');
+    },
+    flush: () => 0,
+  });
+  gone.write('a\n');
+  gone.write('b\n');
+  expect([gone.isBlocked, gone.dropped]).toEqual([false, 2]);
+
+  const leaving = new LogOutput({ write: () => 2, flush: () => Promise.reject(new Error('EPIPE')) });
+  leaving.write('a\n');
+  await new Promise(setImmediate);
+  expect([leaving.isBlocked, leaving.dropped]).toEqual([false, 1]);
+});
