@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { FEATURE_SETTINGS } from './features.ts';
 import { coreSettings } from './settings.ts';
+import { type EnvFile, readEnvFile } from './utils/env-file.ts';
 import type { SettingMeta } from './utils/setting-types.ts';
+import { findUnknownSettings, type UnknownSetting } from './utils/unknown-settings.ts';
 
 const settingsSchema = z.object({ ...coreSettings, ...FEATURE_SETTINGS });
 
@@ -23,18 +23,27 @@ export interface SettingDescription extends Readonly<SettingMeta> {
   readonly allowed: string;
 }
 
+/** The settings, where each came from, and names that are none. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly sources: Record<SettingName, SettingSource>;
+  readonly unknown: readonly UnknownSetting[];
+}
+
+const NO_FILE: EnvFile = { values: {}, unassigned: [] };
+
 /** Invalid settings. The message says what failed, why, and what to do. */
 export class ConfigError extends Error {}
 
 /**
  * Reads the environment and `.env`; the environment wins. An empty value counts as unset. Reads no file if `envFile` is
- * null. Throws {@link ConfigError}.
+ * null. `unknown` lists names that look like settings and are none. Throws {@link ConfigError}.
  */
 export function loadConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   envFile: string | null = '.env',
-): { config: Config; sources: Record<SettingName, SettingSource> } {
-  const fromFile = envFile !== null && existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
+): LoadedConfig {
+  const { values: fromFile, unassigned } = envFile === null ? NO_FILE : readFile(envFile);
   const given: Record<string, string> = {};
   const sources = {} as Record<SettingName, SettingSource>;
   for (const name of settingNames) {
@@ -49,7 +58,20 @@ export function loadConfig(
     ? S3_REQUIRED.filter((name) => parsed.data[name] === undefined)
     : [];
   if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
-  return { config: parsed.data, sources };
+  const names = {
+    environment: Object.keys(environment).filter((name) => environment[name]),
+    file: Object.keys(fromFile),
+    unassigned,
+  };
+  return { config: parsed.data, sources, unknown: findUnknownSettings(names, settingNames) };
+}
+
+function readFile(path: string): EnvFile {
+  try {
+    return readEnvFile(path);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
+  }
 }
 
 /**

@@ -12,10 +12,10 @@ import { fail } from './cli/output.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
 import { withService } from './cli/session.ts';
-import { describeSetting } from './cli/settings-text.ts';
+import { reportUnknownSettings } from './cli/settings-report.ts';
 import { addStatusCommand } from './cli/status.ts';
+import { explainUnknownCommand } from './cli/unknown-command.ts';
 import { addWorkerCommand } from './cli/worker.ts';
-import { describeSettings } from './config.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('atlas')
@@ -23,12 +23,11 @@ const program = new Command('atlas')
     'An HTTP API for accounts, transfers, events, webhooks, and files that keeps its promises under overload and failure.',
   )
   .version(VERSION)
-  .addHelpText('after', () => {
-    const settings = describeSettings().map(
-      (setting) => `  ${setting.name.padEnd(34)} ${describeSetting(setting)}`,
-    );
-    return `\nSettings, from the environment or .env (\`atlas config\` shows their values):\n${settings.join('\n')}`;
-  });
+  .addHelpText(
+    'after',
+    '\nSettings come from the environment and .env: see docs/settings.md, and `atlas config` for their values.',
+  )
+  .hook('preAction', (_, command) => reportUnknownSettings(command.name()));
 
 addServeCommand(program);
 addStatusCommand(program);
@@ -55,12 +54,7 @@ addFilesCommand(
 addDocsCommand(program);
 addDemoCommand(program);
 
-// Commander would pass an unknown command to `serve`, the default, which rejects it as an excess argument.
-const [given = ''] = process.argv.slice(2);
-const names = program.commands.map((command) => command.name());
-if (/^\w/.test(given) && ![...names, 'help'].includes(given))
-  fail(
-    `Unknown command: ${given}\n  why:  Atlas has no command of that name\n  do:   list the commands with: npm run -s atlas -- --help`,
-  );
+const unknown = explainUnknownCommand(program, process.argv.slice(2));
+if (unknown !== null) fail(unknown);
 
 await program.parseAsync().catch(fail);

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { mostSimilar } from '../utils/similar.ts';
 import { FAULTS, type Fault } from './demo/faults.ts';
 import { runDemo } from './demo/run-demo.ts';
 import { table } from './output.ts';
@@ -48,7 +49,11 @@ function listText(): string {
 function parseFault(name: string): Fault {
   const fault = FAULTS.find((candidate) => candidate.name === name);
   if (fault) return fault;
-  throw new InvalidArgumentError(`Allowed: ${FAULTS.map((allowed) => allowed.name).join(', ')}.`);
+  const names = FAULTS.map((allowed) => allowed.name);
+  const meant = mostSimilar(name, names);
+  throw new InvalidArgumentError(
+    `${meant === null ? '' : `Did you mean ${meant}? `}Allowed: ${names.join(', ')}.`,
+  );
 }
 
 function parseSeconds(text: string): number {

@@ -6,7 +6,9 @@ import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import type { Deps } from '../deps.ts';
 import { createFeatures } from '../features.ts';
-import { plural, table } from './output.ts';
+import { describeUnknown } from '../utils/unknown-settings.ts';
+import { type DoctorReport, doctorText, failedReport } from './doctor-report.ts';
+import { plural } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
 
@@ -26,35 +28,47 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('show how each part runs, what it guarantees, and any problems')
-    .action(async () => {
-      const { config, sources } = loadConfig();
-      const found = await findRunning(config);
-      const running = reportRunning(config, found);
-      const findings: Finding[] = await withDeps(async (deps) => [
-        await examinePostgres(deps),
-        await examineMigrations(deps),
-        await examineLimits(config, running),
-        examineWorkers(config, running),
-        await examineEvents(deps, found.status !== null),
-        await examineFiles(deps),
-      ]);
-      console.log(`${running.heading}\n`);
-      console.log(
-        table(
-          ['part', 'mode', 'where', 'guarantee'],
-          findings.map(({ row }) => row),
-        ),
-      );
-      const problems = [...running.problems, ...findings.flatMap((finding) => finding.problems ?? [])];
-      const notes = [
-        ...running.notes,
-        ...findings.flatMap((finding) => finding.notes ?? []),
-        ...unusedSettings(sources),
-      ];
-      if (problems.length > 0) process.exitCode = 1;
-      const lines = problems.length > 0 ? problems.map((problem) => `! ${problem}`) : ['No problems found.'];
-      console.log(`\n${[...lines, ...notes.map((note) => `- ${note}`)].join('\n')}`);
+    .option('--json', 'print as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const report = await (json ? examine().catch(failedReport) : examine());
+      if (!report.ok) process.exitCode = 1;
+      console.log(json ? JSON.stringify(report, null, 2) : doctorText(report));
     });
+}
+
+/** Examines every part. Throws if PostgreSQL cannot be used. */
+async function examine(): Promise<DoctorReport> {
+  const { config, sources, unknown } = loadConfig();
+  const found = await findRunning(config);
+  const running = reportRunning(config, found);
+  const findings: Finding[] = await withDeps(async (deps) => [
+    await examinePostgres(deps),
+    await examineMigrations(deps),
+    await examineLimits(config, running),
+    examineWorkers(config, running),
+    await examineEvents(deps, found.status !== null),
+    await examineFiles(deps),
+  ]);
+  const problems = [
+    ...running.problems,
+    ...findings.flatMap((finding) => finding.problems ?? []),
+    ...unknown.map(describeUnknown),
+  ];
+  const notes = [
+    ...running.notes,
+    ...findings.flatMap((finding) => finding.notes ?? []),
+    ...unusedSettings(sources),
+  ];
+  const { status } = found;
+  const { workers, cap } = running;
+  return {
+    ok: problems.length === 0,
+    running: status && { port: status.port, supervisor: status.pid, workers, cap },
+    summary: running.heading,
+    parts: findings.map(({ row: [part, mode, where, guarantee] }) => ({ part, mode, where, guarantee })),
+    problems,
+    notes,
+  };
 }
 
 async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): Promise<Finding> {

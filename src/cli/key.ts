@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseToken } from '../features/identity/keys/domain.ts';
+import { type ApiKey, parseToken } from '../features/identity/keys/domain.ts';
 import type { KeyService } from '../features/identity/keys/service.ts';
 import { ALL_SCOPES, SCOPES } from '../features.ts';
+import { mostSimilar } from '../utils/similar.ts';
 import { table } from './output.ts';
 import type { WithService } from './session.ts';
 
@@ -39,8 +40,9 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
     .action(({ owner, name, scopes: granted, expiresDays }: CreateOptions) =>
       withKeys(async (keys) => {
         const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
-        const { token } = await keys.create({ owner, name, scopes: granted, expiresAt });
-        process.stderr.write('Save this key now: it is shown only once.\n');
+        const { id, token } = await keys.create({ owner, name, scopes: granted, expiresAt });
+        // Standard output has the key alone, so that a script can capture it.
+        process.stderr.write(`Created the key with the ID ${id}. Save it now: it is shown only once.\n`);
         console.log(token);
       }),
     );
@@ -48,22 +50,21 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
   key
     .command('list')
     .description('list all keys, without their secrets')
-    .action(() =>
+    .option('--json', 'print as JSON')
+    .action(({ json }: { json?: boolean }) =>
       withKeys(async (keys) => {
+        const found = await keys.list();
+        if (json) return console.log(JSON.stringify(found.map(toJson), null, 2));
         const day = (date: Date | null) => date?.toISOString().slice(0, 16).replace('T', ' ') ?? '–';
-        const rows = (await keys.list()).map((found) => [
-          found.id,
-          found.owner,
-          found.name,
-          found.revokedAt
-            ? 'revoked'
-            : found.expiresAt && found.expiresAt < new Date()
-              ? 'expired'
-              : 'active',
-          day(found.createdAt),
-          day(found.expiresAt),
-          day(found.lastUsedAt),
-          found.scopes.length === ALL_SCOPES.length ? 'all' : found.scopes.join(','),
+        const rows = found.map((key) => [
+          key.id,
+          key.owner,
+          key.name,
+          stateOf(key),
+          day(key.createdAt),
+          day(key.expiresAt),
+          day(key.lastUsedAt),
+          key.scopes.length === ALL_SCOPES.length ? 'all' : key.scopes.join(','),
         ]);
         console.log(
           table(['id', 'owner', 'name', 'state', 'created', 'expires', 'last used', 'scopes'], rows),
@@ -88,11 +89,27 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
     );
 }
 
+function stateOf({ revokedAt, expiresAt }: ApiKey): 'active' | 'expired' | 'revoked' {
+  if (revokedAt !== null) return 'revoked';
+  return expiresAt !== null && expiresAt < new Date() ? 'expired' : 'active';
+}
+
+/** The shape of `key list --json`, documented in docs/commands.md. */
+function toJson(key: ApiKey) {
+  const { id, owner, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return { id, owner, name, state: stateOf(key), scopes, createdAt, expiresAt, revokedAt, lastUsedAt };
+}
+
 function parseScopes(text: string): string[] {
   const scopes = text.split(',').map((scope) => scope.trim());
   const unknown = scopes.filter((scope) => !ALL_SCOPES.includes(scope));
-  if (unknown.length > 0)
-    throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}. Allowed: ${ALL_SCOPES.join(', ')}.`);
+  if (unknown.length > 0) {
+    const meant = mostSimilar(unknown[0]!, ALL_SCOPES);
+    const guess = meant === null ? '' : ` Did you mean ${meant}?`;
+    throw new InvalidArgumentError(
+      `Unknown: ${unknown.join(', ')}.${guess} Allowed: ${ALL_SCOPES.join(', ')}.`,
+    );
+  }
   return scopes;
 }
 

@@ -28,7 +28,12 @@ const PAGE_HEAD = `# Settings
 <!-- Written by \`npm run docs:generate\`. -->
 
 Atlas reads its settings from the environment and from a \`.env\` file; the environment wins. Times are in seconds.
-Unset settings have the defaults below. \`npm run -s atlas -- config\` shows every value and where it came from.`;
+Unset settings have the defaults below. \`npm run -s atlas -- config\` shows every value and where it came from.
+
+A name that looks like a setting and is none is reported by every command, with the setting that was probably meant:
+in \`.env\`, any name with the first word of a setting, such as \`DATABASE_\`; in the environment, which also belongs to
+other programs, only a name that is similar to a setting that is not set. \`.env\` must be UTF-8; any other encoding
+is refused.`;
 
 function sections(): [string, SettingDescription[]][] {
   return Object.entries(Object.groupBy(describeSettings(), ({ section }) => section)) as [

@@ -21,7 +21,7 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   errors: { values: '' },
   version: { values: '' },
   settings: { values: 'utils' },
-  config: { values: 'settings feature-list', types: 'utils' },
+  config: { values: 'settings feature-list utils' },
   envelope: { values: 'utils', types: 'shedding' },
   shedding: { values: 'utils', types: 'envelope' },
   resilience: { values: 'utils errors' },
