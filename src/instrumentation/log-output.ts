@@ -8,7 +8,9 @@ export interface TextSink {
 }
 
 // What waits for a slow reader; more is dropped.
-const WAITING_CHARS_MAX = 1024 * 1024;
+const WAITING_BYTES_MAX = 1024 * 1024;
+// Workers share a pipe, and only a write of this many bytes is never mixed with those of others (POSIX, PIPE_BUF).
+const ATOMIC_BYTES = 4096;
 
 /**
  * Writes lines as they come, and never waits for the reader: a pipe that nobody reads must not stop the process that
@@ -17,7 +19,7 @@ const WAITING_CHARS_MAX = 1024 * 1024;
 export class LogOutput {
   readonly #sink: TextSink;
   #waiting: string[] = [];
-  #waitingChars = 0;
+  #waitingBytes = 0;
   #isBlocked = false;
   #dropped = 0;
 
@@ -36,17 +38,21 @@ export class LogOutput {
   }
 
   write(line: string): void {
-    if (!this.#isBlocked) this.#send([line]);
-    else if (this.#waitingChars + line.length > WAITING_CHARS_MAX) this.#dropped++;
+    if (!this.#isBlocked) {
+      this.#send(line, 1);
+      return;
+    }
+    const bytes = Buffer.byteLength(line);
+    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) this.#dropped++;
     else {
       this.#waiting.push(line);
-      this.#waitingChars += line.length;
+      this.#waitingBytes += bytes;
     }
   }
 
-  #send(lines: readonly string[]): void {
+  #send(text: string, lines: number): void {
     try {
-      const written = this.#sink.write(lines.length === 1 ? lines[0]! : lines.join(''));
+      const written = this.#sink.write(text);
       // It rejects like the flush, which is waited for.
       if (written instanceof Promise) written.catch(() => {});
       const flushed = this.#sink.flush();
@@ -55,30 +61,46 @@ export class LogOutput {
       flushed.then(
         () => this.#resume(),
         () => {
-          this.#dropped += lines.length;
+          this.#dropped += lines;
           this.#resume();
         },
       );
     } catch {
       // The reader has closed the pipe, or the disk is full.
-      this.#dropped += lines.length;
+      this.#dropped += lines;
     }
   }
 
+  /** Writes what has waited, in as few atomic writes as it fits in, until the reader is too slow again. */
   #resume(): void {
     this.#isBlocked = false;
-    if (this.#waiting.length === 0) return;
-    const lines = this.#waiting;
-    this.#waiting = [];
-    this.#waitingChars = 0;
-    this.#send(lines);
+    let next = 0;
+    while (next < this.#waiting.length && !this.#isBlocked) {
+      let text = this.#waiting[next++]!;
+      let bytes = Buffer.byteLength(text);
+      const first = next - 1;
+      for (; next < this.#waiting.length; next++) {
+        const more = Buffer.byteLength(this.#waiting[next]!);
+        if (bytes + more > ATOMIC_BYTES) break;
+        text += this.#waiting[next]!;
+        bytes += more;
+      }
+      this.#waitingBytes -= bytes;
+      this.#send(text, next - first);
+    }
+    this.#waiting = this.#waiting.slice(next);
   }
 }
 
-/** Opens the standard output, or the standard error, for a log. */
+/** Opens the standard output, or the standard error, for a log. It is not touched before the first line. */
 export function openLogOutput(file: Pick<BunFile, 'writer'> = Bun.stdout): LogOutput {
-  const sink = file.writer();
-  // A reader that has stopped must not keep the process from exiting.
-  sink.unref();
-  return new LogOutput(sink);
+  let opened: ReturnType<BunFile['writer']> | null = null;
+  const sink = () => {
+    if (opened !== null) return opened;
+    opened = file.writer();
+    // A reader that has stopped must not keep the process from exiting.
+    opened.unref();
+    return opened;
+  };
+  return new LogOutput({ write: (text) => sink().write(text), flush: () => sink().flush() });
 }

@@ -20,15 +20,16 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * Returns the candidate that was probably meant, or null if none is similar: at most two letters, and a third of the
- * word, may differ. The case of letters does not matter.
+ * Returns the candidate that was probably meant, or null if none is similar: at most two letters, or `lettersMax`, and a
+ * third of the word, may differ. The case of letters does not matter.
  */
-export function mostSimilar(given: string, candidates: readonly string[]): string | null {
+export function mostSimilar(given: string, candidates: readonly string[], lettersMax = 2): string | null {
   if (given.length > LENGTH_MAX) return null;
   const word = given.toLowerCase();
   let best: string | null = null;
-  let bestDistance = Math.min(2, Math.ceil(given.length / 3)) + 1;
+  let bestDistance = Math.min(lettersMax, Math.ceil(given.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
     const distance = editDistance(word, candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }

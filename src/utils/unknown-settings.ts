@@ -20,6 +20,8 @@ const UNKNOWN_MAX = 20;
 const OWN_PREFIX = /^ATLAS_/i;
 // Too short to tell a misspelled setting from the name of another program.
 const LENGTH_MIN = 6;
+// In a shorter name, two letters make another word: API_ROOT is not API_PORT.
+const LONG_LENGTH = 12;
 
 /**
  * Finds names that start like settings and are none. `.env` belongs to Atlas, so there the prefix of a setting, such as
@@ -61,9 +63,10 @@ function prefixOf(name: string): string {
 function settingMeant(name: string, settings: readonly string[]): string | null {
   if (name.length < LENGTH_MIN) return null;
   const usual = name.toUpperCase().replaceAll('-', '_');
-  if (!OWN_PREFIX.test(name)) return mostSimilar(usual, settings);
+  const similar = mostSimilar(usual, settings, usual.length < LONG_LENGTH ? 1 : 2);
+  if (!OWN_PREFIX.test(name)) return similar;
   // Some expect every setting to have the prefix.
   const rest = usual.replace(OWN_PREFIX, '');
   const ofRest = settings.find((setting) => setting === rest || setting === `API_${rest}`);
-  return mostSimilar(usual, settings) ?? ofRest ?? null;
+  return similar ?? ofRest ?? null;
 }

@@ -26,7 +26,7 @@ export async function requireCoreTables(
   const rows = await on.query(
     (sql) => sql<{ name: string; exists: boolean; granted: boolean[] }[]>`
       SELECT name, oid IS NOT NULL AS exists,
-             ARRAY(SELECT coalesce(has_table_privilege(oid, privilege), false)
+             ARRAY(SELECT coalesce(has_any_column_privilege(oid, privilege), false)
                    FROM unnest(${PRIVILEGES}::text[]) AS privilege) AS granted
       FROM unnest(${NAMES}::text[]) AS name, LATERAL (SELECT to_regclass(name)::oid AS oid) AS found`,
     { signal },

@@ -63,6 +63,37 @@ test('no more than a megabyte waits: the rest is dropped and counted', async () 
   expect(sink.taken.join('')).toHaveLength((1 + 1024) * 1024);
 });
 
+test('what has waited is written in whole lines of at most 4096 bytes, which no other writer can split', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  sink.stop();
+  const lines = Array.from({ length: 500 }, (_, i) => `${'ä'.repeat(i % 300)}${i}\n`);
+  for (const line of lines) output.write(line);
+  await sink.read();
+  expect(sink.taken.join('')).toBe(lines.join(''));
+  expect(sink.taken.length).toBeLessThan(100);
+  for (const text of sink.taken) {
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);
+    expect(text).toEndWith('\n');
+  }
+});
+
+test('a line that is longer is written alone, and a reader that stops again stops the rest', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  sink.stop();
+  const long = `${'x'.repeat(10_000)}\n`;
+  for (const line of ['a\n', long, 'b\n', 'c\n']) output.write(line);
+  const reading = sink.read();
+  sink.stop();
+  await reading;
+  expect(sink.taken).toEqual(['a\n', long]);
+  expect(output.isBlocked).toBe(true);
+  await sink.read();
+  expect(sink.taken).toEqual(['a\n', long, 'b\nc\n']);
+  expect(output.dropped).toBe(0);
+});
+
 test('a reader that is gone costs lines, and never an error', async () => {
   const gone = new LogOutput({
     write: () => {

@@ -44,7 +44,17 @@ describe('a name that starts like a setting', () => {
     const others = [
       ...['DATABASE_HOST', 'DATABASE_NAME', 'DATABASE_URL_UNPOOLED', 'TEST_DATABASE_URL', 'REDIS_HOST'],
       ...['REDIS_PORT', 'REDIS_SERVICE_HOST', 'REDIS_PORT_6379_TCP_ADDR', 'KAFKA_HEAP_OPTS', 'KAFKA_HOME'],
-      ...['API_KEY', 'API_URL', 'API_TOKEN', 'HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'NO_PROXY'],
+      ...[
+        'API_ROOT',
+        'API_PATH',
+        'API_KEY',
+        'API_URL',
+        'API_TOKEN',
+        'HTTP_PROXY',
+        'http_proxy',
+        'HTTPS_PROXY',
+        'NO_PROXY',
+      ],
       ...['LOG_DIR', 'LOG_FILE', 'LOGNAME', 'S3_REGION_NAME', 'OTEL_SERVICE_NAME', 'OTEL_TRACES_SAMPLER'],
       ...['OTEL_EXPORTER_OTLP_HEADERS', 'PROMETHEUS_MULTIPROC_DIR', 'ATLAS_KEY', 'ATLAS_REQUIRE_SERVICES'],
       ...['ATLAS_SERVICE_HOST', 'ATLAS_PORT_8000_TCP', 'ATLAS_TOKEN', 'RETRY_COUNT', 'DOCS_URL'],
