@@ -162,9 +162,9 @@ test('the secret of a key is neither in the database nor in the logs, even when 
     json: { debitAccountId: id, creditAccountId: id, amount: 1 },
     headers,
   });
-  await atlas.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+  await atlas.sql`ALTER TABLE accounts RENAME COLUMN ledger TO elsewhere`;
   expect((await atlas.call('GET', `/v1/accounts?limit=1`, { headers })).status).toBe(500);
-  await atlas.sql`ALTER TABLE accounts_away RENAME TO accounts`;
+  await atlas.sql`ALTER TABLE accounts RENAME COLUMN elsewhere TO ledger`;
   atlas.deps.logger.warn({ token, headers: { authorization: token } }, `somebody wrote ${token} into a line`);
   const logs = atlas.logs.join('');
   expect(logs).toContain('look/here');

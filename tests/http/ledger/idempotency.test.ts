@@ -95,15 +95,28 @@ test('a request that failed validation does not use the key', async () => {
   expect([valid.status, valid.headers.has(REPLAYED)]).toEqual([201, false]);
 });
 
-test('a request that failed inside Atlas does not use the key, and has no effect', async () => {
-  const [account, key] = [await openAccount(atlas), newKey()];
-  await atlas.sql`ALTER TABLE outbox RENAME TO outbox_away`;
-  await expectProblem(atlas, await postTransfer(atlas, payTo(account), key), 500, 'internal');
-  await atlas.sql`ALTER TABLE outbox_away RENAME TO outbox`;
-  expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 0, version: 0 });
-  const again = await postTransfer(atlas, payTo(account), key);
-  expect([again.status, again.headers.has(REPLAYED)]).toEqual([201, false]);
-});
+test.each([
+  [
+    'unexpectedly',
+    'RENAME COLUMN posted_at TO elsewhere',
+    'RENAME COLUMN elsewhere TO posted_at',
+    500,
+    'internal',
+  ],
+  ['for lack of a table', 'RENAME TO elsewhere', 'RENAME TO outbox', 503, 'dependency_unavailable'],
+] as const)(
+  'a request that failed inside Atlas %s does not use the key, and has no effect',
+  async (_, breakIt, fixIt, status, code) => {
+    const [account, key] = [await openAccount(atlas), newKey()];
+    await atlas.sql.unsafe(`ALTER TABLE outbox ${breakIt}`);
+    await expectProblem(atlas, await postTransfer(atlas, payTo(account), key), status, code);
+    const table = fixIt === 'RENAME TO outbox' ? 'elsewhere' : 'outbox';
+    await atlas.sql.unsafe(`ALTER TABLE ${table} ${fixIt}`);
+    expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 0, version: 0 });
+    const again = await postTransfer(atlas, payTo(account), key);
+    expect([again.status, again.headers.has(REPLAYED)]).toEqual([201, false]);
+  },
+);
 
 test('a key that was used for a different body or path is rejected', async () => {
   const [account, key] = [await openAccount(atlas), newKey()];

@@ -41,7 +41,7 @@ test('requests, errors, and durations are counted under the pattern of their rou
     await atlas.call('GET', '/v1/ping');
     await callWithoutKey(atlas, 'GET', '/v1/ping');
     await atlas.call('GET', `/v1/accounts/${crypto.randomUUID()}`);
-    await atlas.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+    await atlas.sql`ALTER TABLE accounts RENAME COLUMN ledger TO elsewhere`;
     await atlas.call('GET', '/v1/accounts');
     const samples = await scrape(atlas);
     const ping = { method: 'GET', endpoint: '/v1/ping' };

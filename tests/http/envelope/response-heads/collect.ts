@@ -160,9 +160,9 @@ async function fail(atlas: TestApp, put: Put): Promise<void> {
   const hurried = { headers: { 'X-Envoy-Expected-Rq-Timeout-Ms': '50', Origin: ORIGIN } };
   await put('deadline exceeded', atlas.call('GET', '/v1/accounts', hurried));
   await lock.release();
-  await atlas.sql`ALTER TABLE accounts RENAME TO accounts_away`;
+  await atlas.sql`ALTER TABLE accounts RENAME COLUMN ledger TO elsewhere`;
   await put('unexpected error', atlas.call('GET', '/v1/accounts'));
-  await atlas.sql`ALTER TABLE accounts_away RENAME TO accounts`;
+  await atlas.sql`ALTER TABLE accounts RENAME COLUMN elsewhere TO ledger`;
 }
 
 async function refuse(put: Put): Promise<void> {
