@@ -69,6 +69,24 @@ test('at level info served requests are not logged, and refused ones have a line
     expect(atlas.logs.join('')).not.toContain('atlas_live_');
   }));
 
+test('a refusal before the key is verified has the owner if the key was used lately, and else what the client claims', () =>
+  withApp({ LOG_LEVEL: 'info', LOAD_SHEDDING_MAX_CONCURRENT: '1' }, async (atlas) => {
+    const token = await atlas.key(['ping:read'], 'acme');
+    const headers = { Authorization: `Bearer ${token}` };
+    const call = () => callWithoutKey(atlas, 'GET', '/v1/ping', headers);
+    await Promise.all([call(), call()]);
+    await call();
+    await Promise.all(Array.from({ length: 3 }, call));
+    expect((await callWithoutKey(atlas, 'GET', '/v1/accounts', headers)).status).toBe(403);
+    const keyId = token.split('_')[2];
+    const [first, ...others] = linesOf(atlas).filter(({ msg }) => msg === 'request refused');
+    expect(first).toMatchObject({ code: 'overloaded', keyId });
+    expect(first).not.toHaveProperty('owner');
+    expect(others.at(-1)).toMatchObject({ code: 'forbidden', owner: 'acme', keyId });
+    for (const line of others.filter(({ code }) => code === 'overloaded'))
+      expect(line).toMatchObject({ owner: 'acme', keyId });
+  }));
+
 test('at level warn requests are not logged, whether served or refused', () =>
   withApp({ LOG_LEVEL: 'warn' }, async (atlas) => {
     await callWithoutKey(atlas, 'GET', '/v1/ping');
