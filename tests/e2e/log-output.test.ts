@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
 import { environmentOf, isAlive, makeFolder, readStatus, removeFolder } from './atlas-process.ts';
@@ -11,10 +11,15 @@ const MORE_THAN_FITS = 24_000;
 const AT_ONCE = 50;
 
 let folder: string;
+let started: ChildProcess | null = null;
 beforeEach(async () => {
   folder = await makeFolder();
 });
-afterEach(() => removeFolder(folder));
+afterEach(async () => {
+  // After a failure it still runs; its workers end with it.
+  started?.kill('SIGKILL');
+  await removeFolder(folder);
+});
 
 /** Starts an Atlas that logs every request to a pipe, and returns it when it serves. */
 async function start() {
@@ -24,6 +29,7 @@ async function start() {
     env: environmentOf(folder, settings),
     stdio: ['ignore', 'pipe', 'ignore'],
   });
+  started = child;
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     output += chunk;
