@@ -10,6 +10,7 @@ import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
 import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
+import { Incarnation } from './adapters/postgres/incarnation.ts';
 import { openRedis, type Redis } from './adapters/redis/redis.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
@@ -33,6 +34,8 @@ export interface Deps {
   readonly config: Config;
   readonly logger: Logger;
   readonly database: Database;
+  /** This process as the holder of leases in PostgreSQL. */
+  readonly incarnation: Incarnation;
   readonly databaseMode: 'embedded' | 'connected';
   readonly databaseUrl: string;
   readonly connectionsMax: number;
@@ -102,6 +105,7 @@ export async function openDeps(
     failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
     recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
   });
+  const incarnation = new Incarnation(database, worker?.workerId);
   const redis =
     worker && config.REDIS_URL
       ? openRedis({
@@ -117,6 +121,7 @@ export async function openDeps(
     config,
     logger,
     database,
+    incarnation,
     databaseMode: worker?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
     databaseUrl,
     connectionsMax,
@@ -139,7 +144,7 @@ export async function openDeps(
       redis?.disconnect();
       cache.close();
       objects.close();
-      await events.close();
+      await Promise.all([events.close(), incarnation.close()]);
       await database.end({ timeout: config.DATABASE_TIMEOUT });
       await embedded?.stop();
     },

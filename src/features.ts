@@ -36,12 +36,13 @@ export type Features = ReturnType<typeof createFeatures>;
 
 /** Builds every feature over opened dependencies, each from the ports it needs. */
 export function createFeatures(deps: Deps) {
-  const { config, database, cache, lifecycle, logger, objects, outgoing, permits } = deps;
+  const { config, database, incarnation, cache, lifecycle, logger, objects, outgoing, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
 
   const identity = createIdentity({ database });
   const events = createEvents({
     database,
+    incarnation,
     log: deps.events,
     lifecycle,
     logger,
@@ -57,8 +58,9 @@ export function createFeatures(deps: Deps) {
     workers: deps.workers,
     inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
   });
-  const webhooks = createWebhooks({ database, consumer: deps.events.consumer, outgoing, logger, types });
-  const files = createFiles({ database, objects, cache, logger, settings: config });
+  const { consumer } = deps.events;
+  const webhooks = createWebhooks({ database, incarnation, consumer, outgoing, logger, types });
+  const files = createFiles({ database, incarnation, objects, cache, logger, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

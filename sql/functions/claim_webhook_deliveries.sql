@@ -1,5 +1,5 @@
--- number: 3
--- migration: 4
+-- number: 4
+-- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -7,6 +7,7 @@
 -- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout, and all of an
 -- owner by a second for each of its deliveries in flight. Of those found, owners with the fewest in flight come first.
 -- Two statements, so that the second one sees what others claimed before the webhooks were locked.
+-- `claim_held_deliveries` calls it too.
 CREATE OR REPLACE FUNCTION claim_webhook_deliveries(p_free int, p_places_max int, p_owner_places_max int, p_lease_ms float8)
 RETURNS TABLE (
   id uuid, webhook_id uuid, event_id text, body text, attempts int, tries int, url text, secret bytea, old_secret bytea
@@ -60,8 +61,11 @@ BEGIN
   UPDATE webhook_deliveries d
      SET attempts = d.attempts + 1, tries = d.tries + 1,
          leased_until = now() + p_lease_ms * interval '1 millisecond',
-         next_attempt_at = now() + p_lease_ms * interval '1 millisecond'
+         next_attempt_at = now() + p_lease_ms * interval '1 millisecond',
+         incarnation = nullif(current_setting('atlas.incarnation', true), '')
     FROM due JOIN webhooks w ON w.id = due.webhook_id WHERE d.id = due.id
-  RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.tries, w.url, w.secret,
+  RETURNING d.id, d.webhook_id, d.event_id,
+            coalesce(d.body, (SELECT b.body FROM webhook_bodies b WHERE b.owner = w.owner AND b.event_id = d.event_id)),
+            d.attempts, d.tries, w.url, w.secret,
             CASE WHEN w.old_secret_until > now() THEN w.old_secret END;
 END $$;

@@ -1,5 +1,5 @@
--- number: 1
--- migration: 7
+-- number: 2
+-- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -13,6 +13,8 @@ BEGIN
     INSERT INTO consumer_offsets (consumer, partition, position) VALUES (p_consumer, -1, 0) ON CONFLICT DO NOTHING;
     SELECT position INTO after FROM consumer_offsets WHERE consumer = p_consumer AND partition = -1 FOR UPDATE;
   END IF;
-  -- Positions have no gaps, so this one is in the table.
+  -- What was deleted after its retention was read by every consumer, so a new one starts behind it.
+  SELECT greatest(after, position) INTO after FROM log_start;
+  -- From there on, positions have no gaps, so this one is in the table.
   SELECT least(after + p_events_max, greatest(after, last_position)) INTO up_to FROM relay;
 END $$;

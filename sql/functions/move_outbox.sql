@@ -1,5 +1,5 @@
--- number: 2
--- migration: 7
+-- number: 3
+-- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -47,8 +47,9 @@ BEGIN
     SELECT *, lag(sequence) OVER (PARTITION BY key ORDER BY id, side) AS previous FROM sides
   ), checked AS MATERIALIZED (
     -- The first event of a key may have any sequence. A host of the release before leaves the owner to the relay.
-    SELECT coalesce(bool_and(owner IS NOT NULL AND coalesce(sequence = 1 + coalesce(previous,
-             (SELECT max(e.sequence) FROM events e WHERE e.key = n.key)), true)), true) AS is_clean
+    SELECT coalesce(bool_and(owner IS NOT NULL AND coalesce(sequence = 1 + coalesce(previous, greatest(
+             (SELECT max(e.sequence) FROM events e WHERE e.key = n.key),
+             (SELECT l.sequence FROM forgotten_keys l WHERE l.key = n.key))), true)), true) AS is_clean
       FROM numbered n
   ), inserted AS (
     INSERT INTO events (position, owner, type, key, sequence, occurred_at, transfer_id, data)

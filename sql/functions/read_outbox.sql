@@ -1,5 +1,5 @@
--- number: 1
--- migration: 7
+-- number: 2
+-- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -20,8 +20,10 @@ BEGIN
   SELECT o.id, o.transfer_id, o.debit_account_id, o.debit_version, o.credit_account_id, o.credit_version, o.key,
          o.sequence, o.owner, o.type, o.occurred_at, o.data,
          t.ledger, t.amount, t.reference, t.metadata, t.created_at, d.owner, c.owner,
-         (SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key),
-         (SELECT max(e.sequence) FROM events e WHERE e.key = o.credit_account_id::text),
+         greatest((SELECT max(e.sequence) FROM events e WHERE e.key = o.debit_key),
+           (SELECT l.sequence FROM forgotten_keys l WHERE l.key = o.debit_key)),
+         greatest((SELECT max(e.sequence) FROM events e WHERE e.key = o.credit_account_id::text),
+           (SELECT l.sequence FROM forgotten_keys l WHERE l.key = o.credit_account_id::text)),
          EXISTS (SELECT FROM parked_keys p WHERE p.key = o.debit_key),
          EXISTS (SELECT FROM parked_keys p WHERE p.key = o.credit_account_id::text)
     FROM (SELECT *, coalesce(debit_account_id::text, key) AS debit_key

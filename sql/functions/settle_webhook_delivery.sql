@@ -1,5 +1,5 @@
--- number: 1
--- migration: 4
+-- number: 2
+-- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -52,6 +52,8 @@ BEGIN
   IF FOUND THEN
     INSERT INTO webhook_attempts (delivery_id, number, started_at, duration_ms, status, failure)
       VALUES (p_id, p_attempt, now() - p_duration_ms * interval '1 millisecond', p_duration_ms, p_status, p_failure);
+    -- Only the last 50 can be read, and a delivery may be replayed any number of times.
+    DELETE FROM webhook_attempts WHERE delivery_id = p_id AND number <= p_attempt - 50;
   END IF;
   RETURN is_disabled;
 END $$;

@@ -71,7 +71,7 @@ export type FromSupervisor =
   | { readonly kind: 'collect'; readonly id: number }
   /** The metrics of the cluster as text, in reply to `scrape`. */
   | { readonly kind: 'scraped'; readonly id: number; readonly text: string }
-  /** A worker has died; its permits must be released in Redis. */
+  /** A worker has died; what it held in PostgreSQL and its permits in Redis must be released. */
   | { readonly kind: 'report-exit'; readonly workerId: string };
 
 export const HEARTBEAT_MS = 250;

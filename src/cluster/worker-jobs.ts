@@ -3,30 +3,48 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../instrumentation/logger.ts';
 import { BackgroundLoops } from '../resilience/background-loops.ts';
 
+// An hourly job must run even if no worker has the jobs of the host for an hour.
+const FIRST_RUN_MS_MAX = 60_000;
+
+type Job = App['jobs'][number];
+
 /** The background work of a worker: jobs that every worker runs, and jobs and loops that one worker per host runs. */
 export class WorkerJobs {
   readonly #jobs: App['jobs'];
   readonly #loops: BackgroundLoops;
+  readonly #logger: Logger;
   #runsHostJobs = false;
+  #firstRuns: Timer | undefined;
 
   constructor(app: App, config: Config, logger: Logger) {
     this.#jobs = app.jobs;
     this.#loops = new BackgroundLoops(app.loops, config, (loop, err) =>
       logger.warn({ err, loop }, 'background loop failed; restarting it'),
     );
-    for (const { name, by, everyMs, run } of app.jobs) {
+    this.#logger = logger;
+    for (const job of app.jobs) {
       setInterval(() => {
-        if (by === 'each' || this.#runsHostJobs)
-          void run().catch((err: unknown) => logger.warn({ err, job: name }, 'background job failed'));
-      }, everyMs);
+        if (job.by === 'each' || this.#runsHostJobs) this.#run(job);
+      }, job.everyMs);
     }
   }
 
   /** Starts or stops the jobs and loops of the host. */
   assignHostJobs(run: boolean): void {
     this.#runsHostJobs = run;
+    clearTimeout(this.#firstRuns);
+    if (run) this.#firstRuns = setTimeout(() => this.#runRare(), FIRST_RUN_MS_MAX);
     if (run) this.#loops.start();
     else void this.#loops.stop();
+  }
+
+  #run({ name, run }: Job): void {
+    void run().catch((err: unknown) => this.#logger.warn({ err, job: name }, 'background job failed'));
+  }
+
+  /** Runs the jobs of the host whose first turn would come late. */
+  #runRare(): void {
+    for (const job of this.#jobs) if (job.by === 'one' && job.everyMs > FIRST_RUN_MS_MAX) this.#run(job);
   }
 
   /** Stops the loops of the host. Resolves when they have stopped. */

@@ -162,13 +162,13 @@ class Worker {
   }
 
   async #reportExit(workerId: string): Promise<void> {
-    try {
-      await this.#deps.permits.reportExit(workerId);
-      void this.#channel.send({ kind: 'exit-reported', workerId });
-    } catch (err) {
-      // The supervisor sends it again.
-      this.#deps.logger.debug({ err, workerId }, 'could not report a worker exit');
-    }
+    const { incarnation, permits, logger } = this.#deps;
+    // What it held in PostgreSQL and in Redis. One may be unavailable, and the other does not wait for it.
+    const reports = await Promise.allSettled([incarnation.reap(workerId), permits.reportExit(workerId)]);
+    const failed = reports.find((report) => report.status === 'rejected');
+    if (failed === undefined) void this.#channel.send({ kind: 'exit-reported', workerId });
+    // The supervisor sends it again.
+    else logger.debug({ err: failed.reason, workerId }, 'could not report a worker exit');
   }
 
   /** The supervisor is gone: drains within 2 s, or cuts a drain that is under way to 2 s. */

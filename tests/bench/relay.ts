@@ -1,4 +1,5 @@
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
+import { Incarnation } from '../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { Relay } from '../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
@@ -98,7 +99,7 @@ async function measure(what: Drain['what'], backlog: number, setup: Setup): Prom
     onTrouble: (error, text) => console.error(text, error),
   });
   const relay = new Relay({
-    repository: createRelayRepository(database.database),
+    repository: createRelayRepository(database.database, new Incarnation(database.database)),
     publisher: log.publisher,
     holder: 'bench',
     logger: silent,

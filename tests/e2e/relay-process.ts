@@ -1,5 +1,6 @@
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import { openDatabase } from '../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../src/adapters/postgres/incarnation.ts';
 import { Relay } from '../../src/features/events/relay/relay.ts';
 import { createRelayRepository } from '../../src/features/events/relay/repository.ts';
 import type { Logger } from '../../src/instrumentation/logger.ts';
@@ -27,7 +28,7 @@ const log = openKafkaLog({
 const publisher = log.publisher!;
 let batches = 0;
 const relay = new Relay({
-  repository: createRelayRepository(database),
+  repository: createRelayRepository(database, new Incarnation(database)),
   publisher: {
     open: (signal) => publisher.open(signal),
     close: () => publisher.close(),

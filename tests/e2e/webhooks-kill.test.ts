@@ -1,71 +1,137 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { createClient } from '../support/atlas-client.ts';
+import { type Client, createClient } from '../support/atlas-client.ts';
 import { freshDatabase } from '../support/database.ts';
 import { openAccount } from '../support/ledger-steps.ts';
 import { until } from '../support/until.ts';
-import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import { type Received, startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 import { createWebhook } from '../support/webhook-steps.ts';
 import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TIMEOUT_MS = 120_000;
+// A lease lasts for a minute, and a delivery whose process is known to be dead must not wait for it.
+const LEASE_MS = 60_000;
 
-let folder: string;
+const folders: string[] = [];
+const hosts: AtlasProcess[] = [];
 let databaseUrl: string;
 let sql: Sql;
-let atlas: AtlasProcess | undefined;
 let receiver: WebhookReceiver;
 beforeEach(async () => {
-  folder = await makeFolder();
   databaseUrl = await freshDatabase();
   sql = openPostgres({ url: databaseUrl, connectionsMax: 1, timeoutSeconds: 10 });
   receiver = startReceiver();
 }, TIMEOUT_MS);
 afterEach(async () => {
-  await atlas?.end('SIGKILL');
+  await Promise.all(hosts.splice(0).map((host) => host.end('SIGKILL')));
   await receiver.stop();
   await sql.end();
-  await removeFolder(folder);
+  for (const folder of folders.splice(0)) await removeFolder(folder);
 }, TIMEOUT_MS);
 
+async function startHost(workers: number): Promise<AtlasProcess> {
+  const folder = await makeFolder();
+  folders.push(folder);
+  const host = await startAtlas(folder, {
+    DATABASE_URL: databaseUrl,
+    API_WORKERS: String(workers),
+    ENVIRONMENT: 'staging',
+    WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
+  });
+  hosts.push(host);
+  return host;
+}
+
+const workersOf = async (host: AtlasProcess) =>
+  (await host.status()).slots.flatMap(({ worker }) => worker?.pid ?? []);
+
+/** Makes the first delivery kill the processes before they can record their attempt. Later ones succeed. */
+function killOnFirst(pids: readonly number[]): void {
+  receiver.respond = async () => {
+    receiver.respond = () => new Response(null, { status: 204 });
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await until(() => pids.every((pid) => !isAlive(pid)));
+    return new Response(null, { status: 204 });
+  };
+}
+
+/** Opens an account, whose event is sent twice: by the process that dies, and by its successor. Checks that. */
+async function expectSentAgain(client: Client): Promise<Received> {
+  await openAccount(client);
+  const [first] = await receiver.arrived(1);
+  const lostMs = performance.now();
+  const [, second] = await receiver.arrived(2);
+  expect(performance.now() - lostMs).toBeLessThan(LEASE_MS / 2);
+  expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']!);
+  expect(second!.body).toBe(first!.body);
+  await until(async () => (await sql`SELECT FROM webhook_deliveries WHERE state = 'delivered'`).count === 1);
+  return first!;
+}
+
 test(
-  'a delivery whose worker is killed before it records the attempt is sent again under the same id, and no other is',
+  'a delivery whose worker is killed is sent again as soon as it is dead, under the same id, and no other is',
   async () => {
-    atlas = await startAtlas(folder, {
-      DATABASE_URL: databaseUrl,
-      API_WORKERS: '1',
-      ENVIRONMENT: 'staging',
-      WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
-    });
-    const client = createClient(atlas.url, atlas.key!);
+    const host = await startHost(1);
+    const client = createClient(host.url, host.key!);
     await createWebhook(client, { url: receiver.url });
-    const workerOf = async () => (await atlas!.status()).slots[0]!.worker;
-    const pid = (await workerOf())!.pid;
-    receiver.respond = async () => {
-      receiver.respond = () => new Response(null, { status: 204 });
-      process.kill(pid, 'SIGKILL');
-      await until(() => !isAlive(pid));
-      return new Response(null, { status: 204 });
-    };
-    await openAccount(client);
-    const [first] = await receiver.arrived(1);
-    await until(async () => {
-      const worker = await workerOf();
-      return worker !== null && worker !== undefined && worker.pid !== pid;
-    });
-    // The lease of the dead worker expires after a minute. Here it expires now.
-    const { count } = await sql`
-      UPDATE webhook_deliveries SET leased_until = now(), next_attempt_at = now() WHERE leased_until IS NOT NULL`;
-    expect(count).toBe(1);
-    const [, second] = await receiver.arrived(2);
-    expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']!);
-    expect(second!.body).toBe(first!.body);
-    await until(
-      async () => (await sql`SELECT FROM webhook_deliveries WHERE state = 'delivered'`).count === 1,
-    );
+    killOnFirst(await workersOf(host));
+    const first = await expectSentAgain(client);
     await openAccount(client);
     const [, , third] = await receiver.arrived(3);
-    expect(third!.headers['webhook-id']).not.toBe(first!.headers['webhook-id']!);
+    expect(third!.headers['webhook-id']).not.toBe(first.headers['webhook-id']!);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'another worker of the host takes over the deliveries and the relay of one that is killed',
+  async () => {
+    const host = await startHost(2);
+    const client = createClient(host.url, host.key!);
+    await createWebhook(client, { url: receiver.url });
+    // The worker of the first slot runs the loops of the host.
+    const [runner] = await workersOf(host);
+    killOnFirst([runner!]);
+    await expectSentAgain(client);
+    // Nobody waits for the lease of its relay either.
+    await until(
+      async () => (await sql`SELECT FROM incarnations i JOIN relay r ON r.incarnation = i.id`).count === 1,
+    );
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'another host takes over the deliveries of one that is lost, and those of a killed supervisor',
+  async () => {
+    const [first, second] = [await startHost(1), await startHost(1)];
+    const client = createClient(second.url, first.key!);
+    await createWebhook(client, { url: receiver.url });
+    const senderOf = async () =>
+      (await sql<{ incarnation: string }[]>`SELECT incarnation FROM webhook_deliveries`)[0]!.incarnation;
+    let lost = first;
+    receiver.respond = async () => {
+      receiver.respond = () => new Response(null, { status: 204 });
+      // Both hosts send. The one that has this delivery is lost, with all its processes.
+      lost = (await senderOf()).includes(`-${first.pid}-`) ? first : second;
+      const pids = [lost.pid, ...(await workersOf(lost))];
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      return new Response(null, { status: 204 });
+    };
+    await expectSentAgain(client);
+    const survivor = lost === first ? second : first;
+    receiver.received.length = 0;
+    await sql`DELETE FROM webhook_deliveries`;
+    const [orphan] = await workersOf(survivor);
+    receiver.respond = async () => {
+      receiver.respond = () => new Response(null, { status: 204 });
+      await startHost(1);
+      process.kill(survivor.pid, 'SIGKILL');
+      // Its worker notices, cannot finish in time, and releases the delivery.
+      await until(() => !isAlive(orphan!));
+      return new Response(null, { status: 204 });
+    };
+    await expectSentAgain(createClient(survivor.url, first.key!));
   },
   TIMEOUT_MS,
 );

@@ -141,6 +141,7 @@ describe('an adapter', () => {
       'batched-reads',
       'core-tables',
       'database',
+      'incarnation',
       'migrations',
       'page-of-bytes',
       'postgres',

@@ -211,11 +211,14 @@ async function locked<T>(
       SELECT set_config(name, reset_val, false) FROM pg_settings WHERE name = ANY (${LIMITS})`.catch(
       () => {},
     );
+    await connection`RESET client_connection_check_interval`.catch(() => {});
     connection.release();
   };
   try {
     // Migrations may rewrite large tables, so the limits of requests do not apply to them.
     await connection`SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY (${LIMITS})`;
+    // If this process is killed, its statement ends and the lock is free. Not every system can check connections.
+    await connection`SET client_connection_check_interval = 1000`.catch(() => {});
     await connection`SELECT pg_advisory_lock(${String(LOCK)}::bigint)`;
     const result = await work(connection);
     await giveBack();

@@ -1,5 +1,6 @@
 import type { EventLog } from '../../adapters/event-log/event-log.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
@@ -37,6 +38,8 @@ export const events = {
 /** Dependencies of events. */
 export interface EventPorts {
   readonly database: Database;
+  /** Holds the lease of the relay. */
+  readonly incarnation: Incarnation;
   readonly log: EventLog;
   readonly lifecycle: Lifecycle;
   readonly logger: Logger;
@@ -50,7 +53,7 @@ export interface EventPorts {
 
 export function createEvents(ports: EventPorts) {
   const { database, log, lifecycle, logger, isKeyUsable, httpTimeoutSeconds, types, relayHolder } = ports;
-  const relayRepository = createRelayRepository(database);
+  const relayRepository = createRelayRepository(database, ports.incarnation);
   const relay = new Relay({
     repository: relayRepository,
     publisher: log.publisher,

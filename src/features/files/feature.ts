@@ -2,6 +2,7 @@ import type { Cache } from '../../adapters/cache/cache.ts';
 import { CacheAside } from '../../adapters/cache/cache-aside.ts';
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
@@ -27,17 +28,20 @@ export const files = {
 /** Dependencies of files. */
 export interface FilePorts {
   readonly database: Database;
+  /** Holds the uploads that this process receives. */
+  readonly incarnation: Incarnation;
   readonly objects: ObjectStore;
   readonly cache: Cache;
   readonly logger: Logger;
   readonly settings: SettingValues<typeof fileSettings>;
 }
 
-export function createFiles({ database, objects, cache, logger, settings }: FilePorts) {
+export function createFiles(ports: FilePorts) {
+  const { database, incarnation, objects, cache, logger, settings } = ports;
   const limits = { sizeBytesMax: settings.FILES_MAX_BYTES, timeoutMs: settings.FILES_TIMEOUT * 1000 };
   const fileCache = openFileCache(cache);
   const service = createFileService({
-    repository: createFileRepository(database),
+    repository: createFileRepository(database, incarnation),
     objects,
     cache: fileCache,
     ...limits,
@@ -49,6 +53,7 @@ export function createFiles({ database, objects, cache, logger, settings }: File
     metrics: (registry) => registerFileMetrics(registry, service.stats),
     caches: [fileCache],
     jobs: [
+      { name: 'end uploads of dead workers', by: 'one', everyMs: 1000, run: service.endLost },
       { name: 'settle files', by: 'one', everyMs: 60_000, run: service.settle },
       { name: 'delete orphaned objects', by: 'one', everyMs: 1_800_000, run: () => service.sweep() },
     ],

@@ -84,7 +84,7 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
       const id = createReservedId('file');
       const seconds = UPLOAD_LINK_SECONDS + COMPLETE_SECONDS;
       const row = { id, owner, name, mediaType, sizeBytes, sha256 };
-      const file = await repository.begin(row, seconds, UPLOADS_OF_OWNER_MAX, signal);
+      const file = await repository.initiate(row, seconds, UPLOADS_OF_OWNER_MAX, signal);
       if (file === null) throw tooManyUploads();
       const key = objectKeyOf(await repository.realm(), id);
       const expiresAt = secondsFromNow(UPLOAD_LINK_SECONDS);

@@ -1,8 +1,10 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
 import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import { sentAtOnce } from '../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../utils/abortable.ts';
+import { orAbort } from '../../utils/or-abort.ts';
 import {
   DIGEST_BYTES,
   type Digests,
@@ -23,8 +25,18 @@ export type NewFile = Pick<FileRecord, 'id' | 'owner'> &
 export interface FileRepository {
   /** Returns the prefix of all object keys of this database. */
   realm(): Promise<string>;
-  /** Inserts the row of an upload. Returns null if its owner already has `uploadsMax` in progress. */
+  /**
+   * Inserts the row of an upload that this process receives: if it dies, the upload ends. Returns null if the owner
+   * already has `uploadsMax` in progress.
+   */
   begin(
+    file: NewFile,
+    leaseSeconds: number,
+    uploadsMax: number,
+    signal?: AbortSignal,
+  ): Promise<FileRecord | null>;
+  /** Inserts the row of an upload whose bytes are sent to a link. Returns like {@link begin}. */
+  initiate(
     file: NewFile,
     leaseSeconds: number,
     uploadsMax: number,
@@ -46,6 +58,8 @@ export interface FileRepository {
   delete(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
   /** Deletes the row of a file whose object is deleted. */
   forget(id: string): Promise<void>;
+  /** Ends the leases of uploads whose process has exited. One that is silent may still bring the bytes. */
+  endLost(): Promise<void>;
   /** Abandons uploads whose lease has expired. Returns how many. */
   expire(limit: number): Promise<number>;
   /** Lists files whose object, and then row, must be deleted. */
@@ -59,13 +73,16 @@ export interface FileRepository {
 type Row = Omit<FileRecord, 'createdAt' | 'sha256'> & { createdAt: Date; sha256: Buffer | null };
 
 /** What the reconciler calls. */
-type ReconcilerMethods = 'expire' | 'listDeleting' | 'listStored' | 'known';
+type ReconcilerMethods = 'endLost' | 'expire' | 'listDeleting' | 'listStored' | 'known';
 
-export function createFileRepository(db: Database): FileRepository {
-  return { ...createFiles(db), ...createReconciliation(db) };
+export function createFileRepository(db: Database, incarnation: Pick<Incarnation, 'hold'>): FileRepository {
+  return { ...createFiles(db, incarnation), ...createReconciliation(db) };
 }
 
-function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
+function createFiles(
+  db: Database,
+  incarnation: Pick<Incarnation, 'hold'>,
+): Omit<FileRepository, ReconcilerMethods> {
   const columns = columnsOf(db);
   const reads = new BatchedReads<FileRecord>({
     async read(ids, signal) {
@@ -93,7 +110,18 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
       });
       return realm;
     },
-    async begin(file, leaseSeconds, uploadsMax, signal) {
+    async begin({ id, owner, name, mediaType }, leaseSeconds, uploadsMax, signal) {
+      const held = incarnation.hold();
+      const holder = await (signal ? orAbort(held, signal) : held);
+      const [row] = await db.query(
+        (sql) => sql<Row[]>`
+          SELECT ${columns} FROM begin_held_upload(
+            ${id}, ${owner}, ${name}, ${mediaType}, NULL, NULL, ${leaseSeconds}, ${uploadsMax}, ${holder})`,
+        { signal },
+      );
+      return row ? toFile(row) : null;
+    },
+    async initiate(file, leaseSeconds, uploadsMax, signal) {
       const { id, owner, name, mediaType, sizeBytes = null, sha256 } = file;
       const digest = sha256 === undefined ? null : Buffer.from(sha256, 'hex');
       const [row] = await db.query(
@@ -190,6 +218,14 @@ function createFiles(db: Database): Omit<FileRepository, ReconcilerMethods> {
 function createReconciliation(db: Database): Pick<FileRepository, ReconcilerMethods> {
   const columns = columnsOf(db);
   return {
+    async endLost() {
+      await db.query(
+        (sql) => sql`
+        UPDATE files f SET expires_at = now()
+        WHERE state = 'uploading' AND expires_at > now() AND incarnation IS NOT NULL
+          AND NOT EXISTS (SELECT FROM incarnations i WHERE i.id = f.incarnation)`,
+      );
+    },
     async expire(limit) {
       const rows = await db.query(
         (sql) => sql`

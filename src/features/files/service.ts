@@ -78,6 +78,8 @@ export interface FileService {
   /** Whether links point to Atlas, which then has to serve them. */
   readonly servesLinks: boolean;
   readonly stats: FileStats;
+  /** Ends the uploads of processes that have exited, so that they do not count against their owners. */
+  endLost(): Promise<void>;
   /** Runs {@link Reconciler.settle}. */
   settle(): Promise<void>;
   /** Runs {@link Reconciler.sweep}. Shorten `graceMs` only if nothing else is running. */
@@ -132,6 +134,7 @@ export function createFileService(options: FileServiceOptions): FileService {
     link: async (owner, id, signal) => links.toDownload(await findStored(owner, id, signal)),
     uploadByLink: links.receiveUpload,
     openLink: links.openDownload,
+    endLost: once(() => repository.endLost()),
     settle: once(() => reconciler.settle(AbortSignal.timeout(SETTLE_MS))),
     sweep: once((graceMs = ORPHAN_GRACE_MS) => reconciler.sweep(graceMs, AbortSignal.timeout(SWEEP_MS))),
     verify: (deep, signal, graceMs = ORPHAN_GRACE_MS) =>

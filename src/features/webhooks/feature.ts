@@ -1,17 +1,20 @@
 import type { EventConsumer } from '../../adapters/event-log/event-log.ts';
 import type { OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
+import { DELIVERY_DAYS } from './deliveries/domain.ts';
 import { createFanOut, webhookOwners } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
 import { createDeliveryService } from './deliveries/service.ts';
 import { webhookEventTypes } from './event-types.ts';
 import { webhookProblems } from './problems.ts';
+import { createRetentionRepository } from './retention/repository.ts';
 import { webhookSettings } from './settings.ts';
 import { createWebhookRepository } from './subscriptions/repository.ts';
 import { mountWebhooks } from './subscriptions/router.ts';
@@ -32,6 +35,8 @@ export const webhooks = {
 /** Dependencies of webhooks. */
 export interface WebhookPorts {
   readonly database: Database;
+  /** Holds the deliveries in flight. */
+  readonly incarnation: Incarnation;
   readonly consumer: EventConsumer;
   readonly outgoing: OutgoingHttp;
   readonly logger: Logger;
@@ -39,15 +44,17 @@ export interface WebhookPorts {
   readonly types: readonly [string, ...string[]];
 }
 
-export function createWebhooks({ database, consumer, outgoing, logger, types }: WebhookPorts) {
+export function createWebhooks(ports: WebhookPorts) {
+  const { database, incarnation, consumer, outgoing, logger, types } = ports;
   const subscriptions = createWebhookService(createWebhookRepository(database), (url, signal) =>
     outgoing.check(url, signal),
   );
-  const repository = createDeliveryRepository(database);
+  const repository = createDeliveryRepository(database, incarnation);
   const sender = new DeliverySender(repository, outgoing, (err) =>
     logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
   );
   const fanOut = createFanOut(repository);
+  const retention = createRetentionRepository(database, DELIVERY_DAYS);
   const deliveries = createDeliveryService(repository, subscriptions);
   return {
     subscriptions,
@@ -61,6 +68,6 @@ export function createWebhooks({ database, consumer, outgoing, logger, types }: 
       { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal, webhookOwners) },
       sender,
     ],
-    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: repository.forget }],
+    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: retention.forget }],
   } satisfies Feature & Record<string, unknown>;
 }

@@ -150,7 +150,7 @@ describe('the relay and the inbox under adverse conditions', () => {
     const { sql } = world;
     const ledger = createLedgerRepository(world.db);
     expect((await ledger.verify(10)).discrepancies).toEqual([]);
-    await sql`ALTER TABLE events DISABLE TRIGGER events_immutable`;
+    await sql`ALTER TABLE events DISABLE TRIGGER events_retained`;
     await sql`DELETE FROM events WHERE type = 'account.credited.v1'`;
     await sql`
       INSERT INTO parked_events (key, sequence, owner, type, occurred_at, transfer_id)

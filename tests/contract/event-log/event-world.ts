@@ -2,6 +2,7 @@ import type { EventHandler, EventLog, OwnersOf } from '../../../src/adapters/eve
 import { openOutboxLog } from '../../../src/adapters/event-log/postgres-log.ts';
 import { openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import type { Queryable } from '../../../src/adapters/postgres/query.ts';
 import { Relay } from '../../../src/features/events/relay/relay.ts';
@@ -35,6 +36,7 @@ let worlds = 0;
 export class EventWorld {
   readonly sql: Sql;
   readonly db: Database;
+  readonly incarnation: Incarnation;
   readonly url: string;
   readonly prefix: string;
   readonly warnings: string[] = [];
@@ -49,6 +51,7 @@ export class EventWorld {
     this.#kind = kind;
     this.sql = sql;
     this.db = openTestDatabase(url);
+    this.incarnation = new Incarnation(this.db);
     this.#brokers = brokers;
     this.prefix = `test-${process.pid}-${++worlds}`;
   }
@@ -80,7 +83,7 @@ export class EventWorld {
   }
 
   get repository() {
-    return createRelayRepository(this.db);
+    return createRelayRepository(this.db, this.incarnation);
   }
 
   async openAccounts(count: number, owner = 'owner'): Promise<string[]> {
@@ -191,6 +194,7 @@ export class EventWorld {
   async close(): Promise<void> {
     await Promise.all([...this.#running].map((running) => running.stop()));
     for (const log of this.#logs) await log.close();
+    await this.incarnation.close();
     await Promise.all([this.sql.end({ timeout: 5 }), this.db.end({ timeout: 5 })]);
   }
 }

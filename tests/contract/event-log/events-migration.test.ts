@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { openPostgres } from '../../../src/adapters/postgres/postgres.ts';
 import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
@@ -101,7 +102,7 @@ describe.each(availableEngines())(
             WHERE id = (SELECT max(id) FROM outbox) AND debit_owner = 'owner'`;
           expect(count).toBe(1);
           await post([requestOf('third')]);
-          const relay = createRelayRepository(db);
+          const relay = createRelayRepository(db, new Incarnation(db));
           const epoch = (await relay.take('relay', 60_000))!;
           expect(await relay.move(epoch, 1)).toEqual({ lastPosition: 2, moved: 1, sent: 2 });
           expect(await relay.move(epoch, 10)).toEqual({ lastPosition: 2, moved: null, sent: 0 });
@@ -119,7 +120,7 @@ describe.each(availableEngines())(
       'leaves an outbox that costs nothing to check once it is empty',
       () =>
         withDatabase(engine, async (sql, _url, db) => {
-          const relay = createRelayRepository(db);
+          const relay = createRelayRepository(db, new Incarnation(db));
           const epoch = (await relay.take('relay', 60_000))!;
           expect(await relay.move(epoch, 10)).toEqual({ lastPosition: 0, moved: 0, sent: 0 });
           expect(await relay.move(epoch + 1, 10)).toBeNull();

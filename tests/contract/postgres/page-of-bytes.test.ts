@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { createEventRepository } from '../../../src/features/events/log/repository.ts';
 import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
@@ -44,9 +45,17 @@ const LISTS: readonly (readonly [string, number, Reading])[] = [
     MIB,
     (db) => createEventRepository(db).search('owner', { type: 'account.debited.v1' }, 0, 200, 5000),
   ],
-  ['a batch of the relay', 2 * MIB, (db) => createRelayRepository(db).read(2000, true)],
-  ['a batch of parked events', 2 * MIB, (db) => createRelayRepository(db).readParked(ALICE, 2000)],
-  ['a replay of a webhook', MIB, (db) => createDeliveryRepository(db).replayEvents(TARGET, 0, 1000, false)],
+  ['a batch of the relay', 2 * MIB, (db) => createRelayRepository(db, new Incarnation(db)).read(2000, true)],
+  [
+    'a batch of parked events',
+    2 * MIB,
+    (db) => createRelayRepository(db, new Incarnation(db)).readParked(ALICE, 2000),
+  ],
+  [
+    'a replay of a webhook',
+    MIB,
+    (db) => createDeliveryRepository(db, new Incarnation(db)).replayEvents(TARGET, 0, 1000, false),
+  ],
 ];
 
 describe.each(availableEngines())('on %s', (engine) => {

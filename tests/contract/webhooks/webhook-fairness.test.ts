@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
 import {
@@ -10,6 +11,7 @@ import {
   TRIES_MAX,
 } from '../../../src/features/webhooks/deliveries/domain.ts';
 import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
+import { createRetentionRepository } from '../../../src/features/webhooks/retention/repository.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
@@ -26,7 +28,7 @@ beforeEach(async () => {
   url = await freshDatabase();
   sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 });
   db = openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 10 });
-  deliveries = createDeliveryRepository(db);
+  deliveries = createDeliveryRepository(db, new Incarnation(db));
 }, 60_000);
 afterEach(() => Promise.all([sql.end(), db.end()]));
 
@@ -216,10 +218,13 @@ test('cleanup and measurement read only the rows they need, never all deliveries
       INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, next_attempt_at)
       SELECT gen_random_uuid(), id, n::text, 'account.opened.v1', '{}', now() + interval '1 day'
       FROM webhooks, generate_series(1, 400) n WHERE enabled`;
-    await one`ANALYZE webhooks, webhook_deliveries`;
+    await one`
+      INSERT INTO webhook_bodies SELECT owner, n::text, '{}', now() - interval '40 days' FROM webhooks, generate_series(1, 9) n
+      ON CONFLICT DO NOTHING`;
+    await one`ANALYZE webhooks, webhook_deliveries, webhook_bodies`;
     const before = await scans();
-    const repository = createDeliveryRepository(oneDatabase);
-    await repository.forget();
+    const repository = createDeliveryRepository(oneDatabase, new Incarnation(oneDatabase));
+    await createRetentionRepository(oneDatabase, 30).forget();
     await repository.backlog(never);
     const { seqScan, idxScan } = await scans();
     expect(seqScan).toBe(before.seqScan);

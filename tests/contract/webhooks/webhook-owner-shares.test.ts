@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import type { OutgoingRequest } from '../../../src/adapters/http/outgoing-http.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
 import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
@@ -19,7 +20,7 @@ beforeEach(async () => {
   const url = await freshDatabase();
   sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 });
   db = openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 10 });
-  deliveries = createDeliveryRepository(db);
+  deliveries = createDeliveryRepository(db, new Incarnation(db));
 }, 60_000);
 afterEach(() => Promise.all([sql.end(), db.end()]));
 

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
 import { type AttemptResult, type Claim, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
 import { createFanOut } from '../../../src/features/webhooks/deliveries/fan-out.ts';
 import { createDeliveryRepository } from '../../../src/features/webhooks/deliveries/repository.ts';
+import { createRetentionRepository } from '../../../src/features/webhooks/retention/repository.ts';
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
@@ -33,7 +35,10 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     const url = await freshDatabase(engine);
     databases = [0, 1].map(() => openTestDatabase(url, { connectionsMax: 4, timeoutSeconds: 10 }));
     sql = openPostgres({ url, connectionsMax: 4, timeoutSeconds: 10 });
-    [here, there] = databases.map(createDeliveryRepository) as [typeof here, typeof there];
+    [here, there] = databases.map((db) => createDeliveryRepository(db, new Incarnation(db))) as [
+      typeof here,
+      typeof there,
+    ];
   }, 60_000);
   afterEach(() => Promise.all([sql, ...databases].map((opened) => opened.end())));
 
@@ -184,7 +189,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     await sql`UPDATE webhooks SET enabled = false, deleted_at = now() - interval '2 hours' WHERE id = ${deleted}`;
     const [claim] = await here.claim(1, never);
     await here.settle(claim!, success, verdictOf(success));
-    await here.forget();
+    await createRetentionRepository(databases[0]!, 30).forget();
     expect((await sql`SELECT event_id FROM webhook_deliveries ORDER BY 1`).map((row) => row.eventId)).toEqual(
       ['kept:1', 'kept:2'],
     );

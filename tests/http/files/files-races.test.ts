@@ -42,7 +42,7 @@ async function whileChangingTo<T>(
 }
 
 test('an upload is not abandoned if the response to its commit was lost', async () => {
-  const repository = createFileRepository(atlas.deps.database);
+  const repository = createFileRepository(atlas.deps.database, atlas.deps.incarnation);
   expect(await whileChangingTo('stored', (id) => repository.abandon(id))).toBe(false);
   expect(await whileChangingTo('deleting', (id) => repository.abandon(id))).toBe(true);
   expect(await repository.abandon(crypto.randomUUID())).toBe(true);

@@ -96,7 +96,7 @@ describe.each(availableStores())('the reconciler of files in the %s', (kind) => 
     await atlas.lose(lost.id);
     const seen: string[] = [];
     const reconciler = createReconciler({
-      repository: createFileRepository(atlas.deps.database),
+      repository: createFileRepository(atlas.deps.database, atlas.deps.incarnation),
       // The response of S3 for an object under a legal hold.
       objects: { ...atlas.deps.objects, delete: () => Promise.reject(new Error('held')) },
       stats: atlas.files.stats,

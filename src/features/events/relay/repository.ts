@@ -6,6 +6,7 @@ import {
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, UnsentBatch } from './domain.ts';
 import { type OutboxRow, toUnsent } from './outbox-rows.ts';
@@ -23,7 +24,7 @@ export interface Moved extends Marked {
 
 /** The outbox, the log and the relay's lease in PostgreSQL. Times are by its clock. */
 export interface RelayRepository {
-  /** Takes the lease if it has expired. Returns the new epoch, or null. */
+  /** Takes the lease if it has expired or its holder has died. Returns the new epoch, or null. */
   take(holder: string, leaseMs: number): Promise<number | null>;
   /** Renews the lease. Returns false if another process is the relay now. */
   renew(epoch: number, leaseMs: number): Promise<boolean>;
@@ -66,21 +67,30 @@ const BATCH_BYTES_MAX = 2_097_152;
 
 type ParkedMethods = 'keysToRetry' | 'readParked' | 'markParked' | 'listParked' | 'retry';
 
-export function createRelayRepository(db: Database): RelayRepository {
-  return { ...createOutbox(db), ...createParkedEvents(db) };
+/** Who takes the lease. */
+type Holder = Pick<Incarnation, 'hold'>;
+
+export function createRelayRepository(db: Database, incarnation: Holder): RelayRepository {
+  return { ...createOutbox(db, incarnation), ...createParkedEvents(db) };
 }
 
-function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
+function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, ParkedMethods> {
   const lease = (ms: number) => db.fragment`clock_timestamp() + ${ms} * interval '1 millisecond'`;
 
   return {
     async take(holder, leaseMs) {
+      const id = await incarnation.hold();
       const [row] = await db.query(
         (sql) => sql<{ epoch: number }[]>`
-        UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}
+        UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}, incarnation = ${id},
+          incarnation_epoch = epoch + 1
         WHERE expires_at < clock_timestamp()
            -- A lease that ends this late was taken before the clock was set back.
-           OR expires_at > ${lease(2 * leaseMs)} RETURNING epoch`,
+           OR expires_at > ${lease(2 * leaseMs)}
+           -- A host of the release before takes the lease without an incarnation, so the epochs differ.
+           OR (epoch = incarnation_epoch AND NOT EXISTS (
+             SELECT FROM incarnations i WHERE i.id = relay.incarnation AND i.expires_at > clock_timestamp()))
+        RETURNING epoch`,
       );
       return row?.epoch ?? null;
     },
@@ -143,9 +153,14 @@ function createOutbox(db: Database): Omit<RelayRepository, ParkedMethods> {
                  CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, epoch, last_position,
                  (SELECT count(*) FROM parked_keys) AS parked_keys,
                  (SELECT count(*) FROM parked_events) AS parked_events,
+                 extract(epoch FROM clock_timestamp() - oldest.occurred_at)::float8 AS stored_seconds,
+                 (SELECT c.consumer FROM consumer_offsets c WHERE NOT EXISTS (SELECT FROM inbox i
+                    WHERE i.consumer = c.consumer AND i.key = oldest.key AND i.sequence >= oldest.sequence)
+                    AND oldest.key IS NOT NULL LIMIT 1) AS oldest_unread_by,
                  coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
                    'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
-            FROM relay`,
+            FROM relay LEFT JOIN (SELECT * FROM events WHERE position > (SELECT position FROM log_start)
+              ORDER BY position LIMIT 1) oldest ON true`,
         { signal },
       );
       return row;
@@ -165,17 +180,15 @@ function createParkedEvents(db: Database): Pick<RelayRepository, ParkedMethods> 
     async readParked(key, eventsMax) {
       const rows = await db.query(
         (sql) => sql<(EventRow & SizedRow & { lastSent: number | null })[]>`
-        SELECT page.*, (SELECT max(sequence) FROM events WHERE key = ${key}) AS last_sent FROM (${rowsWithin(
-          sql,
-          {
+        SELECT page.*, greatest((SELECT max(sequence) FROM events WHERE key = ${key}),
+          (SELECT sequence FROM forgotten_keys WHERE key = ${key})) AS last_sent FROM (${rowsWithin(sql, {
             source: sql`
               SELECT ${eventColumns(sql)}, e.no FROM parked_events e ${joinTransfers(sql)}
               WHERE e.key = ${key} ORDER BY e.sequence, e.no LIMIT ${eventsMax + 1}`,
             order: sql`sequence, no`,
             ...eventSize(sql),
             bytesMax: BATCH_BYTES_MAX,
-          },
-        )}) page ORDER BY nth`,
+          })}) page ORDER BY nth`,
       );
       let count = takePage(rows, eventsMax, BATCH_BYTES_MAX).page.length;
       // Events that claim the same sequence stay together: the second one is then found to be out of order.

@@ -9,6 +9,8 @@ export interface SendingStats {
   readonly givenUp: number;
   /** Webhooks that were disabled. */
   readonly disabled: number;
+  /** Deliveries taken over from a process that died. */
+  readonly freed: number;
   readonly inFlight: number;
   readonly sumMs: number;
   readonly buckets: Float64Array;
@@ -55,6 +57,7 @@ export function registerDeliveryMetrics(registry: Registry, read: () => SendingS
   );
   single('counter', 'deliveries_given_up_total', 'Deliveries that failed permanently', (f) => f.givenUp);
   single('counter', 'disabled_total', 'Webhooks disabled because of failures', (f) => f.disabled);
+  single('counter', 'deliveries_freed_total', 'Deliveries freed because their process died', (f) => f.freed);
   single('gauge', 'in_flight', 'Deliveries in progress', (f) => f.inFlight);
   single('gauge', 'due', 'Deliveries due but not started', (f) => f.dueCount, 'max');
   single('gauge', 'due_age_seconds', 'Age of the oldest due delivery', (f) => f.dueAgeSeconds, 'max');

@@ -9,6 +9,8 @@ import { signatureHeaders } from './signature.ts';
 
 const IN_FLIGHT_MAX = 64;
 const POLL_MS = 200;
+// How often to look for deliveries whose process has died: with its last renewal, they wait for less than 5 s.
+const FREE_LOST_MS = 500;
 const TIMEOUT_MS = 15_000;
 // On a stop, targets have this long to respond to attempts in flight. Unfinished ones are sent again.
 const STOP_GRACE_MS = 1000;
@@ -30,9 +32,11 @@ export class DeliverySender implements BackgroundLoop {
   readonly #buckets = new Float64Array(BUCKETS_MS.length + 1);
   #givenUp = 0;
   #disabled = 0;
+  #freed = 0;
   #sumMs = 0;
   #backlog = { dueCount: 0, dueAgeSeconds: 0, disabledWebhooks: 0 };
   #nextMeasureMs = 0;
+  #nextFreeMs = 0;
 
   constructor(
     repository: DeliveryRepository,
@@ -52,6 +56,7 @@ export class DeliverySender implements BackgroundLoop {
     try {
       while (!signal.aborted) {
         if (performance.now() >= this.#nextMeasureMs) void this.#measureBacklog(signal);
+        await this.#freeLost(cut.signal);
         const free = IN_FLIGHT_MAX - this.#inFlight.size;
         // An owner may have as many slots as it leaves free, so there is always one for an owner that has none.
         const ownerMax = Math.min(SLOTS_PER_OWNER, free);
@@ -75,6 +80,7 @@ export class DeliverySender implements BackgroundLoop {
       attempts: this.#attempts,
       givenUp: this.#givenUp,
       disabled: this.#disabled,
+      freed: this.#freed,
       inFlight: this.#inFlight.size,
       sumMs: this.#sumMs,
       buckets: this.#buckets,
@@ -92,6 +98,12 @@ export class DeliverySender implements BackgroundLoop {
       if (!signal.aborted) this.#onError(error);
     }
     if (!signal.aborted) this.#nextMeasureMs = performance.now() + MEASURE_MS;
+  }
+
+  async #freeLost(cut: AbortSignal): Promise<void> {
+    if (performance.now() < this.#nextFreeMs) return;
+    this.#nextFreeMs = performance.now() + FREE_LOST_MS;
+    this.#freed += await this.#repository.freeLost(cut);
   }
 
   #start(claim: Claim, cut: AbortSignal): void {

@@ -30,10 +30,12 @@ export interface Attempt {
 /** A delivery that has not been stored yet. */
 export interface NewDelivery {
   readonly id: string;
+  /** The owner of the webhook and of the event. */
+  readonly owner: string;
   readonly webhookId: string;
   readonly eventId: string;
   readonly eventType: string;
-  /** The bytes to send: a CloudEvent as JSON. */
+  /** The bytes to send: a CloudEvent as JSON, the same for all webhooks. */
   readonly body: string;
 }
 
@@ -169,7 +171,8 @@ export function testDelivery(owner: string, webhookId: string, occurredAt: strin
 }
 
 function deliveryOf(event: AtlasEvent, body: string, webhookId: string): NewDelivery {
-  return { id: Bun.randomUUIDv7(), webhookId, eventId: eventIdOf(event), eventType: event.type, body };
+  const { owner, type: eventType } = event;
+  return { id: Bun.randomUUIDv7(), owner, webhookId, eventId: eventIdOf(event), eventType, body };
 }
 
 /**

@@ -6,16 +6,17 @@ import {
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
+import { type DeliveryRow, toDelivery } from './delivery-rows.ts';
 import {
   type Attempt,
   type AttemptResult,
   type Backlog,
   type Claim,
-  DELIVERY_DAYS,
   type Delivery,
   type DeliveryOutcome,
   type DeliveryState,
@@ -24,7 +25,6 @@ import {
   FAILING_SILENT_HOURS_MAX,
   LEASE_MS,
   type NewDelivery,
-  nextAttemptOf,
   type Replayed,
   type SinceScan,
   SLOTS_PER_OWNER,
@@ -39,11 +39,13 @@ export interface DeliveryRepository {
   targetsOf(owners: readonly string[], tx: Queryable): Promise<readonly Target[]>;
   /** Inserts deliveries, except those of an event that the webhook already has. */
   insert(deliveries: readonly NewDelivery[], tx: Queryable): Promise<void>;
-  /** Claims up to `free` due deliveries for this process, so that no owner has more than `ownerMax` in flight. */
+  /** Claims up to `free` due deliveries for this process's incarnation, so that no owner has more than `ownerMax` in flight. */
   claim(free: number, signal: AbortSignal, ownerMax?: number): Promise<Claim[]>;
   settle(claim: Claim, result: AttemptResult, outcome: DeliveryOutcome): Promise<{ disabled: boolean }>;
   /** Releases a claim whose attempt has no known result. It is due again immediately. */
   release(claim: Claim): Promise<void>;
+  /** Makes deliveries due again whose process has died before it recorded their attempt. Returns how many. */
+  freeLost(signal: AbortSignal): Promise<number>;
   backlog(signal: AbortSignal): Promise<Backlog>;
   /** Lists deliveries with ids below `beforeId`, newest first. */
   list(
@@ -62,10 +64,7 @@ export interface DeliveryRepository {
   add(delivery: NewDelivery, tries: number, signal?: AbortSignal): Promise<Delivery>;
   /** Starts a new round of attempts now. Returns null if there is no such delivery. */
   replay(webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery | null>;
-  /**
-   * Delivers up to `limit` events of the owner after the position, or fewer if they are large: those that the webhook
-   * subscribes to and never received, and with `includeDelivered` also those that it has received.
-   */
+  /** Delivers up to `limit` events after the position, fewer if they are large: by default those not received. */
   replayEvents(
     target: Target,
     after: number,
@@ -75,31 +74,23 @@ export interface DeliveryRepository {
   ): Promise<Replayed>;
   /** Looks for the owner's first event since the time, among the last `scanMax` events. */
   scanSince(owner: string, time: string, scanMax: number, signal?: AbortSignal): Promise<SinceScan>;
-  /** Deletes old deliveries, and those of deleted webhooks, in steps. */
-  forget(): Promise<void>;
 }
 
-interface DeliveryRow extends Omit<Delivery, 'createdAt' | 'nextAttemptAt'> {
-  readonly createdAt: Date;
-  readonly nextAttemptAt: Date;
-  readonly leased: boolean;
-}
 type ClaimRow = Omit<Claim, 'secrets'> & { secret: Uint8Array; oldSecret: Uint8Array | null };
 
 const SILENCE_MS = 15_000;
 const INSERT_ROWS_MAX = 1000;
 const BACKLOG_MAX = 100_000;
 const ATTEMPTS_SHOWN_MAX = 50;
-const FORGET_ROWS_MAX = 1000;
 
-/** What the workers call. */
-type Queue = 'targetsOf' | 'insert' | 'claim' | 'settle' | 'release' | 'backlog' | 'forget';
+type Queue = 'targetsOf' | 'insert' | 'claim' | 'settle' | 'release' | 'freeLost' | 'backlog';
+type Holder = Pick<Incarnation, 'hold' | 'canJudge'>;
 
-export function createDeliveryRepository(db: Database): DeliveryRepository {
-  return { ...createQueue(db), ...createHistory(db) };
+export function createDeliveryRepository(db: Database, incarnation: Holder): DeliveryRepository {
+  return { ...createQueue(db, incarnation), ...createHistory(db) };
 }
 
-function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
+function createQueue(db: Database, incarnation: Holder): Pick<DeliveryRepository, Queue> {
   return {
     targetsOf: (owners, tx) =>
       tx.query(
@@ -111,15 +102,17 @@ function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
       for (let i = 0; i < deliveries.length; i += INSERT_ROWS_MAX) {
         await tx.query(
           (sql) => sql`
-            INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
-            ${rowsOf(sql, deliveries.slice(i, i + INSERT_ROWS_MAX))} ON CONFLICT (webhook_id, event_id) DO NOTHING`,
+            ${withBodies(sql, deliveries.slice(i, i + INSERT_ROWS_MAX))}
+            INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type)
+            SELECT id, webhook_id, event_id, event_type FROM new ON CONFLICT (webhook_id, event_id) DO NOTHING`,
         );
       }
     },
     async claim(free, signal, ownerMax = SLOTS_PER_OWNER) {
+      const id = await orAbort(inTime(incarnation.hold(), SILENCE_MS), signal);
       const rows = db.query(
-        (sql) => sql<ClaimRow[]>`
-          SELECT * FROM claim_webhook_deliveries(${free}, ${SLOTS_PER_WEBHOOK}, ${ownerMax}, ${LEASE_MS})`,
+        (sql) => sql<ClaimRow[]>`SELECT * FROM claim_held_deliveries(
+          ${free}, ${SLOTS_PER_WEBHOOK}, ${ownerMax}, ${LEASE_MS}, ${id})`,
       );
       return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(({ secret, oldSecret, ...claim }) => ({
         ...claim,
@@ -145,6 +138,15 @@ function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
       );
       await inTime(released, SILENCE_MS);
     },
+    async freeLost(signal) {
+      const free = async () => {
+        const silentToo = await incarnation.canJudge();
+        return db.query(
+          (sql) => sql<[{ freed: number }]>`SELECT free_lost_deliveries(${silentToo}) AS freed`,
+        );
+      };
+      return (await orAbort(inTime(free(), SILENCE_MS), signal))[0].freed;
+    },
     async backlog(signal) {
       const [row] = await db.query(
         (sql) => sql<[Backlog]>`
@@ -161,29 +163,6 @@ function createQueue(db: Database): Pick<DeliveryRepository, Queue> {
         { signal },
       );
       return row;
-    },
-    async forget() {
-      const old = db.fragment`
-        SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${DELIVERY_DAYS})`;
-      // One index scan per webhook: for a join the planner would prefer to scan all deliveries.
-      const ofDeleted = db.fragment`
-        SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
-          SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d
-        WHERE w.deleted_at IS NOT NULL`;
-      for (const chosen of [old, ofDeleted]) {
-        // In steps, so that no statement reaches its timeout. A step that is not full is the last one.
-        for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
-          ({ count } = await db.query(
-            (sql) => sql`
-            DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
-          ));
-        }
-      }
-      await db.query(
-        (sql) => sql`
-        DELETE FROM webhooks w WHERE deleted_at < now() - interval '1 hour'
-          AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
-      );
     },
   };
 }
@@ -207,7 +186,10 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
     async find(webhookId, id, signal) {
       const [row] = await db.query(
         (sql) => sql<(DeliveryRow & { body: string })[]>`
-          SELECT ${columns}, body FROM webhook_deliveries WHERE id = ${id} AND webhook_id = ${webhookId}`,
+          SELECT ${columns}, coalesce(body, (
+              SELECT b.body FROM webhook_bodies b JOIN webhooks w ON w.owner = b.owner
+              WHERE w.id = d.webhook_id AND b.event_id = d.event_id)) AS body
+          FROM webhook_deliveries d WHERE id = ${id} AND webhook_id = ${webhookId}`,
         { signal },
       );
       if (!row) return null;
@@ -227,8 +209,9 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
     async add(delivery, tries, signal) {
       const [row] = await db.query(
         (sql) => sql<[DeliveryRow]>`
-          INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body, tries)
-          SELECT new.*, ${tries}::int FROM (${rowsOf(sql, [delivery])}) new RETURNING ${columns}`,
+          ${withBodies(sql, [delivery])}
+          INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, tries)
+          SELECT id, webhook_id, event_id, event_type, ${tries}::int FROM new RETURNING ${columns}`,
         { signal },
       );
       return toDelivery(row);
@@ -262,8 +245,9 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
       const deliveries = deliveriesOf(page.map(toEvent), [target]);
       const { count } = await db.query(
         (sql) => sql`
-          INSERT INTO webhook_deliveries AS d (id, webhook_id, event_id, event_type, body)
-          ${rowsOf(sql, deliveries)} ON CONFLICT (webhook_id, event_id) DO UPDATE
+          ${withBodies(sql, deliveries)}
+          INSERT INTO webhook_deliveries AS d (id, webhook_id, event_id, event_type)
+          SELECT id, webhook_id, event_id, event_type FROM new ON CONFLICT (webhook_id, event_id) DO UPDATE
           SET state = 'pending', tries = 0, next_attempt_at = now()
           WHERE d.state = 'failed' OR (d.state = 'delivered' AND ${includeDelivered})`,
         { signal },
@@ -285,16 +269,24 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
   };
 }
 
-/** The rows to insert, as one parameter per column. */
-const rowsOf = (sql: FragmentTag, rows: readonly NewDelivery[]) => sql`
-    SELECT * FROM unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.webhookId)}::uuid[],
-      ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.eventType)}::text[],
-      ${rows.map((row) => row.body)}::text[])`;
-
-function toDelivery({ leased, createdAt, nextAttemptAt, ...row }: DeliveryRow): Delivery {
-  return {
-    ...row,
-    nextAttemptAt: nextAttemptOf(row.state, leased, nextAttemptAt),
-    createdAt: createdAt.toISOString(),
-  };
+/**
+ * Starts a statement that inserts deliveries, the rows of `new`. The body of each event is stored once for all of them,
+ * and the first one stays: whatever is sent again is the same bytes.
+ */
+function withBodies(sql: FragmentTag, rows: readonly NewDelivery[]) {
+  const bodies = [...new Map(rows.map((row) => [`${row.owner} ${row.eventId}`, row])).values()];
+  return sql`
+    WITH new AS (
+      SELECT * FROM unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.webhookId)}::uuid[],
+        ${rows.map((row) => row.eventId)}::text[], ${rows.map((row) => row.eventType)}::text[])
+        n(id, webhook_id, event_id, event_type)
+    ), bodies AS (
+      INSERT INTO webhook_bodies (owner, event_id, body)
+      SELECT * FROM unnest(${bodies.map((row) => row.owner)}::text[], ${bodies.map((row) => row.eventId)}::text[],
+        ${bodies.map((row) => row.body)}::text[]) b(owner, event_id, body)
+      -- In one order, so that two writers cannot wait for each other.
+      ORDER BY b.owner COLLATE "C", b.event_id COLLATE "C"
+      ON CONFLICT (owner, event_id) DO UPDATE SET created_at = now()
+      WHERE webhook_bodies.created_at < now() - interval '1 day'
+    )`;
 }

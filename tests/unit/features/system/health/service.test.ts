@@ -1,7 +1,10 @@
 import { describe, expect, spyOn, test } from 'bun:test';
 import { AtlasError } from '../../../../../src/errors.ts';
 import type { Probe } from '../../../../../src/features/system/health/domain.ts';
-import { createHealthService, type DatabaseChecks } from '../../../../../src/features/system/health/service.ts';
+import {
+  createHealthService,
+  type DatabaseChecks,
+} from '../../../../../src/features/system/health/service.ts';
 
 const probeOf = (name: string, ping: Probe['ping'], required = true): Probe => ({
   name,
