@@ -46,6 +46,7 @@ export function createFeatures(deps: Deps) {
     log: deps.events,
     lifecycle,
     logger,
+    settings: config,
     isKeyUsable: identity.keys.isUsable,
     httpTimeoutSeconds: config.HTTP_TIMEOUT,
     types,
@@ -59,7 +60,16 @@ export function createFeatures(deps: Deps) {
     inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
   });
   const { consumer } = deps.events;
-  const webhooks = createWebhooks({ database, incarnation, consumer, outgoing, logger, types });
+  const { lastExpired } = events;
+  const webhooks = createWebhooks({
+    database,
+    incarnation,
+    consumer,
+    lastExpired,
+    outgoing,
+    logger,
+    types,
+  });
   const files = createFiles({ database, incarnation, objects, cache, logger, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },

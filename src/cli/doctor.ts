@@ -8,6 +8,7 @@ import type { Deps } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { type DoctorReport, doctorText, failedReport } from './doctor-report.ts';
+import { isOverdue } from './events.ts';
 import { plural } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
@@ -142,11 +143,15 @@ async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
   const where = `${isKafka ? `${brokers}, topic ${config.KAFKA_TOPIC_PREFIX}.events` : 'events table'}; ${backlog}`;
   const guarantee = isKafka
     ? 'sent at least once, in order per key; built-in consumers apply each event once'
-    : 'in order per key; built-in consumers apply each event once; events stay in PostgreSQL';
+    : 'in order per key; built-in consumers apply each event once; events stay in PostgreSQL until they expire';
   const problems: string[] = [];
   if (parkedKeys > 0)
     problems.push(
       `Parked keys: ${parkedKeys}. An event of each was rejected. List them with: npm run -s atlas -- events parked`,
+    );
+  if (isRunning && isOverdue(status))
+    problems.push(
+      `Events are stored past EVENTS_RETENTION_DAYS, because ${status.oldestUnreadBy ?? 'no consumer'} has not read them. See: npm run -s atlas -- events`,
     );
   if (isRunning && age > BACKLOG_SECONDS_MAX) {
     const cause = holder === null ? 'no relay is running' : `the relay ${holder} is stuck`;

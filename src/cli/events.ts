@@ -3,6 +3,8 @@ import type { RelayService } from '../features/events/relay/service.ts';
 import { plural, table } from './output.ts';
 import type { WithService } from './session.ts';
 
+const DAY_SECONDS = 86_400;
+
 type Status = Awaited<ReturnType<RelayService['status']>>;
 
 export function addEventsCommand(program: Command, withRelay: WithService<RelayService>): void {
@@ -68,12 +70,27 @@ export function statusText(status: Status): string {
   const lines = [
     `backlog      ${backlog}`,
     `sent         ${plural(lastPosition, 'event')}`,
+    `stored       ${storedText(status)}`,
     `parked       ${parkedKeys === 0 ? 'no keys' : `${plural(parkedKeys, 'key')} with ${plural(parkedEvents, 'event')}; list them with: npm run -s atlas -- events parked`}`,
     `relay        ${holder === null ? 'not running' : `${holder}, epoch ${epoch}`}`,
   ];
   if (lags.length === 0) return [...lines, 'consumers    none yet'].join('\n');
   const rows = lags.map(({ consumer, lag }) => [consumer, lag ?? 'Kafka is unavailable']);
   return [...lines, '', table(['consumer', 'lag'], rows)].join('\n');
+}
+
+/** Whether an event is stored a day past its retention because it was not read. The last event always stays. */
+export function isOverdue({ storedSeconds, retentionDays, oldestUnreadBy, consumers }: Status): boolean {
+  const isUnread = oldestUnreadBy !== null || consumers.length === 0;
+  return isUnread && (storedSeconds ?? 0) > (retentionDays + 1) * DAY_SECONDS;
+}
+
+function storedText(status: Status): string {
+  const { storedSeconds, retentionDays, oldestUnreadBy } = status;
+  if (storedSeconds === null) return 'no events';
+  const stored = `the oldest is ${plural(Math.floor(storedSeconds / DAY_SECONDS), 'day')} old`;
+  if (!isOverdue(status)) return `${stored}; they expire after ${retentionDays}`;
+  return `${stored} instead of ${retentionDays}: ${oldestUnreadBy ?? 'no consumer'} has not read it`;
 }
 
 function age(seconds: number): string {

@@ -1,4 +1,5 @@
 import { type AtlasEvent, transferData } from '../../utils/event.ts';
+import type { Database } from '../postgres/database.ts';
 import type { FragmentTag } from '../postgres/query.ts';
 
 /** An event as it is stored: the data of a transfer is in `transfers`, any other event has its own. */
@@ -47,4 +48,24 @@ export function toEvent(row: EventRow): AtlasEvent {
         ? data!
         : transferData(type === 'account.debited.v1' ? 'debit' : 'credit', { ...row, transferId }),
   };
+}
+
+/** The last event of an owner that was deleted after its retention. */
+export interface ExpiredEvent {
+  readonly position: number;
+  readonly occurredAt: Date;
+}
+
+/** Returns the last event of the owner that was deleted after its retention, or null if none was. */
+export async function lastExpired(
+  db: Pick<Database, 'query'>,
+  owner: string,
+  signal?: AbortSignal,
+): Promise<ExpiredEvent | null> {
+  const [row] = await db.query(
+    (sql) => sql<ExpiredEvent[]>`
+      SELECT position, occurred_at FROM forgotten_events WHERE owner = ${owner}`,
+    { signal },
+  );
+  return row ?? null;
 }

@@ -4,7 +4,7 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
-import type { Feature, FeatureDeclaration } from '../feature.ts';
+import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { registerConsumerMetrics } from './consumer-metrics.ts';
 import { createEventRepository } from './log/repository.ts';
 import { mountEvents } from './log/router.ts';
@@ -16,6 +16,10 @@ import { Relay } from './relay/relay.ts';
 import { registerRelayMetrics } from './relay/relay-metrics.ts';
 import { createRelayRepository } from './relay/repository.ts';
 import { createRelayService } from './relay/service.ts';
+import { createRetentionRepository } from './retention/repository.ts';
+import { EventRetention } from './retention/retention.ts';
+import { registerRetentionMetrics } from './retention/retention-metrics.ts';
+import { eventSettings } from './settings.ts';
 
 // Per worker, and per owner on that worker. An open stream costs next to nothing, and streams share their reads.
 const STREAMS_MAX = 1000;
@@ -32,7 +36,7 @@ export const events = {
   scopes: { 'events:read': 'Read and follow events.' },
   problems: eventProblems,
   eventTypes: {},
-  settings: {},
+  settings: eventSettings,
 } as const satisfies FeatureDeclaration;
 
 /** Dependencies of events. */
@@ -45,6 +49,7 @@ export interface EventPorts {
   readonly logger: Logger;
   readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   readonly httpTimeoutSeconds: number;
+  readonly settings: SettingValues<typeof eventSettings>;
   /** Types in the log. */
   readonly types: readonly [string, ...string[]];
   /** Identifies the relay to operators; unique among all processes. */
@@ -72,9 +77,16 @@ export function createEvents(ports: EventPorts) {
     streamsOfOwnerMax: STREAMS_OF_OWNER_MAX,
   });
   const service = createEventService(repository, streams);
+  const retentionDays = ports.settings.EVENTS_RETENTION_DAYS;
+  const retention = new EventRetention({
+    repository: createRetentionRepository(database),
+    days: retentionDays,
+    logger,
+  });
   return {
     streams,
-    relay: createRelayService(relayRepository, log.ends, ENDS_TIMEOUT_MS),
+    lastExpired: repository.lastExpired,
+    relay: createRelayService(relayRepository, log.ends, ENDS_TIMEOUT_MS, retentionDays),
     /** Makes the relay check the outbox now. */
     wakeRelay: () => relay.wake(),
     mount: (routes: RouteTable) => mountEvents(routes, service, types),
@@ -82,7 +94,9 @@ export function createEvents(ports: EventPorts) {
       registerRelayMetrics(registry, () => relay.stats());
       registerConsumerMetrics(registry, () => log.consumer.stats());
       registerStreamMetrics(registry, () => streams.stats());
+      registerRetentionMetrics(registry, () => retention.stats());
     },
     loops: [relay.loop],
+    jobs: [{ name: 'delete expired events', by: 'one', everyMs: 60_000, run: () => retention.run() }],
   } satisfies Feature & Record<string, unknown>;
 }

@@ -11,7 +11,7 @@ import { DELIVERY_DAYS } from './deliveries/domain.ts';
 import { createFanOut, webhookOwners } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
-import { createDeliveryService } from './deliveries/service.ts';
+import { createDeliveryService, type LastExpired } from './deliveries/service.ts';
 import { webhookEventTypes } from './event-types.ts';
 import { webhookProblems } from './problems.ts';
 import { createRetentionRepository } from './retention/repository.ts';
@@ -38,6 +38,7 @@ export interface WebhookPorts {
   /** Holds the deliveries in flight. */
   readonly incarnation: Incarnation;
   readonly consumer: EventConsumer;
+  readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
   readonly logger: Logger;
   /** Event types that can be subscribed to. */
@@ -55,7 +56,7 @@ export function createWebhooks(ports: WebhookPorts) {
   );
   const fanOut = createFanOut(repository);
   const retention = createRetentionRepository(database, DELIVERY_DAYS);
-  const deliveries = createDeliveryService(repository, subscriptions);
+  const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired);
   return {
     subscriptions,
     deliveries,

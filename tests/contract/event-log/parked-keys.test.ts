@@ -13,7 +13,7 @@ test('the list of parked keys has all of them, longest parked first', async () =
   await world.sql`
     INSERT INTO parked_keys (key, reason, parked_at)
     SELECT 'key-' || n, 'a test', timestamptz '2026-01-01' - n * interval '1 second' FROM generate_series(1, 2500) n`;
-  const service = createRelayService(world.repository, async () => new Map(), 1000);
+  const service = createRelayService(world.repository, async () => new Map(), 1000, 90);
   const keys = (await service.listParked()).map(({ key }) => key);
   expect(keys).toEqual(Array.from({ length: 2500 }, (_, i) => `key-${2500 - i}`));
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { statusText } from '../../../src/cli/events.ts';
+import { isOverdue, statusText } from '../../../src/cli/events.ts';
 
 const quiet = {
   unsent: 0,
@@ -9,6 +9,9 @@ const quiet = {
   lastPosition: 42,
   parkedKeys: 0,
   parkedEvents: 0,
+  storedSeconds: 86_400 * 12.5,
+  oldestUnreadBy: null,
+  retentionDays: 90,
   consumers: [],
   lags: [],
 };
@@ -17,6 +20,7 @@ test('idle event delivery is shown without a table', () => {
   expect(statusText(quiet).split('\n')).toEqual([
     'backlog      empty',
     'sent         42 events',
+    'stored       the oldest is 12 days old; they expire after 90',
     'parked       no keys',
     'relay        host:12, epoch 3',
     'consumers    none yet',
@@ -41,4 +45,21 @@ test('the backlog, parked keys, and lag are shown with what to do', () => {
   expect(text).toMatch(/^relay +not running$/m);
   expect(text).toMatch(/^webhooks +17$/m);
   expect(text).toMatch(/^other +Kafka is unavailable$/m);
+});
+
+test.each([
+  [
+    'an old event that a consumer has not read',
+    { storedSeconds: 86_400 * 92, oldestUnreadBy: 'webhooks' },
+    true,
+  ],
+  ['an old event of a log without consumers', { storedSeconds: 86_400 * 92, consumers: [] }, true],
+  ['an old event that was read: the last one stays', { storedSeconds: 86_400 * 92 }, false],
+  ['a young event', { storedSeconds: 86_400, oldestUnreadBy: 'webhooks' }, false],
+  ['an empty log', { storedSeconds: null }, false],
+])('%s is overdue: %#', (_, facts, overdue) => {
+  const consumers = [{ consumer: 'webhooks', partition: -1, position: 42 }];
+  const status = { ...quiet, consumers, ...facts };
+  expect(isOverdue(status)).toBe(overdue);
+  expect(statusText(status).includes('instead of 90')).toBe(overdue);
 });

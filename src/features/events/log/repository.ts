@@ -1,4 +1,11 @@
-import { type EventRow, eventColumns, eventSize, toEvent } from '../../../adapters/event-log/event-rows.ts';
+import {
+  type EventRow,
+  type ExpiredEvent,
+  eventColumns,
+  eventSize,
+  lastExpired,
+  toEvent,
+} from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import {
   PAGE_BYTES_MAX,
@@ -64,7 +71,9 @@ export interface EventRepository {
   find(owner: string, key: string, sequence: number, signal?: AbortSignal): Promise<SentEvent | null>;
   /** Returns the sequence of the owner's event at the position, or null if the event has another key or owner. */
   sequenceAt(owner: string, key: string, position: number, signal?: AbortSignal): Promise<number | null>;
-  /** Returns the position of the last event of all owners, 0 if there is none. */
+  /** Returns the last event of the owner that was deleted after its retention, or null if none was. */
+  lastExpired(owner: string, signal?: AbortSignal): Promise<ExpiredEvent | null>;
+  /** Returns the position of the last event of all owners, 0 if there was none. */
   lastPosition(signal?: AbortSignal): Promise<number>;
   /** Returns the owners of up to `limit` events after the position, or null if there are no events. */
   newsAfter(position: number, limit: number, signal?: AbortSignal): Promise<News | null>;
@@ -137,9 +146,10 @@ export function createEventRepository(db: Database): EventRepository {
       );
       return row?.sequence ?? null;
     },
+    lastExpired: (owner, signal) => lastExpired(db, owner, signal),
     async lastPosition(signal) {
       const [row] = await db.query(
-        (sql) => sql<[{ last: number }]>`SELECT coalesce(max(position), 0) AS last FROM events`,
+        (sql) => sql<[{ last: number }]>`SELECT last_position AS last FROM relay`,
         { signal },
       );
       return row.last;

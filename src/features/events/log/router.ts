@@ -32,7 +32,7 @@ export function mountEvents(
     tier: 'default',
     resource: 'database',
     scope: 'events:read',
-    refusals: ['event_not_found'],
+    refusals: ['event_not_found', 'events_expired'],
   } as const;
 
   routes.mount(
@@ -42,13 +42,13 @@ export function mountEvents(
       operationId: 'listEvents',
       summary: 'List events, oldest first',
       description:
-        'Returns events of the owner of the API key. `resumeCursor` is always present: send it as `cursor` later to get newer events. A page can hold fewer events than `limit`, or none, and still have a `nextCursor`: large events end it at about 1 MiB, and a search ends after 5,000 events.',
+        'Returns events of the owner of the API key, from the oldest that is stored. `resumeCursor` is always present: send it as `cursor` later to get newer events. A page can hold fewer events than `limit`, or none, and still have a `nextCursor`: large events end it at about 1 MiB, and a search ends after 5,000 events.',
       query: eventQuerySchema(types),
       compressible: true,
       responses: { 200: jsonOf('A page of events', EventPageSchema, NEXT) },
     },
     async ({ request, exchange, query }) => {
-      const { cursor = 0, limit, ...filter } = query;
+      const { cursor = null, limit, ...filter } = query;
       const { owner } = exchange.principal!;
       const page = await events.list(owner, filter, cursor, limit, exchange.signal);
       const resumeCursor = writeCursor(page.resume);
@@ -69,7 +69,7 @@ export function mountEvents(
         'Server-sent events: `event` is the type, `data` the CloudEvent, and `id` the cursor to resume from. The server ends streams from time to time; reconnect with Last-Event-ID and no event is missed. Idle streams send comments as heartbeats.',
       query: StreamQuerySchema,
       headers: StreamHeadersSchema,
-      refusals: ['event_not_found', 'too_many_streams'],
+      refusals: ['event_not_found', 'events_expired', 'too_many_streams'],
       responses: {
         200: { description: 'The event stream', content: { 'text/event-stream': { schema: z.string() } } },
       },
@@ -78,7 +78,7 @@ export function mountEvents(
       // A stream without a reader would stay open, and without this field the head would claim a length of 0.
       if (c.req.raw.method === 'HEAD')
         return c.body(null, 200, { ...STREAM_HEADERS, 'Transfer-Encoding': 'chunked' });
-      const start = headers['Last-Event-ID'] ?? query.after ?? (query.from === 'beginning' ? 0 : 'now');
+      const start = headers['Last-Event-ID'] ?? query.after ?? query.from ?? 'now';
       const stream = await events.follow(exchange.principal!, start, exchange.signal);
       return c.body(stream, 200, STREAM_HEADERS);
     },
@@ -89,6 +89,7 @@ export function mountEvents(
       ...read,
       path: '/v1/events/{id}',
       operationId: 'getEvent',
+      refusals: ['event_not_found'],
       summary: 'Get an event',
       params: z.object({ id: EventIdSchema }),
       responses: { 200: jsonOf('The event', EventSchema) },

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import { eventsExpired } from '../../events-expired.ts';
 import { parseEventId, type SentEvent } from './domain.ts';
 import type { EventFilter, EventRepository, EventSlice } from './repository.ts';
 import type { EventStreams, Reader } from './streams.ts';
@@ -12,15 +13,16 @@ export interface EventPage {
   readonly hasMore: boolean;
 }
 
-/** Where a stream starts: after a position, or with the next new event. */
-export type StreamStart = number | 'now';
+/** Where a stream starts: after a position, with the oldest event, or with the next new one. */
+export type StreamStart = number | 'beginning' | 'now';
 
 /** Operations on events. All are scoped to one owner, and throw `AtlasError`. */
 export interface EventService {
+  /** Lists events after the position, or from the oldest one for null. Throws `events_expired` if some were deleted. */
   list(
     owner: string,
     filter: EventFilter,
-    after: number,
+    after: number | null,
     limit: number,
     signal?: AbortSignal,
   ): Promise<EventPage>;
@@ -33,10 +35,6 @@ export interface EventService {
 const SCAN_MAX = 5000;
 
 export function createEventService(repository: EventRepository, streams: EventStreams): EventService {
-  const toPage = ({ events, hasMore }: EventSlice, after: number): EventPage => {
-    return { events, resume: events.at(-1)?.position ?? after, hasMore };
-  };
-
   /** Lists by the index of the key, which requires `after` to be the position of one of its events; otherwise null. */
   async function listOfKey(
     owner: string,
@@ -79,8 +77,15 @@ export function createEventService(repository: EventRepository, streams: EventSt
   }
 
   return {
-    async list(owner, filter, after, limit, signal) {
+    async list(owner, filter, cursor, limit, signal) {
+      const after = cursor ?? 0;
       const page = await read(owner, filter, after, limit, signal);
+      // Read last: events that were deleted before the page was read are known by now.
+      const expired = await repository.lastExpired(owner, signal);
+      if (expired !== null && expired.position > after) {
+        if (cursor !== null) throw eventsExpired(expired);
+        return { ...page, resume: Math.max(page.resume, expired.position) };
+      }
       // A position beyond the end is from another log, such as one before a restore. Waiting there would miss events.
       if (page.resume === after && after > 0 && after > (await repository.lastPosition(signal)))
         throw new AtlasError('event_not_found', 'The cursor is beyond the end of the log.');
@@ -94,12 +99,22 @@ export function createEventService(repository: EventRepository, streams: EventSt
     },
     async follow(reader, start, signal) {
       streams.requireSlot(reader.owner);
-      const last = await repository.lastPosition(signal);
+      const [last, expired] = await Promise.all([
+        repository.lastPosition(signal),
+        repository.lastExpired(reader.owner, signal),
+      ]);
       // Otherwise the stream would never be read or canceled.
       if (signal.aborted) throw new AtlasError('request_aborted', 'The client disconnected.');
-      if (start !== 'now' && start > last)
+      if (start === 'now') return streams.open(reader, last, signal);
+      if (start === 'beginning') return streams.open(reader, expired?.position ?? 0, signal);
+      if (start > last)
         throw new AtlasError('event_not_found', 'The event to resume after is beyond the end of the log.');
-      return streams.open(reader, start === 'now' ? last : start, signal);
+      if (expired !== null && expired.position > start) throw eventsExpired(expired);
+      return streams.open(reader, start, signal);
     },
   };
+}
+
+function toPage({ events, hasMore }: EventSlice, after: number): EventPage {
+  return { events, resume: events.at(-1)?.position ?? after, hasMore };
 }

@@ -1,7 +1,11 @@
+import { AtlasError } from '../../../errors.ts';
 import { greetingBlock, HEARTBEAT_BLOCK } from './domain.ts';
 
-/** Why a stream ended. `slow`: it was not read for too long. `key`: its API key was revoked or has expired. */
-export type EndReason = 'client' | 'drain' | 'age' | 'slow' | 'key';
+/**
+ * Why a stream ended. `slow`: it was not read for too long. `key`: its API key was revoked or has expired. `expired`:
+ * events that it has not sent were deleted after their retention.
+ */
+export type EndReason = 'client' | 'drain' | 'age' | 'slow' | 'key' | 'expired';
 
 /** Times of a stream, in milliseconds. */
 export interface StreamTimes {
@@ -148,6 +152,10 @@ export class EventStream {
       return page.bytes;
     } catch (error) {
       if (this.#ended.signal.aborted) return null;
+      if (error instanceof AtlasError && error.code === 'events_expired') {
+        this.end('expired');
+        return null;
+      }
       this.#due = 'events';
       this.#notBeforeMs = performance.now() + Math.random() * FAILURE_WAIT_MS;
       this.#parts.onFailure(error);

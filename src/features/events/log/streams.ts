@@ -4,6 +4,7 @@ import { FairShares } from '../../../utils/fair-shares.ts';
 import type { Lifecycle } from '../../../utils/lifecycle.ts';
 import { SingleFlight } from '../../../utils/single-flight.ts';
 import { throttle } from '../../../utils/throttle.ts';
+import { eventsExpired } from '../../events-expired.ts';
 import { eventBlock } from './domain.ts';
 import type { EventRepository } from './repository.ts';
 import { type EndReason, EventStream, type StreamPage, type StreamTimes } from './stream.ts';
@@ -73,7 +74,7 @@ export class EventStreams {
   readonly #limited = limitConcurrencyByOwner(READS_MAX);
   readonly #shares: FairShares;
   readonly #refused = { worker: 0, owner: 0 };
-  readonly #ended: Record<EndReason, number> = { client: 0, drain: 0, age: 0, slow: 0, key: 0 };
+  readonly #ended: Record<EndReason, number> = { client: 0, drain: 0, age: 0, slow: 0, key: 0, expired: 0 };
   #events = 0;
   #failures = 0;
   #timer: Timer | null = null;
@@ -147,9 +148,14 @@ export class EventStreams {
   #read(owner: string, group: OwnerStreams, after: number, ended: AbortSignal): Promise<StreamPage | null> {
     const { repository } = this.#options;
     const read = async (signal: AbortSignal) => {
-      const { events, hasMore } = await this.#limited(owner, () =>
-        repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal), PAGE_BYTES),
-      );
+      const { events, hasMore } = await this.#limited(owner, async () => {
+        const page = await repository.listAfter(owner, after, PAGE_EVENTS, withTimeout(signal), PAGE_BYTES);
+        if (page.events.length === 0) return page;
+        // A stream that catches up with old events may be overtaken by their retention.
+        const expired = await repository.lastExpired(owner, withTimeout(signal));
+        if (expired !== null && expired.position > after) throw eventsExpired(expired);
+        return page;
+      });
       if (events.length === 0) return null;
       return {
         bytes: encoder.encode(events.map(eventBlock).join('')),

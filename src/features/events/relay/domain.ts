@@ -105,6 +105,9 @@ export interface RelayStatus {
   readonly lastPosition: number;
   readonly parkedKeys: number;
   readonly parkedEvents: number;
+  /** Age of the oldest event that is stored, or null if there is none, and a consumer that has not read it. */
+  readonly storedSeconds: number | null;
+  readonly oldestUnreadBy: string | null;
   readonly consumers: readonly ConsumerPosition[];
 }
 

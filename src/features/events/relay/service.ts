@@ -10,7 +10,9 @@ export interface ConsumerLag {
 
 /** Operations on the relay, for operators. */
 export interface RelayService {
-  status(signal?: AbortSignal): Promise<RelayStatus & { readonly lags: readonly ConsumerLag[] }>;
+  status(
+    signal?: AbortSignal,
+  ): Promise<RelayStatus & { readonly lags: readonly ConsumerLag[]; readonly retentionDays: number }>;
   /** Returns all parked keys, longest parked first, read in steps. */
   listParked(signal?: AbortSignal): Promise<readonly ParkedKey[]>;
   /** Makes the relay retry a parked key, or all of them for null. Returns how many. */
@@ -24,6 +26,7 @@ export function createRelayService(
   repository: RelayRepository,
   ends: (signal: AbortSignal) => Promise<ReadonlyMap<number, number>>,
   timeoutMs: number,
+  retentionDays: number,
 ): RelayService {
   return {
     async status(signal) {
@@ -34,7 +37,7 @@ export function createRelayService(
         consumer,
         lag: positions && lagOf(status, consumer, positions),
       }));
-      return { ...status, lags };
+      return { ...status, lags, retentionDays };
     },
     async listParked(signal) {
       const parked: ParkedKey[] = [];

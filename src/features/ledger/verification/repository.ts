@@ -61,13 +61,16 @@ export function createLedgerRepository(db: Database): LedgerRepository {
             SELECT 'balance_negative', id::text, 'a balance of at least 0', (credits_posted - debits_posted)::text
               FROM compared WHERE NOT allow_negative AND credits_posted < debits_posted
             UNION ALL
+            -- Up to a sequence of each key, events were deleted after their retention.
             SELECT 'outbox_missing', t.id::text, 'an outbox row, or an event for each account', 'neither'
               FROM transfers t WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.transfer_id = t.id)
-                AND 2 > (SELECT count(DISTINCT key) FROM (SELECT key, sequence, transfer_id FROM events
-                           UNION ALL SELECT key, sequence, transfer_id FROM parked_events) e
-                          WHERE e.transfer_id = t.id AND (e.key, e.sequence) IN (
-                            (t.debit_account_id::text, t.debit_version),
-                            (t.credit_account_id::text, t.credit_version)))
+                AND EXISTS (SELECT FROM (VALUES (t.debit_account_id::text, t.debit_version),
+                              (t.credit_account_id::text, t.credit_version)) s(key, sequence)
+                  WHERE s.sequence > coalesce((SELECT f.sequence FROM forgotten_keys f WHERE f.key = s.key), -1)
+                    AND NOT EXISTS (SELECT FROM events e
+                      WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id)
+                    AND NOT EXISTS (SELECT FROM parked_events e
+                      WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id))
           )
           SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
                  coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,

@@ -105,6 +105,7 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
       method: 'post',
       path: '/v1/webhooks/{id}/replay',
       operationId: 'replayWebhookEvents',
+      refusals: ['webhook_not_found', 'events_expired'],
       summary: 'Send past events that were not delivered',
       description:
         'Up to 1,000 events or about 1 MiB per call, oldest first: continue with `nextPosition` as `afterPosition`. ' +

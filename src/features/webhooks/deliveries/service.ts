@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import { eventsExpired } from '../../events-expired.ts';
 import type { WebhookService } from '../subscriptions/service.ts';
 import {
   type Attempt,
@@ -33,7 +34,7 @@ export interface DeliveryService {
   ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] }>;
   /** Sends a delivery again, in any state, with a new round of retries. */
   replay(owner: string, webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery>;
-  /** Sends past events, up to a limit per call. */
+  /** Sends past events, up to a limit per call. Throws `events_expired` if some of them were deleted. */
   replayEvents(
     owner: string,
     webhookId: string,
@@ -45,15 +46,31 @@ export interface DeliveryService {
   sendTest(owner: string, webhookId: string, signal?: AbortSignal): Promise<Delivery>;
 }
 
+/** Returns the last event of the owner that was deleted after its retention, or null if none was. */
+export type LastExpired = (
+  owner: string,
+  signal?: AbortSignal,
+) => Promise<{ readonly position: number; readonly occurredAt: Date } | null>;
+
 const REPLAY_EVENTS_MAX = 1000;
 const SEARCH_EVENTS_MAX = 100_000;
 
 export function createDeliveryService(
   repository: DeliveryRepository,
   webhooks: Pick<WebhookService, 'find'>,
+  lastExpired: LastExpired,
 ): DeliveryService {
   async function positionOf(owner: string, start: ReplayStart, signal?: AbortSignal): Promise<number> {
-    if ('afterPosition' in start) return start.afterPosition;
+    const expired = await lastExpired(owner, signal);
+    if ('afterPosition' in start) {
+      const { afterPosition } = start;
+      // 0 asks for all events that are stored.
+      if (expired !== null && afterPosition > 0 && expired.position > afterPosition)
+        throw eventsExpired(expired);
+      return afterPosition;
+    }
+    if (expired !== null && expired.occurredAt.getTime() >= Date.parse(start.since))
+      throw eventsExpired(expired);
     const scan = await repository.scanSince(owner, start.since, SEARCH_EVENTS_MAX, signal);
     const position = positionBefore(scan, SEARCH_EVENTS_MAX);
     if (position !== null) return position;

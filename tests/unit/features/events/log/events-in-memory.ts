@@ -21,6 +21,7 @@ export function eventsInMemory() {
     sequenceAt: () => Promise.reject(new Error('not supported')),
     listOfKey: () => Promise.reject(new Error('not supported')),
     find: () => Promise.reject(new Error('not supported')),
+    lastExpired: async () => null,
     lastPosition: () => respond(() => log.length),
     newsAfter: (position) => {
       state.polls++;
