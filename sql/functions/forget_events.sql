@@ -1,4 +1,4 @@
--- number: 1
+-- number: 2
 -- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
@@ -49,12 +49,18 @@ BEGIN
     INTO cut, overdue_seconds, unread_by;
 
   WITH gone AS (
-    DELETE FROM events WHERE position > start AND position <= cut RETURNING position, owner, key, sequence, occurred_at
+    DELETE FROM events WHERE position > start AND position <= cut RETURNING position, owner, key, type, sequence, occurred_at
   ), readers AS (
     INSERT INTO forgotten_events (owner, position, occurred_at)
     SELECT owner, max(position), max(occurred_at) FROM gone GROUP BY owner ORDER BY owner
     ON CONFLICT (owner) DO UPDATE SET position = excluded.position,
       occurred_at = greatest(forgotten_events.occurred_at, excluded.occurred_at)
+  ), reserved AS (
+    -- Of files and webhooks that were deleted before their ids had a range of their own, only the events are left.
+    INSERT INTO reserved_ids
+    SELECT DISTINCT key::uuid FROM gone
+     WHERE type NOT LIKE 'account.%' AND key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' AND key !~ '^.{14}8a71-a50'
+    ON CONFLICT DO NOTHING
   ), keys AS (
     INSERT INTO forgotten_keys (key, sequence)
     SELECT key, max(sequence) FROM gone GROUP BY key ORDER BY key COLLATE "C"

@@ -58,6 +58,26 @@ describe.each(KINDS)('the retention of events with the log on %s', (kind) => {
     ]);
   });
 
+  test('keeps ids of files and webhooks reserved that were deleted before there was a range for them', async () => {
+    const [file, account] = [crypto.randomUUID(), crypto.randomUUID()];
+    for (const key of [file, account]) await tellAll(key, 0, 1);
+    await tellAll('newest', 0, 0);
+    await world.relayAll();
+    const reader = world.consume('reader');
+    await world.effectsOf('reader', 5);
+    await reader.stop();
+    await age(DAYS + 1);
+    await world.sql`ALTER TABLE events DISABLE TRIGGER USER`;
+    await world.sql`UPDATE events SET type = CASE key WHEN ${file} THEN 'file.deleted.v1' ELSE 'account.opened.v1' END`;
+    await world.sql`ALTER TABLE events ENABLE TRIGGER USER`;
+    expect(await retention().forget(DAYS, 100)).toMatchObject({ forgotten: 4 });
+    const open = (id: string) => world.sql`
+      INSERT INTO accounts (id, owner, ledger, allow_negative, metadata)
+      VALUES (${id}, 'somebody', 'EUR', false, '{}') RETURNING id`;
+    expect(await open(file)).toHaveLength(0);
+    expect(await open(crypto.randomUUID())).toHaveLength(1);
+  });
+
   test('keeps and reports what a consumer has not read, and what no consumer has read', async () => {
     await tellAll('a', 0, 2);
     await world.relayAll();
