@@ -13,6 +13,7 @@ import {
 import { kafkaArchive } from './kafka-jars.ts';
 import { findHaproxy, findNginx, installHaproxy, installNginx } from './load-balancers.ts';
 import { NATIVE_SERVICES } from './native-services.ts';
+import { findPgBouncer, installPgBouncer } from './pgbouncer.ts';
 import {
   findChromium,
   findClientGenerator,
@@ -57,6 +58,7 @@ export const LANES: readonly (readonly Part[])[] = [
     redis,
     tool('nginx', findNginx, installNginx),
     tool('HAProxy', findHaproxy, installHaproxy),
+    tool('PgBouncer', findPgBouncer, installPgBouncer),
     tool('systemd-analyze', findSystemdAnalyze, installSystemdAnalyze),
     tool('Chromium', findChromium, installChromium),
   ],

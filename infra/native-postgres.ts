@@ -86,7 +86,7 @@ export async function runNativePostgres(
 }
 
 /** The user to run the server as, because it refuses to run as root. */
-async function serverIds(): Promise<{ uid?: number; gid?: number }> {
+export async function serverIds(): Promise<{ uid?: number; gid?: number }> {
   return process.getuid?.() === 0 ? { uid: await idOf('-u'), gid: await idOf('-g') } : {};
 }
 

@@ -8,6 +8,7 @@ import { OutgoingHttp } from './adapters/http/outgoing-http.ts';
 import { openKafkaLog } from './adapters/kafka/kafka-log.ts';
 import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
+import { type IgnoredParameter, readConnectionUrl } from './adapters/postgres/connection-url.ts';
 import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
 import { Incarnation } from './adapters/postgres/incarnation.ts';
@@ -38,6 +39,8 @@ export interface Deps {
   readonly incarnation: Incarnation;
   readonly databaseMode: 'embedded' | 'connected';
   readonly databaseUrl: string;
+  /** Parameters of `DATABASE_URL` that have no effect. */
+  readonly ignoredParameters: readonly IgnoredParameter[];
   readonly connectionsMax: number;
   /** Workers of this host that share its limits. */
   readonly workers: number;
@@ -88,7 +91,8 @@ export async function openDeps(
 ): Promise<Deps> {
   const hostConnections = config.DATABASE_POOL_SIZE + config.DATABASE_MAX_OVERFLOW;
   const connectionsMax = options.connectionsMax ?? shareOf(hostConnections, worker?.workers ?? 1);
-  const embedded = config.DATABASE_URL
+  const connection = config.DATABASE_URL ? readConnectionUrl(config.DATABASE_URL) : null;
+  const embedded = connection
     ? null
     : await startEmbeddedPostgres(config.ATLAS_DATA_DIR, {
         // One share on top: while a worker is replaced, its successor has a pool too.
@@ -97,7 +101,7 @@ export async function openDeps(
         create: options.create ?? false,
         onProgress,
       });
-  const databaseUrl = config.DATABASE_URL ?? embedded!.url;
+  const databaseUrl = connection?.url ?? embedded!.url;
   const database = openDatabase({
     url: databaseUrl,
     connectionsMax,
@@ -124,6 +128,7 @@ export async function openDeps(
     incarnation,
     databaseMode: worker?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
     databaseUrl,
+    ignoredParameters: connection?.ignored ?? [],
     connectionsMax,
     workers: worker?.workers ?? 1,
     lifecycle: { draining: false },

@@ -61,16 +61,9 @@ export function createFeatures(deps: Deps) {
   });
   const { consumer } = deps.events;
   const { lastExpired } = events;
-  const webhooks = createWebhooks({
-    database,
-    incarnation,
-    consumer,
-    lastExpired,
-    outgoing,
-    logger,
-    types,
-  });
-  const files = createFiles({ database, incarnation, objects, cache, logger, settings: config });
+  const shared = { database, incarnation, logger };
+  const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types });
+  const files = createFiles({ ...shared, objects, cache, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

@@ -72,7 +72,12 @@ async function examine(): Promise<DoctorReport> {
   };
 }
 
-async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): Promise<Finding> {
+async function examinePostgres({
+  database,
+  databaseMode,
+  databaseUrl,
+  ignoredParameters,
+}: Deps): Promise<Finding> {
   const latencyMs = await database.ping();
   const [server] = await database.query(
     (sql) =>
@@ -86,6 +91,9 @@ async function examinePostgres({ database, databaseMode, databaseUrl }: Deps): P
   const isLossy = server!.durable === 'off' || server!.fsync === 'off';
   return {
     row: ['PostgreSQL', databaseMode, where, guarantee],
+    notes: ignoredParameters.map(
+      ({ name, why, remedy }) => `${name} in DATABASE_URL has no effect, because ${why}; ${remedy}.`,
+    ),
     ...(isLossy && {
       problems: [
         'PostgreSQL may lose acknowledged transfers: synchronous_commit or fsync is off. Turn both on.',

@@ -15,6 +15,7 @@ const REJECTED_LOGIN = /^(?:28|3D)/;
 // Of a server that is too old, and of PgBouncer.
 const REFUSED_SETTING = /^(?:unrecognized configuration parameter|unsupported startup parameter)/;
 const UNDEFINED_TABLE = '42P01';
+const READ_ONLY = '25006';
 
 /** Returns the text for a person: what failed, and, for errors of PostgreSQL, also why and what to do. */
 export function explainError(error: unknown): string {
@@ -29,6 +30,8 @@ export function explainError(error: unknown): string {
   const code = databaseErrorCode(cause);
   if (code === UNDEFINED_TABLE)
     return `The database schema is out of date.\n  why:  ${text}\n  do:   npm run migrate`;
+  if (code === READ_ONLY)
+    return `PostgreSQL is read-only.\n  why:  ${text}; it is a standby, or default_transaction_read_only is on\n  do:   set DATABASE_URL to the primary, or turn default_transaction_read_only off`;
   if (REFUSED_SETTING.test(text))
     return `PostgreSQL refuses a setting that Atlas relies on.\n  why:  ${text}\n  do:   use PostgreSQL 15 or newer, and set DATABASE_URL to the server itself or to a pooler that passes the parameters of a session on`;
   if (isConnectionLoss(cause) || REJECTED_LOGIN.test(code))

@@ -49,6 +49,8 @@ async function serve(): Promise<void> {
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
     await deps.database.requireSession();
+    for (const { name, why, remedy } of deps.ignoredParameters)
+      logger.warn({ parameter: name }, `DATABASE_URL: ${name} has no effect, because ${why}; ${remedy}`);
     await migrateUp(deps.database, await readMigrations());
     const { identity, ledger } = createFeatures(deps);
     const { accounts } = await ledger.accounts.list(null, 1);

@@ -139,6 +139,7 @@ describe('an adapter', () => {
   const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     postgres: [
       'batched-reads',
+      'connection-url',
       'core-tables',
       'database',
       'incarnation',

@@ -24,6 +24,7 @@ import {
   type Rows,
   sendQuery,
 } from './query.ts';
+import { requireServer } from './require-server.ts';
 import { requireSession } from './session-settings.ts';
 import { roleOf } from './setup-fault.ts';
 
@@ -135,9 +136,14 @@ export class Database implements Queryable {
     }
   }
 
-  /** Throws an Error with a remedy if PostgreSQL ignores the settings of a session. Throws like {@link query}. */
-  requireSession(): Promise<void> {
-    return requireSession(this, this.#options);
+  /**
+   * Throws an Error with a remedy if Atlas cannot run on this PostgreSQL, or on the pooler in front of it. Throws like
+   * {@link query}.
+   */
+  async requireSession(): Promise<void> {
+    const { url, timeoutSeconds } = this.#options;
+    await requireServer(url, timeoutSeconds);
+    await requireSession(this, this.#options);
   }
 
   /** Returns the milliseconds that a trivial query took. Throws like {@link query}. */

@@ -11,6 +11,8 @@ export interface PostgresOptions {
   readonly url: string;
   readonly connectionsMax: number;
   readonly timeoutSeconds: number;
+  /** Whether arrays are read, whose types the driver looks up first; if that fails, a rejection stays unhandled. */
+  readonly readsArrays?: boolean;
 }
 
 // Classes 08 (connection) and 57P (operator intervention), and the driver's codes for a lost connection.
@@ -29,11 +31,17 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 const UNWRITABLE = /^(?:53...|25006)$/;
 
 /** Opens a pool. It connects on first use, so this never fails. Column names become camelCase here. */
-export function openPostgres({ url, connectionsMax, timeoutSeconds }: PostgresOptions): Sql {
+export function openPostgres({
+  url,
+  connectionsMax,
+  timeoutSeconds,
+  readsArrays = true,
+}: PostgresOptions): Sql {
   return postgres(withoutSettings(url), {
     max: connectionsMax,
     // The driver's minimum: canceling a pipelined query would cancel the one that is running.
     ...{ max_pipeline: 1 },
+    fetch_types: readsArrays,
     idle_timeout: 60,
     connect_timeout: timeoutSeconds,
     // The driver's own backoff grows to 20 s for the whole pool, and every caller would wait for it.

@@ -26,7 +26,6 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   row_security: 'off',
   // What a transaction guarantees: a response of 2xx is on disk.
   default_transaction_isolation: 'read committed',
-  default_transaction_read_only: 'off',
   default_transaction_deferrable: 'off',
   synchronous_commit: 'on',
   // What ends a session or a statement, besides the limits of Atlas itself.

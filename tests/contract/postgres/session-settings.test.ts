@@ -30,7 +30,6 @@ const HOSTILE: readonly (readonly [name: string, value: string])[] = [
   ['quote_all_identifiers', 'on'],
   ['row_security', 'off'],
   ['default_transaction_isolation', 'serializable'],
-  ['default_transaction_read_only', 'on'],
   ['default_transaction_deferrable', 'on'],
   ['synchronous_commit', 'off'],
   ['statement_timeout', '1ms'],

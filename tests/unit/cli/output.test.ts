@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { explainError, plural, table } from '../../../src/cli/output.ts';
+import { AtlasError } from '../../../src/errors.ts';
 
 describe('a table', () => {
   test('aligns text on the left and numbers on the right', () => {
@@ -37,6 +38,16 @@ describe('an error', () => {
     expect(explainError(databaseError('42P01'))).toBe(
       'The database schema is out of date.\n  why:  the reason\n  do:   npm run migrate',
     );
+  });
+
+  test('of a read-only database says so, also as the cause of what a request gets', () => {
+    const refused = new AtlasError('dependency_unavailable', 'PostgreSQL cannot accept this request now.', {
+      cause: databaseError('25006'),
+    });
+    for (const error of [databaseError('25006'), refused])
+      expect(explainError(error)).toMatch(
+        /^PostgreSQL is read-only\.\n {2}why: {2}the reason; it is a standby, .*\n {2}do: {3}set DATABASE_URL to the primary/,
+      );
   });
 
   test('of a server that refuses a setting of the session does not blame its availability', () => {
