@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { Bulkhead, BulkheadFull } from '../../../src/resilience/bulkhead.ts';
 import { TIERS, type Tier } from '../../../src/utils/tier.ts';
 
-const WAIT = { timeoutMs: 60_000 };
+// Longer than any run of tests, so that nobody who is left waiting is refused later.
+const WAIT = { timeoutMs: 2_000_000_000 };
 
 /** Enters, and records the order in which waiters are admitted. */
 function enter(bulkhead: Bulkhead, tier: Tier, name: string, order: string[]): void {
@@ -61,7 +62,7 @@ test('a waiter that aborts leaves the queue, and the slot goes to the next', asy
   const order: string[] = [];
   const caller = new AbortController();
   void bulkhead.enter('default', WAIT);
-  const first = bulkhead.enter('default', { signal: caller.signal, timeoutMs: 60_000 });
+  const first = bulkhead.enter('default', { signal: caller.signal, ...WAIT });
   enter(bulkhead, 'default', 'second', order);
   caller.abort(new Error('aborted'));
   await expect(first).rejects.toThrow('aborted');
@@ -112,7 +113,7 @@ test('in any sequence, both limits hold, no slot is lost, and none is free while
             const tier = next.enter;
             const caller = new AbortController();
             try {
-              const turn = bulkhead.enter(tier, { signal: caller.signal, timeoutMs: 60_000 });
+              const turn = bulkhead.enter(tier, { signal: caller.signal, ...WAIT });
               if (turn === null) running.push(tier);
               else {
                 const one = { tier, caller, isDone: false };
