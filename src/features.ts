@@ -61,7 +61,7 @@ export function createFeatures(deps: Deps) {
   });
   const { consumer } = deps.events;
   const { lastExpired } = events;
-  const shared = { database, incarnation, logger };
+  const shared = { database, incarnation, logger, isKeyUsed: events.isKeyUsed };
   const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types });
   const files = createFiles({ ...shared, objects, cache, settings: config });
   const system = createSystem({

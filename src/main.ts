@@ -35,7 +35,7 @@ addWorkerCommand(program);
 addMigrateCommand(program);
 addSeedCommand(
   program,
-  withService(({ ledger }) => ledger),
+  withService((features) => features),
 );
 addDoctorCommand(program);
 addConfigCommand(program);

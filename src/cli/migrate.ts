@@ -72,7 +72,7 @@ function addResetCommand(migrate: Command): void {
         const migrations = await readMigrations();
         await migrateDown(deps.database, migrations, migrations.length);
         await migrateUp(deps.database, migrations);
-        await seed(createFeatures(deps).ledger);
+        await seed(createFeatures(deps));
         console.log(
           'The database was reset. API keys are gone too; create one with: npm run -s atlas -- key create --name NAME',
         );

@@ -52,9 +52,13 @@ async function serve(): Promise<void> {
     for (const { name, why, remedy } of deps.ignoredParameters)
       logger.warn({ parameter: name }, `DATABASE_URL: ${name} has no effect, because ${why}; ${remedy}`);
     await migrateUp(deps.database, await readMigrations());
-    const { identity, ledger } = createFeatures(deps);
+    const features = createFeatures(deps);
+    const { identity, ledger } = features;
     const { accounts } = await ledger.accounts.list(null, 1);
-    if (accounts.length === 0 && config.ENVIRONMENT !== 'production') await seed(ledger);
+    if (accounts.length === 0 && config.ENVIRONMENT !== 'production')
+      await seed(features, (err) =>
+        logger.warn({ err }, 'some demo data is missing; create it with atlas seed'),
+      );
     const { port, release } = await takePort(config.API_HOST, config.API_PORT, config.ATLAS_DATA_DIR);
     closing.push(async () => release());
     removeCommitSockets(config.ATLAS_DATA_DIR, port);

@@ -45,6 +45,8 @@ export interface Feature {
   metrics?(registry: Registry): void;
   /** Reads what its first requests need, before a worker serves. They wait for it if it fails. */
   prepare?(): Promise<unknown>;
+  /** Creates its demo data. Repeating it changes nothing. */
+  seed?(): Promise<void>;
   /** Loops that one worker per host keeps running. */
   readonly loops?: readonly BackgroundLoop[];
   readonly jobs?: readonly Job[];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import type { CloudEvent } from '../../src/utils/event.ts';
 import { StreamReader } from '../support/event-steps.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { createClient } from '../support/atlas-client.ts';
 import { freshDatabase } from '../support/database.ts';
 import type { ListedEvent } from '../support/event-steps.ts';

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 import { readStatus } from './atlas-process.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { StreamReader } from '../support/event-steps.ts';
 import { isAvailable } from '../support/is-available.ts';
 import { findLoadBalancer, type LoadBalancer, startLoadBalancer } from '../support/load-balancer.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
 const TIMEOUT_MS = 60_000;

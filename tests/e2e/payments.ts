@@ -1,5 +1,5 @@
 import { expect } from 'bun:test';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { createClient } from '../support/atlas-client.ts';
 import { until } from '../support/until.ts';
 

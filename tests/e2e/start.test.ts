@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
-import { DEMO_ACCOUNTS } from '../../src/cli/seed.ts';
+import { DEMO_ACCOUNTS } from '../../src/utils/demo-data.ts';
 import { createClient } from '../support/atlas-client.ts';
 import { isAvailable } from '../support/is-available.ts';
 import type { AccountResource, TransferResource } from '../support/ledger-steps.ts';

@@ -86,6 +86,7 @@ export function createEvents(ports: EventPorts) {
   return {
     streams,
     lastExpired: repository.lastExpired,
+    isKeyUsed: repository.isKeyUsed,
     relay: createRelayService(relayRepository, log.ends, ENDS_TIMEOUT_MS, retentionDays),
     /** Makes the relay check the outbox now. */
     wakeRelay: () => relay.wake(),

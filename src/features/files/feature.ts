@@ -6,6 +6,7 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
+import { createDemoFiles } from './demo-files.ts';
 import type { FileRecord } from './domain.ts';
 import { fileEventTypes } from './event-types.ts';
 import { registerFileMetrics } from './file-metrics.ts';
@@ -33,6 +34,8 @@ export interface FilePorts {
   readonly objects: ObjectStore;
   readonly cache: Cache;
   readonly logger: Logger;
+  /** Whether an event was ever written for the key. */
+  isKeyUsed(key: string): Promise<boolean>;
   readonly settings: SettingValues<typeof fileSettings>;
 }
 
@@ -49,6 +52,7 @@ export function createFiles(ports: FilePorts) {
   });
   return {
     service,
+    seed: () => createDemoFiles(service, ports.isKeyUsed),
     mount: (routes: RouteTable) => mountFiles(routes, service, limits),
     metrics: (registry) => registerFileMetrics(registry, service.stats),
     caches: [fileCache],

@@ -1,6 +1,9 @@
+import { z } from '@hono/zod-openapi';
 import { linkNext } from '../../http/cursor.ts';
 import { matchesEtag } from '../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { UuidSchema } from '../../http/schemas.ts';
+import { DEMO } from '../../utils/demo-data.ts';
 import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
 import {
   ConditionalHeadersSchema,
@@ -64,7 +67,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       path: '/v1/files/{id}',
       operationId: 'deleteFile',
       summary: 'Delete a file',
-      params: IdSchema,
+      params: z.object({ id: UuidSchema.openapi({ example: DEMO.spareFile }) }),
       refusals: ['file_not_found'],
       responses: { 204: { description: 'The file is deleted' } },
     },

@@ -24,6 +24,8 @@ const RETRY_AFTER_SECONDS = 10;
 
 /** What a caller sends along with the bytes. Type and name are not trusted. */
 export interface UploadClaims {
+  /** That of a demo file; otherwise a new one. */
+  readonly id?: string;
   readonly name: string;
   /** As {@link declaredType} returns it; empty for none. */
   readonly declaredType: string;
@@ -79,14 +81,13 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
 
   async function putNew(
     owner: string,
-    { name, declaredType }: UploadClaims,
+    { id = createReservedId('file'), name, declaredType }: UploadClaims,
     stream: UploadStream,
     signal: AbortSignal,
   ): Promise<StoredFile> {
     const head = await stream.head();
     if (head.byteLength === 0) throw emptyFile();
     const mediaType = sniff(head, declaredType);
-    const id = createReservedId('file');
     const row = { id, owner, name, mediaType };
     const started = await repository.begin(row, LEASE_SECONDS, UPLOADS_OF_OWNER_MAX, signal);
     if (started === null) throw tooManyUploads();

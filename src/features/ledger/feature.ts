@@ -7,6 +7,7 @@ import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { mountAccounts } from './accounts/router.ts';
 import { createAccountService } from './accounts/service.ts';
+import { createDemoAccounts } from './demo-accounts.ts';
 import { ledgerEventTypes } from './event-types.ts';
 import { ledgerProblems } from './problems.ts';
 import type { Transfer } from './transfers/domain.ts';
@@ -86,6 +87,7 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     groupCommit,
     committer,
     prepare: async () => ids.ready(),
+    seed: () => createDemoAccounts(accounts, transfers),
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);

@@ -4,6 +4,7 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
+import { DEMO, DEMO_URL } from '../../utils/demo-data.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
@@ -41,6 +42,8 @@ export interface WebhookPorts {
   readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
   readonly logger: Logger;
+  /** Whether an event was ever written for the key. */
+  isKeyUsed(key: string): Promise<boolean>;
   /** Event types that can be subscribed to. */
   readonly types: readonly [string, ...string[]];
 }
@@ -60,6 +63,13 @@ export function createWebhooks(ports: WebhookPorts) {
   return {
     subscriptions,
     deliveries,
+    async seed() {
+      for (const id of [DEMO.webhook, DEMO.spareWebhook]) {
+        const isNew =
+          !(await ports.isKeyUsed(id)) && (await subscriptions.createDemo(DEMO.owner, id, DEMO_URL));
+        if (isNew && id === DEMO.webhook) await deliveries.addDemo(DEMO.owner, id, DEMO.delivery);
+      }
+    },
     mount(routes: RouteTable) {
       mountWebhooks(routes, subscriptions, types);
       mountDeliveries(routes, deliveries);

@@ -75,6 +75,8 @@ export interface EventRepository {
   lastExpired(owner: string, signal?: AbortSignal): Promise<ExpiredEvent | null>;
   /** Returns the position of the last event of all owners, 0 if there was none. */
   lastPosition(signal?: AbortSignal): Promise<number>;
+  /** Whether an event of this key was ever written, by any owner, and even if it has expired. */
+  isKeyUsed(key: string): Promise<boolean>;
   /** Returns the owners of up to `limit` events after the position, or null if there are no events. */
   newsAfter(position: number, limit: number, signal?: AbortSignal): Promise<News | null>;
 }
@@ -147,6 +149,14 @@ export function createEventRepository(db: Database): EventRepository {
       return row?.sequence ?? null;
     },
     lastExpired: (owner, signal) => lastExpired(db, owner, signal),
+    async isKeyUsed(key) {
+      const [row] = await db.query(
+        (sql) => sql<[{ isUsed: boolean }]>`
+          SELECT EXISTS (SELECT FROM outbox WHERE key = ${key}) OR EXISTS (SELECT FROM events WHERE key = ${key})
+              OR EXISTS (SELECT FROM forgotten_keys WHERE key = ${key}) AS is_used`,
+      );
+      return row.isUsed;
+    },
     async lastPosition(signal) {
       const [row] = await db.query(
         (sql) => sql<[{ last: number }]>`SELECT last_position AS last FROM relay`,

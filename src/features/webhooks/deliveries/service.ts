@@ -42,6 +42,8 @@ export interface DeliveryService {
     includeDelivered: boolean,
     signal?: AbortSignal,
   ): Promise<Replayed>;
+  /** Adds a test delivery with this ID. */
+  addDemo(owner: string, webhookId: string, id: string): Promise<Delivery>;
   /** Sends a test event, with a single attempt. */
   sendTest(owner: string, webhookId: string, signal?: AbortSignal): Promise<Delivery>;
 }
@@ -100,6 +102,8 @@ export function createDeliveryService(
       const target = { id: webhookId, owner, eventTypes, createdAt: new Date(0) };
       return repository.replayEvents(target, after, REPLAY_EVENTS_MAX, includeDelivered, signal);
     },
+    addDemo: (owner, webhookId, id) =>
+      repository.add({ ...testDelivery(owner, webhookId, new Date().toISOString()), id }, TEST_TRIES),
     async sendTest(owner, webhookId, signal) {
       await webhooks.find(owner, webhookId, signal);
       return repository.add(testDelivery(owner, webhookId, new Date().toISOString()), TEST_TRIES, signal);

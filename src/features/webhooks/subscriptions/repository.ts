@@ -13,6 +13,8 @@ export interface WebhookRepository {
   /** Returns null if the owner has reached the maximum. */
   create(webhook: NewWebhook, perOwnerMax: number, signal?: AbortSignal): Promise<Webhook | null>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
+  /** Whether the ID is taken, by any owner, and even by a deleted webhook. */
+  exists(id: string): Promise<boolean>;
   /** Lists webhooks with ids above `afterId`, oldest first. */
   list(
     owner: string,
@@ -74,6 +76,10 @@ export function createWebhookRepository(db: Database): WebhookRepository {
         { signal },
       );
       return row ? toWebhook(row) : null;
+    },
+    async exists(id) {
+      const rows = await db.query((sql) => sql`SELECT FROM webhooks WHERE id = ${id}`);
+      return rows.length > 0;
     },
     async list(owner, afterId, limit, signal) {
       const rows = await db.query(

@@ -157,7 +157,7 @@ function mountChanges(
       operationId: 'deleteWebhook',
       summary: 'Delete a webhook and its deliveries',
       scope: 'webhooks:write',
-      params: IdSchema,
+      params: z.object({ id: UuidSchema.openapi({ example: DEMO.spareWebhook }) }),
       refusals: ['webhook_not_found'],
       responses: {
         204: {

@@ -20,6 +20,8 @@ export interface WebhookService {
     content: Omit<WebhookContent, 'enabled'>,
     signal: AbortSignal,
   ): Promise<{ webhook: Webhook; secret: string }>;
+  /** Creates a disabled webhook of the demo data. Returns false if the ID is or was taken. */
+  createDemo(owner: string, id: string, url: string): Promise<boolean>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook>;
   list: WebhookRepository['list'];
   /** Updates the given members if the webhook has an expected version. Enabling it resets its failures. */
@@ -69,6 +71,12 @@ export function createWebhookService(
           `You already have ${WEBHOOKS_PER_OWNER_MAX} webhooks, which is the maximum.`,
         );
       return { webhook, secret: formatSecret(secret) };
+    },
+    async createDemo(owner, id, url) {
+      if (await repository.exists(id)) return false;
+      const content = { id, owner, url, eventTypes: null, description: 'Demo', secret: generateSecret() };
+      await repository.create(content, WEBHOOKS_PER_OWNER_MAX);
+      return (await repository.update(owner, id, 'any', { enabled: false })) !== null;
     },
     find,
     list: repository.list,

@@ -23,6 +23,7 @@ export function eventsInMemory() {
     find: () => Promise.reject(new Error('not supported')),
     lastExpired: async () => null,
     lastPosition: () => respond(() => log.length),
+    isKeyUsed: async (key) => log.some((event) => event.key === key),
     newsAfter: (position) => {
       state.polls++;
       return respond(() => {
