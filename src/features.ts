@@ -62,7 +62,7 @@ export function createFeatures(deps: Deps) {
   const { consumer } = deps.events;
   const { lastExpired } = events;
   const shared = { database, incarnation, logger, isKeyUsed: events.isKeyUsed };
-  const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types });
+  const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types, settings: config });
   const files = createFiles({ ...shared, objects, cache, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },

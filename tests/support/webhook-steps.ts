@@ -21,8 +21,8 @@ export interface SendingAtlas {
   close(): Promise<void>;
 }
 
-export async function startSendingAtlas(): Promise<SendingAtlas> {
-  const atlas = await startTestApp({ WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
+export async function startSendingAtlas(settings: Record<string, string> = {}): Promise<SendingAtlas> {
+  const atlas = await startTestApp({ WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1', ...settings });
   const loops = new BackgroundLoops(atlas.loops, BACKOFF, (name, error) => console.error(name, error));
   const receivers: WebhookReceiver[] = [];
   const { sql } = atlas;

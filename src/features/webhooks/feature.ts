@@ -5,10 +5,9 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import { DEMO, DEMO_URL } from '../../utils/demo-data.ts';
-import type { Feature, FeatureDeclaration } from '../feature.ts';
+import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
-import { DELIVERY_DAYS } from './deliveries/domain.ts';
 import { createFanOut, webhookOwners } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
@@ -42,6 +41,7 @@ export interface WebhookPorts {
   readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
   readonly logger: Logger;
+  readonly settings: SettingValues<typeof webhookSettings>;
   /** Whether an event was ever written for the key. */
   isKeyUsed(key: string): Promise<boolean>;
   /** Event types that can be subscribed to. */
@@ -58,7 +58,7 @@ export function createWebhooks(ports: WebhookPorts) {
     logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
   );
   const fanOut = createFanOut(repository);
-  const retention = createRetentionRepository(database, DELIVERY_DAYS);
+  const retention = createRetentionRepository(database, ports.settings.WEBHOOKS_RETENTION_DAYS);
   const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired);
   return {
     subscriptions,

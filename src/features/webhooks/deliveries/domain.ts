@@ -124,8 +124,6 @@ export const TRIES_MAX = RETRY_WAITS_MS.length + 1;
 export const FAILING_DAYS_MAX = 5;
 /** Failures further apart than this are separate outages. Longer than any delay between two attempts. */
 export const FAILING_SILENT_HOURS_MAX = 36;
-/** Retention of deliveries, in any state. */
-export const DELIVERY_DAYS = 30;
 
 /** Maximum deliveries of a webhook in flight, across all hosts. */
 export const SLOTS_PER_WEBHOOK = 8;

@@ -38,7 +38,7 @@ function mountDeliveryRecords(routes: RouteTable, deliveries: DeliveryService): 
       path: '/v1/webhooks/{id}/deliveries',
       operationId: 'listWebhookDeliveries',
       summary: 'List the deliveries of a webhook, newest first',
-      description: 'Deliveries are retained for 30 days.',
+      description: 'Deliveries are retained for 30 days, or as the operator has set it.',
       scope: 'webhooks:read',
       params: WebhookIdSchema,
       query: pageQuerySchema(CursorSchema).extend({ state: StateQuerySchema }),
