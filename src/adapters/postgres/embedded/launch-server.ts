@@ -29,7 +29,8 @@ export async function launchServer(launch: Launch): Promise<RunningServer> {
     `max_connections=${connectionsMax + 20}`,
     'shared_buffers=128MB',
     'max_wal_size=1GB',
-    'log_min_messages=warning',
+    // Without the errors of statements: Atlas logs them itself, within its bounds, and this file has none.
+    'log_min_messages=log',
   ].flatMap((setting) => ['-c', setting]);
   const { command, args, ids } = commandFor(identity, binaries.postgres, [
     '-D',
