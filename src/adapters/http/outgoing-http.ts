@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import { AtlasError } from '../../errors.ts';
@@ -54,8 +53,10 @@ const BODY_READ_MS_MAX = 1000;
 // Lower ports belong to other protocols, none of which receives webhooks.
 const PUBLIC_PORT_MIN = 1024;
 
+// Without a thread of its own. The lookup of the C library blocks one of the few threads of the process for up to 20 s,
+// so names whose servers are silent would stop reads and writes of files, and the lookups of everybody else.
 const systemResolve: Resolve = async (host) =>
-  (await lookup(host, { all: true })).map(({ address }) => address);
+  (await Bun.dns.lookup(host, { backend: 'c-ares' })).map(({ address }) => address);
 
 /**
  * Sends requests to URLs chosen by users without reaching what only Atlas can reach (server-side request forgery,

@@ -19,6 +19,7 @@ import { webhookSettings } from './settings.ts';
 import { createWebhookRepository } from './subscriptions/repository.ts';
 import { mountWebhooks } from './subscriptions/router.ts';
 import { createWebhookService } from './subscriptions/service.ts';
+import { limitChecks } from './subscriptions/target-checks.ts';
 
 /** Subscriptions to events, and their deliveries. */
 export const webhooks = {
@@ -50,8 +51,9 @@ export interface WebhookPorts {
 
 export function createWebhooks(ports: WebhookPorts) {
   const { database, incarnation, consumer, outgoing, logger, types } = ports;
-  const subscriptions = createWebhookService(createWebhookRepository(database), (url, signal) =>
-    outgoing.check(url, signal),
+  const subscriptions = createWebhookService(
+    createWebhookRepository(database),
+    limitChecks((url, signal) => outgoing.check(url, signal)),
   );
   const repository = createDeliveryRepository(database, incarnation);
   const sender = new DeliverySender(repository, outgoing, (err) =>

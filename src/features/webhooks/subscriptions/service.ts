@@ -11,6 +11,7 @@ import {
   type WebhookContent,
 } from './domain.ts';
 import type { WebhookRepository } from './repository.ts';
+import type { CheckTargetOf } from './target-checks.ts';
 
 /** Operations on webhooks. All are scoped to one owner, and throw `AtlasError`. */
 export interface WebhookService {
@@ -41,12 +42,9 @@ export interface WebhookService {
   remove(owner: string, id: string, signal?: AbortSignal): Promise<void>;
 }
 
-/** Throws `webhook_target_refused` for a URL that Atlas must not connect to. */
-type CheckTarget = (url: string, signal: AbortSignal) => Promise<void>;
-
 export function createWebhookService(
   repository: WebhookRepository,
-  checkTarget: CheckTarget,
+  checkTarget: CheckTargetOf,
 ): WebhookService {
   const find = async (owner: string, id: string, signal?: AbortSignal) => {
     const webhook = await repository.find(owner, id, signal);
@@ -57,7 +55,7 @@ export function createWebhookService(
   return {
     async create(owner, { url: text, eventTypes, description }, signal) {
       const url = normalizeUrl(text);
-      await checkTarget(url, signal);
+      await checkTarget(owner, url, signal);
       const secret = generateSecret();
       const id = createReservedId('webhook');
       const webhook = await repository.create(
@@ -85,7 +83,7 @@ export function createWebhookService(
       const before = await find(owner, id, signal);
       // No DNS lookup for a change that would be rejected anyway.
       if (expected !== 'any' && !expected.includes(before.version)) throw changed();
-      if (url !== undefined) await checkTarget(url, signal);
+      if (url !== undefined) await checkTarget(owner, url, signal);
       const webhook = await repository.update(owner, id, expected, { ...change, url }, signal);
       if (webhook === null) throw changed();
       return webhook;
