@@ -1,5 +1,5 @@
 import { ArrivingBody } from './arriving-body.ts';
-import type { Exchange, Middleware } from './exchange.ts';
+import type { Middleware } from './exchange.ts';
 import type { Admission } from './load-shedding.ts';
 import { type JsonFault, type JsonLimits, jsonScanner } from './scan-json.ts';
 
@@ -17,7 +17,7 @@ export interface BodyLimitOptions {
   readonly altered: (kind: JsonFault['kind'], text: string, at: number) => Error;
   readonly notUtf8: () => Error;
   readonly broken: (cause: unknown) => Error;
-  /** Called before a body is buffered, and when its size is known. Each returns the error that refuses it, or null. */
+  /** Called before a body is buffered, and when it has arrived. Each returns the error that refuses it, or null. */
   readonly admission: Pick<Admission, 'expectBody' | 'reserve'>;
   /** A streamed body whose sender is too slow. */
   readonly stalled: () => Error;
@@ -50,11 +50,6 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     return text;
   }
 
-  function reserve(exchange: Exchange, bodyBytes: number): void {
-    const refusal = options.admission.reserve(exchange, bodyBytes);
-    if (refusal !== null) throw refusal;
-  }
-
   return (next) => (request, exchange) => {
     const { method, headers } = request;
     if (method === 'GET' || method === 'HEAD') return next(request, exchange);
@@ -71,10 +66,9 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     }
     // HTTP/2 and curl -X POST may send neither a Content-Length nor a body.
     if (declared === 0 || (Number.isNaN(declared) && request.body === null)) return next(request, exchange);
-    const refusal = options.admission.expectBody(exchange);
-    if (refusal !== null) throw refusal;
     const isDeclared = !Number.isNaN(declared);
-    if (isDeclared) reserve(exchange, declared);
+    const refusal = options.admission.expectBody(exchange, isDeclared ? declared : 0);
+    if (refusal !== null) throw refusal;
     const read = isDeclared ? request.bytes() : readBounded(request, limitBytes);
     return new Promise((resolve, reject) => {
       let isAborted = false;
@@ -88,7 +82,8 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
         exchange.onAbort = null;
         exchange.arrivedMs = performance.now();
         if (bytes === null || bytes.byteLength > limitBytes) throw options.tooLarge(limitBytes);
-        if (!isDeclared) reserve(exchange, bytes.byteLength);
+        const refused = options.admission.reserve(exchange, bytes.byteLength);
+        if (refused !== null) throw refused;
         exchange.bufferedBody = isJson(request) ? decode(bytes) : bytes;
         resolve(next(request, exchange));
       };

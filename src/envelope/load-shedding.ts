@@ -4,9 +4,9 @@ import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 export interface Admission {
   /** Returns null if the request is admitted, else the error that refuses it. */
   admit(request: Request, exchange: Exchange): Error | null;
-  /** Called before a body is read. Returns null, or the error that refuses the request. */
-  expectBody(exchange: Exchange): Error | null;
-  /** Called before a body of this size is read, or after that if it is unknown. Returns the error that refuses it. */
+  /** Called before a body is read, with the size it declares, or 0. Returns the error that refuses it, or null. */
+  expectBody(exchange: Exchange, declaredBytes: number): Error | null;
+  /** Called when a body of this size has arrived. Returns the error that refuses it, or null. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null;
   /** Called before the work begins, after the body was read. Returns null, or the error that refuses the request. */
   begin(exchange: Exchange, nowMs?: number): Error | null;

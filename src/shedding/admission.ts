@@ -136,16 +136,19 @@ export class AdmissionControl implements Admission {
     return null;
   }
 
-  /** Called before a body is read. Returns null, or the error that refuses the request. */
-  expectBody(exchange: Exchange): Error | null {
-    if (!exchange.route.sheddable) return null;
+  /** Called before a body is read, with the size it declares, or 0. Returns the error that refuses it, or null. */
+  expectBody(exchange: Exchange, declaredBytes: number): Error | null {
+    const { route } = exchange;
+    if (!route.sheddable) return null;
+    if (!this.#bodies.hasRoom(exchange, declaredBytes))
+      return this.#refuse(this.#ranks[route.index]!, 'share');
     const limit = this.#options.permits.limitAt(exchange.startMs);
     // While most permits are free, it does not matter who waits for a body.
     if (this.#inFlight * 2 <= limit || this.#bodies.startArriving(exchange, limit / 2)) return null;
-    return this.#refuse(this.#ranks[exchange.route.index]!, 'share');
+    return this.#refuse(this.#ranks[route.index]!, 'share');
   }
 
-  /** Called as soon as the size of a body is known. Returns null, or the error that refuses the request. */
+  /** Called when a body of this size has arrived. Returns the error that refuses it, or null. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null {
     const { route } = exchange;
     if (!route.sheddable || this.#bodies.reserveBytes(exchange, bodyBytes)) return null;

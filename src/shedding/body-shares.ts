@@ -16,7 +16,12 @@ export class BodyShares {
   #arrivingMax = 0;
   readonly #arriving = new FairShares(() => this.#arrivingMax);
 
-  /** Reserves the bytes of a body. Returns false if its owner has its share, or all of it is in use. */
+  /** Whether the bytes of a body could be reserved now. Before it arrives they are not: it may never do. */
+  hasRoom(exchange: Exchange, bytes: number): boolean {
+    return bytes <= LARGE_BYTES || this.#large.check(ownerOf(exchange), bytes) === null;
+  }
+
+  /** Reserves the bytes of a body that has arrived. Returns false if its owner has its share, or all is in use. */
   reserveBytes(exchange: Exchange, bytes: number): boolean {
     if (bytes <= LARGE_BYTES) return true;
     if (this.#large.take(ownerOf(exchange), bytes) !== null) return false;

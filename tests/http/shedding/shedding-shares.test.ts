@@ -98,3 +98,43 @@ test('requests of one key whose bodies do not arrive leave permits to others', a
   await listener.stop();
   await atlas.close();
 });
+
+test('large bodies that do not arrive, without a key or with one, leave room to those of others', async () => {
+  const atlas = await startTestApp();
+  const port = await freePort();
+  const listener = listen(atlas, { ...atlas.deps, config: { ...atlas.deps.config, API_PORT: port } });
+  const [greedy, modest] = [await atlas.key(), await atlas.key(undefined, 'modest')];
+  const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+  const idle = (path: string, headers: readonly string[]) => {
+    const socket = connect(port, '127.0.0.1');
+    const head = [`POST ${path} HTTP/1.1`, 'Host: atlas.test', 'Content-Length: 1048576', ...headers];
+    socket.on('error', () => {});
+    socket.write(`${head.join('\r\n')}\r\n\r\n{`);
+    return socket;
+  };
+  const withKey = [
+    `Authorization: Bearer ${greedy}`,
+    'Idempotency-Key: idle',
+    'Content-Type: application/json',
+  ];
+  const sockets = Array.from({ length: 8 }, () => [
+    idle('/none', []),
+    idle('/v1/transfers/batch', withKey),
+  ]).flat();
+  await until(() => atlas.admission.stats().inFlight >= 2);
+  const transfer = { debitAccountId: from.id, creditAccountId: to.id, amount: 1 };
+  const response = await fetch(`http://127.0.0.1:${port}/v1/transfers/batch`, {
+    method: 'POST',
+    body: JSON.stringify({ transfers: Array.from({ length: 1000 }, () => transfer) }),
+    headers: {
+      Authorization: `Bearer ${modest}`,
+      'Content-Type': 'application/json',
+      'Idempotency-Key': newKey(),
+    },
+  });
+  expect(response.status).toBe(200);
+  for (const socket of sockets) socket.destroy();
+  await until(() => atlas.admission.stats().inFlight === 0);
+  await listener.stop();
+  await atlas.close();
+});

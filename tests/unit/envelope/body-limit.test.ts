@@ -15,8 +15,8 @@ const limit = bodyLimit({
   notUtf8: () => new Error('not UTF-8'),
   broken: (cause) => new Error('broken', { cause }),
   admission: {
-    expectBody: () => null,
-    reserve: (_exchange, bytes) => (bytes < RESERVED || bytes > RESERVED ? null : new Error('no room')),
+    expectBody: (_exchange, bytes) => (bytes === RESERVED ? new Error('no room') : null),
+    reserve: (_exchange, bytes) => (bytes === RESERVED ? new Error('no room') : null),
   },
   stalled: () => new Error('stalled'),
   cut: (cause) => new Error('cut', { cause }),

@@ -28,6 +28,18 @@ test('the large bodies of one owner leave room for those of others', () => {
   expect(bodies.reserveBytes(requestFrom('greedy'), LARGE)).toBe(true);
 });
 
+test('a large body takes room from others once it has arrived', () => {
+  const bodies = new BodyShares();
+  for (const owner of ['greedy', null, 'other'])
+    for (let i = 0; i < 100; i++) expect(bodies.hasRoom(requestFrom(owner), LARGE)).toBe(true);
+  const [first] = fill(bodies, 'greedy');
+  expect(bodies.hasRoom(requestFrom('greedy'), LARGE)).toBe(false);
+  expect(bodies.hasRoom(requestFrom('greedy'), 1000)).toBe(true);
+  expect(bodies.hasRoom(requestFrom('modest'), LARGE)).toBe(true);
+  bodies.release(first!);
+  expect(bodies.hasRoom(requestFrom('greedy'), LARGE)).toBe(true);
+});
+
 test('small bodies are never refused, and a request releases once', () => {
   const bodies = new BodyShares();
   const [first] = fill(bodies, 'greedy');
