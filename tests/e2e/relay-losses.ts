@@ -30,7 +30,8 @@ export async function compareEvents(
   for (const { id, subject, sequence, type, data } of sent) {
     if (ids.has(id)) continue;
     ids.add(id);
-    const last = lastByKey.get(subject) ?? -1;
+    // An account is opened with event 0; files and webhooks begin with event 1.
+    const last = lastByKey.get(subject) ?? (type.startsWith('account.') ? -1 : 0);
     if (Number(sequence) !== last + 1) disordered++;
     lastByKey.set(subject, Number(sequence));
     const { transferId } = data;

@@ -41,10 +41,10 @@ test(
     expect(JSON.parse(await succeed(['config', '--json'], misspelled)).unknown).toEqual([
       { name: 'DATABSE_URL', source: 'environment', meant: 'DATABASE_URL' },
     ]);
+    await succeed(['migrate', 'up']);
     const { code, stderr } = await runAtlas(folder, ['migrate', 'status'], misspelled);
     expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(`Atlas: ${text}\n`) });
     expect(stderr).not.toContain('hunter2');
-    await succeed(['migrate', 'up']);
     const doctor = await runAtlas(folder, ['doctor'], misspelled);
     expect(doctor).toMatchObject({ code: 1, stdout: expect.stringContaining(`! ${text}\n`) });
   },

@@ -117,7 +117,7 @@ const digestHeader = (what: string) =>
     .optional()
     .openapi({
       // The recommended form. Digests of other algorithms may be sent with it, and are ignored.
-      pattern: '^sha-256=:[A-Za-z0-9+/]{43}=:$',
+      pattern: '^(?:sha-256=:[A-Za-z0-9+/]{43}=:)?$',
       // No example: forms would send it with other bytes.
       description: `SHA-256 of ${what} (RFC 9530), as in \`sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\`. Bytes that do not match are not stored.`,
     });

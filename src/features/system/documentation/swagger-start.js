@@ -20,7 +20,7 @@ style.textContent = `
 .responses-table:not(.live-responses-table) .response:not(.open) > .response-col_description > :not(.response-col_description__inner),
 .responses-table:not(.live-responses-table) .response > .response-col_links,
 .responses-table .col_header.response-col_links { display: none; }
-.body-param .body-param__text { min-height: 170px !important; height: 170px; }
+.body-param .body-param__text { min-height: 150px !important; height: 150px; }
 .opblock-body .opblock-description-wrapper { padding-bottom: 0; }
 .opblock-body .opblock-section-header { min-height: 0 !important; padding-block: 4px !important; }
 .opblock-body .table-container, .opblock-body .responses-inner { padding-block: 4px !important; }

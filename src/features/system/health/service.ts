@@ -4,6 +4,9 @@ import { orAbort } from '../../../utils/or-abort.ts';
 import { aggregate, type DependencyHealth, type HealthStatus, type Probe } from './domain.ts';
 
 const PROBE_TIMEOUT_MS = 2000;
+// What was fine once is taken to be so while the database is slow: load balancers wait for less than a second, and
+// would take all hosts out at once.
+const RECHECK_TIMEOUT_MS = 100;
 /** A dependency that responds more slowly than this is degraded. */
 const SLOW_MS = 500;
 
@@ -31,6 +34,7 @@ export function createHealthService(
 ): HealthService {
   const isMigrated = remembered(database.isMigrated);
   const isReadable = remembered(database.isReadable);
+  let wasUsable = false;
 
   async function probe({
     name,
@@ -56,9 +60,10 @@ export function createHealthService(
 
   /** Returns whether payments can be posted, as far as that is known. */
   async function checkTables(): Promise<boolean> {
-    const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    const limit = AbortSignal.timeout(wasUsable ? RECHECK_TIMEOUT_MS : PROBE_TIMEOUT_MS);
     try {
       await orAbort(database.requireCoreTables(limit), limit);
+      wasUsable = true;
       return true;
     } catch (error) {
       // Any other error is that of a server that is slow or unavailable, which the other checks find.
@@ -107,7 +112,7 @@ export function createHealthService(
 function remembered(check: (signal: AbortSignal) => Promise<boolean>): () => Promise<boolean | null> {
   let wasTrue = false;
   return async () => {
-    const limit = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    const limit = AbortSignal.timeout(wasTrue ? RECHECK_TIMEOUT_MS : PROBE_TIMEOUT_MS);
     try {
       wasTrue = await orAbort(check(limit), limit);
       return wasTrue;

@@ -65,7 +65,8 @@ export const StateQuerySchema = z.enum(DELIVERY_STATES).optional();
 /** Requires a member that is not null. */
 const requiring = (name: string) => ({
   required: [name],
-  properties: { [name]: { type: 'string' as const } },
+  // Not `type: 'string'`, which ReDoc takes for a contradiction to the type of the member.
+  properties: { [name]: { not: { type: 'null' as const } } },
 });
 
 export const ReplaySchema = z

@@ -193,6 +193,26 @@ describe('readiness', () => {
     expect(await health.ready()).toMatchObject({ ready: false });
   });
 
+  test('does not wait for a slow database that was fine: a load balancer would take every host out', async () => {
+    let isSlow = false;
+    const check = (signal: AbortSignal) =>
+      isSlow ? new Promise<never>((_, reject) => signal.addEventListener('abort', reject)) : migrated();
+    const slowly = {
+      ...checks(check, check),
+      requireCoreTables: async (signal: AbortSignal) => void (await check(signal)),
+    };
+    const health = createHealthService([probeOf('postgresql', responds)], { draining: false }, slowly);
+    expect(await health.ready()).toEqual({ ready: true, reasons: [] });
+    isSlow = true;
+    const timeout = spyOn(AbortSignal, 'timeout');
+    expect(await health.ready()).toEqual({ ready: true, reasons: [] });
+    // One limit per check; the fourth is that of the connection itself, which responds.
+    const limits = timeout.mock.calls.map(([ms]) => ms).sort((a, b) => a - b);
+    timeout.mockRestore();
+    expect(limits).toHaveLength(4);
+    expect(limits[2]).toBeLessThan(1000);
+  });
+
   test('is false if only an operator can make payments possible, who is notified, and the caller learns no more', async () => {
     const missing = new AtlasError('dependency_unavailable', 'Core tables are missing: accounts.', {
       remedy: 'migrate',
