@@ -89,7 +89,7 @@ function storedText(status: Status): string {
   const { storedSeconds, retentionDays, oldestUnreadBy } = status;
   if (storedSeconds === null) return 'no events';
   const stored = `the oldest is ${plural(Math.floor(storedSeconds / DAY_SECONDS), 'day')} old`;
-  if (!isOverdue(status)) return `${stored}; they expire after ${retentionDays}`;
+  if (!isOverdue(status)) return `${stored}; they expire after ${plural(retentionDays, 'day')}`;
   return `${stored} instead of ${retentionDays}: ${oldestUnreadBy ?? 'no consumer'} has not read it`;
 }
 

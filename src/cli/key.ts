@@ -22,10 +22,11 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
   key
     .command('create')
     .description('create a key and print it; it is shown only once')
-    .requiredOption('--name <text>', 'what the key is for')
+    .requiredOption('--name <text>', 'what the key is for', parseText)
     .option(
       '--owner <text>',
       'owner of the key; each owner has its own events, webhooks, files, and idempotency keys',
+      parseText,
       'owner',
     )
     .addOption(
@@ -75,7 +76,7 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
   key
     .command('revoke')
     .description('revoke a key; it stops working within 5 s')
-    .argument('<key>', 'the key itself, or its ID from `key list`')
+    .argument('<id>', 'the ID from `key list`, or the key itself')
     .action((given: string) =>
       withKeys(async (keys) => {
         // A person who finds a leaked key has only the key. It contains the id; the secret is not printed again.
@@ -111,6 +112,11 @@ function parseScopes(text: string): string[] {
     );
   }
   return scopes;
+}
+
+function parseText(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must not be blank.');
+  return text;
 }
 
 function parseDays(text: string): number {

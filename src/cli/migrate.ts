@@ -9,6 +9,9 @@ import {
   readMigrations,
 } from '../adapters/postgres/migrations.ts';
 import { installedFunctions, readSqlFunctions } from '../adapters/postgres/sql-functions.ts';
+import { listStatuses } from '../cluster/status-socket.ts';
+import { loadConfig } from '../config.ts';
+import type { Deps } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { seed } from './seed.ts';
 import { withDeps } from './session.ts';
@@ -54,6 +57,7 @@ function addDownCommand(migrate: Command): void {
             'Nothing was reverted.\n  why:  reverting a migration deletes the data in its tables, such as all accounts\n  do:   to confirm, add --yes: npm run migrate:down -- --yes',
           );
         }
+        await refuseWhileRunning(config.ATLAS_DATA_DIR, 'reverted');
         const reverted = await migrateDown(database, await readMigrations());
         console.log(
           reverted.map(({ number, name }) => `down  ${number} ${name}`).join('\n') || 'Nothing to revert.',
@@ -66,18 +70,28 @@ function addResetCommand(migrate: Command): void {
   migrate
     .command('reset')
     .description('drop everything, migrate, and seed; not in production')
-    .action(() =>
-      withDeps(async (deps) => {
-        refuseInProduction(deps.config.ENVIRONMENT, 'reset');
-        const migrations = await readMigrations();
-        await migrateDown(deps.database, migrations, migrations.length);
-        await migrateUp(deps.database, migrations);
-        await seed(createFeatures(deps));
-        console.log(
-          'The database was reset. API keys are gone too; create one with: npm run -s atlas -- key create --name NAME',
+    .option('--yes', 'confirm that all data and API keys may be deleted')
+    .action(async ({ yes }: { yes?: boolean }) => {
+      // Before anything is opened, so that a command that only refuses creates no server.
+      refuseInProduction(loadConfig().config.ENVIRONMENT, 'reset');
+      if (!yes) {
+        throw new Error(
+          'Nothing was reset.\n  why:  a reset deletes all data, and all API keys\n  do:   to confirm, add --yes: npm run db:reset -- --yes',
         );
-      }, CREATE),
-    );
+      }
+      await withDeps(reset, CREATE);
+    });
+}
+
+async function reset(deps: Deps): Promise<void> {
+  await refuseWhileRunning(deps.config.ATLAS_DATA_DIR, 'reset');
+  const migrations = await readMigrations();
+  await migrateDown(deps.database, migrations, migrations.length);
+  await migrateUp(deps.database, migrations);
+  await seed(createFeatures(deps));
+  console.log(
+    'The database was reset. API keys are gone too; create one with: npm run -s atlas -- key create --name NAME',
+  );
 }
 
 function addStatusCommand(migrate: Command): void {
@@ -123,5 +137,14 @@ function refuseInProduction(environment: string, what: 'reverted' | 'reset'): vo
   if (environment === 'production')
     throw new Error(
       `A production database cannot be ${what} with this command.\n  why:  ENVIRONMENT is production, and this deletes data\n  do:   restore a backup, or write a new migration`,
+    );
+}
+
+/** A running Atlas would go on with what it has read, such as the folder of the files, and lose what it stores there. */
+async function refuseWhileRunning(dataDir: string, what: 'reverted' | 'reset'): Promise<void> {
+  const [running] = await listStatuses(dataDir);
+  if (running !== undefined)
+    throw new Error(
+      `Nothing was ${what}.\n  why:  Atlas is running on port ${running.port} (supervisor pid ${running.pid}), and would not notice\n  do:   stop it, and every other Atlas on this database, then repeat the command`,
     );
 }

@@ -8,7 +8,8 @@ import { mostSimilar } from '../utils/similar.ts';
 export function explainUnknownCommand(program: Command, given: readonly string[]): string | null {
   let group = program;
   const path: string[] = [];
-  for (const word of given) {
+  // `help WORD` is about the same commands as `WORD --help`.
+  for (const word of given[0] === 'help' ? given.slice(1) : given) {
     const names = group.commands.map((command) => command.name());
     if (names.length === 0 || !/^\w/.test(word) || word === 'help') return null;
     const next = group.commands.find((command) => command.name() === word);

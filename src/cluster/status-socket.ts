@@ -148,7 +148,7 @@ async function readStatus(dataDir: string, port: number): Promise<ClusterStatus 
 }
 
 /** Returns the status of every supervisor on the data folder that responds. */
-async function listStatuses(dataDir: string): Promise<ClusterStatus[]> {
+export async function listStatuses(dataDir: string): Promise<ClusterStatus[]> {
   const ports = listFolder(dataDir).flatMap((name) => NAME.exec(name)?.[1] ?? []);
   const statuses = ports
     .slice(0, SOCKETS_MAX)

@@ -36,6 +36,8 @@ test(
       [['key', 'creat'], 'did you mean key create?'],
       [['events', 'prked'], 'did you mean events parked?'],
       [['migrate', 'statsu'], 'did you mean migrate status?'],
+      [['help', 'kye'], 'did you mean key?'],
+      [['help', 'key', 'creat'], 'did you mean key create?'],
       [['status', '--onec'], '(Did you mean --once?)'],
       [['key', 'create', '--name', 'x', '--scopes', 'ping:raed'], 'Did you mean ping:read?'],
       [['demo', '--fault', 'kafka-dwon'], 'Did you mean kafka-down?'],
@@ -87,4 +89,16 @@ test('the launcher that npm runs on Node starts Atlas', async () => {
   });
   expect((await new Response(child.stdout).text()).trim()).toBe(VERSION);
   expect(await child.exited).toBe(0);
+});
+
+test('a key with a blank name or owner is refused, with the option that is blank', async () => {
+  for (const [option, args] of [
+    ['--name', ['--name', ' ']],
+    ['--owner', ['--name', 'ci', '--owner', '']],
+  ] as const) {
+    const { code, stdout, stderr } = await runAtlas(folder, ['key', 'create', ...args]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(`option '${option} <text>'`);
+    expect(stderr).toContain('It must not be blank.');
+  }
 });

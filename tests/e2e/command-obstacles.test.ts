@@ -22,7 +22,7 @@ const WITH_SERVICE = [
 ] as const;
 const ON_SCHEMA = [['doctor'], ['migrate', 'status'], ['migrate', 'down', '--yes']] as const;
 /** Commands that may create what is missing. */
-const CREATING = [['serve'], ['migrate', 'up'], ['migrate', 'reset']] as const;
+const CREATING = [['serve'], ['migrate', 'up'], ['migrate', 'reset', '--yes']] as const;
 const EVERY = [...WITH_SERVICE, ...ON_SCHEMA, ...CREATING];
 const WHAT_WHY_DO = /^\n?[A-Z].*[.:]?\n(?: {2}why: {2}\S.*\n)(?: {2}do: {3}\S.*\n)$/m;
 
@@ -250,7 +250,7 @@ describe('on a database', () => {
         await errorsOf(
           [
             ['migrate', 'down', '--yes'],
-            ['migrate', 'reset'],
+            ['migrate', 'reset', '--yes'],
           ],
           settings,
         ),
@@ -258,7 +258,7 @@ describe('on a database', () => {
         each(
           [
             ['migrate', 'down', '--yes'],
-            ['migrate', 'reset'],
+            ['migrate', 'reset', '--yes'],
           ],
           /^Nothing was reverted\./,
         ),

@@ -88,6 +88,35 @@ test(
 );
 
 test(
+  'a reset needs a confirmation, and deletes nothing while an Atlas runs that would lose files after it',
+  async () => {
+    await succeed(['migrate', 'up']);
+    const { stdout } = await runAtlas(folder, ['key', 'create', '--name', 'survives']);
+    const id = stdout.split('_')[2]!;
+    expect(await runAtlas(folder, ['migrate', 'reset'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('to confirm, add --yes'),
+    });
+    const atlas = await startAtlas(folder);
+    try {
+      for (const way of ['reset', 'down']) {
+        const refused = await runAtlas(folder, ['migrate', way, '--yes']);
+        expect(refused).toMatchObject({
+          code: 1,
+          stderr: expect.stringMatching(/Atlas is running on port \d+/),
+        });
+      }
+      expect(await succeed(['key', 'list'])).toContain(id);
+    } finally {
+      await atlas.end('SIGTERM');
+    }
+    await succeed(['migrate', 'reset', '--yes']);
+    expect(await succeed(['key', 'list'])).not.toContain(id);
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
   'atlas key creates a key that works immediately, lists it without its secret, and revokes it within 5 s',
   async () => {
     const atlas = await startAtlas(folder);

@@ -20,7 +20,7 @@ test('idle event delivery is shown without a table', () => {
   expect(statusText(quiet).split('\n')).toEqual([
     'backlog      empty',
     'sent         42 events',
-    'stored       the oldest is 12 days old; they expire after 90',
+    'stored       the oldest is 12 days old; they expire after 90 days',
     'parked       no keys',
     'relay        host:12, epoch 3',
     'consumers    none yet',

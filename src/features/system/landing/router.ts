@@ -135,7 +135,7 @@ li a { display: inline-block; min-width: 10rem }
 <body>
 <h1>Atlas</h1>
 <p>Version ${version}. Accounts, transfers, events, webhooks, and files over HTTP. Create an API key with
-<code>atlas key create</code>${start}.</p>
+<code>npx atlas key create --name NAME</code>${start}.</p>
 <ul>
 ${rows.join('\n')}
 </ul>
