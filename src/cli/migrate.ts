@@ -140,7 +140,7 @@ function refuseInProduction(environment: string, what: 'reverted' | 'reset'): vo
     );
 }
 
-/** A running Atlas would go on with what it has read, such as the folder of the files, and lose what it stores there. */
+/** Refuses, because a running Atlas would go on with the old folder of the files, and lose what it stores there. */
 async function refuseWhileRunning(dataDir: string, what: 'reverted' | 'reset'): Promise<void> {
   const [running] = await listStatuses(dataDir);
   if (running !== undefined)

@@ -6,8 +6,11 @@ import type { Fields } from '../envelope/response-headers.ts';
  * only text that `parse` can read, so that OpenAPI documents the format and any other cursor is invalid input. It is in
  * lower case; since cursors contain IDs, they are read in either.
  */
-export const cursorSchema = <T>(form: RegExp, parse: (cursor: string) => T) =>
-  z.string().toLowerCase().regex(form, 'must be a cursor returned by this list').transform(parse);
+export const cursorSchema = <T>(
+  form: RegExp,
+  parse: (cursor: string) => T,
+  otherwise = 'must be a cursor returned by this list',
+) => z.string().toLowerCase().regex(form, otherwise).transform(parse);
 
 /** Formats a whole number for a cursor, in hexadecimal digits of a fixed width. */
 export function toHex(value: number | bigint, digits: number): string {

@@ -95,14 +95,20 @@ function check(schema: z.ZodType, value: unknown, at: string): unknown {
   const result = schema.safeParse(value, DESCRIBED);
   if (result.success) return result.data;
   throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
-    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at)),
+    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at, value)),
   });
 }
 
-function toInputErrors(issue: z.core.$ZodIssue, at: string): InputError[] {
+function toInputErrors(issue: z.core.$ZodIssue, at: string, value: unknown): InputError[] {
   const pointer = `${at}${issue.path.map((step) => `/${pointerStep(String(step))}`).join('')}`;
-  if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }];
+  if (issue.code !== 'unrecognized_keys')
+    return [{ pointer, detail: isRepeated(issue, at, value) ? 'is repeated: send it once' : issue.message }];
   return issue.keys
     .slice(0, 20)
     .map((key) => ({ pointer: `${pointer}/${pointerStep(key)}`, detail: 'is unknown' }));
+}
+
+/** No parameter is a list, so several values are a repeated parameter. */
+function isRepeated({ path: [name] }: z.core.$ZodIssue, at: string, value: unknown): boolean {
+  return at === '/query' && Array.isArray((value as Record<PropertyKey, unknown>)[name ?? '']);
 }

@@ -14,7 +14,8 @@ export function openApiDocument(
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'atlas_live_…',
-    description: 'An API key created with `atlas key create`. Each operation names the scope it requires.',
+    description:
+      'An API key created with `npx atlas key create --name NAME`. Each operation names the scope it requires.',
   });
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',

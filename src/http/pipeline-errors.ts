@@ -41,7 +41,7 @@ export const pipelineErrors = {
       });
   },
   bodyNotUtf8: () =>
-    new AtlasError('malformed_json', 'The body is not valid UTF-8 without a byte order mark.'),
+    new AtlasError('malformed_json', 'The body is not valid UTF-8, or begins with a byte order mark.'),
   bodyBroken: (cause: unknown) =>
     new AtlasError('malformed_json', 'The body ended before it was complete.', { cause }),
   bodyStalled: () =>

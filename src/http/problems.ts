@@ -21,8 +21,8 @@ export const httpProblems = {
   body_missing: {
     status: 400,
     title: 'Missing request body',
-    cause: 'The route requires a JSON body and none was sent.',
-    remedy: 'Send a JSON object with Content-Type: application/json.',
+    cause: 'The route requires a body and none was sent.',
+    remedy: 'Send a JSON object with Content-Type: application/json; to upload a file, send its bytes.',
   },
   body_too_large: {
     status: 413,

@@ -23,7 +23,9 @@ export const textSchema = (lengthMax: number) =>
 
 /** An amount of money in minor units of the ledger's currency. */
 export const AmountSchema = z
-  .int('must be a whole number of minor units')
+  .int({
+    error: ({ input }) => (input === undefined ? 'is required' : 'must be a whole number of minor units'),
+  })
   .min(1, 'must be at least 1')
   .max(AMOUNT_MINOR_MAX, `must be at most ${AMOUNT_MINOR_MAX} (2^53−1)`)
   .openapi({ example: 1250, description: 'Amount in minor units, such as cents.' });

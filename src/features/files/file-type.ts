@@ -54,6 +54,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   'application/octet-stream': '',
 };
 
+// What HTTP clients send for a form, or when no type was set.
+const FORMS: readonly string[] = ['multipart/form-data', 'application/x-www-form-urlencoded'];
+
 /**
  * Returns the canonical name of the type in a `Content-Type`, or an empty string if it declares none. Throws
  * `file_type_refused` if the type is not accepted.
@@ -61,6 +64,8 @@ const ALIASES: Readonly<Record<string, string>> = {
 export function declaredType(contentType: string | null): string {
   const [type = '', ...parameters] = (contentType ?? '').toLowerCase().split(';');
   const name = ALIASES[type.trim()] ?? type.trim();
+  if (FORMS.includes(name))
+    throw refused(`The body must be the file itself, with its type or none, not ${shown(name)}.`);
   if (name !== '' && !FILE_TYPES.includes(name))
     throw refused(`The declared type ${shown(name)} is not accepted.`);
   const charset = parameters.map((text) => /^\s*charset\s*=\s*"?([^\s"]+)/.exec(text)?.[1]).find(Boolean);

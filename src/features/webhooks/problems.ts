@@ -11,7 +11,7 @@ export const webhookProblems = {
   webhook_target_refused: {
     status: 422,
     title: 'Webhook target not allowed',
-    cause: 'The URL is not https, or its host resolves to an address that is not public.',
+    cause: 'The URL is not https, or its host cannot be resolved or has an address that is not public.',
     remedy:
       'Use an https URL of a public host. The operator of this Atlas can allow other hosts with WEBHOOKS_ALLOWED_HOSTS.',
   },

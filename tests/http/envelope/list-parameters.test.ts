@@ -47,7 +47,12 @@ describe('a limit is rejected if it is', () => {
     '%p',
     (limit) => expectRefusedEverywhere(`limit=${limit}`, '/query/limit'),
   );
-  test('repeated', () => expectRefusedEverywhere('limit=1&limit=2', '/query/limit'));
+  test('repeated, which is what the error says', async () => {
+    await expectRefusedEverywhere('limit=1&limit=2', '/query/limit');
+    const response = await atlas.call('GET', '/v1/accounts?limit=1&limit=2');
+    const { errors } = await expectProblem(atlas, response, 400, 'invalid_request');
+    expect(errors).toEqual([{ pointer: '/query/limit', detail: 'is repeated: send it once' }]);
+  });
 });
 
 test('an unknown parameter is rejected by name', async () => {

@@ -121,6 +121,13 @@ test('null for a required member is refused in plain words', async () => {
   ]);
 });
 
+test('a required member that is missing is required, of whatever type it is', async () => {
+  const response = await postTransfer(atlas, {});
+  const { errors } = await expectProblem(atlas, response, 400, 'invalid_request');
+  const pointers = ['/debitAccountId', '/creditAccountId', '/amount'];
+  expect(errors).toEqual(pointers.map((pointer) => ({ pointer, detail: 'is required' })));
+});
+
 test('every optional member of every JSON body may be null, and the contract says so', () => {
   type Schema = {
     $ref?: string;

@@ -120,6 +120,15 @@ describe.each(availableStores())('files in the %s', (kind) => {
     }
   });
 
+  test('in a form are refused with what to send instead', async () => {
+    for (const type of ['multipart/form-data; boundary=x', 'application/x-www-form-urlencoded']) {
+      const headers = { 'Content-Type': type };
+      const response = await atlas.call('POST', '/v1/files?name=x.txt', { body: 'plain', headers });
+      const { detail } = await expectProblem(atlas, response, 415, 'file_type_refused');
+      expect(detail).toStartWith('The body must be the file itself,');
+    }
+  });
+
   test('that do not match their checksum are not stored', async () => {
     const bytes = gzipLike(MIB + 3);
     for (const name of ['Repr-Digest', 'Content-Digest']) {

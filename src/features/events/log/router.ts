@@ -66,7 +66,7 @@ export function mountEvents(
       operationId: 'streamEvents',
       summary: 'Stream events as they happen',
       description:
-        'Server-sent events: `event` is the type, `data` the CloudEvent, and `id` the cursor to resume from. The server ends streams from time to time; reconnect with Last-Event-ID and no event is missed. Idle streams send comments as heartbeats.',
+        'Server-sent events: `event` is the type, `data` the CloudEvent, and `id` the cursor to resume from. The server ends streams from time to time; reconnect with Last-Event-ID and no event is missed. Idle streams send comments as heartbeats. Read it with a client that shows what has arrived, such as `curl -N`.',
       query: StreamQuerySchema,
       headers: StreamHeadersSchema,
       refusals: ['event_not_found', 'events_expired', 'too_many_streams'],

@@ -34,7 +34,11 @@ export const EventSchema = z
   })
   .openapi('Event', { description: 'A CloudEvent (1.0) with the extensions `sequence` and `position`.' });
 
-const CursorSchema = cursorSchema(CURSOR_FORM, parseCursor);
+const CursorSchema = cursorSchema(
+  CURSOR_FORM,
+  parseCursor,
+  'must be a cursor of the list or an ID of the stream, such as e0000000000007',
+);
 const NextCursorSchema = z
   .string()
   .nullable()

@@ -88,7 +88,7 @@ export function createEventService(repository: EventRepository, streams: EventSt
       }
       // A position beyond the end is from another log, such as one before a restore. Waiting there would miss events.
       if (page.resume === after && after > 0 && after > (await repository.lastPosition(signal)))
-        throw new AtlasError('event_not_found', 'The cursor is beyond the end of the log.');
+        throw beyondEnd('The cursor');
       return page;
     },
     async find(owner, id, signal) {
@@ -107,12 +107,17 @@ export function createEventService(repository: EventRepository, streams: EventSt
       if (signal.aborted) throw new AtlasError('request_aborted', 'The client disconnected.');
       if (start === 'now') return streams.open(reader, last, signal);
       if (start === 'beginning') return streams.open(reader, expired?.position ?? 0, signal);
-      if (start > last)
-        throw new AtlasError('event_not_found', 'The event to resume after is beyond the end of the log.');
+      if (start > last) throw beyondEnd('The event to resume after');
       if (expired !== null && expired.position > start) throw eventsExpired(expired);
       return streams.open(reader, start, signal);
     },
   };
+}
+
+/** Another log, such as one before a backup was restored, has had such a position. */
+function beyondEnd(what: string): AtlasError {
+  const detail = `${what} is beyond the end of the log, so it is of another log. Start without it.`;
+  return new AtlasError('event_not_found', detail);
 }
 
 function toPage({ events, hasMore }: EventSlice, after: number): EventPage {

@@ -10,7 +10,10 @@ const IF_MATCH_LENGTH_MAX = 200;
 const TargetSchema = z
   .string()
   .max(URL_LENGTH_MAX, `must have at most ${URL_LENGTH_MAX} characters`)
-  .regex(/^[hH][tT][tT][pP][sS]?:\/\/[!-~]+$/, 'must be a percent-encoded URL that starts with https://')
+  .regex(/^[hH][tT][tT][pP][sS]?:\/\/[!-~]+$/, {
+    error: 'must be a percent-encoded URL that starts with https://',
+    abort: true,
+  })
   .refine((text) => URL.canParse(text) && new URL(text).href.length <= URL_LENGTH_MAX, 'must be a URL')
   .openapi({
     example: DEMO_URL,
