@@ -99,8 +99,14 @@ async function truncate(sql: Sql, tables: string): Promise<void> {
   }
 }
 
-/** Returns the number of transfers. Throws if the ledger is inconsistent. */
+/** Returns the number of transfers. Throws if the ledger is inconsistent, which it checks with this schema only. */
 export async function verifyLedger(database: Database): Promise<number> {
+  const [known] = await database.query(
+    (sql) => sql<[{ isCurrent: boolean; transfers: number }]>`
+      SELECT to_regclass('forgotten_keys') IS NOT NULL AS is_current, (SELECT count(*) FROM transfers) AS transfers`,
+  );
+  // Of another revision, without the tables that the verification of this one reads.
+  if (!known.isCurrent) return known.transfers;
   const { transfers, discrepancies } = await createLedgerRepository(database).verify(DISCREPANCIES_MAX);
   if (discrepancies.length > 0)
     throw new Error(`The ledger is inconsistent: ${JSON.stringify(discrepancies)}`);
