@@ -1,3 +1,4 @@
+import { PieceReader } from '../utils/piece-reader.ts';
 import type { BodyStream, Exchange } from './exchange.ts';
 
 /** Creates the errors that end reading a streamed body. */
@@ -42,7 +43,7 @@ export class ArrivingBody implements BodyStream {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const { tooLarge } = this.#errors;
     const limitBytes = this.#exchange.route.bodyLimitBytes;
-    const reader = this.#body.getReader();
+    const reader = new PieceReader(this.#body);
     let length = 0;
     let receivedBytes = 0;
     let waitedMs = 0;
@@ -50,29 +51,28 @@ export class ArrivingBody implements BodyStream {
       for (;;) {
         const startMs = performance.now();
         const waitMs = (length === 0 ? this.#firstMs : this.#progressMs) - waitedMs;
-        const { done, value } = await this.#read(reader, waitMs);
-        if (done) {
+        const piece = await this.#read(reader, waitMs);
+        if (piece === null) {
           this.isRead = true;
           return;
         }
-        length += value.byteLength;
+        length += piece.byteLength;
         if (length > limitBytes) throw tooLarge(limitBytes);
         waitedMs += performance.now() - startMs;
-        receivedBytes += value.byteLength;
+        receivedBytes += piece.byteLength;
         if (receivedBytes >= PROGRESS_BYTES) [receivedBytes, waitedMs] = [0, 0];
-        yield value;
+        yield piece;
       }
     } finally {
-      // Canceling a body that failed rejects, and no one handles that rejection.
-      if (!this.isRead) void reader.cancel().catch(() => {});
+      if (!this.isRead) reader.cancel();
     }
   }
 
-  /** Reads the next chunk. Rejects if the sender takes too long or the exchange is aborted. */
-  #read(reader: ReadableStreamDefaultReader<Uint8Array>, waitMs: number) {
+  /** Reads the next piece. Rejects if the sender takes too long or the exchange is aborted. */
+  #read(reader: PieceReader, waitMs: number) {
     const { signal } = this.#exchange;
     const { stalled, cut } = this.#errors;
-    return new Promise<ReadableStreamReadResult<Uint8Array>>((resolve, reject) => {
+    return new Promise<Uint8Array | null>((resolve, reject) => {
       const onAbort = () => end(() => reject(cut(signal.reason)));
       const timer = setTimeout(() => end(() => reject(stalled())), Math.max(0, waitMs));
       const end = (settle: () => void) => {
@@ -83,7 +83,7 @@ export class ArrivingBody implements BodyStream {
       if (signal.aborted) return onAbort();
       signal.addEventListener('abort', onAbort, { once: true });
       reader.read().then(
-        (result) => end(() => resolve(result as ReadableStreamReadResult<Uint8Array>)),
+        (piece) => end(() => resolve(piece)),
         (error: unknown) => end(() => reject(cut(error))),
       );
     });

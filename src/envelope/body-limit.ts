@@ -1,3 +1,5 @@
+import { PieceReader } from '../utils/piece-reader.ts';
+import { UNMATCHED } from '../utils/unmatched.ts';
 import { ArrivingBody } from './arriving-body.ts';
 import type { Middleware } from './exchange.ts';
 import type { Admission } from './load-shedding.ts';
@@ -28,7 +30,7 @@ export interface BodyLimitOptions {
 /**
  * Reads a body up to the limit of its route, and checks JSON before anything parses it: its encoding, its depth, and
  * whether it would be read as it is written. Later layers get `exchange.bufferedBody`, or `exchange.body` on routes
- * that stream it.
+ * that stream it. A body to no route is not read: anybody can send one, without a key.
  */
 export function bodyLimit(options: BodyLimitOptions): Middleware {
   const scan = jsonScanner(options.json);
@@ -52,7 +54,9 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
 
   return (next) => (request, exchange) => {
     const { method, headers } = request;
-    if (method === 'GET' || method === 'HEAD') return next(request, exchange);
+    // The server itself drops a body that nothing reads.
+    if (method === 'GET' || method === 'HEAD' || exchange.route.pattern === UNMATCHED)
+      return next(request, exchange);
     const declared = Number(headers.get('content-length') ?? Number.NaN);
     const limitBytes = exchange.route.bodyLimitBytes;
     if (declared > limitBytes) throw options.tooLarge(limitBytes);
@@ -110,21 +114,25 @@ function isJson(request: Request): boolean {
   return /json/i.test(request.headers.get('content-type') ?? '');
 }
 
-/** Returns null if the body exceeds the limit; leaving the loop cancels the rest of the stream. */
+/** Returns null if the body exceeds the limit, and drops the rest of it. */
 async function readBounded(request: Request, limitBytes: number): Promise<Uint8Array | null> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
   if (request.body === null) return new Uint8Array();
-  for await (const chunk of request.body) {
-    length += chunk.byteLength;
-    if (length > limitBytes) return null;
-    chunks.push(chunk);
+  const reader = new PieceReader(request.body);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (let piece = await reader.read(); piece !== null; piece = await reader.read()) {
+    length += piece.byteLength;
+    if (length > limitBytes) {
+      reader.cancel();
+      return null;
+    }
+    pieces.push(piece);
   }
   const bytes = new Uint8Array(length);
   let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.byteLength;
   }
   return bytes;
 }

@@ -3,6 +3,7 @@ import { SmartRouter } from 'hono/router/smart-router';
 import { TrieRouter } from 'hono/router/trie-router';
 import { getPath } from 'hono/utils/url';
 import type { MatchedRoute } from '../envelope/exchange.ts';
+import { UNMATCHED } from '../utils/unmatched.ts';
 import { JSON_BODY_LIMIT_BYTES, type RouteFacts } from './route.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'OTHER'] as const;
@@ -36,7 +37,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
     (method, i): MatchedRoute => ({
       index: matched.length + i,
       method,
-      pattern: 'unmatched',
+      pattern: UNMATCHED,
       // Browsers ask before every request of a page, the critical ones too.
       tier: method === 'OPTIONS' ? 'critical' : 'default',
       scope: null,

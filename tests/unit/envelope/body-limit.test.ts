@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { bodyLimit } from '../../../src/envelope/body-limit.ts';
 import { AbortReason } from '../../../src/envelope/exchange.ts';
+import { UNMATCHED } from '../../../src/utils/unmatched.ts';
 import { exchangeOf, now } from '../../support/exchange.ts';
 
 const LIMIT = 64;
@@ -112,6 +113,15 @@ describe('JSON', () => {
   test('must not begin with a byte order mark', async () => {
     await expect(send('\uFEFF{}')).rejects.toThrow('not UTF-8');
   });
+});
+
+test('a body to no route is not read, whatever it is', async () => {
+  const { stream, seen } = piecesOf(16, 1000);
+  const init = { method: 'POST', headers: JSON_TYPE, body: stream };
+  const { request, exchange } = exchangeOf(init, { pattern: UNMATCHED, bodyLimitBytes: LIMIT });
+  const response = now(limit(() => new Response(null, { status: 404 }))(request, exchange));
+  expect(response.status).toBe(404);
+  expect({ pulled: seen.pulled, body: exchange.bufferedBody }).toEqual({ pulled: 0, body: null });
 });
 
 test('other bodies pass unchanged', async () => {

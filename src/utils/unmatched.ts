@@ -1,0 +1,2 @@
+/** The pattern of requests that no route matches. */
+export const UNMATCHED = 'unmatched';
