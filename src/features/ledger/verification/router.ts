@@ -47,7 +47,8 @@ export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
       operationId: 'verifyLedger',
       summary: 'Verify the ledger',
       description:
-        'Recomputes every balance from the transfers in one snapshot and compares. Reads everything, so call it rarely.',
+        'Recomputes every balance from the transfers in one snapshot and compares. Reads everything, so call it rarely: ' +
+        'each worker runs one at a time, and calls during it share the next.',
       tag: 'Ledger',
       tier: 'non-critical',
       resource: 'database',
