@@ -57,8 +57,8 @@ export class AdmissionControl implements Admission {
   readonly #limitOfRoute: readonly (AdaptiveLimit | null)[];
   readonly #resources: readonly { limit: AdaptiveLimit; times: readonly number[] }[];
   readonly #times: RouteTimes;
-  readonly #bodies = new BodyShares();
   readonly #owners = new OwnerLoad();
+  readonly #bodies = new BodyShares((owner) => this.#options.loop.isLate && this.#owners.hasOthers(owner));
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
   /** What the next functions look at. They are called only if a limit is reached. */
@@ -219,7 +219,8 @@ export class AdmissionControl implements Admission {
     const isStale = nowMs - this.#updatedMs > SILENCE_MS;
     if (isStale) this.#resetAfterIdle();
     this.#updatedMs = nowMs;
-    this.#owners.update();
+    this.#owners.update(nowMs);
+    this.#bodies.update(elapsedMs);
     const loop = this.#options.loop.update(isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);

@@ -3,6 +3,8 @@ import type { Principal } from '../envelope/exchange.ts';
 const KEYS_MAX = 4096;
 // Per update: keys that were not seen before and may be invented, which authentication has yet to find out.
 const UNKNOWN_MAX = 8;
+// An owner counts as present for one to two of these after its last request in work.
+const PRESENT_MS = 1000;
 
 /**
  * The requests in work by owner. When a limit is reached, it says which requests are of an owner that uses less than an
@@ -11,11 +13,16 @@ const UNKNOWN_MAX = 8;
 export class OwnerLoad {
   readonly #inFlight = new Map<string, number>();
   readonly #ownerOfKey = new Map<string, string>();
+  /** Owners that had requests in work since the last turn of these sets, and in the time before it. */
+  #present = new Set<string>();
+  #presentBefore = new Set<string>();
+  #turnsAtMs = 0;
   #total = 0;
   #unknownLeft = UNKNOWN_MAX;
 
   enter({ owner, keyId }: Principal): void {
     this.#total++;
+    this.#present.add(owner);
     this.#inFlight.set(owner, (this.#inFlight.get(owner) ?? 0) + 1);
     if (this.#ownerOfKey.has(keyId)) return;
     if (this.#ownerOfKey.size === KEYS_MAX) this.#ownerOfKey.delete(this.#ownerOfKey.keys().next().value!);
@@ -46,8 +53,17 @@ export class OwnerLoad {
     return this.#unknownLeft-- > 0;
   }
 
+  /** Whether other owners had requests in work recently. */
+  hasOthers(owner: string): boolean {
+    return [this.#present, this.#presentBefore].some((owners) => owners.size > (owners.has(owner) ? 1 : 0));
+  }
+
   /** Call it at intervals of some tens of milliseconds. */
-  update(): void {
+  update(nowMs: number): void {
     this.#unknownLeft = UNKNOWN_MAX;
+    if (nowMs < this.#turnsAtMs) return;
+    this.#turnsAtMs = nowMs + PRESENT_MS;
+    this.#presentBefore = this.#present;
+    this.#present = new Set();
   }
 }

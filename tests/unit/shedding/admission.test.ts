@@ -260,3 +260,37 @@ test('demand is reported to the source of permits, and falls with the load', () 
   expect(read()).toMatchObject({ inFlight: 0, cutoff: 0, arrivals: 0 });
   expect(read().wanted).toBeWithin(1, 6);
 });
+
+describe('while the loop is late', () => {
+  const LARGE = 200_000;
+  const ROUTE = routeOf({ index: 0, tier: 'critical', resource: 'database' });
+
+  /** Sends requests with large bodies of this owner that are refused by validation. Returns how many were read. */
+  function startInvalid(others: boolean) {
+    const server = startAdmission(100, [ROUTE]);
+    const send = (owner: string, bytes: number) => {
+      const { exchange } = server.send(ROUTE);
+      server.admission.release(exchange, 400);
+      exchange.principal = { owner, keyId: owner, scopes: [] };
+      const isRead = server.admission.reserve(exchange, bytes) === null;
+      server.admission.begin(exchange);
+      server.admission.release(exchange, 400);
+      return isRead;
+    };
+    server.delayLoop(200);
+    for (let round = 0; round < 5; round++) {
+      if (others) send('other', 100);
+      send('greedy', 100);
+      server.pass(UPDATE_MS);
+    }
+    return Array.from({ length: 10 }, () => send('greedy', LARGE)).filter(Boolean).length;
+  }
+
+  test('large bodies of an owner are paced if others have requests', () => {
+    expect(startInvalid(true)).toBe(1);
+  });
+
+  test('large bodies of an owner alone are not', () => {
+    expect(startInvalid(false)).toBe(10);
+  });
+});

@@ -68,3 +68,33 @@ test('bodies of one owner that do not arrive leave permits to others', () => {
   bodies.release(greedy[0]!);
   expect(waitAll('late').length).toBeGreaterThan(10);
 });
+
+test('an owner that is paced sends its next large body when the time for the last one has passed', () => {
+  const bodies = new BodyShares(() => true);
+  const sends = (owner: string) => {
+    const exchange = requestFrom(owner);
+    const isReserved = bodies.reserveBytes(exchange, LARGE);
+    // Refused by the handler in the same turn, so it is never seen in work.
+    if (isReserved) bodies.release(exchange);
+    return isReserved;
+  };
+  expect(sends('greedy')).toBe(true);
+  expect(sends('greedy')).toBe(false);
+  expect(sends('modest')).toBe(true);
+  expect(bodies.reserveBytes(requestFrom('greedy'), 1000)).toBe(true);
+  bodies.update(20);
+  expect(sends('greedy')).toBe(false);
+  bodies.update(20);
+  expect(sends('greedy')).toBe(true);
+  bodies.update(1000);
+  expect(sends('greedy')).toBe(true);
+});
+
+test('an owner that is not paced sends large bodies one after another', () => {
+  const bodies = new BodyShares();
+  for (let i = 0; i < 100; i++) {
+    const exchange = requestFrom('alone');
+    expect(bodies.reserveBytes(exchange, LARGE)).toBe(true);
+    bodies.release(exchange);
+  }
+});

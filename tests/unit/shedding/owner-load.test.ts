@@ -32,7 +32,7 @@ describe('an owner is modest', () => {
     const invented = () => Array.from({ length: 100 }, (_, i) => load.isModestKey(() => `invented ${i}`));
     expect(invented().filter(Boolean).length).toBeWithin(1, 20);
     expect(invented().filter(Boolean)).toHaveLength(0);
-    load.update();
+    load.update(0);
     expect(invented().filter(Boolean).length).toBeWithin(1, 20);
   });
 });
@@ -64,4 +64,19 @@ describe('under an overload by one owner', () => {
   test('one that sends more than its part is refused too', () => {
     expect(refusedShare(serve(0.5), 'modest')).toBeGreaterThan(0.5);
   });
+});
+
+test('an owner counts as present for a while after its last request in work', () => {
+  const load = new OwnerLoad();
+  load.update(0);
+  expect(load.hasOthers('a')).toBe(false);
+  load.enter({ owner: 'a', keyId: 'key', scopes: [] });
+  load.leave('a');
+  expect({ a: load.hasOthers('a'), b: load.hasOthers('b') }).toEqual({ a: false, b: true });
+  load.update(1000);
+  expect(load.hasOthers('b')).toBe(true);
+  load.update(1500);
+  expect(load.hasOthers('b')).toBe(true);
+  load.update(2000);
+  expect(load.hasOthers('b')).toBe(false);
 });
