@@ -1,5 +1,6 @@
 import type { App } from '../app.ts';
 import type { Deps } from '../deps.ts';
+import { residentMemory } from '../utils/resident-memory.ts';
 import type { WorkerStatus } from './messages.ts';
 import type { RefusalMonitor } from './refusal-monitor.ts';
 import type { WorkerIdentity } from './supervisor-channel.ts';
@@ -10,6 +11,7 @@ export class WorkerStatusReader {
   readonly #deps: Deps;
   readonly #identity: WorkerIdentity;
   readonly #refusals: RefusalMonitor;
+  readonly #readMemory = residentMemory();
 
   constructor(app: App, deps: Deps, identity: WorkerIdentity, refusals: RefusalMonitor) {
     this.#app = app;
@@ -36,7 +38,7 @@ export class WorkerStatusReader {
       cutoff: admission.cutoffLevel,
       refusedPerSecond: this.#refusals.perSecond,
       loopDelayMs: Math.round(loopDelayMs * 10) / 10,
-      rssBytes: process.memoryUsage.rss(),
+      rssBytes: this.#readMemory(),
       breakers: breakersOf(dependencies),
       draining: lifecycle.draining,
     };

@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { freshDatabase } from '../support/database.ts';
+import { isAvailable } from '../support/is-available.ts';
+import { until } from '../support/until.ts';
+import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
+import { startSteadyPayments } from './payments.ts';
+
+const TIMEOUT_MS = 120_000;
+const SPARE_DESCRIPTORS = 40;
+const CONNECTIONS = 400;
+const PAYMENTS = 50;
+const HEARTBEATS_MS = 2000;
+
+let folder: string;
+let atlas: AtlasProcess | undefined;
+let idle: Socket[];
+beforeEach(async () => {
+  folder = await makeFolder();
+  atlas = undefined;
+  idle = [];
+});
+afterEach(async () => {
+  for (const socket of idle) socket.destroy();
+  await atlas?.end('SIGKILL');
+  await removeFolder(folder);
+});
+
+const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
+
+test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('prlimit')))(
+  'idle connections that use up the file descriptors of all workers end none of them, and payments are served',
+  async () => {
+    const databaseUrl = await freshDatabase();
+    atlas = await startAtlas(folder, { DATABASE_URL: databaseUrl, API_WORKERS: '2', ENVIRONMENT: 'staging' });
+    const payments = await startSteadyPayments(atlas.url, atlas.key!);
+    const slots = async () => (await atlas!.status()).slots;
+    const pids = (await slots()).map(({ worker }) => worker!.pid);
+    const limits = pids.map((pid) => descriptorsOf(pid) + SPARE_DESCRIPTORS);
+    for (const [i, pid] of pids.entries())
+      Bun.spawnSync(['prlimit', '--pid', String(pid), `--nofile=${limits[i]}:${limits[i]}`]);
+    const { hostname, port } = new URL(atlas.url);
+    idle = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname).on('error', () => {}));
+    await until(() => pids.every((pid, i) => descriptorsOf(pid) >= limits[i]!));
+    const paid = payments.acknowledged;
+    // Each heartbeat reads the memory of its worker, which takes a descriptor.
+    const sinceMs = performance.now();
+    const areAlive = async () => (await slots()).every(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds! < 1);
+    await until(
+      async () =>
+        payments.acknowledged > paid + PAYMENTS && performance.now() > sinceMs + HEARTBEATS_MS && areAlive(),
+    );
+    for (const socket of idle) socket.destroy();
+    await payments.settle();
+    expect((await slots()).map(({ worker, restarts }) => ({ pid: worker?.pid, restarts }))).toEqual(
+      pids.map((pid) => ({ pid, restarts: 0 })),
+    );
+  },
+  TIMEOUT_MS,
+);
