@@ -152,7 +152,7 @@ describe.each(KINDS)('the retention of events with the log on %s', (kind) => {
     const logger = { warn: () => {}, error: (facts: object) => void logged.push(facts) } as unknown as Logger;
     const job = new EventRetention({ repository: retention(), days: DAYS, logger });
     await job.run();
-    expect(logged).toEqual([{ key: 'k', firstSequence: 3, lastSequence: 4 }]);
+    expect(logged).toEqual([{ eventKey: 'k', firstSequence: 3, lastSequence: 4 }]);
     expect(job.stats()).toMatchObject({ forgottenParked: 2 });
     const relaying = world.run((signal) => world.relay().loop.run(signal));
     await until(async () => (await world.repository.listParked(10)).length === 0);

@@ -116,3 +116,18 @@ test('a replay of expired events is a 410, unless it asks for all that are store
   for (const start of [{ afterPosition: '0' }, { afterPosition: expired[2]!.position }, { since }])
     expect((await replay(start)).status).toBe(202);
 });
+
+test('the line that reports parked events that were deleted names their key', async () => {
+  const key = crypto.randomUUID();
+  for (const sequence of [1, 3])
+    await atlas.sql`
+      INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
+      VALUES ('owner', 'file.stored.v1', ${key}, ${sequence}, now(), '{}')`;
+  await sending.fannedOut();
+  await atlas.sql`ALTER TABLE parked_events DISABLE TRIGGER USER`;
+  await atlas.sql`UPDATE parked_events SET occurred_at = now() - interval '91 days'`;
+  await atlas.sql`ALTER TABLE parked_events ENABLE TRIGGER USER`;
+  await runJob('delete expired events');
+  const line = atlas.logs.find((text) => text.includes('never sent'))!;
+  expect(JSON.parse(line)).toMatchObject({ eventKey: key, firstSequence: 3, lastSequence: 3 });
+});

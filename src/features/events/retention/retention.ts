@@ -85,9 +85,10 @@ export class EventRetention {
     const parked = await repository.forgetParked(Math.max(days, PARKED_DAYS_MIN), ROWS_MAX);
     if (parked === null) return false;
     this.#forgottenParked += parked.forgotten;
-    const { parkedKey: key, firstSequence, lastSequence } = parked;
+    // Not as `key`: the logger would mask that.
+    const { parkedKey: eventKey, firstSequence, lastSequence } = parked;
     logger.error(
-      { key, firstSequence, lastSequence },
+      { eventKey, firstSequence, lastSequence },
       'parked events were deleted after their retention, and never sent',
     );
     return true;
