@@ -188,7 +188,7 @@ function stopOnSignal(supervisor: Supervisor, logger: Logger, closing: (() => Pr
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal));
   onLauncherExit(() => {
-    logger.warn('the launcher has exited without a word; stopping, as nothing would restart this server');
+    logger.warn('the launcher has exited; stopping, because nothing would restart this server');
     void stop('SIGTERM');
   });
   // Closing a terminal sends the same signal as an operator who wants new workers.

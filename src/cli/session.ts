@@ -8,7 +8,10 @@ import { createLogger } from '../instrumentation/logger.ts';
 /** Runs `work` with a service whose dependencies are open for as long as it takes. */
 export type WithService<S> = <T>(work: (service: S) => Promise<T>) => Promise<T>;
 
-/** Opens the dependencies, runs `work`, and closes them again even if it fails. Logs go to standard error; `create` is that of `openDeps`. */
+/**
+ * Opens the dependencies, runs `work`, and closes them again even if it fails. Logs go to standard error; `create` is
+ * that of `openDeps`.
+ */
 export async function withDeps<T>(
   work: (deps: Deps, config: Config) => Promise<T>,
   { create = false }: Pick<DepsOptions, 'create'> = {},

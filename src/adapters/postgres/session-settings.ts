@@ -100,7 +100,7 @@ export async function requireSession(
       `PostgreSQL ignores settings that Atlas relies on.\n  why:  ${dropped.join(', ')}; a pooler between Atlas and the server may have dropped them\n  do:   set DATABASE_URL to the server itself, or let the pooler pass the parameters of a session on`,
     );
   }
-  requireServer(settings, timeoutSeconds);
+  requireServerSettings(settings, timeoutSeconds);
 }
 
 function isAccepted(
@@ -115,7 +115,7 @@ function isAccepted(
 }
 
 /** Checks the settings that a session cannot set itself, on every version and as any user. */
-function requireServer(settings: ReadonlyMap<string, string>, timeoutSeconds: number): void {
+function requireServerSettings(settings: ReadonlyMap<string, string>, timeoutSeconds: number): void {
   const limit = settings.get('transaction_timeout') ?? UNSET_LIMIT;
   const needed = TRANSACTION_STATEMENTS * timeoutSeconds * 1000;
   const role = settings.get('session_replication_role');
