@@ -70,6 +70,17 @@ export function runAtlas(
   return finish(child);
 }
 
+/** Runs `atlas` like {@link runAtlas}, and returns its standard output. Throws with its errors unless it succeeds. */
+export async function succeedAtlas(
+  folder: string,
+  args: readonly string[],
+  settings: Record<string, string> = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await runAtlas(folder, args, settings);
+  if (code !== 0) throw new Error(`atlas ${args.join(' ')} exited with ${code}:\n${stderr}`);
+  return stdout;
+}
+
 /** Starts `atlas serve` and waits until it prints its URL. Throws with its output if it exits before. */
 export async function startAtlas(
   folder: string,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createClient } from '../support/atlas-client.ts';
 import { until } from '../support/until.ts';
-import { makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
+import { makeFolder, removeFolder, runAtlas, startAtlas, succeedAtlas } from './atlas-process.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;
 // The commands share one installation; each test prepares what it needs.
@@ -11,11 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => removeFolder(folder));
 
-async function succeed(args: readonly string[], settings: Record<string, string> = {}): Promise<string> {
-  const { code, stdout, stderr } = await runAtlas(folder, args, settings);
-  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
-  return stdout;
-}
+const succeed = (args: readonly string[], settings?: Record<string, string>) =>
+  succeedAtlas(folder, args, settings);
 
 test('atlas --help lists every command, and says where the settings are without repeating them', async () => {
   const help = await succeed(['--help']);
