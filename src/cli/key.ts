@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ApiKey, parseToken } from '../features/identity/keys/domain.ts';
+import type { ApiKey } from '../features/identity/keys/domain.ts';
 import type { KeyService } from '../features/identity/keys/service.ts';
+import { parseToken } from '../features/identity/token.ts';
 import { ALL_SCOPES, SCOPES } from '../features.ts';
 import { mostSimilar } from '../utils/similar.ts';
 import { table } from './output.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test';
-import { makeToken } from '../../../src/features/identity/keys/domain.ts';
+import { makeToken } from '../../../src/features/identity/token.ts';
 import { ALL_SCOPES } from '../../../src/features.ts';
 import { openAccount } from '../../support/ledger-steps.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { makeToken } from '../../../src/features/identity/keys/domain.ts';
+import { makeToken } from '../../../src/features/identity/token.ts';
 import { COHORTS, cohortOf, LEVELS, rankOf, TIER_RANKS } from '../../../src/shedding/priority.ts';
 import { TIERS } from '../../../src/utils/tier.ts';
 

@@ -1,6 +1,3 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { crc32 } from 'node:zlib';
-
 /** An API key as it is stored, without its secret. */
 export interface ApiKey {
   readonly id: string;
@@ -11,74 +8,4 @@ export interface ApiKey {
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
-}
-
-const PREFIX = 'atlas_live_';
-const ID_LENGTH = 16;
-const SECRET_LENGTH = 43;
-const CHECKSUM_LENGTH = 6;
-const HASH_BYTES = 32;
-const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const TOKEN = new RegExp(
-  `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
-);
-
-/** The parts of a token with a valid checksum. */
-export interface TokenParts {
-  /** The public ID, which identifies the key before it is verified. */
-  readonly id: string;
-  readonly secret: string;
-}
-
-/**
- * Creates a token: `atlas_live_`, public ID, `_`, 256 random bits, CRC-32 of everything before it. Secret scanners find
- * leaked tokens by prefix and checksum alone (the format of GitHub's tokens).
- */
-export function makeToken(): { token: string; id: string; secretHash: Buffer } {
-  const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
-  const secret = encode62(randomBytes(32), SECRET_LENGTH);
-  const body = `${PREFIX}${id}_${secret}`;
-  return { token: body + checksumOf(body), id, secretHash: hashSecret(secret) };
-}
-
-/** Splits a token. Returns null if it is not a token of Atlas. */
-export function parseToken(token: string): TokenParts | null {
-  const parts = TOKEN.exec(token);
-  if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[3]) return null;
-  return { id: parts[1]!, secret: parts[2]! };
-}
-
-/** Returns the public ID in a token without checking the rest, or null if it has none. */
-export function publicPart(token: string): string | null {
-  const end = PREFIX.length + ID_LENGTH;
-  return token.startsWith(PREFIX) && token[end] === '_' ? token.slice(PREFIX.length, end) : null;
-}
-
-/** Hashes a secret. A slow hash is not needed, because 256 random bits cannot be guessed. */
-export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
-}
-
-/** Returns whether the secret matches the hash, in constant time. */
-export function isSecret(secret: string, secretHash: Uint8Array): boolean {
-  return timingSafeEqual(hashSecret(secret), secretHash);
-}
-
-/** Whether this can be the hash of a secret. */
-export function isHash(secretHash: unknown): boolean {
-  return secretHash instanceof Uint8Array && secretHash.byteLength === HASH_BYTES;
-}
-
-function checksumOf(text: string): string {
-  return encode62(Buffer.from(crc32(text).toString(16).padStart(8, '0'), 'hex'), CHECKSUM_LENGTH);
-}
-
-function encode62(bytes: Buffer, length: number): string {
-  let rest = BigInt(`0x${bytes.toString('hex')}`);
-  let text = '';
-  while (rest > 0n) {
-    text = ALPHABET[Number(rest % 62n)] + text;
-    rest /= 62n;
-  }
-  return text.padStart(length, '0');
 }

@@ -1,6 +1,7 @@
 import type { Principal } from '../../../envelope/exchange.ts';
 import { AtlasError } from '../../../errors.ts';
-import { type ApiKey, isHash, isSecret, makeToken, parseToken } from './domain.ts';
+import { isHash, isSecret, makeToken, parseToken } from '../token.ts';
+import type { ApiKey } from './domain.ts';
 import type { KeyRepository } from './repository.ts';
 
 // A revoked key stops working within 5 s: entries are refreshed after 2 s and never used after 4 s.

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, spyOn, test } from 'bun:test';
-import { makeToken } from '../../../../../src/features/identity/keys/domain.ts';
 import type { KeyRepository } from '../../../../../src/features/identity/keys/repository.ts';
 import { createKeyService } from '../../../../../src/features/identity/keys/service.ts';
+import { makeToken } from '../../../../../src/features/identity/token.ts';
 
 let nowMs = 0;
 let clock: ReturnType<typeof spyOn<Performance, 'now'>>;

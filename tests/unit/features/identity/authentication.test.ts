@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
-import { AbortReason, type Principal } from '../../../../../src/envelope/exchange.ts';
-import { AtlasError } from '../../../../../src/errors.ts';
-import { authentication, publicIdOf } from '../../../../../src/features/identity/keys/authentication.ts';
-import { makeToken } from '../../../../../src/features/identity/keys/domain.ts';
-import { exchangeOf, now } from '../../../../support/exchange.ts';
-import { refusalOf } from '../../../../support/refusal.ts';
+import { AbortReason, type Principal } from '../../../../src/envelope/exchange.ts';
+import { AtlasError } from '../../../../src/errors.ts';
+import { authentication, publicIdOf } from '../../../../src/features/identity/authentication.ts';
+import { makeToken } from '../../../../src/features/identity/token.ts';
+import { exchangeOf, now } from '../../../support/exchange.ts';
+import { refusalOf } from '../../../support/refusal.ts';
 
 const ALICE: Principal = { owner: 'alice', keyId: 'k1', scopes: ['things:read'] };
 

@@ -1,7 +1,7 @@
-import type { Exchange, FetchHandler, Middleware, Principal } from '../../../envelope/exchange.ts';
-import { AtlasError } from '../../../errors.ts';
-import { publicPart } from './domain.ts';
-import type { KeyService } from './service.ts';
+import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelope/exchange.ts';
+import { AtlasError } from '../../errors.ts';
+import type { KeyService } from './keys/service.ts';
+import { publicPart } from './token.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 const USUAL = 'Bearer ';

@@ -7,7 +7,7 @@ import {
   makeToken,
   parseToken,
   publicPart,
-} from '../../../../../src/features/identity/keys/domain.ts';
+} from '../../../../src/features/identity/token.ts';
 
 const FORM = /^atlas_live_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}[0-9A-Za-z]{6}$/;
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
