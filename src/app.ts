@@ -133,7 +133,7 @@ function pipeline(
     requestId(),
     securityHeaders(config.ENVIRONMENT === 'production'),
     // Outside the deadline and the errors, so that a 504 and a refusal are counted like any other response.
-    metrics(stats, requestLog(logger, callerOf(identity.keys), workers)),
+    metrics(stats, requestLog(logger, callerOf(identity.credentials), workers)),
     // Outside the errors, so that a page of an allowed origin can read a problem.
     cors(config.CORS_ALLOWED_ORIGINS, documented.response),
     closeUnread(),
@@ -143,7 +143,7 @@ function pipeline(
     hostCheck(pipelineErrors.invalidHost),
     preflights(config.CORS_ALLOWED_ORIGINS, { methods: documented.methods, headers: documented.request }),
     compression(compressionBudget),
-    authentication(identity.keys),
+    authentication(identity.credentials),
     bodyLimit({
       admission,
       json: JSON_LIMITS,

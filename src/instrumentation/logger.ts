@@ -17,7 +17,7 @@ const SECRET_NAMES = [
   'databaseUrl',
 ];
 const REDACTED = [...SECRET_NAMES, ...SECRET_NAMES.map((name) => `*.${name}`)];
-const API_KEY = /atlas_live_[0-9A-Za-z_]{8,}/g;
+const TOKEN = /(atlas_[a-z]+_)[0-9A-Za-z]{8,}[0-9A-Za-z_]*/g;
 // Applied to a line of JSON, so a match stays within one string: a quote in a password is always escaped.
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*:)(?:[^\s"\\]|\\["\\])+@/gi;
 // JSON does not escape these, and viewers treat them as line breaks or terminal commands.
@@ -140,7 +140,7 @@ function dropReport(
 }
 
 function maskSecrets(line: string): string {
-  return line.replace(API_KEY, 'atlas_live_********').replace(URL_PASSWORD, '$1********@');
+  return line.replace(TOKEN, '$1********').replace(URL_PASSWORD, '$1********@');
 }
 
 function escapeControls(text: string): string {

@@ -6,6 +6,7 @@ import type { ResourceTraits } from '../../src/shedding/resource-traits.ts';
 import { StaticShare } from '../../src/shedding/static-share.ts';
 import type { Tier } from '../../src/utils/tier.ts';
 import { routeOf } from './exchange.ts';
+import { principalOf } from './principal.ts';
 
 /** A request that the virtual server served or refused. Times are virtual milliseconds. */
 export interface Served {
@@ -110,7 +111,7 @@ export function serveVirtually(options: {
       owner ? { headers: { authorization: owner } } : {},
     );
     const exchange = new Exchange(request, route, nowMs);
-    if (owner) exchange.principal = { owner, keyId: owner, scopes: [] };
+    if (owner) exchange.principal = principalOf(owner);
     if (enter(admission, request, exchange) !== null) {
       served.push({ tier: route.tier, atMs: nowMs, tookMs: null, owner });
       return;

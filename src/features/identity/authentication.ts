@@ -1,6 +1,6 @@
 import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelope/exchange.ts';
 import { AtlasError } from '../../errors.ts';
-import type { KeyService } from './keys/service.ts';
+import type { Credentials } from './credentials.ts';
 import { publicPart } from './token.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -11,8 +11,11 @@ const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 const CALLERS_MAX = 10_000;
 const HEADER_LENGTH_MAX = 128;
 
-/** Requires a valid API key with the scope of the route, unless the route needs no key (RFC 6750). */
-export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
+// What people may do whatever the state of their organization: it concerns themselves.
+const OWN_SCOPES = 'me:';
+
+/** Requires a valid token with the scope of the route, unless the route needs none (RFC 6750). */
+export function authentication(credentials: Pick<Credentials, 'verify'>): Middleware {
   // The same few callers send the same header again and again. Finding its token costs less than cutting it out.
   const tokens = new Map<string, string>();
 
@@ -33,7 +36,7 @@ export function authentication(keys: Pick<KeyService, 'verify'>): Middleware {
     const token = tokenOf(request.headers.get('authorization'));
     if (token === undefined)
       throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key.');
-    const principal = keys.verify(token, exchange.startMs);
+    const principal = credentials.verify(token, exchange.startMs);
     if (principal instanceof Promise)
       return principal.then((found) => {
         exchange.arrivedMs = performance.now();
@@ -53,12 +56,12 @@ export function publicIdOf(request: Request): string | null {
 
 /** Returns what is known about the caller of a request without verifying its key, for logs. */
 export function callerOf(
-  keys: Pick<KeyService, 'peek'>,
+  credentials: Pick<Credentials, 'peek'>,
 ): (request: Request) => { owner?: string; keyId?: string } {
   return (request) => {
     const token = bearerToken(request.headers.get('authorization'));
     if (token === undefined) return {};
-    const { owner } = keys.peek(token) ?? {};
+    const { owner } = credentials.peek(token) ?? {};
     const keyId = publicPart(token) ?? undefined;
     return { ...(owner !== undefined && { owner }), ...(keyId !== undefined && { keyId }) };
   };
@@ -81,6 +84,11 @@ function enter(
   if (principal === null) throw unauthenticated('The API key is unknown, revoked, or expired.');
   if (!principal.scopes.includes(scope))
     throw new AtlasError('forbidden', `This route requires the scope ${scope}.`);
+  if (principal.suspended && !scope.startsWith(OWN_SCOPES))
+    throw new AtlasError(
+      'organization_suspended',
+      `The organization ${principal.organization} is suspended.`,
+    );
   exchange.principal = principal;
   return next(request, exchange);
 }

@@ -1,13 +1,15 @@
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { createCredentials } from './credentials.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
+import { identityProblems } from './problems.ts';
 
-/** API keys. Their problems, `unauthenticated` and `forbidden`, belong to the pipeline. */
+/** API keys, and the organizations that they belong to. `unauthenticated` and `forbidden` belong to the pipeline. */
 export const identity = {
   tags: [],
   scopes: {},
-  problems: {},
+  problems: identityProblems,
   eventTypes: {},
   settings: {},
 } as const satisfies FeatureDeclaration;
@@ -16,7 +18,8 @@ export function createIdentity({ database }: { readonly database: Database }) {
   const keys = createKeyService(createKeyRepository(database));
   return {
     keys,
+    credentials: createCredentials(keys.stores),
     mount: () => {},
     jobs: [{ name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed }],
-  } satisfies Feature & { keys: unknown };
+  } satisfies Feature & Record<string, unknown>;
 }

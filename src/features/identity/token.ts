@@ -1,45 +1,51 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-const PREFIX = 'atlas_live_';
+/** What a token belongs to: an API key (`live`, `test`, or of an operator), or a session of a person. */
+export const TOKEN_KINDS = ['live', 'test', 'operator', 'session'] as const;
+export type TokenKind = (typeof TOKEN_KINDS)[number];
+
+const PREFIX = 'atlas_';
 const ID_LENGTH = 16;
 const SECRET_LENGTH = 43;
 const CHECKSUM_LENGTH = 6;
 const HASH_BYTES = 32;
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const TOKEN = new RegExp(
-  `^${PREFIX}([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
+  `^${PREFIX}(${TOKEN_KINDS.join('|')})_([0-9A-Za-z]{${ID_LENGTH}})_([0-9A-Za-z]{${SECRET_LENGTH}})([0-9A-Za-z]{${CHECKSUM_LENGTH}})$`,
 );
 
 /** The parts of a token with a valid checksum. */
 export interface TokenParts {
+  readonly kind: TokenKind;
   /** The public ID, which identifies the key before it is verified. */
   readonly id: string;
   readonly secret: string;
 }
 
 /**
- * Creates a token: `atlas_live_`, public ID, `_`, 256 random bits, CRC-32 of everything before it. Secret scanners find
- * leaked tokens by prefix and checksum alone (the format of GitHub's tokens).
+ * Creates a token: `atlas_`, kind, `_`, public ID, `_`, 256 random bits, CRC-32 of everything before it. Secret scanners
+ * find leaked tokens by prefix and checksum alone (the format of GitHub's tokens).
  */
-export function makeToken(): { token: string; id: string; secretHash: Buffer } {
+export function makeToken(kind: TokenKind = 'live'): { token: string; id: string; secretHash: Buffer } {
   const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
   const secret = encode62(randomBytes(32), SECRET_LENGTH);
-  const body = `${PREFIX}${id}_${secret}`;
+  const body = `${PREFIX}${kind}_${id}_${secret}`;
   return { token: body + checksumOf(body), id, secretHash: hashSecret(secret) };
 }
 
 /** Splits a token. Returns null if it is not a token of Atlas. */
 export function parseToken(token: string): TokenParts | null {
   const parts = TOKEN.exec(token);
-  if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[3]) return null;
-  return { id: parts[1]!, secret: parts[2]! };
+  if (parts === null || checksumOf(token.slice(0, -CHECKSUM_LENGTH)) !== parts[4]) return null;
+  return { kind: parts[1] as TokenKind, id: parts[2]!, secret: parts[3]! };
 }
 
 /** Returns the public ID in a token without checking the rest, or null if it has none. */
 export function publicPart(token: string): string | null {
-  const end = PREFIX.length + ID_LENGTH;
-  return token.startsWith(PREFIX) && token[end] === '_' ? token.slice(PREFIX.length, end) : null;
+  if (!token.startsWith(PREFIX)) return null;
+  const start = token.indexOf('_', PREFIX.length) + 1;
+  return start > 0 && token[start + ID_LENGTH] === '_' ? token.slice(start, start + ID_LENGTH) : null;
 }
 
 /** Hashes a secret. A slow hash is not needed, because 256 random bits cannot be guessed. */

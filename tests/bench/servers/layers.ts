@@ -2,9 +2,10 @@ import { createApp } from '../../../src/app.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { openDeps } from '../../../src/deps.ts';
 import { createEnvelope } from '../../../src/envelope/envelope.ts';
-import type { FetchHandler, Principal } from '../../../src/envelope/exchange.ts';
+import type { FetchHandler } from '../../../src/envelope/exchange.ts';
 import { ALL_SCOPES } from '../../../src/features.ts';
 import { createLogger } from '../../../src/instrumentation/logger.ts';
+import { principalOf } from '../../support/principal.ts';
 import { listen } from './listen.ts';
 import { PING_PATH } from './ping-app.ts';
 
@@ -14,7 +15,7 @@ const [given] = process.argv.slice(2);
 const { config } = loadConfig();
 const { enter, layers, resolved } = createApp(await openDeps(config, createLogger(config)));
 const outermost = given === undefined || given === 'open' ? layers : layers.slice(0, Number(given));
-const anyone: Principal = { keyId: '', owner: 'bench', scopes: ALL_SCOPES };
+const anyone = principalOf('bench', { keyId: '', scopes: ALL_SCOPES });
 const handler: FetchHandler = (request, exchange) => {
   exchange.principal ??= anyone;
   return enter(request, exchange);

@@ -141,6 +141,7 @@ test('the list of keys has no secret and no hash', async () => {
     'createdAt',
     'expiresAt',
     'id',
+    'kind',
     'lastUsedAt',
     'name',
     'owner',
@@ -173,4 +174,28 @@ test('the secret of a key is neither in the database nor in the logs, even when 
     await atlas.sql`SELECT string_agg(k::text || encode(secret_hash, 'escape'), ' ') AS rows FROM api_keys k`;
   expect(dump!.rows).toContain(idOf(token));
   expect(dump!.rows).not.toContain(secret);
+});
+
+test('every key of a suspended organization gets 403 within 5 s, and works again once reinstated', async () => {
+  const { token } = await atlas.keys.create({
+    owner: 'acme',
+    name: 'test',
+    scopes: ALL_SCOPES,
+    expiresAt: null,
+  });
+  await atlas.sql`UPDATE organizations SET suspended_at = now() WHERE id = 'acme'`;
+  await until(async () => (await ping(`Bearer ${token}`)).status === 403);
+  await expectProblem(atlas, await ping(`Bearer ${token}`), 403, 'organization_suspended');
+  expect((await ping(`Bearer ${await atlas.key()}`)).status).toBe(200);
+  await atlas.sql`UPDATE organizations SET suspended_at = NULL WHERE id = 'acme'`;
+  await until(async () => (await ping(`Bearer ${token}`)).status === 200);
+});
+
+test('the first key of an owner makes its organization, also if a host of the release before creates it', async () => {
+  const { id, secretHash } = makeToken();
+  await atlas.sql`
+    INSERT INTO api_keys (id, owner, name, secret_hash, scopes) VALUES (${id}, 'newcomer', 'test', ${secretHash}, '{}')`;
+  const [organization] =
+    await atlas.sql`SELECT id, name, suspended_at FROM organizations WHERE id = 'newcomer'`;
+  expect(organization).toEqual({ id: 'newcomer', name: 'newcomer', suspendedAt: null });
 });

@@ -5,6 +5,7 @@ import { CompressionBudget } from '../../../src/envelope/compression-budget.ts';
 import { AbortReason, type Exchange } from '../../../src/envelope/exchange.ts';
 import { loadShedding } from '../../../src/envelope/load-shedding.ts';
 import { exchangeOf, now, plainProblem } from '../../support/exchange.ts';
+import { principalOf } from '../../support/principal.ts';
 
 const TEXT = JSON.stringify({ text: 'atlas '.repeat(1000) });
 const jsonResponse = (body: BodyInit = TEXT, headers: Record<string, string> = {}) =>
@@ -118,7 +119,7 @@ describe('the budget', () => {
   const init = { headers: { 'Accept-Encoding': 'gzip' } };
   const respond = (budget: CompressionBudget, owner: string | null = null, response = jsonResponse()) => {
     const { request, exchange } = exchangeOf(init, { compressible: true });
-    if (owner !== null) exchange.principal = { owner, keyId: 'key', scopes: [] };
+    if (owner !== null) exchange.principal = principalOf(owner);
     return compression(budget)(() => response)(request, exchange);
   };
   const encodingOf = (response: Response) => response.headers.get('content-encoding');

@@ -2,6 +2,7 @@ import { describe, expect, spyOn, test } from 'bun:test';
 import { createLogger, logDropsOf } from '../../../src/instrumentation/logger.ts';
 import { RefusalLog } from '../../../src/instrumentation/refusal-log.ts';
 import { exchangeOf } from '../../support/exchange.ts';
+import { principalOf } from '../../support/principal.ts';
 
 function setUp(processes = 1) {
   const lines: Record<string, unknown>[] = [];
@@ -19,7 +20,7 @@ function setUp(processes = 1) {
     const { problem, status = 429, resource = null, owner = null, atMs = 0 } = of;
     const { request, exchange } = exchangeOf({}, { resource });
     Object.assign(exchange, { requestId: `r${++id}`, problem, startMs: atMs });
-    if (owner !== null) exchange.principal = { owner, keyId: `key-of-${owner}`, scopes: [] };
+    if (owner !== null) exchange.principal = principalOf(owner, { keyId: `key-of-${owner}` });
     log.log(exchange, status, 0, request);
   };
   return { lines, log, logger, refuse };

@@ -8,6 +8,7 @@ import { COHORTS } from '../../../src/shedding/priority.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 import { TIERS } from '../../../src/utils/tier.ts';
 import { routeOf } from '../../support/exchange.ts';
+import { principalOf } from '../../support/principal.ts';
 import { enter } from '../../support/virtual-server.ts';
 
 const ROUTES = TIERS.map((tier, index) => routeOf({ index, tier }));
@@ -271,7 +272,7 @@ describe('while the loop is late', () => {
     const send = (owner: string, bytes: number) => {
       const { exchange } = server.send(ROUTE);
       server.admission.release(exchange, 400);
-      exchange.principal = { owner, keyId: owner, scopes: [] };
+      exchange.principal = principalOf(owner);
       const isRead = server.admission.reserve(exchange, bytes) === null;
       server.admission.begin(exchange);
       server.admission.release(exchange, 400);

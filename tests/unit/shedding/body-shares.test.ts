@@ -1,12 +1,13 @@
 import { expect, test } from 'bun:test';
 import { BodyShares } from '../../../src/shedding/body-shares.ts';
 import { exchangeOf } from '../../support/exchange.ts';
+import { principalOf } from '../../support/principal.ts';
 
 const LARGE = 150_000;
 
 function requestFrom(owner: string | null) {
   const { exchange } = exchangeOf();
-  if (owner !== null) exchange.principal = { owner, keyId: 'key', scopes: [] };
+  if (owner !== null) exchange.principal = principalOf(owner);
   return exchange;
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { OwnerLoad } from '../../../src/shedding/owner-load.ts';
+import { principalOf as anyPrincipalOf } from '../../support/principal.ts';
 import { type Served, serveVirtually } from '../../support/virtual-server.ts';
 
-const principalOf = (owner: string, keyId = `key of ${owner}`) => ({ owner, keyId, scopes: [] });
+const principalOf = (owner: string, keyId = `key of ${owner}`) => anyPrincipalOf(owner, { keyId });
 
 describe('an owner is modest', () => {
   test('up to an equal part of what is in work, while others have more', () => {
@@ -70,7 +71,7 @@ test('an owner counts as present for a while after its last request in work', ()
   const load = new OwnerLoad();
   load.update(0);
   expect(load.hasOthers('a')).toBe(false);
-  load.enter({ owner: 'a', keyId: 'key', scopes: [] });
+  load.enter(principalOf('a', 'key'));
   load.leave('a');
   expect({ a: load.hasOthers('a'), b: load.hasOthers('b') }).toEqual({ a: false, b: true });
   load.update(1000);

@@ -2,14 +2,20 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { ApiKey } from './domain.ts';
 
+/** A stored key that may be used, and whether its organization is suspended. */
+export interface StoredKey extends ApiKey {
+  readonly secretHash: Uint8Array;
+  readonly suspended: boolean;
+}
+
 /** API keys in PostgreSQL. */
 export interface KeyRepository {
   insert(
-    key: Pick<ApiKey, 'id' | 'owner' | 'name' | 'scopes' | 'expiresAt'> & { secretHash: Uint8Array },
+    key: Pick<ApiKey, 'id' | 'owner' | 'kind' | 'name' | 'scopes' | 'expiresAt'> & { secretHash: Uint8Array },
   ): Promise<void>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
-  findUsable(id: string, signal?: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
-  /** Returns one of the keys as {@link findUsable} does, or null if there is none. */
+  findUsable(id: string, signal?: AbortSignal): Promise<StoredKey | null>;
+  /** Returns any key with the hash of its secret, or null if there is none. */
   findAny(signal: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
   /** Lists the keys that were created after the one with this id, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
   list(afterId: string | null, limit: number): Promise<{ keys: ApiKey[]; hasMore: boolean }>;
@@ -23,20 +29,21 @@ export interface KeyRepository {
 const KEY_BYTES = 500;
 
 export function createKeyRepository(db: Database): KeyRepository {
-  const columns = db.fragment`id, owner, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
+  const columns = db.fragment`id, owner, kind, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
   return {
-    async insert({ id, owner, name, secretHash, scopes, expiresAt }) {
+    async insert({ id, owner, kind, name, secretHash, scopes, expiresAt }) {
       await db.query(
         (sql) => sql`
-        INSERT INTO api_keys (id, owner, name, secret_hash, scopes, expires_at)
-        VALUES (${id}, ${owner}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`,
+        INSERT INTO api_keys (id, owner, kind, name, secret_hash, scopes, expires_at)
+        VALUES (${id}, ${owner}, ${kind}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`,
       );
     },
     async findUsable(id, signal) {
       const [key] = await db.query(
-        (sql) => sql<(ApiKey & { secretHash: Uint8Array })[]>`
-          SELECT ${columns}, secret_hash FROM api_keys
-          WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+        (sql) => sql<StoredKey[]>`
+          SELECT ${columns}, secret_hash,
+                 EXISTS (SELECT FROM organizations o WHERE o.id = owner AND o.suspended_at IS NOT NULL) AS suspended
+          FROM api_keys WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
         { signal },
       );
       return key ?? null;

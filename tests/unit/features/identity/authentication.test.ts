@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'bun:test';
-import { AbortReason, type Principal } from '../../../../src/envelope/exchange.ts';
+import { AbortReason } from '../../../../src/envelope/exchange.ts';
 import { AtlasError } from '../../../../src/errors.ts';
 import { authentication, publicIdOf } from '../../../../src/features/identity/authentication.ts';
 import { makeToken } from '../../../../src/features/identity/token.ts';
 import { exchangeOf, now } from '../../../support/exchange.ts';
+import { principalOf } from '../../../support/principal.ts';
 import { refusalOf } from '../../../support/refusal.ts';
 
-const ALICE: Principal = { owner: 'alice', keyId: 'k1', scopes: ['things:read'] };
+const ALICE = principalOf('alice', { keyId: 'k1', scopes: ['things:read'] });
 
 /** Verifies the token `good`, synchronously or not, and records its calls. */
 function keysOf(later: boolean) {
@@ -94,6 +95,20 @@ describe('a request to a route with a scope', () => {
     });
     expect(error.headers).toBeUndefined();
     expect(exchange.principal).toBeNull();
+  });
+
+  test('is rejected while the organization is suspended, but for what concerns the person alone', () => {
+    const suspended = principalOf('acme', { scopes: ['things:read', 'me:read'], suspended: true });
+    const layer = authentication({ verify: () => suspended })(() => new Response());
+    const { request, exchange } = asking('Bearer good');
+    expect(refusalOf(() => layer(request, exchange))).toMatchObject({
+      code: 'organization_suspended',
+      message: 'The organization acme is suspended.',
+    });
+    expect(exchange.principal).toBeNull();
+    const own = asking('Bearer good', 'me:read');
+    layer(own.request, own.exchange);
+    expect(own.exchange.principal).toBe(suspended);
   });
 
   test('fails if the key cannot be verified', async () => {

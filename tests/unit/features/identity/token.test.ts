@@ -14,7 +14,7 @@ const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 describe('a token', () => {
   test('has the documented format with its public ID, and is unique', () => {
-    const made = Array.from({ length: 200 }, makeToken);
+    const made = Array.from({ length: 200 }, () => makeToken());
     for (const { token, id } of made) {
       expect(token).toMatch(FORM);
       expect(token).toStartWith(`atlas_live_${id}_`);

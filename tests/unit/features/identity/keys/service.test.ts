@@ -1,35 +1,29 @@
-import { afterEach, beforeEach, describe, expect, spyOn, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
+import type { KeyKind } from '../../../../../src/features/identity/keys/domain.ts';
 import type { KeyRepository } from '../../../../../src/features/identity/keys/repository.ts';
 import { createKeyService } from '../../../../../src/features/identity/keys/service.ts';
-import { makeToken } from '../../../../../src/features/identity/token.ts';
+import { isSecret, makeToken, parseToken } from '../../../../../src/features/identity/token.ts';
 
-let nowMs = 0;
-let clock: ReturnType<typeof spyOn<Performance, 'now'>>;
-beforeEach(() => {
-  nowMs = 100_000;
-  clock = spyOn(performance, 'now').mockImplementation(() => nowMs);
-});
-afterEach(() => clock.mockRestore());
-
-/** Keys in memory. `lookups` counts queries, and `unavailable` makes them fail. */
+/** A key of alice in memory. */
 function keysInMemory() {
   const { token, id, secretHash } = makeToken();
   const state = {
-    lookups: 0,
-    unavailable: false,
-    revoked: false,
     touched: [] as (readonly string[])[],
     stored: {},
   };
-  const key = { id, secretHash, owner: 'alice', name: 'test', scopes: ['ping:read'] };
+  const key = {
+    id,
+    secretHash,
+    owner: 'alice',
+    name: 'test',
+    kind: 'live' as KeyKind,
+    scopes: ['ping:read'],
+    suspended: false,
+  };
   const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
   const repository: KeyRepository = {
     insert: async () => {},
-    findUsable: async (requested) => {
-      state.lookups++;
-      if (state.unavailable) throw new Error('unavailable');
-      return requested === id && !state.revoked ? { ...key, ...dates } : null;
-    },
+    findUsable: async (requested) => (requested === id ? { ...key, ...dates, ...state.stored } : null),
     findAny: async () => ({ ...key, ...dates, ...state.stored }),
     list: async () => ({ keys: [], hasMore: false }),
     revoke: async () => true,
@@ -51,86 +45,49 @@ describe('the check of stored keys', () => {
   });
 });
 
-describe('a verified key', () => {
-  test('is verified synchronously the next time, without a query', async () => {
-    const { service, state, token, id } = keysInMemory();
-    const expected = { owner: 'alice', keyId: id, scopes: ['ping:read'] };
-    expect(await service.verify(token)).toEqual(expected);
-    expect(service.verify(token)).toEqual(expected);
-    expect(state.lookups).toBe(1);
-  });
-
-  test('is looked up once for concurrent requests', async () => {
-    const { service, state, token } = keysInMemory();
-    const found = await Promise.all(Array.from({ length: 50 }, () => service.verify(token)));
-    expect(new Set(found).size).toBe(1);
-    expect(state.lookups).toBe(1);
-  });
-
-  test('is refreshed in the background while in use', async () => {
-    const { service, state, token } = keysInMemory();
-    await service.verify(token);
-    nowMs += 2001;
-    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
-    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
-    expect(state.lookups).toBe(2);
-  });
-
-  test('stops working within 5 s of being revoked, whether in constant use or not', async () => {
-    const { service, state, token } = keysInMemory();
-    await service.verify(token);
-    state.revoked = true;
-    nowMs += 4001;
-    expect(await service.verify(token)).toBeNull();
-    const other = keysInMemory();
-    await other.service.verify(other.token);
-    other.state.revoked = true;
-    const diedAfter = await Array.from({ length: 50 }).reduce<Promise<number>>(async (before, _, i) => {
-      const died = await before;
-      nowMs += 100;
-      return died === 0 && (await other.service.verify(other.token)) === null ? (i + 1) * 100 : died;
-    }, Promise.resolve(0));
-    expect(diedAfter).toBeWithin(1, 5000);
-  });
-
-  test('survives a short outage of the database, but not a long one', async () => {
-    const { service, state, token } = keysInMemory();
-    await service.verify(token);
-    state.unavailable = true;
-    nowMs += 3000;
-    expect(service.verify(token)).toMatchObject({ owner: 'alice' });
-    nowMs += 1001;
-    await expect(Promise.resolve(service.verify(token))).rejects.toThrow('unavailable');
-    state.unavailable = false;
-    expect(await service.verify(token)).toMatchObject({ owner: 'alice' });
-  });
-});
-
-describe('an invalid key', () => {
-  test('is rejected without a query if its checksum is wrong', () => {
-    const { service, state, token } = keysInMemory();
-    expect(service.verify(`${token.slice(0, -1)}!`)).toBeNull();
-    expect(service.verify('invalid')).toBeNull();
-    expect(state.lookups).toBe(0);
-  });
-
-  test('is rejected if its secret is wrong, and looked up only once in a while', async () => {
-    const { service, state } = keysInMemory();
-    const stranger = makeToken().token;
-    expect(await service.verify(stranger)).toBeNull();
-    expect(service.verify(stranger)).toBeNull();
-    expect(state.lookups).toBe(1);
-  });
-});
-
 describe('the last use', () => {
   test('is saved once for each used key, and not again without use', async () => {
     const { service, state, token, id } = keysInMemory();
     await service.flushLastUsed();
     expect(state.touched).toEqual([]);
-    await service.verify(token);
+    const found = await service.stores.live.find(id);
+    service.stores.live.onUsed(id);
+    expect(isSecret(parseToken(token)!.secret, found!.secretHash)).toBe(true);
     await service.flushLastUsed();
     await service.flushLastUsed();
     expect(state.touched).toEqual([[id]]);
+  });
+});
+
+describe('a key as a credential', () => {
+  test.each([
+    ['live', { owner: 'alice', organization: 'alice', kind: 'key' }],
+    ['test', { owner: 'alice~test', organization: 'alice', kind: 'key' }],
+    ['operator', { owner: '', organization: '', kind: 'operator' }],
+  ] as const)(
+    'of the kind %s acts for its owner, and is found by tokens of its kind only',
+    async (kind, expected) => {
+      const { service, state, id } = keysInMemory();
+      state.stored = { kind, suspended: true };
+      const found = await service.stores[kind].find(id);
+      expect(found!.principal).toEqual({
+        ...expected,
+        keyId: id,
+        userId: null,
+        scopes: ['ping:read'],
+        suspended: true,
+      });
+      for (const other of ['live', 'test', 'operator'] as const)
+        if (other !== kind) expect(await service.stores[other].find(id)).toBeNull();
+    },
+  );
+
+  test('is not usable for a stream while its organization is suspended', async () => {
+    const { service, state, id } = keysInMemory();
+    const { signal } = new AbortController();
+    expect(await service.isUsable(id, signal)).toBe(true);
+    state.stored = { suspended: true };
+    expect(await service.isUsable(id, signal)).toBe(false);
+    expect(await service.isUsable('another', signal)).toBe(false);
   });
 });

@@ -1,0 +1,12 @@
+const TEST_SUFFIX = '~test';
+
+/**
+ * Returns the owner of what the test keys of an organization create. It is an owner like any other, so everything that
+ * keeps owners apart keeps test and live data apart. No organization can be created with such an ID.
+ */
+export function testSpaceOf(organization: string): string {
+  return organization + TEST_SUFFIX;
+}
+
+/** The owner of operators' keys. They open no data, and belong to no organization. */
+export const OPERATORS = '~operators';
