@@ -5,8 +5,11 @@ const DECEPTIVE = /[\u200B\u200E\u200F\u061C\u2028-\u202E\u2060-\u2069\uFEFF\uFF
 const CONTROL = /\p{Cc}/gu;
 const RESERVED = /[<>:"|?*\\/]/g;
 const DEVICE = /^(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i;
-const EDGES = /^[\s.]+|[\s.]+$/g;
+const EDGE = /[\s.]/;
 const NAME_BYTES_MAX = 255;
+// A header can hold a much longer one, and normalizing takes a time that grows with the square of the length.
+const GIVEN_LENGTH_MAX = 1024;
+const GIVEN_END_LENGTH = 64;
 const EXTENSION = /\.[\p{L}\p{N}]{1,10}$/u;
 const NAMELESS = 'file';
 
@@ -15,10 +18,29 @@ const NAMELESS = 'file';
  * 255 bytes of UTF-8. Never throws: the name is only a label.
  */
 export function safeFileName(given: string): string {
-  const base = given.toWellFormed().normalize('NFC').split(/[/\\]/).at(-1)!;
-  const clean = base.replace(DECEPTIVE, '').replace(CONTROL, '').replace(RESERVED, '_').replace(EDGES, '');
+  const base = cut(withoutFolders(given)).toWellFormed().normalize('NFC');
+  const clean = trimEdges(base.replace(DECEPTIVE, '').replace(CONTROL, '').replace(RESERVED, '_'));
   if (clean === '') return NAMELESS;
   return shorten(DEVICE.test(clean) ? `_${clean}` : clean);
+}
+
+function withoutFolders(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+}
+
+/** Removes the middle of a name that is too long anyway, so that what follows takes little time. */
+function cut(name: string): string {
+  if (name.length <= GIVEN_LENGTH_MAX) return name;
+  return name.slice(0, GIVEN_LENGTH_MAX - GIVEN_END_LENGTH) + name.slice(-GIVEN_END_LENGTH);
+}
+
+/** Removes spaces and dots at both ends. A regular expression would try every run of them in between to its end. */
+function trimEdges(name: string): string {
+  let start = 0;
+  let end = name.length;
+  while (start < end && EDGE.test(name[start]!)) start++;
+  while (end > start && EDGE.test(name[end - 1]!)) end--;
+  return name.slice(start, end);
 }
 
 /** Truncates the stem and keeps the extension. */
@@ -32,7 +54,7 @@ function shorten(name: string): string {
     if (room < 0) break;
     stem += character;
   }
-  return stem.replace(EDGES, '') + extension;
+  return trimEdges(stem) + extension;
 }
 
 const PARAMETER = /;\s*(filename\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/gi;
