@@ -81,6 +81,6 @@ export function createWebhooks(ports: WebhookPorts) {
       { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal, webhookOwners) },
       sender,
     ],
-    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 3_600_000, run: retention.forget }],
+    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 600_000, run: retention.forget }],
   } satisfies Feature & Record<string, unknown>;
 }

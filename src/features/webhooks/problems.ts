@@ -18,8 +18,10 @@ export const webhookProblems = {
   too_many_webhooks: {
     status: 422,
     title: 'Too many webhooks',
-    cause: 'You have reached the limit of webhooks per owner.',
-    remedy: 'Delete a webhook you no longer need, or change one: PATCH /v1/webhooks/{id}.',
+    cause:
+      'You have reached the limit of 20 webhooks per owner, or have deleted 200 of them within about an hour.',
+    remedy:
+      'Change a webhook instead of replacing it: PATCH /v1/webhooks/{id}. Or delete one you no longer need; after many, wait for an hour.',
   },
   delivery_not_found: {
     status: 404,

@@ -196,6 +196,28 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     expect((await sql`SELECT id FROM webhooks`).map(({ id }) => id)).toEqual([kept]);
   });
 
+  test('deletes very many deleted webhooks in bounded steps', async () => {
+    await sql`
+      INSERT INTO webhooks (id, owner, url, secret, enabled, deleted_at)
+      SELECT gen_random_uuid(), 'many', 'https://hooks.test/', ${Buffer.alloc(32)}, false, now() - interval '2 hours'
+      FROM generate_series(1, 2500)`;
+    await sql`
+      INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, body)
+      SELECT gen_random_uuid(), id, 'many:0', 'account.opened.v1', '{}' FROM webhooks`;
+    // Ends a statement that deletes more than a step.
+    await sql.unsafe(`
+      CREATE FUNCTION refuse_large() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF (SELECT count(*) FROM gone) > 1000 THEN RAISE EXCEPTION 'a step is too large'; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER refuse_large AFTER DELETE ON webhooks REFERENCING OLD TABLE AS gone
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_large();`);
+    await createRetentionRepository(databases[0]!, 30).forget();
+    expect((await sql`SELECT FROM webhook_deliveries`).count).toBe(0);
+    expect((await sql`SELECT FROM webhooks`).count).toBe(0);
+  });
+
   test('a stopped sender ends soon, and releases attempts without a response', async () => {
     const receiver = startReceiver();
     const pending = Promise.withResolvers<Response>();

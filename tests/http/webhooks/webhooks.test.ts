@@ -105,6 +105,22 @@ describe('a webhook is rejected', () => {
   });
 });
 
+test('an owner cannot pile up deleted webhooks, which every search for due deliveries would pass', async () => {
+  const headers = await as('churner');
+  const create = () => atlas.call('POST', '/v1/webhooks', { json: { url: TARGET }, headers });
+  const { id } = (await (await create()).json()) as WebhookResource;
+  await atlas.sql`
+    INSERT INTO webhooks (id, owner, url, secret, enabled, deleted_at)
+    SELECT gen_random_uuid(), owner, url, secret, false, now() FROM webhooks, generate_series(1, 199) WHERE id = ${id}`;
+  expect((await create()).status).toBe(201);
+  expect((await atlas.call('DELETE', `/v1/webhooks/${id}`, { headers })).status).toBe(204);
+  await expectProblem(atlas, await create(), 422, 'too_many_webhooks');
+  await createWebhook(atlas, { url: TARGET });
+  await atlas.sql`UPDATE webhooks SET deleted_at = deleted_at - interval '61 minutes' WHERE owner = 'churner'`;
+  await atlas.jobs.find(({ name }) => name === 'delete old webhook deliveries')!.run();
+  expect((await create()).status).toBe(201);
+});
+
 test('webhooks of others do not exist for an owner', async () => {
   const { id } = await createWebhook(atlas, { url: TARGET });
   const headers = await as('stranger');

@@ -1,4 +1,5 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
 
 const FORGET_ROWS_MAX = 1000;
 
@@ -6,6 +7,12 @@ const FORGET_ROWS_MAX = 1000;
 export interface RetentionRepository {
   /** Deletes old deliveries, those of deleted webhooks, and the bodies that no delivery needs any more, in steps. */
   forget(): Promise<void>;
+}
+
+/** `deletedAt` is exact: a Date would lose the microseconds. */
+interface DeletedWebhook {
+  readonly id: string;
+  readonly deletedAt: string;
 }
 
 /** `days` is the retention of deliveries, in any state. */
@@ -16,26 +23,47 @@ export function createRetentionRepository(db: Database, days: number): Retention
 async function forgetDeliveries(db: Database, days: number): Promise<void> {
   const old = db.fragment`
     SELECT id FROM webhook_deliveries WHERE created_at < now() - make_interval(days => ${days})`;
-  // One index scan per webhook: for a join the planner would prefer to scan all deliveries.
-  const ofDeleted = db.fragment`
-    SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
-      SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d
-    WHERE w.deleted_at IS NOT NULL`;
-  for (const chosen of [old, ofDeleted]) {
-    // In steps, so that no statement reaches its timeout. A step that is not full is the last one.
-    for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
-      ({ count } = await db.query(
-        (sql) => sql`
-        DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
-      ));
-    }
-  }
+  await inSteps(db, old);
+  await forgetDeleted(db);
   await forgetBodies(db, days);
-  await db.query(
-    (sql) => sql`
-    DELETE FROM webhooks w WHERE deleted_at < now() - interval '1 hour'
-      AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
-  );
+}
+
+/** Deletes the chosen deliveries in steps, so that no statement reaches its timeout. The last step is not full. */
+async function inSteps(db: Database, chosen: Fragment): Promise<void> {
+  for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
+    ({ count } = await db.query(
+      (sql) => sql`
+      DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(${chosen} LIMIT ${FORGET_ROWS_MAX}))`,
+    ));
+  }
+}
+
+/** Deletes the deliveries of deleted webhooks, and the webhooks once nobody can be adding any, page by page. */
+async function forgetDeleted(db: Database): Promise<void> {
+  for (let after: DeletedWebhook | null = null; ; ) {
+    const last: DeletedWebhook | null = after;
+    const page: readonly DeletedWebhook[] = await db.query(
+      (sql) => sql<DeletedWebhook[]>`
+        SELECT id, deleted_at::text AS deleted_at FROM webhooks WHERE deleted_at IS NOT NULL
+          ${last === null ? sql`` : sql`AND (deleted_at, id) > (${last.deletedAt}::timestamptz, ${last.id})`}
+        ORDER BY deleted_at, id LIMIT ${FORGET_ROWS_MAX}`,
+    );
+    const ids = page.map(({ id }) => id);
+    // One index scan per webhook: for a join the planner would prefer to scan all deliveries.
+    await inSteps(
+      db,
+      db.fragment`
+        SELECT d.id FROM unnest(${ids}::uuid[]) w(id) CROSS JOIN LATERAL (
+          SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT ${FORGET_ROWS_MAX}) d`,
+    );
+    await db.query(
+      (sql) => sql`
+      DELETE FROM webhooks w WHERE id = ANY (${ids}::uuid[]) AND deleted_at < now() - interval '1 hour'
+        AND (SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id LIMIT 1) IS NULL`,
+    );
+    if (page.length < FORGET_ROWS_MAX) return;
+    after = page.at(-1)!;
+  }
 }
 
 /** Deletes the bodies that no delivery needs. They are renewed within a day, so they are kept for a day longer. */

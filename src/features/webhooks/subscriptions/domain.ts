@@ -32,6 +32,8 @@ export interface Webhook extends WebhookContent {
 }
 
 export const WEBHOOKS_PER_OWNER_MAX = 20;
+/** Maximum deleted webhooks of an owner that are still stored, as they are for about an hour. */
+export const DELETED_PER_OWNER_MAX = 200;
 /** How long the previous secret remains valid after a rotation. */
 export const OLD_SECRET_HOURS = 24;
 

@@ -8,10 +8,16 @@ type NewWebhook = Omit<WebhookContent, 'enabled'> & {
   readonly secret: Uint8Array;
 };
 
+/** Maximum webhooks of one owner. */
+export interface OwnerLimits {
+  readonly webhooksMax: number;
+  readonly deletedMax: number;
+}
+
 /** Webhooks in PostgreSQL. Every method is limited to one owner, and ignores deleted webhooks. */
 export interface WebhookRepository {
-  /** Returns null if the owner has reached the maximum. */
-  create(webhook: NewWebhook, perOwnerMax: number, signal?: AbortSignal): Promise<Webhook | null>;
+  /** Returns null if the owner has reached a maximum: of its webhooks, or of deleted ones that are still stored. */
+  create(webhook: NewWebhook, limits: OwnerLimits, signal?: AbortSignal): Promise<Webhook | null>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
   /** Whether the ID is taken, by any owner, and even by a deleted webhook. */
   exists(id: string): Promise<boolean>;
@@ -51,7 +57,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
     failing_since, old_secret_until, version, created_at`;
 
   return {
-    async create({ id, owner, url, eventTypes, description, secret }, perOwnerMax, signal) {
+    async create({ id, owner, url, eventTypes, description, secret }, { webhooksMax, deletedMax }, signal) {
       const [row] = await db.transaction(
         async (tx) => {
           await tx.query(
@@ -61,7 +67,8 @@ export function createWebhookRepository(db: Database): WebhookRepository {
             (sql) => sql<WebhookRow[]>`
           INSERT INTO webhooks (id, owner, url, event_types, description, secret)
           SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}
-          WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${perOwnerMax}
+          WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${webhooksMax}
+            AND (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NOT NULL) < ${deletedMax}
           RETURNING ${columns}`,
           );
         },

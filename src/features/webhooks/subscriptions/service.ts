@@ -2,6 +2,7 @@ import { AtlasError } from '../../../errors.ts';
 import type { Expected } from '../../../http/etag.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
 import {
+  DELETED_PER_OWNER_MAX,
   formatSecret,
   generateSecret,
   normalizeUrl,
@@ -42,6 +43,8 @@ export interface WebhookService {
   remove(owner: string, id: string, signal?: AbortSignal): Promise<void>;
 }
 
+const LIMITS = { webhooksMax: WEBHOOKS_PER_OWNER_MAX, deletedMax: DELETED_PER_OWNER_MAX };
+
 export function createWebhookService(
   repository: WebhookRepository,
   checkTarget: CheckTargetOf,
@@ -60,20 +63,20 @@ export function createWebhookService(
       const id = createReservedId('webhook');
       const webhook = await repository.create(
         { id, owner, url, eventTypes, description, secret },
-        WEBHOOKS_PER_OWNER_MAX,
+        LIMITS,
         signal,
       );
       if (webhook === null)
         throw new AtlasError(
           'too_many_webhooks',
-          `You already have ${WEBHOOKS_PER_OWNER_MAX} webhooks, which is the maximum.`,
+          `You already have ${LIMITS.webhooksMax} webhooks, or have deleted ${LIMITS.deletedMax} within about an hour.`,
         );
       return { webhook, secret: formatSecret(secret) };
     },
     async createDemo(owner, id, url) {
       if (await repository.exists(id)) return false;
       const content = { id, owner, url, eventTypes: null, description: 'Demo', secret: generateSecret() };
-      await repository.create(content, WEBHOOKS_PER_OWNER_MAX);
+      await repository.create(content, LIMITS);
       return (await repository.update(owner, id, 'any', { enabled: false })) !== null;
     },
     find,
