@@ -16,18 +16,22 @@ import {
   type ObjectStore,
   type OpenedLink,
   requireKey,
+  storeFull,
   storeTooSlow,
   storeUnavailable,
 } from './object-store.ts';
 import { objectStream } from './object-stream.ts';
-import { requireWritable } from './writable-folder.ts';
+import { requireRoom, requireWritable } from './writable-folder.ts';
 
-// A disk that is full, read-only, failing or out of file handles, a file in place of a folder, or a file that was
+// A disk that is read-only, failing or out of file handles, a file in place of a folder, or a file that was
 // deleted, such as an upload taken for abandoned after a clock jump: Atlas cannot fix these, and they may pass. `rm` of
 // Bun reports ENOTDIR as EFAULT.
 const UNAVAILABLE =
-  /^(?:ENOENT|ENOSPC|EDQUOT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO|ENOTDIR|EFAULT|EISDIR|EEXIST|ELOOP)$/;
+  /^(?:ENOENT|EROFS|EIO|EACCES|EPERM|EMFILE|ENFILE|ESTALE|ENODEV|ENXIO|ENOTDIR|EFAULT|EISDIR|EEXIST|ELOOP)$/;
+const FULL = /^(?:ENOSPC|EDQUOT)$/;
 const FOLDERS = /^[0-9a-f]{2}$/;
+// How much an upload may write between two checks of the room that is left.
+const CHECKED_BYTES = 1_048_576;
 
 /**
  * An object store for a single host, with a file per object under `objects` of the data folder. An object is written to
@@ -149,12 +153,17 @@ async function writeFile(
   const created = await mkdir(dirname(temporary), { recursive: true, mode: 0o700 });
   // The folder of all objects must survive a power failure too.
   if (created !== undefined) await syncFolder(dirname(created));
+  await requireRoom(dirname(temporary));
   const file = await open(temporary, 'wx', 0o600);
   try {
     let sizeBytes = 0;
+    let checkedBytes = 0;
     for await (const chunk of untilAborted(body, signal)) {
       await writeAll(file, chunk);
       sizeBytes += chunk.byteLength;
+      if (sizeBytes - checkedBytes < CHECKED_BYTES) continue;
+      checkedBytes = sizeBytes;
+      await requireRoom(dirname(temporary));
     }
     await file.sync();
     signal.throwIfAborted();
@@ -176,6 +185,7 @@ async function onDisk<T>(signal: AbortSignal | undefined, work: () => Promise<T>
   } catch (error) {
     if (signal?.aborted && error === signal.reason) throw storeTooSlow(error);
     const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+    if (FULL.test(code)) throw storeFull(error);
     throw UNAVAILABLE.test(code) ? storeUnavailable(error) : error;
   }
 }

@@ -93,6 +93,8 @@ export const LINK_SECONDS_MAX = 604_800;
 const KEY = /^[a-z0-9-]+(?:\/[a-z0-9-]+)*$/;
 const KEY_LENGTH_MAX = 200;
 const RETRY_AFTER_SECONDS = 1;
+// An operator needs longer than a connection that is opened again.
+const FULL_RETRY_AFTER_SECONDS = 10;
 
 /** Returns the key. Throws if it is invalid: it could escape the folder, or not be a file name. */
 export function requireKey(key: string): string {
@@ -101,11 +103,20 @@ export function requireKey(key: string): string {
   return key;
 }
 
-/** The error while the store is unreachable or accepts nothing. */
+/** The error while the store is unreachable. */
 export function storeUnavailable(cause?: unknown): AtlasError {
   return new AtlasError('dependency_unavailable', 'The object store cannot be reached.', {
     cause,
     retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
+}
+
+/** The error while the store has no room for more objects. */
+export function storeFull(cause?: unknown): AtlasError {
+  return new AtlasError('dependency_unavailable', 'The object store is full.', {
+    cause,
+    retryAfterSeconds: FULL_RETRY_AFTER_SECONDS,
+    remedy: 'Delete files, or give ATLAS_DATA_DIR a larger disk, or set S3_ENDPOINT.',
   });
 }
 

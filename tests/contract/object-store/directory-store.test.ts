@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtemp, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { afterAll, afterEach, beforeEach, expect, test } from 'bun:test';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { mkdtemp, readdir, readlink, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directoryStore } from '../../../src/adapters/object-store/directory-store.ts';
@@ -50,6 +52,61 @@ test('the check of a store creates nothing, and fails for what cannot be written
   for (const place of ['file', 'file/below'])
     expect(await codeOf(directoryStore(join(folder, place)).check!())).toBe('dependency_unavailable');
 });
+
+const disk = mkdtempSync(join(tmpdir(), 'atlas-test-disk-'));
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', disk]).status === 0;
+if (!isMounted) console.warn('A small disk cannot be mounted here. Skipping the tests of a full disk.');
+afterAll(async () => {
+  if (isMounted) spawnSync('umount', ['--lazy', disk]);
+  await rm(disk, { recursive: true, force: true });
+});
+
+test.if(isMounted)(
+  'uploads leave a tenth of a small disk to PostgreSQL, which stops without room',
+  async () => {
+    const store = directoryStore(join(disk, 'data'));
+    const full = { code: 'dependency_unavailable', message: 'The object store is full.' };
+    const bytes = bytesOf(1_000_000);
+    await put(store, 'first', bytes);
+    const endless = (async function* () {
+      for (;;) yield bytesOf(250_000);
+    })();
+    const leftShare = async () => {
+      const { bavail, blocks } = await statfs(disk);
+      return bavail / blocks;
+    };
+    let least = 1;
+    const upload = store.put('endless', endless, { mediaType: 'text/plain', signal: NEVER }).catch((e) => e);
+    await until(async () => {
+      least = Math.min(least, await leftShare());
+      return least < 0.2 || null;
+    });
+    expect(await upload).toMatchObject(full);
+    // What was written of it is gone, and gives the room back.
+    expect(await leftShare()).toBeGreaterThan(0.9);
+    expect(least).toBeGreaterThan(0.05);
+    await store.check!();
+
+    const keys: string[] = [];
+    for (let error: unknown = null; error === null; ) {
+      const key = `file-${keys.length}`;
+      error = await put(store, key, bytes).then(
+        () => keys.push(key) && null,
+        (thrown) => thrown,
+      );
+      if (error !== null) expect(error).toMatchObject(full);
+    }
+    expect(keys.length).toBeGreaterThan(20);
+    expect(await leftShare()).toBeGreaterThan(0.05);
+    expect(await codeOf(store.check!())).toBe('dependency_unavailable');
+    const read = await store.get('first', { signal: NEVER });
+    expect(new Uint8Array(await new Response(read!).arrayBuffer())).toEqual(bytes);
+    await store.delete(keys[0]!);
+    await store.delete(keys[1]!);
+    await store.check!();
+    await put(store, 'again', bytes);
+  },
+);
 
 test('a file in place of a folder makes the store unavailable, which is no bug of Atlas', async () => {
   await writeFile(join(folder, 'objects'), '');
