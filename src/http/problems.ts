@@ -68,6 +68,12 @@ export const httpProblems = {
     cause: 'The API key is valid but does not have the scope that the route requires.',
     remedy: 'Use a key with the scope named in `detail`. `atlas key create --scopes` creates one.',
   },
+  organization_suspended: {
+    status: 403,
+    title: 'Organization suspended',
+    cause: 'The operator of this Atlas has suspended the organization. Its data is kept.',
+    remedy: 'Ask the operator to reinstate the organization.',
+  },
   not_found: {
     status: 404,
     title: 'Route not found',

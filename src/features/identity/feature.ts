@@ -3,13 +3,12 @@ import type { Feature, FeatureDeclaration } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
-import { identityProblems } from './problems.ts';
 
-/** API keys, and the organizations that they belong to. `unauthenticated` and `forbidden` belong to the pipeline. */
+/** API keys, and the organizations that they belong to. The problems of credentials belong to the pipeline. */
 export const identity = {
   tags: [],
   scopes: {},
-  problems: identityProblems,
+  problems: {},
   eventTypes: {},
   settings: {},
 } as const satisfies FeatureDeclaration;
