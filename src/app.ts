@@ -19,7 +19,12 @@ import { securityHeaders } from './envelope/security-headers.ts';
 import { closeUnread } from './envelope/unread-body.ts';
 import { openApiWebhooks } from './features/events/log/openapi-webhooks.ts';
 import type { Feature } from './features/feature.ts';
-import { authentication, callerOf, publicIdOf } from './features/identity/authentication.ts';
+import {
+  authentication,
+  authenticationOfBody,
+  callerOf,
+  publicIdOf,
+} from './features/identity/authentication.ts';
 import { createFeatures, EVENT_CATALOGUE, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
 import { type DocumentedHeaders, documentedHeaders } from './http/documented-headers.ts';
 import { notFound } from './http/not-found.ts';
@@ -156,6 +161,7 @@ function pipeline(
       stalled: pipelineErrors.bodyStalled,
       cut: pipelineErrors.bodyCut,
     }),
+    authenticationOfBody(identity.credentials),
     beginWork(admission),
   ];
 }

@@ -40,6 +40,7 @@ export function createFeatures(deps: Deps) {
   const types = loggedTypes(EVENT_CATALOGUE);
 
   const identity = createIdentity({ database });
+  const isKeyUsable = identity.keys.isUsable;
   const events = createEvents({
     database,
     incarnation,
@@ -47,7 +48,7 @@ export function createFeatures(deps: Deps) {
     lifecycle,
     logger,
     settings: config,
-    isKeyUsable: identity.keys.isUsable,
+    isKeyUsable,
     httpTimeoutSeconds: config.HTTP_TIMEOUT,
     types,
     relayHolder: `${hostname()}:${process.pid}`,
@@ -63,7 +64,7 @@ export function createFeatures(deps: Deps) {
   const { lastExpired } = events;
   const shared = { database, incarnation, logger, isKeyUsed: events.isKeyUsed };
   const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types, settings: config });
-  const files = createFiles({ ...shared, objects, cache, settings: config });
+  const files = createFiles({ ...shared, isKeyUsable, objects, cache, settings: config });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

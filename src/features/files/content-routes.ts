@@ -21,12 +21,11 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       refusals: CONTENT_REFUSALS,
       responses: CONTENT_RESPONSES,
     },
-    async ({ c, exchange, params }) =>
-      respondWithContent(
-        files,
-        c,
-        await files.findStored(exchange.principal!.owner, params.id, exchange.signal),
-      ),
+    async ({ c, exchange, params }) => {
+      const { owner, keyId } = exchange.principal!;
+      const file = await files.findStored(owner, params.id, exchange.signal);
+      return respondWithContent(files, c, file, { keyId, link: null });
+    },
   );
 
   routes.mount(

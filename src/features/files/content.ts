@@ -19,7 +19,7 @@ export async function respondWithContent(
   files: FileService,
   c: AtlasContext,
   file: StoredFile,
-  link: string | null = null,
+  caller: { readonly link: string | null; readonly keyId: string | null },
 ): Promise<Response> {
   const { sizeBytes, sha256, name, mediaType } = file;
   const header = (field: string) => c.req.header(field) ?? null;
@@ -45,9 +45,8 @@ export async function respondWithContent(
     ...(range && { 'Content-Range': `bytes ${first}-${last}/${sizeBytes}` }),
   };
   if (isHead) return c.body(null, 200, headers);
-  const bytes = await files.read({ owner: file.owner, link }, file, { first, last }, c.env.signal, () =>
-    c.env.endSilence(),
-  );
+  const source = { owner: file.owner, ...caller };
+  const bytes = await files.read(source, file, { first, last }, c.env.signal, () => c.env.endSilence());
   // The download has its own timeouts for both sides.
   c.env.allowSilence();
   return c.body(bytes, range ? 206 : 200, headers);

@@ -12,6 +12,9 @@ const DOWNLOADS_MAX = 64;
 // A client may fetch several ranges at once.
 const DOWNLOADS_OF_LINK_MAX = 8;
 const PIECE_BYTES = 65_536;
+// What is known about a key is up to 4 s old. With that, a download ends within 5 s after its key was revoked.
+const FIRST_KEY_CHECK_MS = 1000;
+const KEY_CHECK_MS = 4000;
 // A reader slower than this (1 KiB/s) only occupies a slot that others need.
 const PIECE_MS = 64_000;
 
@@ -21,19 +24,26 @@ export interface DownloadOptions {
   readonly objects: FileObjects;
   readonly stats: FileStats;
   readonly timeoutMs: number;
+  readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   /** Reports a file whose bytes do not match their digests. */
   readonly onCorrupt: (file: StoredFile, error: AtlasError) => void;
+}
+
+/** Who downloads. */
+export interface DownloadSource extends TransferSource {
+  /** The key that must stay usable; null for a link, which works without one until it expires. */
+  readonly keyId: string | null;
 }
 
 /** Streams the bytes of files. Every byte is verified first. */
 export interface Downloads {
   /**
-   * Opens a range. Its first bytes are verified when this resolves; if later ones are damaged the stream fails, which
-   * cuts the connection. Calls `ended` once, before the stream ends. Throws `file_corrupt`, `overloaded`, and the errors
-   * of the store.
+   * Opens a range. Its first bytes are verified when this resolves; if later ones are damaged, or the key is revoked
+   * or expires, the stream fails, which cuts the connection. Calls `ended` once, before the stream ends. Throws
+   * `file_corrupt`, `overloaded`, and the errors of the store.
    */
   open(
-    source: TransferSource,
+    source: DownloadSource,
     file: StoredFile,
     range: ByteRange,
     signal: AbortSignal,
@@ -53,7 +63,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
     async open(source, file, range, signal, ended) {
       const leave = slots.enter(source);
       stats.downloadsInFlight = slots.inFlight;
-      const delivery = new Delivery(file, range, options, () => {
+      const delivery = new Delivery(file, range, source.keyId, options, () => {
         leave();
         stats.downloadsInFlight = slots.inFlight;
         ended();
@@ -72,6 +82,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
 class Delivery {
   readonly #file: StoredFile;
   readonly #range: ByteRange;
+  readonly #keyId: string | null;
   readonly #options: DownloadOptions;
   readonly #release: () => void;
   readonly #stop = new AbortController();
@@ -83,12 +94,20 @@ class Delivery {
   #at: number;
   #stallTimer: Timer | undefined;
   #limitTimer: Timer | undefined;
+  #nextKeyCheckMs = performance.now() + FIRST_KEY_CHECK_MS;
   #hasEnded = false;
   #removeListener = () => {};
 
-  constructor(file: StoredFile, range: ByteRange, options: DownloadOptions, release: () => void) {
+  constructor(
+    file: StoredFile,
+    range: ByteRange,
+    keyId: string | null,
+    options: DownloadOptions,
+    release: () => void,
+  ) {
     this.#file = file;
     this.#range = range;
+    this.#keyId = keyId;
     this.#options = options;
     this.#release = release;
     this.#at = range.first;
@@ -137,6 +156,7 @@ class Delivery {
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     clearTimeout(this.#stallTimer);
     try {
+      await this.#requireKey();
       if (this.#at >= this.#chunkAt + this.#chunk.byteLength) await this.#nextChunk();
     } catch (error) {
       this.#abort(error);
@@ -155,6 +175,14 @@ class Delivery {
     }
     this.end(true);
     controller.close();
+  }
+
+  /** Throws if the key is not usable any more. While it cannot be checked, the download goes on. */
+  async #requireKey(): Promise<void> {
+    if (this.#keyId === null || performance.now() < this.#nextKeyCheckMs) return;
+    const isUsable = await this.#options.isKeyUsable(this.#keyId, this.#stop.signal).catch(() => true);
+    if (!isUsable) throw new Error('the API key was revoked or has expired');
+    this.#nextKeyCheckMs = performance.now() + KEY_CHECK_MS;
   }
 
   #startStallTimer(): void {

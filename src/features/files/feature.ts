@@ -36,6 +36,8 @@ export interface FilePorts {
   readonly logger: Logger;
   /** Whether an event was ever written for the key. */
   isKeyUsed(key: string): Promise<boolean>;
+  /** Whether an API key is neither revoked nor expired. */
+  readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   readonly settings: SettingValues<typeof fileSettings>;
 }
 
@@ -48,6 +50,7 @@ export function createFiles(ports: FilePorts) {
     objects,
     cache: fileCache,
     ...limits,
+    isKeyUsable: ports.isKeyUsable,
     onDamaged: ({ id }, found) => logger.error({ file: id, found }, 'a stored file is damaged'),
   });
   return {

@@ -56,7 +56,7 @@ export function mountObjects(
     },
     async ({ c, exchange, params }) => {
       const { file, link } = await files.openLink(keyOf(params), queryOf(c.req.url), exchange.signal);
-      return respondWithContent(files, c, file, link);
+      return respondWithContent(files, c, file, { keyId: null, link });
     },
   );
 }

@@ -35,6 +35,8 @@ export interface FileServiceOptions {
   };
   readonly sizeBytesMax: number;
   readonly timeoutMs: number;
+  /** Whether a key is neither revoked nor expired, for downloads that take long. */
+  readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   /** Reports a stored file whose bytes are missing or damaged, for an operator. */
   readonly onDamaged: (file: StoredFile, found: string) => void;
 }
@@ -88,12 +90,12 @@ export interface FileService {
 }
 
 export function createFileService(options: FileServiceOptions): FileService {
-  const { repository, objects, cache, sizeBytesMax, timeoutMs } = options;
+  const { repository, objects, cache, sizeBytesMax, timeoutMs, isKeyUsable } = options;
   const stats = createFileStats();
   const uploads = createUploads(repository, objects, stats);
   const links = createLinks({ repository, objects, uploads, sizeBytesMax });
   const onCorrupt = (file: StoredFile, error: Error) => options.onDamaged(file, error.message);
-  const downloads = createDownloads({ repository, objects, stats, timeoutMs, onCorrupt });
+  const downloads = createDownloads({ repository, objects, stats, timeoutMs, isKeyUsable, onCorrupt });
   const reconciler = createReconciler({ ...options, stats });
 
   /** The only read of metadata on behalf of a caller. */

@@ -1,5 +1,6 @@
 import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelope/exchange.ts';
 import { AtlasError } from '../../errors.ts';
+import { AuthenticatedBody, TOKEN_CHECK_MS } from './authenticated-body.ts';
 import type { Credentials } from './credentials.ts';
 import { publicPart } from './token.ts';
 
@@ -47,6 +48,30 @@ export function authentication(credentials: Pick<Credentials, 'verify'>): Middle
 }
 
 /**
+ * Checks the token again when the body has arrived. The caller decides how long that takes, and with a token that was
+ * revoked meanwhile nothing must be posted or stored.
+ */
+export function authenticationOfBody(credentials: Pick<Credentials, 'verify'>): Middleware {
+  const refusal = async (request: Request, scope: string) => {
+    const token = bearerToken(request.headers.get('authorization'));
+    return refusalOf(token === undefined ? null : await credentials.verify(token), scope);
+  };
+
+  return (next) => (request, exchange) => {
+    const { route, principal, body, startMs, arrivedMs } = exchange;
+    const { scope } = route;
+    if (scope === null || principal === null) return next(request, exchange);
+    if (body !== null) exchange.body = new AuthenticatedBody(body, startMs, () => refusal(request, scope));
+    if (arrivedMs - startMs <= TOKEN_CHECK_MS) return next(request, exchange);
+    return refusal(request, scope).then((refused) => {
+      if (refused !== null) throw refused;
+      exchange.arrivedMs = performance.now();
+      return next(request, exchange);
+    });
+  };
+}
+
+/**
  * Returns the public ID in the token of a request, or null. It is not verified, so use it only to tell callers apart.
  */
 export function publicIdOf(request: Request): string | null {
@@ -81,16 +106,19 @@ function enter(
   request: Request,
   exchange: Exchange,
 ) {
-  if (principal === null) throw unauthenticated('The API key is unknown, revoked, or expired.');
-  if (!principal.scopes.includes(scope))
-    throw new AtlasError('forbidden', `This route requires the scope ${scope}.`);
-  if (principal.suspended && !scope.startsWith(OWN_SCOPES))
-    throw new AtlasError(
-      'organization_suspended',
-      `The organization ${principal.organization} is suspended.`,
-    );
+  const refused = refusalOf(principal, scope);
+  if (refused !== null) throw refused;
   exchange.principal = principal;
   return next(request, exchange);
+}
+
+/** Returns the error that refuses the scope to the caller, or null. */
+function refusalOf(principal: Principal | null, scope: string): AtlasError | null {
+  if (principal === null) return unauthenticated('The API key is unknown, revoked, or expired.');
+  if (!principal.scopes.includes(scope))
+    return new AtlasError('forbidden', `This route requires the scope ${scope}.`);
+  if (!principal.suspended || scope.startsWith(OWN_SCOPES)) return null;
+  return new AtlasError('organization_suspended', `The organization ${principal.organization} is suspended.`);
 }
 
 function unauthenticated(detail: string): AtlasError {
