@@ -66,8 +66,7 @@ export function createDeliveryService(
     const expired = await lastExpired(owner, signal);
     if ('afterPosition' in start) {
       const { afterPosition } = start;
-      // 0 asks for all events that are stored.
-      if (expired !== null && afterPosition > 0 && expired.position > afterPosition)
+      if (expired !== null && !asksForAll(start) && expired.position > afterPosition)
         throw eventsExpired(expired);
       return afterPosition;
     }
@@ -100,7 +99,17 @@ export function createDeliveryService(
       const after = await positionOf(owner, start, signal);
       // A replay includes events from before the webhook was created.
       const target = { id: webhookId, owner, eventTypes, createdAt: new Date(0) };
-      return repository.replayEvents(target, after, REPLAY_EVENTS_MAX, includeDelivered, signal);
+      const replayed = await repository.replayEvents(
+        target,
+        after,
+        REPLAY_EVENTS_MAX,
+        includeDelivered,
+        signal,
+      );
+      // Read again: events that were deleted before the replay has read them are known by now.
+      const expired = asksForAll(start) ? null : await lastExpired(owner, signal);
+      if (expired !== null && expired.position > after) throw eventsExpired(expired);
+      return replayed;
     },
     addDemo: (owner, webhookId, id) =>
       repository.add({ ...testDelivery(owner, webhookId, new Date().toISOString()), id }, TEST_TRIES),
@@ -109,6 +118,11 @@ export function createDeliveryService(
       return repository.add(testDelivery(owner, webhookId, new Date().toISOString()), TEST_TRIES, signal);
     },
   };
+}
+
+/** Whether a replay starts with the oldest event that is stored, so that none it asks for has expired. */
+function asksForAll(start: ReplayStart): boolean {
+  return 'afterPosition' in start && start.afterPosition === 0;
 }
 
 function notFound(id: string): never {
