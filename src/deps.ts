@@ -119,7 +119,7 @@ export async function openDeps(
         })
       : null;
   const cache = openCache(config, logger, worker);
-  const events = openEventLog(config, logger, database);
+  const events = openEventLog(config, logger, database, incarnation);
   const objects = openObjectStore(config);
   return {
     config,
@@ -157,12 +157,18 @@ export async function openDeps(
 }
 
 /** Opens Kafka if brokers are configured, otherwise the events table itself. */
-function openEventLog(config: Config, logger: Logger, database: Database): EventLog {
+function openEventLog(
+  config: Config,
+  logger: Logger,
+  database: Database,
+  incarnation: Incarnation,
+): EventLog {
   if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(database);
   return openKafkaLog({
     brokers: config.KAFKA_BROKERS,
     prefix: config.KAFKA_TOPIC_PREFIX,
     database,
+    incarnation,
     failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
     recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
     onDebug: (text, facts) => logger.debug(facts, text),

@@ -89,17 +89,19 @@ async function measure(what: Drain['what'], backlog: number, setup: Setup): Prom
   progress(`writing a backlog of ${count(backlog)} events`);
   for (let posted = 0; posted < backlog / 2; posted += TRANSFERS_AT_ONCE) await post(sql);
   await sql`VACUUM (ANALYZE) transfers, outbox`;
+  const incarnation = new Incarnation(database.database);
   const log = openKafkaLog({
     brokers: [kafka.brokers],
     prefix: `bench-${process.pid}-${++runs}`,
     database: database.database,
+    incarnation,
     failureThreshold: 5,
     recoveryTimeoutMs: 60_000,
     onDebug: () => {},
     onTrouble: (error, text) => console.error(text, error),
   });
   const relay = new Relay({
-    repository: createRelayRepository(database.database, new Incarnation(database.database)),
+    repository: createRelayRepository(database.database, incarnation),
     publisher: log.publisher,
     holder: 'bench',
     logger: silent,

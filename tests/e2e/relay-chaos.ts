@@ -2,6 +2,7 @@ import { freePort } from '../../infra/free-port.ts';
 import type { EventHandler } from '../../src/adapters/event-log/event-log.ts';
 import { openKafkaLog } from '../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../src/adapters/postgres/database.ts';
+import { Incarnation } from '../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { createLedgerRepository } from '../../src/features/ledger/verification/repository.ts';
 import { createClient } from '../support/atlas-client.ts';
@@ -227,10 +228,12 @@ function startReader(database: Database, brokers: string) {
     }
   };
   const start = () => {
+    const incarnation = new Incarnation(database);
     const log = openKafkaLog({
       brokers: [brokers],
       prefix: PREFIX,
       database,
+      incarnation,
       failureThreshold: 5,
       recoveryTimeoutMs: 2000,
       onDebug: () => {},
@@ -246,7 +249,7 @@ function startReader(database: Database, brokers: string) {
     return async () => {
       controller.abort();
       await running;
-      await log.close();
+      await Promise.all([log.close(), incarnation.close()]);
     };
   };
   let stop = start();

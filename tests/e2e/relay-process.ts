@@ -16,10 +16,12 @@ const database = openDatabase({
   failureThreshold: 5,
   recoveryTimeoutMs: 60_000,
 });
+const incarnation = new Incarnation(database);
 const log = openKafkaLog({
   brokers: [KAFKA_BROKERS],
   prefix: KAFKA_TOPIC_PREFIX,
   database,
+  incarnation,
   failureThreshold: 5,
   recoveryTimeoutMs: 60_000,
   onDebug: () => {},
@@ -28,7 +30,7 @@ const log = openKafkaLog({
 const publisher = log.publisher!;
 let batches = 0;
 const relay = new Relay({
-  repository: createRelayRepository(database, new Incarnation(database)),
+  repository: createRelayRepository(database, incarnation),
   publisher: {
     open: (signal) => publisher.open(signal),
     close: () => publisher.close(),

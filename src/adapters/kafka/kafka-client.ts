@@ -16,14 +16,18 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
-/** Creates a client of the brokers, which connects on first use. `onDebug` gets the log messages of the library. */
+/**
+ * Creates a client of the brokers, which connects on first use. `onDebug` gets the log messages of the library.
+ * `clientId` is shown by Kafka's tools, also for the members of groups.
+ */
 export function createKafkaClient(
   brokers: readonly string[],
   onDebug: (text: string, facts: object) => void,
+  clientId = 'atlas',
 ): Kafka {
   stopNegativeTimers();
   return new Kafka({
-    clientId: 'atlas',
+    clientId,
     brokers: [...brokers],
     connectionTimeout: CONNECT_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,

@@ -5,6 +5,8 @@ import { orAbort } from '../../utils/or-abort.ts';
 import type { ConsumerCounts } from '../event-log/consumer-counts.ts';
 import type { EventHandler } from '../event-log/event-log.ts';
 import type { Database } from '../postgres/database.ts';
+import type { Incarnation } from '../postgres/incarnation.ts';
+import { LostMembers } from './kafka-lost-members.ts';
 import { fromMessage } from './kafka-message.ts';
 import { KafkaOffsetHints } from './kafka-offset-hints.ts';
 import { applyAt, readPositions } from './kafka-positions.ts';
@@ -14,15 +16,19 @@ const BATCH_EVENTS_MAX = 500;
 const FETCH_WAIT_MS = 250;
 const FETCH_BYTES_MAX = 4_194_304;
 const PARTITION_BYTES_MAX = 1_048_576;
-// The group notices a dead member after this, and reassigns its partitions.
+// Kafka notices a dead member after this, the shortest session that brokers allow by default. Other processes notice
+// earlier: see LostMembers.
 const SESSION_MS = 6000;
 const HEARTBEAT_MS = 1000;
-const STOP_MS_MAX = 1500;
+const LEAVE_MS_MAX = 1000;
 // The library emits an event for each request and response. After this long without any, it is stuck.
 const SILENT_MS_MAX = 10_000;
 
 export interface GroupMemberOptions {
   readonly client: Kafka;
+  /** The client id of `client`, which names this membership. */
+  readonly clientId: string;
+  readonly incarnation: Pick<Incarnation, 'deadAmong'>;
   readonly dependency: Dependency;
   readonly database: Database;
   readonly topic: string;
@@ -50,6 +56,7 @@ export class GroupMember {
   readonly #hints: KafkaOffsetHints;
   // 'ended' after 'leaving' is not final: a join that was in flight may succeed late, and is left again.
   #state: 'reading' | 'ended' | 'leaving' = 'reading';
+  #isJoining = false;
   #seek: Promise<void> = Promise.resolve();
   #lastEventMs = performance.now();
 
@@ -97,18 +104,24 @@ export class GroupMember {
       const error = new Error(`Kafka has not responded for ${SILENT_MS_MAX / 1000} s.`);
       this.#stop({ error, isUnavailable: true });
     }, HEARTBEAT_MS);
+    const ended = new AbortController();
+    const lost = new LostMembers(this.#group, this.#options);
+    const removal = lost.removeUntil(ended.signal);
     try {
-      await dependency.call('join', (within) => orAbort(this.#join(), within), { signal });
+      await dependency.call('join', (within) => orAbort(this.#tryJoin(), within), { signal });
     } catch (error) {
       this.#stop({ error, isUnavailable: true });
     }
     const end = await this.#end.promise;
     signal.removeEventListener('abort', stop);
     clearInterval(silenceCheck);
+    ended.abort();
+    await removal;
     // The next owner of the partitions reports their lag; while Kafka is unavailable, the last known lag stays.
     if (signal.aborted) this.#counts.setLag(this.#consumer, 0);
     // Leaving waits for responses that may never come.
-    await Promise.race([this.#leave(), Bun.sleep(STOP_MS_MAX)]);
+    await Promise.race([this.#leave(), Bun.sleep(LEAVE_MS_MAX)]);
+    await Promise.race([lost.removeOwn(() => !this.#isJoining), Bun.sleep(LEAVE_MS_MAX)]);
     return end;
   }
 
@@ -123,6 +136,15 @@ export class GroupMember {
     this.#state = 'leaving';
     await this.#client.disconnect().catch(() => {});
     this.#state = 'ended';
+  }
+
+  async #tryJoin(): Promise<void> {
+    this.#isJoining = true;
+    try {
+      await this.#join();
+    } finally {
+      this.#isJoining = false;
+    }
   }
 
   async #join(): Promise<void> {
@@ -147,6 +169,7 @@ export class GroupMember {
     onEvent();
     await consumer.connect();
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
+    if (!this.#isReading) return this.#leave();
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,

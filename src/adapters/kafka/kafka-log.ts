@@ -4,6 +4,7 @@ import { orAbort } from '../../utils/or-abort.ts';
 import { throttle } from '../../utils/throttle.ts';
 import type { EventLog } from '../event-log/event-log.ts';
 import type { Database } from '../postgres/database.ts';
+import type { Incarnation } from '../postgres/incarnation.ts';
 import { createKafkaClient } from './kafka-client.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import { isUnavailable } from './kafka-errors.ts';
@@ -23,6 +24,8 @@ export interface KafkaLogOptions {
   /** Prefix of the topic, the consumer groups and the transactional id. */
   readonly prefix: string;
   readonly database: Database;
+  /** This process as a member of consumer groups. */
+  readonly incarnation: Pick<Incarnation, 'hold' | 'deadAmong'>;
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;
   /** Called with the log messages of the library, which are many and rarely useful. */
@@ -33,7 +36,7 @@ export interface KafkaLogOptions {
 
 /** Opens the event log on Kafka, the topic `PREFIX.events`. Connects when something is first published or consumed. */
 export function openKafkaLog(options: KafkaLogOptions): EventLog {
-  const { brokers, prefix, database, failureThreshold, recoveryTimeoutMs, onDebug } = options;
+  const { brokers, prefix, database, incarnation, failureThreshold, recoveryTimeoutMs, onDebug } = options;
   const report = throttle(TROUBLE_INTERVAL_MS, ({ error, text }: { error: unknown; text: string }) =>
     options.onTrouble(error, text),
   );
@@ -60,7 +63,15 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
   return {
     mode: 'kafka',
     publisher: new KafkaPublisher({ client, dependency, topic, transactionalId: `${prefix}-relay` }),
-    consumer: new KafkaConsumer({ client, dependency, database, topic, prefix, onTrouble }),
+    consumer: new KafkaConsumer({
+      createClient: (clientId) => createKafkaClient(brokers, onDebug, clientId),
+      incarnation,
+      dependency,
+      database,
+      topic,
+      prefix,
+      onTrouble,
+    }),
     dependency,
     ends: (signal) =>
       dependency.call('ends', (within) => orAbort(topicEnds(client, topic), within), { signal }),

@@ -45,6 +45,17 @@ export class Incarnation {
     return performance.now() - this.#steadySinceMs > STEADY_MS;
   }
 
+  /** Returns those of the ids whose processes are known to have died. Throws like {@link hold}. */
+  async deadAmong(ids: readonly string[]): Promise<readonly string[]> {
+    const silentToo = await this.canJudge();
+    const rows = await this.#database.query(
+      (sql) => sql<{ id: string }[]>`
+      SELECT id FROM unnest(${ids as string[]}::text[]) AS held(id) WHERE NOT EXISTS (SELECT FROM incarnations i
+        WHERE i.id = held.id AND (i.expires_at > clock_timestamp() OR NOT ${silentToo}))`,
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Frees everything that a process held, because it has exited. Throws like `Database.query`. */
   async reap(id: string): Promise<void> {
     await this.#database.query((sql) => sql`DELETE FROM incarnations WHERE id = ${id}`);

@@ -1,6 +1,6 @@
 import type { EventHandler, EventLog, OwnersOf } from '../../../src/adapters/event-log/event-log.ts';
 import { openOutboxLog } from '../../../src/adapters/event-log/postgres-log.ts';
-import { openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
+import { type KafkaLogOptions, openKafkaLog } from '../../../src/adapters/kafka/kafka-log.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
@@ -43,6 +43,7 @@ export class EventWorld {
   readonly #kind: LogKind;
   readonly #brokers: string;
   readonly #logs: EventLog[] = [];
+  readonly #incarnations: Incarnation[] = [];
   readonly #running = new Set<Running>();
   #requests = 0;
 
@@ -51,7 +52,7 @@ export class EventWorld {
     this.#kind = kind;
     this.sql = sql;
     this.db = openTestDatabase(url);
-    this.incarnation = new Incarnation(this.db);
+    this.incarnation = this.#newIncarnation();
     this.#brokers = brokers;
     this.prefix = `test-${process.pid}-${++worlds}`;
   }
@@ -65,7 +66,7 @@ export class EventWorld {
   }
 
   /** Opens the log as another process would. */
-  openLog(): EventLog {
+  openLog(incarnation: KafkaLogOptions['incarnation'] = this.#newIncarnation()): EventLog {
     const log =
       this.#kind === 'postgresql'
         ? openOutboxLog(this.db)
@@ -73,6 +74,7 @@ export class EventWorld {
             brokers: [this.#brokers],
             prefix: this.prefix,
             database: this.db,
+            incarnation,
             failureThreshold: 5,
             recoveryTimeoutMs: 60_000,
             onDebug: () => {},
@@ -80,6 +82,12 @@ export class EventWorld {
           });
     this.#logs.push(log);
     return log;
+  }
+
+  #newIncarnation(): Incarnation {
+    const incarnation = new Incarnation(this.db);
+    this.#incarnations.push(incarnation);
+    return incarnation;
   }
 
   get repository() {
@@ -194,7 +202,7 @@ export class EventWorld {
   async close(): Promise<void> {
     await Promise.all([...this.#running].map((running) => running.stop()));
     for (const log of this.#logs) await log.close();
-    await this.incarnation.close();
+    await Promise.all(this.#incarnations.map((incarnation) => incarnation.close()));
     await Promise.all([this.sql.end({ timeout: 5 }), this.db.end({ timeout: 5 })]);
   }
 }
