@@ -12,7 +12,7 @@ import { OwnerLoad } from './owner-load.ts';
 import type { PermitSource } from './permit-source.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import type { ResourceTraits } from './resource-traits.ts';
-import { RouteTimes } from './route-times.ts';
+import { RouteTimes, timesOf } from './route-times.ts';
 
 /** Collaborators and settings of admission. */
 export interface AdmissionOptions {
@@ -38,9 +38,6 @@ const MODEST_ROOM = 1.5;
 // For faster routes, checking the caller's deadline up front is not worth it.
 const DEADLINE_MEDIAN_MS_MIN = 2;
 const SHORT_UPDATES = 20;
-// These statuses are mostly sent before any resource is used; a response that took longer did use one.
-const EARLY_MS_MAX = 1;
-const REFUSED_EARLY = new Set([400, 401, 403, 413, 415, 429]);
 const TURN_MS = 3_600_000;
 const WANTED_RETAINED = 0.9;
 const WANTED_MARGIN = 1.25;
@@ -180,18 +177,7 @@ export class AdmissionControl implements Admission {
     const resource = this.#limitOfRoute[route.index]!;
     resource?.leave();
     if (resource !== null && principal !== null) this.#owners.leave(principal.owner);
-    const tookMs = nowMs - workStartedMs;
-    const times = timesOf(route.index, status < 400 || status === 504);
-    if (REFUSED_EARLY.has(status)) {
-      if (tookMs >= EARLY_MS_MAX) this.#times.addFailure(times);
-    } else if (this.#isMeaningful(status, tookMs, times)) this.#times.add(times, tookMs);
-    else this.#times.addFailure(times);
-  }
-
-  /** Whether a duration predicts others: that of a failure does not, and a timeout is only a lower bound. */
-  #isMeaningful(status: number, tookMs: number, times: number): boolean {
-    if (status === 504) return tookMs >= this.#times.medianMs(times);
-    return status !== 0 && status !== 499 && status < 500;
+    this.#times.addResponse(route.index, status, nowMs - workStartedMs);
   }
 
   #refuse(rank: number, reason: Refusal): Error {
@@ -292,9 +278,4 @@ export class AdmissionControl implements Admission {
       cutoffLevel: this.#cutoffLevel,
     };
   }
-}
-
-/** Index of a route's times. Successes are separate from refusals, which can be much faster. */
-function timesOf(route: number, isSuccess: boolean): number {
-  return route * 2 + (isSuccess ? 0 : 1);
 }

@@ -14,6 +14,14 @@ const LATE = 1.5;
 const MEDIAN_STEP = 0.05;
 // About one in ten requests that look hopeless is admitted, to check that they still are.
 const DOUBT_STEP = MEDIAN_STEP / 10;
+// These statuses are mostly sent before any resource is used; a response that took longer did use one.
+const EARLY_MS_MAX = 1;
+const REFUSED_EARLY = new Set([400, 401, 403, 413, 415, 429]);
+
+/** Index of a route's times. Successes are separate from refusals, which can be much faster. */
+export function timesOf(route: number, isSuccess: boolean): number {
+  return route * 2 + (isSuccess ? 0 : 1);
+}
 
 /**
  * Response times of each route: without a queue (the baseline) and typical (the median). Plain numbers in arrays, so
@@ -49,6 +57,21 @@ export class RouteTimes {
     this.#baselinesMs = new Float64Array(routeCount);
     this.#isYoung = new Uint8Array(routeCount).fill(1);
     this.#mediansMs = new Float64Array(routeCount);
+  }
+
+  /** Counts a response by the index of its route; the other methods take one of {@link timesOf}. */
+  addResponse(routeIndex: number, status: number, tookMs: number): void {
+    const times = timesOf(routeIndex, status < 400 || status === 504);
+    if (REFUSED_EARLY.has(status)) {
+      if (tookMs >= EARLY_MS_MAX) this.addFailure(times);
+    } else if (this.#isMeaningful(status, tookMs, times)) this.add(times, tookMs);
+    else this.addFailure(times);
+  }
+
+  /** Whether a duration predicts others: that of a failure does not, and a timeout is only a lower bound. */
+  #isMeaningful(status: number, tookMs: number, times: number): boolean {
+    if (status === 504) return tookMs >= this.medianMs(times);
+    return status !== 0 && status !== 499 && status < 500;
   }
 
   add(route: number, durationMs: number): void {
