@@ -75,12 +75,14 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const loopDelays = new LoopDelays();
   const loop = new LoopLimit(loopDelays.takeMeanMs, sameTurn());
   const compressionBudget = new CompressionBudget(() => loop.isLate);
+  const caller = callerOf(features.identity.keys);
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
     traits: Object.assign({}, ...modules.map(({ shedding }) => shedding)),
     loop,
     keyIdOf: publicIdOf,
+    ownerOf: (request) => caller(request).owner ?? null,
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
   });

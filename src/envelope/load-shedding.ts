@@ -2,6 +2,8 @@ import type { Exchange, Middleware, ToProblem } from './exchange.ts';
 
 /** Decides which requests are admitted. */
 export interface Admission {
+  /** Called instead of {@link admit} for a request that is never refused. */
+  pass(exchange: Exchange): void;
   /** Returns null if the request is admitted, else the error that refuses it. */
   admit(request: Request, exchange: Exchange): Error | null;
   /** Called before a body is read, with the size it declares, or 0. Returns the error that refuses it, or null. */
@@ -21,7 +23,10 @@ export interface Admission {
  */
 export function loadShedding(admission: Admission, toProblem: ToProblem): Middleware {
   return (next) => (request, exchange) => {
-    if (!exchange.route.sheddable) return next(request, exchange);
+    if (!exchange.route.sheddable) {
+      admission.pass(exchange);
+      return next(request, exchange);
+    }
     const refusal = admission.admit(request, exchange);
     if (refusal !== null) return toProblem(refusal, exchange);
     let response: Response | Promise<Response>;

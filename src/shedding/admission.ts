@@ -23,6 +23,8 @@ export interface AdmissionOptions {
   readonly traits?: Readonly<Record<string, ResourceTraits>>;
   /** Returns the public id of the request's API key, unverified, or null. */
   readonly keyIdOf: (request: Request) => string | null;
+  /** Returns the owner of the request's API key if it was verified recently, else null. */
+  readonly ownerOf: (request: Request) => string | null;
   readonly refuse: (reason: Refusal) => Error;
   /** Milliseconds of the monotonic clock. */
   readonly nowMs: () => number;
@@ -32,11 +34,12 @@ const UPDATE_MS = 50;
 /** After a longer idle period, earlier measurements are stale. */
 const SILENCE_MS = 1000;
 const RESERVED_BY_RANK = [0.04, 0.02, 0] as const;
-// Owners that use less than an equal part may exceed the limits of resources and of the loop by half. The others
-// are refused until they are met again.
+// Owners that use less than an equal part may exceed the limits of resources by half. The others are refused until they
+// are met again.
 const MODEST_ROOM = 1.5;
 // For faster routes, checking the caller's deadline up front is not worth it.
 const DEADLINE_MEDIAN_MS_MIN = 2;
+const NOBODY = () => null;
 const SHORT_UPDATES = 20;
 const TURN_MS = 3_600_000;
 const WANTED_RETAINED = 0.9;
@@ -62,6 +65,7 @@ export class AdmissionControl implements Admission {
   #asking: Request | null = null;
   #beginning: Exchange | null = null;
   readonly #keyId = () => this.#options.keyIdOf(this.#asking!);
+  readonly #owner = () => this.#options.ownerOf(this.#asking!);
   readonly #roomOfKey = () => (this.#owners.isModestKey(this.#keyId) ? MODEST_ROOM : 1);
   readonly #roomOfOwner = () => {
     const principal = this.#beginning!.principal;
@@ -96,6 +100,11 @@ export class AdmissionControl implements Admission {
     permits.observe(() => this.#demand());
   }
 
+  /** Notes a request that needs no permit. */
+  pass({ startMs }: Exchange): void {
+    this.#options.loop.arrive(startMs, NOBODY);
+  }
+
   /** Takes a permit and returns null, or returns the error that refuses the request. */
   admit(request: Request, exchange: Exchange): Error | null {
     const { permits, loop } = this.#options;
@@ -104,6 +113,8 @@ export class AdmissionControl implements Admission {
     if (startMs - this.#updatedMs >= UPDATE_MS) this.#update(startMs);
     const routeRank = this.#ranks[route.index]!;
     let rank = routeRank;
+    this.#asking = request;
+    loop.arrive(startMs, this.#owner);
     if (loop.yields(rank)) return this.#refuse(rank, 'loop');
     if (this.#isUnderPressure) {
       rank = rankOf(route.tier, request.headers.get('priority'));
@@ -122,10 +133,9 @@ export class AdmissionControl implements Admission {
       return this.#refuse(routeRank, 'permits');
     }
     const resource = this.#limitOfRoute[route.index]!;
-    this.#asking = request;
     if (resource !== null && !resource.admits(rank, this.#roomOfKey))
       return this.#refuse(routeRank, 'resource');
-    if (!loop.admits(rank, this.#roomOfKey)) return this.#refuse(routeRank, 'loop');
+    if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
     loop.enter(rank);
     if (++this.#inFlight > this.#peakInFlight) this.#peakInFlight = this.#inFlight;
     if (this.#shortUpdates > 0) this.#cutoff.admitted();
@@ -160,6 +170,7 @@ export class AdmissionControl implements Admission {
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
     this.#bodies.endArriving(exchange);
     this.#beginning = exchange;
+    this.#options.loop.work(principal?.owner ?? null, nowMs);
     if (resource !== null && !resource.admits(rank, this.#roomOfOwner)) return this.#refuse(rank, 'resource');
     resource?.enter();
     // Without a resource, such as in an upload, most of the time belongs to the client.
@@ -173,6 +184,7 @@ export class AdmissionControl implements Admission {
     const { route, principal, workStartedMs } = exchange;
     this.#inFlight--;
     this.#bodies.release(exchange);
+    this.#options.loop.work(principal?.owner ?? null, nowMs);
     if (workStartedMs < 0) return;
     const resource = this.#limitOfRoute[route.index]!;
     resource?.leave();
@@ -207,7 +219,7 @@ export class AdmissionControl implements Admission {
     this.#updatedMs = nowMs;
     this.#owners.update(nowMs);
     this.#bodies.update(elapsedMs);
-    const loop = this.#options.loop.update(isStale);
+    const loop = this.#options.loop.update(elapsedMs, isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
     const isShort = this.#shortRefusals > 0;

@@ -1,3 +1,5 @@
+import { LoopUse } from './loop-use.ts';
+
 // A longer turn of the event loop delays every request that arrives during it.
 const TARGET_MS = 50;
 const WATCH_MS = TARGET_MS / 2;
@@ -21,11 +23,12 @@ export const LOOP_ON_TIME: LoopState = { isLate: false, delayMs: 0 };
 /**
  * A limit on the requests started in one turn of the event loop. CPU-bound work never shows up as concurrency: while
  * it runs, other requests queue in their sockets. So the signal is the delay of the loop (as in Node's under-pressure),
- * and the limit is on requests per turn.
+ * and the limit is on requests per turn. Owners that use little of the time may exceed it.
  */
 export class LoopLimit {
   readonly #delayMs: () => number;
   readonly #isSameTurn: () => boolean;
+  readonly #use = new LoopUse();
   #state = LOOP_ON_TIME;
   #limit = Number.POSITIVE_INFINITY;
   #isWatching = false;
@@ -66,15 +69,25 @@ export class LoopLimit {
     this.#refusedOfRank[rank]!++;
   }
 
-  /** Whether a request of this rank must yield to more important ones. */
-  yields(rank: number): boolean {
-    return this.#started[rank]! >= this.#mayStart[rank]!;
+  /** Notes that a request arrived, before anything is decided. `ownerOf` returns its owner if its key is verified. */
+  arrive(nowMs: number, ownerOf: () => string | null): void {
+    if (this.#isWatching) this.#use.arrive(ownerOf(), nowMs);
   }
 
-  /** Whether this turn may start a request of this rank, if need be `room` times as many as usual. */
-  admits(rank: number, room: () => number = () => 1): boolean {
-    const limit = this.#limit * SHARE_OF_RANK[rank]!;
-    if (!this.#isWatching || this.#inTurn < limit || this.#inTurn < limit * room()) return true;
+  /** Notes that a request of this owner has worked until now. */
+  work(owner: string | null, nowMs: number): void {
+    if (this.#isWatching) this.#use.work(owner, nowMs);
+  }
+
+  /** Whether the request that arrived last, of this rank, must yield to more important ones. */
+  yields(rank: number): boolean {
+    return this.#started[rank]! >= this.#mayStart[rank]! && !this.#use.mayExceed();
+  }
+
+  /** Whether this turn may start the request that arrived last, of this rank. */
+  admits(rank: number): boolean {
+    if (!this.#isWatching || this.#inTurn < this.#limit * SHARE_OF_RANK[rank]!) return true;
+    if (this.#use.mayExceed()) return true;
     this.#refused++;
     return false;
   }
@@ -82,12 +95,13 @@ export class LoopLimit {
   enter(rank: number): void {
     this.#started[rank]!++;
     if (!this.#isWatching) return;
+    this.#use.start();
     if (this.#inTurn++ === 0) setImmediate(this.#endTurn);
     if (this.#inTurn > this.#peakInTurn) this.#peakInTurn = this.#inTurn;
   }
 
   /** Updates the limits. Call it at intervals of some tens of milliseconds; `isStale` after a longer one. */
-  update(isStale = false): LoopState {
+  update(elapsedMs: number, isStale = false): LoopState {
     // The mean of a long interval says nothing about now.
     const measuredMs = this.#delayMs();
     const delayMs = isStale ? 0 : measuredMs;
@@ -98,10 +112,19 @@ export class LoopLimit {
       this.#limit = Math.max(1, (Math.min(most, this.#limit) * TARGET_MS) / delayMs);
     else if (delayMs < WATCH_MS || this.#refused === 0) this.#limit = this.#limit * GROWTH + 1;
     if (this.#limit > TURN_MAX) this.#limit = Number.POSITIVE_INFINITY;
-    this.#isWatching = delayMs > WATCH_MS || this.#limit !== Number.POSITIVE_INFINITY;
+    this.#watch(elapsedMs);
     this.#peakInTurn = 0;
     this.#refused = 0;
     return this.#state;
+  }
+
+  /** Watches turns and owners as long as anything is limited, or is about to be. */
+  #watch(elapsedMs: number): void {
+    const wasWatching = this.#isWatching;
+    this.#isWatching =
+      this.isLate || this.#state.delayMs > WATCH_MS || this.#mayStart.some((count) => Number.isFinite(count));
+    if (this.#isWatching) this.#use.update(elapsedMs);
+    else if (wasWatching) this.#use.clear();
   }
 
   /**

@@ -92,6 +92,7 @@ export function serveVirtually(options: {
     loop: new LoopLimit(() => 0),
     traits: { database: traits },
     keyIdOf: (request) => request.headers.get('authorization') ?? `key-${Math.floor(random() * 100)}`,
+    ownerOf: (request) => request.headers.get('authorization'),
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });

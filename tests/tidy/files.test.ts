@@ -84,7 +84,13 @@ test('each SQL function is one numbered file, and no later migration contains a 
 
 describe('the unit tests', () => {
   /** Suites of a behavior that spans several source files. */
-  const WHOLE_BEHAVIOR = ['overload-batches', 'overload-changes', 'overload-mixtures', 'overload'];
+  const WHOLE_BEHAVIOR = [
+    'overload-batches',
+    'overload-changes',
+    'overload-loop',
+    'overload-mixtures',
+    'overload',
+  ];
 
   test('have the path of their source', () => {
     const withoutSource = filesOf('tests/unit/**/*.test.ts').filter((path) => sourceOf(path) === undefined);

@@ -34,6 +34,7 @@ function admission(cap: number) {
     routes: [route],
     loop: new LoopLimit(new LoopDelays().takeMeanMs),
     keyIdOf: () => null,
+    ownerOf: () => null,
     refuse: () => refusal,
     nowMs: () => performance.now(),
   });

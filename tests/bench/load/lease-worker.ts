@@ -60,6 +60,7 @@ const admission = new AdmissionControl({
   routes: [route],
   loop: new LoopLimit(new LoopDelays().takeMeanMs),
   keyIdOf: () => null,
+  ownerOf: () => null,
   refuse: () => refusal,
   nowMs: () => performance.now(),
 });

@@ -185,6 +185,7 @@ test('a permit is held until the compressed body is complete, and the time is no
   const budget = new CompressionBudget(() => false);
   const releasedMs: (number | undefined)[] = [];
   const admission = {
+    pass: () => {},
     admit: () => null,
     expectBody: () => null,
     reserve: () => null,

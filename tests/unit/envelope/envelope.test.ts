@@ -25,6 +25,7 @@ function pipelineOver(handler: FetchHandler, timeoutMs = 30_000) {
     routes: [route],
     loop: new LoopLimit(() => 0),
     keyIdOf: () => null,
+    ownerOf: () => null,
     refuse: () => new Error('full'),
     nowMs: () => performance.now(),
   });

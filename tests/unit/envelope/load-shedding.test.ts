@@ -15,6 +15,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
       inside.push(exchange);
       return null;
     },
+    pass: () => {},
     expectBody: () => null,
     reserve: () => null,
     begin: () => null,

@@ -33,6 +33,7 @@ test('in any sequence, the requests in flight never exceed the permits, none is 
         routes: ROUTES,
         loop: new LoopLimit(() => delayMs),
         keyIdOf: () => `key${requests}`,
+        ownerOf: () => `owner${requests % 3}`,
         refuse: (reason) => new Error(reason),
         nowMs: () => nowMs,
       });

@@ -27,6 +27,7 @@ function startAdmission(permits: number, routes: readonly MatchedRoute[] = ROUTE
     routes,
     loop: new LoopLimit(() => loopDelayMs),
     keyIdOf: (request) => request.headers.get('authorization'),
+    ownerOf: (request) => request.headers.get('authorization'),
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });
@@ -243,6 +244,7 @@ test('demand is reported to the source of permits, and falls with the load', () 
     routes: ROUTES,
     loop: new LoopLimit(() => 0),
     keyIdOf: () => null,
+    ownerOf: () => null,
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });

@@ -28,9 +28,9 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 async function lateLoop() {
   const { loop, delay } = loopOf();
   delay(125);
-  loop.update();
+  loop.update(50);
   start(loop, CRITICAL, 100);
-  loop.update();
+  loop.update(50);
   await nextTurn();
   return { loop, delay };
 }
@@ -38,9 +38,9 @@ async function lateLoop() {
 describe('a loop that is on time', () => {
   test('limits nothing', () => {
     const { loop } = loopOf();
-    expect(loop.update()).toEqual({ isLate: false, delayMs: 0 });
+    expect(loop.update(50)).toEqual({ isLate: false, delayMs: 0 });
     expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
-    loop.update();
+    loop.update(50);
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
   });
 });
@@ -66,7 +66,7 @@ describe('a loop that is late', () => {
     delay(5000);
     for (let i = 0; i < 20; i++) {
       start(loop, NON_CRITICAL, 10);
-      loop.update();
+      loop.update(50);
       await nextTurn();
     }
     expect(loop.limit).toBe(1);
@@ -76,7 +76,7 @@ describe('a loop that is late', () => {
   test('without requests in the turn is late for another reason, so nothing is limited', () => {
     const { loop, delay } = loopOf();
     delay(500);
-    for (let i = 0; i < 10; i++) loop.update();
+    for (let i = 0; i < 10; i++) loop.update(50);
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
   });
 
@@ -84,7 +84,7 @@ describe('a loop that is late', () => {
     const { loop, delay } = await lateLoop();
     delay(35);
     start(loop, CRITICAL, 100);
-    loop.update();
+    loop.update(50);
     expect(loop.limit).toBeCloseTo(40);
   });
 
@@ -94,7 +94,7 @@ describe('a loop that is late', () => {
     const limits: number[] = [];
     for (let i = 0; i < 20; i++) {
       start(loop, CRITICAL, 10_000);
-      loop.update();
+      loop.update(50);
       limits.push(loop.limit);
       await nextTurn();
     }
@@ -108,8 +108,8 @@ describe('a loop that is late', () => {
 test('the mean delay of a long idle period does not count', () => {
   const { loop, delay } = loopOf();
   delay(500);
-  expect(loop.update(true).delayMs).toBe(0);
-  expect(loop.update().delayMs).toBe(500);
+  expect(loop.update(50, true).delayMs).toBe(0);
+  expect(loop.update(50).delayMs).toBe(500);
 });
 
 describe('a loop whose turn outlasts the updates', () => {
@@ -123,7 +123,7 @@ describe('a loop whose turn outlasts the updates', () => {
     );
     let started: number[] = [];
     for (let i = 0; i < updates; i++) {
-      loop.update();
+      loop.update(50);
       started = TIERS.map((rank) => {
         let count = 0;
         for (; count < STARTED && !loop.yields(rank); count++) loop.enter(rank);
@@ -142,6 +142,28 @@ describe('a loop whose turn outlasts the updates', () => {
 
   test('takes nothing from a tier if only itself is refused', () => {
     expect(startedAfter(20, [NON_CRITICAL])).toEqual([STARTED, STARTED, STARTED]);
+  });
+
+  test('lets owners that use little of the time start less important requests too', () => {
+    const loop = new LoopLimit(
+      () => 0,
+      () => true,
+    );
+    let nowMs = 0;
+    const isYielding = (owner: string) => {
+      loop.arrive(nowMs, () => owner);
+      return loop.yields(NON_CRITICAL);
+    };
+    for (let i = 0; i < 20; i++) {
+      loop.update(50);
+      for (let j = 0; j < 10; j++) {
+        if (!isYielding('greedy')) loop.enter(NON_CRITICAL);
+        nowMs += 4;
+        loop.work('greedy', nowMs);
+      }
+      loop.noteRefusal(CRITICAL);
+    }
+    expect(['greedy', 'modest'].map(isYielding)).toEqual([true, false]);
   });
 
   test('does so only while it is late', () => {

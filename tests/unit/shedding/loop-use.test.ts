@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'bun:test';
+import { LoopUse } from '../../../src/shedding/loop-use.ts';
+
+const UPDATE_MS = 50;
+
+/** The use of a loop whose clock moves as owners work. */
+function startUse() {
+  const use = new LoopUse();
+  let nowMs = 1000;
+  const arrive = (owner: string | null) => use.arrive(owner, nowMs);
+  return {
+    use,
+    arrive,
+    /** A request of the owner that works for this long, and waits for nothing. */
+    work(owner: string | null, ms: number) {
+      arrive(owner);
+      use.start();
+      nowMs += ms;
+      use.work(owner, nowMs);
+    },
+    update: () => use.update(UPDATE_MS),
+    /** Whether a request of the owner may exceed the limits now. */
+    mayExceed(owner: string | null) {
+      arrive(owner);
+      return use.mayExceed();
+    },
+  };
+}
+
+describe('an owner may exceed the limits', () => {
+  test('unless it is among those that used half of the time', () => {
+    const { work, update, mayExceed } = startUse();
+    work('first', 20);
+    work('second', 15);
+    work('third', 9);
+    work('fourth', 1);
+    update();
+    expect(['first', 'second', 'third', 'fourth', 'new'].map(mayExceed)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  test('not while it is alone, or nothing was measured', () => {
+    const { work, update, mayExceed } = startUse();
+    expect(mayExceed('alone')).toBe(false);
+    work('alone', 5);
+    update();
+    expect(mayExceed('alone')).toBe(false);
+  });
+
+  test('until it used as much as they did, even between two updates', () => {
+    const { work, update, mayExceed } = startUse();
+    work('heavy', 20);
+    update();
+    expect(mayExceed('burst')).toBe(true);
+    work('burst', 40);
+    expect(mayExceed('burst')).toBe(false);
+  });
+
+  test('and again when it has used nothing for seconds', () => {
+    const { work, update, mayExceed } = startUse();
+    work('former', 40);
+    for (let i = 0; i < 100; i++) {
+      work('heavy', 1);
+      update();
+    }
+    expect(['former', 'heavy'].map(mayExceed)).toEqual([true, false]);
+  });
+
+  test('however many others hardly use the time', () => {
+    const { work, update, mayExceed } = startUse();
+    for (let round = 0; round < 5; round++) {
+      for (let i = 0; i < 5000; i++) work(`small ${i}`, 0.02);
+      work('usual', 10);
+      for (let i = 0; i < 5; i++) work('heavy', 45);
+      update();
+    }
+    expect(['usual', 'heavy'].map(mayExceed)).toEqual([true, false]);
+  });
+});
+
+test('callers whose key is not verified count as one', () => {
+  const { work, update, mayExceed } = startUse();
+  for (let i = 0; i < 20; i++) work(null, 2);
+  work('owner', 10);
+  update();
+  expect([null, 'owner'].map(mayExceed)).toEqual([false, true]);
+});
+
+test('the time until the next request arrives is that of the one before, and time goes to the one that used it', () => {
+  const use = new LoopUse();
+  use.arrive('flood', 0);
+  use.arrive('other', 20);
+  use.arrive('flood', 21);
+  use.work('other', 22);
+  use.work('flood', 40);
+  use.update(UPDATE_MS);
+  use.arrive('flood', 40);
+  expect(use.mayExceed()).toBe(false);
+  use.arrive('other', 41);
+  expect(use.mayExceed()).toBe(true);
+});
+
+test('one owner that is just below the heaviest leaves room beyond the limits to others', () => {
+  const { work, update, mayExceed } = startUse();
+  for (let i = 0; i < 40; i++) {
+    work('heavy', 0.5);
+    work('accomplice', 0.4);
+  }
+  work('other', 0.5);
+  update();
+  const started = Array.from({ length: 1000 }, () => mayExceed('accomplice')).filter(Boolean).length;
+  expect(started).toBeWithin(10, 120);
+  expect(Array.from({ length: 10 }, () => mayExceed('other'))).not.toContain(false);
+});
+
+test('what owners start beyond the limits between two updates is bounded by what it costs', () => {
+  const { work, update, mayExceed } = startUse();
+  for (let i = 0; i < 4; i++) work('heavy', 20);
+  for (const owner of ['a', 'b', 'c', 'd', 'e', 'f']) work(owner, 8);
+  update();
+  const started = () => ['a', 'b', 'c', 'd', 'e', 'f'].map(mayExceed).filter(Boolean).length;
+  expect(started()).toBeWithin(2, 6);
+  expect(started()).toBe(0);
+  update();
+  expect(started()).toBeWithin(2, 6);
+});
