@@ -75,7 +75,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const loopDelays = new LoopDelays();
   const loop = new LoopLimit(loopDelays.takeMeanMs, sameTurn());
   const compressionBudget = new CompressionBudget(() => loop.isLate);
-  const caller = callerOf(features.identity.keys);
+  const caller = callerOf(features.identity.credentials);
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,

@@ -2,6 +2,8 @@
 export interface Flood {
   /** Complete responses so far. */
   responses(): number;
+  /** Those with this status so far. */
+  count(status: number): number;
   /** Resolves to the responses by status; 0 stands for a connection that was closed without one. */
   stop(): Promise<ReadonlyMap<number, number>>;
 }
@@ -10,16 +12,22 @@ export interface FloodOptions {
   readonly path: string;
   readonly callers: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A JSON text, which is sent with POST. */
+  readonly body?: string;
 }
 
 const PAUSE_MS = 1;
 const STATUS_END = 'HTTP/1.1 200'.length;
 
-/** Sends GET requests over plain sockets until it is stopped. Bodies are read and dropped. */
-export function startFlood(url: string, { path, callers, headers = {} }: FloodOptions): Flood {
+/** Sends requests over plain sockets until it is stopped. Bodies of responses are read and dropped. */
+export function startFlood(url: string, { path, callers, headers = {}, body }: FloodOptions): Flood {
   const { hostname, port } = new URL(url);
-  const lines = Object.entries({ Host: hostname, Connection: 'close', ...headers });
-  const request = `GET ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}`).join('\r\n')}\r\n\r\n`;
+  const about =
+    body === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': body.length };
+  const lines = Object.entries({ Host: hostname, Connection: 'close', ...headers, ...about });
+  const method = body === undefined ? 'GET' : 'POST';
+  const head = [`${method} ${path} HTTP/1.1`, ...lines.map(([name, value]) => `${name}: ${value}`)];
+  const request = `${head.join('\r\n')}\r\n\r\n${body ?? ''}`;
   const statuses = new Map<number, number>();
   let responses = 0;
   let stopped = false;
@@ -36,6 +44,7 @@ export function startFlood(url: string, { path, callers, headers = {} }: FloodOp
   const calling = Array.from({ length: callers }, call);
   return {
     responses: () => responses,
+    count: (status) => statuses.get(status) ?? 0,
     stop: async () => {
       stopped = true;
       await Promise.all(calling);

@@ -33,8 +33,8 @@ export interface LostMembersOptions {
 
 /**
  * Removes lost members from a consumer group, those of dead processes and of ended memberships. Kafka itself waits for
- * the end of their session. Several processes may do this for the same group. A member that was wrongly believed dead joins
- * again, and what it does meanwhile does no harm: positions, and locks on the keys, are in PostgreSQL.
+ * the end of their session. Several processes may do this for the same group. A member that was wrongly believed dead
+ * joins again, and what it does meanwhile does no harm: positions, and locks on the keys, are in PostgreSQL.
  */
 export class LostMembers {
   readonly #groupId: string;

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'bun:test';
-import { Exchange, type Principal } from '../../../src/envelope/exchange.ts';
+import { Exchange } from '../../../src/envelope/exchange.ts';
 import { AdmissionControl } from '../../../src/shedding/admission.ts';
 import { LoopLimit } from '../../../src/shedding/loop-limit.ts';
 import { StaticShare } from '../../../src/shedding/static-share.ts';
 import { routeOf } from '../../support/exchange.ts';
+import { principalOf } from '../../support/principal.ts';
 
 const PAYMENT = routeOf({ index: 0, tier: 'critical', resource: 'ledger' });
 const READ = routeOf({ index: 1, tier: 'default', resource: 'database' });
@@ -48,7 +49,6 @@ async function floodWith({ route, hasKey = true, status, costMs, isEarly, isLate
     refuse: (reason) => new Error(reason),
     nowMs: () => nowMs,
   });
-  const principalOf = (owner: string): Principal => ({ owner, keyId: owner, scopes: [] });
   const refused = { [FLOOD]: 0, [OTHER]: 0 };
   const count = (owner: typeof FLOOD | typeof OTHER) => {
     if (!isFirst) refused[owner]++;
