@@ -1,7 +1,3 @@
-SELECT pg_advisory_xact_lock(5703951129318914);
-ALTER TABLE transfer_id_secret DROP COLUMN isolates_owners;
-DROP INDEX accounts_by_owner;
-ALTER TABLE accounts DROP COLUMN accepts_from;
 DROP TRIGGER api_keys_add_organization ON api_keys;
 DROP FUNCTION add_organization;
 -- The release before would take keys of the other kinds for keys of their owner. It knows their tokens by another prefix,

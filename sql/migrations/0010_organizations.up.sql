@@ -3,11 +3,9 @@
 CREATE TABLE organizations (
   id           text PRIMARY KEY CHECK (id <> ''),
   name         text NOT NULL,
-  version      bigint NOT NULL DEFAULT 1,
   created_at   timestamptz NOT NULL DEFAULT now(),
   suspended_at timestamptz
 );
-CREATE INDEX organizations_by_age ON organizations (created_at, id);
 INSERT INTO organizations (id, name, created_at)
   SELECT owner, owner, min(created_at) FROM (
     SELECT owner, created_at FROM api_keys UNION ALL SELECT owner, created_at FROM accounts
@@ -24,15 +22,6 @@ BEGIN
 END $$;
 CREATE TRIGGER api_keys_add_organization AFTER INSERT ON api_keys
   FOR EACH ROW WHEN (NEW.kind <> 'operator') EXECUTE FUNCTION add_organization();
-
--- No batch is under way from here on: it could hold one of the tables below while it waits for another.
-SELECT pg_advisory_xact_lock(5703951129318914);
--- Lists of accounts are those of one organization.
-CREATE INDEX accounts_by_owner ON accounts (owner, created_at, id);
--- Which other organizations may pay into the account: null for none, otherwise a list of their ids, or of '*' for all.
-ALTER TABLE accounts ADD COLUMN accepts_from jsonb CHECK (jsonb_typeof(accepts_from) = 'array');
-
--- Whether owners are kept apart when accounts are read and paid from. Hosts of the release before do not know how, so it
--- is on where none can run, and elsewhere once an operator turns it on. Every batch reads this row already.
-ALTER TABLE transfer_id_secret ADD COLUMN isolates_owners boolean NOT NULL DEFAULT false;
-UPDATE transfer_id_secret SET isolates_owners = NOT EXISTS (SELECT FROM accounts) AND NOT EXISTS (SELECT FROM api_keys);
+-- Of keys that were created between the first statement and the lock of the table.
+INSERT INTO organizations (id, name, created_at)
+  SELECT owner, owner, min(created_at) FROM api_keys GROUP BY owner ON CONFLICT DO NOTHING;
