@@ -29,13 +29,11 @@ export interface MatchedRoute {
 export interface Principal {
   /** Whose data it may reach: an organization, or its test space. Empty if it acts for none. */
   readonly owner: string;
-  /** The organization that it belongs to or acts for. Empty if there is none. */
+  /** The organization that it belongs to. Empty if there is none. */
   readonly organization: string;
-  readonly kind: 'key' | 'session' | 'operator';
-  /** The public ID of its key or session. */
+  readonly kind: 'key' | 'operator';
+  /** The public ID of its key. */
   readonly keyId: string;
-  /** The person of a session. */
-  readonly userId: string | null;
   /** The organization is suspended, so the caller may do nothing in it. */
   readonly suspended: boolean;
   readonly scopes: readonly string[];

@@ -8,7 +8,6 @@ export function principalOf(owner: string, facts: Partial<Principal> = {}): Prin
     organization,
     kind: 'key',
     keyId: owner,
-    userId: null,
     scopes: [],
     suspended: false,
     ...facts,

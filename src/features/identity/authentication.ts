@@ -12,9 +12,6 @@ const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 const CALLERS_MAX = 10_000;
 const HEADER_LENGTH_MAX = 128;
 
-// What people may do whatever the state of their organization: it concerns themselves.
-const OWN_SCOPES = 'me:';
-
 /** Requires a valid token with the scope of the route, unless the route needs none (RFC 6750). */
 export function authentication(credentials: Pick<Credentials, 'verify'>): Middleware {
   // The same few callers send the same header again and again. Finding its token costs less than cutting it out.
@@ -117,7 +114,7 @@ function refusalOf(principal: Principal | null, scope: string): AtlasError | nul
   if (principal === null) return unauthenticated('The API key is unknown, revoked, or expired.');
   if (!principal.scopes.includes(scope))
     return new AtlasError('forbidden', `This route requires the scope ${scope}.`);
-  if (!principal.suspended || scope.startsWith(OWN_SCOPES)) return null;
+  if (!principal.suspended) return null;
   return new AtlasError('organization_suspended', `The organization ${principal.organization} is suspended.`);
 }
 

@@ -27,8 +27,6 @@ export interface Credentials {
   verify(token: string, nowMs?: number): Principal | null | Promise<Principal | null>;
   /** Returns the principal of a token that was verified in the last seconds, or null. For logs: it grants nothing. */
   peek(token: string): Principal | null;
-  /** Forgets what is known about tokens of this public ID, so that this process notices a change immediately. */
-  forget(id: string): void;
 }
 
 interface Entry {
@@ -98,8 +96,5 @@ export function createCredentials(
       return entry.principal;
     },
     peek: (token) => cache.get(token)?.principal ?? null,
-    forget(id) {
-      for (const [token, { principal }] of cache) if (principal?.keyId === id) cache.delete(token);
-    },
   };
 }

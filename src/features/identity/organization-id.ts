@@ -7,6 +7,3 @@ const TEST_SUFFIX = '~test';
 export function testSpaceOf(organization: string): string {
   return organization + TEST_SUFFIX;
 }
-
-/** The owner of operators' keys. They open no data, and belong to no organization. */
-export const OPERATORS = '~operators';

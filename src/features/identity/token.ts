@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** What a token belongs to: an API key (`live`, `test`, or of an operator), or a session of a person. */
-export const TOKEN_KINDS = ['live', 'test', 'operator', 'session'] as const;
+/** What a token belongs to: an API key for live data, for a test space, or of an operator. */
+export const TOKEN_KINDS = ['live', 'test', 'operator'] as const;
 export type TokenKind = (typeof TOKEN_KINDS)[number];
 
 const PREFIX = 'atlas_';

@@ -89,7 +89,6 @@ function principalOf({ id, owner, kind, scopes, suspended }: StoredKey) {
     organization: isOperator ? '' : owner,
     kind: isOperator ? ('operator' as const) : ('key' as const),
     keyId: id,
-    userId: null,
     scopes,
     suspended,
   };

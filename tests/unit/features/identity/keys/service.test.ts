@@ -73,7 +73,6 @@ describe('a key as a credential', () => {
       expect(found!.principal).toEqual({
         ...expected,
         keyId: id,
-        userId: null,
         scopes: ['ping:read'],
         suspended: true,
       });
