@@ -1,49 +1,25 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
+import type { Sql } from '../../src/adapters/postgres/postgres.ts';
 import { type Client, createClient } from '../support/atlas-client.ts';
-import { freshDatabase } from '../support/database.ts';
 import { openAccount } from '../support/ledger-steps.ts';
 import { until } from '../support/until.ts';
-import { type Received, startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
+import type { Received, WebhookReceiver } from '../support/webhook-receiver.ts';
 import { createWebhook } from '../support/webhook-steps.ts';
-import { type AtlasProcess, isAlive, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
+import { isAlive } from './atlas-process.ts';
+import { openWebhookHosts, type WebhookHosts, workersOf } from './webhook-hosts.ts';
 
 const TIMEOUT_MS = 120_000;
 // A lease lasts for a minute, and a delivery whose process is known to be dead must not wait for it.
 const LEASE_MS = 60_000;
 
-const folders: string[] = [];
-const hosts: AtlasProcess[] = [];
-let databaseUrl: string;
+let hosts: WebhookHosts;
 let sql: Sql;
 let receiver: WebhookReceiver;
 beforeEach(async () => {
-  databaseUrl = await freshDatabase();
-  sql = openPostgres({ url: databaseUrl, connectionsMax: 1, timeoutSeconds: 10 });
-  receiver = startReceiver();
+  hosts = await openWebhookHosts();
+  ({ sql, receiver } = hosts);
 }, TIMEOUT_MS);
-afterEach(async () => {
-  await Promise.all(hosts.splice(0).map((host) => host.end('SIGKILL')));
-  await receiver.stop();
-  await sql.end();
-  for (const folder of folders.splice(0)) await removeFolder(folder);
-}, TIMEOUT_MS);
-
-async function startHost(workers: number): Promise<AtlasProcess> {
-  const folder = await makeFolder();
-  folders.push(folder);
-  const host = await startAtlas(folder, {
-    DATABASE_URL: databaseUrl,
-    API_WORKERS: String(workers),
-    ENVIRONMENT: 'staging',
-    WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
-  });
-  hosts.push(host);
-  return host;
-}
-
-const workersOf = async (host: AtlasProcess) =>
-  (await host.status()).slots.flatMap(({ worker }) => worker?.pid ?? []);
+afterEach(() => hosts.end(), TIMEOUT_MS);
 
 /** Makes the first delivery kill the processes before they can record their attempt. Later ones succeed. */
 function killOnFirst(pids: readonly number[]): void {
@@ -71,7 +47,7 @@ async function expectSentAgain(client: Client): Promise<Received> {
 test(
   'a delivery whose worker is killed is sent again as soon as it is dead, under the same id, and no other is',
   async () => {
-    const host = await startHost(1);
+    const host = await hosts.start(1);
     const client = createClient(host.url, host.key!);
     await createWebhook(client, { url: receiver.url });
     killOnFirst(await workersOf(host));
@@ -86,7 +62,7 @@ test(
 test(
   'another worker of the host takes over the deliveries and the relay of one that is killed',
   async () => {
-    const host = await startHost(2);
+    const host = await hosts.start(2);
     const client = createClient(host.url, host.key!);
     await createWebhook(client, { url: receiver.url });
     // The worker of the first slot runs the loops of the host.
@@ -104,7 +80,7 @@ test(
 test(
   'another host takes over the deliveries of one that is lost, and those of a killed supervisor',
   async () => {
-    const [first, second] = [await startHost(1), await startHost(1)];
+    const [first, second] = [await hosts.start(1), await hosts.start(1)];
     const client = createClient(second.url, first.key!);
     await createWebhook(client, { url: receiver.url });
     const senderOf = async () =>
@@ -128,7 +104,7 @@ test(
     const [orphan] = await workersOf(survivor);
     receiver.respond = async () => {
       receiver.respond = () => new Response(null, { status: 204 });
-      await startHost(1);
+      await hosts.start(1);
       process.kill(survivor.pid, 'SIGKILL');
       // Its worker notices, cannot finish in time, and releases the delivery.
       await until(() => !isAlive(orphan!));
