@@ -66,7 +66,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   mountMore(routes);
 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
-  const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger, deps.dependencies));
+  const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger, deps.outages));
   app.onError((error, c) => toProblem(error, c.env));
   const unmatched = notFound(resolved, toProblem);
   app.notFound((c) => unmatched(c.req.raw, c.env));

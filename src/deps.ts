@@ -16,6 +16,8 @@ import { openRedis, type Redis } from './adapters/redis/redis.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
 import type { Config } from './config.ts';
+import { backgroundLog, type ReportFailure } from './instrumentation/background-log.ts';
+import { DependencyOutages } from './instrumentation/dependency-outages.ts';
 import type { Logger } from './instrumentation/logger.ts';
 import type { Dependency } from './resilience/dependency.ts';
 import { LEASE_ACCOUNT_SCRIPT } from './shedding/lease-script.ts';
@@ -34,6 +36,9 @@ const CACHE_TIMEOUT_MS_MAX = 50;
 export interface Deps {
   readonly config: Config;
   readonly logger: Logger;
+  readonly outages: DependencyOutages;
+  /** Logs failures of background work. */
+  readonly reportFailure: ReportFailure;
   readonly database: Database;
   /** This process as the holder of leases in PostgreSQL. */
   readonly incarnation: Incarnation;
@@ -119,11 +124,18 @@ export async function openDeps(
         })
       : null;
   const cache = openCache(config, logger, worker);
-  const events = openEventLog(config, logger, database, incarnation);
+  const dependencies: Dependency[] = [];
+  const outages = new DependencyOutages(logger, dependencies);
+  const reportFailure = backgroundLog(logger, outages);
+  const events = openEventLog({ config, logger, reportFailure, database, incarnation });
   const objects = openObjectStore(config);
+  const ofEach = [database.dependency, cache.dependency, events.dependency, ...objects.dependencies];
+  dependencies.push(...ofEach.filter((dependency) => dependency !== null));
   return {
     config,
     logger,
+    outages,
+    reportFailure,
     database,
     incarnation,
     databaseMode: worker?.databaseMode ?? (embedded ? 'embedded' : 'connected'),
@@ -137,12 +149,7 @@ export async function openDeps(
     events,
     objects: objects.store,
     outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
-    dependencies: [
-      database.dependency,
-      ...(cache.dependency ? [cache.dependency] : []),
-      ...(events.dependency ? [events.dependency] : []),
-      ...objects.dependencies,
-    ],
+    dependencies,
     permits: openPermits(config, worker, redis),
     scrapeCluster: worker ? () => worker.scrapeCluster() : null,
     close: async () => {
@@ -157,12 +164,13 @@ export async function openDeps(
 }
 
 /** Opens Kafka if brokers are configured, otherwise the events table itself. */
-function openEventLog(
-  config: Config,
-  logger: Logger,
-  database: Database,
-  incarnation: Incarnation,
-): EventLog {
+function openEventLog({
+  config,
+  logger,
+  reportFailure,
+  database,
+  incarnation,
+}: Pick<Deps, 'config' | 'logger' | 'reportFailure' | 'database' | 'incarnation'>): EventLog {
   if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(database);
   return openKafkaLog({
     brokers: config.KAFKA_BROKERS,
@@ -172,7 +180,7 @@ function openEventLog(
     failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
     recoveryTimeoutMs: config.CIRCUIT_BREAKER_RECOVERY_TIMEOUT * 1000,
     onDebug: (text, facts) => logger.debug(facts, text),
-    onTrouble: (err, text) => logger.warn({ err }, text),
+    onTrouble: (err, text) => reportFailure(err, text),
   });
 }
 

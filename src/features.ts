@@ -36,7 +36,7 @@ export type Features = ReturnType<typeof createFeatures>;
 
 /** Builds every feature over opened dependencies, each from the ports it needs. */
 export function createFeatures(deps: Deps) {
-  const { config, database, incarnation, cache, lifecycle, logger, objects, outgoing, permits } = deps;
+  const { config, database, incarnation, cache, lifecycle, logger, reportFailure, objects, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
 
   const identity = createIdentity({ database });
@@ -47,6 +47,7 @@ export function createFeatures(deps: Deps) {
     log: deps.events,
     lifecycle,
     logger,
+    reportFailure,
     settings: config,
     isKeyUsable,
     httpTimeoutSeconds: config.HTTP_TIMEOUT,
@@ -60,11 +61,11 @@ export function createFeatures(deps: Deps) {
     workers: deps.workers,
     inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
   });
-  const { consumer } = deps.events;
-  const { lastExpired } = events;
-  const shared = { database, incarnation, logger, isKeyUsed: events.isKeyUsed };
-  const webhooks = createWebhooks({ ...shared, consumer, lastExpired, outgoing, types, settings: config });
-  const files = createFiles({ ...shared, isKeyUsable, objects, cache, settings: config });
+  const { isKeyUsed, lastExpired } = events;
+  const shared = { database, incarnation, isKeyUsed, settings: config };
+  const fromLog = { consumer: deps.events.consumer, lastExpired, types };
+  const webhooks = createWebhooks({ ...shared, ...fromLog, reportFailure, outgoing: deps.outgoing });
+  const files = createFiles({ ...shared, logger, isKeyUsable, objects, cache });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

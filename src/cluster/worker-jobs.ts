@@ -1,6 +1,6 @@
 import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
-import type { Logger } from '../instrumentation/logger.ts';
+import type { ReportFailure } from '../instrumentation/background-log.ts';
 import { BackgroundLoops } from '../resilience/background-loops.ts';
 
 // An hourly job must run even if no worker has the jobs of the host for an hour.
@@ -12,16 +12,16 @@ type Job = App['jobs'][number];
 export class WorkerJobs {
   readonly #jobs: App['jobs'];
   readonly #loops: BackgroundLoops;
-  readonly #logger: Logger;
+  readonly #report: ReportFailure;
   #runsHostJobs = false;
   #firstRuns: Timer | undefined;
 
-  constructor(app: App, config: Config, logger: Logger) {
+  constructor(app: App, config: Config, report: ReportFailure) {
     this.#jobs = app.jobs;
     this.#loops = new BackgroundLoops(app.loops, config, (loop, err) =>
-      logger.warn({ err, loop }, 'background loop failed; restarting it'),
+      report(err, 'background loop failed; restarting it', { loop }),
     );
-    this.#logger = logger;
+    this.#report = report;
     for (const job of app.jobs) {
       setInterval(() => {
         if (job.by === 'each' || this.#runsHostJobs) this.#run(job);
@@ -39,7 +39,7 @@ export class WorkerJobs {
   }
 
   #run({ name, run }: Job): void {
-    void run().catch((err: unknown) => this.#logger.warn({ err, job: name }, 'background job failed'));
+    void run().catch((err: unknown) => this.#report(err, 'background job failed', { job: name }));
   }
 
   /** Runs the jobs of the host whose first turn would come late. */

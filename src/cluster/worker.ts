@@ -65,7 +65,7 @@ class Worker {
     this.#channel = channel;
     this.#status = new WorkerStatusReader(app, deps, identity, refusals);
     this.#log = new WorkerLog(deps.logger, refusals);
-    this.#jobs = new WorkerJobs(app, deps.config, deps.logger);
+    this.#jobs = new WorkerJobs(app, deps.config, deps.reportFailure);
     const { config, logger } = deps;
     const { committer } = app.features.ledger;
     this.#committer = new CommitterRole({ committer, config, identity, channel, logger });
@@ -80,7 +80,6 @@ class Worker {
     channel.onLost = () => this.#drainOrphan();
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
       process.on(signal, () => channel.isOpen || this.#drainOrphan());
-    // The driver rejects an internal promise when a cancel finds no server; log it like everything else.
     process.on('unhandledRejection', (err) => deps.logger.warn({ err }, 'unhandled rejection'));
     this.#heartbeat();
     void channel.send({ kind: 'booted' });

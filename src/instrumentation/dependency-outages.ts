@@ -8,6 +8,8 @@ export interface Breaker {
   readonly state: BreakerState;
 }
 
+type Failed = 'requests' | 'background';
+
 interface Outage {
   readonly message: string;
   readonly sinceMs: number;
@@ -17,6 +19,8 @@ interface Outage {
   cause: string | undefined;
   requests: number;
   summarizedRequests: number;
+  background: number;
+  summarizedBackground: number;
   summarizedMs: number;
   lastMs: number;
 }
@@ -28,8 +32,8 @@ const CHECK_MS = 1000;
 const OUTAGES_MAX = 32;
 
 /**
- * Logs unavailable dependencies: a line when requests begin to fail, a summary at intervals while they do, and a line
- * when they no longer do, however many requests fail.
+ * Logs unavailable dependencies: a line when requests or background work begin to fail, a summary at intervals while
+ * they do, and a line when they no longer do, however many fail.
  */
 export class DependencyOutages {
   readonly #logger: Logger;
@@ -42,15 +46,15 @@ export class DependencyOutages {
     this.#breakers = breakers;
   }
 
-  /** Records that a request failed. Several errors of one dependency that is down are one outage. */
-  failed({ message, cause, remedy }: AtlasError): void {
+  /** Records that something failed. Several errors of one dependency that is down are one outage. */
+  failed({ message, cause, remedy }: AtlasError, what: Failed = 'requests'): void {
     const text = cause instanceof Error ? cause.message : undefined;
     // What needs an operator is about one table or role, and each has its own remedy.
     const key = remedy === undefined ? message : `${message} ${text}`;
     const nowMs = performance.now();
-    const outage = this.#outages.get(key) ?? this.#begin(key, { message, remedy, cause: text }, nowMs);
+    const outage = this.#outages.get(key) ?? this.#begin(key, { message, remedy, cause: text }, nowMs, what);
     if (outage === null) return;
-    outage.requests++;
+    outage[what]++;
     outage.lastMs = nowMs;
     if (cause instanceof BreakerOpen) outage.breakers.add(cause.dependency);
     else outage.cause = text;
@@ -68,14 +72,22 @@ export class DependencyOutages {
     this.#timer = null;
   }
 
-  #begin(key: string, found: Pick<Outage, 'message' | 'remedy' | 'cause'>, nowMs: number): Outage | null {
+  #begin(
+    key: string,
+    found: Pick<Outage, 'message' | 'remedy' | 'cause'>,
+    nowMs: number,
+    what: Failed,
+  ): Outage | null {
     if (this.#outages.size >= OUTAGES_MAX) return null;
     const outage: Outage = {
       ...found,
       sinceMs: nowMs,
       breakers: new Set(),
       requests: 0,
-      summarizedRequests: 1,
+      // The line of the beginning is about the first.
+      summarizedRequests: what === 'requests' ? 1 : 0,
+      background: 0,
+      summarizedBackground: what === 'background' ? 1 : 0,
       summarizedMs: nowMs,
       lastMs: nowMs,
     };
@@ -90,17 +102,19 @@ export class DependencyOutages {
 
   #summarize(outage: Outage, nowMs: number): void {
     const requests = outage.requests - outage.summarizedRequests;
+    const background = outage.background - outage.summarizedBackground;
     const seconds = Math.round((nowMs - outage.sinceMs) / 1000);
     outage.summarizedRequests = outage.requests;
+    outage.summarizedBackground = outage.background;
     outage.summarizedMs = nowMs;
-    this.#logger.warn({ ...aboutOf(outage), requests, seconds }, `still: ${outage.message}`);
+    this.#logger.warn({ ...aboutOf(outage), requests, background, seconds }, `still: ${outage.message}`);
   }
 
-  #end(key: string, { message, cause, requests, sinceMs, lastMs }: Outage, nowMs: number): void {
+  #end(key: string, { message, cause, requests, background, sinceMs, lastMs }: Outage, nowMs: number): void {
     this.#outages.delete(key);
     const seconds = Math.round((lastMs - sinceMs) / 1000);
     const quietSeconds = Math.round((nowMs - lastMs) / 1000);
-    this.#logger.info({ cause, requests, seconds, quietSeconds }, `over: ${message}`);
+    this.#logger.info({ cause, requests, background, seconds, quietSeconds }, `over: ${message}`);
   }
 
   #isOpen({ breakers }: Outage): boolean {

@@ -1,6 +1,7 @@
 import type { Exchange } from '../envelope/exchange.ts';
 import type { Observe } from '../envelope/metrics.ts';
-import { type Breaker, DependencyOutages } from './dependency-outages.ts';
+import type { AtlasError } from '../errors.ts';
+import type { DependencyOutages } from './dependency-outages.ts';
 import type { Logger } from './logger.ts';
 import { type CallerOf, RefusalLog } from './refusal-log.ts';
 
@@ -31,11 +32,10 @@ function logResponse(logger: Logger, exchange: Exchange, status: number, duratio
 }
 
 /** Logs unexpected errors, and dependencies that are unavailable: see {@link DependencyOutages}. */
-export function errorLog(logger: Logger, breakers: readonly Breaker[]) {
-  const outages = new DependencyOutages(logger, breakers);
+export function errorLog(logger: Logger, outages: DependencyOutages) {
   return {
     unexpected: (err: unknown, { requestId, route }: Exchange) =>
       logger.error({ requestId, endpoint: route.pattern, err }, 'request failed'),
-    unavailable: outages.failed.bind(outages),
+    unavailable: (error: AtlasError) => outages.failed(error),
   };
 }

@@ -26,11 +26,11 @@ const ARROWS: Readonly<Record<string, { readonly values: string; readonly types?
   shedding: { values: 'utils', types: 'envelope' },
   resilience: { values: 'utils errors' },
   adapters: { values: 'resilience utils errors' },
-  instrumentation: { values: 'adapters resilience utils', types: 'envelope shedding config errors' },
+  instrumentation: { values: 'adapters resilience utils errors', types: 'envelope shedding config' },
   http: { values: 'utils errors version', types: 'envelope shedding' },
   features: { values: 'http instrumentation adapters resilience utils errors', types: 'envelope shedding' },
   'feature-list': { values: 'features http adapters version', types: 'deps' },
-  deps: { values: 'adapters shedding', types: 'config instrumentation resilience utils' },
+  deps: { values: 'adapters shedding instrumentation', types: 'config resilience utils' },
   app: {
     values: 'feature-list features http envelope shedding instrumentation',
     types: 'deps',

@@ -40,7 +40,9 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
   const report = throttle(TROUBLE_INTERVAL_MS, ({ error, text }: { error: unknown; text: string }) =>
     options.onTrouble(error, text),
   );
-  const onTrouble = (error: unknown, text: string) => report({ error, text });
+  // The log of outages is bounded by itself.
+  const onTrouble = (error: unknown, text: string) =>
+    error instanceof AtlasError ? options.onTrouble(error, text) : report({ error, text });
   const topic = `${prefix}.events`;
   const client = createKafkaClient(brokers, onDebug);
   const dependency = new Dependency({

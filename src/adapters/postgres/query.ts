@@ -90,8 +90,17 @@ function cancelQuery(query: { cancel(): void }, reason: unknown): void {
   if (reason instanceof BreakerOpen) return;
   // The driver loses a connection whose first query is canceled before it is sent. A query without text fails when it
   // is about to be sent, and the connection stays.
-  if (isSent(query)) query.cancel();
-  else (query as unknown as { strings: unknown }).strings = undefined;
+  if (isSent(query)) {
+    ignoreLostCancel(query);
+    query.cancel();
+  } else (query as unknown as { strings: unknown }).strings = undefined;
+}
+
+/** The driver (3.4.9) drops the promise of a cancel, which rejects when the server cannot be reached. */
+function ignoreLostCancel(query: object): void {
+  const canceled = query as { canceller?: ((query: object) => Promise<void>) | null };
+  const { canceller } = canceled;
+  if (canceller) canceled.canceller = (sent) => canceller(sent).catch(() => {});
 }
 
 // The driver holds a smaller query back until the next turn of the event loop, which under overload is most of a second

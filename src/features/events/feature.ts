@@ -2,6 +2,7 @@ import type { EventLog } from '../../adapters/event-log/event-log.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
+import type { ReportFailure } from '../../instrumentation/background-log.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
@@ -47,6 +48,7 @@ export interface EventPorts {
   readonly log: EventLog;
   readonly lifecycle: Lifecycle;
   readonly logger: Logger;
+  readonly reportFailure: ReportFailure;
   readonly isKeyUsable: (keyId: string, signal: AbortSignal) => Promise<boolean>;
   readonly httpTimeoutSeconds: number;
   readonly settings: SettingValues<typeof eventSettings>;
@@ -71,7 +73,7 @@ export function createEvents(ports: EventPorts) {
     repository,
     isKeyUsable,
     lifecycle,
-    onFailure: (err) => logger.warn({ err }, 'event streams cannot read from PostgreSQL; retrying'),
+    onFailure: (err) => ports.reportFailure(err, 'event streams cannot read from PostgreSQL; retrying'),
     heartbeatMs: Math.min(HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN + httpTimeoutSeconds * 500),
     streamsMax: STREAMS_MAX,
     streamsOfOwnerMax: STREAMS_OF_OWNER_MAX,

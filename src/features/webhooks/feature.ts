@@ -3,7 +3,7 @@ import type { OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
-import type { Logger } from '../../instrumentation/logger.ts';
+import type { ReportFailure } from '../../instrumentation/background-log.ts';
 import { DEMO, DEMO_URL } from '../../utils/demo-data.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
@@ -41,7 +41,7 @@ export interface WebhookPorts {
   readonly consumer: EventConsumer;
   readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
-  readonly logger: Logger;
+  readonly reportFailure: ReportFailure;
   readonly settings: SettingValues<typeof webhookSettings>;
   /** Whether an event was ever written for the key. */
   isKeyUsed(key: string): Promise<boolean>;
@@ -50,14 +50,14 @@ export interface WebhookPorts {
 }
 
 export function createWebhooks(ports: WebhookPorts) {
-  const { database, incarnation, consumer, outgoing, logger, types } = ports;
+  const { database, incarnation, consumer, outgoing, types } = ports;
   const subscriptions = createWebhookService(
     createWebhookRepository(database),
     limitChecks((url, signal) => outgoing.check(url, signal)),
   );
   const repository = createDeliveryRepository(database, incarnation);
   const sender = new DeliverySender(repository, outgoing, (err) =>
-    logger.warn({ err }, 'a webhook delivery could not be processed; retrying'),
+    ports.reportFailure(err, 'a webhook delivery could not be processed; retrying'),
   );
   const fanOut = createFanOut(repository);
   const retention = createRetentionRepository(database, ports.settings.WEBHOOKS_RETENTION_DAYS);

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, expect, jest, test } from 'bun:test';
 import type { App } from '../../../src/app.ts';
 import { WorkerJobs } from '../../../src/cluster/worker-jobs.ts';
 import type { Config } from '../../../src/config.ts';
-import type { Logger } from '../../../src/instrumentation/logger.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -24,7 +23,7 @@ function makeJobs() {
     job('own', 'each', 30 * MINUTE_MS),
   ];
   const app = { jobs, loops: [] as App['loops'] } as App;
-  return { runs, jobs: new WorkerJobs(app, {} as Config, {} as Logger) };
+  return { runs, jobs: new WorkerJobs(app, {} as Config, () => {}) };
 }
 
 test('an hourly job of the host also runs when no worker has the jobs for an hour', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { MatchedRoute } from '../../../src/envelope/exchange.ts';
 import { AtlasError } from '../../../src/errors.ts';
+import { DependencyOutages } from '../../../src/instrumentation/dependency-outages.ts';
 import { createLogger, type Logger } from '../../../src/instrumentation/logger.ts';
 import { errorLog, requestLog } from '../../../src/instrumentation/request-log.ts';
 import { exchangeOf } from '../../support/exchange.ts';
@@ -103,7 +104,7 @@ describe('the log of requests', () => {
 describe('the log of errors', () => {
   test('has every unexpected error in full, with the ID of its request', () => {
     const { logger, lines } = loggerOf('info');
-    const log = errorLog(logger, []);
+    const log = errorLog(logger, new DependencyOutages(logger, []));
     for (const message of ['first', 'second']) log.unexpected(new Error(message), exchange().exchange);
     expect(lines).toMatchObject([
       { level: 'error', requestId: 'r1', endpoint: '/v1/accounts/{id}', err: { message: 'first' } },
@@ -114,7 +115,7 @@ describe('the log of errors', () => {
 
   test('has one line for an unavailable dependency, however many requests fail', () => {
     const { logger, lines } = loggerOf('info');
-    const log = errorLog(logger, []);
+    const log = errorLog(logger, new DependencyOutages(logger, []));
     const cause = new Error('ECONNREFUSED');
     for (let i = 0; i < 100; i++)
       log.unavailable(new AtlasError('dependency_unavailable', 'PostgreSQL cannot be reached.', { cause }));

@@ -1,3 +1,4 @@
+import { AtlasError } from '../../../errors.ts';
 import type { Logger } from '../../../instrumentation/logger.ts';
 
 const REPEAT_MS = 60_000;
@@ -17,7 +18,9 @@ export class OutageLog {
     const nowMs = performance.now();
     if (this.#outage !== null && nowMs - this.#outage.loggedMs < REPEAT_MS) return;
     this.#outage = { sinceMs: this.#outage?.sinceMs ?? nowMs, loggedMs: nowMs };
-    this.#logger.warn({ err }, 'events are not being sent; they stay in the outbox and will be retried');
+    // An unavailable dependency needs no stack.
+    const why = err instanceof AtlasError ? { cause: err.message } : { err };
+    this.#logger.warn(why, 'events are not being sent; they stay in the outbox and will be retried');
   }
 
   succeeded(): void {
