@@ -47,8 +47,9 @@ export class FairQueue<T extends Queued> {
   /** Removes an entry. Returns false if it is not in the queue. */
   remove(entry: T): boolean {
     const flow = this.#flows.get(entry.owner);
-    const at = flow?.entries.indexOf(entry) ?? -1;
-    if (flow === undefined || at < 0) return false;
+    if (flow === undefined) return false;
+    const at = flow.entries.indexOf(entry);
+    if (at < 0) return false;
     flow.entries.splice(at, 1);
     this.#removed(flow, entry);
     return true;
@@ -80,7 +81,7 @@ export class FairQueue<T extends Queued> {
       flow.hasTurn = true;
       let count = 0;
       for (const entry of flow.entries) {
-        if (entry.cost > flow.deficit || (count > 0 && isHeld(entry))) break;
+        if (entry.cost > flow.deficit || isHeld(entry)) break;
         if (taken.length > 0 && cost + entry.cost > costMax) {
           // Its turn continues in the next batch.
           this.#shift(flow, count);
