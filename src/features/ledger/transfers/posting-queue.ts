@@ -129,11 +129,8 @@ export class PostingQueue {
   }
 
   #noteActive(owner: string, sealedMs: number): void {
-    const [latest, other] = this.#active;
+    const [latest] = this.#active;
     if (latest?.owner === owner) latest.sealedMs = sealedMs;
-    else {
-      const before = latest ?? other;
-      this.#active = before === undefined ? [{ owner, sealedMs }] : [{ owner, sealedMs }, before];
-    }
+    else this.#active = latest === undefined ? [{ owner, sealedMs }] : [{ owner, sealedMs }, latest];
   }
 }
