@@ -4,6 +4,7 @@ import { compression } from '../../../src/envelope/compression.ts';
 import { CompressionBudget } from '../../../src/envelope/compression-budget.ts';
 import { AbortReason, type Exchange } from '../../../src/envelope/exchange.ts';
 import { loadShedding } from '../../../src/envelope/load-shedding.ts';
+import { compress } from '../../../src/utils/content-encoding.ts';
 import { exchangeOf, now, plainProblem } from '../../support/exchange.ts';
 import { principalOf } from '../../support/principal.ts';
 
@@ -69,6 +70,12 @@ describe('a response', () => {
     const response = jsonResponse();
     expect(now(send('gzip', response, {}, false))).toBe(response);
     expect(response.headers.has('vary')).toBe(false);
+  });
+
+  test.each(['gzip', 'br', 'zstd'] as const)('compressed with %s is compressed fast', async (encoding) => {
+    const response = await send(encoding, jsonResponse());
+    const fast = await compress(new TextEncoder().encode(TEXT), encoding, 'fast');
+    expect(await response.bytes()).toEqual(fast);
   });
 
   test('compressed with brotli may be large', async () => {
@@ -159,11 +166,12 @@ describe('the budget', () => {
   test('is returned by responses that are too small, and by bodies that break', async () => {
     const budget = new CompressionBudget(() => false);
     for (let i = 0; i < 40; i++) {
-      await respond(budget, 'a', jsonResponse('{}'));
+      await respond(budget, 'a', jsonResponse('x'.repeat(1023)));
       const broken = new ReadableStream({ start: (controller) => controller.error(new Error('torn')) });
       await expect(Promise.resolve(respond(budget, 'a', jsonResponse(broken)))).rejects.toThrow('torn');
     }
-    expect(encodingOf(await respond(budget, 'a'))).toBe('gzip');
+    expect(budget.outcomes).toEqual({ compressed: 0, full: 0, late: 0 });
+    expect(encodingOf(await respond(budget, 'a', jsonResponse('x'.repeat(1024))))).toBe('gzip');
   });
 
   test('is nothing while the event loop is late', async () => {

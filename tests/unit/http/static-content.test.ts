@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'bun:test';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { ResponseHeaders } from '../../../src/envelope/response-headers.ts';
 import { StaticContent } from '../../../src/http/static-content.ts';
+import { compress } from '../../../src/utils/content-encoding.ts';
 import { exchangeOf, now } from '../../support/exchange.ts';
 
 const TEXT = 'Atlas '.repeat(5000);
@@ -14,10 +15,10 @@ beforeEach(() => {
   content = contentOf(async () => TEXT);
 });
 
-function contentOf(load: () => Promise<string>): StaticContent {
+function contentOf(load: () => Promise<string | Uint8Array>, fields = {}): StaticContent {
   return new StaticContent({
     type: 'text/javascript',
-    fields: { 'cache-control': 'public, max-age=3600' },
+    fields: { 'cache-control': 'public, max-age=3600', ...fields },
     load: () => {
       loads++;
       return load();
@@ -99,12 +100,40 @@ test('a caller that has it gets 304 without a body, and one that has another enc
 });
 
 test('small content is not compressed', async () => {
+  const small = 'x'.repeat(1023);
   const response = await get(
     { 'Accept-Encoding': 'gzip' },
-    contentOf(async () => 'small'),
+    contentOf(async () => small),
   );
   expect(response.headers.has('content-encoding')).toBe(false);
-  expect(await response.text()).toBe('small');
+  expect(await response.text()).toBe(small);
+  const larger = await get(
+    { 'Accept-Encoding': 'gzip' },
+    contentOf(async () => `${small}x`),
+  );
+  expect(larger.headers.get('content-encoding')).toBe('gzip');
+});
+
+test('it is compressed as small as it gets, since that is done once', async () => {
+  const bytes = new TextEncoder().encode(TEXT);
+  for (const encoding of ['gzip', 'br', 'zstd'] as const) {
+    const response = await get({ 'Accept-Encoding': encoding });
+    expect(await response.bytes()).toEqual(await compress(bytes, encoding, 'small'));
+  }
+});
+
+test('bytes are served as they are, and nothing of the buffer that they are a part of', async () => {
+  const buffer = new Uint8Array([1, 2, 0xc3, 0x28, 255, 6]);
+  const response = await get(
+    {},
+    contentOf(async () => buffer.subarray(2, 5)),
+  );
+  expect([...(await response.bytes())]).toEqual([0xc3, 0x28, 255]);
+});
+
+test('content that varies by another field of the request also says so', async () => {
+  const varying = contentOf(async () => TEXT, { vary: 'Accept' });
+  expect((await get({}, varying)).headers.get('vary')).toBe('Accept, Accept-Encoding');
 });
 
 test('content that could not be loaded is loaded again', async () => {

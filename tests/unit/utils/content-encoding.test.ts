@@ -14,6 +14,7 @@ describe('the encoding', () => {
     ['zstd;q=0, gzip', 'gzip'],
     ['*', 'zstd'],
     ['zstd;q=0, *;q=0.1', 'gzip'],
+    ['zstd;q=1, br', 'zstd'],
     [' gzip ; q=1 ', 'gzip'],
   ] as const)('for %p is %s', (acceptEncoding, expected) => {
     expect(negotiateEncoding(acceptEncoding)).toBe(expected);
