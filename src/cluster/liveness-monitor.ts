@@ -10,8 +10,6 @@ export interface LivenessMonitorOptions {
   replace(overdue: WorkerIncarnation): void;
   /** Called when a worker becomes busy, and when it is no longer. */
   onBusyChange(): void;
-  /** Replaced in tests. */
-  readonly processorTimeOf?: (pid: number) => number | null;
 }
 
 const KILLS = {
@@ -26,14 +24,12 @@ const KILLS = {
  */
 export class LivenessMonitor {
   readonly #options: LivenessMonitorOptions;
-  readonly #processorTimeOf: (pid: number) => number | null;
   // Bounded by the live workers: those that are gone are removed with the next check.
   #busy: readonly WorkerIncarnation[] = [];
   #checkedMs = performance.now();
 
   constructor(options: LivenessMonitorOptions) {
     this.#options = options;
-    this.#processorTimeOf = options.processorTimeOf ?? processorTimeOf;
   }
 
   /** Checks every worker; to be called once per heartbeat interval. */
@@ -45,7 +41,7 @@ export class LivenessMonitor {
     const overdue: WorkerIncarnation[] = [];
     for (const incarnation of incarnations) {
       const { limits } = this.#options;
-      const liveness = incarnation.checkLiveness(sinceLastCheckMs, limits, this.#processorTimeOf);
+      const liveness = incarnation.checkLiveness(sinceLastCheckMs, limits, processorTimeOf);
       if (incarnation.killedFor !== null) continue;
       if (liveness === 'silence' || liveness === 'timeout') this.#kill(incarnation, liveness);
       else if (liveness !== 'responsive') busy.push(incarnation);
