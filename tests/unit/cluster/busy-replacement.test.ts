@@ -5,14 +5,11 @@ import { createLogger } from '../../../src/instrumentation/logger.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 import { IncarnationStub } from './incarnation-stub.ts';
 
-const LOGGER = createLogger(
-  { LOG_LEVEL: 'info', LOG_FORMAT: 'json', ENVIRONMENT: 'test' },
-  { write: () => {} },
-);
-
 /** A replacement over slots with a ready worker each, whose successors are ready when the test says so. */
 function replacementOf(slotCount: number) {
   const events: string[] = [];
+  const lines: string[] = [];
+  const settings = { LOG_LEVEL: 'info', LOG_FORMAT: 'json', ENVIRONMENT: 'test' } as const;
   const successors: IncarnationStub[] = [];
   const exits: (() => void)[] = [];
   let isStopping = false;
@@ -23,7 +20,7 @@ function replacementOf(slotCount: number) {
   for (const slot of slots) (slot.start() as unknown as IncarnationStub).settle(true);
   const replacement = new BusyReplacement({
     slots,
-    logger: LOGGER,
+    logger: createLogger(settings, { write: (line) => void lines.push(JSON.parse(line).msg) }),
     isStopping: () => isStopping,
     startIncarnation: (slot) => {
       events.push(`start ${slot.index}`);
@@ -42,7 +39,7 @@ function replacementOf(slotCount: number) {
     },
   });
   const oldOf = (slot: number) => slots[slot]!.incarnations[0]!;
-  return { replacement, events, successors, exits, slots, oldOf, stop: () => (isStopping = true) };
+  return { replacement, events, lines, successors, exits, slots, oldOf, stop: () => (isStopping = true) };
 }
 
 test('a busy worker ends only when its successor is ready', async () => {
@@ -77,12 +74,16 @@ test('busy workers are replaced one at a time, however often they are reported',
 
 test('a successor that fails to start leaves the busy worker, and the next one starts 5 s later', () =>
   inVirtualTime(async () => {
-    const { replacement, events, successors, slots, oldOf } = replacementOf(1);
+    const { replacement, events, lines, successors, slots, oldOf } = replacementOf(1);
     const old = oldOf(0);
     replacement.request(old);
     slots[0]!.remove(successors[0]!.incarnation);
     successors[0]!.settle(false);
     await settled();
+    expect(lines).toEqual([
+      'starting the successor of a busy worker that sends no heartbeats',
+      'a busy worker stays: its successor failed to start',
+    ]);
     replacement.request(old);
     await pass(4900);
     replacement.request(old);
@@ -109,4 +110,13 @@ test('a stopping supervisor starts no successors, and ends none of its workers f
   await settled();
   replacement.request(oldOf(1));
   expect(events).toEqual(['start 0']);
+});
+
+test('a successor that ends with its supervisor is not reported as one that failed to start', async () => {
+  const { replacement, lines, successors, oldOf, stop } = replacementOf(1);
+  replacement.request(oldOf(0));
+  stop();
+  successors[0]!.settle(false);
+  await settled();
+  expect(lines).toEqual(['starting the successor of a busy worker that sends no heartbeats']);
 });

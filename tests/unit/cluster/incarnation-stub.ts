@@ -17,6 +17,8 @@ export class IncarnationStub {
   killedFor: KillReason | null = null;
   /** What `checkLiveness` returns. */
   liveness: Liveness = 'responsive';
+  /** What `checkLiveness` was called with. */
+  readonly checks: Parameters<WorkerIncarnation['checkLiveness']>[] = [];
   silenceMs = 0;
   readonly #ready = Promise.withResolvers<boolean>();
   readonly ready = this.#ready.promise;
@@ -48,7 +50,8 @@ export class IncarnationStub {
     return this.liveness === 'busy' || this.liveness === 'overdue';
   }
 
-  checkLiveness(): Liveness {
+  checkLiveness(...given: Parameters<WorkerIncarnation['checkLiveness']>): Liveness {
+    this.checks.push(given);
     return this.liveness;
   }
 }

@@ -12,6 +12,20 @@ onLinux('it grows while a process computes', () => {
   while (processorTimeOf(process.pid)! <= before) expect(performance.now() - startMs).toBeLessThan(5000);
 });
 
+onLinux('it is the time in the program and in the kernel together', () => {
+  const usedMs = () => {
+    const { user, system } = process.cpuUsage();
+    return { total: (user + system) / 1000, system: system / 1000 };
+  };
+  const startMs = performance.now();
+  while (usedMs().system < 200) {
+    processorTimeOf(process.pid);
+    expect(performance.now() - startMs).toBeLessThan(20_000);
+  }
+  // A tick is 10 ms on every system that Atlas runs on.
+  expect(Math.abs(processorTimeOf(process.pid)! * 10 - usedMs().total)).toBeLessThan(50);
+});
+
 onLinux('it stands still while a process is stopped, whatever its name', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-time-'));
   const program = join(folder, 'a) R (b c');

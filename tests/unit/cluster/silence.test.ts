@@ -48,7 +48,15 @@ test('a busy worker that stops to compute is dead before another 5 s', () => {
   const worker = new CheckedWorker();
   worker.pass(12, { ticksPerCheck: 25 });
   expect(worker.silence.state).toBe('busy');
+  expect(worker.silence.silenceMs).toBe(12_000);
   expect(worker.pass(20)).toEqual(['4.75 s: dead']);
+});
+
+test('a busy worker whose processor time can no longer be read is dead at once', () => {
+  const worker = new CheckedWorker();
+  worker.pass(12, { ticksPerCheck: 25 });
+  worker.ticks = null;
+  expect(worker.pass(1)).toEqual(['0.25 s: dead']);
 });
 
 test('a message ends the silence, and the next one gets all its time', () => {
