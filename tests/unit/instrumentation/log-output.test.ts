@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { LogOutput } from '../../../src/instrumentation/log-output.ts';
+import { LogOutput, openLogOutput } from '../../../src/instrumentation/log-output.ts';
 
 /** A pipe whose reader takes what was written when the test lets it. */
 function slowSink() {
@@ -71,7 +71,11 @@ test('what has waited is written in whole lines of at most 4096 bytes, which no 
   for (const line of lines) output.write(line);
   await sink.read();
   expect(sink.taken.join('')).toBe(lines.join(''));
-  expect(sink.taken.length).toBeLessThan(100);
+  // The first line went out alone. Of what follows, each write has as many lines as fit.
+  for (let i = 2; i < sink.taken.length; i++) {
+    const next = sink.taken[i]!.slice(0, sink.taken[i]!.indexOf('\n') + 1);
+    expect(Buffer.byteLength(sink.taken[i - 1]! + next)).toBeGreaterThan(4096);
+  }
   for (const text of sink.taken) {
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(4096);
     expect(text).toEndWith('\n');
@@ -109,4 +113,74 @@ test('a reader that is gone costs lines, and never an error', async () => {
   leaving.write('a\n');
   await new Promise(setImmediate);
   expect([leaving.isBlocked, leaving.dropped]).toEqual([false, 1]);
+});
+
+test('a reader that leaves while lines wait costs each of them, and no other', async () => {
+  let fail = () => {};
+  const sink = {
+    write: (): unknown => Promise.reject(new Error('EPIPE')),
+    flush: () =>
+      new Promise<number>((_, reject) => {
+        fail = () => reject(new Error('EPIPE'));
+      }),
+  };
+  const output = new LogOutput(sink);
+  const failWrite = async () => {
+    fail();
+    await new Promise(setImmediate);
+  };
+  for (const line of ['a\n', 'b\n', 'c\n', `${'x'.repeat(4093)}\n`, 'd\n']) output.write(line);
+  const after = [];
+  for (let write = 0; write < 3; write++) {
+    await failWrite();
+    after.push([output.isBlocked, output.dropped]);
+  }
+  expect(after).toEqual([
+    [true, 1],
+    [true, 3],
+    [false, 5],
+  ]);
+});
+
+test('what was written no longer counts as waiting, however often the reader stops', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  const line = `${'x'.repeat(1023)}\n`;
+  for (let round = 0; round < 5; round++) {
+    sink.stop();
+    for (let i = 0; i < 1 + 1024; i++) output.write(line);
+    expect(output.dropped).toBe(0);
+    await sink.read();
+    expect(output.isBlocked).toBe(false);
+  }
+});
+
+test('lines of exactly 4096 bytes together are one write', async () => {
+  const sink = slowSink();
+  const output = new LogOutput(sink);
+  sink.stop();
+  const half = `${'x'.repeat(2047)}\n`;
+  for (const line of ['a\n', half, half, 'b\n']) output.write(line);
+  await sink.read();
+  expect(sink.taken).toEqual(['a\n', half + half, 'b\n']);
+});
+
+test('the file is opened once, at the first line, and does not keep the process from exiting', () => {
+  const events: string[] = [];
+  const writer = {
+    write: (text: string) => events.push(`write ${text}`),
+    flush: () => events.push('flush'),
+    unref: () => events.push('unref'),
+  };
+  const file = {
+    writer: () => {
+      events.push('open');
+      return writer as unknown as ReturnType<(typeof Bun.stdout)['writer']>;
+    },
+  };
+  const output = openLogOutput(file);
+  expect(events).toEqual([]);
+  output.write('a');
+  output.write('b');
+  expect(events).toEqual(['open', 'unref', 'write a', 'flush', 'write b', 'flush']);
 });

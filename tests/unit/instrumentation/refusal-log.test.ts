@@ -1,8 +1,9 @@
-import { describe, expect, spyOn, test } from 'bun:test';
+import { describe, expect, jest, spyOn, test } from 'bun:test';
 import { createLogger, logDropsOf } from '../../../src/instrumentation/logger.ts';
 import { RefusalLog } from '../../../src/instrumentation/refusal-log.ts';
 import { exchangeOf } from '../../support/exchange.ts';
 import { principalOf } from '../../support/principal.ts';
+import { inVirtualTime, pass } from '../../support/virtual-time.ts';
 
 function setUp(processes = 1) {
   const lines: Record<string, unknown>[] = [];
@@ -16,12 +17,16 @@ function setUp(processes = 1) {
     resource?: string;
     owner?: string | null;
     atMs?: number;
+    tookMs?: number;
+    headers?: Record<string, string>;
+    refusedItems?: Record<string, number>;
   }) => {
-    const { problem, status = 429, resource = null, owner = null, atMs = 0 } = of;
-    const { request, exchange } = exchangeOf({}, { resource });
+    const { problem, status = 429, resource = null, owner = null, atMs = 0, tookMs = 0 } = of;
+    const { request, exchange } = exchangeOf({ headers: of.headers ?? {} }, { resource });
     Object.assign(exchange, { requestId: `r${++id}`, problem, startMs: atMs });
+    exchange.refusedItems = of.refusedItems ?? null;
     if (owner !== null) exchange.principal = principalOf(owner, { keyId: `key-of-${owner}` });
-    log.log(exchange, status, 0, request);
+    log.log(exchange, status, tookMs, request);
   };
   return { lines, log, logger, refuse };
 }
@@ -41,6 +46,42 @@ describe('refusals', () => {
       { requestId: 'r2', keyId: 'unverified', code: 'overloaded', status: 429 },
     ]);
     expect(lines[1]).not.toHaveProperty('owner');
+  });
+
+  test('have the route, the duration, and the trace and the refused items if there are any', () => {
+    const { lines, refuse } = setUp();
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    refuse({ problem: 'overloaded', tookMs: 1.23456, headers: { traceparent } });
+    refuse({ problem: '', status: 200, refusedItems: { insufficient_funds: 2 } });
+    refuse({ problem: '', status: 418 });
+    const shared = { level: 'info', keyId: 'unverified', method: 'GET', endpoint: '/things' };
+    expect(lines.map(({ time, ...line }) => line)).toEqual([
+      {
+        ...shared,
+        requestId: 'r1',
+        traceparent,
+        status: 429,
+        code: 'overloaded',
+        durationMs: 1.23,
+        msg: 'request refused',
+      },
+      {
+        ...shared,
+        requestId: 'r2',
+        status: 200,
+        code: 'items_refused',
+        refusedItems: { insufficient_funds: 2 },
+        durationMs: 0,
+        msg: 'request refused',
+      },
+      { ...shared, requestId: 'r3', status: 418, code: '418', durationMs: 0, msg: 'request refused' },
+    ]);
+  });
+
+  test('are failures from status 500 on', () => {
+    const { lines, refuse } = setUp();
+    for (const status of [499, 500, 503]) refuse({ problem: 'x', status });
+    expect(lines.map(({ msg }) => msg)).toEqual(['request refused', 'request failed', 'request failed']);
   });
 
   test('are sampled by code, so that a flood of one does not hide the others', () => {
@@ -63,12 +104,33 @@ describe('refusals', () => {
     expect(lines).toHaveLength(3 * 20);
   });
 
+  test('begin again every second for all codes and owners together, counted from when they ended', () => {
+    const { lines, refuse } = setUp();
+    const flood = (owner: string, atMs: number, tookMs = 0) => {
+      for (let code = 0; code < 50; code++)
+        times(20, () => refuse({ problem: `code_${code}`, owner, atMs, tookMs }));
+    };
+    for (const second of [0, 1]) {
+      flood('first', second * 1000);
+      flood('second', second * 1000);
+      expect(lines).toHaveLength(200 * (second + 1));
+    }
+    flood('first', 1900, 200);
+    expect(lines).toHaveLength(500);
+  });
+
   test('of one owner leave half of the lines to others', () => {
     const { lines, refuse } = setUp();
     times(1000, () => refuse({ problem: 'overloaded', owner: 'loud' }));
     times(3, () => refuse({ problem: 'overloaded', owner: 'quiet' }));
-    expect(lines.filter(({ owner }) => owner === 'loud')).toHaveLength(10);
-    expect(lines.filter(({ owner }) => owner === 'quiet')).toHaveLength(3);
+    const linesOf = (name: string) => lines.filter(({ owner }) => owner === name);
+    expect(linesOf('loud')).toHaveLength(10);
+    expect(linesOf('quiet')).toHaveLength(3);
+    // With many codes too.
+    for (let code = 0; code < 50; code++) times(10, () => refuse({ problem: `code_${code}`, owner: 'loud' }));
+    expect(linesOf('loud')).toHaveLength(100);
+    times(5, () => refuse({ problem: 'account_not_found', owner: 'quiet' }));
+    expect(linesOf('quiet')).toHaveLength(8);
   });
 });
 
@@ -98,10 +160,48 @@ describe('payments and failures', () => {
     expect(lines).toHaveLength(2021);
   });
 
+  test('of one owner leave half of the lines to others', () => {
+    const { lines, log, refuse } = setUp();
+    times(3000, () => refuse({ problem: 'overloaded', owner: 'loud', ...PAYMENT }));
+    times(1500, () => refuse({ problem: 'internal', status: 500, owner: 'loud' }));
+    expect(lines).toHaveLength(1000 + 500);
+    times(900, () => refuse({ problem: 'overloaded', owner: 'quiet', ...PAYMENT }));
+    times(900, () => refuse({ problem: 'internal', status: 500 }));
+    expect(lines).toHaveLength(1500 + 900 + 500);
+    log.summarize();
+    expect(lines.at(-1)).toMatchObject({ unlogged: { 'payment overloaded': 2000, internal: 1000 + 400 } });
+  });
+
+  test('without a line are counted in one 10 s later, and the process may exit meanwhile', () =>
+    inVirtualTime(async () => {
+      const timers = spyOn(globalThis, 'setTimeout');
+      const { lines, log, refuse } = setUp();
+      times(25, () => refuse({ problem: 'overloaded' }));
+      expect(timers.mock.results.map(({ value }) => (value as Timer).hasRef())).toEqual([false]);
+      timers.mockRestore();
+      await pass(9990);
+      expect(lines).toHaveLength(20);
+      await pass(20);
+      expect(lines.at(-1)).toMatchObject({ unlogged: { overloaded: 5 } });
+      refuse({ problem: 'overloaded' });
+      log.summarize();
+      expect(lines.at(-1)).toMatchObject({ unlogged: { overloaded: 1 } });
+      expect(jest.getTimerCount()).toBe(0);
+      refuse({ problem: 'overloaded' });
+      await pass(10_010);
+      expect(lines).toHaveLength(23);
+    }));
+
   test('share the bounds of the host among its processes', () => {
     const { lines, refuse } = setUp(4);
     times(3000, () => refuse({ problem: 'overloaded', ...PAYMENT }));
     expect(lines).toHaveLength(500);
+  });
+
+  test('of a code have a few lines, among however many processes', () => {
+    const { lines, refuse } = setUp(20);
+    times(30, () => refuse({ problem: 'overloaded' }));
+    expect(lines).toHaveLength(5);
   });
 
   test('without a line cost no line: nothing is read from them', () => {
