@@ -1,6 +1,7 @@
-import { expect, test } from 'bun:test';
+import { expect, spyOn, test } from 'bun:test';
 import { TransferSlots } from '../../../../src/features/files/transfer-slots.ts';
 import { refusalOf } from '../../../support/refusal.ts';
+import { bytesRetainedOfOwners, FEW_BYTES } from '../../../support/retained-bytes.ts';
 
 function slotsOf(max: number, perLinkMax = 2) {
   const refused = { worker: 0, owner: 0, link: 0 };
@@ -23,11 +24,12 @@ function slotsOf(max: number, perLinkMax = 2) {
 }
 
 test('concurrent transfers are limited, and a slot is released once', () => {
-  const { slots } = slotsOf(2);
+  const { slots, refused } = slotsOf(2);
   const [first, second] = ['a', 'b'].map((owner) => slots.enter({ owner, link: null }));
-  const { code, retryAfterSeconds } = refusalOf(() => slots.enter({ owner: 'c', link: null }));
+  const { code, message } = refusalOf(() => slots.enter({ owner: 'c', link: null }));
   expect({ code, inFlight: slots.inFlight }).toEqual({ code: 'overloaded', inFlight: 2 });
-  expect(retryAfterSeconds).toBeGreaterThan(0);
+  expect(message).toBe('This worker already has 2 uploads in progress, which is the maximum.');
+  expect(refused).toEqual({ worker: 1, owner: 0, link: 0 });
   first!();
   first!();
   expect(slots.inFlight).toBe(1);
@@ -54,6 +56,30 @@ test('a link has a few slots, those of the owner of its file', () => {
   taken[0]!();
   expect(takeAll('owner', 'link').taken).toHaveLength(1);
   expect([slots.inFlight, refused]).toEqual([8, { worker: 0, owner: 2, link: 2 }]);
+});
+
+test('a link that may have one transfer at a time has one, and transfers with a key are not of a link', () => {
+  const { takeAll } = slotsOf(16, 1);
+  expect(takeAll('a', 'link').taken).toHaveLength(1);
+  expect(takeAll('a').taken).toHaveLength(7);
+});
+
+test('links without transfers are forgotten', () => {
+  const { slots } = slotsOf(16);
+  const visit = (link: string) => slots.enter({ owner: 'a', link })();
+  expect(bytesRetainedOfOwners(visit)).toBeLessThan(FEW_BYTES);
+});
+
+test('those refused together retry at different times, 1 to 5 s later', () => {
+  const { slots } = slotsOf(2);
+  slots.enter({ owner: 'a', link: null });
+  const random = spyOn(Math, 'random');
+  const retryAfter = [0, 0.5, 0.999].map((value) => {
+    random.mockReturnValueOnce(value);
+    return refusalOf(() => slots.requireSlot({ owner: 'a', link: null })).retryAfterSeconds;
+  });
+  random.mockRestore();
+  expect(retryAfter).toEqual([1, 3, 5]);
 });
 
 test('the refusal says who has how many, and what to do', () => {
