@@ -15,6 +15,24 @@ export function canCertify(): boolean {
   return isAvailable('OpenSSL', Bun.which('openssl'));
 }
 
+/** Writes the certificate into a folder, each part as a file of its own, and returns their paths. */
+export async function writeCertificate(
+  folder: string,
+  { ca, key, cert }: TestCertificate,
+): Promise<{ readonly caFile: string; readonly keyFile: string; readonly certFile: string }> {
+  const files = {
+    caFile: join(folder, 'ca.pem'),
+    keyFile: join(folder, 'key.pem'),
+    certFile: join(folder, 'cert.pem'),
+  };
+  await Promise.all([
+    writeFile(files.caFile, ca),
+    writeFile(files.keyFile, key),
+    writeFile(files.certFile, cert),
+  ]);
+  return files;
+}
+
 /** Issues a certificate for the names with a new authority. Only clients that are given the authority trust it. */
 export async function certify(names: readonly string[]): Promise<TestCertificate> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-test-tls-'));

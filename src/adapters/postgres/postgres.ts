@@ -1,5 +1,6 @@
 import postgres from 'postgres';
 import { AtlasError } from '../../errors.ts';
+import { connectionTls } from './connection-tls.ts';
 import { sessionSettings, withoutSettings } from './session-settings.ts';
 import { setupRemedy } from './setup-fault.ts';
 
@@ -30,14 +31,19 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 // Out of resources (class 53), or read-only after a failover.
 const UNWRITABLE = /^(?:53...|25006)$/;
 
-/** Opens a pool. It connects on first use, so this never fails. Column names become camelCase here. */
+/**
+ * Opens a pool, which connects on first use. Column names become camelCase here. Throws an Error with a remedy if the
+ * URL names a file of authorities that cannot be used.
+ */
 export function openPostgres({
   url,
   connectionsMax,
   timeoutSeconds,
   readsArrays = true,
 }: PostgresOptions): Sql {
-  return postgres(withoutSettings(url), {
+  const { url: target, tls } = connectionTls(withoutSettings(url));
+  return postgres(target, {
+    ...tls,
     max: connectionsMax,
     // The driver's minimum: canceling a pipelined query would cancel the one that is running.
     ...{ max_pipeline: 1 },

@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { connectionTls } from './connection-tls.ts';
 import { databaseErrorCode, isConnectionLoss } from './postgres.ts';
 import { sessionSettings, withoutSettings } from './session-settings.ts';
 
@@ -7,7 +8,9 @@ const TOO_MANY_CONNECTIONS = '53300';
 
 /** Queries the server on a separate connection: those of the pool may be dead or busy. Rejects if it is unavailable. */
 export async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
-  const sql = postgres(withoutSettings(url), {
+  const { url: target, tls } = connectionTls(withoutSettings(url));
+  const sql = postgres(target, {
+    ...tls,
     max: 1,
     connect_timeout: CONNECT_SECONDS,
     fetch_types: false,

@@ -1,11 +1,11 @@
+import { tlsRemedy } from '../../utils/tls-fault.ts';
+import { POSTGRES_TLS } from './connection-tls.ts';
 import { databaseErrorCode, openPostgres, type Sql } from './postgres.ts';
 
 const VERSION_MIN = 150_000;
 const ENCODING = 'UTF8';
 const UNKNOWN_PARAMETER = '42704';
 const NO_TLS = 'the server closed the connection when it was asked for TLS';
-const TRUST =
-  'name its authority in NODE_EXTRA_CA_CERTS and use the host name of the certificate, or set sslmode=require, which does not check it';
 const POOLERS = 'docs/runbooks/004-several-hosts-and-releases.md#poolers';
 
 /**
@@ -105,8 +105,8 @@ function explain(error: unknown): unknown {
       'turn ssl on there, or remove sslmode',
       error,
     );
-  if (/CERT/.test(databaseErrorCode(error)))
-    return problem('The certificate of PostgreSQL is not accepted.', text, TRUST, error);
+  const remedy = tlsRemedy(error, POSTGRES_TLS);
+  if (remedy !== null) return problem('The certificate of PostgreSQL is not accepted.', text, remedy, error);
   return error;
 }
 

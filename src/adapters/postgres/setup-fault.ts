@@ -1,3 +1,6 @@
+import { tlsRemedy } from '../../utils/tls-fault.ts';
+import { POSTGRES_TLS } from './connection-tls.ts';
+
 const MIGRATE =
   'Run `npm run migrate`. If it finds nothing to do, this was dropped by hand or is outside the search_path of the role: restore it from a backup, or correct the search_path.';
 const REJECTED_LOGIN = /^28...$/;
@@ -6,7 +9,8 @@ const FUNCTION_MISSING = 'ParseFuncOrColumn';
 
 /**
  * Returns what an operator must do about an error of PostgreSQL that retries cannot fix: a table, schema, function, or
- * database that is missing, a privilege that was not granted, a login that is rejected. Null for any other error.
+ * database that is missing, a privilege that was not granted, a login or a certificate that is rejected. Null for any
+ * other error.
  * `role` is the user that Atlas connects as, or empty if unknown.
  */
 export function setupRemedy(error: unknown, role = ''): string | null {
@@ -22,7 +26,7 @@ export function setupRemedy(error: unknown, role = ''): string | null {
   if (code === '3D000') return 'Create the database, or correct its name in DATABASE_URL.';
   if (REJECTED_LOGIN.test(String(code)))
     return `Correct the user and the password in DATABASE_URL, or allow ${named} to log in: see its attributes and pg_hba.conf.`;
-  return null;
+  return tlsRemedy(error, POSTGRES_TLS);
 }
 
 /** Returns the user of a connection URL, or an empty string. */

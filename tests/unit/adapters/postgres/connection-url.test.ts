@@ -28,8 +28,22 @@ describe('a URL as another tool wrote it', () => {
     [
       'a cloud',
       `${BASE}?sslmode=verify-ca&sslrootcert=/etc/ca.pem`,
+      [],
+      `${BASE}?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem`,
+    ],
+    ['JDBC', `${BASE}?ssl=true&sslcert=/etc/cert.pem`, ['sslcert'], `${BASE}?sslmode=verify-full`],
+    ['libpq 16', `${BASE}?sslrootcert=system`, [], `${BASE}?sslmode=verify-full`],
+    [
+      'one who names an authority only',
+      `${BASE}?sslrootcert=a%20b.pem`,
+      [],
+      `${BASE}?sslmode=verify-full&sslrootcert=a%20b.pem`,
+    ],
+    [
+      'one whose mode checks nothing',
+      `${BASE}?sslmode=prefer&sslrootcert=ca.pem`,
       ['sslrootcert'],
-      `${BASE}?sslmode=verify-full`,
+      `${BASE}?sslmode=prefer`,
     ],
     ['nobody', BASE, [], BASE],
     ['a script', `${BASE}?&`, [], BASE],
@@ -37,6 +51,27 @@ describe('a URL as another tool wrote it', () => {
     expect(readConnectionUrl(url).url).toBe(expected);
     expect(namesOf(url)).toEqual(ignored);
   });
+
+  test('reads what it returned as the same, since workers get it from their supervisor', () => {
+    for (const query of [
+      'sslrootcert=a%20b.pem',
+      'ssl=true',
+      'sslmode=require&schema=x',
+      'sslrootcert=system',
+    ]) {
+      const { url } = readConnectionUrl(`${BASE}?${query}`);
+      expect(readConnectionUrl(url)).toEqual({ url, ignored: [] });
+    }
+  });
+
+  test.each(['verify_full', 'verifyfull', '', 'no-verify', 'constructor'])(
+    'refuses the sslmode "%s", which might mean that the server is checked',
+    (mode) => {
+      expect(() => readConnectionUrl(`${BASE}?sslmode=${mode}`)).toThrow(
+        /^DATABASE_URL has an unknown sslmode\.\n {2}why: .*\n {2}do: /,
+      );
+    },
+  );
 
   test('says for each parameter without effect why, and what to do', () => {
     for (const { why, remedy } of readConnectionUrl(`${BASE}?channel_binding=require&max=5&sslcert=a`)
