@@ -7,18 +7,20 @@ import type { TestCertificate } from './certificates.ts';
 import { startTestPostgres, type TestPostgres } from './postgres.ts';
 import { until } from './until.ts';
 
-/** A PostgreSQL that offers TLS with a certificate, which can be replaced. */
+/** A PostgreSQL that refuses connections without TLS. Its certificate can be replaced. */
 export interface TlsPostgres extends TestPostgres {
   present(certificate: TestCertificate): Promise<void>;
 }
 
-/** Starts a PostgreSQL with TLS on. */
+/** Starts a PostgreSQL with TLS on, and refuses all connections without it from then on. */
 export async function startTlsPostgres(certificate: TestCertificate): Promise<TlsPostgres> {
   const own = await mkdtemp(join(tmpdir(), 'atlas-test-postgres-tls-'));
   await chmod(own, 0o755);
   const folder = join(own, 'cluster');
   const server = await startTestPostgres({ folder });
   const present = (next: TestCertificate) => loadCertificate(server.url, join(folder, 'data'), next);
+  await present(certificate);
+  await writeFile(join(folder, 'data', 'pg_hba.conf'), 'hostssl all all 127.0.0.1/32 trust\n');
   await present(certificate);
   const stop = async () => {
     await server.stop();
@@ -38,7 +40,7 @@ async function loadCertificate(url: string, data: string, { cert, key }: TestCer
     await chmod(file, 0o600);
     if (uid !== undefined) await chown(file, uid, gid!);
   }
-  const admin = postgres(url, { max: 1, onnotice: () => {} });
+  const admin = postgres(url, { max: 1, ssl: 'prefer', onnotice: () => {} });
   try {
     const [before] = await admin`SELECT pg_conf_load_time() AS at`;
     await admin`ALTER SYSTEM SET ssl = on`;
