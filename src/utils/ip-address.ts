@@ -1,0 +1,63 @@
+import { isIPv4, isIPv6 } from 'node:net';
+
+/** An IP address as a number of 32 or 128 bits. */
+export interface IpAddress {
+  readonly bits: 32 | 128;
+  readonly value: bigint;
+}
+
+/** A range of addresses, as in CIDR notation (RFC 4632). */
+export interface IpRange {
+  readonly bits: 32 | 128;
+  readonly prefix: bigint;
+  /** Bits below the prefix, which differ within the range. */
+  readonly bitsBelow: bigint;
+}
+
+/** Reads an address. Returns null for anything else, also for an IPv6 address with a zone. */
+export function parseAddress(text: string): IpAddress | null {
+  if (isIPv4(text)) return { bits: 32, value: v4Of(text) };
+  if (!isIPv6(text) || text.includes('%')) return null;
+  return { bits: 128, value: v6Of(text) };
+}
+
+/**
+ * Reads a range in CIDR notation, or an address as the range of itself. Bits below the prefix are ignored. Returns null
+ * for anything else.
+ *
+ * @example parseRange('10.0.0.0/8');
+ */
+export function parseRange(text: string): IpRange | null {
+  const [, address = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const parsed = parseAddress(address);
+  if (parsed === null) return null;
+  const { bits, value } = parsed;
+  const prefixBits = length === undefined ? bits : Number(length);
+  if (prefixBits > bits) return null;
+  const bitsBelow = BigInt(bits - prefixBits);
+  return { bits, prefix: value >> bitsBelow, bitsBelow };
+}
+
+/** Whether the address is in the range. Addresses of one family are in no range of the other. */
+export function isInRange({ bits, value }: IpAddress, range: IpRange): boolean {
+  return bits === range.bits && value >> range.bitsBelow === range.prefix;
+}
+
+function v4Of(address: string): bigint {
+  return address.split('.').reduce((value, byte) => value * 256n + BigInt(byte), 0n);
+}
+
+/** Returns the 128 bits of a valid IPv6 address, whose last 32 bits may be in dotted or hex notation. */
+function v6Of(address: string): bigint {
+  const plain = address.replace(/[\d.]+$/, (tail) => {
+    if (!tail.includes('.')) return tail;
+    const value = v4Of(tail);
+    return `${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
+  });
+  const [head, tail] = plain.split('::') as [string, string | undefined];
+  const groups = (part: string) => (part === '' ? [] : part.split(':'));
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  const zeros = Array<string>(8 - before.length - after.length).fill('0');
+  return [...before, ...zeros, ...after].reduce((value, group) => (value << 16n) + BigInt(`0x${group}`), 0n);
+}
