@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Deps } from './deps.ts';
 import { bodyLimit } from './envelope/body-limit.ts';
+import { clientAddress } from './envelope/client-address.ts';
 import { compression } from './envelope/compression.ts';
 import { CompressionBudget } from './envelope/compression-budget.ts';
 import { cors, preflights } from './envelope/cors.ts';
@@ -110,7 +111,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     resolved,
     layers,
     enter,
-    fetch: createEnvelope(layers, enter, resolved.resolve),
+    fetch: createEnvelope(layers, enter, resolved.resolve, clientAddress(config.TRUSTED_PROXIES)),
     openApi,
     registry,
     admission,

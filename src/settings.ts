@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  addressRanges,
   brokers,
   choice,
   decimal,
@@ -29,6 +30,14 @@ export const coreSettings = {
   API_WORKERS: integer(1, 64)
     .optional()
     .meta(meta('Service', 'Worker processes sharing the port (Linux only). Unset: one per core.')),
+  TRUSTED_PROXIES: addressRanges()
+    .default([])
+    .meta(
+      meta(
+        'Service',
+        'Addresses and CIDR ranges of the proxies whose X-Forwarded-For or Forwarded names the client. Empty: none.',
+      ),
+    ),
   HTTP_TIMEOUT: decimal(0.1, 240)
     .default(30)
     .meta(meta('Service', 'Seconds until a request times out with 504. Callers can request less.')),

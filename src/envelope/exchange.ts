@@ -43,7 +43,14 @@ export interface Principal {
 export interface Connection {
   /** Sets the idle timeout of the connection in seconds; 0 disables it. */
   timeout(request: Request, seconds: number): void;
+  /** Returns the other end of the connection; null once it has ended. */
+  requestIP(request: Request): { readonly address: string } | null;
 }
+
+/** Returns the address of the client behind the address that a connection comes from. */
+export type ClientAddressOf = (headers: Headers, peer: string) => string;
+
+const PEER_IS_CLIENT: ClientAddressOf = (_headers, peer) => peer;
 
 /** A body that is read as it arrives. Leaving the iteration early cancels the rest. */
 export interface BodyStream extends AsyncIterable<Uint8Array> {
@@ -99,15 +106,24 @@ export class Exchange implements Abortable {
   #made: Response | null = null;
   readonly #request: Request;
   readonly #connection: Connection | null;
+  readonly #addressOf: ClientAddressOf;
+  #clientAddress: string | null = null;
   #deadlineMs = Number.NaN;
   #controller: AbortController | null = null;
   #abortReason: AbortReason | null = null;
   #onAbort: (() => void) | null = null;
   #isSilent = false;
 
-  constructor(request: Request, route: MatchedRoute, startMs: number, connection: Connection | null = null) {
+  constructor(
+    request: Request,
+    route: MatchedRoute,
+    startMs: number,
+    connection: Connection | null = null,
+    addressOf: ClientAddressOf = PEER_IS_CLIENT,
+  ) {
     this.#request = request;
     this.#connection = connection;
+    this.#addressOf = addressOf;
     this.route = route;
     this.startMs = startMs;
     this.arrivedMs = startMs;
@@ -117,6 +133,18 @@ export class Exchange implements Abortable {
   get traceparent(): string {
     const given = this.#request.headers.get('traceparent');
     return given !== null && TRACEPARENT.test(given) ? given : '';
+  }
+
+  /**
+   * The IP address of the client: the one that connected, or, if it is a trusted proxy, the one it forwards for. Found
+   * on first use, and empty if the connection has ended by then, so what acts on it reads it before it waits.
+   */
+  get clientAddress(): string {
+    if (this.#clientAddress === null) {
+      const peer = this.#connection?.requestIP(this.#request)?.address;
+      this.#clientAddress = peer === undefined ? '' : this.#addressOf(this.#request.headers, peer);
+    }
+    return this.#clientAddress;
   }
 
   /** The earlier of the route's and the caller's deadline. Computed on first use: most requests never need it. */

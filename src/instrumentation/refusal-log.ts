@@ -9,8 +9,8 @@ export type CallerOf = (request: Request) => { readonly owner?: string; readonly
 const HOST_LINES = { payment: 2000, failure: 1000, refusal: 200 } as const;
 const HOST_LINES_OF_CODE = 20;
 const LINES_OF_CODE_MIN = 5;
-// One owner must not take the lines of all others.
-const SHARE_OF_OWNER = 0.5;
+// One owner, or one address without a key, must not take the lines of all others.
+const SHARE_OF_CALLER = 0.5;
 // Of a batch that was posted, except for these items.
 const ITEMS_REFUSED = 'items_refused';
 const SECOND_MS = 1000;
@@ -24,8 +24,8 @@ class Quota {
   readonly #linesMax: number;
   readonly #linesOfCodeMax: number;
   readonly #ofCode = new Map<string, number>();
-  /** By owner, and by owner and code. */
-  readonly #ofOwner = new Map<string, number>();
+  /** By caller, and by caller and code. */
+  readonly #ofCaller = new Map<string, number>();
   #lines = 0;
 
   constructor(linesMax: number, linesOfCodeMax: number) {
@@ -38,17 +38,17 @@ class Quota {
     return this.#lines < this.#linesMax && countOf(this.#ofCode, code) < this.#linesOfCodeMax;
   }
 
-  /** Takes the room for one line. Returns false if the owner has used its share. */
-  take(code: string, owner: string | undefined): boolean {
-    if (owner !== undefined) {
-      const ofBoth = `${code} ${owner}`;
+  /** Takes the room for one line. Returns false if the caller, unless it is unknown, has used its share. */
+  take(code: string, caller: string): boolean {
+    if (caller !== '') {
+      const ofBoth = `${code} ${caller}`;
       if (
-        countOf(this.#ofOwner, owner) >= this.#linesMax * SHARE_OF_OWNER ||
-        countOf(this.#ofOwner, ofBoth) >= this.#linesOfCodeMax * SHARE_OF_OWNER
+        countOf(this.#ofCaller, caller) >= this.#linesMax * SHARE_OF_CALLER ||
+        countOf(this.#ofCaller, ofBoth) >= this.#linesOfCodeMax * SHARE_OF_CALLER
       )
         return false;
-      increase(this.#ofOwner, owner);
-      increase(this.#ofOwner, ofBoth);
+      increase(this.#ofCaller, caller);
+      increase(this.#ofCaller, ofBoth);
     }
     this.#lines++;
     increase(this.#ofCode, code);
@@ -58,7 +58,7 @@ class Quota {
   reset(): void {
     this.#lines = 0;
     this.#ofCode.clear();
-    this.#ofOwner.clear();
+    this.#ofCaller.clear();
   }
 }
 
@@ -109,7 +109,8 @@ export class RefusalLog {
       return;
     }
     const { owner, keyId } = exchange.principal ?? this.#callerOf(request);
-    if (!quota.take(code, owner)) {
+    const { clientAddress } = exchange;
+    if (!quota.take(code, owner ?? addressOf(kind, clientAddress))) {
       this.#count(kind, code);
       return;
     }
@@ -119,6 +120,7 @@ export class RefusalLog {
       ...(traceparent !== '' && { traceparent }),
       owner,
       keyId,
+      ...(clientAddress !== '' && { clientAddress }),
       method: route.method,
       endpoint: route.pattern,
       status,
@@ -152,6 +154,11 @@ export class RefusalLog {
     this.#timer = setTimeout(() => this.summarize(), INTERVAL_MS);
     this.#timer.unref();
   }
+}
+
+/** The caller without a verified key. Failures and payments are each found, wherever they come from. */
+function addressOf(kind: Kind, clientAddress: string): string {
+  return kind === 'refusal' && clientAddress !== '' ? `from ${clientAddress}` : '';
 }
 
 /** The code of the problem, or what else was wrong. */

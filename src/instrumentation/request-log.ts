@@ -23,10 +23,11 @@ export function requestLog(logger: Logger, callerOf: CallerOf, processes: number
 }
 
 function logResponse(logger: Logger, exchange: Exchange, status: number, durationMs: number): void {
-  const { requestId, traceparent, route } = exchange;
+  const { requestId, traceparent, clientAddress, route } = exchange;
   const trace = traceparent === '' ? {} : { traceparent };
+  const client = clientAddress === '' ? {} : { clientAddress };
   logger.debug(
-    { requestId, ...trace, method: route.method, endpoint: route.pattern, status, durationMs },
+    { requestId, ...trace, ...client, method: route.method, endpoint: route.pattern, status, durationMs },
     'request',
   );
 }

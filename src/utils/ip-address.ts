@@ -14,6 +14,9 @@ export interface IpRange {
   readonly bitsBelow: bigint;
 }
 
+// IPv4 addresses as a socket for both families shows them.
+const MAPPED = { bits: 128, prefix: 0xffffn, bitsBelow: 32n } as const;
+
 /** Reads an address. Returns null for anything else, also for an IPv6 address with a zone. */
 export function parseAddress(text: string): IpAddress | null {
   if (isIPv4(text)) return { bits: 32, value: v4Of(text) };
@@ -41,6 +44,22 @@ export function parseRange(text: string): IpRange | null {
 /** Whether the address is in the range. Addresses of one family are in no range of the other. */
 export function isInRange({ bits, value }: IpAddress, range: IpRange): boolean {
   return bits === range.bits && value >> range.bitsBelow === range.prefix;
+}
+
+/**
+ * Returns the one text of an address that may be written in several ways: an IPv4 address inside of IPv6 as IPv4, and
+ * without a zone. Null if it is not an address.
+ *
+ * @example canonicalAddress('::FFFF:10.0.0.1'); // '10.0.0.1'
+ */
+export function canonicalAddress(text: string): string | null {
+  if (isIPv4(text)) return text;
+  const zone = text.indexOf('%');
+  const plain = zone < 0 ? text : text.slice(0, zone);
+  const address = parseAddress(plain);
+  if (address === null) return null;
+  if (!isInRange(address, MAPPED)) return new URL(`http://[${plain}]`).hostname.slice(1, -1);
+  return [24n, 16n, 8n, 0n].map((bits) => (address.value >> bits) & 0xffn).join('.');
 }
 
 function v4Of(address: string): bigint {

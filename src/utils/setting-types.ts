@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { canonicalAddress, parseRange } from './ip-address.ts';
 
 /** Metadata of a setting, in addition to its type. */
 export type SettingMeta = {
@@ -99,5 +100,21 @@ export const hosts = () => {
   const isHost = (text: string) => /^[\w.-]+$/.test(text) || isIPv6(text.replace(/^\[(.*)\]$/, '$1'));
   return list(allowed)
     .refine((items) => items.every(isHost), { error: 'contains an item that is not a bare host' })
+    .meta({ allowed });
+};
+/** A comma-separated list of IP addresses and ranges. None of them is all addresses. */
+export const addressRanges = () => {
+  const allowed =
+    'IP addresses or CIDR ranges such as 10.0.0.0/8 or fd00::/8, comma-separated, and not all addresses (/0)';
+  const isUsable = (text: string) => {
+    const range = parseRange(text);
+    // Addresses are compared in their canonical form, so a range of IPv4 written as IPv6 would contain none.
+    const isMapped = text.includes(':') && canonicalAddress(text.split('/')[0]!)?.includes('.');
+    return range !== null && range.bitsBelow < BigInt(range.bits) && !isMapped;
+  };
+  return list(allowed)
+    .refine((items) => items.every(isUsable), {
+      error: 'contains an item that is not an address or a range, or a range of all addresses',
+    })
     .meta({ allowed });
 };

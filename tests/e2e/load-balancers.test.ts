@@ -7,6 +7,7 @@ import { isAvailable } from '../support/is-available.ts';
 import { findLoadBalancer, type LoadBalancer, startLoadBalancer } from '../support/load-balancer.ts';
 import { lockTable } from '../support/table-lock.ts';
 import { START_TIMEOUT_MS } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 import { areServicesHere, type FaultyAtlas, startFaultyAtlas } from './faulty-atlas.ts';
 
 const TEST_TIMEOUT_MS = 90_000;
@@ -25,7 +26,10 @@ describe.if(areHere && areServicesHere({ s3: true }))('behind a load balancer as
   let faulty: FaultyAtlas;
   const balancers = new Map<string, LoadBalancer>();
   beforeAll(async () => {
-    faulty = await startFaultyAtlas({ s3: true }, { HTTP_TIMEOUT: `${30 / SPEED}`, FILES_TIMEOUT: '300' });
+    faulty = await startFaultyAtlas(
+      { s3: true },
+      { HTTP_TIMEOUT: `${30 / SPEED}`, FILES_TIMEOUT: '300', TRUSTED_PROXIES: '127.0.0.1' },
+    );
     for (const name of names) balancers.set(name, await startLoadBalancer(name, faulty.atlas.url, SPEED));
   }, START_TIMEOUT_MS);
   afterAll(async () => {
@@ -125,11 +129,14 @@ describe.if(areHere && areServicesHere({ s3: true }))('behind a load balancer as
   });
 
   /** Sends a text over one connection, and returns the statuses until the load balancer closes it. */
-  function statusesOf(name: string, text: string): Promise<number[]> {
+  function statusesOf(name: string, text: string, localAddress = '127.0.0.1'): Promise<number[]> {
     const { hostname, port } = new URL(balancers.get(name)!.url);
     return new Promise((resolve, reject) => {
       let received = '';
-      const socket = connect({ host: hostname, port: Number(port) }, () => void socket.write(text));
+      const socket = connect(
+        { host: hostname, port: Number(port), localAddress },
+        () => void socket.write(text),
+      );
       socket.on('data', (chunk) => {
         received += chunk;
       });
@@ -146,6 +153,17 @@ describe.if(areHere && areServicesHere({ s3: true }))('behind a load balancer as
     for (let i = 0; i < 20; i++)
       expect(await statusesOf(name, rawHead('FOO', 'Connection: close\r\n'))).toEqual([405]);
     expect((await call(name, 'GET', '/health/live')).status).toBe(200);
+  });
+
+  test.each(names)('%s: Atlas logs the address of the client, whatever the client says', async (name) => {
+    for (const forged of ['X-Forwarded-For: 6.6.6.6', 'Forwarded: for=6.6.6.6']) {
+      const head = `GET /v1/ping HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n`;
+      const before = faulty.atlas.output().length;
+      expect(await statusesOf(name, `${head}${forged}\r\n\r\n`, '127.0.0.2')).toEqual([401]);
+      const logged = () => faulty.atlas.output().slice(before);
+      await until(() => logged().includes('unauthenticated'));
+      expect(logged()).toContain('clientAddress="127.0.0.2"');
+    }
   });
 
   test.each(names)('%s: requests that a client pipelines are all served', async (name) => {

@@ -165,6 +165,21 @@ describe('an invalid value', () => {
     });
   });
 
+  test('in a list of proxies is rejected, and so is one that trusts every address', () => {
+    const wrong = ['10.0.0.0/33', 'localhost', '10.0.0.1:80', '10.0.0.1, [::1]', '10.*', '::ffff:10.0.0.1'];
+    for (const value of [...wrong, '0.0.0.0/0', '10.0.0.1, ::/0', '::ffff:0:0/96'])
+      expect(errorOf({ TRUSTED_PROXIES: value })).toContain(
+        'contains an item that is not an address or a range, or a range of all addresses',
+      );
+    const good = '10.0.0.0/8, 192.168.1.1,fd00::/8 , 2001:DB8::1';
+    expect(load({ TRUSTED_PROXIES: good }).config.TRUSTED_PROXIES).toEqual([
+      '10.0.0.0/8',
+      '192.168.1.1',
+      'fd00::/8',
+      '2001:DB8::1',
+    ]);
+  });
+
   test('is reported together with all others', () => {
     const message = errorOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
     expect(message.match(/why:/g)).toHaveLength(3);
@@ -224,6 +239,7 @@ describe('settings for another process', () => {
     RETRY_JITTER: 'no',
     HTTP_TIMEOUT: '0.5',
     CORS_ALLOWED_ORIGINS: 'https://a.example, https://b.example',
+    TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     KAFKA_BROKERS: 'a:1,b:2',
     DATABASE_URL: 'postgresql://user:p%40ss,word@host/db',
     REDIS_URL: 'redis://:secret@host:6379/1',

@@ -204,6 +204,7 @@ describe('a route that streams', () => {
     const silences: number[] = [];
     const { request, exchange } = exchangeOf({ method: 'POST', body: stream }, streaming, {
       timeout: (_request, seconds) => silences.push(seconds),
+      requestIP: () => null,
     });
     const response = await limit(async (inner) => {
       expect({ same: inner === request, pulled: seen.pulled }).toEqual({ same: true, pulled: 0 });

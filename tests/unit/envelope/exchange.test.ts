@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import { AbortReason } from '../../../src/envelope/exchange.ts';
-import { exchangeOf } from '../../support/exchange.ts';
+import { clientAddress } from '../../../src/envelope/client-address.ts';
+import { AbortReason, Exchange } from '../../../src/envelope/exchange.ts';
+import { exchangeOf, routeOf } from '../../support/exchange.ts';
 
 describe('the signal of an exchange', () => {
   test('is the same on every access', () => {
@@ -113,5 +114,30 @@ describe('the listener of an exchange', () => {
     exchange.onAbort = null;
     exchange.abort(new AbortReason('deadline'));
     expect(called).toBe(false);
+  });
+});
+
+describe('the client address of an exchange', () => {
+  test('is found on first use, and once', () => {
+    let reads = 0;
+    const connection = {
+      timeout: () => {},
+      requestIP: () => {
+        reads++;
+        return { address: '10.0.0.1' };
+      },
+    };
+    const request = new Request('http://atlas.test/', { headers: { 'X-Forwarded-For': '203.0.113.9' } });
+    const addressOf = clientAddress(['10.0.0.1']);
+    const exchange = new Exchange(request, routeOf(), 0, connection, addressOf);
+    expect(reads).toBe(0);
+    expect([exchange.clientAddress, exchange.clientAddress]).toEqual(['203.0.113.9', '203.0.113.9']);
+    expect(reads).toBe(1);
+  });
+
+  test('is empty without a connection, or once it has ended', () => {
+    expect(exchangeOf().exchange.clientAddress).toBe('');
+    const ended = { timeout: () => {}, requestIP: () => null };
+    expect(exchangeOf({}, {}, ended).exchange.clientAddress).toBe('');
   });
 });

@@ -16,13 +16,16 @@ function setUp(processes = 1) {
     status?: number;
     resource?: string;
     owner?: string | null;
+    from?: string;
     atMs?: number;
     tookMs?: number;
     headers?: Record<string, string>;
     refusedItems?: Record<string, number>;
   }) => {
-    const { problem, status = 429, resource = null, owner = null, atMs = 0, tookMs = 0 } = of;
-    const { request, exchange } = exchangeOf({ headers: of.headers ?? {} }, { resource });
+    const { problem, status = 429, resource = null, owner = null, from = '', atMs = 0, tookMs = 0 } = of;
+    const connection = { timeout: () => {}, requestIP: () => ({ address: from }) };
+    const init = { headers: of.headers ?? {} };
+    const { request, exchange } = exchangeOf(init, { resource }, from === '' ? null : connection);
     Object.assign(exchange, { requestId: `r${++id}`, problem, startMs: atMs });
     exchange.refusedItems = of.refusedItems ?? null;
     if (owner !== null) exchange.principal = principalOf(owner, { keyId: `key-of-${owner}` });
@@ -134,7 +137,33 @@ describe('refusals', () => {
   });
 });
 
+describe('refusals without a key', () => {
+  const REFUSED = { problem: 'unauthenticated', status: 401 } as const;
+
+  test('have the address of the client', () => {
+    const { lines, refuse } = setUp();
+    refuse({ ...REFUSED, from: '203.0.113.9' });
+    refuse({ ...REFUSED });
+    expect(lines[0]).toMatchObject({ code: 'unauthenticated', clientAddress: '203.0.113.9' });
+    expect(lines[1]).not.toHaveProperty('clientAddress');
+  });
+
+  test('of one address leave half of the lines to others', () => {
+    const { lines, refuse } = setUp();
+    times(1000, () => refuse({ ...REFUSED, from: '203.0.113.9' }));
+    times(3, () => refuse({ ...REFUSED, from: '2001:db8::1' }));
+    expect(lines.filter(({ clientAddress }) => clientAddress === '203.0.113.9')).toHaveLength(10);
+    expect(lines.filter(({ clientAddress }) => clientAddress === '2001:db8::1')).toHaveLength(3);
+  });
+});
+
 describe('payments and failures', () => {
+  test('of one address without a key are each found', () => {
+    const { lines, refuse } = setUp();
+    times(1500, () => refuse({ problem: 'overloaded', from: '203.0.113.9', ...PAYMENT }));
+    expect(lines).toHaveLength(1500);
+  });
+
   test('are each found by their request ID, while requests of other kinds are refused', () => {
     const { lines, refuse } = setUp();
     times(30_000, () => refuse({ problem: 'overloaded' }));
