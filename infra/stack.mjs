@@ -49,12 +49,16 @@ async function openPage(name) {
 }
 
 async function printMetrics() {
-  const url = `http://127.0.0.1:${process.env.API_PORT || 8000}/metrics`;
-  const response = await fetch(url).catch(() => null);
+  const { ADMIN_PORT, API_PORT } = process.env;
+  // Of npm start, and of the stack, which has a port for operators.
+  const ports = ADMIN_PORT ? [ADMIN_PORT] : [API_PORT || 8000, 8001];
+  const urls = ports.map((port) => `http://127.0.0.1:${port}/metrics`);
+  let response = null;
+  for (const url of urls) response = response?.ok ? response : await fetch(url).catch(() => null);
   if (!response?.ok)
     stop(
-      `${url} does not respond`,
-      'start Atlas: npm start, or npm run up',
+      `no metrics at ${urls.join(' or ')}`,
+      'start Atlas: npm start, or npm run up; if it has an ADMIN_PORT, set that here too',
       'The metrics could not be read.',
     );
   process.stdout.write(await response.text());

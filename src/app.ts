@@ -32,7 +32,7 @@ import { notFound } from './http/not-found.ts';
 import { openApiDocument } from './http/openapi-document.ts';
 import { pipelineErrors, refusals } from './http/pipeline-errors.ts';
 import { createToProblem } from './http/problem.ts';
-import { compileRoutes } from './http/resolve-route.ts';
+import { compileRoutes, type ResolvedRoutes, type RouteMatcher } from './http/resolve-route.ts';
 import { RouteTable } from './http/route.ts';
 import { registerCacheMetrics } from './instrumentation/cache-metrics.ts';
 import { registerDatabaseMetrics } from './instrumentation/database-metrics.ts';
@@ -58,7 +58,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const { config, logger } = deps;
   const registry = createMetrics();
   const app = new OpenAPIHono<{ Bindings: Exchange }>();
-  const routes = new RouteTable(app, PROBLEM_KINDS);
+  const routes = new RouteTable(app, PROBLEM_KINDS, { hidesPrivate: config.ADMIN_PORT !== undefined });
   const openApi = () => openApiDocument(app, TAGS, openApiWebhooks(EVENT_CATALOGUE));
 
   const features = createFeatures(deps);
@@ -69,8 +69,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const resolved = compileRoutes(routes.facts, config.HTTP_TIMEOUT * 1000);
   const toProblem = createToProblem(PROBLEM_KINDS, errorLog(logger, deps.outages));
   app.onError((error, c) => toProblem(error, c.env));
-  const unmatched = notFound(resolved, toProblem);
-  app.notFound((c) => unmatched(c.req.raw, c.env));
+  app.notFound((c) => notFound(resolved, toProblem)(c.req.raw, c.env));
 
   const stats = new RedStats(resolved.all);
   const loopDelays = new LoopDelays();
@@ -103,15 +102,13 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
 
   const documented = documentedHeaders(routes.operations);
   const layers = pipeline(deps, features, toProblem, stats, admission, compressionBudget, documented);
-  const enter = enterRoute(routes.handlers, unmatched, toProblem);
   return {
     features,
     app,
     routes: routes.facts,
     resolved,
     layers,
-    enter,
-    fetch: createEnvelope(layers, enter, resolved.resolve, clientAddress(config.TRUSTED_PROXIES)),
+    ...entrances(config, routes, resolved, layers, toProblem),
     openApi,
     registry,
     admission,
@@ -126,6 +123,27 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
 }
 
 export type App = ReturnType<typeof createApp>;
+
+/** The handlers of the ports, behind the same layers. */
+function entrances(
+  { ADMIN_PORT, TRUSTED_PROXIES }: Deps['config'],
+  { handlers }: RouteTable,
+  resolved: ResolvedRoutes,
+  layers: readonly Middleware[],
+  toProblem: ToProblem,
+) {
+  const addressOf = clientAddress(TRUSTED_PROXIES);
+  const entering = (routes: RouteMatcher) => enterRoute(handlers, notFound(routes, toProblem), toProblem);
+  const open = ADMIN_PORT === undefined ? resolved : resolved.only(({ isPrivate }) => !isPrivate);
+  const forOperators = resolved.only(({ sheddable }) => !sheddable);
+  const enter = entering(open);
+  return {
+    enter,
+    fetch: createEnvelope(layers, enter, open.resolve, addressOf),
+    /** For the admin port: health and metrics, and nothing else. */
+    fetchAdmin: createEnvelope(layers, entering(forOperators), forOperators.resolve, addressOf),
+  };
+}
 
 /** The layers in front of every route, outermost first. */
 function pipeline(

@@ -30,6 +30,9 @@ export interface LoadedConfig {
   readonly unknown: readonly UnknownSetting[];
 }
 
+const SAME_PORT =
+  'Atlas cannot start with these settings:\n  ADMIN_PORT is the same as API_PORT\n    why:  the admin port is private, and the other one is not\n    do:   set ADMIN_PORT to another port, or unset it';
+
 const NO_FILE: EnvFile = { values: {}, unassigned: [] };
 
 /** Invalid settings. The message says what failed, why, and what to do. */
@@ -58,6 +61,7 @@ export function loadConfig(
     ? S3_REQUIRED.filter((name) => parsed.data[name] === undefined)
     : [];
   if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
+  if (parsed.data.ADMIN_PORT === parsed.data.API_PORT) throw new ConfigError(SAME_PORT);
   const names = {
     environment: Object.keys(environment).filter((name) => environment[name]),
     file: Object.keys(fromFile),

@@ -82,6 +82,7 @@ export function createFeatures(deps: Deps) {
     permits: () => permits.stats(),
     problems: PROBLEM_KINDS,
     servesMetrics: config.PROMETHEUS_ENABLED,
+    hidesPrivate: config.ADMIN_PORT !== undefined,
     scrapeCluster: deps.scrapeCluster,
     servesDocs: config.DOCS_ENABLED,
     asyncApi: () => asyncApiDocument(VERSION, EVENT_CATALOGUE),

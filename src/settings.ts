@@ -30,6 +30,17 @@ export const coreSettings = {
   API_WORKERS: integer(1, 64)
     .optional()
     .meta(meta('Service', 'Worker processes sharing the port (Linux only). Unset: one per core.')),
+  ADMIN_PORT: integer(1, 65_535)
+    .optional()
+    .meta(
+      meta(
+        'Service',
+        'Private port for /metrics and /health/deep, which API_PORT then no longer serves. Unset: API_PORT serves them.',
+      ),
+    ),
+  ADMIN_HOST: host()
+    .default('127.0.0.1')
+    .meta(meta('Service', 'Address of ADMIN_PORT. 0.0.0.0 listens on all interfaces.')),
   TRUSTED_PROXIES: addressRanges()
     .default([])
     .meta(

@@ -212,7 +212,7 @@ function examineWorkers(config: Config, { workers }: RunningReport): Finding {
     row: [
       'workers',
       `${workers} ${workers === 1 ? 'process' : 'processes'}`,
-      `port ${config.API_PORT}`,
+      `port ${config.API_PORT}${config.ADMIN_PORT === undefined ? '' : `, for operators ${config.ADMIN_PORT}`}`,
       guarantee,
     ],
     ...(isResetting && {

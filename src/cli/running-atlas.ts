@@ -36,9 +36,11 @@ export async function findRunning(config: Config): Promise<RunningAtlas> {
   const { host, port } = status ?? { host: config.API_HOST, port: config.API_PORT };
   if (port === 0) return { status, reasons: null, dependencies: null };
   const url = baseUrl(host, port);
+  // A supervisor of the release before has no `admin`.
+  const forOperators = status?.admin ? baseUrl(status.admin.host, status.admin.port) : url;
   const [ready, deep] = await Promise.all([
     getJson<{ reasons?: string[] }>(`${url}/health/ready`, READY_MAX_MS),
-    status && getJson<Partial<RunningAtlas>>(`${url}/health/deep`, DEEP_MAX_MS),
+    status && getJson<Partial<RunningAtlas>>(`${forOperators}/health/deep`, DEEP_MAX_MS),
   ]);
   const notReady = () => ready?.body?.reasons ?? [`/health/ready returned ${ready?.status}`];
   return {

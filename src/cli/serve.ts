@@ -8,7 +8,7 @@ import { WORKER_ENVIRONMENT } from '../cluster/messages.ts';
 import { migrateRequests } from '../cluster/migrate-requests.ts';
 import { serveStatus, statusOf, statusSocketPath } from '../cluster/status-socket.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
-import { takePort } from '../cluster/take-port.ts';
+import { takeAdminPort, takePort } from '../cluster/take-port.ts';
 import { DRAIN_MS } from '../cluster/worker.ts';
 import { writeWorkerRecord } from '../cluster/worker-record.ts';
 import { type Config, environmentOf, loadConfig } from '../config.ts';
@@ -61,6 +61,10 @@ async function serve(): Promise<void> {
       );
     const { port, release } = await takePort(config.API_HOST, config.API_PORT, config.ATLAS_DATA_DIR);
     closing.push(async () => release());
+    if (config.ADMIN_PORT !== undefined) {
+      const admin = await takeAdminPort(config.ADMIN_HOST, config.ADMIN_PORT, config.ATLAS_DATA_DIR);
+      closing.push(async () => admin.release());
+    }
     removeCommitSockets(config.ATLAS_DATA_DIR, port);
     migrateRequests();
     const supervisor = createSupervisor(config, logger, deps, port, closing);
@@ -158,8 +162,9 @@ function serveStats(
   new ClusterScrape(supervisor, metrics);
   try {
     const path = statusSocketPath(config.ATLAS_DATA_DIR, port);
-    const { API_HOST: host, LOAD_SHEDDING_MAX_CONCURRENT: cap } = config;
-    const read = () => statusOf(supervisor, { host, port, cap });
+    const { API_HOST: host, ADMIN_HOST, ADMIN_PORT, LOAD_SHEDDING_MAX_CONCURRENT: cap } = config;
+    const admin = ADMIN_PORT === undefined ? null : { host: ADMIN_HOST, port: ADMIN_PORT };
+    const read = () => statusOf(supervisor, { host, port, admin, cap });
     const socket = serveStatus(path, config.ATLAS_DATA_DIR, read);
     closing.unshift(socket.close);
   } catch (err) {

@@ -23,6 +23,9 @@ export function startupBanner({ config, databaseMode, port, token, modes }: Star
     '',
     `Atlas ${VERSION} is listening on ${url}`,
     ...(config.DOCS_ENABLED ? [`  docs         ${url}/docs`] : []),
+    ...(config.ADMIN_PORT === undefined
+      ? []
+      : [`  operators    ${baseUrl(config.ADMIN_HOST, config.ADMIN_PORT)}/metrics and /health/deep`]),
     `  PostgreSQL   ${databaseMode}${databaseMode === 'embedded' ? `, data in ${config.ATLAS_DATA_DIR}` : ''}`,
     `  workers      ${workersText(config)}`,
     `  limits       ${limitsText(config, modes)}`,

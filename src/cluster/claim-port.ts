@@ -2,7 +2,9 @@ import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { findStatus } from './status-socket.ts';
 
-const OTHER_HOST = 'set API_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them';
+/** The start of the names of the settings of a port, `API_PORT` and `API_HOST`. */
+export type PortSetting = 'API' | 'ADMIN';
+
 const WAIT_MAX_MS = 3000;
 const WAIT_MS = 50;
 
@@ -17,6 +19,7 @@ export async function claimPort(
   port: number,
   dataDir: string,
   waitMaxMs = WAIT_MAX_MS,
+  setting: PortSetting = 'API',
 ): Promise<number> {
   const untilMs = performance.now() + waitMaxMs;
   for (;;) {
@@ -31,7 +34,7 @@ export async function claimPort(
         await Bun.sleep(WAIT_MS);
         continue;
       }
-      throw await explain(error as Error & { code?: string }, hostname, port, dataDir);
+      throw await explain(error as Error & { code?: string }, hostname, port, dataDir, setting);
     }
   }
 }
@@ -41,24 +44,27 @@ async function explain(
   hostname: string,
   port: number,
   dataDir: string,
+  setting: PortSetting,
 ): Promise<Error> {
   const { code, message } = error;
   const problem = `Atlas cannot listen on ${isIPv6(hostname) ? `[${hostname}]` : hostname}:${port}.`;
   const because = (why: string, remedy: string) =>
     new Error(`${problem}\n  why:  ${why}\n  do:   ${remedy}`, { cause: error });
+  const otherHost = `set ${setting}_HOST to an address of this host, to 127.0.0.1, or to 0.0.0.0 for all of them`;
   // Bun reports the error of an earlier call for a name that cannot be resolved.
-  if (!(await isResolvable(hostname))) return because(`the name ${hostname} cannot be resolved`, OTHER_HOST);
-  if (code === 'EADDRNOTAVAIL') return because(`${hostname} is not an address of this host`, OTHER_HOST);
+  if (!(await isResolvable(hostname))) return because(`the name ${hostname} cannot be resolved`, otherHost);
+  if (code === 'EADDRNOTAVAIL') return because(`${hostname} is not an address of this host`, otherHost);
   if (code === 'EACCES')
-    return because(`this user may not use port ${port}`, 'set API_PORT to a port above 1023');
-  const running = code === 'EADDRINUSE' ? await findStatus(dataDir, port).catch(() => null) : null;
+    return because(`this user may not use port ${port}`, `set ${setting}_PORT to a port above 1023`);
+  const running =
+    code === 'EADDRINUSE' && setting === 'API' ? await findStatus(dataDir, port).catch(() => null) : null;
   if (running) {
     return new Error(
       `Atlas is already running on port ${port} (supervisor pid ${running.pid}).\n  why:  it serves this port from the data folder ${dataDir}\n  do:   check it with npm run status, or set API_PORT to another port to start a second one`,
       { cause: error },
     );
   }
-  return because(message, 'stop the process that uses the port, or set API_PORT to another port');
+  return because(message, `stop the process that uses the port, or set ${setting}_PORT to another port`);
 }
 
 function isResolvable(hostname: string): Promise<boolean> {

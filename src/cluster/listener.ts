@@ -6,33 +6,39 @@ import { settle } from '../utils/settle.ts';
 const IDLE_MARGIN_SECONDS = 10;
 const IDLE_MAX_SECONDS = 255;
 
-/** The listening socket of a worker. */
+/** The listening sockets of a worker. */
 export interface Listener {
   /** Stops accepting, and resolves when every request that was read has its response. */
   stop(): Promise<void>;
 }
 
 /**
- * Serves the app on the configured port. On Linux all workers of the host share it, and the kernel spreads connections
- * over them. While the worker drains, every response closes its connection: stopping the server resets idle
+ * Serves the app on the configured ports. On Linux all workers of the host share them, and the kernel spreads their
+ * connections. While the worker drains, every response closes its connection: stopping the server resets idle
  * connections, even if the next request is on its way, so they are closed in order first.
  */
-export function listen({ fetch, resolved }: App, { config, lifecycle }: Deps): Listener {
+export function listen({ fetch, fetchAdmin, resolved }: App, { config, lifecycle }: Deps): Listener {
   const close = (response: Response) => {
     response.headers.set('connection', 'close');
     return response;
   };
-  const server = Bun.serve({
-    hostname: config.API_HOST,
-    port: config.API_PORT,
+  const common = {
     reusePort: process.platform === 'linux',
     idleTimeout: Math.min(IDLE_MAX_SECONDS, Math.ceil(config.HTTP_TIMEOUT) + IDLE_MARGIN_SECONDS),
     // Every route enforces its own limit with a problem response. Bun's limit, 128 MiB by default, sends a bare 413.
     maxRequestBodySize: Math.max(...resolved.all.map(({ bodyLimitBytes }) => bodyLimitBytes)) * 2,
     // In development mode a failing stream prints its stack to the terminal, past the logger.
     development: false,
-    fetch: (request, connection) =>
-      lifecycle.draining ? settle(fetch(request, connection), close) : fetch(request, connection),
-  });
-  return { stop: () => server.stop() };
+  };
+  const serve = (hostname: string, port: number, respond: App['fetch']) =>
+    Bun.serve({
+      ...common,
+      hostname,
+      port,
+      fetch: (request, connection) =>
+        lifecycle.draining ? settle(respond(request, connection), close) : respond(request, connection),
+    });
+  const servers = [serve(config.API_HOST, config.API_PORT, fetch)];
+  if (config.ADMIN_PORT !== undefined) servers.push(serve(config.ADMIN_HOST, config.ADMIN_PORT, fetchAdmin));
+  return { stop: () => Promise.all(servers.map((server) => server.stop())).then(() => {}) };
 }

@@ -23,6 +23,8 @@ export interface ClusterStatus {
   /** `API_HOST`, and the port it listens on. */
   readonly host: string;
   readonly port: number;
+  /** `ADMIN_HOST` and `ADMIN_PORT`; null without them. */
+  readonly admin: { readonly host: string; readonly port: number } | null;
   readonly uptimeSeconds: number;
   /** From its settings; a host with a lower cap lowers that of the cluster, see `WorkerStatus.cap`. */
   readonly cap: number;
@@ -65,7 +67,7 @@ export function serveStatus(
 /** Returns the current status of a supervisor and its workers. */
 export function statusOf(
   { slots }: Supervisor,
-  { host, port, cap }: Pick<ClusterStatus, 'host' | 'port' | 'cap'>,
+  { host, port, admin, cap }: Pick<ClusterStatus, 'host' | 'port' | 'admin' | 'cap'>,
 ): ClusterStatus {
   const nowMs = performance.now();
   const seconds = (sinceMs: number) => Math.round((nowMs - sinceMs) / 100) / 10;
@@ -73,6 +75,7 @@ export function statusOf(
     pid: process.pid,
     host,
     port,
+    admin,
     uptimeSeconds: seconds(startedMs),
     cap,
     slots: slots.flatMap(({ index: slot, incarnations, restarts }): SlotStatus[] => {

@@ -40,6 +40,25 @@ export async function takePort(
   }
 }
 
+/**
+ * Takes a port for operators, next to that of the API: it has no sockets in the data folder, so others may use it with
+ * the same one elsewhere. Throws an Error with a remedy.
+ */
+export async function takeAdminPort(hostname: string, port: number, dataDir: string): Promise<TakenPort> {
+  const taken = lockPort(hostname, port);
+  if (taken === null)
+    throw new Error(
+      `Atlas cannot listen on port ${port} for operators.\n  why:  another Atlas on this host has locked it\n  do:   set ADMIN_PORT to a port of its own for each`,
+    );
+  try {
+    await claimPort(hostname, port, dataDir, WAIT_MAX_MS, 'ADMIN');
+    return taken;
+  } catch (error) {
+    taken.release();
+    throw error;
+  }
+}
+
 async function pickPort(hostname: string, dataDir: string): Promise<TakenPort> {
   for (let attempts = 1; ; attempts++) {
     const port = await claimPort(hostname, 0, dataDir);

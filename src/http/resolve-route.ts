@@ -12,22 +12,25 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TR
 const SEEN_MAX = 1000;
 const SEEN_LENGTH_MAX = 128;
 
-/** The routes of an app, compiled for matching. */
-export interface ResolvedRoutes {
-  /** Every route, then one per method for unmatched requests. */
-  readonly all: readonly MatchedRoute[];
+/** Finds the route of a request. */
+export interface RouteMatcher {
   readonly resolve: (request: Request) => MatchedRoute;
   /** Returns the methods that a path supports, for 405. Empty if the path is unknown. */
   readonly allowedMethods: (request: Request) => string[];
 }
 
-/**
- * Compiles the routes into a matcher for use before routing. It uses the routers and the path parsing of Hono, so that
- * both match the same route. A path without parameters is looked up in a map and never matches a template.
- */
+/** The routes of an app, compiled for matching. */
+export interface ResolvedRoutes extends RouteMatcher {
+  /** Every route, then one per method for unmatched requests. */
+  readonly all: readonly MatchedRoute[];
+  /** Returns a matcher to which the other routes do not exist. */
+  readonly only: (serves: (route: RouteFacts) => boolean) => RouteMatcher;
+}
+
+/** Compiles the routes for use before routing. */
 export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): ResolvedRoutes {
   const matched = facts.map(
-    (fact, index): MatchedRoute => ({
+    ({ isPrivate: _, ...fact }, index): MatchedRoute => ({
       ...fact,
       index,
       timeoutMs: fact.timeoutMs ?? timeoutMs,
@@ -49,6 +52,22 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
       compressible: false,
     }),
   );
+  return {
+    all: [...matched, ...unmatched],
+    ...matcherOf(matched, unmatched),
+    only: (serves) =>
+      matcherOf(
+        matched.filter((_, index) => serves(facts[index]!)),
+        unmatched,
+      ),
+  };
+}
+
+/**
+ * Uses the routers and the path parsing of Hono, so that both match the same route. A path without parameters is looked
+ * up in a map and never matches a template.
+ */
+function matcherOf(matched: readonly MatchedRoute[], unmatched: readonly MatchedRoute[]): RouteMatcher {
   // By path, then by method, because a joined key would have to be built for every request.
   const fixed = new Map<string, Map<string, MatchedRoute>>();
   const router = new SmartRouter<MatchedRoute>({ routers: [new RegExpRouter(), new TrieRouter()] });
@@ -77,7 +96,6 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
   };
 
   return {
-    all: [...matched, ...unmatched],
     resolve: (request) => {
       const method = request.method === 'HEAD' ? 'GET' : request.method;
       const found = matchUrl(method, request);

@@ -26,6 +26,8 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly scope: string | null;
   /** False only for health and metrics. */
   readonly sheddable?: boolean;
+  /** For operators: served on the admin port only, if there is one. */
+  readonly isPrivate?: boolean;
   /** The resource whose queue requests of this route may wait in. Each resource has its own limit. */
   readonly resource?: 'database' | 'ledger';
   readonly compressible?: boolean;
@@ -46,7 +48,10 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
 }
 
 /** The facts about a route that the pipeline and the metrics are compiled from. */
-export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & { readonly timeoutMs?: number };
+export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & {
+  readonly timeoutMs?: number;
+  readonly isPrivate?: boolean;
+};
 
 export const JSON_BODY_LIMIT_BYTES = 1_048_576;
 
@@ -59,11 +64,13 @@ export class RouteTable {
   /** What the contract says about each route. */
   readonly operations: RouteConfig[] = [];
   readonly #kinds: ProblemKinds;
+  readonly #hidesPrivate: boolean;
 
-  /** `kinds` provides the descriptions of error responses. */
-  constructor(app: Atlas, kinds: ProblemKinds) {
+  /** `kinds` provides the descriptions of error responses. Private routes may be left out of the contract. */
+  constructor(app: Atlas, kinds: ProblemKinds, { hidesPrivate = false } = {}) {
     this.app = app;
     this.#kinds = kinds;
+    this.#hidesPrivate = hidesPrivate;
     for (const [code, kind] of Object.entries(kinds))
       app.openAPIRegistry.registerComponent('examples', code, exampleOf(code, kind));
     for (const [name, header] of Object.entries(PROBLEM_HEADERS))
@@ -102,7 +109,8 @@ export class RouteTable {
     const { method, path, tier, scope } = route;
     const operation = documentRoute(route, this.#kinds);
     this.operations.push(operation);
-    this.app.openAPIRegistry.registerPath(createRoute(operation));
+    if (!(route.isPrivate && this.#hidesPrivate))
+      this.app.openAPIRegistry.registerPath(createRoute(operation));
     this.facts.push({
       method: method.toUpperCase(),
       pattern: path,
@@ -113,6 +121,7 @@ export class RouteTable {
       bodyLimitBytes: route.bodyLimitBytes ?? JSON_BODY_LIMIT_BYTES,
       streamsBody: route.streams !== undefined,
       compressible: route.compressible ?? false,
+      ...(route.isPrivate && { isPrivate: true }),
       ...(route.timeoutMs !== undefined && { timeoutMs: route.timeoutMs }),
     });
     const validate = validation(route);

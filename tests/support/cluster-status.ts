@@ -24,6 +24,7 @@ export function clusterStatus(
     pid: 99,
     host: '127.0.0.1',
     port,
+    admin: null,
     uptimeSeconds: 10,
     cap,
     slots: workers.map(({ heartbeatAgeSeconds = 0.1, busy = false, ...worker }, slot) => ({

@@ -180,6 +180,14 @@ describe('an invalid value', () => {
     ]);
   });
 
+  test('of the admin port is that of the API, which would make it public', () => {
+    expect(errorOf({ API_PORT: '9000', ADMIN_PORT: '9000' })).toMatch(
+      /ADMIN_PORT is the same as API_PORT\n {4}why: .*\n {4}do: {3}set ADMIN_PORT to another port/,
+    );
+    expect(errorOf({ ADMIN_PORT: '8000' })).toContain('ADMIN_PORT is the same as API_PORT');
+    expect(load({ ADMIN_PORT: '8001' }).config).toMatchObject({ ADMIN_PORT: 8001, ADMIN_HOST: '127.0.0.1' });
+  });
+
   test('is reported together with all others', () => {
     const message = errorOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
     expect(message.match(/why:/g)).toHaveLength(3);

@@ -44,6 +44,8 @@ export interface SystemPorts {
   permits(): PermitStats;
   readonly problems: ProblemKinds;
   readonly servesMetrics: boolean;
+  /** Whether routes for operators are served on the admin port only. */
+  readonly hidesPrivate: boolean;
   readonly scrapeCluster: (() => Promise<string>) | null;
   readonly servesDocs: boolean;
   readonly asyncApi: () => object;
@@ -63,6 +65,7 @@ export function createSystem(ports: SystemPorts) {
         version: about.version,
         servesDocs: ports.servesDocs,
         servesMetrics: ports.servesMetrics,
+        hidesPrivate: ports.hidesPrivate,
       });
       mountHealth(routes, health, about, permits);
       if (ports.servesMetrics) mountMetrics(routes, registry, scrapeCluster);

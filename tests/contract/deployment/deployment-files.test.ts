@@ -76,7 +76,7 @@ describe.if(isAvailable('the parser of Docker Compose', compose))(
     test('publishes every service on its port, on the loopback interface only', () => {
       const ports = Object.values(services).flatMap(({ ports = [] }) => ports);
       expect(ports.map(({ published }) => Number(published)).sort((a, b) => a - b)).toEqual([
-        3000, 5433, 6379, 8000, 9000, 9090, 9092,
+        3000, 5433, 6379, 8000, 8001, 9000, 9090, 9092,
       ]);
       expect(new Set(ports.map(({ host_ip }) => host_ip))).toEqual(new Set(['127.0.0.1']));
       const native = Object.values(NATIVE_SERVICES).map(({ port }) => port);
@@ -104,6 +104,11 @@ describe.if(isAvailable('the parser of Docker Compose', compose))(
           networks: ['atlas'],
         });
       }
+    });
+
+    test('scrapes Atlas on its port for operators, where its metrics are', () => {
+      const scraped = readFileSync(join(ROOT, 'infra/prometheus/prometheus.yml'), 'utf8');
+      expect(scraped).toContain(`targets: ["api:${services.api!.environment!.ADMIN_PORT}"]`);
     });
 
     test('has no dependency on a service that does not exist', () => {
@@ -162,6 +167,15 @@ describe.if(isAvailable('kustomize', kustomize) && isAvailable('kubeconform', ku
         'Service',
         'ServiceAccount',
       ]);
+    });
+
+    test('scrape Atlas on its port for operators, which only namespaces that may scrape can reach', () => {
+      const port = /ADMIN_PORT: "(\d+)"/.exec(manifests)![1];
+      expect(manifests).toContain(`prometheus.io/port: "${port}"`);
+      expect(manifests).toMatch(new RegExp(`containerPort: ${port}\n *name: admin`));
+      expect(manifests).toMatch(
+        /may-scrape: "true"\n *ports:\n *- port: admin\n *protocol: TCP\n(?! *- (?:port|from))/,
+      );
     });
 
     test('do not match with a misspelled key', () => {

@@ -20,7 +20,7 @@ async function claimError(dataDir: string, port: number, hostname = '127.0.0.1')
 test('the error for a port in use identifies an Atlas of the same folder, but not of another one', async () => {
   const server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() });
   const port = server.port!;
-  const status = { pid: 4711, host: '127.0.0.1', port, uptimeSeconds: 1, cap: 1, slots: [] };
+  const status = { pid: 4711, host: '127.0.0.1', port, uptimeSeconds: 1, cap: 1, slots: [], admin: null };
   const socket = serveStatus(statusSocketPath(folder, port), folder, () => status);
   try {
     const error = await claimError(folder, port);

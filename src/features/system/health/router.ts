@@ -81,6 +81,8 @@ export function mountHealth(
       path: '/health/deep',
       operationId: 'getDeepHealth',
       summary: 'Check every dependency',
+      description: 'With the setting `ADMIN_PORT`, served on that port only.',
+      isPrivate: true,
       responses: {
         200: jsonOf('Healthy or degraded, with the status of each dependency', DeepHealthSchema),
         503: jsonOf('Unhealthy: a required dependency is not responding', DeepHealthSchema),

@@ -15,6 +15,8 @@ export interface Landing {
   readonly version: string;
   readonly servesDocs: boolean;
   readonly servesMetrics: boolean;
+  /** Whether routes for operators are on another port. */
+  readonly hidesPrivate: boolean;
 }
 
 const DOCUMENTS: readonly Link[] = [
@@ -27,8 +29,12 @@ const METRICS: Link = { name: 'metrics', path: '/metrics', description: 'Metrics
 const HEALTH: readonly Link[] = [
   { name: 'health', path: '/health', description: 'Health of this process' },
   { name: 'readiness', path: '/health/ready', description: 'Whether it takes requests' },
-  { name: 'dependencies', path: '/health/deep', description: 'Health of each dependency' },
 ];
+const DEEP_HEALTH: Link = {
+  name: 'dependencies',
+  path: '/health/deep',
+  description: 'Health of each dependency',
+};
 
 const LandingSchema = z
   .strictObject({
@@ -110,8 +116,9 @@ export function mountLanding(routes: RouteTable, landing: Landing): void {
   );
 }
 
-function linksOf({ servesDocs, servesMetrics }: Landing): readonly Link[] {
-  return [...(servesDocs ? DOCUMENTS : []), ...HEALTH, ...(servesMetrics ? [METRICS] : [])];
+function linksOf({ servesDocs, servesMetrics, hidesPrivate }: Landing): readonly Link[] {
+  const forOperators = [DEEP_HEALTH, ...(servesMetrics ? [METRICS] : [])];
+  return [...(servesDocs ? DOCUMENTS : []), ...HEALTH, ...(hidesPrivate ? [] : forOperators)];
 }
 
 function pageOf({ version, servesDocs }: Landing, links: readonly Link[]): string {

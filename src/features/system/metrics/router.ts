@@ -15,10 +15,12 @@ export function mountMetrics(
       path: '/metrics',
       operationId: 'getMetrics',
       summary: 'Get all metrics for Prometheus',
+      description: 'With the setting `ADMIN_PORT`, served on that port only.',
       tag: 'Health',
       tier: 'critical',
       scope: null,
       sheddable: false,
+      isPrivate: true,
       compressible: true,
       responses: {
         200: {
