@@ -61,9 +61,8 @@ export function createFeatures(deps: Deps) {
     workers: deps.workers,
     inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
   });
-  const { isKeyUsed, lastExpired } = events;
-  const shared = { database, incarnation, isKeyUsed, settings: config };
-  const fromLog = { consumer: deps.events.consumer, lastExpired, types };
+  const shared = { database, incarnation, isKeyUsed: events.isKeyUsed, settings: config };
+  const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, reportFailure, outgoing: deps.outgoing });
   const files = createFiles({ ...shared, logger, isKeyUsable, objects, cache });
   const system = createSystem({
