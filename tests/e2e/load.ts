@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { KeptConnection } from './kept-connection.ts';
 
 /** The results of all callers until they were stopped. */
 export interface LoadReport {
@@ -40,9 +40,9 @@ export function startLoad(
   let stopped = false;
 
   async function call(): Promise<void> {
-    let connection: Connection | null = null;
+    let connection: KeptConnection | null = null;
     while (!stopped) {
-      if (!connection?.isOpen) connection = new Connection(Number(port), hostname);
+      if (!connection?.isOpen) connection = new KeptConnection(Number(port), hostname);
       try {
         const { status, closes } = await connection.exchange(request);
         if (status === 200) succeeded++;
@@ -66,49 +66,4 @@ export function startLoad(
       return { succeeded, failed };
     },
   };
-}
-
-class Connection {
-  readonly #socket: Socket;
-  #received = '';
-  #settle: PromiseWithResolvers<{ status: number; closes: boolean }> | null = null;
-  isOpen = true;
-
-  constructor(port: number, host: string) {
-    this.#socket = connect(port, host);
-    this.#socket.setEncoding('utf8');
-    this.#socket.on('data', (chunk: string) => this.#read(chunk));
-    this.#socket.on('error', (error) => this.#fail(error.message));
-    this.#socket.on('close', () => this.#fail('closed without a response'));
-  }
-
-  exchange(request: string): Promise<{ status: number; closes: boolean }> {
-    this.#settle = Promise.withResolvers();
-    this.#socket.write(request);
-    return this.#settle.promise;
-  }
-
-  end(): void {
-    this.isOpen = false;
-    this.#socket.destroy();
-  }
-
-  #read(chunk: string): void {
-    this.#received += chunk;
-    const headEnd = this.#received.indexOf('\r\n\r\n');
-    if (headEnd < 0) return;
-    const head = this.#received.slice(0, headEnd);
-    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
-    if (Buffer.byteLength(this.#received) < Buffer.byteLength(head) + 4 + length) return;
-    this.#received = '';
-    const closes = /^connection: close$/im.test(head);
-    this.#settle?.resolve({ status: Number(head.split(' ')[1]), closes });
-    this.#settle = null;
-  }
-
-  #fail(reason: string): void {
-    this.isOpen = false;
-    this.#settle?.reject(new Error(reason));
-    this.#settle = null;
-  }
 }
