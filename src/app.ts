@@ -14,6 +14,7 @@ import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
 import { type Admission, beginWork, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
+import { quotas } from './envelope/quotas.ts';
 import { RedStats } from './envelope/red-stats.ts';
 import { requestId } from './envelope/request-id.ts';
 import { securityHeaders } from './envelope/security-headers.ts';
@@ -170,6 +171,7 @@ function pipeline(
     preflights(config.CORS_ALLOWED_ORIGINS, { methods: documented.methods, headers: documented.request }),
     compression(compressionBudget),
     authentication(identity.credentials),
+    quotas(toProblem),
     bodyLimit({
       admission,
       json: JSON_LIMITS,

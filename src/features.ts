@@ -10,6 +10,7 @@ import { loggedTypes } from './features/events/log/catalogue.ts';
 import { mergeTables, type SettingsOf } from './features/feature.ts';
 import { createFiles, files } from './features/files/feature.ts';
 import { createIdentity, identity } from './features/identity/feature.ts';
+import { splitScopes } from './features/identity/operator-scope.ts';
 import { createLedger, ledger } from './features/ledger/feature.ts';
 import { createSystem, system } from './features/system/feature.ts';
 import { createWebhooks, webhooks } from './features/webhooks/feature.ts';
@@ -22,7 +23,7 @@ const FEATURES = [identity, ledger, events, webhooks, files, system] as const;
 
 export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
 export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
-export const ALL_SCOPES: readonly string[] = Object.keys(SCOPES);
+export const [ALL_SCOPES, OPERATOR_SCOPES] = splitScopes(SCOPES);
 export const PROBLEM_KINDS = mergeTables<ProblemKind>(
   httpProblems,
   ...FEATURES.map(({ problems }) => problems),
@@ -39,8 +40,7 @@ export function createFeatures(deps: Deps) {
   const { config, database, incarnation, cache, lifecycle, logger, reportFailure, objects, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
 
-  const identity = createIdentity({ database });
-  const isKeyUsable = identity.keys.isUsable;
+  const identity = createIdentity({ database, redis: deps.redis, permits, settings: config });
   const events = createEvents({
     database,
     incarnation,
@@ -49,7 +49,7 @@ export function createFeatures(deps: Deps) {
     logger,
     reportFailure,
     settings: config,
-    isKeyUsable,
+    isKeyUsable: identity.keys.isUsable,
     httpTimeoutSeconds: config.HTTP_TIMEOUT,
     types,
     relayHolder: `${hostname()}:${process.pid}`,
@@ -64,7 +64,7 @@ export function createFeatures(deps: Deps) {
   const shared = { database, incarnation, isKeyUsed: events.isKeyUsed, settings: config };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, reportFailure, outgoing: deps.outgoing });
-  const files = createFiles({ ...shared, logger, isKeyUsable, objects, cache });
+  const files = createFiles({ ...shared, logger, isKeyUsable: identity.keys.isUsable, objects, cache });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

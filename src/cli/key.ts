@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ApiKey } from '../features/identity/keys/domain.ts';
 import type { KeyService } from '../features/identity/keys/service.ts';
+import { OPERATORS } from '../features/identity/organization-id.ts';
 import { parseToken } from '../features/identity/token.ts';
-import { ALL_SCOPES, SCOPES } from '../features.ts';
+import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES } from '../features.ts';
 import { mostSimilar } from '../utils/similar.ts';
 import { table } from './output.ts';
 import type { WithService } from './session.ts';
@@ -10,7 +11,8 @@ import type { WithService } from './session.ts';
 interface CreateOptions {
   readonly owner: string;
   readonly name: string;
-  readonly scopes: string[];
+  readonly scopes?: string[];
+  readonly operator?: boolean;
   readonly expiresDays?: number;
 }
 
@@ -18,36 +20,7 @@ const DAY_MS = 86_400_000;
 
 export function addKeyCommand(program: Command, withKeys: WithService<KeyService>): void {
   const key = program.command('key').description('create, list, and revoke API keys');
-  const scopes = Object.entries(SCOPES).map(([scope, allows]) => `  ${scope.padEnd(16)} ${allows}`);
-
-  key
-    .command('create')
-    .description('create a key and print it; it is shown only once')
-    .requiredOption('--name <text>', 'what the key is for', parseText)
-    .option(
-      '--owner <text>',
-      'owner of the key; each owner has its own events, webhooks, files, and idempotency keys',
-      parseText,
-      'owner',
-    )
-    .addOption(
-      new Option('--scopes <list>', 'comma-separated scopes')
-        .argParser(parseScopes)
-        .default(ALL_SCOPES, 'all'),
-    )
-    .addOption(
-      new Option('--expires-days <days>', 'days until the key expires (default: never)').argParser(parseDays),
-    )
-    .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
-    .action(({ owner, name, scopes: granted, expiresDays }: CreateOptions) =>
-      withKeys(async (keys) => {
-        const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
-        const { id, token } = await keys.create({ owner, name, scopes: granted, expiresAt });
-        // Standard output has the key alone, so that a script can capture it.
-        process.stderr.write(`Created the key with the ID ${id}. Save it now: it is shown only once.\n`);
-        console.log(token);
-      }),
-    );
+  addCreation(key, withKeys);
 
   key
     .command('list')
@@ -60,13 +33,13 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
         const day = (date: Date | null) => date?.toISOString().slice(0, 16).replace('T', ' ') ?? '–';
         const rows = found.map((key) => [
           key.id,
-          key.owner,
+          key.kind === 'operator' ? '(operator)' : key.owner,
           key.name,
           stateOf(key),
           day(key.createdAt),
           day(key.expiresAt),
           day(key.lastUsedAt),
-          key.scopes.length === ALL_SCOPES.length ? 'all' : key.scopes.join(','),
+          key.scopes.length === scopesOf(key.kind).length ? 'all' : key.scopes.join(','),
         ]);
         console.log(
           table(['id', 'owner', 'name', 'state', 'created', 'expires', 'last used', 'scopes'], rows),
@@ -91,6 +64,43 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
     );
 }
 
+function addCreation(key: Command, withKeys: WithService<KeyService>): void {
+  const scopes = Object.entries(SCOPES).map(([scope, allows]) => `  ${scope.padEnd(16)} ${allows}`);
+  key
+    .command('create')
+    .description('create a key and print it; it is shown only once')
+    .requiredOption('--name <text>', 'what the key is for', parseText)
+    .option(
+      '--owner <text>',
+      'owner of the key; each owner has its own events, webhooks, files, and idempotency keys',
+      parseText,
+      'owner',
+    )
+    .option('--scopes <list>', 'comma-separated scopes (default: all that the key can have)', parseScopes)
+    .option(
+      '--operator',
+      'create the key of an operator, for /v1/operator: it has no owner and reaches no data',
+    )
+    .addOption(
+      new Option('--expires-days <days>', 'days until the key expires (default: never)').argParser(parseDays),
+    )
+    .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
+    .action(({ owner, name, scopes, operator = false, expiresDays }: CreateOptions) => {
+      const allowed = operator ? OPERATOR_SCOPES : ALL_SCOPES;
+      if (scopes) requireAllowed(scopes, allowed, operator);
+      const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
+      const whose = operator ? ({ owner: OPERATORS, kind: 'operator' } as const) : { owner };
+      return withKeys(async (keys) => {
+        const { id, token } = await keys.create({ ...whose, name, scopes: scopes ?? allowed, expiresAt });
+        // Standard output has the key alone, so that a script can capture it.
+        process.stderr.write(`Created the key with the ID ${id}. Save it now: it is shown only once.\n`);
+        console.log(token);
+      });
+    });
+}
+
+const scopesOf = (kind: ApiKey['kind']) => (kind === 'operator' ? OPERATOR_SCOPES : ALL_SCOPES);
+
 function stateOf({ revokedAt, expiresAt }: ApiKey): 'active' | 'expired' | 'revoked' {
   if (revokedAt !== null) return 'revoked';
   return expiresAt !== null && expiresAt < new Date() ? 'expired' : 'active';
@@ -98,21 +108,29 @@ function stateOf({ revokedAt, expiresAt }: ApiKey): 'active' | 'expired' | 'revo
 
 /** The shape of `key list --json`, documented in docs/commands.md. */
 function toJson(key: ApiKey) {
-  const { id, owner, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
-  return { id, owner, name, state: stateOf(key), scopes, createdAt, expiresAt, revokedAt, lastUsedAt };
+  const { id, owner, kind, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return { id, owner, kind, name, state: stateOf(key), scopes, createdAt, expiresAt, revokedAt, lastUsedAt };
 }
 
 function parseScopes(text: string): string[] {
   const scopes = text.split(',').map((scope) => scope.trim());
-  const unknown = scopes.filter((scope) => !ALL_SCOPES.includes(scope));
+  const known = Object.keys(SCOPES);
+  const unknown = scopes.filter((scope) => !known.includes(scope));
   if (unknown.length > 0) {
-    const meant = mostSimilar(unknown[0]!, ALL_SCOPES);
+    const meant = mostSimilar(unknown[0]!, known);
     const guess = meant === null ? '' : ` Did you mean ${meant}?`;
-    throw new InvalidArgumentError(
-      `Unknown: ${unknown.join(', ')}.${guess} Allowed: ${ALL_SCOPES.join(', ')}.`,
-    );
+    throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}.${guess} Allowed: ${known.join(', ')}.`);
   }
   return scopes;
+}
+
+function requireAllowed(scopes: readonly string[], allowed: readonly string[], isOperator: boolean): void {
+  const others = scopes.filter((scope) => !allowed.includes(scope));
+  if (others.length === 0) return;
+  const whose = isOperator ? 'the key of an operator' : 'a key that is not of an operator';
+  throw new Error(
+    `No key was created.\n  why:  ${whose} cannot have ${others.join(', ')}\n  do:   ${isOperator ? 'omit' : 'add'} --operator`,
+  );
 }
 
 function parseText(text: string): string {

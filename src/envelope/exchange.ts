@@ -37,6 +37,22 @@ export interface Principal {
   /** The organization is suspended, so the caller may do nothing in it. */
   readonly suspended: boolean;
   readonly scopes: readonly string[];
+  /** What bounds its requests, or null if nothing does. */
+  readonly quota: RequestQuota | null;
+}
+
+/** What bounds the requests of a caller. Decides from memory. */
+export interface RequestQuota {
+  /** Takes one request, at a time of the monotonic clock. Returns null, or the error that refuses it. */
+  take(nowMs: number): Error | null;
+  /** What counts the request that was taken last while it is in flight, or null if nothing does. */
+  readonly slots: RequestSlots | null;
+}
+
+/** Counts requests in flight. */
+export interface RequestSlots {
+  /** Call it once for each request that was taken, when it has ended. */
+  release(): void;
 }
 
 /** Controls the connection of a request. `Bun.serve` passes an object like this. */

@@ -68,7 +68,13 @@ function codesOf(route: AnyRoute): ErrorCode[] {
   if (body) codes.push('malformed_json', 'body_missing', 'body_too_deep');
   if (body || streams) codes.push('body_too_large', 'unsupported_media_type');
   if (route.scope !== null)
-    codes.push('unauthenticated', 'forbidden', 'organization_suspended', 'dependency_unavailable');
+    codes.push(
+      'unauthenticated',
+      'forbidden',
+      'organization_suspended',
+      'quota_exceeded',
+      'dependency_unavailable',
+    );
   if (route.sheddable !== false)
     codes.push('overloaded', 'internal', 'deadline_exceeded', 'deadline_too_short');
   return [...new Set([...codes, ...(route.refusals ?? [])])];

@@ -3,8 +3,8 @@ const text = (description: string) => ({ description, schema: { type: 'string' a
 /** Headers that problems of any route can have, as components of the OpenAPI document. */
 export const PROBLEM_HEADERS = {
   'Accept-Encoding': text('`identity` if the body had a Content-Encoding'),
-  RateLimit: text('The policy that refused the request, and when to retry'),
-  'RateLimit-Policy': text('The maximum of concurrent requests'),
+  RateLimit: text('What is left of it, which is nothing, and when to retry'),
+  'RateLimit-Policy': text('The quota or limit that refused the request'),
   'Retry-After': {
     description: 'Seconds to wait before a retry',
     schema: { type: 'integer' as const, minimum: 0 },

@@ -118,6 +118,14 @@ export const httpProblems = {
     remedy:
       'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe. Mark requests that can wait with Priority: u=7.',
   },
+  quota_exceeded: {
+    status: 429,
+    title: 'Quota exceeded',
+    cause:
+      'The API key, or its organization, has made more requests than its quota allows; `detail` and `RateLimit-Policy` say which. Atlas itself is not overloaded.',
+    remedy:
+      'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe. Spread requests evenly, or have the operator of this Atlas raise the quota.',
+  },
   request_aborted: {
     status: 499,
     title: 'Client closed request',

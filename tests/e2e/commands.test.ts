@@ -135,6 +135,7 @@ test(
       expect(JSON.parse(json).find((found: { id: string }) => found.id === id)).toEqual({
         id,
         owner: 'owner',
+        kind: 'live',
         name: 'ci',
         state: 'active',
         scopes: ['ping:read'],
@@ -148,6 +149,35 @@ test(
       const revokedMs = performance.now();
       await until(async () => (await statusOf('/v1/ping')) === 401);
       expect(performance.now() - revokedMs).toBeLessThan(5000);
+    } finally {
+      await atlas.end('SIGTERM');
+    }
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
+  'atlas key creates the key of an operator, which opens the routes of operators and no others',
+  async () => {
+    const create = (...args: string[]) => runAtlas(folder, ['key', 'create', '--name', 'on-call', ...args]);
+    for (const args of [
+      ['--operator', '--scopes', 'ping:read'],
+      ['--scopes', 'operator:read'],
+    ]) {
+      const refused = await create(...args);
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toMatch(/cannot have (?:ping|operator):read\n.*do: {3}(?:omit|add) --operator/s);
+    }
+    const key = /^atlas_operator_\w+\n$/.exec((await create('--operator')).stdout)![0].trim();
+    const ownKey = (await create()).stdout.trim();
+    const atlas = await startAtlas(folder);
+    try {
+      const statusOf = async (path: string, token: string) =>
+        (await fetch(`${atlas.url}${path}`, { headers: { Authorization: `Bearer ${token}` } })).status;
+      expect(await statusOf('/v1/operator/quotas', key)).toBe(200);
+      expect(await statusOf('/v1/accounts', key)).toBe(403);
+      expect(await statusOf('/v1/operator/quotas', ownKey)).toBe(403);
+      expect(await succeed(['key', 'list'])).toContain('(operator)');
     } finally {
       await atlas.end('SIGTERM');
     }

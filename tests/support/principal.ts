@@ -10,6 +10,7 @@ export function principalOf(owner: string, facts: Partial<Principal> = {}): Prin
     keyId: owner,
     scopes: [],
     suspended: false,
+    quota: null,
     ...facts,
   };
 }

@@ -2,7 +2,8 @@ import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts'
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { type Deps, openDeps } from '../../src/deps.ts';
-import { ALL_SCOPES, type Features } from '../../src/features.ts';
+import { OPERATORS } from '../../src/features/identity/organization-id.ts';
+import { ALL_SCOPES, type Features, OPERATOR_SCOPES } from '../../src/features.ts';
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type ApiCaller, requestOf } from './api-caller.ts';
 import { type Engine, freshDatabase } from './database.ts';
@@ -10,7 +11,7 @@ import { type Engine, freshDatabase } from './database.ts';
 /** For hooks that may have to start a database: on a busy machine that takes longer than the 5 s of a hook. */
 export const START_TIMEOUT_MS = 60_000;
 
-/** The whole Atlas over its own database, called without a socket and with a key of all scopes. */
+/** The whole Atlas over its own database, called without a socket, with a key of all scopes or that of an operator. */
 export interface TestApp extends App, ApiCaller {
   readonly deps: Deps;
   /** The services that tests call directly. */
@@ -24,6 +25,8 @@ export interface TestApp extends App, ApiCaller {
   readonly logs: string[];
   /** Creates an API key, by default with all scopes. */
   key(scopes?: readonly string[], owner?: string): Promise<string>;
+  /** Creates the key of an operator, by default with all scopes. */
+  operatorKey(scopes?: readonly string[]): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -54,7 +57,11 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
   const key = async (scopes: readonly string[] = ALL_SCOPES, owner = 'owner') =>
     (await app.features.identity.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
   const { identity, files, events, ledger } = app.features;
-  const defaultKey = await key();
+  const operatorKey = async (scopes = OPERATOR_SCOPES) => {
+    const operator = { owner: OPERATORS, kind: 'operator', name: 'test', scopes, expiresAt: null } as const;
+    return (await identity.keys.create(operator)).token;
+  };
+  const keyOf = { operator: await operatorKey(), others: await key() };
   return {
     ...app,
     deps,
@@ -65,8 +72,10 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
     sql,
     logs,
     key,
+    operatorKey,
     async call(method, path, options = {}) {
-      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${defaultKey}` };
+      const token = path.startsWith('/v1/operator/') ? keyOf.operator : keyOf.others;
+      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${token}` };
       return app.fetch(new Request(`http://atlas.test${path}`, requestOf(method, options, defaults)));
     },
     async close() {

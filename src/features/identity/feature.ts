@@ -1,24 +1,60 @@
 import type { Database } from '../../adapters/postgres/database.ts';
-import type { Feature, FeatureDeclaration } from '../feature.ts';
+import type { Redis } from '../../adapters/redis/redis.ts';
+import { RedisScript } from '../../adapters/redis/redis-script.ts';
+import type { PermitSource } from '../../shedding/permit-source.ts';
+import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
+import { identityProblems } from './problems.ts';
+import { Meters } from './quotas/meters.ts';
+import { createQuotaOverrideService } from './quotas/override-service.ts';
+import { registerQuotaMetrics } from './quotas/quota-metrics.ts';
+import { QUOTA_ACCOUNT_SCRIPT } from './quotas/quota-script.ts';
+import { createQuotaRepository } from './quotas/repository.ts';
+import { mountQuotas } from './quotas/router.ts';
+import { createQuotaService } from './quotas/service.ts';
+import { defaultQuotas, identitySettings } from './settings.ts';
 
-/** API keys, and the organizations that they belong to. The problems of credentials belong to the pipeline. */
+/**
+ * API keys, the organizations that they belong to, and the quotas of both. The problems of credentials belong to the
+ * pipeline.
+ */
 export const identity = {
-  tags: [],
-  scopes: {},
-  problems: {},
+  tags: ['Operators'],
+  scopes: {
+    'operator:read': 'read what operators have set (keys of operators only)',
+    'operator:write': 'set quotas (keys of operators only)',
+  },
+  problems: identityProblems,
   eventTypes: {},
-  settings: {},
+  settings: identitySettings,
 } as const satisfies FeatureDeclaration;
 
-export function createIdentity({ database }: { readonly database: Database }) {
-  const keys = createKeyService(createKeyRepository(database));
+export interface IdentityPorts {
+  readonly database: Database;
+  /** Null without Redis: each worker then has its share of the quotas. */
+  readonly redis: Redis | null;
+  /** Knows how many workers there are. */
+  readonly permits: Pick<PermitSource, 'stats'>;
+  readonly settings: SettingValues<typeof identitySettings> & { readonly REDIS_PREFIX: string };
+}
+
+export function createIdentity({ database, redis, permits, settings }: IdentityPorts) {
+  const script = { script: QUOTA_ACCOUNT_SCRIPT, prefix: settings.REDIS_PREFIX, what: 'quotas' };
+  const meters = new Meters({
+    store: redis && new RedisScript({ redis, ...script }),
+    workers: () => permits.stats().workers,
+  });
+  const defaults = defaultQuotas(settings);
+  const quotas = createQuotaService(meters, defaults);
+  const overrides = createQuotaOverrideService(createQuotaRepository(database), defaults);
+  const keys = createKeyService(createKeyRepository(database), quotas.ofCaller);
   return {
     keys,
     credentials: createCredentials(keys.stores),
-    mount: () => {},
+    mount: (routes) => mountQuotas(routes, overrides),
+    metrics: (registry) => registerQuotaMetrics(registry, quotas.refusals, () => meters.stats()),
     jobs: [{ name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed }],
   } satisfies Feature & Record<string, unknown>;
 }

@@ -1,5 +1,8 @@
 const TEST_SUFFIX = '~test';
 
+/** The owner of the keys of operators, who belong to no organization: none can be created with such an ID. */
+export const OPERATORS = '~operators';
+
 /**
  * Returns the owner of what the test keys of an organization create. It is an owner like any other, so everything that
  * keeps owners apart keeps test and live data apart. No organization can be created with such an ID.

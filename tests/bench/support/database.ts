@@ -48,7 +48,7 @@ export async function startDatabase(tree: Tree = HERE): Promise<BenchDatabase> {
     await server.stop();
   });
   await migrate(tree, server.url, sql);
-  const keys = createKeyService(createKeyRepository(database));
+  const keys = createKeyService(createKeyRepository(database), () => null);
   const { token } = await keys.create({ owner: 'bench', name: 'bench', scopes: ALL_SCOPES, expiresAt: null });
   return { url: server.url, pid: server.pid, apiKey: token, sql, database };
 }

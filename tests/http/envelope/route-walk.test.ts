@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { ALL_SCOPES, SCOPES, TAGS } from '../../../src/features.ts';
+import { isOperatorScope } from '../../../src/features/identity/operator-scope.ts';
+import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES, TAGS } from '../../../src/features.ts';
 import { filesOf } from '../../support/source-tree.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
@@ -15,6 +16,7 @@ const pathOf = (pattern: string) =>
   pattern
     .replace('/docs/assets/{name}', '/docs/assets/swagger-start.js')
     .replace('/problems/{code}', '/problems/internal')
+    .replace('/quotas/{kind}', '/quotas/organization')
     .replaceAll(/\{\w+\}/g, '0198c0de-0000-7000-8000-000000000001');
 
 /** Routes of presigned links, which require a signature instead of a key. */
@@ -52,7 +54,10 @@ test('without a key every route under /v1 returns 401', async () => {
 test('with a key of all scopes but the one it requires, every route under /v1 returns 403', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
-    const token = await atlas.key(ALL_SCOPES.filter((other) => other !== scope));
+    const allBut = (scopes: readonly string[]) => scopes.filter((other) => other !== scope);
+    const token = isOperatorScope(scope)
+      ? await atlas.operatorKey(allBut(OPERATOR_SCOPES))
+      : await atlas.key(allBut(ALL_SCOPES));
     const headers = { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'walk' };
     const response = await atlas.call(method, pathOf(pattern), { headers });
     const { detail } = await expectProblem(atlas, response, 403, 'forbidden');
@@ -63,11 +68,24 @@ test('with a key of all scopes but the one it requires, every route under /v1 re
 test('with a key of only the scope it requires, no route under /v1 returns 401 or 403', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
-    const token = await atlas.key([scope as (typeof ALL_SCOPES)[number]]);
+    const token = await (isOperatorScope(scope) ? atlas.operatorKey([scope]) : atlas.key([scope]));
     const { status } = await atlas.call(method, pathOf(pattern), {
       headers: { Authorization: `Bearer ${token}` },
     });
     expect({ pattern, refused: [401, 403].includes(status) }).toEqual({ pattern, refused: false });
+  }
+});
+
+test('keys of organizations have no scope of operators, and keys of operators no other, whatever is stored', async () => {
+  const scopes = Object.keys(SCOPES);
+  const operator = await atlas.operatorKey(scopes);
+  const organization = await atlas.key(scopes);
+  for (const { method, pattern, scope } of atlas.routes) {
+    if (scope === null) continue;
+    const token = isOperatorScope(scope) ? organization : operator;
+    const headers = { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'walk' };
+    const response = await atlas.call(method, pathOf(pattern), { headers });
+    await expectProblem(atlas, response, 403, 'forbidden');
   }
 });
 

@@ -199,3 +199,12 @@ test('the first key of an owner makes its organization, also if a host of the re
     await atlas.sql`SELECT id, name, suspended_at FROM organizations WHERE id = 'newcomer'`;
   expect(organization).toEqual({ id: 'newcomer', name: 'newcomer', suspendedAt: null });
 });
+
+test('a new installation still gets its first key after an operator has created one', async () => {
+  const app = await startTestApp();
+  expect(await app.keys.isEmpty()).toBe(false);
+  await app.sql`DELETE FROM api_keys WHERE kind <> 'operator'`;
+  expect(await app.sql`SELECT id FROM api_keys`).toHaveLength(1);
+  expect(await app.keys.isEmpty()).toBe(true);
+  await app.close();
+});

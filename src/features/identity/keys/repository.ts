@@ -1,9 +1,11 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { QuotaOverrides, QuotaSubject } from '../quota.ts';
 import type { ApiKey } from './domain.ts';
 
-/** A stored key that may be used, and whether its organization is suspended. */
-export interface StoredKey extends ApiKey {
+/** A stored key that may be used, whether its organization is suspended, and what operators allow both. */
+export interface StoredKey extends ApiKey, QuotaOverrides {
   readonly secretHash: Uint8Array;
   readonly suspended: boolean;
 }
@@ -21,6 +23,7 @@ export interface KeyRepository {
   list(afterId: string | null, limit: number): Promise<{ keys: ApiKey[]; hasMore: boolean }>;
   /** Returns whether there was such a key, not yet revoked. */
   revoke(id: string): Promise<boolean>;
+  /** Returns whether there is no key but those of operators. */
   isEmpty(): Promise<boolean>;
   touch(ids: readonly string[]): Promise<void>;
 }
@@ -30,6 +33,12 @@ const KEY_BYTES = 500;
 
 export function createKeyRepository(db: Database): KeyRepository {
   const columns = db.fragment`id, owner, kind, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
+  const quotaOf = (kind: QuotaSubject['kind'], id: Fragment) => db.fragment`(
+    SELECT jsonb_build_object('requestsPerSecond', requests_per_second, 'burst', burst,
+                              'concurrentRequests', concurrent_requests)
+    FROM quotas WHERE subject_kind = ${kind} AND subject_id = ${id})`;
+  const quotas = db.fragment`${quotaOf('key', db.fragment`api_keys.id`)} AS key_quota,
+    ${quotaOf('organization', db.fragment`api_keys.owner`)} AS organization_quota`;
   return {
     async insert({ id, owner, kind, name, secretHash, scopes, expiresAt }) {
       await db.query(
@@ -42,7 +51,8 @@ export function createKeyRepository(db: Database): KeyRepository {
       const [key] = await db.query(
         (sql) => sql<StoredKey[]>`
           SELECT ${columns}, secret_hash,
-                 EXISTS (SELECT FROM organizations o WHERE o.id = owner AND o.suspended_at IS NOT NULL) AS suspended
+                 EXISTS (SELECT FROM organizations o WHERE o.id = owner AND o.suspended_at IS NOT NULL) AS suspended,
+                 ${quotas}
           FROM api_keys WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
         { signal },
       );
@@ -80,7 +90,10 @@ export function createKeyRepository(db: Database): KeyRepository {
     },
     async isEmpty() {
       const [row] = await db.query(
-        (sql) => sql<[{ empty: boolean }]>`SELECT NOT EXISTS (SELECT FROM api_keys) AS empty`,
+        (sql) =>
+          sql<
+            [{ empty: boolean }]
+          >`SELECT NOT EXISTS (SELECT FROM api_keys WHERE kind <> 'operator') AS empty`,
       );
       return row.empty;
     },

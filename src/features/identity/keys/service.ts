@@ -1,5 +1,8 @@
+import type { Principal } from '../../../envelope/exchange.ts';
 import type { CredentialStore } from '../credentials.ts';
+import { isOperatorScope } from '../operator-scope.ts';
 import { testSpaceOf } from '../organization-id.ts';
+import type { QuotaService } from '../quotas/service.ts';
 import { isHash, makeToken } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
 import type { KeyRepository, StoredKey } from './repository.ts';
@@ -22,6 +25,7 @@ export interface KeyService {
   /** Returns all keys, oldest first, read in steps. */
   list(): Promise<ApiKey[]>;
   revoke(id: string): Promise<boolean>;
+  /** Returns whether there is no key but those of operators. */
   isEmpty(): Promise<boolean>;
   /** Keys as credentials, by the kind of their token. */
   readonly stores: Readonly<Record<KeyKind, CredentialStore>>;
@@ -33,13 +37,14 @@ export interface KeyService {
   flushLastUsed(): Promise<void>;
 }
 
-export function createKeyService(repository: KeyRepository): KeyService {
+/** `quotaOf` returns what bounds the requests of a key that was just read. */
+export function createKeyService(repository: KeyRepository, quotaOf: QuotaService['ofCaller']): KeyService {
   let used = new Set<string>();
 
   const storeOf = (kind: KeyKind): CredentialStore => ({
     async find(id, signal) {
       const key = await repository.findUsable(id, signal);
-      return key?.kind === kind ? { principal: principalOf(key), secretHash: key.secretHash } : null;
+      return key?.kind === kind ? { principal: principalOf(key, quotaOf), secretHash: key.secretHash } : null;
     },
     onUsed: (id) => void used.add(id),
   });
@@ -82,14 +87,13 @@ export function createKeyService(repository: KeyRepository): KeyService {
   };
 }
 
-function principalOf({ id, owner, kind, scopes, suspended }: StoredKey) {
+function principalOf(key: StoredKey, quotaOf: QuotaService['ofCaller']): Principal {
+  const { id, owner: organization, kind, suspended } = key;
   const isOperator = kind === 'operator';
-  return {
-    owner: isOperator ? '' : kind === 'test' ? testSpaceOf(owner) : owner,
-    organization: isOperator ? '' : owner,
-    kind: isOperator ? ('operator' as const) : ('key' as const),
-    keyId: id,
-    scopes,
-    suspended,
-  };
+  const scopes = key.scopes.filter((scope) => isOperatorScope(scope) === isOperator);
+  // Operators set the quotas, so theirs must never be used up.
+  if (isOperator)
+    return { owner: '', organization: '', kind: 'operator', keyId: id, scopes, suspended, quota: null };
+  const owner = kind === 'test' ? testSpaceOf(organization) : organization;
+  return { owner, organization, kind: 'key', keyId: id, scopes, suspended, quota: quotaOf(id, owner, key) };
 }

@@ -20,6 +20,7 @@ const pathOf = (pattern: string) =>
   pattern
     .replace('/docs/assets/{name}', '/docs/assets/swagger-start.js')
     .replace('/problems/{code}', '/problems/internal')
+    .replace('/quotas/{kind}', '/quotas/organization')
     .replaceAll(/\{\w+\}/g, ID);
 
 function headOf({ status, headers }: Response): Pick<Head, 'status' | 'fields'> {
@@ -177,6 +178,12 @@ async function refuse(put: Put): Promise<void> {
   await lock.release();
   await running;
   await atlas.close();
+  const limited = await startTestApp({ QUOTA_KEY_REQUESTS_PER_SECOND: '1' });
+  let response: Response;
+  do response = await limited.call('GET', '/v1/ping');
+  while (response.status === 200);
+  await put('GET beyond a quota', response);
+  await limited.close();
 }
 
 async function produce(put: Put): Promise<void> {

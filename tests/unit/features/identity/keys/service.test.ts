@@ -19,6 +19,8 @@ function keysInMemory() {
     kind: 'live' as KeyKind,
     scopes: ['ping:read'],
     suspended: false,
+    keyQuota: null,
+    organizationQuota: null,
   };
   const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
   const repository: KeyRepository = {
@@ -30,7 +32,7 @@ function keysInMemory() {
     isEmpty: async () => false,
     touch: async (ids) => void state.touched.push(ids),
   };
-  return { service: createKeyService(repository), state, token, id };
+  return { service: createKeyService(repository, () => null), state, token, id };
 }
 
 describe('the check of stored keys', () => {
@@ -63,18 +65,19 @@ describe('a key as a credential', () => {
   test.each([
     ['live', { owner: 'alice', organization: 'alice', kind: 'key' }],
     ['test', { owner: 'alice~test', organization: 'alice', kind: 'key' }],
-    ['operator', { owner: '', organization: '', kind: 'operator' }],
+    ['operator', { owner: '', organization: '', kind: 'operator', scopes: ['operator:read'] }],
   ] as const)(
     'of the kind %s acts for its owner, and is found by tokens of its kind only',
     async (kind, expected) => {
       const { service, state, id } = keysInMemory();
-      state.stored = { kind, suspended: true };
+      state.stored = { kind, suspended: true, scopes: ['ping:read', 'operator:read'] };
       const found = await service.stores[kind].find(id);
       expect(found!.principal).toEqual({
+        scopes: ['ping:read'],
         ...expected,
         keyId: id,
-        scopes: ['ping:read'],
         suspended: true,
+        quota: null,
       });
       for (const other of ['live', 'test', 'operator'] as const)
         if (other !== kind) expect(await service.stores[other].find(id)).toBeNull();

@@ -1,0 +1,56 @@
+import { AtlasError } from '../../../errors.ts';
+import type { DefaultQuotas, Quota, QuotaSubject } from '../quota.ts';
+import type { QuotaRepository } from './repository.ts';
+
+/** The quota of a key or an organization. */
+export interface EffectiveQuota extends QuotaSubject, Quota {
+  /** When an operator set it; null if it is the default. */
+  readonly changedAt: Date | null;
+}
+
+/**
+ * The quotas that operators set in place of the defaults. All workers apply a change within 5 s. Each throws
+ * `quota_subject_not_found` if there is no such key or organization.
+ */
+export interface QuotaOverrideService {
+  get(subject: QuotaSubject, signal: AbortSignal): Promise<EffectiveQuota>;
+  /** Lists what was set, by kind and ID. */
+  list(
+    after: QuotaSubject | null,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<{ quotas: EffectiveQuota[]; next: QuotaSubject | null }>;
+  set(subject: QuotaSubject, quota: Quota, signal: AbortSignal): Promise<EffectiveQuota>;
+  /** Makes the default apply again. */
+  reset(subject: QuotaSubject, signal: AbortSignal): Promise<void>;
+}
+
+export function createQuotaOverrideService(
+  repository: QuotaRepository,
+  defaults: DefaultQuotas,
+): QuotaOverrideService {
+  return {
+    async get(subject, signal) {
+      const found = await repository.find(subject, signal);
+      if (found === undefined) throw notFound(subject);
+      return { ...subject, ...(found ?? { ...defaults[subject.kind], changedAt: null }) };
+    },
+    async list(after, limit, signal) {
+      const { quotas, hasMore } = await repository.list(after, limit, signal);
+      const last = quotas.at(-1);
+      return { quotas, next: hasMore && last ? { kind: last.kind, id: last.id } : null };
+    },
+    async set(subject, quota, signal) {
+      const saved = await repository.save(subject, quota, signal);
+      if (saved === undefined) throw notFound(subject);
+      return { ...subject, ...saved };
+    },
+    async reset(subject, signal) {
+      if (!(await repository.remove(subject, signal))) throw notFound(subject);
+    },
+  };
+}
+
+function notFound({ kind, id }: QuotaSubject): AtlasError {
+  return new AtlasError('quota_subject_not_found', `There is no ${kind} with the ID ${id}.`);
+}

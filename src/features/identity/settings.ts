@@ -1,0 +1,43 @@
+import { integer, meta } from '../../utils/setting-types.ts';
+import type { SettingValues } from '../feature.ts';
+import { BURST_MAX, CONCURRENT_REQUESTS_MAX, type DefaultQuotas, REQUESTS_PER_SECOND_MAX } from './quota.ts';
+
+const SECTION = 'Quotas';
+
+/** The quotas of keys and organizations that have none of their own. */
+export const identitySettings = {
+  QUOTA_KEY_REQUESTS_PER_SECOND: integer(1, REQUESTS_PER_SECOND_MAX)
+    .optional()
+    .meta(meta(SECTION, 'Requests per second of each API key. Unset: no limit.')),
+  QUOTA_KEY_BURST: integer(0, BURST_MAX)
+    .default(0)
+    .meta(meta(SECTION, 'Requests of a key beyond that rate, at once after an idle time.')),
+  QUOTA_KEY_CONCURRENT_REQUESTS: integer(1, CONCURRENT_REQUESTS_MAX)
+    .optional()
+    .meta(meta(SECTION, 'Concurrent requests of each API key. Unset: no limit.')),
+  QUOTA_ORGANIZATION_REQUESTS_PER_SECOND: integer(1, REQUESTS_PER_SECOND_MAX)
+    .optional()
+    .meta(meta(SECTION, 'Requests per second of each organization. Unset: no limit.')),
+  QUOTA_ORGANIZATION_BURST: integer(0, BURST_MAX)
+    .default(0)
+    .meta(meta(SECTION, 'Requests of an organization beyond that rate, at once after an idle time.')),
+  QUOTA_ORGANIZATION_CONCURRENT_REQUESTS: integer(1, CONCURRENT_REQUESTS_MAX)
+    .optional()
+    .meta(meta(SECTION, 'Concurrent requests of each organization. Unset: no limit.')),
+};
+
+/** Returns the default quotas in the settings. */
+export function defaultQuotas(settings: SettingValues<typeof identitySettings>): DefaultQuotas {
+  return {
+    key: {
+      requestsPerSecond: settings.QUOTA_KEY_REQUESTS_PER_SECOND ?? null,
+      burst: settings.QUOTA_KEY_BURST,
+      concurrentRequests: settings.QUOTA_KEY_CONCURRENT_REQUESTS ?? null,
+    },
+    organization: {
+      requestsPerSecond: settings.QUOTA_ORGANIZATION_REQUESTS_PER_SECOND ?? null,
+      burst: settings.QUOTA_ORGANIZATION_BURST,
+      concurrentRequests: settings.QUOTA_ORGANIZATION_CONCURRENT_REQUESTS ?? null,
+    },
+  };
+}
