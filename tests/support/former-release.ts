@@ -21,12 +21,24 @@ export interface FormerHost extends ApiCaller, Pick<App, 'loops'> {
   close(): Promise<void>;
 }
 
-/** Returns the releases that the history of this repository has. A shallow clone, or an archive, lacks some. */
-export function availableFormerReleases(): FormerRelease[] {
-  const names = Object.keys(REVISIONS) as FormerRelease[];
-  const available = names.filter((name) => isInHistory(REVISIONS[name]));
-  if (available.length < names.length)
-    console.warn('The history of the repository is not complete. Skipping its tests with former releases.');
+/**
+ * Returns the releases that the history of a repository has, by default of this one. A shallow clone, or an archive,
+ * lacks some: their tests are skipped with a warning. Throws instead if ATLAS_REQUIRE_SERVICES=1 forbids skipping.
+ */
+export function availableFormerReleases(repository = ROOT): FormerRelease[] {
+  const available: FormerRelease[] = [];
+  let missing = '';
+  for (const [name, revision] of Object.entries(REVISIONS) as [FormerRelease, string][]) {
+    const trouble = whyNotInHistory(repository, revision);
+    if (trouble === null) available.push(name);
+    else missing += `\n${name} (${revision.slice(0, 7)}): ${trouble}`;
+  }
+  if (missing === '') return available;
+  const text =
+    'Some tests run former releases next to this one. They need git, tar, and the whole history of the repository; ' +
+    `in a shallow clone, run \`git fetch --unshallow\`. Not available:${missing}`;
+  if (process.env.ATLAS_REQUIRE_SERVICES === '1') throw new Error(text);
+  console.warn(`${text}\nSkipping their tests.`);
   return available;
 }
 
@@ -70,9 +82,18 @@ export async function startFormerHost(
   };
 }
 
-function isInHistory(revision: string): boolean {
-  if (Bun.which('git') === null || Bun.which('tar') === null) return false;
-  return git('cat-file', '-e', `${revision}^{commit}`).exitCode === 0;
+/** Returns why a revision cannot be taken from the history, or null if it can. */
+function whyNotInHistory(repository: string, revision: string): string | null {
+  for (const tool of ['git', 'tar']) if (Bun.which(tool) === null) return `${tool} is not installed`;
+  const { exitCode, stderr } = Bun.spawnSync([
+    'git',
+    '-C',
+    repository,
+    'cat-file',
+    '-e',
+    `${revision}^{commit}`,
+  ]);
+  return exitCode === 0 ? null : `${stderr}`.trim();
 }
 
 function unpack(revision: string, folder: string): void {
