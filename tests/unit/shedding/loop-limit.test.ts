@@ -105,6 +105,54 @@ describe('a loop that is late', () => {
   });
 });
 
+describe('the limit of a late loop', () => {
+  test('is exceeded by owners that use little of its time, and by no others', async () => {
+    const { loop } = await lateLoop();
+    let nowMs = 0;
+    const arrive = (owner: string) => {
+      loop.arrive(nowMs, () => owner);
+      return loop.admits(CRITICAL);
+    };
+    for (let i = 0; i < 10; i++) {
+      arrive('greedy');
+      arrive('modest');
+      nowMs += 4;
+      loop.work('greedy', nowMs);
+    }
+    loop.update(50);
+    while (arrive('greedy')) loop.enter(CRITICAL);
+    expect(['greedy', 'modest'].map(arrive)).toEqual([false, true]);
+  });
+
+  test('follows the turns since the last update, and grows when nothing was refused since', async () => {
+    const { loop, delay } = await lateLoop();
+    start(loop, CRITICAL, 10);
+    loop.update(50);
+    expect(loop.limit).toBeCloseTo(4);
+    await nextTurn();
+    delay(35);
+    start(loop, CRITICAL, 10);
+    loop.update(50);
+    expect(loop.limit).toBeCloseTo(4);
+    loop.update(50);
+    expect(loop.limit).toBeCloseTo(7);
+  });
+});
+
+test('the loop counts as late in a long turn, and as long as it has a limit', async () => {
+  const { loop, delay } = await lateLoop();
+  expect([loop.state.isLate, loop.isLate]).toEqual([false, true]);
+  delay(0);
+  for (let i = 0; i < 20; i++) loop.update(50);
+  expect([loop.limit, loop.isLate]).toEqual([Number.POSITIVE_INFINITY, false]);
+  const inTurn = new LoopLimit(
+    () => 0,
+    () => true,
+  );
+  inTurn.update(50);
+  expect([inTurn.limit, inTurn.isLate]).toEqual([Number.POSITIVE_INFINITY, true]);
+});
+
 test('the mean delay of a long idle period does not count', () => {
   const { loop, delay } = loopOf();
   delay(500);
@@ -164,6 +212,30 @@ describe('a loop whose turn outlasts the updates', () => {
       loop.noteRefusal(CRITICAL);
     }
     expect(['greedy', 'modest'].map(isYielding)).toEqual([true, false]);
+  });
+
+  test('gives back half as much again per update once no more important one is refused', () => {
+    const loop = new LoopLimit(
+      () => 0,
+      () => true,
+    );
+    const startedNow = () => {
+      let count = 0;
+      for (; count < 20_000 && !loop.yields(NON_CRITICAL); count++) loop.enter(NON_CRITICAL);
+      return count;
+    };
+    for (let i = 0; i < 20; i++) {
+      loop.noteRefusal(CRITICAL);
+      loop.update(50);
+      startedNow();
+    }
+    const started = Array.from({ length: 30 }, () => {
+      loop.update(50);
+      return startedNow();
+    });
+    expect(started.slice(0, 4)).toEqual([3, 5, 7, 11]);
+    expect(started).toEqual(started.toSorted((a, b) => a - b));
+    expect(started.at(-1)).toBe(20_000);
   });
 
   test('does so only while it is late', () => {

@@ -18,7 +18,7 @@ function startUse() {
       nowMs += ms;
       use.work(owner, nowMs);
     },
-    update: () => use.update(UPDATE_MS),
+    update: (elapsedMs = UPDATE_MS) => use.update(elapsedMs),
     /** Whether a request of the owner may exceed the limits now. */
     mayExceed(owner: string | null) {
       arrive(owner);
@@ -128,4 +128,64 @@ test('what owners start beyond the limits between two updates is bounded by what
   expect(started()).toBe(0);
   update();
   expect(started()).toBeWithin(2, 6);
+});
+
+describe('use', () => {
+  test('is halved every half second', () => {
+    const { work, update, mayExceed } = startUse();
+    work('former', 40);
+    update(500);
+    work('recent', 21);
+    update(0);
+    expect(['former', 'recent'].map(mayExceed)).toEqual([true, false]);
+  });
+
+  test('counts at most 50 ms of a step: a pause of the process is of nobody', () => {
+    const { work, update, mayExceed } = startUse();
+    work('paused', 1000);
+    work('a', 30);
+    work('b', 30);
+    update(0);
+    expect(['paused', 'a', 'new'].map(mayExceed)).toEqual([false, false, true]);
+  });
+
+  test('is known of the 1,024 owners that worked last', () => {
+    for (const [others, isForgotten] of [
+      [1023, false],
+      [1024, true],
+    ] as const) {
+      const { work, update, mayExceed } = startUse();
+      work('oldest', 40);
+      for (let i = 0; i < others; i++) work(`owner ${i}`, 0.125);
+      update(0);
+      expect(mayExceed('oldest')).toBe(isForgotten);
+    }
+  });
+
+  test('before it was cleared does not count, nor does the time since', () => {
+    const { use, work, update, mayExceed } = startUse();
+    work('former', 40);
+    use.clear();
+    expect(mayExceed('new')).toBe(false);
+    work('recent', 5);
+    update(0);
+    expect(['former', 'recent'].map(mayExceed)).toEqual([true, false]);
+  });
+});
+
+test('what an owner may start beyond the limits is what its own requests cost, or the mean if it is new', () => {
+  const { work, update, mayExceed } = startUse();
+  const startedBy = (owner: string) => {
+    update(0);
+    return Array.from({ length: 200 }, () => mayExceed(owner)).filter(Boolean).length;
+  };
+  for (let i = 0; i < 4; i++) work('heavy', 24);
+  for (let i = 0; i < 33; i++) work('cheap', 0.5);
+  for (let i = 0; i < 5; i++) work('costly', 4);
+  // Costs stay the same when times and starts are halved.
+  for (let i = 0; i < 2; i++) {
+    // About half of 50 ms each, at 16.5 ms for 32 starts, at 20 ms for 4, and at the mean of all 42.
+    expect(['cheap', 'costly', 'new', 'heavy'].map(startedBy)).toEqual([48, 5, 8, 0]);
+    update(500);
+  }
 });
