@@ -29,11 +29,14 @@ export function openS3Client(access: S3Access): S3Client {
     credentials: { accessKeyId, secretAccessKey },
     forcePathStyle: true,
     maxAttempts: 1,
-    requestHandler: new FetchHttpHandler({ requestInit: () => ({ decompress: false }) as RequestInit }),
+    requestHandler: new FetchHttpHandler({ customFetch: fetchUndecoded }),
     // Readers verify their own SHA-256, which works for ranges too.
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
 }
+
+/** As an option of `fetch`, because a `Request` drops it. */
+const fetchUndecoded = ((request: Request) => fetch(request, { decompress: false })) as typeof fetch;
 
 /** Returns the HTTP status of an error, or undefined if there was no response. */
 export function s3Status(error: unknown): number | undefined {

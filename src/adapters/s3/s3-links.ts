@@ -19,7 +19,12 @@ export function s3Links(client: S3Client, Bucket: string): Pick<ObjectStore, 'pr
     },
 
     async presignGet(key, { disposition, mediaType }, expiresIn) {
-      const response = { ResponseContentDisposition: disposition, ResponseContentType: mediaType };
+      const response = {
+        ResponseContentDisposition: disposition,
+        ResponseContentType: mediaType,
+        // Instead of the one that an uploader can add to a link: readers would decode bytes that are not encoded.
+        ResponseContentEncoding: 'identity',
+      };
       const command = new GetObjectCommand({ Bucket, Key: requireKey(key), ...response });
       return { url: await getSignedUrl(client, command, { expiresIn }) };
     },

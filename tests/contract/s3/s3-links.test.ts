@@ -85,6 +85,16 @@ describe.if(isS3Here())('a link to S3', () => {
     expect(await store.head('headers')).toBeNull();
   });
 
+  test('cannot make the object unreadable with an encoding that its bytes do not have', async () => {
+    const { url, headers } = await link('encoded');
+    expect(await send(url, 'PUT', { ...headers, 'Content-Encoding': 'gzip' }, bytes)).toBe(200);
+    expect(sha256((await read(store, 'encoded'))!)).toBe(declared.sha256);
+    const what = { disposition: 'attachment', mediaType: 'application/pdf' };
+    const download = await fetch((await store.presignGet('encoded', what, 60)).url);
+    expect(download.headers.get('content-encoding')).toBe('identity');
+    expect(sha256(new Uint8Array(await download.arrayBuffer()))).toBe(declared.sha256);
+  });
+
   test('is for one key and one method, and cannot be altered', async () => {
     const { url, headers } = await link('one');
     expect(await send(url.replace('/one?', '/other?'), 'PUT', headers, bytes)).toBe(403);
