@@ -7,6 +7,8 @@ import { createDeliveryRepository } from '../../../src/features/webhooks/deliver
 import { createRetentionRepository } from '../../../src/features/webhooks/retention/repository.ts';
 import { type AtlasEvent, toCloudEvent } from '../../../src/utils/event.ts';
 import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
+import { lockWaiters } from '../../support/table-lock.ts';
+import { until } from '../../support/until.ts';
 
 const never = new AbortController().signal;
 
@@ -112,6 +114,27 @@ describe.each(availableEngines())('the bodies of deliveries on the %s PostgreSQL
     await sql`DELETE FROM webhook_deliveries WHERE webhook_id <> ${webhookId!}`;
     await createRetentionRepository(db, 30).forget();
     expect((await bodies()).map(({ eventId }) => eventId)).toEqual(['needed:0', 'young:0']);
+  });
+
+  test('stay when they are sent again just while old ones are being deleted', async () => {
+    await makeWebhooks('late', 1);
+    await fanOut(eventOf('late', 'again'));
+    await sql`DELETE FROM webhook_deliveries`;
+    await sql`UPDATE webhook_bodies SET created_at = now() - interval '32 days'`;
+    const commit = Promise.withResolvers<void>();
+    const sending = db.transaction(async (tx) => {
+      await createFanOut(deliveries)([eventOf('late', 'again')], tx);
+      await commit.promise;
+    });
+    // The row is locked before the deletion starts, which then waits for it.
+    await until(async () => (await sql`SELECT FROM webhook_bodies FOR UPDATE SKIP LOCKED`).length === 0);
+    const forgetting = createRetentionRepository(db, 30).forget();
+    await until(async () => (await lockWaiters(sql)) > 0);
+    commit.resolve();
+    await Promise.all([sending, forgetting]);
+    expect((await deliveries.claim(1, never)).map(({ body }) => JSON.parse(body))).toEqual([
+      toCloudEvent(eventOf('late', 'again')),
+    ]);
   });
 
   test('a test event has one too', async () => {
