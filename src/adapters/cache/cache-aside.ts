@@ -56,6 +56,8 @@ const OUTAGES: readonly ErrorCode[] = ['dependency_unavailable', 'deadline_excee
 const FLIGHTS_MAX = 1024;
 const TEXT_CHARS_MAX = 65_536;
 const JITTER = 0.1;
+// An entry that seems fresh for longer than this many times the TTL is from a clock that is wrong.
+const CLOCK_MARGIN = 2;
 // A load that takes longer than half of this is not stored, so a load that began before a change cannot outlive its
 // mark.
 const CHANGE_MARK_MS = 60_000;
@@ -129,7 +131,7 @@ export class CacheAside<T> {
   };
 
   async #lookUp(id: string, signal: AbortSignal | undefined): Promise<Lookup<T>> {
-    const { cache, fits } = this.#options;
+    const { cache } = this.#options;
     let text: string | null;
     try {
       text = await cache.get(this.#keyOf(id), signal);
@@ -138,8 +140,16 @@ export class CacheAside<T> {
       return { text: undefined, entry: null };
     }
     const entry = text === null ? null : readEntry(text);
-    const isValid = entry !== null && (entry.value === null || fits(entry.value, id));
+    const isValid = entry !== null && this.#isValid(entry, id);
     return { text, entry: isValid ? (entry as Entry & { value: T | null }) : null };
+  }
+
+  /** Whether this class can have stored the entry, on a host whose clock is about right. */
+  #isValid({ freshUntilMs, loadMs, value }: Entry, id: string): boolean {
+    const { ttlMs, negativeTtlMs, fits } = this.#options;
+    const freshMsMax = CLOCK_MARGIN * (value === null ? negativeTtlMs : ttlMs);
+    if (loadMs < 0 || freshUntilMs > Date.now() + freshMsMax) return false;
+    return value === null ? negativeTtlMs > 0 : fits(value, id);
   }
 
   /** Loads once for all waiting callers. One that joined a load that may be out of date loads again. */

@@ -41,10 +41,18 @@ export const FileSchema = z
   // Not `File`: generated clients have a class of that name for bytes.
   .openapi('FileRecord');
 
+const StoredFileSchema = FileSchema.extend({
+  owner: z.string(),
+  state: z.literal('stored'),
+  mediaType: z.enum(FILE_TYPES),
+  sizeBytes: z.int().min(1),
+  sha256: Sha256Schema,
+});
+
 /** Whether a value from outside the database is the stored file with this id. */
 export function isStoredFile(value: unknown, id: string): value is StoredFile {
-  const read = FileSchema.extend({ owner: z.string() }).safeParse(value);
-  return read.success && read.data.id === id && read.data.state === 'stored';
+  const read = StoredFileSchema.safeParse(value);
+  return read.success && read.data.id === id;
 }
 
 export const FilePageSchema = z

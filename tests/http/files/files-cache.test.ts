@@ -76,6 +76,20 @@ describe.if(isRedisHere())('cached metadata of a file', () => {
     expect(read.status).toBe(404);
   });
 
+  test.each([
+    { sha256: null },
+    { sizeBytes: null },
+    { sizeBytes: 0 },
+    { mediaType: 'text/html\r\nX-Other: 1' },
+  ])('is read again if it says %j, which no stored file has', async (change) => {
+    const file = await cachedFile();
+    const entry = JSON.parse((await cache.get(`file.v1:${file.id}`))!);
+    entry.value = { ...entry.value, ...change };
+    await cache.set(`file.v1:${file.id}`, JSON.stringify(entry), 60_000);
+    const download = await atlas.call('GET', `/v1/files/${file.id}/content`);
+    expect([download.status, await download.text()]).toEqual([200, 'cached']);
+  });
+
   test('is evicted with the file', async () => {
     const { id } = await cachedFile();
     expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
