@@ -30,8 +30,29 @@ export interface LoadedConfig {
   readonly unknown: readonly UnknownSetting[];
 }
 
-const SAME_PORT =
-  'Atlas cannot start with these settings:\n  ADMIN_PORT is the same as API_PORT\n    why:  the admin port is private, and the other one is not\n    do:   set ADMIN_PORT to another port, or unset it';
+/** Settings that are valid one by one, and not together. */
+interface Conflict {
+  readonly exists: (config: Config) => boolean;
+  readonly what: string;
+  readonly why: string;
+  readonly remedy: string;
+}
+
+const CONFLICTS: readonly Conflict[] = [
+  {
+    exists: ({ ADMIN_PORT, API_PORT }) => ADMIN_PORT === API_PORT,
+    what: 'ADMIN_PORT is the same as API_PORT',
+    why: 'the admin port is private, and the other one is not',
+    remedy: 'set ADMIN_PORT to another port, or unset it',
+  },
+  {
+    exists: ({ REDIS_CA_FILE, REDIS_URL }) =>
+      REDIS_CA_FILE !== undefined && REDIS_URL?.startsWith('redis://') === true,
+    what: 'REDIS_CA_FILE is set, and REDIS_URL starts with redis://',
+    why: 'only a connection with rediss:// is encrypted, and its server checked',
+    remedy: 'let REDIS_URL start with rediss://, or unset REDIS_CA_FILE',
+  },
+];
 
 const NO_FILE: EnvFile = { values: {}, unassigned: [] };
 
@@ -61,7 +82,8 @@ export function loadConfig(
     ? S3_REQUIRED.filter((name) => parsed.data[name] === undefined)
     : [];
   if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
-  if (parsed.data.ADMIN_PORT === parsed.data.API_PORT) throw new ConfigError(SAME_PORT);
+  const conflict = CONFLICTS.find(({ exists }) => exists(parsed.data));
+  if (conflict !== undefined) throw new ConfigError(explainConflict(conflict));
   const names = {
     environment: Object.keys(environment).filter((name) => environment[name]),
     file: Object.keys(fromFile),
@@ -107,6 +129,10 @@ function explainMissing(missing: readonly SettingName[], requiredBy: SettingName
       `  ${name} is not set\n    why:  ${requiredBy} requires it\n    do:   set ${name}, or unset ${requiredBy}`,
   );
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
+}
+
+function explainConflict({ what, why, remedy }: Conflict): string {
+  return `Atlas cannot start with these settings:\n  ${what}\n    why:  ${why}\n    do:   ${remedy}`;
 }
 
 /** Masks the password and the query of a URL, and any other secret entirely. */

@@ -12,7 +12,8 @@ import { type IgnoredParameter, readConnectionUrl } from './adapters/postgres/co
 import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
 import { Incarnation } from './adapters/postgres/incarnation.ts';
-import { openRedis, type Redis } from './adapters/redis/redis.ts';
+import { openRedis, type Redis, type RedisOptions } from './adapters/redis/redis.ts';
+import { redisRemedy } from './adapters/redis/redis-fault.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
 import { type OpenedObjectStore, openS3Store } from './adapters/s3/s3-store.ts';
 import type { Config } from './config.ts';
@@ -118,9 +119,8 @@ export async function openDeps(
   const redis =
     worker && config.REDIS_URL
       ? openRedis({
-          url: config.REDIS_URL,
-          timeoutMs: config.REDIS_TIMEOUT * 1000,
-          onError: (err) => logger.debug({ err }, 'Redis connection failed'),
+          ...redisOptions(config, config.REDIS_URL),
+          onError: redisErrorLog(logger, 'the connection to Redis failed'),
         })
       : null;
   const cache = openCache(config, logger, worker);
@@ -198,6 +198,20 @@ function openPermits(config: Config, worker: WorkerContext | undefined, redis: R
   });
 }
 
+/** Returns how to connect to the Redis of the URL with these settings. */
+export function redisOptions({ REDIS_CA_FILE, REDIS_TIMEOUT }: Config, url: string): RedisOptions {
+  return { url, caFile: REDIS_CA_FILE, timeoutMs: REDIS_TIMEOUT * 1000 };
+}
+
+/** Permits and cache report that Redis is unavailable. What only an operator can fix is logged on top. */
+function redisErrorLog(logger: Logger, text: string): (err: Error) => void {
+  return (err) => {
+    const remedy = redisRemedy(err);
+    if (remedy === null) logger.debug({ err }, text);
+    else logger.warn({ err, do: remedy }, text);
+  };
+}
+
 /** Redis if configured and if a connection is left besides that of the permits, otherwise memory. */
 function openCache(config: Config, logger: Logger, worker: WorkerContext | undefined): Cache {
   const connections = Math.floor(config.REDIS_MAX_CONNECTIONS / (worker?.workers ?? 1));
@@ -205,9 +219,8 @@ function openCache(config: Config, logger: Logger, worker: WorkerContext | undef
     return new MemoryCache({ entriesMax: CACHE_ENTRIES_MAX, sizeBytesMax: CACHE_BYTES_MAX });
   return new RedisCache({
     redis: openRedis({
-      url: config.REDIS_URL,
-      timeoutMs: config.REDIS_TIMEOUT * 1000,
-      onError: (err) => logger.debug({ err }, 'Redis connection of the cache failed'),
+      ...redisOptions(config, config.REDIS_URL),
+      onError: redisErrorLog(logger, 'the connection of the cache to Redis failed'),
     }),
     prefix: config.REDIS_PREFIX,
     timeoutMs: Math.min(CACHE_TIMEOUT_MS_MAX, config.REDIS_TIMEOUT * 1000),

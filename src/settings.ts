@@ -4,6 +4,7 @@ import {
   brokers,
   choice,
   decimal,
+  file,
   flag,
   host,
   integer,
@@ -90,7 +91,19 @@ export const coreSettings = {
     .meta(meta('PostgreSQL', 'Timeout in seconds for a statement and for connecting.')),
   REDIS_URL: url('redis', 'rediss')
     .optional()
-    .meta(meta('Redis', 'Redis URL. Unset: each worker has a fixed share of the limits.', { secret: true })),
+    .meta(
+      meta('Redis', 'Redis URL; rediss:// for TLS. Unset: each worker has a fixed share of the limits.', {
+        secret: true,
+      }),
+    ),
+  REDIS_CA_FILE: file()
+    .optional()
+    .meta(
+      meta(
+        'Redis',
+        'PEM file with the authority that issued the certificate of Redis, for rediss://. Unset: those of the system.',
+      ),
+    ),
   REDIS_PREFIX: name()
     .default('atlas')
     .meta(meta('Redis', 'Prefix of every key, so that deployments can share one Redis.')),

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { appliedMigrations, isMigrated, readMigrations } from '../adapters/postgres/migrations.ts';
 import { databaseCause, databaseErrorCode } from '../adapters/postgres/postgres.ts';
-import { openRedis, pingRedis, untilReady } from '../adapters/redis/redis.ts';
+import { reachRedis } from '../adapters/redis/redis.ts';
+import { redisFault } from '../adapters/redis/redis-fault.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
-import type { Deps } from '../deps.ts';
+import { type Deps, redisOptions } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { type DoctorReport, doctorText, failedReport } from './doctor-report.ts';
@@ -123,19 +124,15 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
   // The running Atlas was started with a REDIS_URL that this shell does not have.
   if (config.REDIS_URL === undefined) return { row: ['limits', 'shared through Redis', cap, shared] };
   const where = `${cap}, ${maskSecret(config.REDIS_URL)}`;
-  const timeoutMs = config.REDIS_TIMEOUT * 1000;
-  const redis = openRedis({ url: config.REDIS_URL, timeoutMs });
   try {
-    await untilReady(redis, timeoutMs);
-    const latencyMs = await pingRedis(redis);
+    const latencyMs = await reachRedis(redisOptions(config, config.REDIS_URL));
     return { row: ['limits', 'shared through Redis', `${where} (${latencyMs.toFixed(1)} ms)`, shared] };
   } catch (error) {
+    const unavailable = `Redis is unavailable (${(error as Error).message}). Start it again, or check REDIS_URL.`;
     return {
       row: ['limits', 'cut off', where, 'each worker falls back to a fixed share of the cap'],
-      problems: [`Redis is unavailable (${(error as Error).message}). Start it again, or check REDIS_URL.`],
+      problems: [redisFault(error) ?? unavailable],
     };
-  } finally {
-    redis.disconnect();
   }
 }
 

@@ -19,6 +19,7 @@ import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
 import { onLauncherExit } from './launcher.ts';
 import { fail } from './output.ts';
+import { requireServices } from './require-services.ts';
 import { seed } from './seed.ts';
 import { startupBanner } from './startup-banner.ts';
 
@@ -48,7 +49,7 @@ async function serve(): Promise<void> {
   });
   const closing: (() => Promise<void>)[] = [deps.close];
   try {
-    await deps.database.requireSession();
+    await Promise.all([deps.database.requireSession(), requireServices(config)]);
     for (const { name, why, remedy } of deps.ignoredParameters)
       logger.warn({ parameter: name }, `DATABASE_URL: ${name} has no effect, because ${why}; ${remedy}`);
     await migrateUp(deps.database, await readMigrations());

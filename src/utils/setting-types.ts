@@ -85,6 +85,8 @@ export const brokers = () => {
     .refine((items) => items.every(isBroker), { error: 'contains an item that is not host:port' })
     .meta({ allowed });
 };
+/** The path of a file. */
+export const file = () => z.string().min(1).meta({ allowed: 'a path' });
 /** A host name or an address, without brackets around IPv6. */
 export const host = () => {
   const allowed = 'a host name or an address, without scheme and port, such as 127.0.0.1 or ::1';

@@ -153,7 +153,7 @@ describe('an adapter', () => {
       'sql-functions',
       'embedded/postgres-server',
     ],
-    redis: ['redis', 'redis-lease-store', 'redis-script'],
+    redis: ['redis', 'redis-fault', 'redis-lease-store', 'redis-script'],
     cache: ['cache', 'cache-aside', 'memory-cache', 'redis-cache'],
     'event-log': ['event-log', 'event-rows', 'postgres-log'],
     kafka: ['kafka-log'],

@@ -188,6 +188,14 @@ describe('an invalid value', () => {
     expect(load({ ADMIN_PORT: '8001' }).config).toMatchObject({ ADMIN_PORT: 8001, ADMIN_HOST: '127.0.0.1' });
   });
 
+  test('of an authority for a connection that is not encrypted is rejected: somebody expects that it is', () => {
+    const REDIS_CA_FILE = '/etc/ca.pem';
+    expect(errorOf({ REDIS_CA_FILE, REDIS_URL: 'redis://:hunter2@host:6379' })).toMatch(
+      /REDIS_CA_FILE is set, .*\n {4}why: .*\n {4}do: {3}let REDIS_URL start with rediss:\/\//,
+    );
+    expect(load({ REDIS_CA_FILE, REDIS_URL: 'rediss://host:6379' }).config).toMatchObject({ REDIS_CA_FILE });
+  });
+
   test('is reported together with all others', () => {
     const message = errorOf({ API_PORT: 'x', HTTP_TIMEOUT: 'y', LOG_LEVEL: 'z' });
     expect(message.match(/why:/g)).toHaveLength(3);
