@@ -5,8 +5,11 @@ import { setupRemedy } from './setup-fault.ts';
 /** The tables without which no payment can be posted, and the privileges that posting needs. */
 const CORE_TABLES: Readonly<Record<string, readonly string[]>> = {
   api_keys: ['SELECT'],
+  organizations: ['SELECT'],
+  quotas: ['SELECT'],
   accounts: ['SELECT', 'INSERT', 'UPDATE'],
   transfers: ['SELECT', 'INSERT'],
+  transfer_id_secret: ['SELECT'],
   idempotency_keys: ['SELECT', 'INSERT'],
   outbox: ['SELECT', 'INSERT'],
 };

@@ -132,8 +132,9 @@ describe('the core tables', () => {
 
   test('without a privilege that posting needs are named, with the role', () =>
     asStranger(async (stranger) => {
-      const tables = ['api_keys', 'accounts', 'transfers', 'idempotency_keys', 'outbox'];
-      for (const table of tables)
+      const read = 'api_keys, organizations, quotas, transfer_id_secret';
+      await owner.unsafe(`GRANT SELECT ON ${read} TO stranger_${process.pid}`);
+      for (const table of ['accounts', 'transfers', 'idempotency_keys', 'outbox'])
         await owner.unsafe(`GRANT SELECT, INSERT ON ${table} TO stranger_${process.pid}`);
       expect(await errorOf(requireCoreTables(stranger))).toMatchObject({
         message: 'Privileges are missing: UPDATE on accounts.',
