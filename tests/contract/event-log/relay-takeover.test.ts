@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { EventWorld } from './event-world.ts';
 
 const LEASE_MS = 60_000;
@@ -19,6 +20,8 @@ describe('the lease of the relay', () => {
   });
 
   const takeWithDying = () => createRelayRepository(world.db, dying).take('dying', LEASE_MS);
+  const waiting = () =>
+    world.sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
   const takeOver = () => world.repository.take('successor', LEASE_MS);
 
   test('ends with the process that has it, and the old epoch changes nothing from then on', async () => {
@@ -29,6 +32,22 @@ describe('the lease of the relay', () => {
     expect(await world.repository.renew(epoch, LEASE_MS)).toBe(false);
     expect(await world.repository.move(epoch, 10)).toBeNull();
     expect(await takeWithDying()).toBeNull();
+  });
+
+  test('is not taken from a process that took it just before and has just started', async () => {
+    const { epoch, late } = await world.sql.begin(async (sql) => {
+      await sql`SELECT FROM relay FOR UPDATE`;
+      // Its statement has a snapshot now, and waits for the row.
+      const late = takeOver();
+      await until(async () => (await waiting()).count > 0);
+      await dying.hold();
+      const [row] = await sql<[{ epoch: number }]>`
+        UPDATE relay SET epoch = epoch + 1, holder = 'dying', expires_at = clock_timestamp() + interval '1 minute',
+          incarnation = 'dying', incarnation_epoch = epoch + 1 RETURNING epoch::int`;
+      return { epoch: row.epoch, late };
+    });
+    expect(await late).toBeNull();
+    expect(await world.repository.renew(epoch, LEASE_MS)).toBe(true);
   });
 
   test('ends when that process is silent', async () => {

@@ -84,12 +84,14 @@ function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, 
         (sql) => sql<{ epoch: number }[]>`
         UPDATE relay SET epoch = epoch + 1, holder = ${holder}, expires_at = ${lease(leaseMs)}, incarnation = ${id},
           incarnation_epoch = epoch + 1
-        WHERE expires_at < clock_timestamp()
+        -- If another process takes the lease while this waits for it, the snapshot may lack its incarnation.
+        WHERE epoch = (SELECT epoch FROM relay)
+          AND (expires_at < clock_timestamp()
            -- A lease that ends this late was taken before the clock was set back.
            OR expires_at > ${lease(2 * leaseMs)}
            -- A host of the release before takes the lease without an incarnation, so the epochs differ.
            OR (epoch = incarnation_epoch AND NOT EXISTS (
-             SELECT FROM incarnations i WHERE i.id = relay.incarnation AND i.expires_at > clock_timestamp()))
+             SELECT FROM incarnations i WHERE i.id = relay.incarnation AND i.expires_at > clock_timestamp())))
         RETURNING epoch`,
       );
       return row?.epoch ?? null;
