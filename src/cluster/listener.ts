@@ -1,6 +1,7 @@
 import type { App } from '../app.ts';
 import type { Deps } from '../deps.ts';
 import { settle } from '../utils/settle.ts';
+import { boundTurns } from './bound-turns.ts';
 
 // Bun closes an idle connection after this timeout, so it must be longer than the deadline; Bun's maximum is 255 s.
 const IDLE_MARGIN_SECONDS = 10;
@@ -35,8 +36,9 @@ export function listen({ fetch, fetchAdmin, resolved }: App, { config, lifecycle
       ...common,
       hostname,
       port,
-      fetch: (request, connection) =>
+      fetch: boundTurns((...[request, connection]: Parameters<App['fetch']>) =>
         lifecycle.draining ? settle(respond(request, connection), close) : respond(request, connection),
+      ),
     });
   const servers = [serve(config.API_HOST, config.API_PORT, fetch)];
   if (config.ADMIN_PORT !== undefined) servers.push(serve(config.ADMIN_HOST, config.ADMIN_PORT, fetchAdmin));
