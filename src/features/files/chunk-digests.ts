@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import { limitConcurrencyByOwner } from '../../utils/concurrency.ts';
 import { DIGEST_BYTES, type Digests } from './domain.ts';
 
 const sha256 = () => createHash('sha256');
@@ -49,6 +50,18 @@ export class ChunkDigests {
 }
 
 /** Whether the bytes of a chunk match its digest. */
-export function isChunk(bytes: Uint8Array, digest: Uint8Array): boolean {
-  return sha256().update(bytes).digest().equals(digest);
+export type ChunkCheck = (owner: string, bytes: Uint8Array, digest: Uint8Array) => Promise<boolean>;
+
+/**
+ * Creates a check that hashes one chunk per turn of the event loop, which takes most of a millisecond; owners take
+ * turns. Without it, everybody waits in each turn until all downloads have hashed a chunk. Its callers are bounded.
+ */
+export function createChunkCheck(): ChunkCheck {
+  const inTurn = limitConcurrencyByOwner(1);
+  return (owner, bytes, digest) =>
+    inTurn(owner, async () => {
+      const matches = sha256().update(bytes).digest().equals(digest);
+      await new Promise(setImmediate);
+      return matches;
+    });
 }

@@ -1,6 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
+import { type ChunkCheck, createChunkCheck } from './chunk-digests.ts';
 import type { ByteRange } from './content-range.ts';
 import { type FileStats, objectKeyOf, type StoredFile, toTransferError } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
@@ -29,6 +30,10 @@ export interface DownloadOptions {
   readonly onCorrupt: (file: StoredFile, error: AtlasError) => void;
 }
 
+interface DeliveryOptions extends DownloadOptions {
+  readonly isChunk: ChunkCheck;
+}
+
 /** Who downloads. */
 export interface DownloadSource extends TransferSource {
   /** The key that must stay usable; null for a link, which works without one until it expires. */
@@ -51,8 +56,9 @@ export interface Downloads {
   ): Promise<ReadableStream<Uint8Array>>;
 }
 
-export function createDownloads(options: DownloadOptions): Downloads {
-  const { repository, stats } = options;
+export function createDownloads(given: DownloadOptions): Downloads {
+  const { repository, stats } = given;
+  const options: DeliveryOptions = { ...given, isChunk: createChunkCheck() };
   const slots = new TransferSlots({
     max: DOWNLOADS_MAX,
     perLinkMax: DOWNLOADS_OF_LINK_MAX,
@@ -83,7 +89,7 @@ class Delivery {
   readonly #file: StoredFile;
   readonly #range: ByteRange;
   readonly #keyId: string | null;
-  readonly #options: DownloadOptions;
+  readonly #options: DeliveryOptions;
   readonly #release: () => void;
   readonly #stop = new AbortController();
   #fail: (error: unknown) => void = () => {};
@@ -102,7 +108,7 @@ class Delivery {
     file: StoredFile,
     range: ByteRange,
     keyId: string | null,
-    options: DownloadOptions,
+    options: DeliveryOptions,
     release: () => void,
   ) {
     this.#file = file;

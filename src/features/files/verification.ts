@@ -1,5 +1,6 @@
 import { AtlasError } from '../../errors.ts';
 import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
+import { createChunkCheck } from './chunk-digests.ts';
 import { objectKeyOf, type StoredFile } from './domain.ts';
 import { findDamage, inPages, orphanKeys } from './reconciler.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
@@ -76,7 +77,8 @@ async function findCorruption(
   const key = objectKeyOf(await stores.repository.realm(), file.id);
   const last = Math.floor((file.sizeBytes - 1) / CHUNK_BYTES);
   try {
-    for await (const _ of verifiedChunks(stores, file, key, [0, last], signal));
+    const sources = { ...stores, isChunk: createChunkCheck() };
+    for await (const _ of verifiedChunks(sources, file, key, [0, last], signal));
     return null;
   } catch (error) {
     const code = error instanceof AtlasError ? error.code : '';

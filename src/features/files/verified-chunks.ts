@@ -1,24 +1,31 @@
 import { AtlasError } from '../../errors.ts';
 import { CHUNK_BYTES } from '../../utils/chunk-bytes.ts';
-import { isChunk } from './chunk-digests.ts';
+import type { ChunkCheck } from './chunk-digests.ts';
 import { DIGEST_BYTES, fileNotFound, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 
 // 128 KiB of digests: those of 4 GiB.
 const DIGESTS_PER_READ = 4096;
 
+/** Where chunks and their digests are read, and what compares them. */
+export interface ChunkSources {
+  readonly repository: FileRepository;
+  readonly objects: FileObjects;
+  readonly isChunk: ChunkCheck;
+}
+
 /**
  * Yields the chunks of a file from `first` to `last`, both inclusive, each verified against the digest taken at upload.
  * Throws `file_corrupt` instead of yielding a damaged chunk. Reads from the store only as fast as the consumer pulls.
  */
 export async function* verifiedChunks(
-  { repository, objects }: { readonly repository: FileRepository; readonly objects: FileObjects },
+  { repository, objects, isChunk }: ChunkSources,
   file: StoredFile,
   key: string,
   [first, last]: readonly [first: number, last: number],
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { id, sizeBytes } = file;
+  const { id, owner, sizeBytes } = file;
   const readDigests = async (chunk: number) => {
     const count = Math.min(DIGESTS_PER_READ, last - chunk + 1);
     const found = await repository.chunkDigests(id, chunk, count, signal);
@@ -40,7 +47,8 @@ export async function* verifiedChunks(
       }
       const { done, value } = await reader.read();
       const at = (chunk - digestsFrom) * DIGEST_BYTES;
-      if (done || !isChunk(value, digests.subarray(at, at + DIGEST_BYTES))) throw corrupt(id, chunk);
+      if (done || !(await isChunk(owner, value, digests.subarray(at, at + DIGEST_BYTES))))
+        throw corrupt(id, chunk);
       yield value;
     }
   } finally {

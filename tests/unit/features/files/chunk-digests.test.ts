@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { createHash, randomBytes } from 'node:crypto';
-import { ChunkDigests, isChunk } from '../../../../src/features/files/chunk-digests.ts';
+import { ChunkDigests, createChunkCheck } from '../../../../src/features/files/chunk-digests.ts';
 import { CHUNK_BYTES } from '../../../../src/utils/chunk-bytes.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
@@ -36,11 +36,31 @@ test('holds more chunks than its initial capacity', () => {
     expect(Buffer.from(chunks.subarray(i * 32, i * 32 + 32)).equals(digest)).toBe(true);
 });
 
-test('a chunk matches its digest, and not after one flipped bit', () => {
+test('a chunk matches its digest, and not after one flipped bit', async () => {
+  const isChunk = createChunkCheck();
   const chunk = randomBytes(1000);
   const digest = sha256(chunk);
-  expect(isChunk(chunk, digest)).toBe(true);
+  expect(await isChunk('a', chunk, digest)).toBe(true);
   chunk[999]! ^= 0x80;
-  expect(isChunk(chunk, digest)).toBe(false);
-  expect(isChunk(chunk.subarray(0, 999), digest)).toBe(false);
+  expect(await isChunk('a', chunk, digest)).toBe(false);
+  expect(await isChunk('a', chunk.subarray(0, 999), digest)).toBe(false);
+});
+
+test('at most one chunk is hashed per turn of the event loop, and owners take turns', async () => {
+  const isChunk = createChunkCheck();
+  const chunk = Buffer.alloc(9);
+  const digest = sha256(chunk);
+  const checked: string[] = [];
+  const check = (owner: string) =>
+    isChunk(owner, chunk, digest).then((matches) => {
+      expect(matches).toBe(true);
+      checked.push(owner);
+    });
+  const checking = [...Array.from({ length: 20 }, () => check('many')), check('few')];
+  for (let turn = 1; turn <= checking.length; turn++) {
+    await new Promise(setImmediate);
+    expect(checked.length).toBeLessThanOrEqual(turn);
+  }
+  await Promise.all(checking);
+  expect(checked.indexOf('few')).toBeLessThan(3);
 });
