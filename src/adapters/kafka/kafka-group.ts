@@ -32,33 +32,47 @@ export class KafkaGroup {
   readonly #groupId: string;
   readonly #cluster: Cluster;
   #isConnected = false;
+  /** The last work. Settles even if the caller no longer waits for it. */
+  #work: Promise<unknown> = Promise.resolve();
 
   constructor(client: Kafka, groupId: string) {
     this.#groupId = groupId;
     this.#cluster = createCluster(client);
   }
 
-  async members(): Promise<readonly Member[]> {
-    const coordinator = await this.#coordinator();
-    const { groups } = await coordinator.describeGroups({ groupIds: [this.#groupId] });
-    return groups.flatMap(({ members }) => members);
+  members(): Promise<readonly Member[]> {
+    return this.#track(async () => {
+      const coordinator = await this.#coordinator();
+      const { groups } = await coordinator.describeGroups({ groupIds: [this.#groupId] });
+      return groups.flatMap(({ members }) => members);
+    });
   }
 
   /** Makes the member leave, as if it had asked for it. One that is alive notices, and joins again. */
-  async remove(memberId: string): Promise<void> {
-    const coordinator = await this.#coordinator();
-    try {
-      await coordinator.leaveGroup({ groupId: this.#groupId, memberId });
-    } catch (error) {
-      // It has left meanwhile, or another process has removed it.
-      if (kafkaErrorType(error) !== 'UNKNOWN_MEMBER_ID') throw error;
-    }
+  remove(memberId: string): Promise<void> {
+    return this.#track(async () => {
+      const coordinator = await this.#coordinator();
+      try {
+        await coordinator.leaveGroup({ groupId: this.#groupId, memberId });
+      } catch (error) {
+        // It has left meanwhile, or another process has removed it.
+        if (kafkaErrorType(error) !== 'UNKNOWN_MEMBER_ID') throw error;
+      }
+    });
   }
 
-  /** Closes the connections. Never rejects. */
+  /** Closes the connections, and those that work in flight opens when it is tried again. Never rejects. */
   async close(): Promise<void> {
     this.#isConnected = false;
     await this.#cluster.disconnect().catch(() => {});
+    await this.#work;
+    await this.#cluster.disconnect().catch(() => {});
+  }
+
+  #track<T>(work: () => Promise<T>): Promise<T> {
+    const result = work();
+    this.#work = result.catch(() => {});
+    return result;
   }
 
   async #coordinator(): Promise<Coordinator> {
