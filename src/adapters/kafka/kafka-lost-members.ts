@@ -12,14 +12,16 @@ const OWN_CHECK_MS = 100;
 const OWN_CHECKS_MAX = 50;
 const REMOVED_MAX = 256;
 const PREFIX = 'atlas-';
+const CLIENT_ID = new RegExp(`^${PREFIX}(.+)\\.\\d+$`);
 
 /** Returns the client id of the nth membership of an incarnation. */
 export function clientIdOf(incarnation: string, nth: number): string {
   return `${PREFIX}${incarnation}.${nth}`;
 }
 
-function incarnationOf({ clientId }: Member): string {
-  return clientId.slice(PREFIX.length, clientId.lastIndexOf('.'));
+/** Returns the incarnation in the client id of a member, or null if it has another name. */
+function incarnationOf({ clientId }: Member): string | null {
+  return CLIENT_ID.exec(clientId)?.[1] ?? null;
 }
 
 export interface LostMembersOptions {
@@ -90,19 +92,19 @@ export class LostMembers {
     // This process joins first: a group that has lost its last member makes the next one wait for others
     // (`group.initial.rebalance.delay.ms`).
     if (!members.some((member) => member.clientId === clientId)) return;
-    const others = members.filter((member) => member.clientId !== clientId && this.#isOurs(member));
+    const others = members.flatMap((member) => {
+      const id =
+        member.clientId === clientId || this.#removed.has(member.clientId) ? null : incarnationOf(member);
+      return id === null ? [] : [{ member, id }];
+    });
     if (others.length === 0) return;
-    const dead = new Set(await incarnation.deadAmong(others.map(incarnationOf)));
-    for (const member of others) {
-      if (!dead.has(incarnationOf(member))) continue;
+    const dead = new Set(await incarnation.deadAmong(others.map(({ id }) => id)));
+    for (const { member, id } of others) {
+      if (!dead.has(id)) continue;
       await this.#remove(member, signal);
       this.#removed.add(member.clientId);
       if (this.#removed.size > REMOVED_MAX) this.#removed.delete(this.#removed.values().next().value!);
     }
-  }
-
-  #isOurs({ clientId }: Member): boolean {
-    return clientId.startsWith(PREFIX) && !this.#removed.has(clientId);
   }
 
   #members(signal?: AbortSignal): Promise<readonly Member[]> {

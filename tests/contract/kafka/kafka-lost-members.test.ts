@@ -119,7 +119,7 @@ describe.if(isKafkaHere())('a consumer group', () => {
     'keeps members that are alive, those of the release before, and those of others',
     async () => {
       await renew('alive');
-      const kept = [clientIdOf('alive', 1), 'atlas', 'other'];
+      const kept = [clientIdOf('alive', 1), 'atlas', 'atlas-other', 'other'];
       const before: string[] = [];
       for (const clientId of kept) before.push((await join(clientId)).memberId);
       world.consume(CONSUMER);
