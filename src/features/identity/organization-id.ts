@@ -10,3 +10,8 @@ export const OPERATORS = '~operators';
 export function testSpaceOf(organization: string): string {
   return organization + TEST_SUFFIX;
 }
+
+/** Whether an organization must not have this ID, because it would own the data of test keys, or be the operators. */
+export function isReservedId(organization: string): boolean {
+  return organization.endsWith(TEST_SUFFIX) || organization === OPERATORS;
+}

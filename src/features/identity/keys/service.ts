@@ -1,7 +1,7 @@
 import type { Principal } from '../../../envelope/exchange.ts';
 import type { CredentialStore } from '../credentials.ts';
 import { isOperatorScope } from '../operator-scope.ts';
-import { testSpaceOf } from '../organization-id.ts';
+import { isReservedId, testSpaceOf } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import { isHash, makeToken } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
@@ -20,7 +20,7 @@ export interface NewKey {
 
 /** Operations on API keys. */
 export interface KeyService {
-  /** Creates a key and returns its token, which is not stored and cannot be retrieved again. */
+  /** Creates a key and returns its token, which cannot be retrieved again. Throws if the owner is reserved. */
   create(key: NewKey): Promise<{ id: string; token: string }>;
   /** Returns all keys, oldest first, read in steps. */
   list(): Promise<ApiKey[]>;
@@ -51,6 +51,10 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
 
   return {
     async create({ owner, kind = 'live', name, scopes, expiresAt }) {
+      if (kind !== 'operator' && isReservedId(owner))
+        throw new Error(
+          `No key was created.\n  why:  the owner ${owner} is reserved, for test data or operators\n  do:   choose another owner`,
+        );
       const { token, id, secretHash } = makeToken(kind);
       await repository.insert({ id, owner, kind, name, scopes, expiresAt, secretHash });
       return { id, token };

@@ -47,6 +47,17 @@ describe('the check of stored keys', () => {
   });
 });
 
+test('a key cannot have an owner that stands for test data of others, or for operators', async () => {
+  const { service } = keysInMemory();
+  const create = (owner: string, kind: KeyKind) =>
+    service.create({ owner, kind, name: 'test', scopes: [], expiresAt: null });
+  for (const owner of ['alice~test', '~operators'])
+    for (const kind of ['live', 'test'] as const)
+      await expect(create(owner, kind)).rejects.toThrow(`the owner ${owner} is reserved`);
+  await create('~operators', 'operator');
+  await create('alice~testing', 'test');
+});
+
 describe('the last use', () => {
   test('is saved once for each used key, and not again without use', async () => {
     const { service, state, token, id } = keysInMemory();
