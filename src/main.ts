@@ -8,6 +8,7 @@ import { addEventsCommand } from './cli/events.ts';
 import { addFilesCommand } from './cli/files.ts';
 import { addKeyCommand } from './cli/key.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
+import { addOrganizationsCommand } from './cli/organizations.ts';
 import { fail } from './cli/output.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
@@ -42,6 +43,10 @@ addConfigCommand(program);
 addKeyCommand(
   program,
   withService(({ identity }) => identity.keys),
+);
+addOrganizationsCommand(
+  program,
+  withService(({ identity }) => identity.organizations),
 );
 addEventsCommand(
   program,

@@ -13,6 +13,8 @@ export const DEMO = {
   ...DEMO_ACCOUNTS,
   /** The owner of everything here: that of the first API key. */
   owner: 'owner',
+  /** An organization without keys, for the examples that change one. */
+  organization: 'example',
   transfer: '00000000-0000-7000-8000-0000000000d1',
   file: '00000000-0000-8a71-a501-000000000001',
   spareFile: '00000000-0000-8a71-a501-000000000002',

@@ -2,10 +2,14 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import type { Redis } from '../../adapters/redis/redis.ts';
 import { RedisScript } from '../../adapters/redis/redis-script.ts';
 import type { PermitSource } from '../../shedding/permit-source.ts';
+import { DEMO } from '../../utils/demo-data.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { createKeyService } from './keys/service.ts';
+import { createOrganizationRepository } from './organizations/repository.ts';
+import { mountOrganizations } from './organizations/router.ts';
+import { createOrganizationService } from './organizations/service.ts';
 import { identityProblems } from './problems.ts';
 import { Meters } from './quotas/meters.ts';
 import { createQuotaOverrideService } from './quotas/override-service.ts';
@@ -23,8 +27,8 @@ import { defaultQuotas, identitySettings } from './settings.ts';
 export const identity = {
   tags: ['Operators'],
   scopes: {
-    'operator:read': 'read what operators have set (keys of operators only)',
-    'operator:write': 'set quotas (keys of operators only)',
+    'operator:read': 'read organizations and quotas (keys of operators only)',
+    'operator:write': 'create and suspend organizations, set quotas (keys of operators only)',
   },
   problems: identityProblems,
   eventTypes: {},
@@ -49,12 +53,20 @@ export function createIdentity({ database, redis, permits, settings }: IdentityP
   const defaults = defaultQuotas(settings);
   const quotas = createQuotaService(meters, defaults);
   const overrides = createQuotaOverrideService(createQuotaRepository(database), defaults);
+  const organizations = createOrganizationService(createOrganizationRepository(database));
   const keys = createKeyService(createKeyRepository(database), quotas.ofCaller);
   return {
     keys,
+    organizations,
     credentials: createCredentials(keys.stores),
-    mount: (routes) => mountQuotas(routes, overrides),
+    mount(routes) {
+      mountOrganizations(routes, organizations);
+      mountQuotas(routes, overrides);
+    },
     metrics: (registry) => registerQuotaMetrics(registry, quotas.refusals, () => meters.stats()),
+    async seed() {
+      await organizations.save(DEMO.organization, 'Example Ltd.');
+    },
     jobs: [{ name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed }],
   } satisfies Feature & Record<string, unknown>;
 }

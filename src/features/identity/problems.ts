@@ -1,7 +1,13 @@
 import type { ProblemKinds } from '../../http/problem-kind.ts';
 
-/** Problems of quotas. Those of credentials belong to the pipeline. */
+/** Problems of organizations and quotas. Those of credentials belong to the pipeline. */
 export const identityProblems = {
+  organization_not_found: {
+    status: 404,
+    title: 'Organization not found',
+    cause: 'There is no organization with this ID.',
+    remedy: 'Check the ID: `GET /v1/operator/organizations` and `atlas organizations list` list all of them.',
+  },
   quota_subject_not_found: {
     status: 404,
     title: 'No such key or organization',

@@ -204,6 +204,7 @@ test('every operation under /v1 names its scope and documents refusals and overl
 
 // These act on the resource that the path names.
 const WITHOUT_BODY = [
+  'suspendOrganization',
   'rotateWebhookSecret',
   'testWebhook',
   'replayWebhookDelivery',

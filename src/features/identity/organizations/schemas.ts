@@ -1,0 +1,35 @@
+import { z } from '@hono/zod-openapi';
+import { NextCursorSchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
+import { isReservedId } from '../organization-id.ts';
+
+// As much as a URL should have. Organizations are named by text of any length.
+const ID_LENGTH_MAX = 1000;
+const NAME_LENGTH_MAX = 200;
+
+const IdSchema = textSchema(ID_LENGTH_MAX).openapi({ example: DEMO.organization });
+
+export const OrganizationIdSchema = z.object({ id: IdSchema });
+
+export const NewOrganizationIdSchema = z.object({
+  id: IdSchema.refine((id) => !isReservedId(id), 'is reserved, for test data or operators'),
+});
+
+export const OrganizationNameSchema = z
+  .strictObject({ name: textSchema(NAME_LENGTH_MAX).openapi({ example: 'Example Ltd.' }) })
+  .openapi('OrganizationName');
+
+export const OrganizationSchema = z
+  .strictObject({
+    id: z.string().openapi({ example: DEMO.organization, description: 'The owner of what its keys create.' }),
+    name: z.string().openapi({ example: 'Example Ltd.' }),
+    createdAt: TimestampSchema,
+    suspendedAt: TimestampSchema.nullable().openapi({
+      description: 'Since when its keys are refused; null if it is not suspended.',
+    }),
+  })
+  .openapi('Organization');
+
+export const OrganizationPageSchema = z
+  .strictObject({ organizations: z.array(OrganizationSchema), nextCursor: NextCursorSchema })
+  .openapi('OrganizationPage');

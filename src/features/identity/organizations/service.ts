@@ -1,0 +1,41 @@
+import { AtlasError } from '../../../errors.ts';
+import type { Organization, OrganizationRepository } from './repository.ts';
+
+/** What operators do with organizations. All but `save` throw `organization_not_found` if there is none with the ID. */
+export interface OrganizationService {
+  /** Creates an organization, or renames it. It needs no key yet. */
+  save(id: string, name: string, signal?: AbortSignal): Promise<Organization & { isNew: boolean }>;
+  get(id: string, signal?: AbortSignal): Promise<Organization>;
+  /** Lists the organizations after the one with this ID, by ID. */
+  list(
+    afterId: string | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ organizations: Organization[]; nextId: string | null }>;
+  /**
+   * Suspends an organization: within 5 s, every worker refuses its keys with `organization_suspended`. Its data stays.
+   * Suspending it again changes nothing.
+   */
+  suspend(id: string, signal?: AbortSignal): Promise<Organization>;
+  /** Ends a suspension. Its keys work again within 5 s. */
+  reinstate(id: string, signal?: AbortSignal): Promise<Organization>;
+}
+
+export function createOrganizationService(repository: OrganizationRepository): OrganizationService {
+  return {
+    save: repository.save,
+    get: async (id, signal) => existing(id, await repository.find(id, signal)),
+    async list(afterId, limit, signal) {
+      const { organizations, hasMore } = await repository.list(afterId, limit, signal);
+      return { organizations, nextId: hasMore ? organizations.at(-1)!.id : null };
+    },
+    suspend: async (id, signal) => existing(id, await repository.setSuspended(id, true, signal)),
+    reinstate: async (id, signal) => existing(id, await repository.setSuspended(id, false, signal)),
+  };
+}
+
+function existing(id: string, organization: Organization | undefined): Organization {
+  if (organization === undefined)
+    throw new AtlasError('organization_not_found', `There is no organization with the ID ${id}.`);
+  return organization;
+}
