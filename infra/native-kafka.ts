@@ -22,6 +22,17 @@ export interface KafkaPorts {
   readonly port?: number | undefined;
   /** A second listener, which advertises the port of the proxy in front of it. */
   readonly proxied?: { readonly port: number; readonly advertisedPort: number } | undefined;
+  /** Another listener, for TLS and a login, which advertises `localhost`. */
+  readonly secured?: KafkaLogin | undefined;
+}
+
+/** A listener with SASL_SSL, and the one user that may use it, with any of the mechanisms. */
+export interface KafkaLogin {
+  readonly port: number;
+  /** A PEM file with the private key and its certificate. */
+  readonly keyStoreFile: string;
+  readonly username: string;
+  readonly password: string;
 }
 
 /** A single-node Kafka (KRaft) started here. An orderly stop that takes 15 s becomes a kill. */
@@ -52,10 +63,10 @@ export async function startNativeKafka(
   const settingsFile = join(folder, 'server.properties');
   const loggingFile = join(folder, 'log4j2.properties');
   const data = join(folder, 'data');
-  await writeFile(settingsFile, settingsOf(data, port, await freePort(), ports.proxied));
+  await writeFile(settingsFile, settingsOf(data, port, await freePort(), ports));
   await writeFile(loggingFile, LOGGING);
   const args = [...JVM, `-Dlog4j2.configurationFile=${loggingFile}`, '-cp', join(jars, '*')];
-  if (!existsSync(join(data, 'meta.properties'))) await format(java, args, settingsFile);
+  if (!existsSync(join(data, 'meta.properties'))) await format(java, args, settingsFile, ports.secured);
   const process = await startNativeProcess({
     title: 'Kafka',
     command: java,
@@ -69,12 +80,19 @@ export async function startNativeKafka(
   return { ...process, brokers: `127.0.0.1:${port}`, port };
 }
 
-async function format(java: string, command: readonly string[], settingsFile: string): Promise<void> {
+async function format(
+  java: string,
+  command: readonly string[],
+  settingsFile: string,
+  secured: KafkaLogin | undefined,
+): Promise<void> {
   // An id that starts with a dash would be parsed as a flag.
   const clusterId = `A${Buffer.from(crypto.getRandomValues(new Uint8Array(16)))
     .toString('base64url')
     .slice(1)}`;
-  const args = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settingsFile];
+  const users =
+    secured === undefined ? [] : SCRAM.flatMap((name) => ['--add-scram', scramUser(name, secured)]);
+  const args = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settingsFile, ...users];
   try {
     await run(java, [...command, ...args], { timeout: READY_TIMEOUT_MS });
   } catch (error) {
@@ -120,7 +138,7 @@ function settingsOf(
   data: string,
   port: number,
   controllerPort: number,
-  proxied: KafkaPorts['proxied'],
+  { proxied, secured }: KafkaPorts,
 ): string {
   const listeners = [`DIRECT://127.0.0.1:${port}`, `CONTROLLER://127.0.0.1:${controllerPort}`];
   const advertised = [`DIRECT://127.0.0.1:${port}`];
@@ -128,12 +146,16 @@ function settingsOf(
     listeners.push(`PROXIED://127.0.0.1:${proxied.port}`);
     advertised.push(`PROXIED://127.0.0.1:${proxied.advertisedPort}`);
   }
+  if (secured !== undefined) {
+    listeners.push(`SECURED://127.0.0.1:${secured.port}`);
+    advertised.push(`SECURED://localhost:${secured.port}`);
+  }
   return `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${controllerPort}
 listeners=${listeners.join(',')}
 advertised.listeners=${advertised.join(',')}
-listener.security.protocol.map=DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listener.security.protocol.map=DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SECURED:SASL_SSL
 inter.broker.listener.name=DIRECT
 controller.listener.names=CONTROLLER
 log.dirs=${data}
@@ -157,6 +179,26 @@ broker.heartbeat.interval.ms=500
 # The first member of a group does not wait for others, and members may ask for sessions below the default 6 s.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+${secured === undefined ? '' : loginSettings(secured)}`;
+}
+
+const SCRAM = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
+
+function scramUser(mechanism: string, { username, password }: KafkaLogin): string {
+  return `${mechanism}=[name=${username},password=${password}]`;
+}
+
+function loginSettings({ keyStoreFile, username, password }: KafkaLogin): string {
+  const modules = 'org.apache.kafka.common.security';
+  const scram = SCRAM.map(
+    (name) =>
+      `listener.name.secured.${name.toLowerCase()}.sasl.jaas.config=${modules}.scram.ScramLoginModule required;`,
+  );
+  return `listener.name.secured.ssl.keystore.type=PEM
+listener.name.secured.ssl.keystore.location=${keyStoreFile}
+listener.name.secured.sasl.enabled.mechanisms=PLAIN,${SCRAM.join(',')}
+listener.name.secured.plain.sasl.jaas.config=${modules}.plain.PlainLoginModule required user_${username}="${password}";
+${scram.join('\n')}
 `;
 }
 

@@ -14,6 +14,8 @@ export type SettingSource = 'default' | '.env' | 'environment';
 
 /** Settings that S3_ENDPOINT requires. */
 const S3_REQUIRED = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
+/** Settings that KAFKA_SASL_MECHANISM requires. */
+const LOGIN_REQUIRED = ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const;
 
 /** A setting and its allowed values, for everything generated from the schema. */
 export interface SettingDescription extends Readonly<SettingMeta> {
@@ -21,6 +23,7 @@ export interface SettingDescription extends Readonly<SettingMeta> {
   /** As written in `.env`; empty if unset. */
   readonly defaultText: string;
   readonly allowed: string;
+  readonly isUrl: boolean;
 }
 
 /** The settings, where each came from, and names that are none. */
@@ -52,8 +55,28 @@ const CONFLICTS: readonly Conflict[] = [
     why: 'only a connection with rediss:// is encrypted, and its server checked',
     remedy: 'let REDIS_URL start with rediss://, or unset REDIS_CA_FILE',
   },
+  {
+    exists: ({ KAFKA_CA_FILE, KAFKA_TLS }) => KAFKA_CA_FILE !== undefined && !KAFKA_TLS,
+    what: 'KAFKA_CA_FILE is set, and KAFKA_TLS is not',
+    why: 'the connections would not be encrypted, nor the brokers checked',
+    remedy: 'set KAFKA_TLS=true, or unset KAFKA_CA_FILE',
+  },
+  {
+    exists: ({ KAFKA_SASL_MECHANISM, KAFKA_TLS }) => KAFKA_SASL_MECHANISM === 'PLAIN' && !KAFKA_TLS,
+    what: 'KAFKA_SASL_MECHANISM is PLAIN, and KAFKA_TLS is not set',
+    why: 'PLAIN sends the password as it is, so the network would see it',
+    remedy: 'set KAFKA_TLS=true, or use SCRAM-SHA-512',
+  },
+  {
+    exists: ({ KAFKA_SASL_PASSWORD, KAFKA_SASL_MECHANISM }) =>
+      KAFKA_SASL_PASSWORD !== undefined && KAFKA_SASL_MECHANISM === undefined,
+    what: 'KAFKA_SASL_PASSWORD is set, and KAFKA_SASL_MECHANISM is not',
+    why: 'Atlas would not log in',
+    remedy: 'set KAFKA_SASL_MECHANISM, or unset KAFKA_SASL_PASSWORD',
+  },
 ];
 
+const MASK = '********';
 const NO_FILE: EnvFile = { values: {}, unassigned: [] };
 
 /** Invalid settings. The message says what failed, why, and what to do. */
@@ -78,10 +101,8 @@ export function loadConfig(
   }
   const parsed = settingsSchema.safeParse(given);
   if (!parsed.success) throw new ConfigError(explain(parsed.error, given, sources));
-  const missing = parsed.data.S3_ENDPOINT
-    ? S3_REQUIRED.filter((name) => parsed.data[name] === undefined)
-    : [];
-  if (missing.length > 0) throw new ConfigError(explainMissing(missing, 'S3_ENDPOINT'));
+  requireTogether(parsed.data, 'S3_ENDPOINT', S3_REQUIRED);
+  requireTogether(parsed.data, 'KAFKA_SASL_MECHANISM', LOGIN_REQUIRED);
   const conflict = CONFLICTS.find(({ exists }) => exists(parsed.data));
   if (conflict !== undefined) throw new ConfigError(explainConflict(conflict));
   const names = {
@@ -90,6 +111,11 @@ export function loadConfig(
     unassigned,
   };
   return { config: parsed.data, sources, unknown: findUnknownSettings(names, settingNames) };
+}
+
+function requireTogether(config: Config, name: SettingName, others: readonly SettingName[]): void {
+  const missing = config[name] ? others.filter((other) => config[other] === undefined) : [];
+  if (missing.length > 0) throw new ConfigError(explainMissing(missing, name));
 }
 
 function readFile(path: string): EnvFile {
@@ -116,9 +142,10 @@ function explain(
 ): string {
   const blocks = error.issues.map((issue) => {
     const name = issue.path[0] as SettingName;
-    const { allowed, secret } = describeSettings().find((setting) => setting.name === name)!;
-    const value = secret ? maskSecret(given[name] ?? '') : JSON.stringify(given[name]);
-    return `  ${name}=${value} (from ${sources[name] === '.env' ? '.env' : 'the environment'})\n    why:  ${issue.message}\n    do:   use ${allowed}`;
+    const setting = describeSettings().find((described) => described.name === name)!;
+    const text = given[name] ?? '';
+    const value = setting.secret ? maskSetting(text, setting) : JSON.stringify(text);
+    return `  ${name}=${value} (from ${sources[name] === '.env' ? '.env' : 'the environment'})\n    why:  ${issue.message}\n    do:   use ${setting.allowed}`;
   });
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
 }
@@ -135,11 +162,16 @@ function explainConflict({ what, why, remedy }: Conflict): string {
   return `Atlas cannot start with these settings:\n  ${what}\n    why:  ${why}\n    do:   ${remedy}`;
 }
 
-/** Masks the password and the query of a URL, and any other secret entirely. */
+/** Returns what may be shown of the value of a secret setting. A password that looks like a URL is still one. */
+export function maskSetting(value: string, { isUrl }: Pick<SettingDescription, 'isUrl'>): string {
+  return isUrl ? maskSecret(value) : MASK;
+}
+
+/** Masks the password and the query of a URL, and anything else entirely. */
 export function maskSecret(value: string): string {
-  if (!URL.canParse(value)) return '********';
+  if (!URL.canParse(value)) return MASK;
   const parsed = new URL(value);
-  if (parsed.password) parsed.password = '********';
+  if (parsed.password) parsed.password = MASK;
   return parsed.search === '' ? parsed.href : `${parsed.href.slice(0, -parsed.search.length)}?********`;
 }
 
@@ -156,6 +188,7 @@ export function describeSettings(): SettingDescription[] {
       ...description,
       defaultText: String(fallback),
       allowed: describeAllowed(inner as z.ZodType),
+      isUrl: (inner as z.ZodType).meta()?.isUrl === true,
     };
   });
 }

@@ -5,6 +5,7 @@ import { RedisCache } from './adapters/cache/redis-cache.ts';
 import type { EventLog } from './adapters/event-log/event-log.ts';
 import { openOutboxLog } from './adapters/event-log/postgres-log.ts';
 import { OutgoingHttp } from './adapters/http/outgoing-http.ts';
+import type { KafkaAccess } from './adapters/kafka/kafka-access.ts';
 import { openKafkaLog } from './adapters/kafka/kafka-log.ts';
 import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
@@ -173,7 +174,7 @@ function openEventLog({
 }: Pick<Deps, 'config' | 'logger' | 'reportFailure' | 'database' | 'incarnation'>): EventLog {
   if (config.KAFKA_BROKERS.length === 0) return openOutboxLog(database);
   return openKafkaLog({
-    brokers: config.KAFKA_BROKERS,
+    access: kafkaAccess(config),
     prefix: config.KAFKA_TOPIC_PREFIX,
     database,
     incarnation,
@@ -182,6 +183,17 @@ function openEventLog({
     onDebug: (text, facts) => logger.debug(facts, text),
     onTrouble: (err, text) => reportFailure(err, text),
   });
+}
+
+/** Returns how to connect to the brokers with these settings. */
+export function kafkaAccess(config: Config): KafkaAccess {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD } = config;
+  return {
+    brokers: config.KAFKA_BROKERS,
+    tls: config.KAFKA_TLS ? { caFile: config.KAFKA_CA_FILE } : null,
+    // `loadConfig` checks that these are set if the mechanism is.
+    login: mechanism ? { mechanism, username: KAFKA_SASL_USERNAME!, password: KAFKA_SASL_PASSWORD! } : null,
+  };
 }
 
 /** Leases from Redis if configured, otherwise the share assigned by the supervisor, which is 0 until it is. */

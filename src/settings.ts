@@ -119,6 +119,26 @@ export const coreSettings = {
   KAFKA_BROKERS: brokers()
     .default([])
     .meta(meta('Kafka', 'Brokers as host:port, comma-separated. Empty: events stay in PostgreSQL.')),
+  KAFKA_TLS: flag()
+    .default(false)
+    .meta(meta('Kafka', 'Encrypt the connections to the brokers and check their certificates.')),
+  KAFKA_CA_FILE: file()
+    .optional()
+    .meta(
+      meta(
+        'Kafka',
+        'PEM file with the authority that issued the certificates of the brokers. Unset: those of the system.',
+      ),
+    ),
+  KAFKA_SASL_MECHANISM: choice('PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512')
+    .optional()
+    .meta(meta('Kafka', 'How to log in to the brokers; PLAIN needs KAFKA_TLS. Unset: no login.')),
+  KAFKA_SASL_USERNAME: z.string().min(1).optional().meta(meta('Kafka', 'User to log in as.')),
+  KAFKA_SASL_PASSWORD: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(meta('Kafka', 'Password of the user.', { secret: true })),
   KAFKA_TOPIC_PREFIX: name()
     .default('atlas')
     .meta(meta('Kafka', 'Prefix of every topic and group, so that deployments can share brokers.')),

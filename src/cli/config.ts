@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { describeSettings, loadConfig, maskSecret } from '../config.ts';
+import { describeSettings, loadConfig, maskSetting } from '../config.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { table } from './output.ts';
 
@@ -10,9 +10,10 @@ export function addConfigCommand(program: Command): void {
     .option('--json', 'print as JSON')
     .action(({ json }: { json?: boolean }) => {
       const { config, sources, unknown } = loadConfig();
-      const settings = describeSettings().map(({ name, secret, unused }) => {
+      const settings = describeSettings().map((setting) => {
+        const { name, secret, unused } = setting;
         const value = config[name] === undefined ? '' : String(config[name]);
-        const shown = secret && value !== '' ? maskSecret(value) : value;
+        const shown = secret && value !== '' ? maskSetting(value, setting) : value;
         return { name, value: shown || null, source: sources[name], unused: unused === true };
       });
       if (json) return console.log(JSON.stringify({ settings, unknown }, null, 2));

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
+import { kafkaFault } from '../adapters/kafka/kafka-fault.ts';
+import { reachKafka } from '../adapters/kafka/kafka-reach.ts';
 import { appliedMigrations, isMigrated, readMigrations } from '../adapters/postgres/migrations.ts';
 import { databaseCause, databaseErrorCode } from '../adapters/postgres/postgres.ts';
 import { reachRedis } from '../adapters/redis/redis.ts';
 import { redisFault } from '../adapters/redis/redis-fault.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
-import { type Deps, redisOptions } from '../deps.ts';
+import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { type DoctorReport, doctorText, failedReport } from './doctor-report.ts';
@@ -24,6 +26,7 @@ interface Finding {
 const UNDEFINED_TABLE = '42P01';
 // Longer than another relay needs to take over from one that was killed.
 const BACKLOG_SECONDS_MAX = 30;
+const KAFKA_TIMEOUT_MS = 5000;
 const FILES_TIMEOUT_MS = 5000;
 
 export function addDoctorCommand(program: Command): void {
@@ -149,7 +152,7 @@ async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
   const guarantee = isKafka
     ? 'sent at least once, in order per key; built-in consumers apply each event once'
     : 'in order per key; built-in consumers apply each event once; events stay in PostgreSQL until they expire';
-  const problems: string[] = [];
+  const problems: string[] = isKafka ? await kafkaFaults(config) : [];
   if (parkedKeys > 0)
     problems.push(
       `Parked keys: ${parkedKeys}. An event of each was rejected. List them with: npm run -s atlas -- events parked`,
@@ -164,6 +167,17 @@ async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
     problems.push(`Events are waiting: ${cause}. ${remedy} the Atlas log for "events are not being sent".`);
   }
   return { row: ['events', isKafka ? 'PostgreSQL and Kafka' : 'PostgreSQL', where, guarantee], problems };
+}
+
+/** What must change before Kafka accepts these settings. That it is unavailable is for the running Atlas to report. */
+function kafkaFaults(config: Config): Promise<string[]> {
+  return reachKafka(kafkaAccess(config), KAFKA_TIMEOUT_MS).then(
+    () => [],
+    (error: unknown) => {
+      const fault = kafkaFault(error);
+      return fault === null ? [] : [fault];
+    },
+  );
 }
 
 function nullIfNotMigrated(error: unknown): null {

@@ -1,7 +1,9 @@
+import { kafkaFault } from '../adapters/kafka/kafka-fault.ts';
+import { reachKafka } from '../adapters/kafka/kafka-reach.ts';
 import { reachRedis } from '../adapters/redis/redis.ts';
 import { redisFault } from '../adapters/redis/redis-fault.ts';
 import type { Config } from '../config.ts';
-import { redisOptions } from '../deps.ts';
+import { kafkaAccess, redisOptions } from '../deps.ts';
 
 const TIMEOUT_MS_MAX = 2000;
 
@@ -11,8 +13,10 @@ const TIMEOUT_MS_MAX = 2000;
  * without it until it does.
  */
 export async function requireServices(config: Config): Promise<void> {
-  if (config.REDIS_URL !== undefined)
-    await requireOne(reachRedis(within(redisOptions(config, config.REDIS_URL))), redisFault);
+  const { REDIS_URL, KAFKA_BROKERS } = config;
+  const redis = REDIS_URL === undefined ? null : reachRedis(within(redisOptions(config, REDIS_URL)));
+  const kafka = KAFKA_BROKERS.length === 0 ? null : reachKafka(kafkaAccess(config), TIMEOUT_MS_MAX);
+  await Promise.all([requireOne(redis, redisFault), requireOne(kafka, kafkaFault)]);
 }
 
 /** A service that hangs must not delay the start. */
@@ -21,7 +25,7 @@ function within<T extends { readonly timeoutMs: number }>(options: T): T {
 }
 
 async function requireOne(
-  reached: Promise<unknown>,
+  reached: Promise<unknown> | null,
   faultOf: (error: unknown) => string | null,
 ): Promise<void> {
   try {

@@ -118,7 +118,7 @@ function floorProblems(modes: readonly string[]): string[] {
 const OUTAGES = [
   [
     'kafka',
-    'The running Atlas cannot reach Kafka; events are waiting. Start Kafka again, or check KAFKA_BROKERS.',
+    'The running Atlas cannot reach Kafka; events are waiting. Start Kafka again, or check KAFKA_BROKERS, KAFKA_TLS, and KAFKA_SASL_MECHANISM.',
   ],
   [
     's3',

@@ -6,7 +6,7 @@ import { canonicalAddress, parseRange } from './ip-address.ts';
 export type SettingMeta = {
   readonly section: string;
   readonly description: string;
-  /** Never shown in full. */
+  /** Never shown: of a URL, the password and the query; of anything else, all of it. */
   readonly secret?: true;
   /** The value has no effect yet: nothing reads it. */
   readonly unused?: true;
@@ -38,7 +38,7 @@ export const url = (...schemes: string[]) => {
   const allowed = `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
   const fits = (text: string) =>
     schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text);
-  return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed });
+  return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed, isUrl: true });
 };
 const list = (allowed: string) =>
   z

@@ -91,7 +91,7 @@ async function measure(what: Drain['what'], backlog: number, setup: Setup): Prom
   await sql`VACUUM (ANALYZE) transfers, outbox`;
   const incarnation = new Incarnation(database.database);
   const log = openKafkaLog({
-    brokers: [kafka.brokers],
+    access: { brokers: [kafka.brokers] },
     prefix: `bench-${process.pid}-${++runs}`,
     database: database.database,
     incarnation,

@@ -230,7 +230,7 @@ function startReader(database: Database, brokers: string) {
   const start = () => {
     const incarnation = new Incarnation(database);
     const log = openKafkaLog({
-      brokers: [brokers],
+      access: { brokers: [brokers] },
       prefix: PREFIX,
       database,
       incarnation,

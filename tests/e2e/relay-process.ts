@@ -18,7 +18,7 @@ const database = openDatabase({
 });
 const incarnation = new Incarnation(database);
 const log = openKafkaLog({
-  brokers: [KAFKA_BROKERS],
+  access: { brokers: [KAFKA_BROKERS] },
   prefix: KAFKA_TOPIC_PREFIX,
   database,
   incarnation,

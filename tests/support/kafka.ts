@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../infra/free-port.ts';
 import { findKafka } from '../../infra/kafka-jars.ts';
-import { startNativeKafka } from '../../infra/native-kafka.ts';
+import { type KafkaLogin, startNativeKafka } from '../../infra/native-kafka.ts';
 import { isAvailable } from './is-available.ts';
 import { type StartOptions, startService, type TestService } from './test-service.ts';
 import type { ToxicProxy, Toxiproxy } from './toxiproxy.ts';
@@ -21,6 +21,8 @@ export interface TestKafka extends TestService {
 export interface KafkaOptions extends StartOptions {
   /** Puts a proxy in front of a second listener, which advertises the address of the proxy. */
   readonly proxied?: Toxiproxy;
+  /** Adds a listener with TLS and a login. */
+  readonly secured?: KafkaLogin;
 }
 
 let shared: Promise<TestKafka> | null = null;
@@ -40,7 +42,11 @@ export function sharedTestKafka(): Promise<TestKafka> {
 }
 
 /** Starts a Kafka on the loopback interface. */
-export async function startTestKafka({ proxied, ...options }: KafkaOptions = {}): Promise<TestKafka> {
+export async function startTestKafka({
+  proxied,
+  secured,
+  ...options
+}: KafkaOptions = {}): Promise<TestKafka> {
   const folder = await mkdtemp(join(tmpdir(), 'atlas-test-kafka-'));
   const behindProxy = proxied && (await freePort());
   const proxy = await proxied?.proxy(`kafka://127.0.0.1:${behindProxy}`);
@@ -48,7 +54,7 @@ export async function startTestKafka({ proxied, ...options }: KafkaOptions = {})
   const listener = proxyHost && { port: behindProxy!, advertisedPort: Number(proxyHost.split(':')[1]) };
   const { service, first } = await startService({
     ...options,
-    start: (port) => startNativeKafka(folder, { port, ...(listener && { proxied: listener }) }),
+    start: (port) => startNativeKafka(folder, { port, proxied: listener || undefined, secured }),
     deleteData: () => rm(folder, { recursive: true, force: true, maxRetries: 10 }),
   });
   return Object.defineProperty(

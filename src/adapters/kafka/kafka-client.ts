@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { Kafka, logLevel } from 'kafkajs';
+import { Kafka, logLevel, type RetryOptions } from 'kafkajs';
+import { accessOptions, type KafkaAccess } from './kafka-access.ts';
 
 const CONNECT_MS_MAX = 2000;
 const REQUEST_MS_MAX = 5000;
@@ -16,22 +17,30 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
+/** How a client differs from the usual one. */
+export interface KafkaClientOptions {
+  /** Shown by Kafka's tools, also for the members of groups. */
+  readonly clientId?: string;
+  readonly retry?: RetryOptions;
+}
+
 /**
- * Creates a client of the brokers, which connects on first use. `onDebug` gets the log messages of the library.
- * `clientId` is shown by Kafka's tools, also for the members of groups.
+ * Creates a client of the brokers, which connects on first use. `onDebug` gets the log messages of the library. Throws
+ * an Error with a remedy if the file of authorities cannot be used.
  */
 export function createKafkaClient(
-  brokers: readonly string[],
+  access: KafkaAccess,
   onDebug: (text: string, facts: object) => void,
-  clientId = 'atlas',
+  { clientId = 'atlas', retry = RETRY }: KafkaClientOptions = {},
 ): Kafka {
   stopNegativeTimers();
   return new Kafka({
     clientId,
-    brokers: [...brokers],
+    ...accessOptions(access),
     connectionTimeout: CONNECT_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,
-    retry: RETRY,
+    authenticationTimeout: REQUEST_MS_MAX,
+    retry,
     logLevel: logLevel.WARN,
     logCreator:
       () =>

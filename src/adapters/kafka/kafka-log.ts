@@ -5,9 +5,11 @@ import { throttle } from '../../utils/throttle.ts';
 import type { EventLog } from '../event-log/event-log.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Incarnation } from '../postgres/incarnation.ts';
+import type { KafkaAccess } from './kafka-access.ts';
 import { createKafkaClient } from './kafka-client.ts';
 import { KafkaConsumer } from './kafka-consumer.ts';
 import { isUnavailable } from './kafka-errors.ts';
+import { explained } from './kafka-fault.ts';
 import { probeBrokers } from './kafka-probe.ts';
 import { KafkaPublisher } from './kafka-publisher.ts';
 import { topicEnds } from './kafka-topic.ts';
@@ -20,7 +22,7 @@ const RETRY_AFTER_SECONDS = 1;
 const TROUBLE_INTERVAL_MS = 30_000;
 
 export interface KafkaLogOptions {
-  readonly brokers: readonly string[];
+  readonly access: KafkaAccess;
   /** Prefix of the topic, the consumer groups and the transactional id. */
   readonly prefix: string;
   readonly database: Database;
@@ -36,15 +38,18 @@ export interface KafkaLogOptions {
 
 /** Opens the event log on Kafka, the topic `PREFIX.events`. Connects when something is first published or consumed. */
 export function openKafkaLog(options: KafkaLogOptions): EventLog {
-  const { brokers, prefix, database, incarnation, failureThreshold, recoveryTimeoutMs, onDebug } = options;
+  const { access, prefix, database, incarnation, failureThreshold, recoveryTimeoutMs, onDebug } = options;
   const report = throttle(TROUBLE_INTERVAL_MS, ({ error, text }: { error: unknown; text: string }) =>
     options.onTrouble(error, text),
   );
   // The log of outages is bounded by itself.
-  const onTrouble = (error: unknown, text: string) =>
-    error instanceof AtlasError ? options.onTrouble(error, text) : report({ error, text });
+  const onTrouble = (error: unknown, text: string) => {
+    const known = explained(error);
+    if (known instanceof AtlasError) options.onTrouble(known, text);
+    else report({ error, text });
+  };
   const topic = `${prefix}.events`;
-  const client = createKafkaClient(brokers, onDebug);
+  const client = createKafkaClient(access, onDebug);
   const dependency = new Dependency({
     name: 'kafka',
     concurrencyMax: CALLS_MAX,
@@ -55,7 +60,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     recoveryTimeoutMs,
     attributes: { 'messaging.system': 'kafka', 'messaging.destination.name': topic },
     isFailure: isUnavailable,
-    probe: (signal) => probeBrokers(brokers, signal),
+    probe: (signal) => probeBrokers(access, signal),
     unavailable: (cause) =>
       new AtlasError('dependency_unavailable', 'Kafka cannot be reached.', {
         cause,
@@ -66,7 +71,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     mode: 'kafka',
     publisher: new KafkaPublisher({ client, dependency, topic, transactionalId: `${prefix}-relay` }),
     consumer: new KafkaConsumer({
-      createClient: (clientId) => createKafkaClient(brokers, onDebug, clientId),
+      createClient: (clientId) => createKafkaClient(access, onDebug, { clientId }),
       incarnation,
       dependency,
       database,

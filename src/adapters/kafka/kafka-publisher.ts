@@ -4,6 +4,7 @@ import type { AtlasEvent } from '../../utils/event.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { BatchRefused, type EventPublisher, type Rejection } from '../event-log/event-log.ts';
 import { isFenced, isRefused, kafkaErrorType } from './kafka-errors.ts';
+import { explained } from './kafka-fault.ts';
 import { type EncodedEvent, toMessage } from './kafka-message.ts';
 import { partitionOf } from './kafka-partitioner.ts';
 import { ensureTopic } from './kafka-topic.ts';
@@ -39,11 +40,11 @@ export class KafkaPublisher implements EventPublisher {
   }
 
   open(signal: AbortSignal): Promise<void> {
-    return this.#options.dependency.call('open', (within) => this.#open(within), { signal });
+    return this.#call('open', (within) => this.#open(within), signal);
   }
 
   publish(events: readonly AtlasEvent[], signal: AbortSignal): Promise<readonly Rejection[]> {
-    return this.#options.dependency.call('publish', (within) => this.#publish(events, within), { signal });
+    return this.#call('publish', (within) => this.#publish(events, within), signal);
   }
 
   async close(): Promise<void> {
@@ -52,6 +53,18 @@ export class KafkaPublisher implements EventPublisher {
     if (producer === null) return;
     // Disconnecting waits for responses that may never come.
     await Promise.race([producer.disconnect().catch(() => {}), Bun.sleep(CLOSE_MS_MAX)]);
+  }
+
+  async #call<T>(
+    operation: string,
+    work: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    try {
+      return await this.#options.dependency.call(operation, work, { signal });
+    } catch (error) {
+      throw explained(error);
+    }
   }
 
   async #open(signal: AbortSignal): Promise<void> {

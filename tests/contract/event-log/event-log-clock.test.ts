@@ -66,7 +66,7 @@ describe.each(KINDS)('the event log on %s', (kind) => {
 
   /** Creates the topic as an operator might, with timestamps of the sender. */
   async function makeTopic(): Promise<void> {
-    const admin = createKafkaClient([(await sharedTestKafka()).brokers], () => {}).admin();
+    const admin = createKafkaClient({ brokers: [(await sharedTestKafka()).brokers] }, () => {}).admin();
     await admin.connect();
     const configEntries = [{ name: 'message.timestamp.type', value: 'CreateTime' }];
     await admin.createTopics({

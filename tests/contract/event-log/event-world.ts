@@ -71,7 +71,7 @@ export class EventWorld {
       this.#kind === 'postgresql'
         ? openOutboxLog(this.db)
         : openKafkaLog({
-            brokers: [this.#brokers],
+            access: { brokers: [this.#brokers] },
             prefix: this.prefix,
             database: this.db,
             incarnation,

@@ -31,7 +31,7 @@ describe('a group that is closed', () => {
     async () => {
       const brokers = [await silentBroker()];
       const group = new KafkaGroup(
-        createKafkaClient(brokers, () => {}),
+        createKafkaClient({ brokers }, () => {}),
         'group',
       );
       const found = group.members().catch((error: unknown) => error);

@@ -31,7 +31,7 @@ describe.if(isKafkaHere())('the event log on a Kafka that has changed', () => {
   beforeEach(async () => {
     world = await EventWorld.open('kafka');
     ({ brokers } = await sharedTestKafka());
-    client = createKafkaClient([brokers], () => {});
+    client = createKafkaClient({ brokers: [brokers] }, () => {});
     admin = client.admin();
     await admin.connect();
   }, START_TIMEOUT_MS);

@@ -21,7 +21,7 @@ describe.if(isKafkaHere())('a consumer group', () => {
   beforeEach(async () => {
     world = await EventWorld.open('kafka');
     ({ brokers } = await sharedTestKafka());
-    admin = createKafkaClient([brokers], () => {}).admin();
+    admin = createKafkaClient({ brokers: [brokers] }, () => {}).admin();
     await admin.connect();
     await world.tell('key', 0);
     await world.relayAll();

@@ -12,14 +12,14 @@ describe('the probe of Kafka', () => {
     'succeeds if one broker responds and another is down',
     async () => {
       const { brokers } = await sharedTestKafka();
-      await probeBrokers([`127.0.0.1:${await freePort()}`, brokers], AbortSignal.timeout(5000));
+      await probeBrokers({ brokers: [`127.0.0.1:${await freePort()}`, brokers] }, AbortSignal.timeout(5000));
     },
     START_TIMEOUT_MS,
   );
 
   test('rejects if nothing listens', async () => {
     const port = await freePort();
-    await expect(probeBrokers([`127.0.0.1:${port}`], soon())).rejects.toThrow();
+    await expect(probeBrokers({ brokers: [`127.0.0.1:${port}`] }, soon())).rejects.toThrow();
   });
 
   test('rejects at its deadline if the server is silent, and leaves no connection behind', async () => {
@@ -36,7 +36,7 @@ describe('the probe of Kafka', () => {
     });
     const port = await freePort();
     await new Promise<void>((listening) => void server.listen(port, '127.0.0.1', () => listening()));
-    await expect(probeBrokers([`127.0.0.1:${port}`], soon())).rejects.toThrow();
+    await expect(probeBrokers({ brokers: [`127.0.0.1:${port}`] }, soon())).rejects.toThrow();
     await closed.promise;
     expect(open).toBe(0);
     server.close();

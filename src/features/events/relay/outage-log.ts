@@ -19,7 +19,7 @@ export class OutageLog {
     if (this.#outage !== null && nowMs - this.#outage.loggedMs < REPEAT_MS) return;
     this.#outage = { sinceMs: this.#outage?.sinceMs ?? nowMs, loggedMs: nowMs };
     // An unavailable dependency needs no stack.
-    const why = err instanceof AtlasError ? { cause: err.message } : { err };
+    const why = err instanceof AtlasError ? causeOf(err) : { err };
     this.#logger.warn(why, 'events are not being sent; they stay in the outbox and will be retried');
   }
 
@@ -29,4 +29,9 @@ export class OutageLog {
     this.#outage = null;
     this.#logger.info({ seconds }, 'events are being sent again');
   }
+}
+
+function causeOf({ message, cause, remedy }: AtlasError): { cause: string; do?: string } {
+  if (remedy === undefined) return { cause: message };
+  return { cause: cause instanceof Error ? `${message} ${cause.message}` : message, do: remedy };
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, jest, spyOn, test } from 'bun:test';
+import { AtlasError } from '../../../../../src/errors.ts';
 import { OutageLog } from '../../../../../src/features/events/relay/outage-log.ts';
 import type { Logger } from '../../../../../src/instrumentation/logger.ts';
 
@@ -30,4 +31,17 @@ test('an outage is logged when it starts, each minute, and with its length when 
   expect(logger.info.mock.calls).toEqual([[{ seconds: 90 }, 'events are being sent again']]);
   failAt(92_000);
   expect(logger.warn).toHaveBeenCalledTimes(3);
+});
+
+test('an outage that only an operator can end is logged with what to do', () => {
+  const logger = { warn: jest.fn(), info: jest.fn() };
+  const log = new OutageLog(logger as unknown as Logger);
+  const cause = new Error('Invalid username or password');
+  log.failed(
+    new AtlasError('dependency_unavailable', 'Kafka cannot be used.', { cause, remedy: 'Correct it.' }),
+  );
+  expect(logger.warn.mock.calls[0]?.[0]).toEqual({
+    cause: 'Kafka cannot be used. Invalid username or password',
+    do: 'Correct it.',
+  });
 });
