@@ -13,6 +13,7 @@ import { type IgnoredParameter, readConnectionUrl } from './adapters/postgres/co
 import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
 import { Incarnation } from './adapters/postgres/incarnation.ts';
+import { openSealing } from './adapters/postgres/secrets-at-rest.ts';
 import { openRedis, type Redis, type RedisOptions } from './adapters/redis/redis.ts';
 import { redisRemedy } from './adapters/redis/redis-fault.ts';
 import { RedisLeaseStore } from './adapters/redis/redis-lease-store.ts';
@@ -27,6 +28,7 @@ import type { PermitSource } from './shedding/permit-source.ts';
 import { SharedLeases } from './shedding/shared-leases.ts';
 import { StaticShare } from './shedding/static-share.ts';
 import type { Lifecycle } from './utils/lifecycle.ts';
+import type { Sealing } from './utils/sealing.ts';
 
 const EMBEDDED_PORT = 5433;
 const CACHE_ENTRIES_MAX = 10_000;
@@ -62,6 +64,8 @@ export interface Deps {
   readonly objects: ObjectStore;
   /** Sends to URLs chosen by callers, and only to public or explicitly allowed hosts. */
   readonly outgoing: OutgoingHttp;
+  /** Seals and opens the secrets that are stored. */
+  readonly sealing: Sealing;
   /** Every dependency behind a circuit breaker, for health, metrics, and status. */
   readonly dependencies: readonly Dependency[];
   readonly permits: PermitSource;
@@ -150,6 +154,7 @@ export async function openDeps(
     events,
     objects: objects.store,
     outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
+    sealing: openSealing(config),
     dependencies,
     permits: openPermits(config, worker, redis),
     scrapeCluster: worker ? () => worker.scrapeCluster() : null,

@@ -54,16 +54,13 @@ export function createFeatures(deps: Deps) {
     types,
     relayHolder: `${hostname()}:${process.pid}`,
   });
-  const ledger = createLedger({
-    database,
-    cache,
-    onPosted: events.wakeRelay,
-    workers: deps.workers,
-    inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT,
-  });
+  const { LOAD_SHEDDING_MAX_CONCURRENT: inFlightCap } = config;
+  const { workers } = deps;
+  const ledger = createLedger({ database, cache, onPosted: events.wakeRelay, workers, inFlightCap });
   const shared = { database, incarnation, isKeyUsed: events.isKeyUsed, settings: config };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
-  const webhooks = createWebhooks({ ...shared, ...fromLog, reportFailure, outgoing: deps.outgoing });
+  const sending = { reportFailure, outgoing: deps.outgoing, sealing: deps.sealing };
+  const webhooks = createWebhooks({ ...shared, ...fromLog, ...sending });
   const files = createFiles({ ...shared, logger, isKeyUsable: identity.keys.isUsable, objects, cache });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },

@@ -10,6 +10,7 @@ import { addKeyCommand } from './cli/key.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addOrganizationsCommand } from './cli/organizations.ts';
 import { fail } from './cli/output.ts';
+import { addSecretsCommand } from './cli/secrets.ts';
 import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
 import { withService } from './cli/session.ts';
@@ -56,6 +57,7 @@ addFilesCommand(
   program,
   withService(({ files }) => files.service),
 );
+addSecretsCommand(program);
 addDocsCommand(program);
 addDemoCommand(program);
 

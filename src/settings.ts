@@ -11,6 +11,8 @@ import {
   meta,
   name,
   origins,
+  sealingKey,
+  sealingKeys,
   url,
 } from './utils/setting-types.ts';
 
@@ -162,6 +164,20 @@ export const coreSettings = {
     .min(1)
     .optional()
     .meta(meta('S3', 'Secret access key.', { secret: true })),
+  SECRETS_KEY: sealingKey()
+    .optional()
+    .meta(
+      meta(
+        'Secrets',
+        'Key that seals webhook secrets and other secrets in PostgreSQL, the same on every host. Unset: plain text, in development only.',
+        { secret: true },
+      ),
+    ),
+  SECRETS_FORMER_KEYS: sealingKeys()
+    .default([])
+    .meta(
+      meta('Secrets', 'Former values of SECRETS_KEY, which still open what they sealed.', { secret: true }),
+    ),
   RETRY_MAX_ATTEMPTS: integer(1, 20)
     .default(3)
     .meta(meta('Resilience', 'Maximum attempts of a call, including the first.')),

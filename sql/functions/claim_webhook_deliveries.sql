@@ -1,4 +1,4 @@
--- number: 4
+-- number: 5
 -- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
@@ -7,7 +7,7 @@
 -- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout, and all of an
 -- owner by a second for each of its deliveries in flight. Of those found, owners with the fewest in flight come first.
 -- Two statements, so that the second one sees what others claimed before the webhooks were locked.
--- `claim_held_deliveries` calls it too.
+-- `claim_held_deliveries` calls it too. Only a caller that says that it opens secrets gets webhooks whose secret is sealed.
 CREATE OR REPLACE FUNCTION claim_webhook_deliveries(p_free int, p_places_max int, p_owner_places_max int, p_lease_ms float8)
 RETURNS TABLE (
   id uuid, webhook_id uuid, event_id text, body text, attempts int, tries int, url text, secret bytea, old_secret bytea
@@ -35,6 +35,7 @@ BEGIN
        SELECT CASE WHEN w.failing_since IS NULL THEN w.claimed_at ELSE w.claimed_at + interval '1 minute' END
               + coalesce(p.places, 0) * interval '1 second' AS turn) t
      WHERE waiting.next_attempt_at <= now() AND w.enabled
+       AND (w.secret IS NOT NULL OR current_setting('atlas.opens_secrets', true) = 'on')
        AND free_webhook_places(w.id, w.failing_since, p_places_max) > 0
        AND coalesce(p.places, 0) < p_owner_places_max
      ORDER BY t.turn LIMIT p_free FOR NO KEY UPDATE OF w SKIP LOCKED) c;

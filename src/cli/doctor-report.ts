@@ -1,5 +1,12 @@
 import { explainError, table } from './output.ts';
 
+/** A part of Atlas as a row of the report, its problems, and notes on what could be better. */
+export interface Finding {
+  readonly row: readonly [part: string, mode: string, where: string, guarantee: string];
+  readonly problems?: readonly string[];
+  readonly notes?: readonly string[];
+}
+
 /** What `doctor --json` prints, documented in docs/commands.md. */
 export interface DoctorReport {
   /** Whether there are no problems. */

@@ -10,18 +10,12 @@ import { type Config, describeSettings, loadConfig, maskSecret, type SettingSour
 import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
-import { type DoctorReport, doctorText, failedReport } from './doctor-report.ts';
+import { type DoctorReport, doctorText, type Finding, failedReport } from './doctor-report.ts';
+import { examineSecrets } from './doctor-secrets.ts';
 import { isOverdue } from './events.ts';
 import { plural } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
-
-/** A part of Atlas as a row of the report, its problems, and notes on what could be better. */
-interface Finding {
-  readonly row: readonly [part: string, mode: string, where: string, guarantee: string];
-  readonly problems?: readonly string[];
-  readonly notes?: readonly string[];
-}
 
 const UNDEFINED_TABLE = '42P01';
 // Longer than another relay needs to take over from one that was killed.
@@ -53,6 +47,7 @@ async function examine(): Promise<DoctorReport> {
     examineWorkers(config, running),
     await examineEvents(deps, found.status !== null),
     await examineFiles(deps),
+    ...(await examineSecrets(deps).then((finding) => [finding], noneIfNotMigrated)),
   ]);
   const problems = [
     ...running.problems,
@@ -178,6 +173,11 @@ function kafkaFaults(config: Config): Promise<string[]> {
       return fault === null ? [] : [fault];
     },
   );
+}
+
+function noneIfNotMigrated(error: unknown): [] {
+  nullIfNotMigrated(error);
+  return [];
 }
 
 function nullIfNotMigrated(error: unknown): null {

@@ -53,6 +53,10 @@ async function serve(): Promise<void> {
     for (const { name, why, remedy } of deps.ignoredParameters)
       logger.warn({ parameter: name }, `DATABASE_URL: ${name} has no effect, because ${why}; ${remedy}`);
     await migrateUp(deps.database, await readMigrations());
+    if (deps.sealing.keyId === null && !(deps.databaseMode === 'embedded' && deps.sealing.allowsPlain))
+      logger.warn(
+        'SECRETS_KEY is not set: secrets are stored in plain text, or cannot be created; see atlas doctor',
+      );
     const features = createFeatures(deps);
     const { identity, ledger } = features;
     const { accounts } = await ledger.accounts.list(null, 1);

@@ -6,6 +6,7 @@ import type { RouteTable } from '../http/route.ts';
 import type { BackgroundLoop } from '../resilience/background-loops.ts';
 import type { ResourceTraits } from '../shedding/resource-traits.ts';
 import type { EventKind } from './event-kind.ts';
+import type { StoredSecrets } from './stored-secrets.ts';
 
 /** What a feature declares statically. `src/features.ts` composes the tables of all features from the declarations. */
 export interface FeatureDeclaration {
@@ -50,6 +51,8 @@ export interface Feature {
   /** Loops that one worker per host keeps running. */
   readonly loops?: readonly BackgroundLoop[];
   readonly jobs?: readonly Job[];
+  /** Secrets that it stores, to be sealed. */
+  readonly secrets?: readonly StoredSecrets[];
   /** Its cache-aside readers, for the cache metrics. */
   readonly caches?: readonly { readonly name: string; readonly stats: CacheAsideStats }[];
   /** Traits of the resources that its routes name, for load shedding. */

@@ -26,7 +26,7 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 export interface ErrorReports {
   /** An unexpected error: a 500. */
   readonly unexpected: (error: unknown, exchange: Exchange) => void;
-  /** A dependency that is unavailable: a 503. Called for every such request. */
+  /** A 503: a dependency is unavailable, or only an operator can help. Called for every such request. */
   readonly unavailable: (error: AtlasError) => void;
 }
 
@@ -35,7 +35,7 @@ export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToP
   return (error, exchange) => {
     if (error instanceof AtlasError) {
       exchange.problem = error.code;
-      if (error.code === 'dependency_unavailable') reports.unavailable(error);
+      if (error.code === 'dependency_unavailable' || error.remedy !== undefined) reports.unavailable(error);
       return problemResponse(error, kinds[error.code]!, exchange);
     }
     exchange.problem = 'internal';

@@ -140,6 +140,12 @@ export const httpProblems = {
     remedy:
       'Wait for the number of seconds in Retry-After and retry; reusing the Idempotency-Key makes that safe.',
   },
+  secrets_key_missing: {
+    status: 503,
+    title: 'No key for secrets',
+    cause: 'The request creates a secret, and this Atlas has no key to store it sealed.',
+    remedy: 'The operator of this Atlas has to set SECRETS_KEY. Retry after that.',
+  },
   deadline_exceeded: {
     status: 504,
     title: 'Deadline exceeded',

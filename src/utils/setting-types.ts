@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseRange } from './ip-address.ts';
+import { decodeKey } from './sealing.ts';
 
 /** Metadata of a setting, in addition to its type. */
 export type SettingMeta = {
@@ -11,6 +12,8 @@ export type SettingMeta = {
   /** The value has no effect yet: nothing reads it. */
   readonly unused?: true;
 };
+
+const FORMER_KEYS_MAX = 8;
 
 /** A whole number within bounds. */
 export const integer = (min: number, max: number) =>
@@ -117,6 +120,22 @@ export const addressRanges = () => {
   return list(allowed)
     .refine((items) => items.every(isUsable), {
       error: 'contains an item that is not an address or a range, or a range of all addresses',
+    })
+    .meta({ allowed });
+};
+/** A key that seals secrets. */
+export const sealingKey = () =>
+  z
+    .string()
+    .refine((text) => decodeKey(text) !== null, { error: 'is not base64 of 32 bytes' })
+    .meta({ allowed: '32 random bytes in base64; atlas secrets key prints some' });
+/** A comma-separated list of keys that sealed secrets. */
+export const sealingKeys = () => {
+  const allowed = '1 to 8 former values of SECRETS_KEY, comma-separated';
+  return list(allowed)
+    .refine((items) => items.length <= FORMER_KEYS_MAX, { error: 'has too many items' })
+    .refine((items) => items.every((item) => decodeKey(item) !== null), {
+      error: 'contains an item that is not base64 of 32 bytes',
     })
     .meta({ allowed });
 };

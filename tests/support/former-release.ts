@@ -67,6 +67,8 @@ export async function startFormerHost(
   const { config } = loadConfig(settings, '/dev/null');
   const deps: Deps = await openDeps(config, createLogger(config, { write: () => {} }));
   await migrateUp(deps.database, await readMigrations());
+  // As on a database that the release itself has set up and used.
+  await atlas.sql`UPDATE secrets_at_rest SET sealed_since = NULL`;
   const app: App = createApp(deps);
   const key = await atlas.key(ALL_SCOPES);
   return {

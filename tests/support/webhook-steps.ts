@@ -55,6 +55,11 @@ export async function startSendingAtlas(settings: Record<string, string> = {}): 
   };
 }
 
+/** For webhooks whose secrets are plain. */
+export function noneSealed(): never {
+  throw new Error('No secret is sealed here.');
+}
+
 /** A webhook as the API returns it. */
 export interface WebhookResource {
   readonly id: string;

@@ -149,6 +149,7 @@ describe('an adapter', () => {
       'page-of-bytes',
       'postgres',
       'query',
+      'secrets-at-rest',
       'setup-fault',
       'sql-functions',
       'embedded/postgres-server',

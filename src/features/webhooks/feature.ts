@@ -5,6 +5,7 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { ReportFailure } from '../../instrumentation/background-log.ts';
 import { DEMO, DEMO_URL } from '../../utils/demo-data.ts';
+import type { Sealing } from '../../utils/sealing.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
@@ -15,7 +16,9 @@ import { createDeliveryService, type LastExpired } from './deliveries/service.ts
 import { webhookEventTypes } from './event-types.ts';
 import { webhookProblems } from './problems.ts';
 import { createRetentionRepository } from './retention/repository.ts';
+import { createSealingRepository } from './sealing/repository.ts';
 import { webhookSettings } from './settings.ts';
+import { secretContext } from './subscriptions/domain.ts';
 import { createWebhookRepository } from './subscriptions/repository.ts';
 import { mountWebhooks } from './subscriptions/router.ts';
 import { createWebhookService } from './subscriptions/service.ts';
@@ -41,6 +44,7 @@ export interface WebhookPorts {
   readonly consumer: EventConsumer;
   readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
+  readonly sealing: Sealing;
   readonly reportFailure: ReportFailure;
   readonly settings: SettingValues<typeof webhookSettings>;
   /** Whether an event was ever written for the key. */
@@ -50,15 +54,18 @@ export interface WebhookPorts {
 }
 
 export function createWebhooks(ports: WebhookPorts) {
-  const { database, incarnation, consumer, outgoing, types } = ports;
+  const { database, incarnation, consumer, outgoing, sealing, types } = ports;
   const subscriptions = createWebhookService(
     createWebhookRepository(database),
     limitChecks((url, signal) => outgoing.check(url, signal)),
+    sealing,
   );
   const repository = createDeliveryRepository(database, incarnation);
-  const sender = new DeliverySender(repository, outgoing, (err) =>
+  const open = (webhookId: string, record: string) => sealing.open(record, secretContext(webhookId));
+  const sender = new DeliverySender(repository, outgoing, open, (err) =>
     ports.reportFailure(err, 'a webhook delivery could not be processed; retrying'),
   );
+  const secrets = createSealingRepository(database, sealing, secretContext);
   const fanOut = createFanOut(repository);
   const retention = createRetentionRepository(database, ports.settings.WEBHOOKS_RETENTION_DAYS);
   const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired);
@@ -81,6 +88,10 @@ export function createWebhooks(ports: WebhookPorts) {
       { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal, webhookOwners) },
       sender,
     ],
-    jobs: [{ name: 'delete old webhook deliveries', by: 'one', everyMs: 600_000, run: retention.forget }],
+    jobs: [
+      { name: 'delete old webhook deliveries', by: 'one', everyMs: 600_000, run: retention.forget },
+      { name: 'seal webhook secrets that are plain', by: 'one', everyMs: 3_600_000, run: secrets.sealPlain },
+    ],
+    secrets: [secrets],
   } satisfies Feature & Record<string, unknown>;
 }

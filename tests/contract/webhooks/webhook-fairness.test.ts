@@ -15,6 +15,7 @@ import { createRetentionRepository } from '../../../src/features/webhooks/retent
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { until } from '../../support/until.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
+import { noneSealed } from '../../support/webhook-steps.ts';
 
 const never = new AbortController().signal;
 const success: AttemptResult = { durationMs: 3, status: 200, failure: null, retryAfter: null };
@@ -171,7 +172,7 @@ test('deliveries are sent even if the backlog cannot be measured', async () => {
     const counting = Promise.withResolvers<never>();
     const repository = { ...deliveries, backlog: () => counting.promise };
     const http = new OutgoingHttp({ allowedHosts: ['127.0.0.1'] });
-    const sender = new DeliverySender(repository, http, (error) => errors.push(error));
+    const sender = new DeliverySender(repository, http, noneSealed, (error) => errors.push(error));
     const controller = new AbortController();
     const run = sender.run(controller.signal);
     await receiver.arrived(1);

@@ -8,6 +8,7 @@ import { createDeliveryRepository } from '../../../src/features/webhooks/deliver
 import { orAbort } from '../../../src/utils/or-abort.ts';
 import { freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { until } from '../../support/until.ts';
+import { noneSealed } from '../../support/webhook-steps.ts';
 
 const never = new AbortController().signal;
 const SLOW = 'https://slow.test/';
@@ -53,7 +54,7 @@ async function whileSending(work: (sent: string[]) => Promise<void>): Promise<vo
     },
   };
   const errors: unknown[] = [];
-  const sender = new DeliverySender(deliveries, http, (error) => errors.push(error));
+  const sender = new DeliverySender(deliveries, http, noneSealed, (error) => errors.push(error));
   const stop = new AbortController();
   const running = sender.run(stop.signal);
   try {

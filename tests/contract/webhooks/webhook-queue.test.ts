@@ -11,6 +11,7 @@ import { createRetentionRepository } from '../../../src/features/webhooks/retent
 import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { availableEngines, freshDatabase, openTestDatabase } from '../../support/database.ts';
 import { startReceiver } from '../../support/webhook-receiver.ts';
+import { noneSealed } from '../../support/webhook-steps.ts';
 
 const never = new AbortController().signal;
 const success: AttemptResult = { durationMs: 3, status: 200, failure: null, retryAfter: null };
@@ -226,7 +227,7 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
       await makeWebhook('stopped', 3, receiver.url);
       const errors: unknown[] = [];
       const http = new OutgoingHttp({ allowedHosts: ['127.0.0.1'] });
-      const sender = new DeliverySender(here, http, (error) => errors.push(error));
+      const sender = new DeliverySender(here, http, noneSealed, (error) => errors.push(error));
       const controller = new AbortController();
       const run = sender.run(controller.signal);
       await receiver.arrived(3);

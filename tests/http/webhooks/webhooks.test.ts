@@ -110,8 +110,8 @@ test('an owner cannot pile up deleted webhooks, which every search for due deliv
   const create = () => atlas.call('POST', '/v1/webhooks', { json: { url: TARGET }, headers });
   const { id } = (await (await create()).json()) as WebhookResource;
   await atlas.sql`
-    INSERT INTO webhooks (id, owner, url, secret, enabled, deleted_at)
-    SELECT gen_random_uuid(), owner, url, secret, false, now() FROM webhooks, generate_series(1, 199) WHERE id = ${id}`;
+    INSERT INTO webhooks (id, owner, url, secret, sealed_secret, enabled, deleted_at)
+    SELECT gen_random_uuid(), owner, url, secret, sealed_secret, false, now() FROM webhooks, generate_series(1, 199) WHERE id = ${id}`;
   expect((await create()).status).toBe(201);
   expect((await atlas.call('DELETE', `/v1/webhooks/${id}`, { headers })).status).toBe(204);
   await expectProblem(atlas, await create(), 422, 'too_many_webhooks');
@@ -231,9 +231,10 @@ test('a new secret replaces the old one, which signs for another day', async () 
   expect(rotated.secret).not.toBe(secret);
   const untilMs = Date.parse(rotated.oldSecretUntil!);
   expect(Math.abs(untilMs - Date.now() - 24 * 3_600_000)).toBeLessThan(600_000);
-  const [row] = await atlas.sql`SELECT secret, old_secret FROM webhooks WHERE id = ${id}`;
-  const text = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('base64')}`;
-  expect([text(row!.secret), text(row!.oldSecret)]).toEqual([rotated.secret, secret]);
+  const [row] = await atlas.sql`SELECT sealed_secret, sealed_old_secret FROM webhooks WHERE id = ${id}`;
+  const text = (record: string) =>
+    `whsec_${atlas.deps.sealing.open(record, { purpose: 'webhook secret', id }).toString('base64')}`;
+  expect([text(row!.sealedSecret), text(row!.sealedOldSecret)]).toEqual([rotated.secret, secret]);
 });
 
 test('a deleted webhook is gone immediately', async () => {

@@ -1,9 +1,18 @@
 import { OutgoingError, type OutgoingHttp } from '../../../adapters/http/outgoing-http.ts';
 import type { BackgroundLoop } from '../../../resilience/background-loops.ts';
 import { BUCKETS_MS, bucketOf } from '../../../utils/buckets.ts';
+import { SealingError } from '../../../utils/sealing.ts';
 import { sleep } from '../../../utils/sleep.ts';
+import { throttle } from '../../../utils/throttle.ts';
 import type { SendingStats } from './delivery-metrics.ts';
-import { type AttemptResult, type Claim, decide, messageIdOf, SLOTS_PER_OWNER } from './domain.ts';
+import {
+  type AttemptResult,
+  type Claim,
+  decide,
+  messageIdOf,
+  SECRET_WAIT_MS,
+  SLOTS_PER_OWNER,
+} from './domain.ts';
 import type { DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';
 
@@ -18,8 +27,14 @@ const STOP_GRACE_MS = 1000;
 const SETTLE_TRIES_MAX = 30;
 const SETTLE_WAIT_MS = 1000;
 const MEASURE_MS = 15_000;
+const REPORT_MS = 60_000;
 // The target responded, but not with a 2xx status.
 const BAD_STATUS = 'status';
+// Not an attempt: nothing was sent.
+const SECRET_UNAVAILABLE = 'secret_unavailable';
+
+/** Returns a secret of a webhook from its record. Throws `SealingError`. */
+export type OpenSecret = (webhookId: string, record: string) => Uint8Array;
 
 /** Sends due deliveries. Hosts share the work through PostgreSQL. */
 export class DeliverySender implements BackgroundLoop {
@@ -27,6 +42,8 @@ export class DeliverySender implements BackgroundLoop {
   readonly #repository: DeliveryRepository;
   readonly #http: Pick<OutgoingHttp, 'post'>;
   readonly #onError: (error: unknown) => void;
+  readonly #open: OpenSecret;
+  readonly #reportClosed: (error: unknown) => void;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #attempts = new Map<string, number>();
   readonly #buckets = new Float64Array(BUCKETS_MS.length + 1);
@@ -41,11 +58,14 @@ export class DeliverySender implements BackgroundLoop {
   constructor(
     repository: DeliveryRepository,
     http: Pick<OutgoingHttp, 'post'>,
+    open: OpenSecret,
     onError: (error: unknown) => void,
   ) {
     this.#repository = repository;
     this.#http = http;
+    this.#open = open;
     this.#onError = onError;
+    this.#reportClosed = throttle(REPORT_MS, onError);
   }
 
   readonly run = async (signal: AbortSignal): Promise<void> => {
@@ -115,7 +135,11 @@ export class DeliverySender implements BackgroundLoop {
   }
 
   async #deliver(claim: Claim, cut: AbortSignal): Promise<void> {
-    const result = await this.#send(claim, cut);
+    const secrets = this.#secretsOf(claim);
+    // The owner of the webhook is not to blame: no attempt counts, and another host may have the key.
+    if (secrets === null)
+      return this.#repository.release(claim, Math.round(SECRET_WAIT_MS * (0.5 + Math.random())));
+    const result = await this.#send(claim, secrets, cut);
     if (result === null) return this.#repository.release(claim);
     this.#count(result);
     const outcome = decide(result, claim.tries, Date.now(), Math.random());
@@ -133,9 +157,21 @@ export class DeliverySender implements BackgroundLoop {
     }
   }
 
+  /** Returns the secrets that sign a delivery, or null if this host cannot open one: it never signs with less. */
+  #secretsOf({ webhookId, secrets }: Claim): readonly Uint8Array[] | null {
+    try {
+      return secrets.map((stored) => (typeof stored === 'string' ? this.#open(webhookId, stored) : stored));
+    } catch (error) {
+      if (!(error instanceof SealingError)) throw error;
+      this.#attempts.set(SECRET_UNAVAILABLE, (this.#attempts.get(SECRET_UNAVAILABLE) ?? 0) + 1);
+      this.#reportClosed(error);
+      return null;
+    }
+  }
+
   /** Makes one attempt. Returns null if it was interrupted by the end of this worker, with an unknown result. */
-  async #send(claim: Claim, cut: AbortSignal): Promise<AttemptResult | null> {
-    const { url, body, secrets } = claim;
+  async #send(claim: Claim, secrets: readonly Uint8Array[], cut: AbortSignal): Promise<AttemptResult | null> {
+    const { url, body } = claim;
     const id = messageIdOf(claim.eventId, claim.webhookId);
     const signed = signatureHeaders({ id, timestampSeconds: Math.floor(Date.now() / 1000), body }, secrets);
     const headers = { 'Content-Type': 'application/json', 'User-Agent': 'Atlas', ...signed };

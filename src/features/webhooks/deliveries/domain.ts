@@ -58,8 +58,8 @@ export interface Claim {
   /** Attempts in the current round of retries, including this one. */
   readonly tries: number;
   readonly url: string;
-  /** All valid secrets, the current one first. */
-  readonly secrets: readonly Uint8Array[];
+  /** All valid secrets, the current one first: plain, or as a sealed record. */
+  readonly secrets: readonly (Uint8Array | string)[];
 }
 
 /** Due deliveries, for metrics. */
@@ -131,6 +131,8 @@ export const SLOTS_PER_WEBHOOK = 8;
 export const SLOTS_PER_OWNER = 32;
 /** How long a claim lasts: longer than an attempt, and recording its result. */
 export const LEASE_MS = 60_000;
+/** How long a delivery waits, on average, for a host that can open the secret of its webhook. */
+export const SECRET_WAIT_MS = 60_000;
 /** Tries of the round that a test delivery counts as used, so that it is sent once. */
 export const TEST_TRIES = TRIES_MAX - 1;
 
@@ -200,7 +202,7 @@ export function retryAfterMs(header: string | null, nowMs: number): number {
 }
 
 /** Returns the secrets that sign a delivery, the current one first. */
-export function signingSecrets(secret: Uint8Array, oldSecret: Uint8Array | null): readonly Uint8Array[] {
+export function signingSecrets<T>(secret: T, oldSecret: T | null): readonly T[] {
   return oldSecret === null ? [secret] : [secret, oldSecret];
 }
 

@@ -42,8 +42,8 @@ export interface DeliveryRepository {
   /** Claims up to `free` due deliveries for this process's incarnation, so that no owner has more than `ownerMax` in flight. */
   claim(free: number, signal: AbortSignal, ownerMax?: number): Promise<Claim[]>;
   settle(claim: Claim, result: AttemptResult, outcome: DeliveryOutcome): Promise<{ disabled: boolean }>;
-  /** Releases a claim whose attempt has no known result. It is due again immediately. */
-  release(claim: Claim): Promise<void>;
+  /** Releases a claim whose attempt has no known result, or was not made. It is due again immediately, or after `waitMs`. */
+  release(claim: Claim, waitMs?: number): Promise<void>;
   /** Makes deliveries due again whose process has died before it recorded their attempt. Returns how many. */
   freeLost(signal: AbortSignal): Promise<number>;
   backlog(signal: AbortSignal): Promise<Backlog>;
@@ -76,7 +76,12 @@ export interface DeliveryRepository {
   scanSince(owner: string, time: string, scanMax: number, signal?: AbortSignal): Promise<SinceScan>;
 }
 
-type ClaimRow = Omit<Claim, 'secrets'> & { secret: Uint8Array; oldSecret: Uint8Array | null };
+type ClaimRow = Omit<Claim, 'secrets'> & {
+  readonly secret: Uint8Array | null;
+  readonly sealedSecret: string | null;
+  readonly oldSecret: Uint8Array | null;
+  readonly sealedOldSecret: string | null;
+};
 
 const SILENCE_MS = 15_000;
 const INSERT_ROWS_MAX = 1000;
@@ -111,13 +116,10 @@ function createQueue(db: Database, incarnation: Holder): Pick<DeliveryRepository
     async claim(free, signal, ownerMax = SLOTS_PER_OWNER) {
       const id = await orAbort(inTime(incarnation.hold(), SILENCE_MS), signal);
       const rows = db.query(
-        (sql) => sql<ClaimRow[]>`SELECT * FROM claim_held_deliveries(
+        (sql) => sql<ClaimRow[]>`SELECT * FROM claim_sealed_deliveries(
           ${free}, ${SLOTS_PER_WEBHOOK}, ${ownerMax}, ${LEASE_MS}, ${id})`,
       );
-      return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(({ secret, oldSecret, ...claim }) => ({
-        ...claim,
-        secrets: signingSecrets(secret, oldSecret),
-      }));
+      return (await orAbort(inTime(rows, SILENCE_MS), signal)).map(toClaim);
     },
     async settle(claim, { status, failure, durationMs }, { state, waitMs, isGone }) {
       const rows = db.query(
@@ -128,10 +130,11 @@ function createQueue(db: Database, incarnation: Holder): Pick<DeliveryRepository
       );
       return (await inTime(rows, SILENCE_MS))[0];
     },
-    async release({ id, attempts }) {
+    async release({ id, attempts }, waitMs = 0) {
       const released = db.query(
         (sql) => sql`
-        UPDATE webhook_deliveries SET leased_until = NULL, next_attempt_at = now(),
+        UPDATE webhook_deliveries SET leased_until = NULL,
+          next_attempt_at = now() + ${waitMs} * interval '1 millisecond',
           -- A replay in the meantime has started to count again.
           tries = greatest(0, tries - 1)
         WHERE id = ${id} AND attempts = ${attempts} AND leased_until IS NOT NULL`,
@@ -165,6 +168,10 @@ function createQueue(db: Database, incarnation: Holder): Pick<DeliveryRepository
       return row;
     },
   };
+}
+
+function toClaim({ secret, sealedSecret, oldSecret, sealedOldSecret, ...claim }: ClaimRow): Claim {
+  return { ...claim, secrets: signingSecrets(secret ?? sealedSecret!, oldSecret ?? sealedOldSecret) };
 }
 
 function createHistory(db: Database): Omit<DeliveryRepository, Queue> {

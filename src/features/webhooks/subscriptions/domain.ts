@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { SealContext } from '../../../utils/sealing.ts';
 
 /** The settings of a webhook that its owner controls. */
 export interface WebhookContent {
@@ -44,6 +45,16 @@ const SECRET_PREFIX = 'whsec_';
 export function generateSecret(): Buffer {
   return randomBytes(SECRET_SIZE_BYTES);
 }
+
+/** What the record of a webhook's secret belongs to. Its present and its former secret have the same. */
+export function secretContext(webhookId: string): SealContext {
+  return { purpose: 'webhook secret', id: webhookId };
+}
+
+/** A secret as it is stored: plain while hosts of the release before may have to read it, otherwise sealed. */
+export type StoredSecret =
+  | { readonly secret: Uint8Array; readonly sealedSecret: null }
+  | { readonly secret: null; readonly sealedSecret: string };
 
 /** Formats a secret for its owner, as Standard Webhooks specifies. */
 export function formatSecret(secret: Uint8Array): string {

@@ -1,11 +1,21 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { areSecretsSealed } from '../../../adapters/postgres/secrets-at-rest.ts';
 import type { Expected } from '../../../http/etag.ts';
-import { OLD_SECRET_HOURS, type Webhook, type WebhookChange, type WebhookContent } from './domain.ts';
+import {
+  OLD_SECRET_HOURS,
+  type StoredSecret,
+  type Webhook,
+  type WebhookChange,
+  type WebhookContent,
+} from './domain.ts';
+
+/** Returns how to store a secret, as the database says. */
+export type StoreSecret = (isSealed: boolean) => StoredSecret;
 
 type NewWebhook = Omit<WebhookContent, 'enabled'> & {
   readonly id: string;
   readonly owner: string;
-  readonly secret: Uint8Array;
+  readonly store: StoreSecret;
 };
 
 /** Maximum webhooks of one owner. */
@@ -37,7 +47,7 @@ export interface WebhookRepository {
     signal?: AbortSignal,
   ): Promise<Webhook | null>;
   /** Returns null if there is no such webhook. */
-  rotateSecret(owner: string, id: string, secret: Uint8Array, signal?: AbortSignal): Promise<Webhook | null>;
+  rotateSecret(owner: string, id: string, store: StoreSecret, signal?: AbortSignal): Promise<Webhook | null>;
   /** Returns whether there was one. Its deliveries stop immediately, and are deleted in steps. */
   remove(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
 }
@@ -57,16 +67,17 @@ export function createWebhookRepository(db: Database): WebhookRepository {
     failing_since, old_secret_until, version, created_at`;
 
   return {
-    async create({ id, owner, url, eventTypes, description, secret }, { webhooksMax, deletedMax }, signal) {
+    async create({ id, owner, url, eventTypes, description, store }, { webhooksMax, deletedMax }, signal) {
       const [row] = await db.transaction(
         async (tx) => {
           await tx.query(
             (sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`,
           );
+          const { secret, sealedSecret } = store(await areSecretsSealed(tx));
           return tx.query(
             (sql) => sql<WebhookRow[]>`
-          INSERT INTO webhooks (id, owner, url, event_types, description, secret)
-          SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}
+          INSERT INTO webhooks (id, owner, url, event_types, description, secret, sealed_secret)
+          SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}, ${sealedSecret}
           WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${webhooksMax}
             AND (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NOT NULL) < ${deletedMax}
           RETURNING ${columns}`,
@@ -122,13 +133,19 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       );
       return row ? toWebhook(row) : null;
     },
-    async rotateSecret(owner, id, secret, signal) {
-      const [row] = await db.query(
-        (sql) => sql<WebhookRow[]>`
-          UPDATE webhooks SET secret = ${secret}, old_secret = secret,
+    async rotateSecret(owner, id, store, signal) {
+      const [row] = await db.transaction(
+        async (tx) => {
+          const { secret, sealedSecret } = store(await areSecretsSealed(tx));
+          return tx.query(
+            (sql) => sql<WebhookRow[]>`
+          UPDATE webhooks SET secret = ${secret}, sealed_secret = ${sealedSecret},
+            old_secret = secret, sealed_old_secret = CASE WHEN secret IS NULL THEN sealed_secret END,
             old_secret_until = now() + make_interval(hours => ${OLD_SECRET_HOURS}), version = version + 1
           WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
           RETURNING ${columns}`,
+          );
+        },
         { signal },
       );
       return row ? toWebhook(row) : null;

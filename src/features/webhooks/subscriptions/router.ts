@@ -63,7 +63,7 @@ function mountCreation(
         eventTypes: ['account.debited.v1', 'account.credited.v1'],
         description: 'Bookkeeping',
       },
-      refusals: ['webhook_target_refused', 'too_many_webhooks'],
+      refusals: ['webhook_target_refused', 'too_many_webhooks', 'secrets_key_missing'],
       responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ exchange, body }) => {
@@ -185,7 +185,7 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
         'Any secret from an earlier rotation stops working immediately.',
       scope: 'webhooks:write',
       params: IdSchema,
-      refusals: ['webhook_not_found'],
+      refusals: ['webhook_not_found', 'secrets_key_missing'],
       responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, ETAG) },
     },
     async ({ exchange, params }) => {

@@ -1,17 +1,20 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Expected } from '../../../http/etag.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
+import type { Sealing } from '../../../utils/sealing.ts';
+import { sealSecret } from '../../seal-secret.ts';
 import {
   DELETED_PER_OWNER_MAX,
   formatSecret,
   generateSecret,
   normalizeUrl,
+  secretContext,
   WEBHOOKS_PER_OWNER_MAX,
   type Webhook,
   type WebhookChange,
   type WebhookContent,
 } from './domain.ts';
-import type { WebhookRepository } from './repository.ts';
+import type { StoreSecret, WebhookRepository } from './repository.ts';
 import type { CheckTargetOf } from './target-checks.ts';
 
 /** Operations on webhooks. All are scoped to one owner, and throw `AtlasError`. */
@@ -48,7 +51,14 @@ const LIMITS = { webhooksMax: WEBHOOKS_PER_OWNER_MAX, deletedMax: DELETED_PER_OW
 export function createWebhookService(
   repository: WebhookRepository,
   checkTarget: CheckTargetOf,
+  sealing: Sealing,
 ): WebhookService {
+  const storing =
+    (id: string, secret: Uint8Array): StoreSecret =>
+    (isSealed) =>
+      isSealed
+        ? { secret: null, sealedSecret: sealSecret(sealing, secret, secretContext(id)) }
+        : { secret, sealedSecret: null };
   const find = async (owner: string, id: string, signal?: AbortSignal) => {
     const webhook = await repository.find(owner, id, signal);
     if (webhook === null) throw notFound(id);
@@ -62,7 +72,7 @@ export function createWebhookService(
       const secret = generateSecret();
       const id = createReservedId('webhook');
       const webhook = await repository.create(
-        { id, owner, url, eventTypes, description, secret },
+        { id, owner, url, eventTypes, description, store: storing(id, secret) },
         LIMITS,
         signal,
       );
@@ -75,7 +85,8 @@ export function createWebhookService(
     },
     async createDemo(owner, id, url) {
       if (await repository.exists(id)) return false;
-      const content = { id, owner, url, eventTypes: null, description: 'Demo', secret: generateSecret() };
+      const store = storing(id, generateSecret());
+      const content = { id, owner, url, eventTypes: null, description: 'Demo', store };
       await repository.create(content, LIMITS);
       return (await repository.update(owner, id, 'any', { enabled: false })) !== null;
     },
@@ -93,7 +104,7 @@ export function createWebhookService(
     },
     async rotateSecret(owner, id, signal) {
       const secret = generateSecret();
-      const webhook = await repository.rotateSecret(owner, id, secret, signal);
+      const webhook = await repository.rotateSecret(owner, id, storing(id, secret), signal);
       if (webhook === null) throw notFound(id);
       return { webhook, secret: formatSecret(secret) };
     },
