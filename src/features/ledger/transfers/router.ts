@@ -1,12 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { IS_REPLAYED, idempotencyHeadersSchema, REPLAYED } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
 import { type ItemResult, REFUSAL_DETAILS, type Refusal } from './domain.ts';
 import {
-  idempotencyHeadersSchema,
   NewTransferBatchSchema,
   NewTransferSchema,
   TransferBatchResultSchema,
@@ -16,13 +16,6 @@ import {
 import type { TransferService } from './service.ts';
 
 const tag = 'Transfers';
-const REPLAYED = {
-  'Idempotency-Replayed': {
-    description: '`true` if the response is replayed from an earlier request',
-    schema: { type: 'string' },
-  },
-};
-const IS_REPLAYED = { 'Idempotency-Replayed': 'true' };
 const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));

@@ -76,17 +76,3 @@ export const TransferBatchResultSchema = z
 export const TransferPageSchema = z
   .strictObject({ transfers: z.array(TransferSchema), nextCursor: NextCursorSchema })
   .openapi('TransferPage');
-
-const KEY_RULE = 'must be 1 to 255 visible ASCII characters, unique per request and unchanged for retries';
-
-/** Distinguishes retries from new requests (draft-ietf-httpapi-idempotency-key-header). */
-export const idempotencyHeadersSchema = (example: string) =>
-  z.object({
-    'Idempotency-Key': z
-      .string(`is required and ${KEY_RULE}`)
-      .regex(/^[!-~]{1,255}$/, KEY_RULE)
-      .openapi({
-        description: 'Unique key of the request: 1 to 255 visible ASCII characters, unchanged for retries.',
-        example,
-      }),
-  });

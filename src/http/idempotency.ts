@@ -1,0 +1,32 @@
+import { z } from '@hono/zod-openapi';
+
+const KEY_RULE = 'must be 1 to 255 visible ASCII characters, unique per request and unchanged for retries';
+const KEY = /^[!-~]{1,255}$/;
+
+/** The documentation of the header that marks a replayed response. */
+export const REPLAYED = {
+  'Idempotency-Replayed': {
+    description: '`true` if the response is replayed from an earlier request',
+    schema: { type: 'string' },
+  },
+} as const;
+
+/** The header that marks a replayed response. */
+export const IS_REPLAYED = { 'Idempotency-Replayed': 'true' };
+
+/** Distinguishes retries from new requests (draft-ietf-httpapi-idempotency-key-header). */
+export const idempotencyHeadersSchema = (example: string) =>
+  z.object({
+    'Idempotency-Key': z.string(`is required and ${KEY_RULE}`).regex(KEY, KEY_RULE).openapi({
+      description: 'Unique key of the request: 1 to 255 visible ASCII characters, unchanged for retries.',
+      example,
+    }),
+  });
+
+/** The same for requests that may come without it. */
+export const OptionalIdempotencyHeadersSchema = z.object({
+  'Idempotency-Key': z.string().regex(KEY, KEY_RULE).optional().openapi({
+    description:
+      'Unique key of the request: 1 to 255 visible ASCII characters, unchanged for retries. Without it, every retry that arrives is a new request.',
+  }),
+});
