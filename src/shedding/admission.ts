@@ -10,6 +10,7 @@ import { DECISIONS, type Refusal } from './decision.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import { OwnerLoad } from './owner-load.ts';
 import type { PermitSource } from './permit-source.ts';
+import { PermitsInUse } from './permits-in-use.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
 import type { ResourceTraits } from './resource-traits.ts';
 import { RouteTimes, timesOf } from './route-times.ts';
@@ -33,18 +34,13 @@ export interface AdmissionOptions {
 const UPDATE_MS = 50;
 /** After a longer idle period, earlier measurements are stale. */
 const SILENCE_MS = 1000;
-const RESERVED_BY_RANK = [0.04, 0.02, 0] as const;
 // Owners that use less than an equal part may exceed the limits of resources by half. The others are refused until they
 // are met again.
 const MODEST_ROOM = 1.5;
 // For faster routes, checking the caller's deadline up front is not worth it.
 const DEADLINE_MEDIAN_MS_MIN = 2;
 const NOBODY = () => null;
-const SHORT_UPDATES = 20;
 const TURN_MS = 3_600_000;
-const WANTED_RETAINED = 0.9;
-const WANTED_MARGIN = 1.25;
-const WANTED_MORE = 2;
 
 /**
  * Admits or refuses every request, in well under a microsecond: by the permits of the cluster, the limits of the
@@ -59,6 +55,7 @@ export class AdmissionControl implements Admission {
   readonly #times: RouteTimes;
   readonly #owners = new OwnerLoad();
   readonly #bodies = new BodyShares((owner) => this.#options.loop.isLate && this.#owners.hasOthers(owner));
+  readonly #inUse = new PermitsInUse();
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
   /** What the next functions look at. They are called only if a limit is reached. */
@@ -71,14 +68,9 @@ export class AdmissionControl implements Admission {
     const principal = this.#beginning!.principal;
     return principal !== null && this.#owners.isModest(principal.owner) ? MODEST_ROOM : 1;
   };
-  #inFlight = 0;
-  #peakInFlight = 0;
-  #shortRefusals = 0;
-  #shortUpdates = 0;
   #cutoffLevel = 0;
   #isUnderPressure = false;
   #turn = 0;
-  #wanted = 0;
   #updatedMs: number;
 
   constructor(options: AdmissionOptions) {
@@ -119,16 +111,15 @@ export class AdmissionControl implements Admission {
     if (this.#isUnderPressure) {
       rank = rankOf(route.tier, request.headers.get('priority'));
       // The cutoff is the cluster's: a worker that is not short itself leaves its permits to the others.
-      if (this.#shortUpdates > 0 || this.#cutoffLevel > 0) {
+      if (this.#inUse.isShort || this.#cutoffLevel > 0) {
         const level = rank * COHORTS + cohortOf(this.#options.keyIdOf(request), this.#turn);
-        if (this.#shortUpdates > 0) this.#cutoff.arrived(level);
+        if (this.#inUse.isShort) this.#cutoff.arrived(level);
         if (level < this.#cutoffLevel) return this.#refuse(routeRank, 'priority');
       }
     }
     if (this.#isHopeless(exchange)) return this.#refuse(routeRank, 'deadline');
-    const limit = permits.limitAt(startMs);
-    if (this.#inFlight >= limit - Math.round(limit * RESERVED_BY_RANK[rank]!)) {
-      this.#shortRefusals++;
+    if (this.#inUse.free(rank, permits.limitAt(startMs)) <= 0) {
+      this.#inUse.refuse();
       permits.runShort();
       return this.#refuse(routeRank, 'permits');
     }
@@ -137,8 +128,8 @@ export class AdmissionControl implements Admission {
       return this.#refuse(routeRank, 'resource');
     if (!loop.admits(rank)) return this.#refuse(routeRank, 'loop');
     loop.enter(rank);
-    if (++this.#inFlight > this.#peakInFlight) this.#peakInFlight = this.#inFlight;
-    if (this.#shortUpdates > 0) this.#cutoff.admitted();
+    this.#inUse.enter();
+    if (this.#inUse.isShort) this.#cutoff.admitted();
     this.#decisions[routeRank * DECISIONS.length]!++;
     return null;
   }
@@ -151,7 +142,7 @@ export class AdmissionControl implements Admission {
       return this.#refuse(this.#ranks[route.index]!, 'share');
     const limit = this.#options.permits.limitAt(exchange.startMs);
     // While most permits are free, it does not matter who waits for a body.
-    if (this.#inFlight * 2 <= limit || this.#bodies.startArriving(exchange, limit / 2)) return null;
+    if (this.#inUse.inFlight * 2 <= limit || this.#bodies.startArriving(exchange, limit / 2)) return null;
     return this.#refuse(this.#ranks[route.index]!, 'share');
   }
 
@@ -182,7 +173,7 @@ export class AdmissionControl implements Admission {
   /** Releases the permit. `status` is the status of the response, or 0 if the handler threw. */
   release(exchange: Exchange, status: number, nowMs = this.#options.nowMs()): void {
     const { route, principal, workStartedMs } = exchange;
-    this.#inFlight--;
+    this.#inUse.leave();
     this.#bodies.release(exchange);
     this.#options.loop.work(principal?.owner ?? null, nowMs);
     if (workStartedMs < 0) return;
@@ -222,17 +213,13 @@ export class AdmissionControl implements Admission {
     const loop = this.#options.loop.update(elapsedMs, isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
-    const isShort = this.#shortRefusals > 0;
-    this.#shortUpdates = isShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
-    if (this.#shortUpdates > 0) this.#cutoff.update(elapsedMs / 1000, isShort);
+    const wasShort = this.#inUse.update();
+    if (this.#inUse.isShort) this.#cutoff.update(elapsedMs / 1000, wasShort);
     else this.#cutoff.reset();
     this.#cutoffLevel = this.#options.permits.cutoffAt(nowMs) ?? this.#cutoff.level;
-    this.#wanted = this.#wantedNow();
-    this.#peakInFlight = this.#inFlight;
-    this.#shortRefusals = 0;
     this.#turn = Math.floor(Date.now() / TURN_MS);
     this.#isUnderPressure =
-      this.#shortUpdates > 0 ||
+      this.#inUse.isShort ||
       this.#cutoffLevel > 0 ||
       this.#options.loop.limit !== Number.POSITIVE_INFINITY ||
       this.#resources.some(({ limit }) => limit.isEngaged);
@@ -241,14 +228,7 @@ export class AdmissionControl implements Admission {
   /** Clears the signs of a queue after an idle period. Requests in flight still count. */
   #resetAfterIdle(): void {
     for (const { limit } of this.#resources) limit.disengage();
-    this.#shortUpdates = 0;
-    this.#wanted = 0;
-  }
-
-  /** Permits for the peak in flight and for the requests refused for lack of permits. */
-  #wantedNow(): number {
-    const used = this.#peakInFlight * WANTED_MARGIN + WANTED_MORE;
-    return Math.max(used + this.#shortRefusals, this.#wanted * WANTED_RETAINED);
+    this.#inUse.reset();
   }
 
   #catchUp(): void {
@@ -259,8 +239,8 @@ export class AdmissionControl implements Admission {
   #demand() {
     this.#catchUp();
     return {
-      inFlight: this.#inFlight,
-      wanted: Math.ceil(this.#wanted),
+      inFlight: this.#inUse.inFlight,
+      wanted: this.#inUse.wanted,
       cutoff: this.#cutoff.level,
       arrivals: Math.round(this.#cutoff.arrivalsPerSecond),
     };
@@ -277,7 +257,7 @@ export class AdmissionControl implements Admission {
       })),
     );
     return {
-      inFlight: this.#inFlight,
+      inFlight: this.#inUse.inFlight,
       decisions,
       resources: this.#resources.map(({ limit }) => ({
         name: limit.name,
