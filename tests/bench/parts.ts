@@ -1,6 +1,7 @@
 import { envelope } from './envelope.ts';
 import { layers } from './layers.ts';
 import { memory } from './memory.ts';
+import { quotas } from './quotas.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
 import { overloadMixed, overloadPayments, overloadReads } from './saturation/parts.ts';
@@ -12,6 +13,7 @@ import { workers } from './workers.ts';
 export const PARTS = {
   envelope,
   layers,
+  quotas,
   refusals,
   'overload-payments': overloadPayments,
   'overload-reads': overloadReads,
