@@ -113,6 +113,8 @@ export class Exchange implements Abortable {
   reservedBytes = 0;
   /** Whether load shedding counts the body as not arrived. */
   isArriving = false;
+  /** What counts its permit toward its owner, or null if nothing does. */
+  permitUse: RequestSlots | null = null;
   /** The code of the problem that was returned last, for the log; empty if there was none. */
   problem = '';
   /** Items of a batch that were refused in a response that succeeded, by code, for the log. */

@@ -9,6 +9,7 @@ import { Cutoff } from './cutoff.ts';
 import { DECISIONS, type Refusal } from './decision.ts';
 import type { LoopLimit } from './loop-limit.ts';
 import { OwnerLoad } from './owner-load.ts';
+import { PermitShares } from './permit-shares.ts';
 import type { PermitSource } from './permit-source.ts';
 import { PermitsInUse } from './permits-in-use.ts';
 import { COHORTS, cohortOf, rankOf, TIER_RANKS } from './priority.ts';
@@ -56,6 +57,7 @@ export class AdmissionControl implements Admission {
   readonly #owners = new OwnerLoad();
   readonly #bodies = new BodyShares((owner) => this.#options.loop.isLate && this.#owners.hasOthers(owner));
   readonly #inUse = new PermitsInUse();
+  readonly #shares = new PermitShares(TIERS.length);
   readonly #cutoff = new Cutoff();
   readonly #decisions = new Float64Array(TIERS.length * DECISIONS.length);
   /** What the next functions look at. They are called only if a limit is reached. */
@@ -70,6 +72,8 @@ export class AdmissionControl implements Admission {
   };
   #cutoffLevel = 0;
   #isUnderPressure = false;
+  /** Whether permits are divided among owners. */
+  #isSharing = false;
   #turn = 0;
   #updatedMs: number;
 
@@ -110,18 +114,21 @@ export class AdmissionControl implements Admission {
     if (loop.yields(rank)) return this.#refuse(rank, 'loop');
     if (this.#isUnderPressure) {
       rank = rankOf(route.tier, request.headers.get('priority'));
+      const isWithinPart = this.#isSharing && this.#shares.arrive(rank, this.#owner(), this.#keyId);
       // The cutoff is the cluster's: a worker that is not short itself leaves its permits to the others.
       if (this.#inUse.isShort || this.#cutoffLevel > 0) {
-        const level = rank * COHORTS + cohortOf(this.#options.keyIdOf(request), this.#turn);
+        const cohort = isWithinPart ? COHORTS - 1 : cohortOf(this.#options.keyIdOf(request), this.#turn);
+        const level = rank * COHORTS + cohort;
         if (this.#inUse.isShort) this.#cutoff.arrived(level);
-        if (level < this.#cutoffLevel) return this.#refuse(routeRank, 'priority');
+        if (level < this.#cutoffLevel) return this.#refuseOfOwner(routeRank, 'priority');
       }
     }
     if (this.#isHopeless(exchange)) return this.#refuse(routeRank, 'deadline');
-    if (this.#inUse.free(rank, permits.limitAt(startMs)) <= 0) {
+    const free = this.#inUse.free(rank, permits.limitAt(startMs));
+    if (free <= 0 || (this.#isSharing && !this.#shares.admits(free))) {
       this.#inUse.refuse();
       permits.runShort();
-      return this.#refuse(routeRank, 'permits');
+      return this.#refuseOfOwner(routeRank, 'permits');
     }
     const resource = this.#limitOfRoute[route.index]!;
     if (resource !== null && !resource.admits(rank, this.#roomOfKey))
@@ -130,6 +137,7 @@ export class AdmissionControl implements Admission {
     loop.enter(rank);
     this.#inUse.enter();
     if (this.#inUse.isShort) this.#cutoff.admitted();
+    if (this.#isSharing) exchange.permitUse = this.#shares.enter();
     this.#decisions[routeRank * DECISIONS.length]!++;
     return null;
   }
@@ -174,6 +182,7 @@ export class AdmissionControl implements Admission {
   release(exchange: Exchange, status: number, nowMs = this.#options.nowMs()): void {
     const { route, principal, workStartedMs } = exchange;
     this.#inUse.leave();
+    if (exchange.permitUse !== null) exchange.permitUse.release();
     this.#bodies.release(exchange);
     this.#options.loop.work(principal?.owner ?? null, nowMs);
     if (workStartedMs < 0) return;
@@ -181,6 +190,12 @@ export class AdmissionControl implements Admission {
     resource?.leave();
     if (resource !== null && principal !== null) this.#owners.leave(principal.owner);
     this.#times.addResponse(route.index, status, nowMs - workStartedMs);
+  }
+
+  /** Refuses a request that is part of what its owner demands of the permits. */
+  #refuseOfOwner(rank: number, reason: 'priority' | 'permits'): Error {
+    if (this.#isSharing) this.#shares.refuse();
+    return this.#refuse(rank, reason);
   }
 
   #refuse(rank: number, reason: Refusal): Error {
@@ -213,14 +228,16 @@ export class AdmissionControl implements Admission {
     const loop = this.#options.loop.update(elapsedMs, isStale);
     for (const { limit, times } of this.#resources)
       limit.update(elapsedMs, this.#times.take(times, limit.peakInFlight), loop);
-    const wasShort = this.#inUse.update();
+    const limit = this.#options.permits.limitAt(nowMs);
+    const wasShort = this.#inUse.update(limit);
     if (this.#inUse.isShort) this.#cutoff.update(elapsedMs / 1000, wasShort);
     else this.#cutoff.reset();
     this.#cutoffLevel = this.#options.permits.cutoffAt(nowMs) ?? this.#cutoff.level;
+    this.#shares.update(elapsedMs, limit);
+    this.#isSharing = this.#inUse.isCrowded || this.#cutoffLevel > 0;
     this.#turn = Math.floor(Date.now() / TURN_MS);
     this.#isUnderPressure =
-      this.#inUse.isShort ||
-      this.#cutoffLevel > 0 ||
+      this.#isSharing ||
       this.#options.loop.limit !== Number.POSITIVE_INFINITY ||
       this.#resources.some(({ limit }) => limit.isEngaged);
   }

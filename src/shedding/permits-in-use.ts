@@ -10,6 +10,7 @@ export class PermitsInUse {
   #peak = 0;
   #refused = 0;
   #shortUpdates = 0;
+  #crowdedUpdates = 0;
   #wanted = 0;
 
   /** Requests that hold a permit. */
@@ -20,6 +21,11 @@ export class PermitsInUse {
   /** Whether requests were refused for lack of permits in about the last second. */
   get isShort(): boolean {
     return this.#shortUpdates > 0;
+  }
+
+  /** Whether more than half of the permits were in use, or were too few, in about the last second. */
+  get isCrowded(): boolean {
+    return this.#crowdedUpdates > 0;
   }
 
   /** Permits for the peak in flight and for the requests refused for lack of permits. */
@@ -45,10 +51,15 @@ export class PermitsInUse {
     this.#refused++;
   }
 
-  /** Call it at intervals of some tens of milliseconds. Returns whether requests were refused since the last call. */
-  update(): boolean {
+  /**
+   * Call it at intervals of some tens of milliseconds, with the permits. Returns whether requests were refused since
+   * the last call.
+   */
+  update(limit: number): boolean {
     const wasShort = this.#refused > 0;
+    const wasCrowded = wasShort || this.#peak * 2 > limit;
     this.#shortUpdates = wasShort ? SHORT_UPDATES : Math.max(0, this.#shortUpdates - 1);
+    this.#crowdedUpdates = wasCrowded ? SHORT_UPDATES : Math.max(0, this.#crowdedUpdates - 1);
     const used = this.#peak * WANTED_MARGIN + WANTED_MORE;
     this.#wanted = Math.max(used + this.#refused, this.#wanted * WANTED_RETAINED);
     this.#peak = this.#inFlight;
@@ -59,6 +70,7 @@ export class PermitsInUse {
   /** Forgets what happened before an idle period. Requests in flight still count. */
   reset(): void {
     this.#shortUpdates = 0;
+    this.#crowdedUpdates = 0;
     this.#wanted = 0;
   }
 }

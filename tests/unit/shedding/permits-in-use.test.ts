@@ -19,27 +19,48 @@ test('permits that are free for a rank are those that nobody uses, without what 
 
 test('permits are short for twenty updates after a refusal, and no longer after an idle period', () => {
   const permits = inUse(5);
-  expect([permits.update(), permits.isShort]).toEqual([false, false]);
+  expect([permits.update(LIMIT), permits.isShort]).toEqual([false, false]);
   permits.refuse();
   expect(permits.isShort).toBe(false);
-  expect([permits.update(), permits.isShort]).toEqual([true, true]);
-  for (let i = 0; i < 19; i++) expect([permits.update(), permits.isShort]).toEqual([false, true]);
-  expect([permits.update(), permits.isShort]).toEqual([false, false]);
+  expect([permits.update(LIMIT), permits.isShort]).toEqual([true, true]);
+  for (let i = 0; i < 19; i++) expect([permits.update(LIMIT), permits.isShort]).toEqual([false, true]);
+  expect([permits.update(LIMIT), permits.isShort]).toEqual([false, false]);
   permits.refuse();
-  permits.update();
+  permits.update(LIMIT);
   permits.reset();
   expect([permits.isShort, permits.wanted, permits.inFlight]).toEqual([false, 0, 5]);
+});
+
+test('permits are crowded for twenty updates after more than half were in use, or after a refusal', () => {
+  const permits = inUse(50);
+  permits.update(LIMIT);
+  expect(permits.isCrowded).toBe(false);
+  permits.enter();
+  permits.update(LIMIT);
+  expect([permits.isCrowded, permits.isShort]).toEqual([true, false]);
+  permits.leave();
+  for (let i = 0; i < 20; i++) {
+    permits.update(LIMIT);
+    expect(permits.isCrowded).toBe(true);
+  }
+  permits.update(LIMIT);
+  expect(permits.isCrowded).toBe(false);
+  permits.refuse();
+  permits.update(LIMIT);
+  expect(permits.isCrowded).toBe(true);
+  permits.reset();
+  expect(permits.isCrowded).toBe(false);
 });
 
 test('permits are wanted for the peak and for what was refused, and fewer as the load falls', () => {
   const permits = inUse(10);
   for (let i = 0; i < 20; i++) permits.refuse();
-  permits.update();
+  permits.update(LIMIT);
   expect(permits.wanted).toBe(35);
   for (let i = 0; i < 10; i++) permits.leave();
-  permits.update();
+  permits.update(LIMIT);
   const falling = Array.from({ length: 40 }, () => {
-    permits.update();
+    permits.update(LIMIT);
     return permits.wanted;
   });
   expect(falling).toEqual(falling.toSorted((a, b) => b - a));
