@@ -39,17 +39,15 @@ export type Features = ReturnType<typeof createFeatures>;
 export function createFeatures(deps: Deps) {
   const { config, database, incarnation, cache, lifecycle, logger, reportFailure, objects, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
+  const base = { database, incarnation, logger, reportFailure, sealing: deps.sealing, settings: config };
 
-  const identity = createIdentity({ database, redis: deps.redis, permits, settings: config });
+  const identity = createIdentity({ ...base, redis: deps.redis, permits, scopes: ALL_SCOPES });
+  const { isUsable: isKeyUsable } = identity.keys;
   const events = createEvents({
-    database,
-    incarnation,
+    ...base,
     log: deps.events,
     lifecycle,
-    logger,
-    reportFailure,
-    settings: config,
-    isKeyUsable: identity.keys.isUsable,
+    isKeyUsable,
     httpTimeoutSeconds: config.HTTP_TIMEOUT,
     types,
     relayHolder: `${hostname()}:${process.pid}`,
@@ -57,11 +55,10 @@ export function createFeatures(deps: Deps) {
   const { LOAD_SHEDDING_MAX_CONCURRENT: inFlightCap } = config;
   const { workers } = deps;
   const ledger = createLedger({ database, cache, onPosted: events.wakeRelay, workers, inFlightCap });
-  const shared = { database, incarnation, isKeyUsed: events.isKeyUsed, settings: config };
+  const shared = { ...base, isKeyUsed: events.isKeyUsed };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
-  const sending = { reportFailure, outgoing: deps.outgoing, sealing: deps.sealing };
-  const webhooks = createWebhooks({ ...shared, ...fromLog, ...sending });
-  const files = createFiles({ ...shared, logger, isKeyUsable: identity.keys.isUsable, objects, cache });
+  const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing });
+  const files = createFiles({ ...shared, isKeyUsable, objects, cache });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,

@@ -1,7 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ApiKey } from '../features/identity/keys/domain.ts';
+import { AtlasError } from '../errors.ts';
+import {
+  type ApiKey,
+  OVERLAP_SECONDS_DEFAULT,
+  OVERLAP_SECONDS_MAX,
+  stateOf,
+} from '../features/identity/keys/domain.ts';
 import type { KeyService } from '../features/identity/keys/service.ts';
 import { OPERATORS } from '../features/identity/organization-id.ts';
+import { identityProblems } from '../features/identity/problems.ts';
 import { parseToken } from '../features/identity/token.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES } from '../features.ts';
 import { mostSimilar } from '../utils/similar.ts';
@@ -10,6 +17,7 @@ import type { WithService } from './session.ts';
 
 interface CreateOptions {
   readonly owner: string;
+  readonly kind: 'live' | 'test';
   readonly name: string;
   readonly scopes?: string[];
   readonly operator?: boolean;
@@ -19,9 +27,14 @@ interface CreateOptions {
 const DAY_MS = 86_400_000;
 
 export function addKeyCommand(program: Command, withKeys: WithService<KeyService>): void {
-  const key = program.command('key').description('create, list, and revoke API keys');
+  const key = program.command('key').description('create, list, rotate, and revoke API keys');
   addCreation(key, withKeys);
+  addList(key, withKeys);
+  addRotation(key, withKeys);
+  addRevocation(key, withKeys);
+}
 
+function addList(key: Command, withKeys: WithService<KeyService>): void {
   key
     .command('list')
     .description('list all keys, without their secrets')
@@ -34,6 +47,7 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
         const rows = found.map((key) => [
           key.id,
           key.kind === 'operator' ? '(operator)' : key.owner,
+          key.kind,
           key.name,
           stateOf(key),
           day(key.createdAt),
@@ -42,19 +56,41 @@ export function addKeyCommand(program: Command, withKeys: WithService<KeyService
           key.scopes.length === scopesOf(key.kind).length ? 'all' : key.scopes.join(','),
         ]);
         console.log(
-          table(['id', 'owner', 'name', 'state', 'created', 'expires', 'last used', 'scopes'], rows),
+          table(['id', 'owner', 'kind', 'name', 'state', 'created', 'expires', 'last used', 'scopes'], rows),
         );
       }),
     );
+}
 
+function addRotation(key: Command, withKeys: WithService<KeyService>): void {
+  key
+    .command('rotate')
+    .description('replace a key by a new one with the same name, kind, scopes and lifetime, and print it')
+    .argument('<id>', 'the ID from `key list`, or the key itself')
+    .addOption(
+      new Option('--overlap-seconds <seconds>', 'for how long the old key stays valid, at most 7 days')
+        .argParser(parseOverlap)
+        .default(OVERLAP_SECONDS_DEFAULT),
+    )
+    .action((given: string, { overlapSeconds }: { overlapSeconds: number }) =>
+      withKeys(async (keys) => {
+        const { id, token, old } = await orExplain('replaced', keys.rotate(idOf(given), overlapSeconds));
+        process.stderr.write(
+          `Created the key with the ID ${id}. Save it now: it is shown only once.\nThe key ${old.id} expires at ${old.expiresAt!.toISOString()}.\n`,
+        );
+        console.log(token);
+      }),
+    );
+}
+
+function addRevocation(key: Command, withKeys: WithService<KeyService>): void {
   key
     .command('revoke')
     .description('revoke a key; it stops working within 5 s')
     .argument('<id>', 'the ID from `key list`, or the key itself')
     .action((given: string) =>
       withKeys(async (keys) => {
-        // A person who finds a leaked key has only the key. It contains the id; the secret is not printed again.
-        const id = parseToken(given)?.id ?? given;
+        const id = idOf(given);
         if (!(await keys.revoke(id)))
           throw new Error(
             `No key was revoked.\n  why:  there is no active key with the ID ${id}\n  do:   find the ID with: npm run -s atlas -- key list`,
@@ -76,22 +112,33 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
       parseText,
       'owner',
     )
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'live, or test: keys for the test space of the owner, apart from its live data',
+      )
+        .choices(['live', 'test'])
+        .default('live'),
+    )
     .option('--scopes <list>', 'comma-separated scopes (default: all that the key can have)', parseScopes)
-    .option(
-      '--operator',
-      'create the key of an operator, for /v1/operator: it has no owner and reaches no data',
+    .addOption(
+      new Option(
+        '--operator',
+        'create the key of an operator, for /v1/operator: it has no owner and reaches no data',
+      ).conflicts('kind'),
     )
     .addOption(
       new Option('--expires-days <days>', 'days until the key expires (default: never)').argParser(parseDays),
     )
     .addHelpText('after', `\nScopes:\n${scopes.join('\n')}`)
-    .action(({ owner, name, scopes, operator = false, expiresDays }: CreateOptions) => {
+    .action(({ owner, kind, name, scopes, operator = false, expiresDays }: CreateOptions) => {
       const allowed = operator ? OPERATOR_SCOPES : ALL_SCOPES;
       if (scopes) requireAllowed(scopes, allowed, operator);
       const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
-      const whose = operator ? ({ owner: OPERATORS, kind: 'operator' } as const) : { owner };
+      const whose = operator ? ({ owner: OPERATORS, kind: 'operator' } as const) : { owner, kind };
+      const content = { ...whose, name, scopes: scopes ?? allowed, expiresAt };
       return withKeys(async (keys) => {
-        const { id, token } = await keys.create({ ...whose, name, scopes: scopes ?? allowed, expiresAt });
+        const { id, token } = await orExplain('created', keys.create(content));
         // Standard output has the key alone, so that a script can capture it.
         process.stderr.write(`Created the key with the ID ${id}. Save it now: it is shown only once.\n`);
         console.log(token);
@@ -101,15 +148,54 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
 
 const scopesOf = (kind: ApiKey['kind']) => (kind === 'operator' ? OPERATOR_SCOPES : ALL_SCOPES);
 
-function stateOf({ revokedAt, expiresAt }: ApiKey): 'active' | 'expired' | 'revoked' {
-  if (revokedAt !== null) return 'revoked';
-  return expiresAt !== null && expiresAt < new Date() ? 'expired' : 'active';
+/** Awaits a change, and explains why it was refused. */
+async function orExplain<T>(change: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const problems: Readonly<Record<string, { readonly remedy: string }>> = identityProblems;
+    const problem = error instanceof AtlasError ? problems[error.code] : undefined;
+    if (problem === undefined) throw error;
+    throw new Error(
+      `No key was ${change}.\n  why:  ${(error as AtlasError).message}\n  do:   ${problem.remedy}`,
+    );
+  }
+}
+
+/** A person who finds a leaked key has only the key. It contains the ID; the secret is not printed again. */
+function idOf(given: string): string {
+  return parseToken(given)?.id ?? given;
 }
 
 /** The shape of `key list --json`, documented in docs/commands.md. */
 function toJson(key: ApiKey) {
-  const { id, owner, kind, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
-  return { id, owner, kind, name, state: stateOf(key), scopes, createdAt, expiresAt, revokedAt, lastUsedAt };
+  const {
+    id,
+    owner,
+    kind,
+    name,
+    scopes,
+    createdBy,
+    replacedBy,
+    createdAt,
+    expiresAt,
+    revokedAt,
+    lastUsedAt,
+  } = key;
+  return {
+    id,
+    owner,
+    kind,
+    name,
+    state: stateOf(key),
+    scopes,
+    createdBy,
+    replacedBy,
+    createdAt,
+    expiresAt,
+    revokedAt,
+    lastUsedAt,
+  };
 }
 
 function parseScopes(text: string): string[] {
@@ -136,6 +222,13 @@ function requireAllowed(scopes: readonly string[], allowed: readonly string[], i
 function parseText(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('It must not be blank.');
   return text;
+}
+
+function parseOverlap(text: string): number {
+  const seconds = Number(text);
+  if (!(Number.isInteger(seconds) && seconds >= 0 && seconds <= OVERLAP_SECONDS_MAX))
+    throw new InvalidArgumentError(`It must be a whole number from 0 to ${OVERLAP_SECONDS_MAX}.`);
+  return seconds;
 }
 
 function parseDays(text: string): number {

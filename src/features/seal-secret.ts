@@ -6,10 +6,24 @@ export function sealSecret(sealing: Sealing, secret: Uint8Array, context: SealCo
   try {
     return sealing.seal(secret, context);
   } catch (cause) {
-    if (!(cause instanceof SealingError)) throw cause;
-    throw new AtlasError('secrets_key_missing', 'This Atlas has no key to seal secrets with.', {
-      cause,
-      remedy: 'Print a key with `atlas secrets key`, and set SECRETS_KEY to it on every host.',
-    });
+    throw toAtlasError(cause, 'This Atlas has no key to seal secrets with.');
   }
+}
+
+/** Returns the secret of a record. Throws the `AtlasError` that the caller gets if this host cannot open it. */
+export function openSecret(sealing: Sealing, record: string, context: SealContext): Buffer {
+  try {
+    return sealing.open(record, context);
+  } catch (cause) {
+    throw toAtlasError(cause, 'The response is stored sealed, and this Atlas does not have its key.');
+  }
+}
+
+function toAtlasError(cause: unknown, detail: string): unknown {
+  if (!(cause instanceof SealingError)) return cause;
+  return new AtlasError('secrets_key_missing', detail, {
+    cause,
+    remedy:
+      'Print a key with `atlas secrets key`, and set SECRETS_KEY to it on every host. Set former keys in SECRETS_FORMER_KEYS.',
+  });
 }

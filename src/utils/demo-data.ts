@@ -21,6 +21,8 @@ export const DEMO = {
   webhook: '00000000-0000-8a71-a502-000000000001',
   spareWebhook: '00000000-0000-8a71-a502-000000000002',
   delivery: '00000000-0000-7000-8000-0000000000e1',
+  key: 'demo000000000001',
+  spareKey: 'demo000000000002',
 } as const;
 
 /** The bytes of the demo files. */

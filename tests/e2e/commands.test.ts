@@ -139,6 +139,8 @@ test(
         name: 'ci',
         state: 'active',
         scopes: ['ping:read'],
+        createdBy: null,
+        replacedBy: null,
         createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
         expiresAt: null,
         revokedAt: null,

@@ -1,11 +1,20 @@
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Redis } from '../../adapters/redis/redis.ts';
 import { RedisScript } from '../../adapters/redis/redis-script.ts';
+import type { RouteTable } from '../../http/route.ts';
 import type { PermitSource } from '../../shedding/permit-source.ts';
 import { DEMO } from '../../utils/demo-data.ts';
+import type { Sealing } from '../../utils/sealing.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
+import { responseContext } from './idempotency/domain.ts';
+import { createIdempotencyRepository } from './idempotency/repository.ts';
+import { sealedResponses } from './idempotency/sealing/repository.ts';
+import { createIdempotency } from './idempotency/service.ts';
+import { registerIdentityMetrics } from './identity-metrics.ts';
+import { createManagedKeys } from './keys/managed-keys.ts';
 import { createKeyRepository } from './keys/repository.ts';
+import { mountKeys } from './keys/router.ts';
 import { createKeyService } from './keys/service.ts';
 import { createOrganizationRepository } from './organizations/repository.ts';
 import { mountOrganizations } from './organizations/router.ts';
@@ -25,8 +34,11 @@ import { defaultQuotas, identitySettings } from './settings.ts';
  * pipeline.
  */
 export const identity = {
-  tags: ['Operators'],
+  tags: ['API keys', 'Operators'],
   scopes: {
+    'keys:read': 'Read the API keys of the organization, without their secrets.',
+    'keys:write':
+      'Create, rotate, and revoke API keys of the organization, with scopes that the key itself has.',
     'operator:read': 'read organizations and quotas (keys of operators only)',
     'operator:write': 'create and suspend organizations, set quotas (keys of operators only)',
   },
@@ -35,16 +47,20 @@ export const identity = {
   settings: identitySettings,
 } as const satisfies FeatureDeclaration;
 
+/** Dependencies of identity. */
 export interface IdentityPorts {
   readonly database: Database;
   /** Null without Redis: each worker then has its share of the quotas. */
   readonly redis: Redis | null;
   /** Knows how many workers there are. */
   readonly permits: Pick<PermitSource, 'stats'>;
+  readonly sealing: Sealing;
+  /** Every scope that the key of an organization can have. */
+  readonly scopes: readonly string[];
   readonly settings: SettingValues<typeof identitySettings> & { readonly REDIS_PREFIX: string };
 }
 
-export function createIdentity({ database, redis, permits, settings }: IdentityPorts) {
+export function createIdentity({ database, redis, permits, sealing, scopes, settings }: IdentityPorts) {
   const script = { script: QUOTA_ACCOUNT_SCRIPT, prefix: settings.REDIS_PREFIX, what: 'quotas' };
   const meters = new Meters({
     store: redis && new RedisScript({ redis, ...script }),
@@ -54,19 +70,33 @@ export function createIdentity({ database, redis, permits, settings }: IdentityP
   const quotas = createQuotaService(meters, defaults);
   const overrides = createQuotaOverrideService(createQuotaRepository(database), defaults);
   const organizations = createOrganizationService(createOrganizationRepository(database));
-  const keys = createKeyService(createKeyRepository(database), quotas.ofCaller);
+  const repository = createKeyRepository(database);
+  const keys = createKeyService(repository, quotas.ofCaller);
+  const responses = createIdempotencyRepository(database);
+  const idempotency = createIdempotency(responses, sealing);
+  const managed = createManagedKeys(repository, idempotency);
   return {
     keys,
     organizations,
     credentials: createCredentials(keys.stores),
-    mount(routes) {
-      mountOrganizations(routes, organizations);
-      mountQuotas(routes, overrides);
-    },
-    metrics: (registry) => registerQuotaMetrics(registry, quotas.refusals, () => meters.stats()),
     async seed() {
       await organizations.save(DEMO.organization, 'Example Ltd.');
+      await keys.createDemo();
     },
-    jobs: [{ name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed }],
+    mount(routes: RouteTable) {
+      mountOrganizations(routes, organizations);
+      mountKeys(routes, managed, scopes as [string, ...string[]]);
+      mountQuotas(routes, overrides);
+    },
+    metrics(registry) {
+      registerQuotaMetrics(registry, quotas.refusals, () => meters.stats());
+      registerIdentityMetrics(registry, managed.stats, idempotency.stats);
+    },
+    jobs: [
+      { name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed },
+      { name: 'delete keys that ended long ago', by: 'one', everyMs: 3_600_000, run: keys.forgetEnded },
+      { name: 'delete old idempotent responses', by: 'one', everyMs: 600_000, run: responses.forget },
+    ],
+    secrets: [sealedResponses(database, sealing, responseContext)],
   } satisfies Feature & Record<string, unknown>;
 }

@@ -15,3 +15,8 @@ export function testSpaceOf(organization: string): string {
 export function isReservedId(organization: string): boolean {
   return organization.endsWith(TEST_SUFFIX) || organization === OPERATORS;
 }
+
+/** Whether a new organization may have this ID. The character is for what belongs to an organization, or to none. */
+export function isNewOrganizationId(text: string): boolean {
+  return text !== '' && !text.includes('~');
+}

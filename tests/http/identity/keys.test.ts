@@ -139,12 +139,14 @@ test('the list of keys has no secret and no hash', async () => {
   const listed = (await atlas.keys.list()).find(({ id }) => id === idOf(token))!;
   expect(Object.keys(listed).sort()).toEqual([
     'createdAt',
+    'createdBy',
     'expiresAt',
     'id',
     'kind',
     'lastUsedAt',
     'name',
     'owner',
+    'replacedBy',
     'revokedAt',
     'scopes',
   ]);
@@ -207,4 +209,15 @@ test('a new installation still gets its first key after an operator has created 
   expect(await app.sql`SELECT id FROM api_keys`).toHaveLength(1);
   expect(await app.keys.isEmpty()).toBe(true);
   await app.close();
+});
+
+test('keys of the demo data do not count as the first key, and exist once', async () => {
+  const fresh = await startTestApp();
+  await fresh.sql`DELETE FROM api_keys`;
+  for (let i = 0; i < 2; i++) await fresh.keys.createDemo();
+  expect(await fresh.keys.list()).toHaveLength(2);
+  expect(await fresh.keys.isEmpty()).toBe(true);
+  await fresh.key();
+  expect(await fresh.keys.isEmpty()).toBe(false);
+  await fresh.close();
 });

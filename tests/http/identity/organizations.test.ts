@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { isolate } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { expectProblem } from '../problem-assertions.ts';
@@ -38,6 +39,7 @@ test('an operator suspends an organization: its keys get 403 within 5 s, no othe
 });
 
 test('test keys of a suspended organization are refused, too', async () => {
+  await isolate(atlas);
   const { token } = await atlas.keys.create({
     owner: 'tester',
     kind: 'test',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { isolate } from '../../support/key-steps.ts';
 import { openAccount } from '../../support/ledger-steps.ts';
 import { lockTable } from '../../support/table-lock.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
@@ -113,6 +114,7 @@ describe('a request beyond a quota', () => {
   });
 
   test('of a test key does not use up what live keys of the organization may', async () => {
+    await isolate(atlas);
     const scopes = ['ping:read'];
     const { token } = await atlas.keys.create({
       owner: 'spaces',

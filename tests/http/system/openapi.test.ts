@@ -206,6 +206,7 @@ test('every operation under /v1 names its scope and documents refusals and overl
 const WITHOUT_BODY = [
   'suspendOrganization',
   'rotateWebhookSecret',
+  'revokeApiKey',
   'testWebhook',
   'replayWebhookDelivery',
   'completeFile',

@@ -9,8 +9,35 @@ export interface ApiKey {
   readonly kind: KeyKind;
   readonly name: string;
   readonly scopes: readonly string[];
+  /** The ID of the key that created it; null if a command did. */
+  readonly createdBy: string | null;
+  /** The ID of the key that replaced it in a rotation. */
+  readonly replacedBy: string | null;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
+}
+
+/** Who creates and changes keys over HTTP: a key of the same organization. */
+export interface KeyCaller {
+  readonly organization: string;
+  readonly kind: 'live' | 'test';
+  readonly keyId: string;
+  readonly scopes: readonly string[];
+}
+
+/** Limits of one organization for keys created over HTTP. Keys that have ended are stored for {@link ENDED_DAYS}. */
+export const USABLE_KEYS_MAX = 200;
+export const ENDED_KEYS_MAX = 2000;
+export const ENDED_DAYS = 30;
+
+/** How long the old key stays valid after a rotation. */
+export const OVERLAP_SECONDS_MAX = 604_800;
+export const OVERLAP_SECONDS_DEFAULT = 86_400;
+
+/** Returns whether a key may still be used. */
+export function stateOf({ revokedAt, expiresAt }: Pick<ApiKey, 'revokedAt' | 'expiresAt'>) {
+  if (revokedAt !== null) return 'revoked';
+  return expiresAt !== null && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
 }

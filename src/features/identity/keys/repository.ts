@@ -1,8 +1,13 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
-import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
+import { testSpaceOf } from '../organization-id.ts';
 import type { QuotaOverrides, QuotaSubject } from '../quota.ts';
-import type { ApiKey } from './domain.ts';
+import { type ApiKey, ENDED_DAYS, ENDED_KEYS_MAX, type KeyKind, USABLE_KEYS_MAX } from './domain.ts';
+
+/** A transaction, which only repositories know how to use. */
+export type Tx = Queryable;
 
 /** A stored key that may be used, whether its organization is suspended, and what operators allow both. */
 export interface StoredKey extends ApiKey, QuotaOverrides {
@@ -10,50 +15,114 @@ export interface StoredKey extends ApiKey, QuotaOverrides {
   readonly suspended: boolean;
 }
 
-/** API keys in PostgreSQL. */
+/** A key to store, with the hash of its secret. */
+export interface KeyToInsert
+  extends Pick<ApiKey, 'id' | 'owner' | 'kind' | 'name' | 'scopes' | 'expiresAt' | 'createdBy'> {
+  readonly secretHash: Uint8Array;
+}
+
+/** The keys that a caller may see and change: of these kinds, of one organization unless it is null. */
+export interface KeysOf {
+  readonly owner: string | null;
+  readonly kinds: readonly KeyKind[];
+}
+
+/** A position in a list: microseconds since 1970, and the ID of the last key before it. */
+export interface KeyPosition {
+  readonly createdUs: string;
+  readonly id: string;
+}
+
+/** Why no key of a kind can be created in an organization. */
+export type TestSpaceState = 'available' | 'not isolated' | 'taken';
+
+/** API keys in PostgreSQL. Those that are handed a transaction run in it. */
 export interface KeyRepository {
-  insert(
-    key: Pick<ApiKey, 'id' | 'owner' | 'kind' | 'name' | 'scopes' | 'expiresAt'> & { secretHash: Uint8Array },
-  ): Promise<void>;
+  transaction: Database['transaction'];
+  insert(on: Queryable, key: KeyToInsert): Promise<ApiKey>;
+  /** Inserts a key of the demo data, unless it exists. */
+  insertDemo(key: KeyToInsert): Promise<void>;
+  /** Makes what follows in the transaction the only one that creates keys of the organization. */
+  lockOrganization(tx: Queryable, owner: string): Promise<void>;
+  /** Returns whether the organization has as many keys as it may create over HTTP. */
+  isFull(tx: Queryable, owner: string): Promise<boolean>;
+  testSpaceState(on: Queryable, organization: string): Promise<TestSpaceState>;
+  doesOrganizationExist(on: Queryable, organization: string): Promise<boolean>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
   findUsable(id: string, signal?: AbortSignal): Promise<StoredKey | null>;
   /** Returns any key with the hash of its secret, or null if there is none. */
   findAny(signal: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
-  /** Lists the keys that were created after the one with this id, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
-  list(afterId: string | null, limit: number): Promise<{ keys: ApiKey[]; hasMore: boolean }>;
-  /** Returns whether there was such a key, not yet revoked. */
-  revoke(id: string): Promise<boolean>;
-  /** Returns whether there is no key but those of operators. */
+  find(of: KeysOf, id: string, signal?: AbortSignal): Promise<ApiKey | null>;
+  /** Locks and returns the key, and whether it may be used, by the clock of the database. */
+  lock(tx: Queryable, of: KeysOf, id: string): Promise<(ApiKey & { isUsable: boolean }) | null>;
+  /** Lists the keys after a position, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
+  list(
+    of: KeysOf,
+    after: KeyPosition | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ keys: ApiKey[]; next: KeyPosition | null }>;
+  /** Marks a key as replaced, and lets it end after the overlap, or earlier if it would have anyway. */
+  replace(tx: Queryable, id: string, replacedBy: string, overlapSeconds: number): Promise<ApiKey>;
+  /** Revokes a key that is not revoked yet, and returns it; null if there is no such key. */
+  revoke(on: Queryable, of: KeysOf, id: string): Promise<ApiKey | null>;
+  /** Returns whether there is no key but those of operators and of the demo data. */
   isEmpty(): Promise<boolean>;
   touch(ids: readonly string[]): Promise<void>;
+  /** Deletes keys created over HTTP that ended long ago, in steps. */
+  forgetEnded(): Promise<void>;
 }
 
+// Nobody has their secrets, so they are as good as none.
+const DEMO_KEYS: string[] = [DEMO.key, DEMO.spareKey];
 // About what a key has besides its texts.
 const KEY_BYTES = 500;
+const FORGET_ROWS_MAX = 1000;
+// An arbitrary seed for the lock that makes counting an organization's keys and adding one a single step.
+const LOCK_SEED = 5_130_662_871;
 
 export function createKeyRepository(db: Database): KeyRepository {
-  const columns = db.fragment`id, owner, kind, name, scopes, created_at, expires_at, revoked_at, last_used_at`;
+  return {
+    transaction: (work, options) => db.transaction(work, options),
+    ...keyReads(db),
+    ...keyChanges(db),
+    ...organizationChecks(db),
+  };
+}
+
+function fragmentsOf(db: Database) {
+  const columns = db.fragment`id, owner, kind, name, scopes, created_by, replaced_by, created_at, expires_at,
+    revoked_at, last_used_at`;
+  const usable = db.fragment`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`;
+  // The column is read by name because the migration that switches isolation on comes later.
+  const isolated = db.fragment`
+    coalesce((SELECT (to_jsonb(s)->>'isolates_owners')::boolean FROM transfer_id_secret s), false)`;
+  const visible = ({ owner, kinds }: KeysOf) =>
+    db.fragment`kind = ANY (${[...kinds]}::text[]) ${owner === null ? db.fragment`` : db.fragment`AND owner = ${owner}`}`;
   const quotaOf = (kind: QuotaSubject['kind'], id: Fragment) => db.fragment`(
     SELECT jsonb_build_object('requestsPerSecond', requests_per_second, 'burst', burst,
                               'concurrentRequests', concurrent_requests)
     FROM quotas WHERE subject_kind = ${kind} AND subject_id = ${id})`;
   const quotas = db.fragment`${quotaOf('key', db.fragment`api_keys.id`)} AS key_quota,
     ${quotaOf('organization', db.fragment`api_keys.owner`)} AS organization_quota`;
+  return { columns, usable, isolated, visible, quotas };
+}
+
+type Reads = 'findUsable' | 'findAny' | 'find' | 'list' | 'isEmpty';
+type Checks = 'lockOrganization' | 'isFull' | 'testSpaceState' | 'doesOrganizationExist';
+
+function keyReads(db: Database): Pick<KeyRepository, Reads> {
+  const { columns, usable, isolated, visible, quotas } = fragmentsOf(db);
   return {
-    async insert({ id, owner, kind, name, secretHash, scopes, expiresAt }) {
-      await db.query(
-        (sql) => sql`
-        INSERT INTO api_keys (id, owner, kind, name, secret_hash, scopes, expires_at)
-        VALUES (${id}, ${owner}, ${kind}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt})`,
-      );
-    },
     async findUsable(id, signal) {
       const [key] = await db.query(
         (sql) => sql<StoredKey[]>`
           SELECT ${columns}, secret_hash,
                  EXISTS (SELECT FROM organizations o WHERE o.id = owner AND o.suspended_at IS NOT NULL) AS suspended,
                  ${quotas}
-          FROM api_keys WHERE id = ${id} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+          FROM api_keys WHERE id = ${id} AND ${usable}
+            AND (kind <> 'test' OR (${isolated}
+              AND NOT EXISTS (SELECT FROM organizations o WHERE o.id = owner || ${testSpaceOf('')})))`,
         { signal },
       );
       return key ?? null;
@@ -66,41 +135,142 @@ export function createKeyRepository(db: Database): KeyRepository {
       );
       return key ?? null;
     },
-    async list(afterId, limit) {
-      // A key is never deleted.
-      const younger = db.fragment`WHERE (created_at, id) > (SELECT created_at, id FROM api_keys WHERE id = ${afterId})`;
+    async find(of, id, signal) {
+      const [key] = await db.query(
+        (sql) => sql<ApiKey[]>`SELECT ${columns} FROM api_keys WHERE id = ${id} AND ${visible(of)}`,
+        { signal },
+      );
+      return key ?? null;
+    },
+    async list(of, after, limit, signal) {
+      const createdUs = db.fragment`(extract(epoch FROM created_at) * 1000000)::bigint`;
       const rows = await db.query(
-        (sql) => sql<(ApiKey & SizedRow)[]>`
-          SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
+        (sql) => sql<(ApiKey & SizedRow & { createdUs: string })[]>`
+          SELECT ${columns}, ${createdUs}::text AS created_us, bytes_so_far FROM (${rowsWithin(sql, {
             source: sql`
-              SELECT * FROM api_keys ${afterId === null ? sql`` : younger} ORDER BY created_at, id LIMIT ${limit + 1}`,
+              SELECT * FROM api_keys WHERE ${visible(of)} ${
+                after === null
+                  ? sql``
+                  : sql`AND (created_at, id) >
+                      (timestamptz 'epoch' + ${after.createdUs}::bigint * interval '1 microsecond', ${after.id})`
+              } ORDER BY created_at, id LIMIT ${limit + 1}`,
             order: sql`created_at, id`,
             document: sql`owner || name`,
             otherBytes: KEY_BYTES,
           })}) page ORDER BY nth`,
+        { signal },
       );
       const { page, hasMore } = takePage(rows, limit);
-      return { keys: page.map(({ bytesSoFar: _, ...key }) => key), hasMore };
-    },
-    async revoke(id) {
-      const revoked = await db.query(
-        (sql) => sql`UPDATE api_keys SET revoked_at = now() WHERE id = ${id} AND revoked_at IS NULL`,
-      );
-      return revoked.count === 1;
+      const { createdUs: lastUs, id } = page.at(-1) ?? { createdUs: '0', id: '' };
+      return {
+        keys: page.map(({ bytesSoFar: _, createdUs: __, ...key }) => key),
+        next: hasMore ? { createdUs: lastUs, id } : null,
+      };
     },
     async isEmpty() {
       const [row] = await db.query(
         (sql) =>
           sql<
             [{ empty: boolean }]
-          >`SELECT NOT EXISTS (SELECT FROM api_keys WHERE kind <> 'operator') AS empty`,
+          >`SELECT NOT EXISTS (SELECT FROM api_keys WHERE kind <> 'operator' AND id <> ALL (${DEMO_KEYS})) AS empty`,
       );
       return row.empty;
+    },
+  };
+}
+
+function keyChanges(db: Database): Omit<KeyRepository, 'transaction' | Reads | Checks> {
+  const { columns, usable, visible } = fragmentsOf(db);
+  return {
+    async insert(on, { id, owner, kind, name, secretHash, scopes, expiresAt, createdBy }) {
+      const [key] = await on.query(
+        (sql) => sql<[ApiKey]>`
+        INSERT INTO api_keys (id, owner, kind, name, secret_hash, scopes, expires_at, created_by)
+        VALUES (${id}, ${owner}, ${kind}, ${name}, ${secretHash as Buffer}, ${scopes as string[]}, ${expiresAt},
+          ${createdBy})
+        RETURNING ${columns}`,
+      );
+      return key;
+    },
+    async insertDemo({ id, owner, kind, name, secretHash, scopes }) {
+      await db.query(
+        (sql) => sql`
+        INSERT INTO api_keys (id, owner, kind, name, secret_hash, scopes)
+        VALUES (${id}, ${owner}, ${kind}, ${name}, ${secretHash as Buffer}, ${scopes as string[]})
+        ON CONFLICT (id) DO NOTHING`,
+      );
+    },
+    async lock(tx, of, id) {
+      const [key] = await tx.query(
+        (sql) => sql<(ApiKey & { isUsable: boolean })[]>`
+          SELECT ${columns}, ${usable} AS is_usable FROM api_keys WHERE id = ${id} AND ${visible(of)}
+          FOR NO KEY UPDATE`,
+      );
+      return key ?? null;
+    },
+    async replace(tx, id, replacedBy, overlapSeconds) {
+      const [key] = await tx.query(
+        (sql) => sql<[ApiKey]>`
+          UPDATE api_keys SET replaced_by = ${replacedBy},
+            expires_at = least(expires_at, now() + make_interval(secs => ${overlapSeconds}))
+          WHERE id = ${id} RETURNING ${columns}`,
+      );
+      return key;
+    },
+    async revoke(on, of, id) {
+      const [key] = await on.query(
+        (sql) => sql<ApiKey[]>`
+          UPDATE api_keys SET revoked_at = now() WHERE id = ${id} AND revoked_at IS NULL AND ${visible(of)}
+          RETURNING ${columns}`,
+      );
+      return key ?? null;
     },
     async touch(ids) {
       await db.query(
         (sql) => sql`UPDATE api_keys SET last_used_at = now() WHERE id = ANY (${ids as string[]})`,
       );
+    },
+    async forgetEnded() {
+      for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
+        ({ count } = await db.query(
+          (sql) => sql`
+          DELETE FROM api_keys WHERE id = ANY (ARRAY(
+            SELECT id FROM api_keys WHERE created_by IS NOT NULL
+              AND least(revoked_at, expires_at) < now() - make_interval(days => ${ENDED_DAYS})
+            ORDER BY least(revoked_at, expires_at) LIMIT ${FORGET_ROWS_MAX}))`,
+        ));
+      }
+    },
+  };
+}
+
+function organizationChecks(db: Database): Pick<KeyRepository, Checks> {
+  const { usable, isolated } = fragmentsOf(db);
+  return {
+    async lockOrganization(tx, owner) {
+      await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`);
+    },
+    async isFull(tx, owner) {
+      const [row] = await tx.query(
+        (sql) => sql<[{ full: boolean }]>`
+          SELECT count(*) FILTER (WHERE ${usable}) >= ${USABLE_KEYS_MAX}
+            OR count(*) FILTER (WHERE NOT (${usable}) AND created_by IS NOT NULL) >= ${ENDED_KEYS_MAX} AS full
+          FROM api_keys WHERE owner = ${owner}`,
+      );
+      return row.full;
+    },
+    async testSpaceState(on, organization) {
+      const [row] = await on.query(
+        (sql) => sql<[{ state: TestSpaceState }]>`
+          SELECT CASE WHEN NOT ${isolated} THEN 'not isolated'
+            WHEN EXISTS (SELECT FROM organizations WHERE id = ${testSpaceOf(organization)}) THEN 'taken'
+            ELSE 'available' END AS state`,
+      );
+      return row.state;
+    },
+    async doesOrganizationExist(on, organization) {
+      const rows = await on.query((sql) => sql`SELECT FROM organizations WHERE id = ${organization}`);
+      return rows.length > 0;
     },
   };
 }

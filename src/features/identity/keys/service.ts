@@ -1,13 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import type { Principal } from '../../../envelope/exchange.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
 import type { CredentialStore } from '../credentials.ts';
 import { isOperatorScope } from '../operator-scope.ts';
-import { isReservedId, testSpaceOf } from '../organization-id.ts';
+import { isNewOrganizationId, isReservedId, testSpaceOf } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
-import { isHash, makeToken } from '../token.ts';
+import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
-import type { KeyRepository, StoredKey } from './repository.ts';
+import { issueKey, rotateKey } from './issue-key.ts';
+import type { KeyPosition, KeyRepository, StoredKey, Tx } from './repository.ts';
 
 const KEYS_PER_READ = 1000;
+const EVERY_KEY = { owner: null, kinds: ['live', 'test', 'operator'] } as const;
 
 /** The properties of a new key. */
 export interface NewKey {
@@ -18,14 +22,18 @@ export interface NewKey {
   readonly expiresAt: Date | null;
 }
 
-/** Operations on API keys. */
+/** Operations on API keys for the command line, and keys as credentials. */
 export interface KeyService {
   /** Creates a key and returns its token, which cannot be retrieved again. Throws if the owner is reserved. */
   create(key: NewKey): Promise<{ id: string; token: string }>;
+  /** Replaces a key. The old one stays valid for the overlap. Throws `AtlasError`. */
+  rotate(id: string, overlapSeconds: number): Promise<{ id: string; token: string; old: ApiKey }>;
+  /** Creates the keys of the demo data, whose secrets nobody knows. */
+  createDemo(): Promise<void>;
   /** Returns all keys, oldest first, read in steps. */
   list(): Promise<ApiKey[]>;
   revoke(id: string): Promise<boolean>;
-  /** Returns whether there is no key but those of operators. */
+  /** Returns whether there is no key but those of operators and of the demo data. */
   isEmpty(): Promise<boolean>;
   /** Keys as credentials, by the kind of their token. */
   readonly stores: Readonly<Record<KeyKind, CredentialStore>>;
@@ -35,6 +43,8 @@ export interface KeyService {
   check(signal: AbortSignal): Promise<void>;
   /** Saves which keys were used since the last call. */
   flushLastUsed(): Promise<void>;
+  /** Deletes keys that ended long ago. */
+  forgetEnded(): Promise<void>;
 }
 
 /** `quotaOf` returns what bounds the requests of a key that was just read. */
@@ -50,25 +60,44 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
   });
 
   return {
-    async create({ owner, kind = 'live', name, scopes, expiresAt }) {
-      if (kind !== 'operator' && isReservedId(owner))
-        throw new Error(
-          `No key was created.\n  why:  the owner ${owner} is reserved, for test data or operators\n  do:   choose another owner`,
-        );
-      const { token, id, secretHash } = makeToken(kind);
-      await repository.insert({ id, owner, kind, name, scopes, expiresAt, secretHash });
-      return { id, token };
-    },
+    create: ({ owner, kind = 'live', name, scopes, expiresAt }) =>
+      repository.transaction(async (tx) => {
+        if (kind !== 'operator') await requireOwner(repository, tx, owner);
+        const { key, token } = await issueKey(repository, tx, {
+          owner,
+          kind,
+          name,
+          scopes,
+          expiresAt,
+          createdBy: null,
+        });
+        return { id: key.id, token };
+      }),
+    rotate: (id, overlapSeconds) =>
+      repository.transaction(async (tx) => {
+        const { key, token, old } = await rotateKey(repository, tx, EVERY_KEY, {
+          id,
+          overlapSeconds,
+          createdBy: null,
+        });
+        return { id: key.id, token, old };
+      }),
+    createDemo: () => createDemoKeys(repository),
     async list() {
       const keys: ApiKey[] = [];
-      for (let hasMore = true; hasMore; ) {
-        const page = await repository.list(keys.at(-1)?.id ?? null, KEYS_PER_READ);
+      for (let after: KeyPosition | null = null; ; ) {
+        const page: Awaited<ReturnType<KeyRepository['list']>> = await repository.list(
+          EVERY_KEY,
+          after,
+          KEYS_PER_READ,
+        );
         keys.push(...page.keys);
-        ({ hasMore } = page);
+        if (page.next === null) return keys;
+        after = page.next;
       }
-      return keys;
     },
-    revoke: (id) => repository.revoke(id),
+    revoke: (id) =>
+      repository.transaction(async (tx) => (await repository.revoke(tx, EVERY_KEY, id)) !== null),
     isEmpty: () => repository.isEmpty(),
     stores: { live: storeOf('live'), test: storeOf('test'), operator: storeOf('operator') },
     isUsable: async (id, signal) => {
@@ -88,6 +117,7 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
       used = new Set();
       await repository.touch(ids);
     },
+    forgetEnded: () => repository.forgetEnded(),
   };
 }
 
@@ -100,4 +130,29 @@ function principalOf(key: StoredKey, quotaOf: QuotaService['ofCaller']): Princip
     return { owner: '', organization: '', kind: 'operator', keyId: id, scopes, suspended, quota: null };
   const owner = kind === 'test' ? testSpaceOf(organization) : organization;
   return { owner, organization, kind: 'key', keyId: id, scopes, suspended, quota: quotaOf(id, owner, key) };
+}
+
+/** Throws unless the organization exists, or can be created with its first key. */
+async function requireOwner(repository: KeyRepository, tx: Tx, owner: string): Promise<void> {
+  if (isReservedId(owner)) throw refused(`the owner ${owner} is reserved, for test data or operators`);
+  if (!isNewOrganizationId(owner) && !(await repository.doesOrganizationExist(tx, owner)))
+    throw refused(`${owner} is no organization, and IDs of new ones must not contain ~`);
+}
+
+const refused = (why: string) =>
+  new Error(`No key was created.\n  why:  ${why}\n  do:   choose another owner`);
+
+async function createDemoKeys(repository: KeyRepository): Promise<void> {
+  for (const id of [DEMO.key, DEMO.spareKey]) {
+    await repository.insertDemo({
+      id,
+      owner: DEMO.owner,
+      kind: 'live',
+      name: 'Demo',
+      scopes: ['ping:read'],
+      secretHash: hashSecret(randomBytes(32).toString('hex')),
+      expiresAt: null,
+      createdBy: null,
+    });
+  }
 }

@@ -21,17 +21,20 @@ function keysInMemory() {
     suspended: false,
     keyQuota: null,
     organizationQuota: null,
+    createdBy: null,
+    replacedBy: null,
   };
   const dates = { createdAt: new Date(0), expiresAt: null, revokedAt: null, lastUsedAt: null };
-  const repository: KeyRepository = {
-    insert: async () => {},
+  const repository = {
     findUsable: async (requested) => (requested === id ? { ...key, ...dates, ...state.stored } : null),
     findAny: async () => ({ ...key, ...dates, ...state.stored }),
-    list: async () => ({ keys: [], hasMore: false }),
-    revoke: async () => true,
-    isEmpty: async () => false,
     touch: async (ids) => void state.touched.push(ids),
-  };
+    insert: async () => ({ ...key, ...dates }),
+    doesOrganizationExist: async () => true,
+    testSpaceState: async () => 'available',
+    // None of these uses the transaction.
+    transaction: (work) => work({ query: () => Promise.reject(new Error('no query')) }),
+  } satisfies Partial<KeyRepository> as Partial<KeyRepository> as KeyRepository;
   return { service: createKeyService(repository, () => null), state, token, id };
 }
 

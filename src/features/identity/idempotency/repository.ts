@@ -1,0 +1,68 @@
+import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Queryable } from '../../../adapters/postgres/query.ts';
+
+/** A transaction, which only repositories know how to use. */
+export type Tx = Queryable;
+
+/** How long a response is stored. */
+export const RETENTION_HOURS = 24;
+
+const FORGET_ROWS_MAX = 1000;
+// An arbitrary seed for the lock of a key.
+const LOCK_SEED = 6_204_117_905;
+
+/** A stored response. */
+export interface StoredResponse {
+  readonly id: string;
+  readonly fingerprint: Uint8Array;
+  /** The sealed record. */
+  readonly response: string;
+}
+
+/** Responses by owner and Idempotency-Key, in PostgreSQL. */
+export interface IdempotencyRepository {
+  transaction: Database['transaction'];
+  /** Locks the key until the transaction ends, and returns its response if there is one. */
+  claim(tx: Queryable, owner: string, key: string): Promise<StoredResponse | null>;
+  store(tx: Queryable, owner: string, key: string, response: StoredResponse): Promise<void>;
+  /** Deletes responses past their retention, in steps. */
+  forget(): Promise<void>;
+}
+
+export function createIdempotencyRepository(db: Database): IdempotencyRepository {
+  return {
+    transaction: (work, options) => db.transaction(work, options),
+    async claim(tx, owner, key) {
+      const name = JSON.stringify([owner, key]);
+      await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${name}, ${LOCK_SEED}))`);
+      // A statement of its own, so that it sees what was stored while this one waited.
+      const [row] = await tx.query(
+        (sql) => sql<StoredResponse[]>`
+          SELECT id, fingerprint, response FROM idempotent_responses
+          WHERE owner = ${owner} AND key = ${key} AND created_at > now() - make_interval(hours => ${RETENTION_HOURS})`,
+      );
+      return row ?? null;
+    },
+    async store(tx, owner, key, { id, fingerprint, response }) {
+      // A response past its retention may not be deleted yet.
+      await tx.query(
+        (sql) => sql`
+          INSERT INTO idempotent_responses (id, owner, key, fingerprint, response)
+          VALUES (${id}, ${owner}, ${key}, ${fingerprint as Buffer}, ${response})
+          ON CONFLICT (owner, key) DO UPDATE SET id = excluded.id, fingerprint = excluded.fingerprint,
+            response = excluded.response, created_at = excluded.created_at`,
+      );
+    },
+    async forget() {
+      for (let count = FORGET_ROWS_MAX; count === FORGET_ROWS_MAX; ) {
+        ({ count } = await db.query(
+          (sql) => sql`
+          DELETE FROM idempotent_responses WHERE (owner, key) IN (
+            SELECT owner, key FROM idempotent_responses
+            WHERE created_at < now() - make_interval(hours => ${RETENTION_HOURS})
+            ORDER BY created_at LIMIT ${FORGET_ROWS_MAX})`,
+        ));
+      }
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import { AtlasError } from '../../../errors.ts';
+import { makeToken } from '../token.ts';
+import type { ApiKey } from './domain.ts';
+import type { KeyRepository, KeysOf, KeyToInsert, Tx } from './repository.ts';
+
+/** A new key, with its token, which is not stored. */
+export interface IssuedKey {
+  readonly key: ApiKey;
+  readonly token: string;
+}
+
+/** Which key a rotation replaces, and how. */
+export interface Rotation {
+  readonly id: string;
+  readonly overlapSeconds: number;
+  readonly createdBy: string | null;
+  /** Throws if the caller may not have a key with the scopes of the old one. */
+  readonly check?: (old: ApiKey) => void;
+}
+
+/** Stores a new key. Throws `AtlasError` if it is a test key and the organization cannot have one. */
+export async function issueKey(
+  repository: KeyRepository,
+  tx: Tx,
+  content: Omit<KeyToInsert, 'id' | 'secretHash'>,
+): Promise<IssuedKey> {
+  if (content.kind === 'test') await requireTestSpace(repository, tx, content.owner);
+  const { token, id, secretHash } = makeToken(content.kind);
+  return { key: await repository.insert(tx, { ...content, id, secretHash }), token };
+}
+
+/**
+ * Replaces a key by a new one of the same name, kind, scopes and lifetime. The old one stays valid for the overlap.
+ * Throws `AtlasError` if there is no such key, or it cannot be replaced.
+ */
+export async function rotateKey(
+  repository: KeyRepository,
+  tx: Tx,
+  of: KeysOf,
+  { id, overlapSeconds, createdBy, check }: Rotation,
+): Promise<IssuedKey & { readonly old: ApiKey }> {
+  const found = await repository.lock(tx, of, id);
+  if (found === null) throw keyNotFound(id);
+  check?.(found);
+  if (!found.isUsable) throw new AtlasError('api_key_ended', `Key ${id} is revoked or expired.`);
+  const { owner, kind, name, scopes, createdAt, expiresAt } = found;
+  const lifetimeMs = expiresAt === null ? null : expiresAt.getTime() - createdAt.getTime();
+  const issued = await issueKey(repository, tx, {
+    owner,
+    kind,
+    name,
+    scopes,
+    expiresAt: lifetimeMs === null ? null : new Date(Date.now() + lifetimeMs),
+    createdBy,
+  });
+  return { ...issued, old: await repository.replace(tx, id, issued.key.id, overlapSeconds) };
+}
+
+async function requireTestSpace(repository: KeyRepository, tx: Tx, organization: string): Promise<void> {
+  const state = await repository.testSpaceState(tx, organization);
+  if (state === 'not isolated')
+    throw new AtlasError(
+      'isolation_off',
+      'Test keys need the isolation of organizations, which is off: they would reach live accounts.',
+    );
+  if (state === 'taken')
+    throw new AtlasError(
+      'test_space_taken',
+      'Another organization has the ID that the test space of yours would have.',
+    );
+}
+
+/** The error for a key that does not exist, or that the caller may not see. */
+export const keyNotFound = (id: string) =>
+  new AtlasError('api_key_not_found', `You have no API key with the ID ${id}.`);

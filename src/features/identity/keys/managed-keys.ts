@@ -1,0 +1,175 @@
+import { AtlasError } from '../../../errors.ts';
+import type { Idempotency } from '../idempotency/service.ts';
+import { testSpaceOf } from '../organization-id.ts';
+import {
+  type ApiKey,
+  ENDED_DAYS,
+  ENDED_KEYS_MAX,
+  type KeyCaller,
+  stateOf,
+  USABLE_KEYS_MAX,
+} from './domain.ts';
+import { type IssuedKey, issueKey, keyNotFound, rotateKey } from './issue-key.ts';
+import type { KeyPosition, KeyRepository, KeysOf, Tx } from './repository.ts';
+
+/** What a caller sends to create a key. */
+export interface KeyContent {
+  readonly kind: 'live' | 'test';
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresInSeconds: number | null;
+}
+
+/** A key as it is returned. */
+export type KeyResource = ReturnType<typeof toResource>;
+/** A new key as it is returned, once. */
+export type NewKeyResource = KeyResource & { readonly token: string };
+
+interface Created<T> {
+  readonly result: T;
+  /** Whether an earlier request with the same Idempotency-Key did it. */
+  readonly replayed: boolean;
+}
+
+/**
+ * API keys as the keys of their organization see and change them. A test key reaches test keys only. Everything throws
+ * `AtlasError`.
+ */
+export interface ManagedKeys {
+  create(
+    caller: KeyCaller,
+    content: KeyContent,
+    idempotencyKey: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Created<NewKeyResource>>;
+  /** Replaces a key. The old one stays valid for the overlap. */
+  rotate(
+    caller: KeyCaller,
+    id: string,
+    overlapSeconds: number,
+    idempotencyKey: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<Created<NewKeyResource & { readonly replaces: KeyResource }>>;
+  find(caller: KeyCaller, id: string, signal?: AbortSignal): Promise<KeyResource>;
+  list(
+    caller: KeyCaller,
+    after: KeyPosition | null,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ keys: KeyResource[]; next: KeyPosition | null }>;
+  /** Revokes a key, or returns it as it is if it was revoked before. */
+  revoke(caller: KeyCaller, id: string, signal?: AbortSignal): Promise<KeyResource>;
+  /** Changes since the start of this process. */
+  readonly stats: Readonly<Record<'created' | 'rotated' | 'revoked', number>>;
+}
+
+export function createManagedKeys(repository: KeyRepository, idempotency: Idempotency): ManagedKeys {
+  const stats = { created: 0, rotated: 0, revoked: 0 };
+
+  async function requireRoom(tx: Tx, organization: string): Promise<void> {
+    await repository.lockOrganization(tx, organization);
+    if (await repository.isFull(tx, organization))
+      throw new AtlasError(
+        'too_many_api_keys',
+        `Your organization has ${USABLE_KEYS_MAX} usable keys, or ${ENDED_KEYS_MAX} that ended within ${ENDED_DAYS} days.`,
+      );
+  }
+
+  const find = async (caller: KeyCaller, id: string, signal?: AbortSignal) => {
+    const key = await repository.find(reachableBy(caller), id, signal);
+    if (key === null) throw keyNotFound(id);
+    return key;
+  };
+
+  return {
+    stats,
+    async create(caller, content, idempotencyKey, signal) {
+      const { kind, name, scopes, expiresInSeconds } = content;
+      const { organization, keyId } = caller;
+      requireHeld(caller, scopes);
+      if (caller.kind === 'test' && kind !== 'test')
+        throw new AtlasError('scopes_exceeded', 'A test key can create test keys only.');
+      const created = await idempotency.run(
+        { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content] },
+        async (tx) => {
+          await requireRoom(tx, organization);
+          const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
+          const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
+          return withToken(await issueKey(repository, tx, properties));
+        },
+        signal,
+      );
+      if (!created.replayed) stats.created++;
+      return created;
+    },
+    async rotate(caller, id, overlapSeconds, idempotencyKey, signal) {
+      const check = (old: ApiKey) => requireHeld(caller, old.scopes);
+      // Before a replay too, which would contain the secret of a key with more scopes.
+      check(await find(caller, id, signal));
+      const rotated = await idempotency.run(
+        { owner: ownerOf(caller), key: idempotencyKey, content: ['rotateApiKey', id, overlapSeconds] },
+        async (tx) => {
+          await requireRoom(tx, caller.organization);
+          const rotation = { id, overlapSeconds, createdBy: caller.keyId, check };
+          const { old, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
+          return { ...withToken(issued), replaces: toResource(old) };
+        },
+        signal,
+      );
+      if (!rotated.replayed) stats.rotated++;
+      return rotated;
+    },
+    find: async (caller, id, signal) => toResource(await find(caller, id, signal)),
+    async list(caller, after, limit, signal) {
+      const { keys, next } = await repository.list(reachableBy(caller), after, limit, signal);
+      return { keys: keys.map(toResource), next };
+    },
+    async revoke(caller, id, signal) {
+      const revoked = await repository.transaction((tx) => repository.revoke(tx, reachableBy(caller), id), {
+        signal,
+      });
+      if (revoked === null) return toResource(await find(caller, id, signal));
+      stats.revoked++;
+      return toResource(revoked);
+    },
+  };
+}
+
+function reachableBy({ organization, kind }: KeyCaller): KeysOf {
+  return { owner: organization, kinds: kind === 'test' ? ['test'] : ['live', 'test'] };
+}
+
+function ownerOf({ organization, kind }: KeyCaller): string {
+  return kind === 'test' ? testSpaceOf(organization) : organization;
+}
+
+/** Nobody grants more than they have. */
+function requireHeld(caller: KeyCaller, scopes: readonly string[]): void {
+  const missing = scopes.filter((scope) => !caller.scopes.includes(scope));
+  if (missing.length > 0)
+    throw new AtlasError(
+      'scopes_exceeded',
+      `Your key does not have these scopes itself: ${missing.join(', ')}.`,
+    );
+}
+
+function withToken({ key, token }: IssuedKey): NewKeyResource {
+  return { ...toResource(key), token };
+}
+
+function toResource(key: ApiKey) {
+  const { id, kind, name, scopes, createdBy, replacedBy, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+  return {
+    id,
+    kind: kind as KeyCaller['kind'],
+    name,
+    scopes,
+    state: stateOf(key),
+    createdBy,
+    replacedBy,
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
+    revokedAt: revokedAt?.toISOString() ?? null,
+    lastUsedAt: lastUsedAt?.toISOString() ?? null,
+  };
+}
