@@ -77,7 +77,7 @@ export function createCredentials(
     const store = parts === null ? undefined : stores[parts.kind];
     if (parts === null || store === undefined) return null;
     const found = await store.find(parts.id);
-    if (found === null || !isSecret(parts.secret, found.secretHash)) return null;
+    if (found === null || !isSecret(parts, found.secretHash)) return null;
     store.onUsed(parts.id);
     return found.principal;
   }

@@ -31,7 +31,7 @@ export function makeToken(kind: TokenKind = 'live'): { token: string; id: string
   const id = encode62(randomBytes(12), ID_LENGTH).slice(-ID_LENGTH);
   const secret = encode62(randomBytes(32), SECRET_LENGTH);
   const body = `${PREFIX}${kind}_${id}_${secret}`;
-  return { token: body + checksumOf(body), id, secretHash: hashSecret(secret) };
+  return { token: body + checksumOf(body), id, secretHash: hashSecret(secret, kind) };
 }
 
 /** Splits a token. Returns null if it is not a token of Atlas. */
@@ -48,14 +48,22 @@ export function publicPart(token: string): string | null {
   return start > 0 && token[start + ID_LENGTH] === '_' ? token.slice(start, start + ID_LENGTH) : null;
 }
 
-/** Hashes a secret. A slow hash is not needed, because 256 random bits cannot be guessed. */
-export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+/**
+ * Hashes the secret of a token. A slow hash is not needed, because 256 random bits cannot be guessed. It covers the
+ * kind, unless that is `live`: a token can be rewritten to another kind with the checksum of that, and hosts of the
+ * release before, which know one kind, compare only the hash.
+ */
+export function hashSecret(secret: string, kind: TokenKind): Buffer {
+  const text = kind === 'live' ? secret : `${kind}_${secret}`;
+  return createHash('sha256').update(text).digest();
 }
 
-/** Returns whether the secret matches the hash, in constant time. */
-export function isSecret(secret: string, secretHash: Uint8Array): boolean {
-  return timingSafeEqual(hashSecret(secret), secretHash);
+/** Returns whether the secret of a token of this kind matches the hash, in constant time. */
+export function isSecret(
+  { secret, kind }: Pick<TokenParts, 'secret' | 'kind'>,
+  secretHash: Uint8Array,
+): boolean {
+  return timingSafeEqual(hashSecret(secret, kind), secretHash);
 }
 
 /** Whether this can be the hash of a secret. */

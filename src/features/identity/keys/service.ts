@@ -150,7 +150,7 @@ async function createDemoKeys(repository: KeyRepository): Promise<void> {
       kind: 'live',
       name: 'Demo',
       scopes: ['ping:read'],
-      secretHash: hashSecret(randomBytes(32).toString('hex')),
+      secretHash: hashSecret(randomBytes(32).toString('hex'), 'live'),
       expiresAt: null,
       createdBy: null,
     });

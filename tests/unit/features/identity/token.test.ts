@@ -7,6 +7,7 @@ import {
   makeToken,
   parseToken,
   publicPart,
+  TOKEN_KINDS,
 } from '../../../../src/features/identity/token.ts';
 
 const FORM = /^atlas_live_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}[0-9A-Za-z]{6}$/;
@@ -28,7 +29,7 @@ describe('a token', () => {
       const { token, id, secretHash } = makeToken();
       const parts = parseToken(token)!;
       expect(parts.id).toBe(id);
-      expect(isSecret(parts.secret, secretHash)).toBe(true);
+      expect(isSecret(parts, secretHash)).toBe(true);
     }
   });
 
@@ -118,9 +119,19 @@ describe('a secret', () => {
   });
 
   test('is distinguished from any other one', () => {
-    expect(isSecret('a', hashSecret('a'))).toBe(true);
-    expect(isSecret('a', new Uint8Array(hashSecret('a')))).toBe(true);
-    expect(isSecret('b', hashSecret('a'))).toBe(false);
-    expect(isSecret('', hashSecret('a'))).toBe(false);
+    const isOf = (secret: string, secretHash: Uint8Array) => isSecret({ secret, kind: 'live' }, secretHash);
+    expect(isOf('a', hashSecret('a', 'live'))).toBe(true);
+    expect(isOf('a', new Uint8Array(hashSecret('a', 'live')))).toBe(true);
+    expect(isOf('b', hashSecret('a', 'live'))).toBe(false);
+    expect(isOf('', hashSecret('a', 'live'))).toBe(false);
+  });
+
+  test('is that of no other kind of token', () => {
+    for (const kind of TOKEN_KINDS) {
+      const { token, secretHash } = makeToken(kind);
+      const { secret } = parseToken(token)!;
+      const matching = TOKEN_KINDS.filter((other) => isSecret({ secret, kind: other }, secretHash));
+      expect(matching).toEqual([kind]);
+    }
   });
 });

@@ -68,7 +68,7 @@ describe('the last use', () => {
     expect(state.touched).toEqual([]);
     const found = await service.stores.live.find(id);
     service.stores.live.onUsed(id);
-    expect(isSecret(parseToken(token)!.secret, found!.secretHash)).toBe(true);
+    expect(isSecret(parseToken(token)!, found!.secretHash)).toBe(true);
     await service.flushLastUsed();
     await service.flushLastUsed();
     expect(state.touched).toEqual([[id]]);
