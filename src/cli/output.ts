@@ -42,9 +42,14 @@ export function explainError(error: unknown): string {
   return text;
 }
 
-/** Returns a table with aligned columns and no borders. Numbers are right-aligned. */
+// Names are chosen by others: a line break would forge a row, and an escape sequence would reach the terminal.
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+const escaped = (text: string) =>
+  text.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/** Returns a table with aligned columns and no borders. Numbers are right-aligned, control characters escaped. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const cells = [head, ...rows].map((row) => row.map(String));
+  const cells = [head, ...rows].map((row) => row.map((cell) => escaped(String(cell))));
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   const lines = cells.map((row, r) =>
     row

@@ -19,6 +19,13 @@ describe('a table', () => {
     expect(table(['a', 'b'], [['long text', '']])).toBe('a          b\nlong text');
   });
 
+  test('has one line per row and no escape sequences, whatever others have chosen as names', () => {
+    const name = 'acme  active\nb\r\u001b[2K\u009b1m\u2028\u202e';
+    expect(table(['name'], [[name], ['é 💥']])).toBe(
+      'name\nacme  active\\u000ab\\u000d\\u001b[2K\\u009b1m\\u2028\\u202e\né 💥',
+    );
+  });
+
   test('without rows is only its head', () => {
     expect(table(['a', 'b'], [])).toBe('a  b');
   });
