@@ -5,6 +5,7 @@ import { OPERATORS } from '../../../src/features/identity/organization-id.ts';
 import { parseToken } from '../../../src/features/identity/token.ts';
 import { ALL_SCOPES } from '../../../src/features.ts';
 import { availableFormerReleases, type FormerHost, startFormerHost } from '../../support/former-release.ts';
+import { isolate } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 const CHECKSUM_LENGTH = 6;
@@ -25,6 +26,7 @@ describe.each(availableFormerReleases())('on a host of %s', (release) => {
   beforeAll(async () => {
     atlas = await startTestApp();
     former = await startFormerHost(release, atlas);
+    await isolate(atlas);
   }, START_TIMEOUT_MS);
   afterAll(async () => {
     await former.close();
