@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { requireCoreTables } from './adapters/postgres/core-tables.ts';
 import { isMigrated } from './adapters/postgres/migrations.ts';
 import type { Deps } from './deps.ts';
+import { audit, createAudit } from './features/audit/feature.ts';
 import type { EventKind } from './features/event-kind.ts';
 import { createEvents, events } from './features/events/feature.ts';
 import { asyncApiDocument } from './features/events/log/asyncapi.ts';
@@ -19,7 +20,7 @@ import { httpProblems } from './http/problems.ts';
 import { VERSION } from './version.ts';
 
 /** Every feature, in the order of the docs. To add one, add it here and to {@link createFeatures}. */
-const FEATURES = [identity, ledger, events, webhooks, files, system] as const;
+const FEATURES = [identity, ledger, events, webhooks, files, audit, system] as const;
 
 export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
 export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
@@ -59,6 +60,7 @@ export function createFeatures(deps: Deps) {
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing });
   const files = createFiles({ ...shared, isKeyUsable, objects, cache });
+  const trail = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
   const system = createSystem({
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,
@@ -80,5 +82,5 @@ export function createFeatures(deps: Deps) {
     servesDocs: config.DOCS_ENABLED,
     asyncApi: () => asyncApiDocument(VERSION, EVENT_CATALOGUE),
   });
-  return { system, identity, ledger, events, webhooks, files };
+  return { system, identity, ledger, events, webhooks, files, audit: trail };
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import { Command } from 'commander';
+import { addAuditCommand } from './cli/audit.ts';
 import { addConfigCommand } from './cli/config.ts';
 import { addDemoCommand } from './cli/demo.ts';
 import { addDocsCommand } from './cli/docs.ts';
@@ -56,6 +57,10 @@ addEventsCommand(
 addFilesCommand(
   program,
   withService(({ files }) => files.service),
+);
+addAuditCommand(
+  program,
+  withService(({ audit }) => audit.sealing),
 );
 addSecretsCommand(program);
 addDocsCommand(program);

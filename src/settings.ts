@@ -178,6 +178,20 @@ export const coreSettings = {
     .meta(
       meta('Secrets', 'Former values of SECRETS_KEY, which still open what they sealed.', { secret: true }),
     ),
+  AUDIT_KEY: sealingKey()
+    .optional()
+    .meta(
+      meta(
+        'Secrets',
+        'Key that seals the audit log against changes in PostgreSQL, the same on every host. Unset: a file in ATLAS_DATA_DIR with the embedded PostgreSQL, else nothing is sealed.',
+        { secret: true },
+      ),
+    ),
+  AUDIT_FORMER_KEYS: sealingKeys()
+    .default([])
+    .meta(
+      meta('Secrets', 'Former values of AUDIT_KEY, which still verify what they sealed.', { secret: true }),
+    ),
   RETRY_MAX_ATTEMPTS: integer(1, 20)
     .default(3)
     .meta(meta('Resilience', 'Maximum attempts of a call, including the first.')),

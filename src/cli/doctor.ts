@@ -10,6 +10,7 @@ import { type Config, describeSettings, loadConfig, maskSecret, type SettingSour
 import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
+import { examineAudit } from './doctor-audit.ts';
 import { type DoctorReport, doctorText, type Finding, failedReport } from './doctor-report.ts';
 import { examineSecrets } from './doctor-secrets.ts';
 import { isOverdue } from './events.ts';
@@ -48,6 +49,7 @@ async function examine(): Promise<DoctorReport> {
     await examineEvents(deps, found.status !== null),
     await examineFiles(deps),
     ...(await examineSecrets(deps).then((finding) => [finding], noneIfNotMigrated)),
+    ...(await examineAudit(deps).then((finding) => [finding], noneIfNotMigrated)),
   ]);
   const problems = [
     ...running.problems,

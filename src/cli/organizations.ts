@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { commandActor } from '../features/actor.ts';
 import type { Organization } from '../features/identity/organizations/repository.ts';
 import type { OrganizationService } from '../features/identity/organizations/service.ts';
 import { table } from './output.ts';
@@ -39,7 +40,7 @@ export function addOrganizationsCommand(
     .argument('<id>', 'the ID from `organizations list`')
     .action((id: string) =>
       withOrganizations(async (service) => {
-        await service.suspend(id).catch(explain);
+        await service.suspend(id, commandActor()).catch(explain);
         console.log(
           `Suspended ${id}. Let it in again with: npm run -s atlas -- organizations reinstate ${id}`,
         );
@@ -52,7 +53,7 @@ export function addOrganizationsCommand(
     .argument('<id>', 'the ID from `organizations list`')
     .action((id: string) =>
       withOrganizations(async (service) => {
-        await service.reinstate(id).catch(explain);
+        await service.reinstate(id, commandActor()).catch(explain);
         console.log(`Reinstated ${id}.`);
       }),
     );

@@ -140,6 +140,7 @@ describe('an adapter', () => {
   /** The files that the folder of a port exposes to the rest of src. All others are internal. */
   const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     postgres: [
+      'audit',
       'batched-reads',
       'connection-url',
       'core-tables',

@@ -4,6 +4,7 @@ import { matchesEtag } from '../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { UuidSchema } from '../../http/schemas.ts';
 import { DEMO } from '../../utils/demo-data.ts';
+import { actorOf } from '../actor.ts';
 import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
 import {
   ConditionalHeadersSchema,
@@ -72,7 +73,7 @@ export function mountFileRecords(routes: RouteTable, files: FileService): void {
       responses: { 204: { description: 'The file is deleted' } },
     },
     async ({ exchange, params }) => {
-      await files.delete(exchange.principal!.owner, params.id, exchange.signal);
+      await files.delete(exchange.principal!.owner, params.id, actorOf(exchange), exchange.signal);
       return exchange.empty(204);
     },
   );

@@ -1,9 +1,11 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
+import { auditFragment } from '../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import { sentAtOnce } from '../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../utils/abortable.ts';
+import type { Actor } from '../../utils/actor.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import {
   DIGEST_BYTES,
@@ -55,7 +57,7 @@ export interface FileRepository {
   /** Lists stored files of the owner, oldest first. */
   list(owner: string, after: string | null, limit: number, signal?: AbortSignal): Promise<StoredFile[]>;
   /** Hides the file from readers and writes its event, in one transaction. Returns false if there is no such file. */
-  delete(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
+  delete(owner: string, id: string, actor: Actor, signal?: AbortSignal): Promise<boolean>;
   /** Deletes the row of a file whose object is deleted. */
   forget(id: string): Promise<void>;
   /** Ends the leases of uploads whose process has exited. One that is silent may still bring the bytes. */
@@ -97,14 +99,9 @@ function createFiles(
   });
   let realm: Promise<string> | null = null;
 
-  async function readRealm(): Promise<string> {
-    const [row] = await db.query((sql) => sql<[{ realm: string }]>`SELECT realm FROM object_realm`);
-    return row.realm;
-  }
-
   return {
     realm() {
-      realm ??= readRealm().catch((error: unknown) => {
+      realm ??= readRealm(db).catch((error: unknown) => {
         realm = null;
         throw error;
       });
@@ -189,21 +186,26 @@ function createFiles(
       );
       return rows.map(toFile) as StoredFile[];
     },
-    async delete(owner, id, signal) {
+    async delete(owner, id, actor, signal) {
       const rows = await db.query(
         (sql) => sql`
           WITH found AS (
-            SELECT id, state FROM files
+            SELECT id, state, name FROM files
             WHERE id = ${id} AND owner = ${owner}
               AND (state = 'stored' OR (state = 'uploading' AND expires_at > now())) FOR UPDATE
           ), gone AS (
             UPDATE files f SET state = 'deleting', expires_at = NULL FROM found WHERE f.id = found.id
-            RETURNING f.id, f.owner, found.state
+            RETURNING f.id, f.owner, found.state, found.name
           ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'file.deleted.v1', id::text, 2, now(), jsonb_build_object('fileId', id) FROM gone
             WHERE state = 'stored'
-          )
+          ), audited AS (${auditFragment(
+            db.fragment,
+            actor,
+            ['file', 'deleted'],
+            db.fragment`SELECT owner, id, jsonb_build_object('name', name), NULL::jsonb FROM gone`,
+          )})
           SELECT id FROM gone`,
         { signal },
       );
@@ -213,6 +215,11 @@ function createFiles(
       await db.query((sql) => sql`DELETE FROM files WHERE id = ${id} AND state = 'deleting'`);
     },
   };
+}
+
+async function readRealm(db: Database): Promise<string> {
+  const [row] = await db.query((sql) => sql<[{ realm: string }]>`SELECT realm FROM object_realm`);
+  return row.realm;
 }
 
 function createReconciliation(db: Database): Pick<FileRepository, ReconcilerMethods> {

@@ -1,3 +1,4 @@
+import type { Actor } from '../../utils/actor.ts';
 import {
   createFileStats,
   type FileRecord,
@@ -65,7 +66,7 @@ export interface FileService {
   ): Promise<{ files: StoredFile[]; next: string | null }>;
   /** Opens a range of the bytes; see {@link createDownloads}. */
   readonly read: Downloads['open'];
-  delete(owner: string, id: string, signal: AbortSignal): Promise<void>;
+  delete(owner: string, id: string, actor: Actor, signal: AbortSignal): Promise<void>;
   /** Returns a link to download the file. */
   link(owner: string, id: string, signal: AbortSignal): Promise<FileLink & { file: StoredFile }>;
   /** Receives bytes sent to a link of {@link initiateUpload}; only if links point to Atlas. */
@@ -124,9 +125,9 @@ export function createFileService(options: FileServiceOptions): FileService {
       return { files: page, next: files.length > limit ? page.at(-1)!.id : null };
     },
     read: downloads.open,
-    async delete(owner, id, signal) {
+    async delete(owner, id, actor, signal) {
       try {
-        if (!(await repository.delete(owner, id, signal))) throw fileNotFound(id);
+        if (!(await repository.delete(owner, id, actor, signal))) throw fileNotFound(id);
       } finally {
         // Even if a response was lost, now or last time: the file may be deleted nevertheless.
         await cache.forget(id);

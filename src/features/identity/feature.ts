@@ -5,6 +5,7 @@ import type { RouteTable } from '../../http/route.ts';
 import type { PermitSource } from '../../shedding/permit-source.ts';
 import { DEMO } from '../../utils/demo-data.ts';
 import type { Sealing } from '../../utils/sealing.ts';
+import { commandActor } from '../actor.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { responseContext } from './idempotency/domain.ts';
@@ -80,7 +81,7 @@ export function createIdentity({ database, redis, permits, sealing, scopes, sett
     organizations,
     credentials: createCredentials(keys.stores),
     async seed() {
-      await organizations.save(DEMO.organization, 'Example Ltd.');
+      await organizations.save(DEMO.organization, 'Example Ltd.', commandActor());
       await keys.createDemo();
     },
     mount(routes: RouteTable) {

@@ -1,4 +1,5 @@
 import { DEMO } from '../../utils/demo-data.ts';
+import { commandActor } from '../actor.ts';
 import type { AccountService } from './accounts/service.ts';
 import type { TransferService } from './transfers/service.ts';
 
@@ -12,10 +13,11 @@ export async function createDemoAccounts(
   accounts: AccountService,
   transfers: TransferService,
 ): Promise<void> {
+  const actor = commandActor();
   const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
-  await accounts.open(DEMO.bank, DEMO.owner, { ...content, name: 'Demo bank', allowNegative: true });
-  await accounts.open(DEMO.alice, DEMO.owner, { ...content, name: 'Alice', allowNegative: false });
-  await accounts.open(DEMO.bob, DEMO.owner, { ...content, name: 'Bob', allowNegative: false });
+  await accounts.open(DEMO.bank, DEMO.owner, { ...content, name: 'Demo bank', allowNegative: true }, actor);
+  await accounts.open(DEMO.alice, DEMO.owner, { ...content, name: 'Alice', allowNegative: false }, actor);
+  await accounts.open(DEMO.bob, DEMO.owner, { ...content, name: 'Bob', allowNegative: false }, actor);
   const opening = [DEMO.alice, DEMO.bob].map((creditAccountId) => ({
     debitAccountId: DEMO.bank,
     creditAccountId,

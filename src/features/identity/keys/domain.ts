@@ -1,3 +1,5 @@
+import type { Actor } from '../../../utils/actor.ts';
+
 /** What a key opens: the live data of its organization, its test space, or the routes of operators. */
 export type KeyKind = 'live' | 'test' | 'operator';
 
@@ -25,6 +27,8 @@ export interface KeyCaller {
   readonly kind: 'live' | 'test';
   readonly keyId: string;
   readonly scopes: readonly string[];
+  /** As whom it is audited. */
+  readonly actor: Actor;
 }
 
 /** Limits of one organization for keys created over HTTP. Keys that have ended are stored for {@link ENDED_DAYS}. */

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import { makeToken } from '../token.ts';
 import type { ApiKey } from './domain.ts';
 import type { KeyRepository, KeysOf, KeyToInsert, Tx } from './repository.ts';
@@ -14,6 +15,7 @@ export interface Rotation {
   readonly id: string;
   readonly overlapSeconds: number;
   readonly createdBy: string | null;
+  readonly actor: Actor;
   /** Throws if the caller may not have a key with the scopes of the old one. */
   readonly check?: (old: ApiKey) => void;
 }
@@ -22,11 +24,15 @@ export interface Rotation {
 export async function issueKey(
   repository: KeyRepository,
   tx: Tx,
+  actor: Actor,
   content: Omit<KeyToInsert, 'id' | 'secretHash'>,
 ): Promise<IssuedKey> {
   if (content.kind === 'test') await requireTestSpace(repository, tx, content.owner);
   const { token, id, secretHash } = makeToken(content.kind);
-  return { key: await repository.insert(tx, { ...content, id, secretHash }), token };
+  const key = await repository.insert(tx, { ...content, id, secretHash });
+  const { name, kind, scopes, expiresAt } = key;
+  await repository.record(tx, actor, { did: 'created', key, after: { name, kind, scopes, expiresAt } });
+  return { key, token };
 }
 
 /**
@@ -37,7 +43,7 @@ export async function rotateKey(
   repository: KeyRepository,
   tx: Tx,
   of: KeysOf,
-  { id, overlapSeconds, createdBy, check }: Rotation,
+  { id, overlapSeconds, createdBy, actor, check }: Rotation,
 ): Promise<IssuedKey & { readonly old: ApiKey }> {
   const found = await repository.lock(tx, of, id);
   if (found === null) throw keyNotFound(id);
@@ -45,7 +51,7 @@ export async function rotateKey(
   if (!found.isUsable) throw new AtlasError('api_key_ended', `Key ${id} is revoked or expired.`);
   const { owner, kind, name, scopes, createdAt, expiresAt } = found;
   const lifetimeMs = expiresAt === null ? null : expiresAt.getTime() - createdAt.getTime();
-  const issued = await issueKey(repository, tx, {
+  const issued = await issueKey(repository, tx, actor, {
     owner,
     kind,
     name,
@@ -53,7 +59,14 @@ export async function rotateKey(
     expiresAt: lifetimeMs === null ? null : new Date(Date.now() + lifetimeMs),
     createdBy,
   });
-  return { ...issued, old: await repository.replace(tx, id, issued.key.id, overlapSeconds) };
+  const old = await repository.replace(tx, id, issued.key.id, overlapSeconds);
+  await repository.record(tx, actor, {
+    did: 'rotated',
+    key: old,
+    before: { expiresAt },
+    after: { expiresAt: old.expiresAt, replacedBy: old.replacedBy },
+  });
+  return { ...issued, old };
 }
 
 async function requireTestSpace(repository: KeyRepository, tx: Tx, organization: string): Promise<void> {
@@ -73,3 +86,16 @@ async function requireTestSpace(repository: KeyRepository, tx: Tx, organization:
 /** The error for a key that does not exist, or that the caller may not see. */
 export const keyNotFound = (id: string) =>
   new AtlasError('api_key_not_found', `You have no API key with the ID ${id}.`);
+
+/** Revokes a key, and returns it; null if there is no such key that is not revoked yet. */
+export async function revokeKey(
+  repository: KeyRepository,
+  tx: Tx,
+  actor: Actor,
+  of: KeysOf,
+  id: string,
+): Promise<ApiKey | null> {
+  const key = await repository.revoke(tx, of, id);
+  if (key !== null) await repository.record(tx, actor, { did: 'revoked', key });
+  return key;
+}

@@ -9,7 +9,7 @@ import {
   stateOf,
   USABLE_KEYS_MAX,
 } from './domain.ts';
-import { type IssuedKey, issueKey, keyNotFound, rotateKey } from './issue-key.ts';
+import { type IssuedKey, issueKey, keyNotFound, revokeKey, rotateKey } from './issue-key.ts';
 import type { KeyPosition, KeyRepository, KeysOf, Tx } from './repository.ts';
 
 /** What a caller sends to create a key. */
@@ -95,7 +95,7 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
           await requireRoom(tx, organization);
           const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
           const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
-          return withToken(await issueKey(repository, tx, properties));
+          return withToken(await issueKey(repository, tx, caller.actor, properties));
         },
         signal,
       );
@@ -110,7 +110,7 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
         { owner: ownerOf(caller), key: idempotencyKey, content: ['rotateApiKey', id, overlapSeconds] },
         async (tx) => {
           await requireRoom(tx, caller.organization);
-          const rotation = { id, overlapSeconds, createdBy: caller.keyId, check };
+          const rotation = { id, overlapSeconds, createdBy: caller.keyId, actor: caller.actor, check };
           const { old, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
           return { ...withToken(issued), replaces: toResource(old) };
         },
@@ -125,9 +125,12 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       return { keys: keys.map(toResource), next };
     },
     async revoke(caller, id, signal) {
-      const revoked = await repository.transaction((tx) => repository.revoke(tx, reachableBy(caller), id), {
-        signal,
-      });
+      const revoked = await repository.transaction(
+        (tx) => revokeKey(repository, tx, caller.actor, reachableBy(caller), id),
+        {
+          signal,
+        },
+      );
       if (revoked === null) return toResource(await find(caller, id, signal));
       stats.revoked++;
       return toResource(revoked);

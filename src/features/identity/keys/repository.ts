@@ -1,6 +1,8 @@
+import { recordAudit } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { testSpaceOf } from '../organization-id.ts';
 import type { QuotaOverrides, QuotaSubject } from '../quota.ts';
@@ -27,6 +29,14 @@ export interface KeysOf {
   readonly kinds: readonly KeyKind[];
 }
 
+/** What was done to a key, for the audit log. */
+export interface KeyChange {
+  readonly did: 'created' | 'rotated' | 'revoked';
+  readonly key: ApiKey;
+  readonly before?: object;
+  readonly after?: object;
+}
+
 /** A position in a list: microseconds since 1970, and the ID of the last key before it. */
 export interface KeyPosition {
   readonly createdUs: string;
@@ -39,7 +49,9 @@ export type TestSpaceState = 'available' | 'not isolated' | 'taken';
 /** API keys in PostgreSQL. Those that are handed a transaction run in it. */
 export interface KeyRepository {
   transaction: Database['transaction'];
-  insert(on: Queryable, key: KeyToInsert): Promise<ApiKey>;
+  insert(tx: Tx, key: KeyToInsert): Promise<ApiKey>;
+  /** Writes what was done to a key into the audit log. */
+  record(tx: Tx, actor: Actor, did: KeyChange): Promise<void>;
   /** Inserts a key of the demo data, unless it exists. */
   insertDemo(key: KeyToInsert): Promise<void>;
   /** Makes what follows in the transaction the only one that creates keys of the organization. */
@@ -192,6 +204,14 @@ function keyChanges(db: Database): Omit<KeyRepository, 'transaction' | Reads | C
       );
       return key;
     },
+    record: (tx, actor, { did, key: { id, owner }, before, after }) =>
+      recordAudit(tx, actor, {
+        action: `api_key.${did}`,
+        organization: owner,
+        target: { type: 'api_key', id },
+        ...(before && { before }),
+        ...(after && { after }),
+      }),
     async insertDemo({ id, owner, kind, name, secretHash, scopes }) {
       await db.query(
         (sql) => sql`

@@ -6,6 +6,7 @@ import { IS_REPLAYED, OptionalIdempotencyHeadersSchema, REPLAYED } from '../../.
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
+import { actorOf } from '../../actor.ts';
 import { type KeyCaller, OVERLAP_SECONDS_DEFAULT } from './domain.ts';
 import type { ManagedKeys } from './managed-keys.ts';
 import type { KeyPosition } from './repository.ts';
@@ -191,11 +192,17 @@ function created(exchange: Exchange, key: { readonly id: string }, replayed: boo
   return exchange.json(key, 201, fields);
 }
 
-function callerOf({ principal }: Exchange): KeyCaller {
-  const { kind, organization, owner, keyId, scopes } = principal!;
+function callerOf(exchange: Exchange): KeyCaller {
+  const { kind, organization, owner, keyId, scopes } = exchange.principal!;
   if (kind !== 'key' || organization === '')
     throw new AtlasError('forbidden', 'Only the keys of an organization can manage its keys.');
-  return { organization, keyId, scopes, kind: owner === organization ? 'live' : 'test' };
+  return {
+    organization,
+    keyId,
+    scopes,
+    kind: owner === organization ? 'live' : 'test',
+    actor: actorOf(exchange),
+  };
 }
 
 function toCursor({ createdUs, id }: KeyPosition): string {

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Principal } from '../../../envelope/exchange.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
+import { commandActor } from '../../actor.ts';
 import type { CredentialStore } from '../credentials.ts';
 import { isOperatorScope } from '../operator-scope.ts';
 import { isNewOrganizationId, isReservedId, testSpaceOf } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
-import { issueKey, rotateKey } from './issue-key.ts';
+import { issueKey, revokeKey, rotateKey } from './issue-key.ts';
 import type { KeyPosition, KeyRepository, StoredKey, Tx } from './repository.ts';
 
 const KEYS_PER_READ = 1000;
@@ -63,7 +64,7 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
     create: ({ owner, kind = 'live', name, scopes, expiresAt }) =>
       repository.transaction(async (tx) => {
         if (kind !== 'operator') await requireOwner(repository, tx, owner);
-        const { key, token } = await issueKey(repository, tx, {
+        const { key, token } = await issueKey(repository, tx, commandActor(), {
           owner,
           kind,
           name,
@@ -79,6 +80,7 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
           id,
           overlapSeconds,
           createdBy: null,
+          actor: commandActor(),
         });
         return { id: key.id, token, old };
       }),
@@ -97,7 +99,9 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
       }
     },
     revoke: (id) =>
-      repository.transaction(async (tx) => (await repository.revoke(tx, EVERY_KEY, id)) !== null),
+      repository.transaction(
+        async (tx) => (await revokeKey(repository, tx, commandActor(), EVERY_KEY, id)) !== null,
+      ),
     isEmpty: () => repository.isEmpty(),
     stores: { live: storeOf('live'), test: storeOf('test'), operator: storeOf('operator') },
     isUsable: async (id, signal) => {

@@ -1,5 +1,8 @@
+import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { Actor } from '../../../utils/actor.ts';
 
 /** An organization, which owns everything that its keys create. */
 export interface Organization {
@@ -21,9 +24,19 @@ export interface OrganizationRepository {
     signal?: AbortSignal,
   ): Promise<{ organizations: Organization[]; hasMore: boolean }>;
   /** Creates an organization, or renames it. */
-  save(id: string, name: string, signal?: AbortSignal): Promise<Organization & { isNew: boolean }>;
+  save(
+    id: string,
+    name: string,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Organization & { isNew: boolean }>;
   /** Suspends an organization, or reinstates it. Returns undefined if there is none with this ID. */
-  setSuspended(id: string, isSuspended: boolean, signal?: AbortSignal): Promise<Organization | undefined>;
+  setSuspended(
+    id: string,
+    isSuspended: boolean,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Organization | undefined>;
 }
 
 // Of one without its ID and name.
@@ -31,6 +44,10 @@ const ORGANIZATION_BYTES = 200;
 
 export function createOrganizationRepository(db: Database): OrganizationRepository {
   const columns = db.fragment`id, name, created_at, suspended_at`;
+  const content = db.fragment`jsonb_build_object('name', name, 'suspendedAt', suspended_at)`;
+  const former = (id: string) => db.fragment`(SELECT ${content} FROM organizations WHERE id = ${id})`;
+  const audited = (actor: Actor, did: string, changed: Fragment) =>
+    auditFragment(db.fragment, actor, ['organization', did], changed);
   return {
     async find(id, signal) {
       const [found] = await db.query(
@@ -55,23 +72,37 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
       const { page, hasMore } = takePage(rows, limit);
       return { organizations: page.map(({ bytesSoFar: _, ...organization }) => organization), hasMore };
     },
-    async save(id, name, signal) {
+    async save(id, name, actor, signal) {
       // Only a row that was just inserted has no transaction that changed it.
       const [saved] = await db.query(
         (sql) => sql<[Organization & { isNew: boolean }]>`
-          INSERT INTO organizations AS o (id, name) VALUES (${id}, ${name})
-          ON CONFLICT (id) DO UPDATE SET name = excluded.name
-          RETURNING ${columns}, o.xmax = 0 AS is_new`,
+          WITH saved AS (
+            INSERT INTO organizations AS o (id, name) VALUES (${id}, ${name})
+            ON CONFLICT (id) DO UPDATE SET name = excluded.name
+            RETURNING *, o.xmax = 0 AS is_new
+          ), audited AS (${audited(
+            actor,
+            'saved',
+            db.fragment`SELECT id, id, ${former(id)}, ${content} FROM saved`,
+          )})
+          SELECT ${columns}, is_new FROM saved`,
         { signal },
       );
       return saved;
     },
-    async setSuspended(id, isSuspended, signal) {
+    async setSuspended(id, isSuspended, actor, signal) {
       // Who is suspended already stays so since then.
       const suspendedAt = isSuspended ? db.fragment`coalesce(suspended_at, now())` : db.fragment`NULL`;
       const [changed] = await db.query(
         (sql) => sql<[Organization?]>`
-          UPDATE organizations SET suspended_at = ${suspendedAt} WHERE id = ${id} RETURNING ${columns}`,
+          WITH changed AS (
+            UPDATE organizations SET suspended_at = ${suspendedAt} WHERE id = ${id} RETURNING *
+          ), audited AS (${audited(
+            actor,
+            isSuspended ? 'suspended' : 'reinstated',
+            db.fragment`SELECT id, id, ${former(id)}, ${content} FROM changed`,
+          )})
+          SELECT ${columns} FROM changed`,
         { signal },
       );
       return changed;

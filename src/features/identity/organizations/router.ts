@@ -1,6 +1,7 @@
 import { cursorSchema, linkNext } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
+import { actorOf } from '../../actor.ts';
 import type { Organization } from './repository.ts';
 import {
   NewOrganizationIdSchema,
@@ -77,7 +78,13 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       },
     },
     async ({ exchange, params, body }) => {
-      const { isNew, ...organization } = await organizations.save(params.id, body.name, exchange.signal);
+      const actor = actorOf(exchange);
+      const { isNew, ...organization } = await organizations.save(
+        params.id,
+        body.name,
+        actor,
+        exchange.signal,
+      );
       return exchange.json(toResource(organization), isNew ? 201 : 200);
     },
   );
@@ -95,7 +102,10 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       responses: { 200: jsonOf('The suspended organization', OrganizationSchema) },
     },
     async ({ exchange, params }) =>
-      exchange.json(toResource(await organizations.suspend(params.id, exchange.signal)), 200),
+      exchange.json(
+        toResource(await organizations.suspend(params.id, actorOf(exchange), exchange.signal)),
+        200,
+      ),
   );
 
   routes.mount(
@@ -110,7 +120,10 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       responses: { 200: jsonOf('The organization', OrganizationSchema) },
     },
     async ({ exchange, params }) =>
-      exchange.json(toResource(await organizations.reinstate(params.id, exchange.signal)), 200),
+      exchange.json(
+        toResource(await organizations.reinstate(params.id, actorOf(exchange), exchange.signal)),
+        200,
+      ),
   );
 }
 

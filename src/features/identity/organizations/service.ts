@@ -1,10 +1,16 @@
 import { AtlasError } from '../../../errors.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import type { Organization, OrganizationRepository } from './repository.ts';
 
 /** What operators do with organizations. All but `save` throw `organization_not_found` if there is none with the ID. */
 export interface OrganizationService {
   /** Creates an organization, or renames it. It needs no key yet. */
-  save(id: string, name: string, signal?: AbortSignal): Promise<Organization & { isNew: boolean }>;
+  save(
+    id: string,
+    name: string,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Organization & { isNew: boolean }>;
   get(id: string, signal?: AbortSignal): Promise<Organization>;
   /** Lists the organizations after the one with this ID, by ID. */
   list(
@@ -16,9 +22,9 @@ export interface OrganizationService {
    * Suspends an organization: within 5 s, every worker refuses its keys with `organization_suspended`. Its data stays.
    * Suspending it again changes nothing.
    */
-  suspend(id: string, signal?: AbortSignal): Promise<Organization>;
+  suspend(id: string, actor: Actor, signal?: AbortSignal): Promise<Organization>;
   /** Ends a suspension. Its keys work again within 5 s. */
-  reinstate(id: string, signal?: AbortSignal): Promise<Organization>;
+  reinstate(id: string, actor: Actor, signal?: AbortSignal): Promise<Organization>;
 }
 
 export function createOrganizationService(repository: OrganizationRepository): OrganizationService {
@@ -29,8 +35,10 @@ export function createOrganizationService(repository: OrganizationRepository): O
       const { organizations, hasMore } = await repository.list(afterId, limit, signal);
       return { organizations, nextId: hasMore ? organizations.at(-1)!.id : null };
     },
-    suspend: async (id, signal) => existing(id, await repository.setSuspended(id, true, signal)),
-    reinstate: async (id, signal) => existing(id, await repository.setSuspended(id, false, signal)),
+    suspend: async (id, actor, signal) =>
+      existing(id, await repository.setSuspended(id, true, actor, signal)),
+    reinstate: async (id, actor, signal) =>
+      existing(id, await repository.setSuspended(id, false, actor, signal)),
   };
 }
 

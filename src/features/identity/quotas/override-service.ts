@@ -1,4 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import type { DefaultQuotas, Quota, QuotaSubject } from '../quota.ts';
 import type { QuotaRepository } from './repository.ts';
 
@@ -20,9 +21,9 @@ export interface QuotaOverrideService {
     limit: number,
     signal: AbortSignal,
   ): Promise<{ quotas: EffectiveQuota[]; next: QuotaSubject | null }>;
-  set(subject: QuotaSubject, quota: Quota, signal: AbortSignal): Promise<EffectiveQuota>;
+  set(subject: QuotaSubject, quota: Quota, actor: Actor, signal: AbortSignal): Promise<EffectiveQuota>;
   /** Makes the default apply again. */
-  reset(subject: QuotaSubject, signal: AbortSignal): Promise<void>;
+  reset(subject: QuotaSubject, actor: Actor, signal: AbortSignal): Promise<void>;
 }
 
 export function createQuotaOverrideService(
@@ -40,13 +41,13 @@ export function createQuotaOverrideService(
       const last = quotas.at(-1);
       return { quotas, next: hasMore && last ? { kind: last.kind, id: last.id } : null };
     },
-    async set(subject, quota, signal) {
-      const saved = await repository.save(subject, quota, signal);
+    async set(subject, quota, actor, signal) {
+      const saved = await repository.save(subject, quota, actor, signal);
       if (saved === undefined) throw notFound(subject);
       return { ...subject, ...saved };
     },
-    async reset(subject, signal) {
-      if (!(await repository.remove(subject, signal))) throw notFound(subject);
+    async reset(subject, actor, signal) {
+      if (!(await repository.remove(subject, actor, signal))) throw notFound(subject);
     },
   };
 }

@@ -1,4 +1,7 @@
+import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import type { Quota, QuotaSubject } from '../quota.ts';
 
 /** A quota that operators have set. */
@@ -17,17 +20,28 @@ export interface QuotaRepository {
     signal: AbortSignal,
   ): Promise<{ quotas: (StoredQuota & QuotaSubject)[]; hasMore: boolean }>;
   /** Returns undefined if there is no such key or organization. */
-  save(subject: QuotaSubject, quota: Quota, signal: AbortSignal): Promise<StoredQuota | undefined>;
+  save(
+    subject: QuotaSubject,
+    quota: Quota,
+    actor: Actor,
+    signal: AbortSignal,
+  ): Promise<StoredQuota | undefined>;
   /** Returns whether there is such a key or organization. */
-  remove(subject: QuotaSubject, signal: AbortSignal): Promise<boolean>;
+  remove(subject: QuotaSubject, actor: Actor, signal: AbortSignal): Promise<boolean>;
 }
 
 export function createQuotaRepository(db: Database): QuotaRepository {
   const columns = db.fragment`q.requests_per_second, q.burst, q.concurrent_requests, q.changed_at`;
   const existing = ({ kind, id }: QuotaSubject) =>
     kind === 'key'
-      ? db.fragment`(SELECT id FROM api_keys WHERE id = ${id} AND kind <> 'operator')`
-      : db.fragment`(SELECT id FROM organizations WHERE id = ${id})`;
+      ? db.fragment`(SELECT id, owner FROM api_keys WHERE id = ${id} AND kind <> 'operator')`
+      : db.fragment`(SELECT id, id AS owner FROM organizations WHERE id = ${id})`;
+  const content = db.fragment`jsonb_build_object('kind', q.subject_kind, 'requestsPerSecond', q.requests_per_second,
+    'burst', q.burst, 'concurrentRequests', q.concurrent_requests)`;
+  const former = ({ kind, id }: QuotaSubject) =>
+    db.fragment`(SELECT ${content} FROM quotas q WHERE q.subject_kind = ${kind} AND q.subject_id = ${id})`;
+  const audited = (actor: Actor, did: string, changed: Fragment) =>
+    auditFragment(db.fragment, actor, ['quota', did], changed);
   return {
     async find(subject, signal) {
       const [found] = await db.query(
@@ -49,24 +63,37 @@ export function createQuotaRepository(db: Database): QuotaRepository {
       );
       return { quotas: rows.slice(0, limit), hasMore: rows.length > limit };
     },
-    async save(subject, { requestsPerSecond, burst, concurrentRequests }, signal) {
+    async save(subject, { requestsPerSecond, burst, concurrentRequests }, actor, signal) {
       const [saved] = await db.query(
         (sql) => sql<[StoredQuota?]>`
+          WITH saved AS (
           INSERT INTO quotas AS q (subject_kind, subject_id, requests_per_second, burst, concurrent_requests)
           SELECT ${subject.kind}, id, ${requestsPerSecond}::int, ${burst}::int, ${concurrentRequests}::int
             FROM ${existing(subject)} existing
           ON CONFLICT (subject_kind, subject_id) DO UPDATE
              SET requests_per_second = excluded.requests_per_second, burst = excluded.burst,
                  concurrent_requests = excluded.concurrent_requests, changed_at = excluded.changed_at
-          RETURNING ${columns}`,
+          RETURNING *
+          ), audited AS (${audited(
+            actor,
+            'set',
+            db.fragment`SELECT e.owner, e.id, ${former(subject)}, ${content} FROM saved q, ${existing(subject)} e`,
+          )})
+          SELECT ${columns} FROM saved q`,
         { signal },
       );
       return saved;
     },
-    async remove(subject, signal) {
+    async remove(subject, actor, signal) {
       const found = await db.query(
         (sql) => sql`
-          WITH removed AS (DELETE FROM quotas WHERE subject_kind = ${subject.kind} AND subject_id = ${subject.id})
+          WITH removed AS (
+            DELETE FROM quotas WHERE subject_kind = ${subject.kind} AND subject_id = ${subject.id} RETURNING *
+          ), audited AS (${audited(
+            actor,
+            'reset',
+            db.fragment`SELECT e.owner, e.id, ${content}, NULL::jsonb FROM removed q, ${existing(subject)} e`,
+          )})
           SELECT FROM ${existing(subject)} existing`,
         { signal },
       );

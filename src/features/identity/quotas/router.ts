@@ -1,6 +1,7 @@
 import { cursorSchema, linkNext } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
+import { actorOf } from '../../actor.ts';
 import type { QuotaSubject } from '../quota.ts';
 import type { EffectiveQuota, QuotaOverrideService } from './override-service.ts';
 import { EffectiveQuotaSchema, QuotaPageSchema, QuotaSchema, QuotaSubjectSchema } from './schemas.ts';
@@ -74,7 +75,7 @@ export function mountQuotas(routes: RouteTable, quotas: QuotaOverrideService): v
       responses: { 200: jsonOf('The quota', EffectiveQuotaSchema) },
     },
     async ({ exchange, params, body }) =>
-      exchange.json(toResource(await quotas.set(params, body, exchange.signal)), 200),
+      exchange.json(toResource(await quotas.set(params, body, actorOf(exchange), exchange.signal)), 200),
   );
 
   routes.mount(
@@ -90,7 +91,7 @@ export function mountQuotas(routes: RouteTable, quotas: QuotaOverrideService): v
       responses: { 204: { description: 'The default applies' } },
     },
     async ({ exchange, params }) => {
-      await quotas.reset(params, exchange.signal);
+      await quotas.reset(params, actorOf(exchange), exchange.signal);
       return exchange.empty(204);
     },
   );

@@ -1,8 +1,10 @@
+import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { sentAtOnce } from '../../../adapters/postgres/query.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import type { Account, AccountContent } from './domain.ts';
 
 /** The position in a list of accounts: after this one, by age and id. */
@@ -22,6 +24,7 @@ export interface AccountRepository {
     id: string,
     owner: string,
     content: AccountContent,
+    actor: Actor,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean; same: boolean } | null>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
@@ -58,7 +61,7 @@ export function createAccountRepository(db: Database): AccountRepository {
   });
 
   return {
-    async create(id, owner, { ledger, name, kind, allowNegative, metadata }, signal) {
+    async create(id, owner, { ledger, name, kind, allowNegative, metadata }, actor, signal) {
       const [inserted] = await db.query(
         (sql) => sql<AccountRow[]>`
           WITH opened AS (
@@ -69,7 +72,13 @@ export function createAccountRepository(db: Database): AccountRepository {
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'account.opened.v1', id, 0, created_at, jsonb_build_object('accountId', id, 'ledger', ledger,
               'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata) FROM opened
-          )
+          ), audited AS (${auditFragment(
+            db.fragment,
+            actor,
+            ['account', 'created'],
+            db.fragment`SELECT owner, id, NULL::jsonb, jsonb_build_object('ledger', ledger, 'name', name, 'kind', kind,
+              'allowNegative', allow_negative) FROM opened`,
+          )})
           SELECT ${columns} FROM opened`,
         { signal },
       );

@@ -3,6 +3,7 @@ import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
+import { actorOf } from '../../actor.ts';
 import { type Account, balanceOf } from './domain.ts';
 import type { AccountPosition } from './repository.ts';
 import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts';
@@ -52,6 +53,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
         body.id ?? undefined,
         exchange.principal!.owner,
         content,
+        actorOf(exchange),
         exchange.signal,
       );
       const fields = { Location: `/v1/accounts/${account.id}` };

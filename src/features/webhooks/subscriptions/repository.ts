@@ -1,6 +1,9 @@
+import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Fragment } from '../../../adapters/postgres/query.ts';
 import { areSecretsSealed } from '../../../adapters/postgres/secrets-at-rest.ts';
 import type { Expected } from '../../../http/etag.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import {
   OLD_SECRET_HOURS,
   type StoredSecret,
@@ -27,7 +30,12 @@ export interface OwnerLimits {
 /** Webhooks in PostgreSQL. Every method is limited to one owner, and ignores deleted webhooks. */
 export interface WebhookRepository {
   /** Returns null if the owner has reached a maximum: of its webhooks, or of deleted ones that are still stored. */
-  create(webhook: NewWebhook, limits: OwnerLimits, signal?: AbortSignal): Promise<Webhook | null>;
+  create(
+    webhook: NewWebhook,
+    limits: OwnerLimits,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Webhook | null>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
   /** Whether the ID is taken, by any owner, and even by a deleted webhook. */
   exists(id: string): Promise<boolean>;
@@ -44,12 +52,19 @@ export interface WebhookRepository {
     id: string,
     expected: Expected,
     change: WebhookChange,
+    actor: Actor,
     signal?: AbortSignal,
   ): Promise<Webhook | null>;
   /** Returns null if there is no such webhook. */
-  rotateSecret(owner: string, id: string, store: StoreSecret, signal?: AbortSignal): Promise<Webhook | null>;
+  rotateSecret(
+    owner: string,
+    id: string,
+    store: StoreSecret,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Webhook | null>;
   /** Returns whether there was one. Its deliveries stop immediately, and are deleted in steps. */
-  remove(owner: string, id: string, signal?: AbortSignal): Promise<boolean>;
+  remove(owner: string, id: string, actor: Actor, signal?: AbortSignal): Promise<boolean>;
 }
 
 interface WebhookRow extends Omit<Webhook, 'createdAt' | 'disabledAt' | 'failingSince' | 'oldSecretUntil'> {
@@ -65,9 +80,19 @@ const LOCK_SEED = 7_315_488_127;
 export function createWebhookRepository(db: Database): WebhookRepository {
   const columns = db.fragment`id, owner, url, event_types, description, enabled, disabled_reason, disabled_at,
     failing_since, old_secret_until, version, created_at`;
+  // What is audited. The query of a URL may contain a token.
+  const content = db.fragment`jsonb_build_object('url', regexp_replace(url, '[?].*', '?…'), 'eventTypes', event_types,
+    'description', description, 'enabled', enabled)`;
+  const audited = (actor: Actor, did: string, changed: Fragment) =>
+    auditFragment(db.fragment, actor, ['webhook', did], changed);
 
   return {
-    async create({ id, owner, url, eventTypes, description, store }, { webhooksMax, deletedMax }, signal) {
+    async create(
+      { id, owner, url, eventTypes, description, store },
+      { webhooksMax, deletedMax },
+      actor,
+      signal,
+    ) {
       const [row] = await db.transaction(
         async (tx) => {
           await tx.query(
@@ -76,11 +101,14 @@ export function createWebhookRepository(db: Database): WebhookRepository {
           const { secret, sealedSecret } = store(await areSecretsSealed(tx));
           return tx.query(
             (sql) => sql<WebhookRow[]>`
+          WITH created AS (
           INSERT INTO webhooks (id, owner, url, event_types, description, secret, sealed_secret)
           SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}, ${sealedSecret}
           WHERE (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NULL) < ${webhooksMax}
             AND (SELECT count(*) FROM webhooks WHERE owner = ${owner} AND deleted_at IS NOT NULL) < ${deletedMax}
-          RETURNING ${columns}`,
+          RETURNING *
+          ), audited AS (${audited(actor, 'created', db.fragment`SELECT owner, id, NULL::jsonb, ${content} FROM created`)})
+          SELECT ${columns} FROM created`,
           );
         },
         { signal },
@@ -110,11 +138,15 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       const page = rows.slice(0, limit);
       return { webhooks: page.map(toWebhook), nextId: rows.length > limit ? page.at(-1)!.id : null };
     },
-    async update(owner, id, expected, change, signal) {
+    async update(owner, id, expected, change, actor, signal) {
       const { url = null, enabled = null, description, eventTypes } = change;
       // Earlier failures do not count against another target, or one that its owner has fixed.
       const [row] = await db.query(
         (sql) => sql<WebhookRow[]>`
+          WITH former AS (
+            SELECT id AS former_id, ${content} AS former FROM webhooks
+            WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL FOR NO KEY UPDATE
+          ), updated AS (
           UPDATE webhooks SET
             url = coalesce(${url}, url),
             ${description === undefined ? sql`` : sql`description = ${description},`}
@@ -126,38 +158,53 @@ export function createWebhookRepository(db: Database): WebhookRepository {
             failing_since = CASE WHEN ${enabled}::boolean AND NOT enabled OR ${url}::text <> url THEN NULL
               ELSE failing_since END,
             version = version + 1
-          WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
+          FROM former WHERE id = former_id AND deleted_at IS NULL
             ${expected === 'any' ? sql`` : sql`AND version = ANY (${[...expected]}::bigint[])`}
-          RETURNING ${columns}`,
+          RETURNING *
+          ), audited AS (${audited(
+            actor,
+            'updated',
+            db.fragment`SELECT owner, id, former, ${content} FROM updated`,
+          )})
+          SELECT ${columns} FROM updated`,
         { signal },
       );
       return row ? toWebhook(row) : null;
     },
-    async rotateSecret(owner, id, store, signal) {
+    async rotateSecret(owner, id, store, actor, signal) {
       const [row] = await db.transaction(
         async (tx) => {
           const { secret, sealedSecret } = store(await areSecretsSealed(tx));
           return tx.query(
             (sql) => sql<WebhookRow[]>`
+          WITH updated AS (
           UPDATE webhooks SET secret = ${secret}, sealed_secret = ${sealedSecret},
             old_secret = secret, sealed_old_secret = CASE WHEN secret IS NULL THEN sealed_secret END,
             old_secret_until = now() + make_interval(hours => ${OLD_SECRET_HOURS}), version = version + 1
           WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL
-          RETURNING ${columns}`,
+          RETURNING *
+          ), audited AS (${audited(actor, 'secret_rotated', db.fragment`SELECT owner, id, NULL::jsonb, NULL::jsonb FROM updated`)})
+          SELECT ${columns} FROM updated`,
           );
         },
         { signal },
       );
       return row ? toWebhook(row) : null;
     },
-    async remove(owner, id, signal) {
-      const { count } = await db.query(
+    async remove(owner, id, actor, signal) {
+      const rows = await db.query(
         (sql) => sql`
-          UPDATE webhooks SET enabled = false, deleted_at = now()
-          WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL`,
+          WITH former AS (
+            SELECT id AS former_id, ${content} AS former FROM webhooks
+            WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL FOR UPDATE
+          ), removed AS (
+            UPDATE webhooks SET enabled = false, deleted_at = now() FROM former
+            WHERE id = former_id AND deleted_at IS NULL RETURNING *
+          ), audited AS (${audited(actor, 'deleted', db.fragment`SELECT owner, id, former, NULL::jsonb FROM removed`)})
+          SELECT id FROM removed`,
         { signal },
       );
-      return count > 0;
+      return rows.length > 0;
     },
   };
 }

@@ -6,6 +6,7 @@ import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO, DEMO_URL } from '../../../utils/demo-data.ts';
+import { actorOf } from '../../actor.ts';
 import type { Webhook } from './domain.ts';
 import {
   IfMatchHeadersSchema,
@@ -70,6 +71,7 @@ function mountCreation(
       const { webhook, secret } = await webhooks.create(
         exchange.principal!.owner,
         { url: body.url, eventTypes: body.eventTypes ?? null, description: body.description ?? null },
+        actorOf(exchange),
         exchange.signal,
       );
       return respond(exchange, webhook, 201, { secret }, { Location: `/v1/webhooks/${webhook.id}` });
@@ -145,7 +147,11 @@ function mountChanges(
     async ({ exchange, params, headers, body }) => {
       const expected = expectedVersions(headers['If-Match']);
       const { owner } = exchange.principal!;
-      return respond(exchange, await webhooks.change(owner, params.id, expected, body, exchange.signal), 200);
+      return respond(
+        exchange,
+        await webhooks.change(owner, params.id, expected, body, actorOf(exchange), exchange.signal),
+        200,
+      );
     },
   );
 
@@ -166,7 +172,7 @@ function mountChanges(
       },
     },
     async ({ exchange, params }) => {
-      await webhooks.remove(exchange.principal!.owner, params.id, exchange.signal);
+      await webhooks.remove(exchange.principal!.owner, params.id, actorOf(exchange), exchange.signal);
       return exchange.empty(204);
     },
   );
@@ -190,7 +196,12 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
     },
     async ({ exchange, params }) => {
       const { owner } = exchange.principal!;
-      const { webhook, secret } = await webhooks.rotateSecret(owner, params.id, exchange.signal);
+      const { webhook, secret } = await webhooks.rotateSecret(
+        owner,
+        params.id,
+        actorOf(exchange),
+        exchange.signal,
+      );
       return respond(exchange, webhook, 200, { secret });
     },
   );

@@ -1,7 +1,9 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Expected } from '../../../http/etag.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
 import type { Sealing } from '../../../utils/sealing.ts';
+import { commandActor } from '../../actor.ts';
 import { sealSecret } from '../../seal-secret.ts';
 import {
   DELETED_PER_OWNER_MAX,
@@ -23,6 +25,7 @@ export interface WebhookService {
   create(
     owner: string,
     content: Omit<WebhookContent, 'enabled'>,
+    actor: Actor,
     signal: AbortSignal,
   ): Promise<{ webhook: Webhook; secret: string }>;
   /** Creates a disabled webhook of the demo data. Returns false if the ID is or was taken. */
@@ -35,15 +38,17 @@ export interface WebhookService {
     id: string,
     expected: Expected,
     change: WebhookChange,
+    actor: Actor,
     signal: AbortSignal,
   ): Promise<Webhook>;
   /** Replaces the secret. The old one also signs for another day. */
   rotateSecret(
     owner: string,
     id: string,
+    actor: Actor,
     signal?: AbortSignal,
   ): Promise<{ webhook: Webhook; secret: string }>;
-  remove(owner: string, id: string, signal?: AbortSignal): Promise<void>;
+  remove(owner: string, id: string, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
 const LIMITS = { webhooksMax: WEBHOOKS_PER_OWNER_MAX, deletedMax: DELETED_PER_OWNER_MAX };
@@ -66,7 +71,7 @@ export function createWebhookService(
   };
 
   return {
-    async create(owner, { url: text, eventTypes, description }, signal) {
+    async create(owner, { url: text, eventTypes, description }, actor, signal) {
       const url = normalizeUrl(text);
       await checkTarget(owner, url, signal);
       const secret = generateSecret();
@@ -74,6 +79,7 @@ export function createWebhookService(
       const webhook = await repository.create(
         { id, owner, url, eventTypes, description, store: storing(id, secret) },
         LIMITS,
+        actor,
         signal,
       );
       if (webhook === null)
@@ -84,32 +90,33 @@ export function createWebhookService(
       return { webhook, secret: formatSecret(secret) };
     },
     async createDemo(owner, id, url) {
+      const actor = commandActor();
       if (await repository.exists(id)) return false;
       const store = storing(id, generateSecret());
       const content = { id, owner, url, eventTypes: null, description: 'Demo', store };
-      await repository.create(content, LIMITS);
-      return (await repository.update(owner, id, 'any', { enabled: false })) !== null;
+      await repository.create(content, LIMITS, actor);
+      return (await repository.update(owner, id, 'any', { enabled: false }, actor)) !== null;
     },
     find,
     list: repository.list,
-    async change(owner, id, expected, { url: text, ...change }, signal) {
+    async change(owner, id, expected, { url: text, ...change }, actor, signal) {
       const url = text === undefined ? undefined : normalizeUrl(text);
       const before = await find(owner, id, signal);
       // No DNS lookup for a change that would be rejected anyway.
       if (expected !== 'any' && !expected.includes(before.version)) throw changed();
       if (url !== undefined) await checkTarget(owner, url, signal);
-      const webhook = await repository.update(owner, id, expected, { ...change, url }, signal);
+      const webhook = await repository.update(owner, id, expected, { ...change, url }, actor, signal);
       if (webhook === null) throw changed();
       return webhook;
     },
-    async rotateSecret(owner, id, signal) {
+    async rotateSecret(owner, id, actor, signal) {
       const secret = generateSecret();
-      const webhook = await repository.rotateSecret(owner, id, storing(id, secret), signal);
+      const webhook = await repository.rotateSecret(owner, id, storing(id, secret), actor, signal);
       if (webhook === null) throw notFound(id);
       return { webhook, secret: formatSecret(secret) };
     },
-    async remove(owner, id, signal) {
-      if (!(await repository.remove(owner, id, signal))) throw notFound(id);
+    async remove(owner, id, actor, signal) {
+      if (!(await repository.remove(owner, id, actor, signal))) throw notFound(id);
     },
   };
 }

@@ -30,6 +30,7 @@ function keysInMemory() {
     findAny: async () => ({ ...key, ...dates, ...state.stored }),
     touch: async (ids) => void state.touched.push(ids),
     insert: async () => ({ ...key, ...dates }),
+    record: async () => {},
     doesOrganizationExist: async () => true,
     testSpaceState: async () => 'available',
     // None of these uses the transaction.

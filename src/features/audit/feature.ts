@@ -1,0 +1,42 @@
+import type { Database } from '../../adapters/postgres/database.ts';
+import type { RouteTable } from '../../http/route.ts';
+import type { Logger } from '../../instrumentation/logger.ts';
+import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { registerAuditMetrics } from './audit-metrics.ts';
+import { createEntryRepository } from './entries/repository.ts';
+import { mountAudit } from './entries/router.ts';
+import { type ChainSettings, openOutsideStore } from './sealing/outside-store.ts';
+import { createSealingRepository } from './sealing/repository.ts';
+import { createAuditSealing } from './sealing/service.ts';
+
+/** Who changed what. Entries are written by the features themselves, in the transactions of their changes. */
+export const audit = {
+  tags: ['Audit'],
+  scopes: { 'audit:read': 'Read who changed what in the organization.' },
+  problems: {},
+  eventTypes: {},
+  settings: {},
+} as const satisfies FeatureDeclaration;
+
+/** Dependencies of the audit log. */
+export interface AuditPorts {
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly settings: ChainSettings;
+  readonly isEmbedded: boolean;
+}
+
+export function createAudit({ database, logger, settings, isEmbedded }: AuditPorts) {
+  const sealing = createAuditSealing(
+    createSealingRepository(database),
+    openOutsideStore(settings, isEmbedded),
+    // The log is outside of the database too, and usually leaves the host.
+    (head) => logger.info(head, 'audit head'),
+  );
+  return {
+    sealing,
+    mount: (routes: RouteTable) => mountAudit(routes, createEntryRepository(database)),
+    metrics: (registry) => registerAuditMetrics(registry, sealing.stats),
+    jobs: [{ name: 'seal audit entries', by: 'one', everyMs: 1000, run: sealing.seal }],
+  } satisfies Feature & Record<string, unknown>;
+}
