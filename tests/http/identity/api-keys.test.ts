@@ -203,7 +203,12 @@ describe.each(availableEngines())('API keys over HTTP on the %s PostgreSQL', (en
       expect(listed.map(({ id }) => id)).toEqual(stored.map(({ id }) => id));
       expect(Date.parse(listed.at(-1)!.lastUsedAt!)).toBeGreaterThan(Date.now() - 60_000);
     }
-    for (const cursor of ['k', 'w00000000000000000000000000000000', `k${'9'.repeat(46)}`])
+    for (const cursor of [
+      'k',
+      `k${'0'.repeat(46)}`,
+      'w00000000000000000000000000000000',
+      `k${'9'.repeat(46)}`,
+    ])
       await expectProblem(
         atlas,
         await atlas.call('GET', `/v1/api-keys?cursor=${cursor}`),

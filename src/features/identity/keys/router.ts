@@ -26,8 +26,9 @@ const LOCATION = { Location: { description: 'Path of the key', schema: { type: '
 const IdSchema = z.object({ id: KeyIdSchema });
 const TIME_DIGITS = 14;
 // The time and the ID of the last key. In hexadecimal, because cursors have no upper case and IDs do.
+// The second part is the bytes of the ID, which are digits and letters.
 const CursorSchema = cursorSchema(
-  /^k[0-7][0-9a-f]{13}[0-9a-f]{32}$/,
+  /^k[0-7][0-9a-f]{13}(?:3[0-9]|[46][1-9a-f]|[57][0-9a]){16}$/,
   (text): KeyPosition => ({
     createdUs: BigInt(`0x${text.slice(1, 1 + TIME_DIGITS)}`).toString(),
     id: Buffer.from(text.slice(1 + TIME_DIGITS), 'hex').toString('latin1'),
