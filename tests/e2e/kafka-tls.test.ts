@@ -8,6 +8,7 @@ import { canCertify, certify, writeCertificate } from '../support/certificates.t
 import { freshDatabase } from '../support/database.ts';
 import { isKafkaHere } from '../support/kafka.ts';
 import { type SecuredKafka, startSecuredKafka } from '../support/kafka-tls.ts';
+import { SECRETS_KEY } from '../support/secrets-key.ts';
 import { until } from '../support/until.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas, succeedAtlas } from './atlas-process.ts';
 import { startSteadyPayments } from './payments.ts';
@@ -32,6 +33,7 @@ describe.if(canCertify() && isKafkaHere())('on a Kafka that takes only TLS and a
     settings = {
       DATABASE_URL: await freshDatabase(),
       ENVIRONMENT: 'staging',
+      SECRETS_KEY,
       API_WORKERS: '2',
       KAFKA_BROKERS: `localhost:${kafka.securedPort}`,
       KAFKA_TLS: 'true',

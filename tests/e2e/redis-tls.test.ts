@@ -6,6 +6,7 @@ import { canCertify, certify, writeCertificate } from '../support/certificates.t
 import { freshDatabase } from '../support/database.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
 import { startTlsRedis } from '../support/redis-tls.ts';
+import { SECRETS_KEY } from '../support/secrets-key.ts';
 import { until } from '../support/until.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
 
@@ -31,6 +32,7 @@ describe.if(canCertify() && isRedisHere())('on a Redis that takes only TLS', () 
     settings = {
       DATABASE_URL: await freshDatabase(),
       ENVIRONMENT: 'staging',
+      SECRETS_KEY,
       API_WORKERS: '2',
       REDIS_URL: redis.url,
       REDIS_CA_FILE: caFile,

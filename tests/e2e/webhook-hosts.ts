@@ -1,5 +1,6 @@
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
+import { SECRETS_KEY } from '../support/secrets-key.ts';
 import { startReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 
@@ -30,6 +31,7 @@ export async function openWebhookHosts(settings: Record<string, string> = {}): P
         API_WORKERS: String(workers),
         ENVIRONMENT: 'staging',
         WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1',
+        SECRETS_KEY,
         ...settings,
       });
       hosts.push(host);
