@@ -54,7 +54,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
 
   return (next) => (request, exchange) => {
     const { method, headers } = request;
-    // The server itself drops a body that nothing reads.
+    // The server itself drops a body that nothing reads; `closeUnread` ends one in chunks.
     if (method === 'GET' || method === 'HEAD' || exchange.route.pattern === UNMATCHED)
       return next(request, exchange);
     const declared = Number(headers.get('content-length') ?? Number.NaN);
@@ -85,6 +85,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
         if (isAborted) return;
         exchange.onAbort = null;
         exchange.arrivedMs = performance.now();
+        exchange.isBuffered = bytes !== null;
         if (bytes === null || bytes.byteLength > limitBytes) throw options.tooLarge(limitBytes);
         const refused = options.admission.reserve(exchange, bytes.byteLength);
         if (refused !== null) throw refused;

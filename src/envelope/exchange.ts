@@ -109,6 +109,8 @@ export class Exchange implements Abortable {
   body: BodyStream | null = null;
   /** The body on all other routes: text if it may be JSON, else bytes; null without a body. */
   bufferedBody: string | Uint8Array | null = null;
+  /** Whether that body arrived as a whole, valid or not. */
+  isBuffered = false;
   /** Bytes that load shedding has reserved for a large body. */
   reservedBytes = 0;
   /** Whether load shedding counts the body as not arrived. */

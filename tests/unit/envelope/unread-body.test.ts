@@ -47,3 +47,11 @@ test('other routes are not affected', () => {
   expect(now(closeUnread()(() => response)(request, exchange))).toBe(response);
   expect(response.headers.has('connection')).toBe(false);
 });
+
+test('a chunked body that no layer has buffered closes the connection on every route, and a buffered one does not', () => {
+  const { request, exchange } = exchangeOf({ ...upload, headers: { 'transfer-encoding': 'chunked' } });
+  const closes = () => now(closeUnread()(() => new Response())(request, exchange)).headers.get('connection');
+  expect(closes()).toBe('close');
+  exchange.isBuffered = true;
+  expect(closes()).toBe(null);
+});
