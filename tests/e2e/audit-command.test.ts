@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { stat } from 'node:fs/promises';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
@@ -81,6 +82,30 @@ test(
     expect(part.mode).toBe('not sealed');
     expect(problems).toContain('AUDIT_KEY');
     expect((await auditPart({})).problems).not.toContain('AUDIT_KEY');
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
+  'with the embedded PostgreSQL entries are sealed without any setting, and the key lies beside its folder',
+  async () => {
+    const own = await makeFolder();
+    const atlas = await startAtlas(own);
+    try {
+      const sealed = async () => {
+        const { stdout } = await runAtlas(own, ['audit', 'verify']);
+        return /^The audit log is intact: [1-9]\d* sealed, 0 not sealed yet\./.test(stdout);
+      };
+      await until(sealed, { pollMs: 200 });
+      const { parts } = JSON.parse((await runAtlas(own, ['doctor', '--json'])).stdout);
+      const { where } = parts.find(({ part }: { part: string }) => part === 'audit');
+      const [, keyFile] = /key in (\S+audit\.key),/.exec(where)!;
+      expect((await stat(keyFile!)).mode & 0o777).toBe(0o600);
+      expect(keyFile).not.toContain('postgres');
+    } finally {
+      await atlas.end('SIGTERM');
+      await removeFolder(own);
+    }
   },
   COMMAND_TIMEOUT_MS,
 );
