@@ -2,6 +2,8 @@ import { z } from '@hono/zod-openapi';
 
 const KEY_RULE = 'must be 1 to 255 visible ASCII characters, unique per request and unchanged for retries';
 const KEY = /^[!-~]{1,255}$/;
+// An empty header is none: clients send it for a field that is left empty.
+const KEY_OR_NONE = /^[!-~]{0,255}$/;
 
 /** The documentation of the header that marks a replayed response. */
 export const REPLAYED = {
@@ -25,7 +27,7 @@ export const idempotencyHeadersSchema = (example: string) =>
 
 /** The same for requests that may come without it. */
 export const OptionalIdempotencyHeadersSchema = z.object({
-  'Idempotency-Key': z.string().regex(KEY, KEY_RULE).optional().openapi({
+  'Idempotency-Key': z.string().regex(KEY_OR_NONE, KEY_RULE).optional().openapi({
     description:
       'Unique key of the request: 1 to 255 visible ASCII characters, unchanged for retries. Without it, every retry that arrives is a new request.',
   }),
