@@ -12,6 +12,11 @@ export const cursorSchema = <T>(
   otherwise = 'must be a cursor returned by this list',
 ) => z.string().toLowerCase().regex(form, otherwise).transform(parse);
 
+/** The documentation of the header that {@link linkNext} returns. */
+export const NEXT = {
+  Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } },
+} as const;
+
 /** Formats a whole number for a cursor, in hexadecimal digits of a fixed width. */
 export function toHex(value: number | bigint, digits: number): string {
   return value.toString(16).padStart(digits, '0');

@@ -6,7 +6,6 @@ const text = (description: string) => ({ description, schema: { type: 'string' a
 export const SHARED = { tag: 'Files', tier: 'default' } as const;
 export const ETAG = { ETag: text('The version of the file') };
 export const LOCATION = { Location: text('The path of the file') };
-export const NEXT = { Link: text('Link to the next page, `rel="next"`') };
 export const NOT_MODIFIED = { 304: { description: 'The file still has the ETag of If-None-Match' } };
 // The type of the file. Generated clients read the first one, which is what all of them are.
 const BYTES = {

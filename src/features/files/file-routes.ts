@@ -1,11 +1,11 @@
 import { z } from '@hono/zod-openapi';
-import { linkNext } from '../../http/cursor.ts';
+import { linkNext, NEXT } from '../../http/cursor.ts';
 import { matchesEtag } from '../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { UuidSchema } from '../../http/schemas.ts';
 import { DEMO } from '../../utils/demo-data.ts';
 import { actorOf } from '../actor.ts';
-import { ETAG, etagOf, NEXT, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
+import { ETAG, etagOf, NOT_MODIFIED, SHARED, toResource } from './file-responses.ts';
 import {
   ConditionalHeadersSchema,
   FilePageSchema,

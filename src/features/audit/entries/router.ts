@@ -1,12 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
-import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import type { RouteTable } from '../../../http/route.ts';
 import { toCsv } from './csv.ts';
 import type { AuditEntry, EntryPosition, EntryRepository } from './repository.ts';
 import { EntryPageSchema, entryQuerySchema } from './schemas.ts';
 
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const CSV_FIELDS = { 'content-type': 'text/csv; charset=utf-8' };
 const COLUMNS = ['id', 'occurredAt', 'actorKind', 'actorId', 'requestId', 'address', 'action', 'targetType'];
 const DIGITS = 14;

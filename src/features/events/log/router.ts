@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { linkNext } from '../../../http/cursor.ts';
+import { linkNext, NEXT } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { toResource, writeCursor } from './domain.ts';
 import {
@@ -12,7 +12,6 @@ import {
 } from './schemas.ts';
 import type { EventService } from './service.ts';
 
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-store',

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
 import { AtlasError } from '../../../errors.ts';
-import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import { IS_REPLAYED, OptionalIdempotencyHeadersSchema, REPLAYED } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
@@ -21,7 +21,6 @@ import {
 } from './schemas.ts';
 
 const COMMON = { tag: 'API keys', tier: 'default', resource: 'database' } as const;
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const LOCATION = { Location: { description: 'Path of the key', schema: { type: 'string' } } };
 const IdSchema = z.object({ id: KeyIdSchema });
 const TIME_DIGITS = 14;

@@ -1,4 +1,4 @@
-import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { actorOf } from '../../actor.ts';
@@ -12,7 +12,6 @@ import {
 } from './schemas.ts';
 import type { OrganizationService } from './service.ts';
 
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const COMMON = { tag: 'Operators', tier: 'default', resource: 'database' } as const;
 const PATH = '/v1/operator/organizations/{id}';
 const ONE = { ...COMMON, params: OrganizationIdSchema, refusals: ['organization_not_found'] } as const;

@@ -1,4 +1,4 @@
-import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { actorOf } from '../../actor.ts';
@@ -6,7 +6,6 @@ import type { QuotaSubject } from '../quota.ts';
 import type { EffectiveQuota, QuotaOverrideService } from './override-service.ts';
 import { EffectiveQuotaSchema, QuotaPageSchema, QuotaSchema, QuotaSubjectSchema } from './schemas.ts';
 
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const COMMON = { tag: 'Operators', tier: 'default', resource: 'database' } as const;
 const PATH = '/v1/operator/quotas/{kind}/{id}';
 

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
@@ -10,7 +10,6 @@ import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts
 import type { AccountService } from './service.ts';
 
 const tag = 'Accounts';
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(
   /^a[0-9a-f]{46}$/,

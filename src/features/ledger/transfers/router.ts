@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { cursorSchema, linkNext, toHex } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import { IS_REPLAYED, idempotencyHeadersSchema, REPLAYED } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
@@ -16,7 +16,6 @@ import {
 import type { TransferService } from './service.ts';
 
 const tag = 'Transfers';
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^v[0-9a-f]{12}$/, (text) => Number.parseInt(text.slice(1), 16));
 

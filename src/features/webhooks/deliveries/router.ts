@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
@@ -14,7 +14,6 @@ import {
 import type { DeliveryService } from './service.ts';
 
 const tag = 'Webhooks';
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const WebhookIdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.webhook }) });
 const DeliveryIdSchema = WebhookIdSchema.extend({
   deliveryId: UuidSchema.openapi({ example: DEMO.delivery }),

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
 import type { Fields } from '../../../envelope/response-headers.ts';
-import { cursorSchema, linkNext } from '../../../http/cursor.ts';
+import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
@@ -19,7 +19,6 @@ import {
 import type { WebhookService } from './service.ts';
 
 const tag = 'Webhooks';
-const NEXT = { Link: { description: 'Link to the next page, `rel="next"`', schema: { type: 'string' } } };
 const ETAG = {
   ETag: { description: 'The version of the webhook, for If-Match', schema: { type: 'string' } },
 };
