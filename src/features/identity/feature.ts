@@ -3,9 +3,7 @@ import type { Redis } from '../../adapters/redis/redis.ts';
 import { RedisScript } from '../../adapters/redis/redis-script.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { PermitSource } from '../../shedding/permit-source.ts';
-import { DEMO } from '../../utils/demo-data.ts';
 import type { Sealing } from '../../utils/sealing.ts';
-import { commandActor } from '../actor.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { responseContext } from './idempotency/domain.ts';
@@ -40,8 +38,8 @@ export const identity = {
     'keys:read': 'Read the API keys of the organization, without their secrets.',
     'keys:write':
       'Create, rotate, and revoke API keys of the organization, with scopes that the key itself has.',
-    'operator:read': 'read organizations and quotas (keys of operators only)',
-    'operator:write': 'create and suspend organizations, set quotas (keys of operators only)',
+    'operator:read': 'Read organizations and quotas; keys of operators only.',
+    'operator:write': 'Create and suspend organizations, and set quotas; keys of operators only.',
   },
   problems: identityProblems,
   eventTypes: {},
@@ -81,7 +79,7 @@ export function createIdentity({ database, redis, permits, sealing, scopes, sett
     organizations,
     credentials: createCredentials(keys.stores),
     async seed() {
-      await organizations.save(DEMO.organization, 'Example Ltd.', commandActor());
+      await organizations.createDemo();
       await keys.createDemo();
     },
     mount(routes: RouteTable) {

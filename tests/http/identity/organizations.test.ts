@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { seed } from '../../../src/cli/seed.ts';
+import { DEMO } from '../../../src/utils/demo-data.ts';
 import { isolate } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
@@ -83,6 +85,24 @@ test.each(['acme~test', '~operators'])('%s is reserved, so no organization is cr
   const response = await atlas.call('PUT', pathOf(id), { json: { name: 'x' } });
   await expectProblem(atlas, response, 400, 'invalid_request', ['/path/id']);
   expect(await atlas.sql`SELECT FROM organizations WHERE id = ${id}`).toHaveLength(0);
+});
+
+test('a new organization cannot have an ID with ~, and one that exists can be renamed', async () => {
+  const put = () => atlas.call('PUT', pathOf('old~style'), { json: { name: 'Old' } });
+  await expectProblem(atlas, await put(), 404, 'organization_not_found');
+  expect(await atlas.sql`SELECT FROM organizations WHERE id = 'old~style'`).toHaveLength(0);
+  await atlas.sql`INSERT INTO organizations (id, name) VALUES ('old~style', 'old~style')`;
+  expect((await put()).status).toBe(200);
+});
+
+test('repeating the demo data neither renames its organization nor is audited again', async () => {
+  await seed(atlas.features);
+  await atlas.call('PUT', pathOf(DEMO.organization), { json: { name: 'Renamed' } });
+  const audited = () => atlas.sql`SELECT id FROM audit_entries WHERE target_id = ${DEMO.organization}`;
+  const before = (await audited()).length;
+  await seed(atlas.features);
+  expect((await jsonOf(await atlas.call('GET', pathOf(DEMO.organization)))).name).toBe('Renamed');
+  expect(await audited()).toHaveLength(before);
 });
 
 test('an organization that does not exist is a 404, and is not created by suspending it', async () => {

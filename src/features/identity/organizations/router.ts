@@ -66,11 +66,13 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       path: PATH,
       operationId: 'saveOrganization',
       summary: 'Create or rename an organization',
-      description: 'An organization is also created with its first key.',
+      description:
+        'An organization is also created with its first key. IDs of new ones must not contain `~`.',
       scope: 'operator:write',
       params: NewOrganizationIdSchema,
       body: OrganizationNameSchema,
       example: { name: 'Example Ltd.' },
+      refusals: ['organization_not_found'],
       responses: {
         200: jsonOf('The renamed organization', OrganizationSchema),
         201: jsonOf('The created organization', OrganizationSchema),

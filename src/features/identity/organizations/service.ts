@@ -1,16 +1,21 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { DEMO } from '../../../utils/demo-data.ts';
+import { commandActor } from '../../actor.ts';
+import { isNewOrganizationId } from '../organization-id.ts';
 import type { Organization, OrganizationRepository } from './repository.ts';
 
-/** What operators do with organizations. All but `save` throw `organization_not_found` if there is none with the ID. */
+/** What operators do with organizations. They throw `organization_not_found` if there is none with the ID. */
 export interface OrganizationService {
-  /** Creates an organization, or renames it. It needs no key yet. */
+  /** Creates an organization, which needs no key yet, or renames it. Throws if a new one may not have the ID. */
   save(
     id: string,
     name: string,
     actor: Actor,
     signal?: AbortSignal,
   ): Promise<Organization & { isNew: boolean }>;
+  /** Creates the organization of the demo data, unless it exists. */
+  createDemo(): Promise<void>;
   get(id: string, signal?: AbortSignal): Promise<Organization>;
   /** Lists the organizations after the one with this ID, by ID. */
   list(
@@ -29,7 +34,15 @@ export interface OrganizationService {
 
 export function createOrganizationService(repository: OrganizationRepository): OrganizationService {
   return {
-    save: repository.save,
+    async save(id, name, actor, signal) {
+      // Those of earlier releases may have any ID.
+      if (!isNewOrganizationId(id)) existing(id, await repository.find(id, signal));
+      return repository.save(id, name, actor, signal);
+    },
+    async createDemo() {
+      if ((await repository.find(DEMO.organization)) !== undefined) return;
+      await repository.save(DEMO.organization, 'Example Ltd.', commandActor());
+    },
     get: async (id, signal) => existing(id, await repository.find(id, signal)),
     async list(afterId, limit, signal) {
       const { organizations, hasMore } = await repository.list(afterId, limit, signal);
