@@ -130,11 +130,12 @@ function keyReads(db: Database): Pick<KeyRepository, Reads> {
       const [key] = await db.query(
         (sql) => sql<StoredKey[]>`
           SELECT ${columns}, secret_hash,
-                 EXISTS (SELECT FROM organizations o WHERE o.id = owner AND o.suspended_at IS NOT NULL) AS suspended,
+                 EXISTS (SELECT FROM organizations o
+                         WHERE o.id = api_keys.owner AND o.suspended_at IS NOT NULL) AS suspended,
                  ${quotas}
           FROM api_keys WHERE id = ${id} AND ${usable}
             AND (kind <> 'test' OR (${isolated}
-              AND NOT EXISTS (SELECT FROM organizations o WHERE o.id = owner || ${testSpaceOf('')})))`,
+              AND NOT EXISTS (SELECT FROM organizations o WHERE o.id = api_keys.owner || ${testSpaceOf('')})))`,
         { signal },
       );
       return key ?? null;
