@@ -45,7 +45,8 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
   // The log of outages is bounded by itself.
   const onTrouble = (error: unknown, text: string) => {
     const known = explained(error);
-    if (known instanceof AtlasError) options.onTrouble(known, text);
+    const isOutage = known instanceof AtlasError && known.code === 'dependency_unavailable';
+    if (isOutage) options.onTrouble(known, text);
     else report({ error, text });
   };
   const topic = `${prefix}.events`;
