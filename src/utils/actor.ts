@@ -1,9 +1,8 @@
 /** Who changes something: what an audit entry says about them. */
 export interface Actor {
-  readonly kind: 'key' | 'session' | 'operator' | 'command' | 'system';
-  /** The public ID of a key or session, or the user and host of a command. */
+  readonly kind: 'key' | 'operator' | 'command';
+  /** The public ID of a key, or the user and host of a command. */
   readonly id: string;
-  readonly userId?: string;
   readonly requestId?: string;
   /** The address that the request came from. */
   readonly address?: string;

@@ -166,7 +166,7 @@ describe.each(availableEngines())('the chain of audit entries on the %s PostgreS
     await db.transaction(async (tx) => {
       await recordAudit(
         tx,
-        { kind: 'system', id: 'slow' },
+        { kind: 'command', id: 'slow' },
         {
           action: 'thing.changed',
           organization: 'acme',

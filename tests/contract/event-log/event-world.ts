@@ -98,7 +98,7 @@ export class EventWorld {
     const accounts = createAccountRepository(this.db);
     const content = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
     const ids = Array.from({ length: count }, () => crypto.randomUUID());
-    for (const id of ids) await accounts.create(id, owner, content, { kind: 'system', id: 'test' });
+    for (const id of ids) await accounts.create(id, owner, content, { kind: 'command', id: 'test' });
     return ids;
   }
 

@@ -26,7 +26,7 @@ export function mountAudit(routes: RouteTable, { list }: Pick<EntryRepository, '
       operationId: 'listAuditEntries',
       summary: 'List who changed what in your organization, newest first',
       description:
-        'Changes of keys, webhooks, files, and accounts. Transfers are their own record and are not repeated here. ' +
+        'Changes of keys, webhooks, files, accounts, quotas, and the organization itself. Transfers are their own record and are not repeated here. ' +
         'With `format=csv`, the next page is in the Link header only.',
       tag: 'Audit',
       tier: 'default',

@@ -6,9 +6,8 @@ const FILTER_LENGTH_MAX = 200;
 
 const ActorSchema = z
   .strictObject({
-    kind: z.enum(['key', 'session', 'operator', 'command', 'system']),
+    kind: z.enum(['key', 'operator', 'command']),
     id: z.string().openapi({ description: 'The ID of a key, or the user and host of a command.' }),
-    userId: z.string().optional(),
     requestId: z.string().optional(),
     address: z.string().optional().openapi({ description: 'The address that the request came from.' }),
   })
