@@ -8,7 +8,7 @@ import type { EventKind } from './features/event-kind.ts';
 import { createEvents, events } from './features/events/feature.ts';
 import { asyncApiDocument } from './features/events/log/asyncapi.ts';
 import { loggedTypes } from './features/events/log/catalogue.ts';
-import { mergeTables, type SettingsOf } from './features/feature.ts';
+import { type Feature, mergeTables, type SettingsOf } from './features/feature.ts';
 import { createFiles, files } from './features/files/feature.ts';
 import { createIdentity, identity } from './features/identity/feature.ts';
 import { splitScopes } from './features/identity/operator-scope.ts';
@@ -84,3 +84,7 @@ export function createFeatures(deps: Deps) {
   });
   return { system, identity, ledger, events, webhooks, files, audit: trail };
 }
+
+/** Returns the secrets that features store, for `atlas secrets` and `atlas doctor`. */
+export const storedSecretsOf = (features: Features) =>
+  Object.values<Feature>(features).flatMap(({ secrets = [] }) => secrets);

@@ -1,16 +1,14 @@
 import { areSecretsSealed } from '../adapters/postgres/secrets-at-rest.ts';
 import type { Deps } from '../deps.ts';
-import type { Feature } from '../features/feature.ts';
-import { createFeatures } from '../features.ts';
+import { type Features, storedSecretsOf } from '../features.ts';
 import type { Finding } from './doctor-report.ts';
 import { plural } from './output.ts';
 
 /** Examines how secrets are stored. Plain ones need no remark only in embedded development mode. */
-export async function examineSecrets(deps: Deps): Promise<Finding> {
+export async function examineSecrets(deps: Deps, features: Features): Promise<Finding> {
   const { sealing, database, databaseMode, config } = deps;
   const areSealed = await areSecretsSealed(database);
-  const stored = Object.values<Feature>(createFeatures(deps)).flatMap(({ secrets }) => secrets ?? []);
-  const counts = await Promise.all(stored.map((each) => each.count()));
+  const counts = await Promise.all(storedSecretsOf(features).map((each) => each.count()));
   const sum = (kind: 'total' | 'plain' | 'otherKey') => counts.reduce((all, count) => all + count[kind], 0);
   const [total, plain, otherKey] = [sum('total'), sum('plain'), sum('otherKey')];
   const isPlain = plain > 0 || sealing.keyId === null || !areSealed;

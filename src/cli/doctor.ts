@@ -8,7 +8,7 @@ import { redisFault } from '../adapters/redis/redis-fault.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
 import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
 import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
-import { createFeatures } from '../features.ts';
+import { createFeatures, type Features } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { examineAudit } from './doctor-audit.ts';
 import { type DoctorReport, doctorText, type Finding, failedReport } from './doctor-report.ts';
@@ -41,16 +41,19 @@ async function examine(): Promise<DoctorReport> {
   const { config, sources, unknown } = loadConfig();
   const found = await findRunning(config);
   const running = reportRunning(config, found);
-  const findings: Finding[] = await withDeps(async (deps) => [
-    await examinePostgres(deps),
-    await examineMigrations(deps),
-    await examineLimits(config, running),
-    examineWorkers(config, running),
-    await examineEvents(deps, found.status !== null),
-    await examineFiles(deps),
-    ...(await examineSecrets(deps).then((finding) => [finding], noneIfNotMigrated)),
-    ...(await examineAudit(deps).then((finding) => [finding], noneIfNotMigrated)),
-  ]);
+  const findings: Finding[] = await withDeps(async (deps) => {
+    const features = createFeatures(deps);
+    return [
+      await examinePostgres(deps),
+      await examineMigrations(deps),
+      await examineLimits(config, running),
+      examineWorkers(config, running),
+      await examineEvents(config, features, found.status !== null),
+      await examineFiles(deps),
+      ...(await examineSecrets(deps, features).then((finding) => [finding], noneIfNotMigrated)),
+      ...(await examineAudit(config, features).then((finding) => [finding], noneIfNotMigrated)),
+    ];
+  });
   const problems = [
     ...running.problems,
     ...findings.flatMap((finding) => finding.problems ?? []),
@@ -136,9 +139,8 @@ async function examineLimits(config: Config, running: RunningReport): Promise<Fi
   }
 }
 
-async function examineEvents(deps: Deps, isRunning: boolean): Promise<Finding> {
-  const { config } = deps;
-  const status = await createFeatures(deps).events.relay.status().catch(nullIfNotMigrated);
+async function examineEvents(config: Config, { events }: Features, isRunning: boolean): Promise<Finding> {
+  const status = await events.relay.status().catch(nullIfNotMigrated);
   if (status === null) return { row: ['events', '–', 'events table', 'none until the database is migrated'] };
   const { unsent, oldestAgeSeconds, holder, parkedKeys } = status;
   const age = Math.round(oldestAgeSeconds ?? 0);

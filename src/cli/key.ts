@@ -169,33 +169,7 @@ function idOf(given: string): string {
 
 /** The shape of `key list --json`, documented in docs/commands.md. */
 function toJson(key: ApiKey) {
-  const {
-    id,
-    owner,
-    kind,
-    name,
-    scopes,
-    createdBy,
-    replacedBy,
-    createdAt,
-    expiresAt,
-    revokedAt,
-    lastUsedAt,
-  } = key;
-  return {
-    id,
-    owner,
-    kind,
-    name,
-    state: stateOf(key),
-    scopes,
-    createdBy,
-    replacedBy,
-    createdAt,
-    expiresAt,
-    revokedAt,
-    lastUsedAt,
-  };
+  return { ...key, state: stateOf(key) };
 }
 
 function parseScopes(text: string): string[] {

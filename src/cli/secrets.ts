@@ -2,9 +2,8 @@ import type { Command } from 'commander';
 import { requireMigrated } from '../adapters/postgres/migrations.ts';
 import { storeSecretsSealed } from '../adapters/postgres/secrets-at-rest.ts';
 import type { Deps } from '../deps.ts';
-import type { Feature } from '../features/feature.ts';
 import type { StoredSecrets } from '../features/stored-secrets.ts';
-import { createFeatures } from '../features.ts';
+import { createFeatures, storedSecretsOf } from '../features.ts';
 import { generateKey } from '../utils/sealing.ts';
 import { plural } from './output.ts';
 import { withDeps } from './session.ts';
@@ -29,11 +28,10 @@ async function rotate(deps: Deps): Promise<void> {
   await requireMigrated(deps.database);
   const { keyId } = deps.sealing;
   if (keyId === null) throw withoutKey();
-  const stored = Object.values<Feature>(createFeatures(deps)).flatMap((feature) => feature.secrets ?? []);
   // First, so that no secret is added plain behind the rotation.
   await storeSecretsSealed(deps.database);
   const results = [];
-  for (const each of stored) results.push(await sealAll(each));
+  for (const each of storedSecretsOf(createFeatures(deps))) results.push(await sealAll(each));
   const total = results.reduce((sum, { sealed }) => sum + sealed, 0);
   console.log(
     total === 0
