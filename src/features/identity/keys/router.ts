@@ -22,10 +22,17 @@ import {
 
 const COMMON = { tag: 'API keys', tier: 'default', resource: 'database' } as const;
 const LOCATION = { Location: { description: 'Path of the key', schema: { type: 'string' } } };
+const CREATION_REFUSALS = [
+  'scopes_exceeded',
+  'isolation_off',
+  'test_space_taken',
+  'too_many_api_keys',
+  'idempotency_key_reused',
+  'secrets_key_missing',
+] as const;
 const IdSchema = z.object({ id: KeyIdSchema });
 const TIME_DIGITS = 14;
-// The time and the ID of the last key. In hexadecimal, because cursors have no upper case and IDs do.
-// The second part is the bytes of the ID, which are digits and letters.
+// The time and the ID of the last key (16 digits and letters), in hexadecimal: cursors have no upper case, and IDs do.
 const CursorSchema = cursorSchema(
   /^k[0-7][0-9a-f]{13}(?:3[0-9]|[46][1-9a-f]|[57][0-9a]){16}$/,
   (text): KeyPosition => ({
@@ -60,14 +67,7 @@ function mountCreation(routes: RouteTable, keys: ManagedKeys, scopes: readonly [
       headers: OptionalIdempotencyHeadersSchema,
       body: newKeySchema(scopes),
       example: { name: 'Shop', scopes: ['accounts:read', 'transfers:write'], expiresInSeconds: 7_776_000 },
-      refusals: [
-        'scopes_exceeded',
-        'isolation_off',
-        'test_space_taken',
-        'too_many_api_keys',
-        'idempotency_key_reused',
-        'secrets_key_missing',
-      ],
+      refusals: CREATION_REFUSALS,
       responses: {
         201: jsonOf('The key, with its token', NewKeyResponseSchema, { ...REPLAYED, ...LOCATION }),
       },
@@ -100,16 +100,7 @@ function mountCreation(routes: RouteTable, keys: ManagedKeys, scopes: readonly [
       headers: OptionalIdempotencyHeadersSchema,
       body: RotationSchema,
       example: { overlapSeconds: 3600 },
-      refusals: [
-        'api_key_not_found',
-        'api_key_ended',
-        'scopes_exceeded',
-        'isolation_off',
-        'test_space_taken',
-        'too_many_api_keys',
-        'idempotency_key_reused',
-        'secrets_key_missing',
-      ],
+      refusals: ['api_key_not_found', 'api_key_ended', ...CREATION_REFUSALS],
       responses: {
         201: jsonOf('The new key, with its token', RotatedKeySchema, { ...REPLAYED, ...LOCATION }),
       },
