@@ -12,6 +12,7 @@ import { SECRETS_KEY } from '../support/secrets-key.ts';
 import { until } from '../support/until.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas, succeedAtlas } from './atlas-process.ts';
 import { startSteadyPayments } from './payments.ts';
+import { expectUnusable } from './unusable-settings.ts';
 
 const TIMEOUT_MS = 120_000;
 // A URL too: it must be masked like any other.
@@ -58,19 +59,8 @@ describe.if(canCertify() && isKafkaHere())('on a Kafka that takes only TLS and a
         [{ KAFKA_SASL_PASSWORD: 'wrong-one' }, 'Correct KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD'],
         [{ KAFKA_BROKERS: kafka.brokers, KAFKA_TLS: '', KAFKA_CA_FILE: '' }, 'Unset KAFKA_SASL_MECHANISM'],
       ] as const;
-      for (const [change, remedy] of cases) {
-        const given = { ...settings, ...change };
-        const start = await runAtlas(folder, ['serve'], given);
-        expect({ change, code: start.code, stderr: start.stderr }).toMatchObject({ change, code: 1 });
-        expect(start.stderr).toMatch(UNUSABLE);
-        expect(start.stderr).toContain(`\n  do:   ${remedy}`);
-        const doctor = await runAtlas(folder, ['doctor'], given);
-        expect(doctor.code).toBe(1);
-        expect(doctor.stdout).toMatch(UNUSABLE);
-        expect(doctor.stdout).toContain(`\n  do:   ${remedy}`);
-        for (const text of [start.stdout, start.stderr, doctor.stdout, doctor.stderr])
-          expect(text).not.toMatch(/not-to-be-seen|wrong-one/);
-      }
+      for (const [change, remedy] of cases)
+        await expectUnusable(folder, { ...settings, ...change }, UNUSABLE, remedy);
     },
     TIMEOUT_MS,
   );

@@ -9,6 +9,7 @@ import { startTlsRedis } from '../support/redis-tls.ts';
 import { SECRETS_KEY } from '../support/secrets-key.ts';
 import { until } from '../support/until.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
+import { expectUnusable } from './unusable-settings.ts';
 
 const TIMEOUT_MS = 120_000;
 const PASSWORD = 'not-to-be-seen';
@@ -65,19 +66,8 @@ describe.if(canCertify() && isRedisHere())('on a Redis that takes only TLS', () 
           'Correct the user and the password in REDIS_URL',
         ],
       ] as const;
-      for (const [change, remedy] of cases) {
-        const given = { ...settings, ...change };
-        const start = await runAtlas(folder, ['serve'], given);
-        expect({ change, code: start.code, stderr: start.stderr }).toMatchObject({ change, code: 1 });
-        expect(start.stderr).toMatch(UNUSABLE);
-        expect(start.stderr).toContain(`\n  do:   ${remedy}`);
-        const doctor = await runAtlas(folder, ['doctor'], given);
-        expect(doctor.code).toBe(1);
-        expect(doctor.stdout).toMatch(UNUSABLE);
-        expect(doctor.stdout).toContain(`\n  do:   ${remedy}`);
-        for (const text of [start.stdout, start.stderr, doctor.stdout, doctor.stderr])
-          expect(text).not.toMatch(/not-to-be-seen|wrong-one/);
-      }
+      for (const [change, remedy] of cases)
+        await expectUnusable(folder, { ...settings, ...change }, UNUSABLE, remedy);
     },
     TIMEOUT_MS,
   );
