@@ -72,8 +72,9 @@ describe.if(areServicesHere({}))('while permits are short', () => {
       console.log(
         `${fairPerSecond.toFixed(0)} requests/s are fair; served: ${(success.modest * 100).toFixed(2)} % of modest, ${(success.greedy * 100).toFixed(2)} % of greedy`,
       );
-      // The target is 99 %, on a machine that does nothing else. Without shares it is a quarter.
-      expect(success.modest).toBeGreaterThanOrEqual(0.97);
+      // About 99.4 % are served, and 99 % are the target; of so few requests, chance may take another half of a percent.
+      // Without shares it is a quarter.
+      expect(success.modest).toBeGreaterThanOrEqual(0.98);
       expect(success.greedy).toBeWithin(0.01, 0.15);
       expect([...greedy.statuses.keys()].sort()).toEqual([200, 429]);
     },
