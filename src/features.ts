@@ -68,8 +68,7 @@ export function createFeatures(deps: Deps) {
     databaseMode: deps.databaseMode,
     pingDatabase: (signal) => database.ping(signal),
     isMigrated: (signal) => isMigrated(database, signal),
-    readAsRequests: (signal) =>
-      Promise.all([identity.keys.check(signal), ledger.accounts.list(null, 1, signal)]),
+    readAsRequests: (signal) => Promise.all([identity.keys.check(signal), ledger.accounts.isEmpty(signal)]),
     requireCoreTables: (signal) => requireCoreTables(database, signal),
     logger,
     redis: deps.redis,

@@ -91,6 +91,14 @@ export const coreSettings = {
   DATABASE_TIMEOUT: decimal(0.1, 600)
     .default(10)
     .meta(meta('PostgreSQL', 'Timeout in seconds for a statement and for connecting.')),
+  ISOLATION: choice('on', 'off')
+    .optional()
+    .meta(
+      meta(
+        'Identity',
+        'Whether organizations see only what is theirs. Written to the database, for all hosts. Unset: as it is there, which is on in a new database. Turn it on once no host of an older release runs.',
+      ),
+    ),
   REDIS_URL: url('redis', 'rediss')
     .optional()
     .meta(

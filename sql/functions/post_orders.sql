@@ -1,5 +1,5 @@
--- number: 1
--- migration: 8
+-- number: 2
+-- migration: 15
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -30,18 +30,19 @@ DECLARE
   sum_max CONSTANT bigint := 9007199254740991;
   n int := cardinality(p_id);
   -- By account.
-  a_id uuid[]; a_owner text[]; a_ledger text[]; a_negative boolean[]; a_debits bigint[]; a_credits bigint[]; a_version bigint[];
+  a_id uuid[]; a_owner text[]; a_accepts jsonb[]; a_ledger text[]; a_negative boolean[];
+  a_debits bigint[]; a_credits bigint[]; a_version bigint[];
   -- By item: whether its id exists with the same content, and the new versions of its accounts.
   i_same boolean[]; i_debit_version bigint[]; i_credit_version bigint[];
   -- If an id comes twice: by item, the first item with its id, and by that item, the one that was posted.
   i_first int[]; posted_by int[];
-  stored_outcomes jsonb; has_duplicates boolean; has_other_ids boolean; j int;
-  d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
+  stored_outcomes jsonb; has_duplicates boolean; has_other_ids boolean; isolates boolean; j int;
+  payer text; is_own boolean; d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
 BEGIN
   -- One batch at a time in the whole database: two at once are slower (measured), and this way they cannot deadlock. The
   -- row locks below protect the balances against everything else.
   PERFORM pg_advisory_xact_lock(5703951129318914);
-  SELECT clock_timestamp(), has_former_ids INTO posted_at, has_other_ids FROM transfer_id_secret;
+  SELECT clock_timestamp(), has_former_ids, isolates_owners INTO posted_at, has_other_ids, isolates FROM transfer_id_secret;
 
   SELECT array_agg(CASE WHEN k.owner IS NULL THEN 'fresh' WHEN k.fingerprint = r.fingerprint THEN 'replayed' ELSE 'reused' END ORDER BY r.no),
          jsonb_object_agg(r.no, jsonb_build_object('outcomes', k.outcomes, 'ids', k.transfer_ids)) FILTER (WHERE k.owner IS NOT NULL)
@@ -49,18 +50,18 @@ BEGIN
     FROM unnest(p_owner, p_key, p_fingerprint) WITH ORDINALITY r(owner, key, fingerprint, no)
     LEFT JOIN idempotency_keys k ON k.owner = r.owner AND k.key = r.key;
 
-  SELECT array_agg(l.id), array_agg(l.owner), array_agg(l.ledger), array_agg(l.allow_negative),
+  SELECT array_agg(l.id), array_agg(l.owner), array_agg(l.accepts_from), array_agg(l.ledger), array_agg(l.allow_negative),
          array_agg(l.debits_posted), array_agg(l.credits_posted), array_agg(l.version)
-    INTO a_id, a_owner, a_ledger, a_negative, a_debits, a_credits, a_version
+    INTO a_id, a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version
     FROM (SELECT * FROM accounts WHERE id = ANY (p_account) ORDER BY id FOR NO KEY UPDATE) l;
   IF a_id IS DISTINCT FROM p_account THEN
     -- An account does not exist: it gets an entry without a ledger, so that the numbers match again.
-    SELECT array_agg(l.owner ORDER BY u.no), array_agg(l.ledger ORDER BY u.no), array_agg(l.negative ORDER BY u.no),
-           array_agg(l.debits ORDER BY u.no), array_agg(l.credits ORDER BY u.no), array_agg(l.version ORDER BY u.no)
-      INTO a_owner, a_ledger, a_negative, a_debits, a_credits, a_version
+    SELECT array_agg(l.owner ORDER BY u.no), array_agg(l.accepts ORDER BY u.no), array_agg(l.ledger ORDER BY u.no),
+           array_agg(l.negative ORDER BY u.no), array_agg(l.debits ORDER BY u.no), array_agg(l.credits ORDER BY u.no), array_agg(l.version ORDER BY u.no)
+      INTO a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version
       FROM unnest(p_account) WITH ORDINALITY u(id, no)
-      LEFT JOIN unnest(a_id, a_owner, a_ledger, a_negative, a_debits, a_credits, a_version)
-        l(id, owner, ledger, negative, debits, credits, version) ON l.id = u.id;
+      LEFT JOIN unnest(a_id, a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version)
+        l(id, owner, accepts, ledger, negative, debits, credits, version) ON l.id = u.id;
   END IF;
 
   i_same := array_fill(NULL::boolean, ARRAY[n]);
@@ -104,11 +105,21 @@ BEGIN
         i_same[i] := p_debit[j] = d AND p_credit[j] = c AND p_amount[j] = amount
           AND p_reference[j] IS NOT DISTINCT FROM p_reference[i] AND p_metadata[j] = p_metadata[i];
       END IF;
-      IF i_same[i] IS NOT NULL THEN
+      payer := p_owner[p_request[i]];
+      is_own := NOT isolates OR a_owner[c] = payer;
+      IF isolates AND d <> c AND a_owner[d] IS DISTINCT FROM payer THEN
+        -- Before anything else, so that nothing about accounts and transfers of others shows.
+        outcome := 'unknown_account';
+        transfer_ids[i] := p_id[i];
+      ELSIF i_same[i] IS NOT NULL THEN
         outcome := CASE WHEN i_same[i] THEN 'exists' ELSE 'transfer_id_taken' END;
       ELSIF d = c THEN
         outcome := 'same_account';
       ELSIF a_ledger[d] IS NULL OR a_ledger[c] IS NULL THEN
+        outcome := 'unknown_account';
+      ELSIF NOT is_own AND NOT coalesce(accepts_payer(a_accepts[c], a_owner[c], payer) AND a_ledger[c] = a_ledger[d]
+                                        AND a_credits[c] <= sum_max - amount, false) THEN
+        -- Whatever the reason is, it is the state of an account of others.
         outcome := 'unknown_account';
       ELSIF a_ledger[d] <> a_ledger[c] THEN
         outcome := 'different_ledgers';

@@ -1,5 +1,5 @@
--- number: 1
--- migration: 7
+-- number: 2
+-- migration: 15
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -16,7 +16,11 @@ SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   RETURN QUERY
   SELECT e.position, e.owner, e.type, e.key, e.sequence, e.occurred_at, e.transfer_id, e.data,
-         t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata
+         t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference,
+         -- A payee does not see what a payer of another organization wrote.
+         CASE WHEN e.type = 'account.credited.v1' AND (SELECT isolates_owners FROM transfer_id_secret)
+               AND (SELECT a.owner FROM accounts a WHERE a.id = t.debit_account_id) <> e.owner
+              THEN '{}' ELSE t.metadata END
     FROM (SELECT * FROM events
            WHERE position > p_after AND position <= p_up_to AND (p_owners IS NULL OR owner = ANY (p_owners))) e
     LEFT JOIN LATERAL (SELECT * FROM transfers WHERE id = e.transfer_id LIMIT 1) t ON true

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { kafkaFault } from '../adapters/kafka/kafka-fault.ts';
 import { reachKafka } from '../adapters/kafka/kafka-reach.ts';
+import { readIsolation } from '../adapters/postgres/isolation.ts';
 import { appliedMigrations, isMigrated, readMigrations } from '../adapters/postgres/migrations.ts';
 import { databaseCause, databaseErrorCode } from '../adapters/postgres/postgres.ts';
 import { reachRedis } from '../adapters/redis/redis.ts';
@@ -18,7 +19,7 @@ import { plural } from './output.ts';
 import { findRunning, type RunningReport, reportRunning } from './running-atlas.ts';
 import { withDeps } from './session.ts';
 
-const UNDEFINED_TABLE = '42P01';
+const UNDEFINED = ['42P01', '42703'];
 // Longer than another relay needs to take over from one that was killed.
 const BACKLOG_SECONDS_MAX = 30;
 const KAFKA_TIMEOUT_MS = 5000;
@@ -46,6 +47,7 @@ async function examine(): Promise<DoctorReport> {
     return [
       await examinePostgres(deps),
       await examineMigrations(deps),
+      await examineIsolation(deps),
       await examineLimits(config, running),
       examineWorkers(config, running),
       await examineEvents(config, features, found.status !== null),
@@ -117,6 +119,33 @@ async function examineMigrations({ database }: Deps): Promise<Finding> {
   };
 }
 
+async function examineIsolation({ database }: Deps): Promise<Finding> {
+  const state = await readIsolation(database).catch(nullIfNotMigrated);
+  const part = (mode: string, guarantee: string): Finding['row'] => [
+    'organizations',
+    mode,
+    'ISOLATION',
+    guarantee,
+  ];
+  if (state === null) return { row: part('–', 'none until the database is migrated') };
+  const isolated = part('isolated', 'each sees only its accounts and transfers');
+  if (state.isOn && !state.hasFormerHosts) return { row: isolated };
+  if (state.isOn)
+    return {
+      row: isolated,
+      problems: [
+        'A host of a release before isolation is running, and shows all accounts to everybody. Stop it, or replace it with this release.',
+      ],
+    };
+  const remedy = state.hasFormerHosts
+    ? 'once no host of a release before isolation runs; one does now'
+    : 'now, as no host of a release before isolation is known to run';
+  return {
+    row: part('not isolated', 'every key with the scope sees all accounts and transfers'),
+    notes: [`Organizations are not isolated. To isolate them, start Atlas with ISOLATION=on ${remedy}.`],
+  };
+}
+
 async function examineLimits(config: Config, running: RunningReport): Promise<Finding> {
   const cap = `${running.cap} in flight`;
   if (!running.usesRedis) {
@@ -185,7 +214,7 @@ function noneIfNotMigrated(error: unknown): [] {
 }
 
 function nullIfNotMigrated(error: unknown): null {
-  if (databaseErrorCode(databaseCause(error)) === UNDEFINED_TABLE) return null;
+  if (UNDEFINED.includes(databaseErrorCode(databaseCause(error)))) return null;
   throw error;
 }
 

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { migrateUp, readMigrations } from '../adapters/postgres/migrations.ts';
+import { switchIsolation } from '../adapters/postgres/switch-isolation.ts';
 import { ClusterScrape } from '../cluster/cluster-scrape.ts';
 import { removeCommitSockets } from '../cluster/commit-socket.ts';
 import { WORKER_ENVIRONMENT } from '../cluster/messages.ts';
@@ -13,7 +14,9 @@ import { DRAIN_MS } from '../cluster/worker.ts';
 import { writeWorkerRecord } from '../cluster/worker-record.ts';
 import { type Config, environmentOf, loadConfig } from '../config.ts';
 import { type Deps, openDeps, workersOf } from '../deps.ts';
+import { commandActor } from '../features/actor.ts';
 import type { KeyService } from '../features/identity/keys/service.ts';
+import { OPERATORS } from '../features/identity/organization-id.ts';
 import { ALL_SCOPES, createFeatures } from '../features.ts';
 import { createClusterMetrics } from '../instrumentation/cluster-metrics.ts';
 import { createLogger, type Logger } from '../instrumentation/logger.ts';
@@ -57,10 +60,10 @@ async function serve(): Promise<void> {
       logger.warn(
         'SECRETS_KEY is not set: secrets are stored in plain text, or cannot be created; see atlas doctor',
       );
+    await applyIsolation(deps, config, logger, onProgress);
     const features = createFeatures(deps);
     const { identity, ledger } = features;
-    const { accounts } = await ledger.accounts.list(null, 1);
-    if (accounts.length === 0 && config.ENVIRONMENT !== 'production')
+    if (config.ENVIRONMENT !== 'production' && (await ledger.accounts.isEmpty()))
       await seed(features, (err) =>
         logger.warn({ err }, 'some demo data is missing; create it with atlas seed'),
       );
@@ -89,6 +92,20 @@ async function serve(): Promise<void> {
     await closeAll(closing);
     throw error;
   }
+}
+
+/** All hosts share the switch, so this says when the setting of this host has changed it for them. */
+async function applyIsolation(
+  { database }: Deps,
+  { ISOLATION }: Config,
+  logger: Logger,
+  onProgress: (text: string) => void,
+): Promise<void> {
+  if (ISOLATION === undefined) return;
+  const isOn = ISOLATION === 'on';
+  if (!(await switchIsolation(database, isOn, commandActor(), OPERATORS, onProgress))) return;
+  if (isOn) logger.info('ISOLATION=on: from now on, organizations see only what is theirs, on all hosts');
+  else logger.warn('ISOLATION=off: from now on, every key with the scope sees all accounts, on all hosts');
 }
 
 function createSupervisor(

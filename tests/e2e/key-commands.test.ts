@@ -47,10 +47,10 @@ test(
 test(
   'atlas key create --kind test creates a test key only where organizations are isolated',
   async () => {
+    const sql = openPostgres({ url: settings.DATABASE_URL!, connectionsMax: 1, timeoutSeconds: 10 });
+    await sql`UPDATE transfer_id_secret SET isolates_owners = false`;
     const refused = await run('create', '--name', 'try', '--kind', 'test');
     expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('isolation') });
-    const sql = openPostgres({ url: settings.DATABASE_URL!, connectionsMax: 1, timeoutSeconds: 10 });
-    await sql`ALTER TABLE transfer_id_secret ADD COLUMN IF NOT EXISTS isolates_owners boolean`;
     await sql`UPDATE transfer_id_secret SET isolates_owners = true`;
     await sql.end();
     const created = await run('create', '--name', 'try', '--kind', 'test');

@@ -125,7 +125,7 @@ async function killAndCompare(setup: Setup, { kills, callers, report }: ChaosOpt
   }, RECOVERY);
   await reader.stop();
   const sent = await readTopic(kafka.brokers, `${PREFIX}.events`);
-  const { discrepancies } = await createLedgerRepository(database).verify(100);
+  const { discrepancies } = await createLedgerRepository(database).verify(null, 100);
   const losses = await compareEvents(sql, sent, posted);
   return {
     ...losses,

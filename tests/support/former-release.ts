@@ -12,6 +12,7 @@ const ROOT = join(import.meta.dir, '../..');
 const REVISIONS = {
   '0.1.0': 'e2af6a820ffa4a61d2697ded474286fc8be32df6',
   'the last revision without a secret for transfer ids': '1dd810cb0d5f18c7d751a290539629ccd52c93d6',
+  'the last revision without isolation': '71805923d08f3cbb9c809eb17f8ec2bca50f6c2f',
 } as const;
 
 export type FormerRelease = keyof typeof REVISIONS;
@@ -42,7 +43,10 @@ export function availableFormerReleases(repository = ROOT): FormerRelease[] {
   return available;
 }
 
-/** Starts a host of the release on the database of `atlas`. Like any host, it first migrates the database. */
+/**
+ * Starts a host of the release on the database of `atlas`, whose organizations are not isolated from then on. Like any
+ * host, it first migrates the database.
+ */
 export async function startFormerHost(
   release: FormerRelease,
   atlas: TestApp,
@@ -70,6 +74,8 @@ export async function startFormerHost(
   // As on a database that the release itself has set up and used.
   await atlas.sql`UPDATE secrets_at_rest SET sealed_since = NULL`;
   const app: App = createApp(deps);
+  // As long as such a host runs.
+  await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = false`;
   const key = await atlas.key(ALL_SCOPES);
   return {
     loops: app.loops,

@@ -64,8 +64,7 @@ export async function pingStatus(atlas: TestApp, token: string): Promise<number>
   return status;
 }
 
-/** Switches the isolation of organizations on, without which there are no test keys. */
+/** Turns the isolation of organizations on or off. Without it there are no test keys. */
 export async function isolate(atlas: TestApp, isolates = true): Promise<void> {
-  await atlas.sql`ALTER TABLE transfer_id_secret ADD COLUMN IF NOT EXISTS isolates_owners boolean DEFAULT false`;
   await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = ${isolates}`;
 }

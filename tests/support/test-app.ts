@@ -27,6 +27,8 @@ export interface TestApp extends App, ApiCaller {
   key(scopes?: readonly string[], owner?: string): Promise<string>;
   /** Creates the key of an operator, by default with all scopes. */
   operatorKey(scopes?: readonly string[]): Promise<string>;
+  /** Returns what calls Atlas as another organization, with a key of all scopes, or with a test key of it. */
+  as(owner: string, kind?: 'live' | 'test'): Promise<ApiCaller>;
   close(): Promise<void>;
 }
 
@@ -54,8 +56,18 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
   const deps = await openDeps(config, createLogger(config, { write: (line) => void logs.push(line) }));
   const app = createApp(deps);
   const sql = openPostgres({ url: deps.databaseUrl, connectionsMax: 2, timeoutSeconds: 20 });
-  const key = async (scopes: readonly string[] = ALL_SCOPES, owner = 'owner') =>
-    (await app.features.identity.keys.create({ owner, name: 'test', scopes, expiresAt: null })).token;
+  const key = async (
+    scopes: readonly string[] = ALL_SCOPES,
+    owner = 'owner',
+    kind: 'live' | 'test' = 'live',
+  ) =>
+    (await app.features.identity.keys.create({ owner, kind, name: 'test', scopes, expiresAt: null })).token;
+  const callerWith = (token: string): ApiCaller => ({
+    async call(method, path, options = {}) {
+      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${token}` };
+      return app.fetch(new Request(`http://atlas.test${path}`, requestOf(method, options, defaults)));
+    },
+  });
   const { identity, files, events, ledger } = app.features;
   const operatorKey = async (scopes = OPERATOR_SCOPES) => {
     const operator = { owner: OPERATORS, kind: 'operator', name: 'test', scopes, expiresAt: null } as const;
@@ -73,11 +85,13 @@ async function startTestAppWith(config: Config): Promise<TestApp> {
     logs,
     key,
     operatorKey,
-    async call(method, path, options = {}) {
-      const token = path.startsWith('/v1/operator/') ? keyOf.operator : keyOf.others;
-      const defaults = { Host: 'atlas.test', Authorization: `Bearer ${token}` };
-      return app.fetch(new Request(`http://atlas.test${path}`, requestOf(method, options, defaults)));
-    },
+    as: async (owner, kind) => callerWith(await key(ALL_SCOPES, owner, kind)),
+    call: (method, path, options) =>
+      callerWith(path.startsWith('/v1/operator/') ? keyOf.operator : keyOf.others).call(
+        method,
+        path,
+        options,
+      ),
     async close() {
       await sql.end({ timeout: 5 });
       await deps.close();

@@ -1,5 +1,6 @@
 import { type AtlasEvent, transferData } from '../../utils/event.ts';
 import type { Database } from '../postgres/database.ts';
+import { isolates } from '../postgres/isolation.ts';
 import type { FragmentTag } from '../postgres/query.ts';
 
 /** An event as it is stored: the data of a transfer is in `transfers`, any other event has its own. */
@@ -19,10 +20,16 @@ export interface EventRow {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Returns the columns of an {@link EventRow}, for `events` or `parked_events` AS e with {@link joinTransfers}. */
+/**
+ * Returns the columns of an {@link EventRow}, for `events` or `parked_events` AS e with {@link joinTransfers}. A
+ * payee does not see the metadata of a payer of another organization.
+ */
 export function eventColumns(sql: FragmentTag) {
   return sql`e.owner, e.type, e.key, e.sequence, e.occurred_at, e.transfer_id, e.data,
-    t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference, t.metadata`;
+    t.debit_account_id, t.credit_account_id, t.ledger, t.amount, t.reference,
+    CASE WHEN e.type = 'account.credited.v1' AND ${isolates(sql)}
+           AND (SELECT a.owner FROM accounts a WHERE a.id = t.debit_account_id) <> e.owner
+      THEN '{}' ELSE t.metadata END AS metadata`;
 }
 
 /** What an event has as JSON, from {@link eventColumns}: the part that can be large, and about how much besides. */

@@ -5,8 +5,11 @@ import { mapDatabaseError } from './postgres.ts';
 
 /** What to read, and how much at once. */
 export interface BatchedReadsOptions<T> {
-  /** Reads the rows of distinct ids in one query, in any order. Throws like `Database.query`. */
-  readonly read: (ids: readonly string[], signal: AbortSignal) => Promise<readonly T[]>;
+  /** Reads the rows of distinct ids in one query, in any order, each with its id. Throws like `Database.query`. */
+  readonly read: (
+    ids: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<readonly (readonly [id: string, T])[]>;
   /** Maximum ids per query. */
   readonly batchIdsMax?: number;
   /** Maximum callers whose query is not sent yet. */
@@ -35,7 +38,7 @@ const CHECK_MS = 100;
  * arrive while four queries are in flight. A read never joins a query that was already sent, so it sees everything that
  * was committed before. No caller owns the query: one that aborts leaves, and the last one that leaves cancels it.
  */
-export class BatchedReads<T extends { readonly id: string }> {
+export class BatchedReads<T> {
   readonly #options: BatchedReadsOptions<T>;
   readonly #waiting = new Set<Reader<T>>();
   #inFlight = 0;
@@ -103,7 +106,7 @@ export class BatchedReads<T extends { readonly id: string }> {
     this.#inFlight++;
     try {
       const rows = await this.#options.read([...ids], controller.signal);
-      const rowOf = new Map(rows.map((row) => [row.id, row]));
+      const rowOf = new Map(rows);
       for (const reader of readers) settle(reader).resolve(rowOf.get(reader.id) ?? null);
     } catch (error) {
       for (const reader of readers) settle(reader).reject(error);

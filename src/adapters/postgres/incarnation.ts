@@ -86,8 +86,8 @@ export class Incarnation {
         -- The rows of hosts that were lost.
         DELETE FROM incarnations WHERE expires_at < clock_timestamp() - interval '1 hour' AND id <> ${this.#id}
       )
-      INSERT INTO incarnations (id, expires_at)
-      VALUES (${this.#id}, clock_timestamp() + ${ALIVE_MS} * interval '1 millisecond')
+      INSERT INTO incarnations (id, expires_at, isolates)
+      VALUES (${this.#id}, clock_timestamp() + ${ALIVE_MS} * interval '1 millisecond', true)
       ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`,
     );
     if (sentMs - this.#renewedMs > ALIVE_MS / 2) this.#steadySinceMs = sentMs;

@@ -94,7 +94,7 @@ function createFiles(
             AND (state = 'stored' OR (state = 'uploading' AND expires_at > now()))`,
         { signal },
       );
-      return rows.map(toFile);
+      return rows.map((row) => [row.id, toFile(row)] as const);
     },
   });
   let realm: Promise<string> | null = null;

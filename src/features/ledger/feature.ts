@@ -1,6 +1,8 @@
 import type { Cache } from '../../adapters/cache/cache.ts';
 import { CacheAside } from '../../adapters/cache/cache-aside.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import { Isolation, REFRESH_MS } from '../../adapters/postgres/isolation.ts';
+import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
@@ -75,28 +77,40 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     waitingItemsMax: WAITING_ITEMS_MAX,
   });
   const committer = new HostCommitter(groupCommit);
+  const isolation = new Isolation(database);
   const transferCache = openTransferCache(cache);
-  const find = (id: string, caller?: { readonly signal: AbortSignal }) =>
-    transferCache.find(id, (loading) => repository.find(id, loading), caller);
+  const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) =>
+    transferCache.find(
+      ownedId(isolation.viewOf(owner), id),
+      (loading) => repository.find(owner, id, loading),
+      caller,
+    );
   const ids = createTransferIds(repository.readSecret);
   const transfers = createTransferService({ find, isKeyUsed, listByAccount }, committer, ids);
   const verification = createLedgerService(createLedgerRepository(database));
   return {
     accounts,
     transfers,
+    verification,
     groupCommit,
     committer,
-    prepare: async () => ids.ready(),
+    prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
     seed: () => createDemoAccounts(accounts, transfers),
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
-      mountLedger(routes, verification);
+      mountLedger(routes, verification, (signal) => isolation.isOn(signal));
     },
     metrics: (registry) =>
       registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() })),
     caches: [transferCache],
     jobs: [
+      {
+        name: 'read whether organizations are isolated',
+        by: 'each',
+        everyMs: REFRESH_MS,
+        run: () => isolation.refresh(),
+      },
       {
         name: 'delete expired idempotency keys',
         by: 'one',
@@ -115,16 +129,19 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
   } satisfies Feature & Record<string, unknown>;
 }
 
-/** Creates the cache of transfers, which are immutable and never need to be read twice. */
+/**
+ * Creates the cache of transfers, which are immutable and never need to be read twice. Each owner has its own entries
+ * while organizations are isolated, since each sees something else.
+ */
 function openTransferCache(cache: Cache): CacheAside<Transfer> {
   return new CacheAside<Transfer>({
     cache,
-    name: 'transfer.v1',
+    name: 'transfer.v2',
     ttlMs: 300_000,
     staleMs: 600_000,
     // An ID that is unused now may be posted in a moment.
     negativeTtlMs: 0,
     changes: false,
-    fits: isTransfer,
+    fits: (value, owned): value is Transfer => isTransfer(value, idOf(owned)),
   });
 }

@@ -5,7 +5,7 @@ export const ledgerProblems = {
   account_not_found: {
     status: 404,
     title: 'Account not found',
-    cause: 'No account has this ID.',
+    cause: 'No account of your organization has this ID.',
     remedy: 'Check the ID. GET /v1/accounts lists the accounts.',
   },
   account_id_taken: {
@@ -18,7 +18,7 @@ export const ledgerProblems = {
   transfer_not_found: {
     status: 404,
     title: 'Transfer not found',
-    cause: 'No transfer has this ID.',
+    cause: 'No transfer of your organization has this ID.',
     remedy: 'Check the ID. GET /v1/accounts/{id}/transfers lists the transfers of an account.',
   },
   transfer_id_taken: {
@@ -37,8 +37,10 @@ export const ledgerProblems = {
   unknown_account: {
     status: 422,
     title: 'Unknown account',
-    cause: 'The debit or credit account does not exist.',
-    remedy: 'Open the account first: POST /v1/accounts.',
+    cause:
+      'The debit or credit account does not exist, or your organization may not use it: it may debit its own accounts, and credit those that accept it.',
+    remedy:
+      'Open the account first: POST /v1/accounts. To be paid by another organization, accept it: PATCH /v1/accounts/{id}.',
   },
   different_ledgers: {
     status: 422,

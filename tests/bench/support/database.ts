@@ -51,7 +51,7 @@ export async function startDatabase(tree: Tree = HERE): Promise<BenchDatabase> {
   const { token, id, secretHash } = makeToken();
   await sql`
     INSERT INTO api_keys (id, owner, name, secret_hash, scopes)
-    VALUES (${id}, 'bench', 'bench', ${secretHash}, ${[...ALL_SCOPES]})`;
+    VALUES (${id}, 'owner', 'bench', ${secretHash}, ${[...ALL_SCOPES]})`;
   return { url: server.url, pid: server.pid, apiKey: token, sql, database };
 }
 
@@ -109,7 +109,7 @@ export async function verifyLedger(database: Database): Promise<number> {
   );
   // Of another revision, without the tables that the verification of this one reads.
   if (!known.isCurrent) return known.transfers;
-  const { transfers, discrepancies } = await createLedgerRepository(database).verify(DISCREPANCIES_MAX);
+  const { transfers, discrepancies } = await createLedgerRepository(database).verify(null, DISCREPANCIES_MAX);
   if (discrepancies.length > 0)
     throw new Error(`The ledger is inconsistent: ${JSON.stringify(discrepancies)}`);
   return transfers;

@@ -46,6 +46,7 @@ export class EventWorld {
   readonly #incarnations: Incarnation[] = [];
   readonly #running = new Set<Running>();
   #requests = 0;
+  readonly #owners = new Map<string, string>();
 
   private constructor(kind: LogKind, url: string, sql: Sql, brokers: string) {
     this.url = url;
@@ -94,15 +95,19 @@ export class EventWorld {
     return createRelayRepository(this.db, this.incarnation);
   }
 
+  /** Opens accounts that anybody may pay. */
   async openAccounts(count: number, owner = 'owner'): Promise<string[]> {
     const accounts = createAccountRepository(this.db);
     const content = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
     const ids = Array.from({ length: count }, () => crypto.randomUUID());
-    for (const id of ids) await accounts.create(id, owner, content, { kind: 'command', id: 'test' });
+    for (const id of ids) {
+      await accounts.create(id, owner, { ...content, acceptsFrom: ['*'] }, { kind: 'command', id: 'test' });
+      this.#owners.set(id, owner);
+    }
     return ids;
   }
 
-  /** Posts one transfer for each pair of accounts, in one transaction. */
+  /** Posts one transfer for each pair of accounts, as the owner of the first one, in one transaction. */
   async post(
     pairs: readonly (readonly [string, string])[],
     metadata: Record<string, string> = {},
@@ -116,10 +121,11 @@ export class EventWorld {
       metadata,
     }));
     const fingerprint = '00'.repeat(32);
-    const key = `request-${++this.#requests}`;
-    await createTransferRepository(this.db).post([
-      { owner: 'owner', key, fingerprint, atomic: false, orders },
-    ]);
+    const requests = orders.map((order) => {
+      const owner = this.#owners.get(order.debitAccountId) ?? 'owner';
+      return { owner, key: `request-${++this.#requests}`, fingerprint, atomic: false, orders: [order] };
+    });
+    await createTransferRepository(this.db).post(requests);
   }
 
   /** Writes an event to the outbox, as a feature does in the transaction of its effect. */

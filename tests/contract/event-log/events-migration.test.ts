@@ -54,7 +54,7 @@ describe.each(availableEngines())('the migration that adds events, on the %s Pos
         isMigrated = true;
         await posting;
         await old.end();
-        const { transfers, discrepancies } = await createLedgerRepository(db).verify(10);
+        const { transfers, discrepancies } = await createLedgerRepository(db).verify(null, 10);
         expect({ transfers, discrepancies }).toEqual({ transfers: posted, discrepancies: [] });
         const [{ logged, waiting }] = await sql<[{ logged: number; waiting: number }]>`
           SELECT (SELECT count(*) FROM events) AS logged, (SELECT count(*) FROM outbox) AS waiting`;

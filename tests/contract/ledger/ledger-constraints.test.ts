@@ -27,7 +27,7 @@ async function postOne(sql: Sql, db: Database): Promise<{ bank: string; alice: s
   };
   const fingerprint = fingerprintOf('/', false, [order]);
   await createTransferRepository(db).post([
-    { owner: 'o', key: 'k', fingerprint, atomic: false, orders: [order] },
+    { owner: 'owner', key: 'k', fingerprint, atomic: false, orders: [order] },
   ]);
   return { bank: bank!, alice: alice!, transfer };
 }
@@ -123,7 +123,7 @@ describe.each(availableEngines())('the %s PostgreSQL itself refuses', (engine) =
         }));
         const fingerprint = fingerprintOf('/', false, orders);
         const post = createTransferRepository(db).post([
-          { owner: 'o', key: 'half', fingerprint, atomic: false, orders },
+          { owner: 'owner', key: 'half', fingerprint, atomic: false, orders },
         ]);
         expect(databaseErrorCode(await post.catch((error: unknown) => error))).toBe(CHECK);
         const [row] = await sql`

@@ -24,14 +24,20 @@ export async function withDatabase(
 /** Inserts accounts and returns their ids. */
 export async function insertAccounts(
   sql: Sql,
-  accounts: readonly { ledger: string; allowNegative: boolean }[],
+  accounts: readonly {
+    ledger: string;
+    allowNegative: boolean;
+    owner?: string;
+    acceptsFrom?: readonly string[] | null;
+  }[],
 ): Promise<string[]> {
-  const rows = accounts.map(({ ledger, allowNegative }) => ({
+  const rows = accounts.map(({ ledger, allowNegative, owner = 'owner', acceptsFrom = null }) => ({
     id: crypto.randomUUID(),
-    owner: 'owner',
+    owner,
     ledger,
     allow_negative: allowNegative,
-    metadata: '{}',
+    metadata: sql.json({}),
+    accepts_from: acceptsFrom && sql.json(acceptsFrom),
   }));
   await sql`INSERT INTO accounts ${sql(rows)}`;
   return rows.map(({ id }) => id);
@@ -39,5 +45,5 @@ export async function insertAccounts(
 
 /** Returns the discrepancies that a verification of the ledger finds. */
 export async function discrepanciesOf(db: Database): Promise<readonly object[]> {
-  return (await createLedgerRepository(db).verify(100)).discrepancies;
+  return (await createLedgerRepository(db).verify(null, 100)).discrepancies;
 }

@@ -13,10 +13,10 @@ import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './l
 import { LedgerModel } from './ledger-model.ts';
 
 const ACCOUNTS = [
-  { ledger: 'EUR', allowNegative: true },
-  { ledger: 'EUR', allowNegative: false },
-  { ledger: 'EUR', allowNegative: false },
-  { ledger: 'USD', allowNegative: true },
+  { ledger: 'EUR', allowNegative: true, owner: 'ann', accepts: ['bob'] },
+  { ledger: 'EUR', allowNegative: false, owner: 'ann', accepts: null },
+  { ledger: 'EUR', allowNegative: false, owner: 'bob', accepts: ['*'] },
+  { ledger: 'USD', allowNegative: true, owner: 'bob', accepts: ['cid', 'ann'] },
 ];
 // One number more than there are accounts: an account that does not exist.
 const accountNumber = fc.nat({ max: ACCOUNTS.length });
@@ -135,23 +135,31 @@ async function compareTables(sql: Sql, model: LedgerModel): Promise<void> {
 }
 
 describe.each(availableEngines())('post_orders on the %s PostgreSQL', (engine) => {
-  test(
-    'gives the same results as an in-memory model that runs one request at a time, for any batches',
-    () =>
+  test.each([
+    ['everybody shares the accounts', false],
+    ['organizations are isolated', true],
+  ])(
+    'gives the same results as an in-memory model that runs one request at a time, for any batches, if %s',
+    (_, isolates) =>
       withDatabase(engine, async (sql, _url, db) => {
         const repository = createTransferRepository(db);
-        await sql`UPDATE transfer_id_secret SET has_former_ids = true`;
+        await sql`UPDATE transfer_id_secret SET has_former_ids = true, isolates_owners = ${isolates}`;
         const runs = fc.asyncProperty(workload, async (batches) => {
-          const model = new LedgerModel();
-          const accountIds = [...(await insertAccounts(sql, ACCOUNTS)), crypto.randomUUID()];
-          ACCOUNTS.forEach((account, i) => {
+          const model = new LedgerModel(isolates);
+          const run = crypto.randomUUID();
+          const accounts = ACCOUNTS.map(({ accepts, owner, ...account }) => ({
+            ...account,
+            owner: `${owner}-${run}`,
+            acceptsFrom: accepts?.map((name) => (name === '*' ? name : `${name}-${run}`)) ?? null,
+          }));
+          const accountIds = [...(await insertAccounts(sql, accounts)), crypto.randomUUID()];
+          accounts.forEach((account, i) => {
             model.accounts.set(accountIds[i]!, { ...account, debits: 0, credits: 0, version: 0 });
           });
           const transferIds = Array.from({ length: 26 }, (_, i): Ids => {
             const [id, former] = [crypto.randomUUID(), deriveFormerId(crypto.randomUUID(), 'key', i)];
             return i % 2 === 0 ? [id] : [deriveFormerId(id, 'key', i), former];
           });
-          const run = crypto.randomUUID();
           for (const drawn of batches) {
             const requests = drawn.requests.map((one) =>
               settle(one, accountIds, transferIds, run, drawn.host),
@@ -185,7 +193,10 @@ describe.each(availableEngines())('post_orders on the %s PostgreSQL', (engine) =
     'versions of an account are contiguous, in the order of posting',
     () =>
       withDatabase(engine, async (sql, _url, db) => {
-        const [bank, shop] = await insertAccounts(sql, ACCOUNTS.slice(0, 2));
+        const [bank, shop] = await insertAccounts(sql, [
+          { ledger: 'EUR', allowNegative: true },
+          { ledger: 'EUR', allowNegative: false },
+        ]);
         const orders = Array.from({ length: 50 }, (_, i) => ({
           id: crypto.randomUUID(),
           debitAccountId: i % 5 === 4 ? shop! : bank!,
@@ -195,7 +206,7 @@ describe.each(availableEngines())('post_orders on the %s PostgreSQL', (engine) =
           metadata: {},
         }));
         await createTransferRepository(db).post([
-          { owner: 'o', key: 'k', fingerprint: fingerprintOf('/', false, orders), atomic: false, orders },
+          { owner: 'owner', key: 'k', fingerprint: fingerprintOf('/', false, orders), atomic: false, orders },
         ]);
         const rows = await sql`
           SELECT amount, CASE WHEN debit_account_id = ${shop!} THEN debit_version ELSE credit_version END AS version

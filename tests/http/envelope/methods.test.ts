@@ -24,7 +24,7 @@ test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])(
 
 test.each([
   ['DELETE', '/v1/accounts', 'GET, HEAD, POST'],
-  ['PUT', `/v1/accounts/${crypto.randomUUID()}`, 'GET, HEAD'],
+  ['PUT', `/v1/accounts/${crypto.randomUUID()}`, 'GET, HEAD, PATCH'],
   ['GET', '/v1/transfers', 'POST'],
   ['HEAD', '/v1/transfers', 'POST'],
   ['GET', '/v1/transfers/batch', 'POST'],

@@ -270,7 +270,8 @@ describe('operators', () => {
 test('a payment that a quota refused can be repeated with the same key', async () => {
   const token = await atlas.key(undefined, 'payer');
   const headers = { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'payment-1' };
-  const [debit, credit] = [await openAccount(atlas), await openAccount(atlas)];
+  const payer = await atlas.as('payer');
+  const [debit, credit] = [await openAccount(payer), await openAccount(payer)];
   const body = { debitAccountId: debit.id, creditAccountId: credit.id, amount: 5 };
   await setQuota('key', idOf(token), SLOW);
   await untilRefused(token);

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readIsolation } from '../../../src/adapters/postgres/isolation.ts';
+import { switchIsolation } from '../../../src/adapters/postgres/switch-isolation.ts';
 import { deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
 import type { ApiCaller } from '../../support/api-caller.ts';
+import { startRelay } from '../../support/event-steps.ts';
 import { availableFormerReleases, type FormerHost, startFormerHost } from '../../support/former-release.ts';
 import {
   type AccountResource,
@@ -12,9 +15,11 @@ import {
   type TransferResource,
 } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 const OWNER = 'owner';
+const ACTOR = { kind: 'command', id: 'test' } as const;
 const REPLAYED = 'idempotency-replayed';
 
 describe.each(availableFormerReleases())('beside a host of %s', (release) => {
@@ -49,6 +54,16 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
     const { balance, version } = (await readAccount(atlas, id)) as AccountResource & { version: number };
     return { balance, version };
   };
+
+  test('is noticed while it runs, so that organizations are not isolated yet', async () => {
+    const { database } = atlas.deps;
+    const stop = startRelay(former);
+    await until(async () => (await readIsolation(database)).hasFormerHosts);
+    await expect(switchIsolation(database, true, ACTOR, 'operators')).rejects.toThrow(
+      'a host of a release before isolation',
+    );
+    await stop();
+  });
 
   test('its first payment may be one that this release has posted, and whose key was forgotten', async () => {
     expect(await atlas.sql`SELECT has_former_ids AS looks FROM transfer_id_secret`).toMatchObject([

@@ -134,10 +134,14 @@ test('a key that was used for a different body or path is rejected', async () =>
 });
 
 test('keys belong to the owner: another API key of the owner replays, another owner is independent', async () => {
-  const [account, key] = [await openAccount(atlas), newKey()];
-  const as = async (owner: string) => {
-    const headers = { Authorization: `Bearer ${await atlas.key(['transfers:write'], owner)}` };
-    const response = await postTransfer(atlas, payTo(account), key, headers);
+  // Of each organization, one account that pays to the shared one.
+  const [account, key] = [await openAccount(atlas, { acceptsFrom: ['*'] }), newKey()];
+  const payers = { acme: '', umbrella: '' };
+  for (const owner of ['acme', 'umbrella'] as const)
+    payers[owner] = (await openAccount(await atlas.as(owner))).id;
+  const as = async (owner: 'acme' | 'umbrella') => {
+    const order = { ...payTo(account), debitAccountId: payers[owner] };
+    const response = await postTransfer(await atlas.as(owner), order, key);
     return { replayed: response.headers.get(REPLAYED), ...((await response.json()) as { id: string }) };
   };
   const [first, sameOwner, other] = [await as('acme'), await as('acme'), await as('umbrella')];

@@ -32,7 +32,7 @@ async function withLedger(
 }
 
 async function verify(atlas: TestApp): Promise<Verification> {
-  const response = await atlas.call('GET', '/v1/ledger/verification');
+  const response = await atlas.call('GET', '/v1/operator/ledger/verification');
   expect(response.status).toBe(200);
   return (await response.json()) as Verification;
 }
@@ -171,7 +171,7 @@ test('a ledger of every possible currency is verified, and the result is below 1
     SELECT gen_random_uuid(), 'owner', chr(65 + a) || chr(65 + b) || chr(65 + c), true, '{}', 0,
            CASE WHEN a = 25 AND b = 25 AND c = 25 THEN 9007199254740991 ELSE 0 END, 0
       FROM generate_series(0, 25) a, generate_series(0, 25) b, generate_series(0, 25) c`;
-  const response = await atlas.call('GET', '/v1/ledger/verification');
+  const response = await atlas.call('GET', '/v1/operator/ledger/verification');
   const body = await response.text();
   expect(body.length).toBeLessThan(1_048_576);
   const { accounts, ledgers, discrepancies } = JSON.parse(body) as Verification;

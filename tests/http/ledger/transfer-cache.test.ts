@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { switchIsolation } from '../../../src/adapters/postgres/switch-isolation.ts';
+import type { ApiCaller } from '../../support/api-caller.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 
+const ACTOR = { kind: 'command', id: 'test' } as const;
 let atlas: TestApp;
 const ids = { bank: '', shop: '' };
 
@@ -46,7 +49,7 @@ beforeEach(() => {
 async function counted(outcome: string): Promise<number> {
   const text = await (await read('/metrics')).text();
   const line = new RegExp(
-    `^atlas_cache_operations_total\\{cache="transfer.v1",outcome="${outcome}"\\} (\\d+)$`,
+    `^atlas_cache_operations_total\\{cache="transfer.v2",outcome="${outcome}"\\} (\\d+)$`,
     'm',
   );
   return Number(line.exec(text)?.[1]);
@@ -89,12 +92,39 @@ describe('a posted transfer', () => {
 
   test('is loaded once for concurrent requests', async () => {
     await post();
-    const { stats } = atlas.caches[0]!;
+    const { stats } = atlas.caches.find(({ name }) => name === 'transfer.v2')!;
     const before = stats.loads;
     // Calls the service, because a busy machine would shed some of so many requests.
-    const found = await Promise.all(Array.from({ length: 100 }, () => atlas.transfers.find(transferId)));
+    const found = await Promise.all(
+      Array.from({ length: 100 }, () => atlas.transfers.find('owner', transferId)),
+    );
     expect(new Set(found.map(({ id }) => id))).toEqual(new Set([transferId]));
     expect(stats.loads).toBe(before + 1);
+  });
+});
+
+describe('a cached transfer is not returned to', () => {
+  const findStatus = (by: ApiCaller) =>
+    until(async () => {
+      const { status } = await by.call('GET', `/v1/transfers/${transferId}`);
+      return status !== 429 && status;
+    });
+  /** What a worker does every other second. */
+  const refresh = () =>
+    atlas.jobs.find(({ name }) => name === 'read whether organizations are isolated')!.run();
+
+  test('others who have read it while isolation was off, once it is on', async () => {
+    const acme = await atlas.as('acme');
+    const turn = (isOn: boolean) => switchIsolation(atlas.deps.database, isOn, ACTOR, 'operators');
+    await post();
+    // By a worker that does not know it yet, then by one that does.
+    await turn(false);
+    expect(await findStatus(acme)).toBe(200);
+    await refresh();
+    expect(await findStatus(acme)).toBe(200);
+    await turn(true);
+    await refresh();
+    expect([await findStatus(acme), await findStatus(atlas)]).toEqual([404, 200]);
   });
 });
 

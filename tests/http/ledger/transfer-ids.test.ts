@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import type { ErrorCode } from '../../../src/errors.ts';
 import { fingerprintOf, type TransferContent } from '../../../src/features/ledger/transfers/domain.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createTransferIds, deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
@@ -38,19 +39,31 @@ const payTo = (to: AccountResource, amount = 5) => ({
 });
 const unused = () => deriveFormerId('nobody', crypto.randomUUID(), 0);
 
-/** Leaves what a release without the secret would have: a transfer under any id, and a record of its key. */
+/**
+ * Leaves what a release without the secret would have: a transfer under any id, and a record of its key. It did not
+ * isolate organizations either.
+ */
 async function postBefore(owner: string, key: string, content: TransferContent): Promise<void> {
-  await atlas.sql`UPDATE transfer_id_secret SET has_former_ids = true`;
+  await atlas.sql`UPDATE transfer_id_secret SET has_former_ids = true, isolates_owners = false`;
   const fingerprint = fingerprintOf('/v1/transfers', false, [content]);
   const orders = [{ ...content, formerId: unused() }];
   await createTransferRepository(atlas.deps.database).post([
     { owner, key, fingerprint, atomic: false, orders },
   ]);
+  await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = true`;
+}
+
+/** Returns another organization, and a transfer between two accounts of its own. */
+async function openStranger() {
+  const stranger = await atlas.as('stranger');
+  const [from, to] = [await openAccount(stranger), await openAccount(stranger)];
+  const order = { debitAccountId: from.id, creditAccountId: to.id, amount: 7 };
+  return { stranger, order };
 }
 
 /** The problem without what identifies the request. */
-async function bytesOf(response: Response): Promise<string> {
-  const { requestId, ...problem } = await expectProblem(atlas, response, 409, 'transfer_id_taken');
+async function bytesOf(response: Response, status: number, code: ErrorCode): Promise<string> {
+  const { requestId, ...problem } = await expectProblem(atlas, response, status, code);
   return JSON.stringify({ ...problem, headers: [...response.headers.keys()] });
 }
 
@@ -88,12 +101,11 @@ describe('a key of another owner', () => {
   test('cannot be burnt with a transfer under the id that anybody can compute', async () => {
     const [account, key] = [await openAccount(atlas), newKey()];
     const id = deriveFormerId('owner', key, 0);
-    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
-    const refused = await postTransfer(atlas, { ...payTo(account, 1), id }, newKey(), stranger);
-    await expectProblem(atlas, refused, 409, 'transfer_id_taken');
+    const { stranger, order } = await openStranger();
+    await expectProblem(atlas, await postTransfer(stranger, { ...order, id }), 409, 'transfer_id_taken');
     // Nor by sending the very transfer, which would count as posted.
-    const equal = await postTransfer(atlas, { ...payTo(account), id }, newKey(), stranger);
-    await expectProblem(atlas, equal, 409, 'transfer_id_taken');
+    const equal = await postTransfer(stranger, { ...payTo(account), id });
+    await expectProblem(atlas, equal, 422, 'unknown_account');
     expect((await postTransfer(atlas, payTo(account), key)).status).toBe(201);
     expect(await readAccount(atlas, account.id)).toMatchObject({ balance: 5, version: 1 });
   });
@@ -169,9 +181,8 @@ describe('an id that the caller chose', () => {
     const account = await openAccount(atlas);
     const id = version === 4 ? crypto.randomUUID() : Bun.randomUUIDv7();
     expect((await postTransfer(atlas, { ...payTo(account), id })).status).toBe(201);
-    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
-    const refused = await postTransfer(atlas, { ...payTo(account, 6), id }, newKey(), stranger);
-    await expectProblem(atlas, refused, 409, 'transfer_id_taken');
+    const { stranger, order } = await openStranger();
+    await expectProblem(atlas, await postTransfer(stranger, { ...order, id }), 409, 'transfer_id_taken');
   });
 
   test('gets the same response whatever transfer has it, or none', async () => {
@@ -181,19 +192,24 @@ describe('an id that the caller chose', () => {
     ).json()) as TransferResource;
     const own = crypto.randomUUID();
     await postTransfer(atlas, { ...payTo(account), id: own });
-    const stranger = { Authorization: `Bearer ${await atlas.key(undefined, 'stranger')}` };
-    const responses: string[] = [];
-    for (const id of [unused(), deriveFormerId('owner', key, 0), derived, own])
+    const { stranger, order } = await openStranger();
+    const taken = [unused(), deriveFormerId('owner', key, 0), derived, own];
+    const post = async (content: object, id: string) => postTransfer(stranger, { ...content, id });
+    const responses = await Promise.all(
+      taken.map(async (id) => bytesOf(await post(order, id), 409, 'transfer_id_taken')),
+    );
+    expect(new Set(responses).size).toBe(1);
+    // Whatever else is wrong with the transfer: unused IDs included, if no account of the caller is debited.
+    const unknown = { ...order, debitAccountId: crypto.randomUUID() };
+    for (const wrong of [unknown, { ...order, debitAccountId: bank.id }])
       responses.push(
-        await bytesOf(await postTransfer(atlas, { ...payTo(account, 7), id }, newKey(), stranger)),
+        ...(await Promise.all(
+          [...taken, crypto.randomUUID()].map(async (id) =>
+            bytesOf(await post(wrong, id), 422, 'unknown_account'),
+          ),
+        )),
       );
-    expect(new Set(responses).size).toBe(1);
-    // Whatever else is wrong with the transfer.
-    for (const id of [unused(), derived]) {
-      const order = { debitAccountId: crypto.randomUUID(), creditAccountId: account.id, amount: 1, id };
-      responses.push(await bytesOf(await postTransfer(atlas, order, newKey(), stranger)));
-    }
-    expect(new Set(responses).size).toBe(1);
+    expect(new Set(responses).size).toBe(2);
   });
 
   test('is refused in a batch for its item alone, and in an atomic one for all', async () => {

@@ -61,7 +61,8 @@ test('requests of one key whose bodies do not arrive leave permits to others', a
   const port = await freePort();
   const listener = listen(atlas, { ...atlas.deps, config: { ...atlas.deps.config, API_PORT: port } });
   const [greedy, modest] = [await atlas.key(), await atlas.key(undefined, 'modest')];
-  const [from, to] = [await openAccount(atlas), await openAccount(atlas)];
+  const own = await atlas.as('modest');
+  const [from, to] = [await openAccount(own), await openAccount(own)];
   let refused = 0;
   const sockets = Array.from({ length: 100 }, (_, i) => {
     const socket = connect(port, '127.0.0.1');

@@ -15,6 +15,8 @@ export interface OutboxRow extends Omit<PostedTransfer, 'transferId'> {
   readonly createdAt: Date;
   readonly debitOwner: string;
   readonly creditOwner: string;
+  /** Whether a payee sees nothing of what a payer of another organization wrote. */
+  readonly isolates: boolean;
   readonly owner: string;
   readonly type: string;
   readonly key: string;
@@ -59,12 +61,13 @@ function sideOf(row: OutboxRow, side: TransferSide, withEvents: boolean): Unsent
 }
 
 function eventOf(row: OutboxRow, side: TransferSide, key: string, sequence: number): AtlasEvent {
+  const isHidden = side === 'credit' && row.isolates && row.debitOwner !== row.creditOwner;
   return {
     owner: side === 'debit' ? row.debitOwner : row.creditOwner,
     type: `account.${side}ed.v1`,
     key,
     sequence,
     occurredAt: row.createdAt.toISOString(),
-    data: transferData(side, { ...row, transferId: row.transferId! }),
+    data: transferData(side, { ...row, transferId: row.transferId!, metadata: isHidden ? {} : row.metadata }),
   };
 }

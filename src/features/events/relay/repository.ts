@@ -7,6 +7,7 @@ import {
 } from '../../../adapters/event-log/event-rows.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
+import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, UnsentBatch } from './domain.ts';
 import { type OutboxRow, toUnsent } from './outbox-rows.ts';
@@ -109,7 +110,8 @@ function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, 
       const rows = await db.query(
         (sql) => sql<(OutboxRow & SizedRow)[]>`
         ${rowsWithin(sql, {
-          source: sql`SELECT * FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
+          source: sql`
+            SELECT *, ${isolates(sql)} AS isolates FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
           order: sql`id`,
           ...eventSize(sql),
           bytesMax: BATCH_BYTES_MAX,

@@ -1,5 +1,6 @@
 import { recordAudit } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
@@ -106,9 +107,7 @@ function fragmentsOf(db: Database) {
   const columns = db.fragment`id, owner, kind, name, scopes, created_by, replaced_by, created_at, expires_at,
     revoked_at, last_used_at`;
   const usable = db.fragment`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`;
-  // The column is read by name because the migration that switches isolation on comes later.
-  const isolated = db.fragment`
-    coalesce((SELECT (to_jsonb(s)->>'isolates_owners')::boolean FROM transfer_id_secret s), false)`;
+  const isolated = isolates(db.fragment);
   const visible = ({ owner, kinds }: KeysOf) =>
     db.fragment`kind = ANY (${[...kinds]}::text[]) ${owner === null ? db.fragment`` : db.fragment`AND owner = ${owner}`}`;
   const quotaOf = (kind: QuotaSubject['kind'], id: Fragment) => db.fragment`(

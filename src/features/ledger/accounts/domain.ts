@@ -2,7 +2,19 @@
 export const ACCOUNT_KINDS = ['asset', 'liability', 'equity', 'income', 'expense'] as const;
 export type AccountKind = (typeof ACCOUNT_KINDS)[number];
 
-/** The properties of an account that the caller sets. They are immutable. */
+/**
+ * The organizations whose transfers an account accepts, besides those of its own: `['*']` for all, null for none. It
+ * matters only while organizations are isolated.
+ */
+export type AcceptsFrom = readonly string[] | null;
+
+/** In {@link AcceptsFrom}: every organization. */
+export const ANYONE = '*';
+
+/** Maximum organizations in {@link AcceptsFrom}. */
+export const ACCEPTED_MAX = 100;
+
+/** The properties of an account that the caller sets when it is opened. They are immutable. */
 export interface AccountContent {
   readonly ledger: string;
   readonly name: string | null;
@@ -11,11 +23,19 @@ export interface AccountContent {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** What an account is opened with. */
+export interface NewAccount extends AccountContent {
+  readonly acceptsFrom?: AcceptsFrom;
+}
+
 /** An account with its totals in minor units. `version` counts its transfers. */
 export interface Account extends AccountContent {
   readonly id: string;
   /** Owner of the key that opened the account. Its events go to this owner. */
   readonly owner: string;
+  readonly acceptsFrom: AcceptsFrom;
+  /** Counts the changes of what can be changed, which are not its transfers. */
+  readonly revision: number;
   readonly debitsPosted: number;
   readonly creditsPosted: number;
   readonly version: number;

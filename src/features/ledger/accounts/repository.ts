@@ -1,11 +1,14 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
+import { isolates } from '../../../adapters/postgres/isolation.ts';
+import { idOf, ownedId, readerOf } from '../../../adapters/postgres/owned-ids.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
-import { sentAtOnce } from '../../../adapters/postgres/query.ts';
+import { type Fragment, type SqlTag, sentAtOnce } from '../../../adapters/postgres/query.ts';
+import type { Expected } from '../../../http/etag.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
-import type { Account, AccountContent } from './domain.ts';
+import type { AcceptsFrom, Account, NewAccount } from './domain.ts';
 
 /** The position in a list of accounts: after this one, by age and id. */
 export interface AccountPosition {
@@ -14,27 +17,41 @@ export interface AccountPosition {
   readonly id: string;
 }
 
-/** Accounts in PostgreSQL. */
+/**
+ * Accounts in PostgreSQL. While organizations are isolated, an owner finds only its own; otherwise everybody finds all.
+ */
 export interface AccountRepository {
   /**
    * Inserts the account. If the id exists, returns the existing account, with `created` false; null if the id is of a
-   * file or webhook, or reserved for one.
+   * file or webhook, or reserved for one. Whom it accepts is not compared, as it may have changed since.
    */
   create(
     id: string,
     owner: string,
-    content: AccountContent,
+    content: NewAccount,
     actor: Actor,
     signal?: AbortSignal,
   ): Promise<{ account: Account; created: boolean; same: boolean } | null>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
-  find(id: string, caller?: Abortable): Promise<Account | null>;
+  find(owner: string, id: string, caller?: Abortable): Promise<Account | null>;
+  /** Returns null if the owner has no such account, in one of these revisions. */
+  accept(
+    owner: string,
+    id: string,
+    expected: Expected,
+    acceptsFrom: AcceptsFrom,
+    actor: Actor,
+    signal?: AbortSignal,
+  ): Promise<Account | null>;
   /** A page also ends at `PAGE_BYTES_MAX`. */
   list(
+    owner: string,
     after: AccountPosition | null,
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+  /** Returns the oldest account of all owners, for the start and for health. Callers never see it. */
+  oldest(signal?: AbortSignal): Promise<Account | null>;
 }
 
 // About what an account has in a page besides its metadata.
@@ -43,30 +60,96 @@ const ACCOUNT_BYTES = 500;
 type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
 export function createAccountRepository(db: Database): AccountRepository {
-  // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
-  const columns = db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, debits_posted, credits_posted,
-    version, created_at, (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+  return { ...createReading(db), ...createWriting(db) };
+}
 
+function columnsOf(db: Database): Fragment {
+  // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
+  return db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, accepts_from, debits_posted,
+    credits_posted, version, revision, created_at,
+    (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+}
+
+function createReading(db: Database): Pick<AccountRepository, 'find' | 'list' | 'oldest'> {
+  const columns = columnsOf(db);
   const reads = new BatchedReads<Account>({
-    async read(ids, signal) {
+    async read(owned, signal) {
+      const readers = [...new Set(owned.map(readerOf))];
+      const isMixed = readers.length > 1;
       const rows = await db.query(
-        (sql) =>
-          sql<
-            AccountRow[]
-          >`SELECT ${columns} FROM accounts WHERE id = ANY (${sentAtOnce(`{${ids}}`)}::uuid[])`,
+        (sql) => sql<(AccountRow & { isOpen?: boolean })[]>`
+          SELECT ${columns} ${isMixed ? sql`, NOT ${isolates(sql)} AS is_open` : sql``} FROM accounts
+          WHERE id = ANY (${sentAtOnce(`{${owned.map(idOf)}}`)}::uuid[])
+            AND (owner = ANY (${readers}::text[]) OR NOT ${isolates(sql)})`,
         { signal },
       );
-      return rows.map(toAccount);
+      // For one reader, PostgreSQL has decided. Probing for each pair would cost it half as much again.
+      const accountOf = new Map(
+        rows.map(({ isOpen = !isMixed, ...row }) => [row.id, { isOpen, account: toAccount(row) }]),
+      );
+      return owned.flatMap((one) => {
+        const found = accountOf.get(idOf(one));
+        return found && (found.isOpen || found.account.owner === readerOf(one))
+          ? [[one, found.account] as const]
+          : [];
+      });
     },
   });
 
   return {
-    async create(id, owner, { ledger, name, kind, allowNegative, metadata }, actor, signal) {
+    find: (owner, id, caller) => reads.find(ownedId(owner, id), caller),
+    async list(owner, after, limit, signal) {
+      const younger =
+        after &&
+        db.fragment`AND (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
+            ${after.id}::uuid)`;
+      const rows = await db.query(
+        (sql) => {
+          // Each branch reads an index of its own, and only one of them is run.
+          const branch = (condition: Fragment) => sql`
+          (SELECT * FROM accounts WHERE ${condition} ${younger ?? sql``} ORDER BY created_at, id LIMIT ${limit + 1})`;
+          return sql<(AccountRow & SizedRow)[]>`
+          SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
+            source: sql`${branch(sql`${isolates(sql)} AND owner = ${owner}`)} UNION ALL ${branch(sql`NOT ${isolates(sql)}`)}`,
+            order: sql`created_at, id`,
+            document: sql`metadata`,
+            otherBytes: ACCOUNT_BYTES,
+          })}) page ORDER BY nth`;
+        },
+        { signal },
+      );
+      const { page, hasMore } = takePage(rows, limit);
+      const last = page.at(-1);
+      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
+      const accounts = page.map(({ bytesSoFar: _, ...row }) => toAccount(row));
+      return { accounts, next };
+    },
+    async oldest(signal) {
+      const [row] = await db.query(
+        (sql) => sql<AccountRow[]>`SELECT ${columns} FROM accounts ORDER BY created_at, id LIMIT 1`,
+        { signal },
+      );
+      return row ? toAccount(row) : null;
+    },
+  };
+}
+
+function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept'> {
+  const columns = columnsOf(db);
+  return {
+    async create(
+      id,
+      owner,
+      { ledger, name, kind, allowNegative, metadata, acceptsFrom = null },
+      actor,
+      signal,
+    ) {
       const [inserted] = await db.query(
         (sql) => sql<AccountRow[]>`
           WITH opened AS (
-            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata)
-            VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)})
+            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata, accepts_from)
+            VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)},
+              ${jsonOrNull(sql, acceptsFrom)})
             ON CONFLICT (id) DO NOTHING RETURNING *
           ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
@@ -77,7 +160,7 @@ export function createAccountRepository(db: Database): AccountRepository {
             actor,
             ['account', 'created'],
             db.fragment`SELECT owner, id, NULL::jsonb, jsonb_build_object('ledger', ledger, 'name', name, 'kind', kind,
-              'allowNegative', allow_negative) FROM opened`,
+              'allowNegative', allow_negative, 'acceptsFrom', accepts_from) FROM opened`,
           )})
           SELECT ${columns} FROM opened`,
         { signal },
@@ -95,29 +178,33 @@ export function createAccountRepository(db: Database): AccountRepository {
       const { same, ...row } = found;
       return { account: toAccount(row), created: false, same };
     },
-    find: (id, caller) => reads.find(id, caller),
-    async list(after, limit, signal) {
-      const younger =
-        after &&
-        db.fragment`WHERE (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
-            ${after.id}::uuid)`;
-      const rows = await db.query(
-        (sql) => sql<(AccountRow & SizedRow)[]>`
-          SELECT ${columns}, bytes_so_far FROM (${rowsWithin(sql, {
-            source: sql`SELECT * FROM accounts ${younger ?? sql``} ORDER BY created_at, id LIMIT ${limit + 1}`,
-            order: sql`created_at, id`,
-            document: sql`metadata`,
-            otherBytes: ACCOUNT_BYTES,
-          })}) page ORDER BY nth`,
+    async accept(owner, id, expected, acceptsFrom, actor, signal) {
+      const [row] = await db.query(
+        (sql) => sql<AccountRow[]>`
+          WITH former AS (
+            SELECT accepts_from AS before FROM accounts
+            WHERE id = ${id} AND owner = ${owner}
+              ${expected === 'any' ? sql`` : sql`AND revision = ANY (${[...expected]}::bigint[])`} FOR NO KEY UPDATE
+          ), changed AS (
+            UPDATE accounts SET accepts_from = ${jsonOrNull(sql, acceptsFrom)}, revision = revision + 1
+            FROM former WHERE id = ${id} RETURNING accounts.*
+          ), audited AS (${auditFragment(
+            db.fragment,
+            actor,
+            ['account', 'updated'],
+            db.fragment`SELECT owner, id, jsonb_build_object('acceptsFrom', before),
+              jsonb_build_object('acceptsFrom', accepts_from) FROM changed, former`,
+          )})
+          SELECT ${columns} FROM changed`,
         { signal },
       );
-      const { page, hasMore } = takePage(rows, limit);
-      const last = page.at(-1);
-      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
-      const accounts = page.map(({ bytesSoFar: _, ...row }) => toAccount(row));
-      return { accounts, next };
+      return row ? toAccount(row) : null;
     },
   };
+}
+
+function jsonOrNull(sql: SqlTag, value: AcceptsFrom) {
+  return value === null ? null : sql.json(value);
 }
 
 function toAccount({ createdMicros: _, ...row }: AccountRow): Account {

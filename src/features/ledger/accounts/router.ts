@@ -1,15 +1,31 @@
 import { z } from '@hono/zod-openapi';
+import type { Exchange } from '../../../envelope/exchange.ts';
+import type { Fields } from '../../../envelope/response-headers.ts';
 import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
+import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
 import { type Account, balanceOf } from './domain.ts';
 import type { AccountPosition } from './repository.ts';
-import { AccountPageSchema, AccountSchema, NewAccountSchema } from './schemas.ts';
+import {
+  AccountChangeHeadersSchema,
+  AccountChangeSchema,
+  AccountPageSchema,
+  AccountSchema,
+  NewAccountSchema,
+} from './schemas.ts';
 import type { AccountService } from './service.ts';
 
 const tag = 'Accounts';
+const ETAG = {
+  ETag: {
+    description: 'Changes when PATCH changes the account, and not with its balance. For If-Match',
+    schema: { type: 'string' },
+  },
+};
+const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) });
 // The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(
   /^a[0-9a-f]{46}$/,
@@ -20,6 +36,11 @@ const toCursor = ({ createdMicros, id }: AccountPosition) =>
 
 /** Mounts `/v1/accounts`. */
 export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
+  mountChanges(routes, accounts);
+  mountReading(routes, accounts);
+}
+
+function mountChanges(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
       method: 'post',
@@ -36,8 +57,8 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       example: { ledger: 'EUR', name: 'Carol', kind: 'liability', metadata: { customer: '4711' } },
       refusals: ['account_id_taken', 'metadata_too_large'],
       responses: {
-        200: jsonOf('The existing account with this ID and content', AccountSchema),
-        201: jsonOf('The new account', AccountSchema),
+        200: jsonOf('The existing account with this ID and content', AccountSchema, ETAG),
+        201: jsonOf('The new account', AccountSchema, ETAG),
       },
     },
     async ({ exchange, body }) => {
@@ -47,6 +68,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
         kind: body.kind ?? null,
         allowNegative: body.allowNegative ?? false,
         metadata: body.metadata ?? {},
+        acceptsFrom: body.acceptsFrom ?? null,
       };
       const { account, created } = await accounts.open(
         body.id ?? undefined,
@@ -55,11 +77,43 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
         actorOf(exchange),
         exchange.signal,
       );
-      const fields = { Location: `/v1/accounts/${account.id}` };
-      return exchange.json(toResource(account), created ? 201 : 200, fields);
+      return respond(exchange, account, created ? 201 : 200, { Location: `/v1/accounts/${account.id}` });
     },
   );
 
+  routes.mount(
+    {
+      method: 'patch',
+      path: '/v1/accounts/{id}',
+      operationId: 'changeAccount',
+      summary: 'Set whose transfers an account accepts',
+      description:
+        'Opens an account to transfers of other organizations, or closes it to them. If-Match must contain the ETag you read.',
+      tag,
+      tier: 'default',
+      resource: 'database',
+      scope: 'accounts:write',
+      params: IdSchema,
+      headers: AccountChangeHeadersSchema,
+      body: AccountChangeSchema,
+      example: { acceptsFrom: ['*'] },
+      refusals: ['account_not_found', 'precondition_failed', 'precondition_required'],
+      responses: { 200: jsonOf('The updated account', AccountSchema, ETAG) },
+    },
+    async ({ exchange, params, headers, body }) => {
+      const expected = expectedVersions(headers['If-Match']);
+      const { owner } = exchange.principal!;
+      const { id } = params;
+      return respond(
+        exchange,
+        await accounts.accept(owner, id, expected, body.acceptsFrom, actorOf(exchange), exchange.signal),
+        200,
+      );
+    },
+  );
+}
+
+function mountReading(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
       method: 'get',
@@ -76,6 +130,7 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
     },
     async ({ request, exchange, query }) => {
       const { accounts: page, next } = await accounts.list(
+        exchange.principal!.owner,
         query.cursor ?? null,
         query.limit,
         exchange.signal,
@@ -96,14 +151,23 @@ export function mountAccounts(routes: RouteTable, accounts: AccountService): voi
       tier: 'default',
       resource: 'database',
       scope: 'accounts:read',
-      params: z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) }),
+      params: IdSchema,
       refusals: ['account_not_found'],
-      responses: { 200: jsonOf('The account', AccountSchema) },
+      responses: { 200: jsonOf('The account', AccountSchema, ETAG) },
     },
-    async ({ exchange, params }) => exchange.json(toResource(await accounts.find(params.id, exchange)), 200),
+    async ({ exchange, params }) =>
+      respond(exchange, await accounts.find(exchange.principal!.owner, params.id, exchange), 200),
   );
 }
 
-function toResource(account: Account) {
+// Of an account that was never changed, and so of nearly all: one object per kind of response.
+const UNCHANGED: Fields = { ETag: etagOf(1) };
+
+function respond(exchange: Exchange, account: Account, status: 200 | 201, fields?: Fields): Response {
+  const etag = account.revision === 1 ? UNCHANGED : { ETag: etagOf(account.revision) };
+  return exchange.json(toResource(account), status, fields === undefined ? etag : { ...etag, ...fields });
+}
+
+function toResource({ revision: _, ...account }: Account) {
   return { ...account, balance: balanceOf(account) };
 }

@@ -8,10 +8,21 @@ import {
   UuidSchema,
 } from '../../../http/schemas.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { ACCOUNT_KINDS } from './domain.ts';
+import { ACCEPTED_MAX, ACCOUNT_KINDS, ANYONE } from './domain.ts';
 
 const NAME_LENGTH_MAX = 200;
+const ORGANIZATION_LENGTH_MAX = 200;
+const IF_MATCH_LENGTH_MAX = 1000;
+const ACCEPTS_FROM =
+  'The organizations whose transfers the account accepts, besides those of its own: a list of IDs, `["*"]` for all, or null for none.';
 const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
+
+const AcceptsFromSchema = z
+  .array(textSchema(ORGANIZATION_LENGTH_MAX))
+  .min(1, 'must not be empty; null accepts nobody')
+  .max(ACCEPTED_MAX, `must have at most ${ACCEPTED_MAX} items`)
+  // All includes everything else.
+  .transform((ids) => (ids.includes(ANYONE) ? [ANYONE] : [...new Set(ids)]));
 
 export const AccountSchema = z
   .strictObject({
@@ -24,6 +35,7 @@ export const AccountSchema = z
     kind: z.enum(ACCOUNT_KINDS).nullable(),
     allowNegative: z.boolean(),
     metadata: z.record(z.string(), z.string()),
+    acceptsFrom: z.array(z.string()).nullable().openapi({ description: ACCEPTS_FROM }),
     debitsPosted: SumSchema.openapi({ description: 'Total of all debits, in minor units.' }),
     creditsPosted: SumSchema.openapi({ description: 'Total of all credits, in minor units.' }),
     balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
@@ -43,8 +55,25 @@ export const NewAccountSchema = z
       .nullish()
       .openapi({ description: 'Whether the balance may fall below zero; false by default.' }),
     metadata: MetadataSchema.nullish(),
+    acceptsFrom: AcceptsFromSchema.nullish().openapi({
+      description: `${ACCEPTS_FROM} Null by default.`,
+      example: ['*'],
+    }),
   })
   .openapi('NewAccount');
+
+export const AccountChangeSchema = z
+  .strictObject({
+    acceptsFrom: AcceptsFromSchema.nullable().openapi({ description: ACCEPTS_FROM, example: ['*'] }),
+  })
+  .openapi('AccountChange');
+
+export const AccountChangeHeadersSchema = z.object({
+  'If-Match': z.string().max(IF_MATCH_LENGTH_MAX).optional().openapi({
+    description: 'The ETag you read, or `*` for any. Without it the response is 428.',
+    example: '*',
+  }),
+});
 
 export const AccountPageSchema = z
   .strictObject({ accounts: z.array(AccountSchema), nextCursor: NextCursorSchema })

@@ -83,7 +83,7 @@ export function sortMembers(metadata: Readonly<Record<string, string>>): Readonl
 /** The `detail` of each refusal. The page of the code explains more. */
 export const REFUSAL_DETAILS: Readonly<Record<Refusal, string>> = {
   same_account: 'The debit and credit accounts are the same.',
-  unknown_account: 'The debit or credit account does not exist.',
+  unknown_account: 'The debit or credit account does not exist, or your organization may not use it.',
   different_ledgers: 'The accounts are on different ledgers.',
   insufficient_funds: 'The balance of the debit account does not cover the amount.',
   balance_overflow: 'The total debits or credits of an account would exceed 2^53−1.',

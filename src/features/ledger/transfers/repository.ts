@@ -1,7 +1,9 @@
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
-import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
+import type { Database } from '../../../adapters/postgres/database.ts';
+import { isolates } from '../../../adapters/postgres/isolation.ts';
+import { ownedId, ownedIds } from '../../../adapters/postgres/owned-ids.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
-import { sentAtOnce } from '../../../adapters/postgres/query.ts';
+import { type Fragment, type FragmentTag, sentAtOnce } from '../../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../../utils/abortable.ts';
 import {
   type ItemResult,
@@ -20,16 +22,20 @@ export interface TransferPage {
   readonly nextVersion: number | null;
 }
 
-/** Transfers in PostgreSQL. */
+/**
+ * Transfers in PostgreSQL. While organizations are isolated, an owner sees those of its accounts, without the metadata
+ * of what others paid to them; otherwise everybody sees all.
+ */
 export interface TransferRepository {
   /** Posts requests in one transaction, in order. Throws like `Database.query`. */
   post(requests: readonly PostRequest[]): Promise<PostResult[]>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
-  find(id: string, signal?: AbortSignal): Promise<Transfer | null>;
+  find(owner: string, id: string, signal?: AbortSignal): Promise<Transfer | null>;
   /** Whether the key belongs to a request, so that nothing new would be posted under it. */
   isKeyUsed(owner: string, key: string): Promise<boolean>;
   /** A page also ends at `PAGE_BYTES_MAX`. */
   listByAccount(
+    owner: string,
     accountId: string,
     beforeVersion: number | null,
     limit: number,
@@ -60,18 +66,22 @@ const TRANSFER_BYTES = 500;
 const FORGET_ROWS_MAX = 5000;
 
 export function createTransferRepository(db: Database): TransferRepository {
-  const columns = db.fragment`id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at`;
+  const others = db.fragment`id, debit_account_id, credit_account_id, ledger, amount, reference, created_at`;
 
-  const selectMany = (ids: readonly string[], options: QueryOptions) =>
-    db.query(
-      (sql) =>
-        sql<
-          TransferRow[]
-        >`SELECT ${columns} FROM transfers WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
-      options,
-    );
   const reads = new BatchedReads<Transfer>({
-    read: async (ids, signal) => (await selectMany(ids, { signal })).map(toTransfer),
+    async read(owned, signal) {
+      const rows = await db.query(
+        (sql) => sql<(TransferRow & { nth: number })[]>`
+          SELECT found.*, nth FROM ${ownedIds(sql, owned)} CROSS JOIN LATERAL (
+            SELECT ${others}, CASE
+                WHEN NOT ${isolates(sql)} OR ${ownerOf(sql, sql`debit_account_id`)} = wanted.reader THEN metadata
+                WHEN ${ownerOf(sql, sql`credit_account_id`)} = wanted.reader THEN '{}' END AS metadata
+              FROM transfers WHERE id = wanted.id LIMIT 1) found
+           WHERE metadata IS NOT NULL`,
+        { signal },
+      );
+      return rows.map((row) => [owned[row.nth - 1]!, toTransfer(row)] as const);
+    },
   });
 
   let waitedMs = 0;
@@ -113,8 +123,11 @@ export function createTransferRepository(db: Database): TransferRepository {
     );
     if (old.length === 0) return results;
     // If this fails, the batch runs again. Its keys make that safe.
-    const rows = await selectMany(
-      old.map(({ id }) => id),
+    // Of any owner: the requests have shown that these are the transfers of their own keys or accounts.
+    const ids = old.map(({ id }) => id);
+    const rows = await db.query(
+      (sql) => sql<TransferRow[]>`
+        SELECT ${others}, metadata FROM transfers WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
       { tier: 'critical' },
     );
     const stored = new Map(rows.map((found) => [found.id, toTransfer(found)]));
@@ -132,21 +145,26 @@ export function createTransferRepository(db: Database): TransferRepository {
     post,
     readSecret: () => readSecret(db),
     waitedMs: () => waitedMs,
-    find: (id, signal) => reads.find(id, signal && new AbortableSignal(signal)),
-    async listByAccount(accountId, beforeVersion, limit, signal) {
+    find: (owner, id, signal) => reads.find(ownedId(owner, id), signal && new AbortableSignal(signal)),
+    async listByAccount(owner, accountId, beforeVersion, limit, signal) {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
       const before = beforeVersion ?? Number.MAX_SAFE_INTEGER;
+      // PostgreSQL evaluates it once, before it reads any transfer.
+      const isOpen = (sql: FragmentTag) =>
+        sql`(NOT ${isolates(sql)} OR ${ownerOf(sql, sql`${accountId}`)} = ${owner})`;
       const rows = await db.query(
         (sql) => sql<(TransferRow & SizedRow & { version: number })[]>`
-          SELECT ${columns}, version, bytes_so_far FROM (${rowsWithin(sql, {
+          SELECT ${others}, metadata, version, bytes_so_far FROM (${rowsWithin(sql, {
             source: sql`
               SELECT * FROM (
-                (SELECT *, debit_version AS version FROM transfers
-                  WHERE debit_account_id = ${accountId} AND debit_version < ${before}
+                (SELECT ${others}, debit_version AS version, metadata FROM transfers
+                  WHERE debit_account_id = ${accountId} AND debit_version < ${before} AND ${isOpen(sql)}
                   ORDER BY debit_version DESC LIMIT ${limit + 1})
                 UNION ALL
-                (SELECT *, credit_version AS version FROM transfers
-                  WHERE credit_account_id = ${accountId} AND credit_version < ${before}
+                (SELECT ${others}, credit_version AS version,
+                        CASE WHEN ${isolates(sql)} AND ${ownerOf(sql, sql`debit_account_id`)} IS DISTINCT FROM ${owner}
+                          THEN '{}' ELSE metadata END AS metadata FROM transfers
+                  WHERE credit_account_id = ${accountId} AND credit_version < ${before} AND ${isOpen(sql)}
                   ORDER BY credit_version DESC LIMIT ${limit + 1})
               ) sides ORDER BY version DESC LIMIT ${limit + 1}`,
             order: sql`version DESC`,
@@ -160,6 +178,10 @@ export function createTransferRepository(db: Database): TransferRepository {
     },
     ...createKeyRecords(db),
   };
+}
+
+function ownerOf(sql: FragmentTag, accountId: Fragment): Fragment {
+  return sql`(SELECT a.owner FROM accounts a WHERE a.id = ${accountId})`;
 }
 
 function createKeyRecords(db: Database): Pick<TransferRepository, 'isKeyUsed' | 'forgetKeys'> {

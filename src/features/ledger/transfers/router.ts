@@ -132,7 +132,8 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       refusals: ['transfer_not_found'],
       responses: { 200: jsonOf('The transfer', TransferSchema) },
     },
-    async ({ exchange, params }) => exchange.json(await transfers.find(params.id, exchange), 200),
+    async ({ exchange, params }) =>
+      exchange.json(await transfers.find(exchange.principal!.owner, params.id, exchange), 200),
   );
 
   routes.mount(
@@ -148,14 +149,16 @@ function mountReading(routes: RouteTable, transfers: TransferService, accounts: 
       responses: { 200: jsonOf('A page of transfers', TransferPageSchema, NEXT) },
     },
     async ({ request, exchange, params, query }) => {
+      const { owner } = exchange.principal!;
       const page = await transfers.listByAccount(
+        owner,
         params.id,
         query.cursor ?? null,
         query.limit,
         exchange.signal,
       );
       // Only an empty page needs to check whether the account exists.
-      if (page.transfers.length === 0) await accounts.find(params.id, exchange);
+      if (page.transfers.length === 0) await accounts.find(owner, params.id, exchange);
       const nextCursor = page.nextVersion === null ? null : `v${toHex(page.nextVersion, 12)}`;
       const list = { transfers: page.transfers, nextCursor };
       return exchange.json(list, 200, linkNext(request.url, nextCursor));

@@ -53,8 +53,9 @@ export interface TransferService {
     atomic: boolean,
     caller?: Abortable,
   ): Promise<Posted<readonly ItemResult[]>>;
-  find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer>;
+  find(owner: string, id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer>;
   listByAccount(
+    owner: string,
     accountId: string,
     beforeVersion: number | null,
     limit: number,
@@ -64,7 +65,7 @@ export interface TransferService {
 
 /** The reads of the service. `find` may go through a cache. */
 export interface TransferReads extends Pick<TransferRepository, 'isKeyUsed' | 'listByAccount'> {
-  find(id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
+  find(owner: string, id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
 }
 
 export function createTransferService(
@@ -118,8 +119,8 @@ export function createTransferService(
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
     },
-    async find(id, caller) {
-      const transfer = await repository.find(id, caller);
+    async find(owner, id, caller) {
+      const transfer = await repository.find(owner, id, caller);
       if (transfer === null) throw new AtlasError('transfer_not_found', `Transfer ${id} does not exist.`);
       return transfer;
     },

@@ -38,24 +38,50 @@ const VerificationSchema = z
     description: 'The result of a verification. Totals are strings, because they can exceed 2^53−1.',
   });
 
-/** Mounts `/v1/ledger`. */
-export function mountLedger(routes: RouteTable, ledger: LedgerService): void {
+const COMMON = {
+  method: 'get',
+  tier: 'non-critical',
+  resource: 'database',
+  compressible: true,
+  responses: { 200: jsonOf('The result of the verification', VerificationSchema) },
+} as const;
+const DESCRIPTION =
+  'Recomputes every balance from the transfers in one snapshot and compares. Reads everything, so call it rarely: ' +
+  'each worker runs one at a time, and calls during it share the next.';
+
+/** Mounts the verification of what an organization has, and of the whole ledger for operators. */
+export function mountLedger(
+  routes: RouteTable,
+  ledger: LedgerService,
+  isIsolated: (signal: AbortSignal) => Promise<boolean>,
+): void {
   routes.mount(
     {
-      method: 'get',
+      ...COMMON,
       path: '/v1/ledger/verification',
       operationId: 'verifyLedger',
       summary: 'Verify the ledger',
-      description:
-        'Recomputes every balance from the transfers in one snapshot and compares. Reads everything, so call it rarely: ' +
-        'each worker runs one at a time, and calls during it share the next.',
+      description: `${DESCRIPTION} While organizations are isolated, it covers your accounts and their transfers.`,
       tag: 'Ledger',
-      tier: 'non-critical',
-      resource: 'database',
       scope: 'ledger:admin',
-      compressible: true,
-      responses: { 200: jsonOf('The result of the verification', VerificationSchema) },
     },
-    async ({ exchange }) => exchange.json(await ledger.verify(exchange.signal), 200),
+    async ({ exchange }) => {
+      const { owner } = exchange.principal!;
+      const isPart = await isIsolated(exchange.signal);
+      return exchange.json(await ledger.verify(isPart ? owner : null, exchange.signal), 200);
+    },
+  );
+
+  routes.mount(
+    {
+      ...COMMON,
+      path: '/v1/operator/ledger/verification',
+      operationId: 'verifyWholeLedger',
+      summary: 'Verify the ledger of all organizations',
+      description: DESCRIPTION,
+      tag: 'Operators',
+      scope: 'operator:read',
+    },
+    async ({ exchange }) => exchange.json(await ledger.verify(null, exchange.signal), 200),
   );
 }

@@ -1,40 +1,41 @@
 import { AtlasError } from '../../../errors.ts';
-import { limitConcurrency } from '../../../utils/concurrency.ts';
+import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
 import { SingleFlight } from '../../../utils/single-flight.ts';
 import type { Verification } from './domain.ts';
 import type { LedgerRepository } from './repository.ts';
 
 const DISCREPANCIES_MAX = 100;
-// The one that runs, and the next one.
-const ROUNDS_MAX = 2;
+// For each owner, the one that runs and the next one. Beyond that, callers do not share.
+const ROUNDS_MAX = 128;
 
 /** Operations on the ledger as a whole. */
 export interface LedgerService {
   /**
-   * Recomputes every balance from the transfers and returns the discrepancies. Reads everything; for operators. One
-   * verification runs at a time: calls during it share the next one, so each sees what was committed before it.
+   * Recomputes every balance from the transfers and returns the discrepancies: of the whole ledger if `owner` is null,
+   * else of the accounts of the owner. One verification runs at a time, and owners take turns: calls during it share
+   * the next one of their owner, so each sees what was committed before it.
    */
-  verify(signal?: AbortSignal): Promise<Verification>;
+  verify(owner: string | null, signal?: AbortSignal): Promise<Verification>;
 }
 
 export function createLedgerService(repository: LedgerRepository): LedgerService {
   const rounds = new SingleFlight<Verification>(ROUNDS_MAX);
-  const oneAtATime = limitConcurrency(1);
+  const oneAtATime = limitConcurrencyByOwner(1);
   let round = 0;
 
-  const verify = (signal: AbortSignal) =>
-    oneAtATime(async () => {
+  const verify = (owner: string | null, signal: AbortSignal) =>
+    oneAtATime(owner ?? '', async () => {
       // Its snapshot is taken from here on, so it is too late to join it.
       round++;
       signal.throwIfAborted();
-      const found = await repository.verify(DISCREPANCIES_MAX, signal);
+      const found = await repository.verify(owner, DISCREPANCIES_MAX, signal);
       return { ok: found.discrepancies.length === 0, ...found };
     });
 
   return {
-    async verify(signal) {
+    async verify(owner, signal) {
       try {
-        return await rounds.run(String(round), verify, signal);
+        return await rounds.run(`${round} ${owner ?? ''}`, (shared) => verify(owner, shared), signal);
       } catch (error) {
         if (!signal?.aborted) throw error;
         throw new AtlasError('deadline_exceeded', 'The deadline passed during the verification.', {

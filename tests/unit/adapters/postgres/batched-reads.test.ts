@@ -25,12 +25,12 @@ function heldReads(bounds: { batchIdsMax?: number; waitingMax?: number } = {}) {
   const queries: Query[] = [];
   const reads = new BatchedReads<Row>({
     read(ids, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<Row[]>();
+      const { promise, resolve, reject } = Promise.withResolvers<(readonly [string, Row])[]>();
       const respond = (...missing: string[]) =>
         resolve(
           ids
             .filter((id) => !missing.includes(id))
-            .map((id) => ({ id }))
+            .map((id) => [id, { id }] as const)
             .reverse(),
         );
       queries.push({ ids, signal, respond, fail: reject });

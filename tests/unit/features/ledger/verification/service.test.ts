@@ -7,7 +7,7 @@ function slowLedger() {
   const running: { end(): void; signal: AbortSignal }[] = [];
   const ledger = { transfers: 0 };
   const repository: LedgerRepository = {
-    verify(_max, signal) {
+    verify(_owner, _max, signal) {
       const { transfers } = ledger;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       running.push({ end: resolve, signal: signal! });
@@ -22,10 +22,10 @@ const settled = () => new Promise(setImmediate);
 
 test('verifications that are requested during one share the next, which sees what was committed before them', async () => {
   const { running, ledger, service } = slowLedger();
-  const first = service.verify();
+  const first = service.verify(null);
   await settled();
   ledger.transfers = 1;
-  const others = Array.from({ length: 50 }, () => service.verify());
+  const others = Array.from({ length: 50 }, () => service.verify(null));
   await settled();
   expect(running).toHaveLength(1);
   running[0]!.end();
@@ -34,7 +34,7 @@ test('verifications that are requested during one share the next, which sees wha
   expect(running).toHaveLength(2);
   running[1]!.end();
   expect((await Promise.all(others)).map(({ transfers }) => transfers)).toEqual(Array(50).fill(1));
-  const last = service.verify();
+  const last = service.verify(null);
   await settled();
   running[2]!.end();
   expect((await last).ok).toBe(true);
@@ -43,8 +43,8 @@ test('verifications that are requested during one share the next, which sees wha
 test('a verification is canceled when its caller leaves, and the next one runs', async () => {
   const { running, service } = slowLedger();
   const caller = new AbortController();
-  const left = service.verify(caller.signal);
-  const waiting = service.verify();
+  const left = service.verify(null, caller.signal);
+  const waiting = service.verify(null);
   await settled();
   caller.abort(new Error('the deadline passed'));
   expect(running[0]!.signal.aborted).toBe(true);

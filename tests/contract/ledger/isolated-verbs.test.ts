@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'bun:test';
+import type { Database } from '../../../src/adapters/postgres/database.ts';
+import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
+import { fingerprintOf } from '../../../src/features/ledger/transfers/domain.ts';
+import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
+import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
+import { availableEngines } from '../../support/database.ts';
+import { insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
+
+/** What belongs to one owner. */
+interface Belongings {
+  readonly owner: string;
+  readonly account: string;
+  readonly transfer: string;
+  readonly key: string;
+}
+
+/** Calls a verb as `owner`, for what belongs to `of`. Returns what the owner learns, null for nothing. */
+type Verb = (db: Database, owner: string, of: Belongings) => Promise<unknown>;
+
+const ACTOR = { kind: 'command', id: 'test' } as const;
+const CONTENT = { ledger: 'EUR', name: null, kind: null, allowNegative: true, metadata: {} };
+const orNull = <T>(list: readonly T[]) => (list.length === 0 ? null : list);
+const withId = (found: readonly { readonly id: string }[], id: string) =>
+  orNull(found.filter((one) => one.id === id));
+
+/** Every verb of the ledger that acts for an owner. */
+const VERBS: Readonly<Record<string, Verb>> = {
+  'accounts.find': (db, owner, { account }) => createAccountRepository(db).find(owner, account),
+  'accounts.accept': (db, owner, { account }) =>
+    createAccountRepository(db).accept(owner, account, 'any', ['*'], ACTOR),
+  'accounts.list': async (db, owner, { account }) =>
+    withId((await createAccountRepository(db).list(owner, null, 200)).accounts, account),
+  'accounts.create': async (db, owner, { account }) => {
+    const opened = await createAccountRepository(db).create(account, owner, CONTENT, ACTOR);
+    return opened?.same ? opened : null;
+  },
+  'transfers.find': (db, owner, { transfer }) => createTransferRepository(db).find(owner, transfer),
+  'transfers.listByAccount': async (db, owner, { account }) =>
+    orNull((await createTransferRepository(db).listByAccount(owner, account, null, 200)).transfers),
+  'transfers.post': async (db, owner, { account }) => {
+    const [other] = (await createAccountRepository(db).list(owner, null, 1)).accounts;
+    const ids = { id: crypto.randomUUID(), debitAccountId: account, creditAccountId: other?.id ?? account };
+    // To itself, a transfer is refused anyway.
+    if (other?.id === account) return account;
+    const orders = [{ ...ids, amount: 1, reference: null, metadata: {} }];
+    const [result] = await createTransferRepository(db).post([
+      { owner, key: ids.id, fingerprint: fingerprintOf('/', false, orders), atomic: false, orders },
+    ]);
+    return result!.state === 'reused' || result!.items[0]!.outcome !== 'posted' ? null : result;
+  },
+  'transfers.isKeyUsed': async (db, owner, { key }) =>
+    (await createTransferRepository(db).isKeyUsed(owner, key)) || null,
+  'verification.verify': async (db, owner, { account }) => {
+    const { accounts } = await createLedgerRepository(db).verify(owner, 100);
+    return accounts === 1 && (await createAccountRepository(db).find(owner, account)) !== null
+      ? accounts
+      : null;
+  },
+};
+
+/** The others, and why they may act for no owner. */
+const WITHOUT_OWNER: Readonly<Record<string, string>> = {
+  'accounts.oldest': 'for the start and for health; callers never see it',
+  'transfers.readSecret': 'of the whole database, and never returned by the API',
+  'transfers.waitedMs': 'a time',
+  'transfers.forgetKeys': 'a job',
+};
+
+describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
+  test(
+    'every verb of the ledger shows and changes what belongs to its owner, and nothing of others',
+    () =>
+      withDatabase(engine, async (sql, _url, db) => {
+        const verbs = Object.entries({
+          accounts: createAccountRepository(db),
+          transfers: createTransferRepository(db),
+          verification: createLedgerRepository(db),
+        }).flatMap(([name, repository]) => Object.keys(repository).map((verb) => `${name}.${verb}`));
+        // A new verb belongs into one of the two tables.
+        expect(verbs.sort()).toEqual([...Object.keys(VERBS), ...Object.keys(WITHOUT_OWNER)].sort());
+
+        const [first, second] = [await belongingsOf(db, 'acme'), await belongingsOf(db, 'umbrella')];
+        for (const [name, verb] of Object.entries(VERBS)) {
+          const before = await everything();
+          expect([name, await verb(db, first.owner, second)]).toEqual([name, null]);
+          expect([name, await everything()]).toEqual([name, before]);
+          expect([name, await verb(db, second.owner, second)]).not.toEqual([name, null]);
+        }
+
+        async function everything() {
+          return sql`SELECT * FROM accounts ORDER BY id`;
+        }
+        async function belongingsOf(on: Database, owner: string): Promise<Belongings> {
+          const [bank, account] = (await insertAccounts(sql, [
+            { ledger: 'EUR', allowNegative: true, owner: `${owner} bank` },
+            { ledger: 'EUR', allowNegative: true, owner, acceptsFrom: [`${owner} bank`] },
+          ])) as [string, string];
+          const transfer = crypto.randomUUID();
+          const order = { id: transfer, debitAccountId: bank, creditAccountId: account, amount: 5 };
+          const orders = [{ ...order, reference: null, metadata: {} }];
+          const fingerprint = fingerprintOf('/', false, orders);
+          const request = { fingerprint, atomic: false };
+          await createTransferRepository(on).post([
+            { ...request, owner: `${owner} bank`, key: transfer, orders },
+            { ...request, owner, key: transfer, orders },
+          ]);
+          return { owner, account, transfer, key: transfer };
+        }
+      }),
+    SLOW_TEST_MS,
+  );
+
+  test(
+    'reads of several owners share a query, and each gets what it may see',
+    () =>
+      withDatabase(engine, async (sql, _url, db) => {
+        const owners = ['a "quoted" \\ {NULL}', 'Zoë & Söhne/🏦', 'NULL'];
+        const ids = await insertAccounts(
+          sql,
+          owners.map((owner) => ({ ledger: 'EUR', allowNegative: true, owner })),
+        );
+        const accounts = createAccountRepository(db);
+        const found = await Promise.all(owners.flatMap((owner) => ids.map((id) => accounts.find(owner, id))));
+        expect(found.map((account) => account?.owner ?? null)).toEqual(
+          owners.flatMap((owner, i) => ids.map((_, j) => (i === j ? owner : null))),
+        );
+      }),
+    SLOW_TEST_MS,
+  );
+});
