@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import { Command } from 'commander';
+import { addAccountsCommand, addVerifyCommand } from './cli/accounts.ts';
 import { addAuditCommand } from './cli/audit.ts';
 import { addConfigCommand } from './cli/config.ts';
 import { addDemoCommand } from './cli/demo.ts';
@@ -53,6 +54,14 @@ addOrganizationsCommand(
 addEventsCommand(
   program,
   withService(({ events }) => events.relay),
+);
+addAccountsCommand(
+  program,
+  withService(({ ledger }) => ledger),
+);
+addVerifyCommand(
+  program,
+  withService(({ ledger }) => ledger),
 );
 addFilesCommand(
   program,

@@ -6,6 +6,7 @@ import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { createReassignment } from './accounts/reassignment.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { mountAccounts } from './accounts/router.ts';
 import { createAccountService } from './accounts/service.ts';
@@ -62,7 +63,8 @@ export interface LedgerPorts {
 }
 
 export function createLedger({ database, cache, onPosted, workers, inFlightCap }: LedgerPorts) {
-  const accounts = createAccountService(createAccountRepository(database));
+  const accountRepository = createAccountRepository(database);
+  const accounts = createAccountService(accountRepository);
   const repository = createTransferRepository(database);
   const { isKeyUsed, listByAccount } = repository;
   const groupCommit = new GroupCommit({
@@ -92,6 +94,7 @@ export function createLedger({ database, cache, onPosted, workers, inFlightCap }
     accounts,
     transfers,
     verification,
+    reassignment: createReassignment(accountRepository),
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),

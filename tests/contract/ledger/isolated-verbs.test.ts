@@ -62,6 +62,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** The others, and why they may act for no owner. */
 const WITHOUT_OWNER: Readonly<Record<string, string>> = {
   'accounts.oldest': 'for the start and for health; callers never see it',
+  'accounts.isOrganization': 'for operators, on the command line',
+  'accounts.count': 'for operators, on the command line',
+  'accounts.reassign': 'for operators, on the command line',
   'transfers.readSecret': 'of the whole database, and never returned by the API',
   'transfers.waitedMs': 'a time',
   'transfers.forgetKeys': 'a job',

@@ -113,6 +113,23 @@ describe('a cached transfer is not returned to', () => {
   const refresh = () =>
     atlas.jobs.find(({ name }) => name === 'read whether organizations are isolated')!.run();
 
+  test('its former owner once its accounts were moved', async () => {
+    const acme = await atlas.as('acme');
+    await post();
+    await refresh();
+    expect([await findStatus(atlas), await findStatus(atlas), await findStatus(acme)]).toEqual([
+      200, 200, 404,
+    ]);
+    const { reassignment } = atlas.features.ledger;
+    const moved = [ids.bank, ids.shop];
+    await reassignment.run({ from: 'owner', ids: moved }, 'acme', ACTOR);
+    await refresh();
+    expect([await findStatus(atlas), await findStatus(acme)]).toEqual([404, 200]);
+    await reassignment.run({ from: 'acme', ids: moved }, 'owner', ACTOR);
+    await refresh();
+    expect([await findStatus(atlas), await findStatus(acme)]).toEqual([200, 404]);
+  });
+
   test('others who have read it while isolation was off, once it is on', async () => {
     const acme = await atlas.as('acme');
     const turn = (isOn: boolean) => switchIsolation(atlas.deps.database, isOn, ACTOR, 'operators');
