@@ -62,6 +62,7 @@ export function createFeatures(deps: Deps) {
   const files = createFiles({ ...shared, isKeyUsable, objects, cache });
   const trail = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
   const system = createSystem({
+    ...base,
     about: { version: VERSION, environment: config.ENVIRONMENT },
     lifecycle,
     dependencies: deps.dependencies,
@@ -70,7 +71,6 @@ export function createFeatures(deps: Deps) {
     isMigrated: (signal) => isMigrated(database, signal),
     readAsRequests: (signal) => Promise.all([identity.keys.check(signal), ledger.accounts.isEmpty(signal)]),
     requireCoreTables: (signal) => requireCoreTables(database, signal),
-    logger,
     redis: deps.redis,
     checkFiles: objects.check,
     permits: () => permits.stats(),

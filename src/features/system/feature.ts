@@ -7,7 +7,7 @@ import type { Logger } from '../../instrumentation/logger.ts';
 import type { Dependency } from '../../resilience/dependency.ts';
 import type { PermitStats } from '../../shedding/permit-source.ts';
 import type { Lifecycle } from '../../utils/lifecycle.ts';
-import type { AppInfo, Feature, FeatureDeclaration } from '../feature.ts';
+import type { AppInfo, Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { mountDocumentation } from './documentation/router.ts';
 import type { Probe } from './health/domain.ts';
 import { type About, mountHealth } from './health/router.ts';
@@ -16,6 +16,8 @@ import { mountLanding } from './landing/router.ts';
 import { mountMetrics } from './metrics/router.ts';
 import { mountPing } from './ping/router.ts';
 import { mountProblems } from './problems/router.ts';
+import { mountSecurityContact } from './security-contact/router.ts';
+import { securityContactSettings } from './security-contact/settings.ts';
 
 /** Health, metrics, and documentation of Atlas itself. */
 export const system = {
@@ -23,7 +25,7 @@ export const system = {
   scopes: { 'ping:read': 'Call GET /v1/ping.' },
   problems: {},
   eventTypes: {},
-  settings: {},
+  settings: securityContactSettings,
 } as const satisfies FeatureDeclaration;
 
 /** Dependencies of the system feature. */
@@ -49,6 +51,7 @@ export interface SystemPorts {
   readonly scrapeCluster: (() => Promise<string>) | null;
   readonly servesDocs: boolean;
   readonly asyncApi: () => object;
+  readonly settings: SettingValues<typeof securityContactSettings>;
 }
 
 export function createSystem(ports: SystemPorts) {
@@ -61,6 +64,7 @@ export function createSystem(ports: SystemPorts) {
   });
   return {
     mount(routes: RouteTable, { registry, openApi }: AppInfo) {
+      mountSecurityContact(routes, ports.settings.SECURITY_CONTACT ?? null);
       mountLanding(routes, {
         version: about.version,
         servesDocs: ports.servesDocs,

@@ -7,7 +7,7 @@ import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
 beforeAll(async () => {
-  atlas = await startTestApp();
+  atlas = await startTestApp({ SECURITY_CONTACT: 'mailto:security@example.com' });
 }, START_TIMEOUT_MS);
 afterAll(() => atlas.close());
 
