@@ -16,7 +16,11 @@ import {
 import type { DeliveryRepository } from './repository.ts';
 import { signatureHeaders } from './signature.ts';
 
-const IN_FLIGHT_MAX = 64;
+// All that are in flight, most of which may be waiting for targets that do not respond.
+const IN_FLIGHT_MAX = 256;
+// Of those, how many may be new. An attempt that takes long costs little more than its connection.
+const NEW_MAX = 64;
+const NEW_MS = 1000;
 const POLL_MS = 200;
 // How often to look for deliveries whose process has died: with its last renewal, they wait for less than 5 s.
 const FREE_LOST_MS = 500;
@@ -44,7 +48,10 @@ export class DeliverySender implements BackgroundLoop {
   readonly #onError: (error: unknown) => void;
   readonly #open: OpenSecret;
   readonly #reportClosed: (error: unknown) => void;
-  readonly #inFlight = new Set<Promise<void>>();
+  /** Attempts in flight, oldest first, with the time of their start. */
+  readonly #inFlight = new Map<Promise<void>, number>();
+  /** Resolves when the next attempt ends. */
+  #next = Promise.withResolvers<void>();
   readonly #attempts = new Map<string, number>();
   readonly #buckets = new Float64Array(BUCKETS_MS.length + 1);
   #givenUp = 0;
@@ -77,19 +84,18 @@ export class DeliverySender implements BackgroundLoop {
       while (!signal.aborted) {
         if (performance.now() >= this.#nextMeasureMs) void this.#measureBacklog(signal);
         await this.#freeLost(cut.signal);
-        const free = IN_FLIGHT_MAX - this.#inFlight.size;
-        // An owner may have as many slots as it leaves free, so there is always one for an owner that has none.
-        const ownerMax = Math.min(SLOTS_PER_OWNER, free);
+        const free = this.#freeSlots();
+        const ownerMax = Math.min(SLOTS_PER_OWNER, free, this.#ownerShare());
         const wanted = Math.ceil(free / 2);
         const claims = free > 0 ? await this.#repository.claim(wanted, cut.signal, ownerMax) : [];
         for (const claim of claims) this.#start(claim, cut.signal);
         if (free > 0 && claims.length === wanted) continue;
         const polled = sleep(POLL_MS, signal);
         // While deliveries are due, the next free slot is used immediately.
-        await (claims.length > 0 || free === 0 ? Promise.race([...this.#inFlight, polled]) : polled);
+        await (claims.length > 0 || free === 0 ? Promise.race([this.#next.promise, polled]) : polled);
       }
     } finally {
-      await Promise.all(this.#inFlight);
+      await Promise.all(this.#inFlight.keys());
       signal.removeEventListener('abort', grace);
       this.#backlog = { dueCount: 0, dueAgeSeconds: 0, disabledWebhooks: 0 };
     }
@@ -126,12 +132,29 @@ export class DeliverySender implements BackgroundLoop {
     this.#freed += await this.#repository.freeLost(cut);
   }
 
+  /** How many attempts may start now. Those that wait for slow targets leave their slots to others, up to a bound. */
+  #freeSlots(): number {
+    const sinceMs = performance.now() - NEW_MS;
+    let newCount = 0;
+    for (const startMs of this.#inFlight.values()) if (startMs > sinceMs) newCount++;
+    return Math.min(NEW_MAX - newCount, IN_FLIGHT_MAX - this.#inFlight.size);
+  }
+
+  /** An owner may have a third of the slots that it leaves free, so there is always one for an owner that has none. */
+  #ownerShare(): number {
+    return Math.ceil((IN_FLIGHT_MAX - this.#inFlight.size) / 4);
+  }
+
   #start(claim: Claim, cut: AbortSignal): void {
     // Never rejects: if the result cannot be recorded, the delivery is sent again when its lease expires.
     const work = this.#deliver(claim, cut)
       .catch(this.#onError)
-      .finally(() => this.#inFlight.delete(work));
-    this.#inFlight.add(work);
+      .finally(() => {
+        this.#inFlight.delete(work);
+        this.#next.resolve();
+        this.#next = Promise.withResolvers();
+      });
+    this.#inFlight.set(work, performance.now());
   }
 
   async #deliver(claim: Claim, cut: AbortSignal): Promise<void> {
