@@ -31,7 +31,8 @@ export const BURST_MAX = 10_000_000;
 export const CONCURRENT_REQUESTS_MAX = 1_000_000;
 
 // A worker holds tokens ahead, and takes more at intervals: without this tolerance some would be lost meanwhile.
-const TOLERANCE_SECONDS = 0.04;
+const TOLERANCE_INTERVALS = 1.6;
+const INTERVAL_MS = 25;
 
 /** Whether the quota limits anything. */
 export function isLimited({ requestsPerSecond, concurrentRequests }: Quota): boolean {
@@ -39,11 +40,18 @@ export function isLimited({ requestsPerSecond, concurrentRequests }: Quota): boo
 }
 
 /**
- * Returns how many tokens a quota holds when it is unused: the burst, and a tolerance of 40 ms of the rate or one
- * request per worker. So in t seconds, at most rate × t + this many requests are served.
+ * Returns how many tokens a quota holds when it is unused: the burst, and a tolerance of 40 ms of the rate (more if
+ * workers report at longer intervals) or one request per worker. So in t seconds, at most rate × t + this many requests
+ * are served.
  */
-export function capacityOf(requestsPerSecond: number, burst: number, workers: number): number {
-  return burst + Math.max(1 + requestsPerSecond * TOLERANCE_SECONDS, workers);
+export function capacityOf(
+  requestsPerSecond: number,
+  burst: number,
+  workers: number,
+  intervalMs = INTERVAL_MS,
+): number {
+  const tolerance = (requestsPerSecond * TOLERANCE_INTERVALS * intervalMs) / 1000;
+  return burst + Math.max(1 + tolerance, workers);
 }
 
 export function isSame(a: Quota, b: Quota): boolean {

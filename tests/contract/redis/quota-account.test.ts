@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { openRedis, type Redis } from '../../../src/adapters/redis/redis.ts';
 import { RedisScript } from '../../../src/adapters/redis/redis-script.ts';
 import type { Quota } from '../../../src/features/identity/quota.ts';
-import { decodeGrants, encodeReports } from '../../../src/features/identity/quotas/protocol.ts';
+import {
+  decodeGrants,
+  encodeReports,
+  REPORT_MS,
+  REPORT_MS_MAX,
+} from '../../../src/features/identity/quotas/protocol.ts';
 import { QUOTA_ACCOUNT_SCRIPT } from '../../../src/features/identity/quotas/quota-script.ts';
 import { Random } from '../../simulation/random.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../../support/redis.ts';
@@ -15,6 +22,9 @@ const SECONDS = 6;
 const START_MS = 1_790_000_000_000;
 const RUNS = 20;
 const STEPS = 200;
+
+// What workers run that were started before the present script, during an upgrade.
+const SCRIPT_BEFORE = readFileSync(join(import.meta.dir, 'quota-account-before.lua'), 'utf8');
 
 const rateOf = (requestsPerSecond: number, burst = 0): Quota => ({
   requestsPerSecond,
@@ -31,13 +41,16 @@ describe.if(isRedisHere())('quotas with their accounts in Redis', () => {
   let server: TestRedis;
   let redis: Redis;
   let script: RedisScript;
+  let before: RedisScript;
   let subjects = 0;
 
   beforeAll(async () => {
     server = await startTestRedis();
     redis = openRedis({ url: server.url, timeoutMs: 5000 });
     await new Promise((resolve) => redis.once('ready', resolve));
-    script = new RedisScript({ redis, script: QUOTA_ACCOUNT_SCRIPT, prefix: 'contract', what: 'quotas' });
+    const common = { redis, prefix: 'contract', what: 'quotas' };
+    script = new RedisScript({ ...common, script: QUOTA_ACCOUNT_SCRIPT });
+    before = new RedisScript({ ...common, script: SCRIPT_BEFORE });
   });
 
   afterAll(async () => {
@@ -45,8 +58,8 @@ describe.if(isRedisHere())('quotas with their accounts in Redis', () => {
     await server.stop();
   });
 
-  const clusterOf = (quota: Quota, workers = WORKERS) =>
-    new QuotaCluster(script, `subject${++subjects}`, quota, workers);
+  const clusterOf = (quota: Quota, { workers = WORKERS, scripts = [script], intervalMs = REPORT_MS } = {}) =>
+    new QuotaCluster(scripts, `subject${++subjects}`, quota, workers, intervalMs);
 
   /** Offers requests at an even rate to the worker that `workerAt` names, by the number of the request and the time. */
   async function offer(
@@ -78,6 +91,28 @@ describe.if(isRedisHere())('quotas with their accounts in Redis', () => {
       expect(most).toBeLessThanOrEqual(1.05 * RATE);
     },
   );
+
+  test('serve the quota while some workers run the script before', async () => {
+    const scripts = [before, script];
+    const { later, most } = await offer(
+      clusterOf(rateOf(RATE), { scripts }),
+      SECONDS,
+      (nth) => nth % WORKERS,
+    );
+    expect(later).toBeGreaterThanOrEqual(0.97 * RATE);
+    expect(most).toBeLessThanOrEqual(1.05 * RATE);
+  });
+
+  test.each([
+    ['evenly to all workers', 2 * REPORT_MS, (nth: number) => nth % WORKERS],
+    ['evenly to all workers', REPORT_MS_MAX, (nth: number) => nth % WORKERS],
+    ['to one worker', REPORT_MS_MAX, () => 0],
+  ])('serve the quota that is offered %s, even at intervals of %d ms', async (what, intervalMs, workerAt) => {
+    const { later, most } = await offer(clusterOf(rateOf(RATE), { intervalMs }), SECONDS, workerAt);
+    console.log(`${intervalMs} ms, ${what}: served ${later.toFixed(1)}/s, at most ${most} in a second`);
+    expect(later).toBeGreaterThanOrEqual(0.95 * RATE);
+    expect(most).toBeLessThanOrEqual(1.1 * RATE);
+  });
 
   test('serve everything that is offered within the quota, on any worker', async () => {
     const cluster = clusterOf(rateOf(1.2 * OFFERED_PER_SECOND));

@@ -5,6 +5,7 @@ import {
   decodeGrants,
   encodeReports,
   type QuotaGrant,
+  REPORT_MS,
 } from '../../../src/features/identity/quotas/protocol.ts';
 
 const REPLY_MS = 2;
@@ -17,17 +18,28 @@ interface Worker {
   readonly calledMs: number;
 }
 
-/** The meters of one quota on some workers, in virtual time, with their account in a real Redis. */
+/**
+ * The meters of one quota on some workers, in virtual time, with their account in a real Redis. Worker n runs the nth
+ * script, as during an upgrade, and all report at an interval.
+ */
 export class QuotaCluster {
-  readonly #script: RedisScript;
+  readonly #scripts: readonly RedisScript[];
+  readonly #intervalMs: number;
   readonly #subject: string;
   readonly #workers: Worker[];
   nowMs = 1_790_000_000_000;
   /** When each request was served. */
   readonly servedMs: number[] = [];
 
-  constructor(script: RedisScript, subject: string, quota: Quota, workers: number) {
-    this.#script = script;
+  constructor(
+    scripts: readonly RedisScript[],
+    subject: string,
+    quota: Quota,
+    workers: number,
+    intervalMs = REPORT_MS,
+  ) {
+    this.#scripts = scripts;
+    this.#intervalMs = intervalMs;
     this.#subject = subject;
     this.#workers = Array.from({ length: workers }, (_, i) => ({
       id: `w${i}`,
@@ -52,7 +64,7 @@ export class QuotaCluster {
 
   /** A worker forgets everything, as if its process were replaced. */
   replace(worker: number, quota: Quota): void {
-    const fresh = new QuotaCluster(this.#script, this.#subject, quota, this.#workers.length);
+    const fresh = new QuotaCluster(this.#scripts, this.#subject, quota, this.#workers.length);
     this.#workers[worker] = { ...fresh.#workers[worker]!, id: `${this.#workers[worker]!.id}'` };
   }
 
@@ -66,8 +78,9 @@ export class QuotaCluster {
         meter.accept(reply.grant, this.nowMs);
         this.#workers[i] = { ...worker, reply: null };
       } else if (meter.isActive && meter.dueMs <= this.nowMs && calledMs + CALL_MS <= this.nowMs) {
-        const args = encodeReports(id, [meter.report(this.nowMs)], this.nowMs);
-        const [grant] = decodeGrants(await this.#script.run([this.#subject], args));
+        const args = encodeReports(id, [meter.report(this.nowMs, this.#intervalMs)], this.nowMs);
+        const script = this.#scripts[i % this.#scripts.length]!;
+        const [grant] = decodeGrants(await script.run([this.#subject], args));
         const atMs = this.nowMs + REPLY_MS;
         this.#workers[i] = { ...worker, reply: { grant: grant!, atMs }, calledMs: this.nowMs };
       }

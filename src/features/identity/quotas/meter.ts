@@ -29,9 +29,11 @@ export class Meter {
   #sentMs = 0;
   #isLeaving = false;
   #arrivals = 0;
+  #intervalMs = REPORT_MS;
 
-  /** Whether it reports. */
+  /** Whether it reports, and whether at the shortest interval. */
   isActive = false;
+  isBusy = true;
   /** Whether a report has no reply yet. */
   isOutstanding = false;
   /** When the next report is due. */
@@ -94,12 +96,13 @@ export class Meter {
     this.#slots?.release();
   }
 
-  /** What to send to the account now. */
-  report(nowMs: number): QuotaReport {
+  /** What to send to the account now, if busy meters report at this interval. */
+  report(nowMs: number, intervalMs: number): QuotaReport {
     this.isOutstanding = true;
     this.#sentMs = nowMs;
+    this.#intervalMs = intervalMs;
     this.#isLeaving = this.#isQuiet(nowMs);
-    const tokens = this.#tokens?.report(nowMs, this.#isLeaving) ?? NO_TOKENS;
+    const tokens = this.#tokens?.report(nowMs, this.#isLeaving, intervalMs) ?? NO_TOKENS;
     const slots = this.#slots?.report(nowMs, this.#isLeaving) ?? NO_SLOTS;
     return { ...tokens, ...slots };
   }
@@ -109,15 +112,19 @@ export class Meter {
     this.isOutstanding = false;
     this.#tokens?.accept(grant, this.#sentMs, nowMs);
     this.#slots?.accept(grant, this.#sentMs);
-    const isBusy = this.#arrivals > 0;
+    const hadRequests = this.#arrivals > 0;
     this.#arrivals = 0;
-    if (this.#isLeaving && !isBusy) {
+    if (this.#isLeaving && !hadRequests) {
       this.isActive = false;
+      this.isBusy = true;
       this.#tokens?.leave();
       this.#slots?.lapse();
       return;
     }
-    this.dueMs = nowMs + this.#pauseMs(grant, isBusy);
+    const pauseMs = this.#pauseMs(grant, hadRequests);
+    this.isBusy = pauseMs < QUIET_REPORT_MS;
+    const longestMs = Math.max(QUIET_REPORT_MS, this.#intervalMs);
+    this.dueMs = nowMs + Math.min(longestMs, (pauseMs * this.#intervalMs) / REPORT_MS);
   }
 
   /** The last report failed. */
@@ -137,10 +144,10 @@ export class Meter {
     return (this.#tokens?.isLow ?? false) || (this.#slots?.isLow ?? false);
   }
 
-  #pauseMs({ waitMs }: QuotaGrant, isBusy: boolean): number {
+  #pauseMs({ waitMs }: QuotaGrant, hadRequests: boolean): number {
     if (this.#slots?.isShort) return REPORT_MS;
     if (this.#tokens?.isShort) return Math.min(QUIET_REPORT_MS, Math.max(CALL_MS_MIN, waitMs));
-    return isBusy || this.#tokens?.isCooling ? REPORT_MS : QUIET_REPORT_MS;
+    return hadRequests || this.#tokens?.isCooling ? REPORT_MS : QUIET_REPORT_MS;
   }
 
   #take(nowMs: number): Exceeded | null {

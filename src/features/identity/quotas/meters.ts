@@ -9,14 +9,17 @@ import {
   QUIET_REPORT_MS,
   type QuotaStore,
   REPLY_TIMEOUT_MS,
+  REPORT_MS,
+  REPORT_MS_MAX,
   REPORTS_PER_CALL,
+  REPORTS_PER_SECOND_MAX,
 } from './protocol.ts';
 
 /** The meters of one worker, and where their accounts are. */
 export interface MetersOptions {
   /** Null without Redis: then each worker has its share. */
   readonly store: QuotaStore | null;
-  /** Returns the number of workers that share the quotas. */
+  /** Returns the number of workers that share the quotas, and the time of Redis. */
   readonly workers: () => number;
 }
 
@@ -26,14 +29,20 @@ export interface MeterStats {
   readonly onShare: number;
   readonly reports: number;
   readonly reportsFailed: number;
+  /** The present interval of reports on a quota in use. */
+  readonly intervalMs: number;
 }
 
 // Two for each credential that is cached, so those in use are never forgotten.
 export const METERS_MAX = 20_000;
 
+// A meter that is not busy reports this often for each time that a busy one does.
+const QUIET_PART = REPORT_MS / QUIET_REPORT_MS;
+
 /**
  * The quotas in use on this worker. Reports those that had requests to the account, many in one command, in the
- * background. What was used longest ago is forgotten when there are too many.
+ * background. The more quotas and workers there are, the longer are the intervals, so that Redis has time for all of
+ * them. What was used longest ago is forgotten when there are too many.
  */
 export class Meters {
   readonly #options: MetersOptions;
@@ -44,6 +53,8 @@ export class Meters {
   #cancelTimer = () => {};
   #timerMs = Number.POSITIVE_INFINITY;
   #lastCallMs = Number.NEGATIVE_INFINITY;
+  #pauseMs = CALL_MS_MIN;
+  #intervalMs = REPORT_MS;
   #isDown = false;
   #forgottenOnShare = 0;
   #reports = 0;
@@ -80,6 +91,7 @@ export class Meters {
       onShare,
       reports: this.#reports,
       reportsFailed: this.#reportsFailed,
+      intervalMs: this.#intervalMs,
     };
   }
 
@@ -91,8 +103,13 @@ export class Meters {
     this.#forgottenOnShare += meter.shareCount;
   }
 
+  /** How long this worker's part of what Redis has time for lasts, if it sends this many reports. */
+  #msFor(reports: number): number {
+    return (reports * Math.max(1, this.#options.workers()) * 1000) / REPORTS_PER_SECOND_MAX;
+  }
+
   get #nextCallMs(): number {
-    return this.#lastCallMs + (this.#isDown ? PROBE_MS : CALL_MS_MIN);
+    return this.#lastCallMs + (this.#isDown ? Math.max(PROBE_MS, this.#pauseMs) : this.#pauseMs);
   }
 
   #schedule(dueMs: number): void {
@@ -117,18 +134,22 @@ export class Meters {
     }
     const due: Meter[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
+    let inAnInterval = 0;
     for (const meter of this.#active) {
+      inAnInterval += meter.isBusy ? 1 : QUIET_PART;
       if (meter.isOutstanding) continue;
       if (meter.dueMs <= nowMs && due.length < REPORTS_PER_CALL) due.push(meter);
       else if (meter.dueMs < nextMs) nextMs = meter.dueMs;
     }
+    this.#intervalMs = Math.min(REPORT_MS_MAX, Math.max(REPORT_MS, this.#msFor(inAnInterval)));
     if (due.length > 0) this.#send(due, nowMs);
     if (nextMs < Number.POSITIVE_INFINITY) this.#schedule(nextMs);
   }
 
   #send(due: readonly Meter[], nowMs: number): void {
     this.#lastCallMs = nowMs;
-    const reports = due.map((meter) => meter.report(nowMs));
+    this.#pauseMs = Math.max(CALL_MS_MIN, this.#msFor(due.length));
+    const reports = due.map((meter) => meter.report(nowMs, this.#intervalMs));
     // Those that were served go to the end, so that all get their turn.
     for (const meter of due) {
       this.#active.delete(meter);

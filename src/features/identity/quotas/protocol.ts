@@ -1,5 +1,6 @@
-/** The interval of reports while a quota is in use. */
+/** The interval of reports while a quota is in use, and the longest one, when too many are in use. */
 export const REPORT_MS = 25;
+export const REPORT_MS_MAX = 500;
 /** The interval of reports while it is not, and the longest wait for a token that is expected. */
 export const QUIET_REPORT_MS = 200;
 /** How long a worker uses what it was granted after it sent the report. The account counts it for twice as long. */
@@ -8,9 +9,11 @@ export const VALID_MS = 600;
 export const REPLY_TIMEOUT_MS = 100;
 /** How long after a failure the next report is sent. */
 export const PROBE_MS = 250;
-/** The most subjects in one command, and the pause before the next command. */
+/** The most subjects in one command, and the shortest pause before the next command. */
 export const REPORTS_PER_CALL = 100;
 export const CALL_MS_MIN = 5;
+/** Reports of all workers together. Each takes about 7 µs of Redis, so this is about a fifth of its core. */
+export const REPORTS_PER_SECOND_MAX = 30_000;
 
 /** What a worker reports about one quota, and what it wants to use until its next report. */
 export interface QuotaReport {

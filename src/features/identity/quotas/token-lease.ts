@@ -3,7 +3,7 @@ import { type QuotaGrant, type QuotaReport, REPORT_MS, VALID_MS } from './protoc
 
 const DEMAND_RETAINED = 0.75;
 const DEMAND_MARGIN = 1.5;
-const WINDOW_MS_MAX = 2 * REPORT_MS;
+const WINDOW_INTERVALS_MAX = 2;
 // Half of the capacity stays in the account, for the worker that needs it.
 const IDLE_PART = 0.5;
 
@@ -20,6 +20,7 @@ export const NO_TOKENS: TokenReport = { rate: 0, capacity: 0, kept: 0, returned:
  */
 export class TokenLease {
   #rate = 0;
+  #burst = 0;
   #capacity = 0;
   #workers = 1;
   #tokens = 0;
@@ -38,7 +39,8 @@ export class TokenLease {
   #owedInReport = 0;
   #arrivals = 0;
   #windowMs = 0;
-  /** Requests in an interval of reports. */
+  #intervalMs = REPORT_MS;
+  /** Requests in {@link REPORT_MS}. */
   #demand = 0;
 
   /** Requests that were served on the share. */
@@ -46,6 +48,7 @@ export class TokenLease {
 
   setQuota(rate: number, burst: number, workers: number): void {
     this.#rate = rate;
+    this.#burst = burst;
     this.#workers = Math.max(1, workers);
     this.#capacity = capacityOf(rate, burst, this.#workers);
     this.#shareTokens = Math.min(this.#shareTokens, this.#shareCapacity);
@@ -93,14 +96,19 @@ export class TokenLease {
     }
   }
 
-  /** What to send to the account. Tokens beyond what is needed go back, all of them if the worker is leaving. */
-  report(nowMs: number, isLeaving: boolean): TokenReport {
+  /**
+   * What to send to the account, to use until the report after this interval. Tokens beyond what is needed go back, all
+   * of them if the worker is leaving.
+   */
+  report(nowMs: number, isLeaving: boolean, intervalMs: number): TokenReport {
     // Others lack tokens.
     const isUnneeded = this.#isShort && this.#arrivals === 0;
     this.#updateDemand(nowMs);
-    const needed = Math.ceil(this.#demand * DEMAND_MARGIN) + 1;
-    const idle = Math.floor((this.#capacity * IDLE_PART) / this.#workers);
-    this.#target = isLeaving || isUnneeded ? 0 : Math.min(Math.floor(this.#capacity), Math.max(needed, idle));
+    this.#intervalMs = intervalMs;
+    const capacity = capacityOf(this.#rate, this.#burst, this.#workers, intervalMs);
+    const needed = Math.ceil(((this.#demand * intervalMs) / REPORT_MS) * DEMAND_MARGIN) + 1;
+    const idle = Math.floor((capacity * IDLE_PART) / this.#workers);
+    this.#target = isLeaving || isUnneeded ? 0 : Math.min(Math.floor(capacity), Math.max(needed, idle));
     const kept = nowMs < this.#validUntilMs ? Math.min(this.#tokens, this.#target) : 0;
     const returned = this.#tokens - kept;
     this.#tokens = kept;
@@ -109,7 +117,7 @@ export class TokenLease {
     this.#owed = 0;
     return {
       rate: this.#rate,
-      capacity: this.#capacity,
+      capacity,
       kept,
       returned,
       owed: this.#owedInReport,
@@ -122,7 +130,7 @@ export class TokenLease {
     this.#tokens += granted;
     this.#wasShort = this.#isShort;
     this.#isShort = granted < this.#wanted;
-    this.#spacingMs = this.#isShort && this.#tokens > 0 ? REPORT_MS / this.#tokens : 0;
+    this.#spacingMs = this.#isShort && this.#tokens > 0 ? this.#intervalMs / this.#tokens : 0;
     this.#nextAtMs = nowMs;
     this.#validUntilMs = sentMs + VALID_MS;
     this.#shareTokens = 0;
@@ -160,7 +168,8 @@ export class TokenLease {
       return;
     }
     // After a quiet time, what arrived may all have arrived just now.
-    const arrived = (this.#arrivals * REPORT_MS) / Math.min(elapsedMs, WINDOW_MS_MAX);
+    const arrived =
+      (this.#arrivals * REPORT_MS) / Math.min(elapsedMs, WINDOW_INTERVALS_MAX * this.#intervalMs);
     this.#demand = Math.max(arrived, this.#demand * DEMAND_RETAINED ** (elapsedMs / REPORT_MS));
     this.#arrivals = 0;
     this.#windowMs = nowMs;

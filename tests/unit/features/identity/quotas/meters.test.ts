@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import type { Quota } from '../../../../../src/features/identity/quota.ts';
 import { METERS_MAX, Meters } from '../../../../../src/features/identity/quotas/meters.ts';
+import {
+  REPORTS_PER_CALL,
+  REPORTS_PER_SECOND_MAX,
+} from '../../../../../src/features/identity/quotas/protocol.ts';
 import { until } from '../../../../support/until.ts';
 
 const QUOTA: Quota = { requestsPerSecond: 1000, burst: 1000, concurrentRequests: null };
@@ -32,8 +36,38 @@ describe('the meters of a worker', () => {
     expect(state.calls[0]).toHaveLength(50);
     expect(state.calls[0]).toContain('key:k7');
     await until(() => meters.stats().reports > 0);
-    expect(meters.stats()).toMatchObject({ tracked: 50, onShare: 50, reportsFailed: 0 });
+    expect(meters.stats()).toMatchObject({ tracked: 50, onShare: 50, reportsFailed: 0, intervalMs: 25 });
   });
+
+  test.each([
+    [400, 32],
+    [4000, 4],
+  ])(
+    'of %d busy quotas report no more than Redis has time for, if %d workers do, and each in turn',
+    async (quotas, workers) => {
+      const { state, store } = storeInMemory();
+      const meters = new Meters({ store, workers: () => workers });
+      const known = Array.from({ length: quotas }, (_, i) => meters.of({ kind: 'key', id: `k${i}` }, QUOTA));
+      const startMs = performance.now();
+      const reported = () => state.calls.reduce((sum, names) => sum + names.length, 0);
+      const seen = new Map<string, number>();
+      let calls = 0;
+      await until(
+        () => {
+          for (const meter of known) meter.take(performance.now());
+          for (; calls < state.calls.length; calls++)
+            for (const name of state.calls[calls]!) seen.set(name, (seen.get(name) ?? 0) + 1);
+          return seen.size === quotas && Math.min(...seen.values()) >= 3;
+        },
+        { pollMs: 5, deadlineMs: 20_000 },
+      );
+      const seconds = (performance.now() - startMs) / 1000;
+      expect(reported()).toBeLessThanOrEqual((seconds * REPORTS_PER_SECOND_MAX) / workers + REPORTS_PER_CALL);
+      expect(Math.max(...seen.values())).toBeLessThanOrEqual(Math.min(...seen.values()) + 1);
+      expect(meters.stats().intervalMs).toBeGreaterThan(400);
+      expect(meters.stats().intervalMs).toBeLessThanOrEqual(500);
+    },
+  );
 
   test('stop reporting quotas that are not used', async () => {
     const { state, store } = storeInMemory();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { REPORT_MS } from '../../../../../src/features/identity/quotas/protocol.ts';
 import { TokenLease } from '../../../../../src/features/identity/quotas/token-lease.ts';
 
 const RATE = 100;
@@ -38,20 +39,20 @@ describe('tokens of a quota on a worker', () => {
     const lease = leaseOf();
     const served = servedIn(lease, START_MS, 100);
     expect(served).toBeGreaterThan(1);
-    expect(lease.report(START_MS + 100, false).owed).toBe(served);
+    expect(lease.report(START_MS + 100, false, REPORT_MS).owed).toBe(served);
     lease.fail();
-    expect(lease.report(START_MS + 100, false).owed).toBe(served);
+    expect(lease.report(START_MS + 100, false, REPORT_MS).owed).toBe(served);
     lease.accept({ granted: 0, waitMs: 0, lease: 0 }, START_MS + 100, START_MS + 101);
-    expect(lease.report(START_MS + 125, false).owed).toBe(0);
+    expect(lease.report(START_MS + 125, false, REPORT_MS).owed).toBe(0);
     lease.fail();
     servedIn(lease, START_MS + 200, 60_000);
-    expect(lease.report(START_MS + 70_000, false).owed).toBe(5);
+    expect(lease.report(START_MS + 70_000, false, REPORT_MS).owed).toBe(5);
   });
 
   test('of a grant are spread over the interval while the quota is used up', () => {
     const lease = leaseOf();
     servedIn(lease, START_MS, 25);
-    lease.report(START_MS + 25, false);
+    lease.report(START_MS + 25, false, REPORT_MS);
     lease.accept({ granted: 2, waitMs: 10, lease: 0 }, START_MS + 25, START_MS + 26);
     expect(lease.take(START_MS + 26)).toBe(true);
     expect(lease.take(START_MS + 27)).toBe(false);
@@ -62,7 +63,7 @@ describe('tokens of a quota on a worker', () => {
   test('of a grant are void once the account has counted them as gone', () => {
     const lease = leaseOf(RATE, 1000);
     servedIn(lease, START_MS, 25);
-    const { wanted } = lease.report(START_MS + 25, false);
+    const { wanted } = lease.report(START_MS + 25, false, REPORT_MS);
     lease.accept({ granted: wanted, waitMs: 0, lease: 0 }, START_MS + 25, START_MS + 26);
     expect(lease.take(START_MS + 600)).toBe(true);
     // From then on the share, which has refilled for the 600 ms since.
@@ -74,20 +75,20 @@ describe('tokens of a quota on a worker', () => {
   test('that others lack go back at once when there are no requests', () => {
     const lease = leaseOf();
     servedIn(lease, START_MS, 25);
-    lease.report(START_MS + 25, false);
+    lease.report(START_MS + 25, false, REPORT_MS);
     lease.accept({ granted: 2, waitMs: 10, lease: 0 }, START_MS + 25, START_MS + 26);
     servedIn(lease, START_MS + 26, 1);
-    lease.report(START_MS + 51, false);
+    lease.report(START_MS + 51, false, REPORT_MS);
     lease.accept({ granted: 2, waitMs: 10, lease: 0 }, START_MS + 51, START_MS + 52);
-    expect(lease.report(START_MS + 76, false)).toMatchObject({ kept: 0, returned: 3, wanted: 0 });
+    expect(lease.report(START_MS + 76, false, REPORT_MS)).toMatchObject({ kept: 0, returned: 3, wanted: 0 });
   });
 
   test('all go back when the worker leaves, and its next requests start on the share', () => {
     const lease = leaseOf(RATE, 1000);
     servedIn(lease, START_MS, 25);
-    const { wanted } = lease.report(START_MS + 25, false);
+    const { wanted } = lease.report(START_MS + 25, false, REPORT_MS);
     lease.accept({ granted: wanted, waitMs: 0, lease: 0 }, START_MS + 25, START_MS + 26);
-    const leaving = lease.report(START_MS + 600, true);
+    const leaving = lease.report(START_MS + 600, true, REPORT_MS);
     expect(leaving).toMatchObject({ kept: 0, returned: wanted, wanted: 0 });
     lease.accept({ granted: 0, waitMs: 0, lease: 0 }, START_MS + 600, START_MS + 601);
     lease.leave();
@@ -100,7 +101,7 @@ describe('tokens of a quota on a worker', () => {
       expect(lease.take(START_MS)).toBe(true);
       lease.putBack();
     }
-    expect([lease.shareCount, lease.report(START_MS, false).owed]).toEqual([0, 0]);
+    expect([lease.shareCount, lease.report(START_MS, false, REPORT_MS).owed]).toEqual([0, 0]);
     lease.accept({ granted: 1, waitMs: 10, lease: 0 }, START_MS, START_MS);
     for (let i = 0; i < 10; i++) {
       expect(lease.take(START_MS + 1)).toBe(true);
