@@ -2,9 +2,9 @@
 -- KEYS[1]  the hash: field `account` holds the shared state, every other field one worker; values are JSON arrays.
 -- ARGV     now (empty: the clock of Redis; only contract tests set it), run id of the server, verb, worker id, and for
 --          a renewal (`beat`): seq, claim, wanted, inFlight, cap, cutoff, arrivals, standing, workers, epoch, version
--- Returns  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff}, or {0}
---          for a renewal that is not newer than the last one. All numbers are integers.
-local TTL, RETENTION, MARK, SWEEP, WORKERS_MAX = 900, 600000, 10000, 86400000, 512
+-- Returns  {1, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff, recent},
+--          or {0} for a renewal that is not newer than the last one. All numbers are integers.
+local TTL, RETENTION, MARK, SWEEP, RECENT, WORKERS_MAX = 900, 600000, 10000, 86400000, 10000, 512
 local STEP_MAX, STEP_DOUBTFUL = 150, 50
 local JOINING, MEMBER, EXITED = 1, 2, 3
 -- Indexes into the array of a worker, and into that of the account.
@@ -165,8 +165,9 @@ if mine[STANDING] == JOINING and not learning then
   if is_known then mine[STANDING] = MEMBER end
 end
 
-local held, in_flight_all, wanted_all, arrivals, weighted, members = 0, 0, 0, 0, 0, {}
+local held, in_flight_all, wanted_all, arrivals, weighted, recent, members = 0, 0, 0, 0, 0, 0, {}
 for name, worker in pairs(workers) do
+  if worker[STANDING] ~= EXITED and clock < worker[EXPIRES] + RECENT then recent = recent + 1 end
   if worker[STANDING] ~= EXITED and clock < worker[EXPIRES] then
     held = held + worker[LEASE]
     in_flight_all = in_flight_all + worker[INFLIGHT]
@@ -218,4 +219,6 @@ return {
   1, lease, mine[STANDING], learning and 1 or 0, account[WORKERS], account[EPOCH], account[VERSION], cap,
   others + mine[LEASE], in_flight_all, wanted_all, wanted_all > cap and 1 or 0,
   arrivals > 0 and math.floor(weighted / arrivals) or 0,
+  -- After a loss of state, not all of them have renewed yet.
+  learning and math.max(recent, account[WORKERS]) or recent,
 }

@@ -52,6 +52,8 @@ export interface RenewalReply {
   /** Whether demand exceeds the cap, so that unused permits should move quickly. */
   readonly isShort: boolean;
   readonly cutoff: number;
+  /** Workers that renewed in the last 11 s. `workers` also counts those that are silent, for a day or two. */
+  readonly recentWorkers: number;
 }
 
 /**
@@ -91,8 +93,22 @@ export function encodeRenewal(renewal: Renewal): (string | number)[] {
 /** Decodes a reply; null if the account ignored the renewal because it has a newer one or the worker's exit. */
 export function decodeReply(numbers: readonly number[]): RenewalReply | null {
   if (numbers[0] !== 1) return null;
-  const [, lease, standing, learning, workers, epoch, version, cap, held, inFlight, wanted, short, cutoff] =
-    numbers as [number, number, Standing, ...number[]];
+  const [
+    ,
+    lease,
+    standing,
+    learning,
+    workers,
+    epoch,
+    version,
+    cap,
+    held,
+    inFlight,
+    wanted,
+    short,
+    cutoff,
+    recent,
+  ] = numbers as [number, number, Standing, ...number[]];
   return {
     lease,
     standing,
@@ -106,5 +122,6 @@ export function decodeReply(numbers: readonly number[]): RenewalReply | null {
     wanted: wanted!,
     isShort: short === 1,
     cutoff: cutoff!,
+    recentWorkers: recent!,
   };
 }

@@ -24,8 +24,10 @@ export interface PermitStats {
   readonly cap: number;
   /** Permits this worker may use. */
   readonly limit: number;
-  /** Workers that share the cap. */
+  /** Workers that share the cap. Silent ones count for a day or two: they may still use their share. */
   readonly workers: number;
+  /** Workers that renewed within the last eleven seconds in which Redis was available. */
+  readonly recentWorkers: number;
   /** Permits all workers hold and use, as of the last renewal; those of this worker alone without Redis. */
   readonly clusterHeld: number;
   readonly clusterInFlight: number;

@@ -103,6 +103,7 @@ export class SharedLeases implements PermitSource {
       cap: Math.min(cap, reply?.cap ?? cap),
       limit,
       workers: reply?.workers ?? fallbackWorkers,
+      recentWorkers: reply?.recentWorkers ?? fallbackWorkers,
       clusterHeld: reply?.held ?? limit,
       clusterInFlight: reply?.inFlight ?? this.#read().inFlight,
       renewals: this.#renewals,

@@ -37,6 +37,7 @@ export class StaticShare implements PermitSource {
       cap: this.#cap,
       limit: this.#share,
       workers: this.#workers,
+      recentWorkers: this.#workers,
       clusterHeld: this.#share,
       clusterInFlight: this.#demand?.().inFlight ?? 0,
       renewals: 0,

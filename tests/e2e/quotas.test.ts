@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { openRedis } from '../../src/adapters/redis/redis.ts';
+import { RedisLeaseStore } from '../../src/adapters/redis/redis-lease-store.ts';
+import { encodeRenewal } from '../../src/shedding/lease-protocol.ts';
+import { LEASE_ACCOUNT_SCRIPT } from '../../src/shedding/lease-script.ts';
 import { freshDatabase } from '../support/database.ts';
 import { isRedisHere, startTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 import { type AtlasProcess, makeFolder, removeFolder, startAtlas } from './atlas-process.ts';
 import type { KeptConnection } from './kept-connection.ts';
 import { connectToWorkers, mostInASecond, offer } from './quota-load.ts';
@@ -10,6 +15,8 @@ const WORKERS = 4;
 const RATE = 100;
 const OFFERED = 300;
 const SECONDS = 6;
+// Longer than the account hears of a worker that is silent.
+const FORGOTTEN_AFTER_MS = 11_500;
 
 describe.if(isRedisHere())('a quota of 100 requests a second on one key, over four workers', () => {
   let folder: string;
@@ -44,6 +51,19 @@ describe.if(isRedisHere())('a quota of 100 requests a second on one key, over fo
     // Without a key, so that no quota is used.
     connections = await connectToWorkers(atlas.url, WORKERS, head('/health/live', ''));
     request = head('/v1/ping', `Authorization: Bearer ${atlas.key}\r\n`);
+  }
+
+  /** Renews a lease for each worker of another host, which then is lost: nobody reports that its workers are dead. */
+  async function loseHost(workers: number): Promise<void> {
+    const connection = openRedis({ url: redis!.url, timeoutMs: 5000 });
+    const store = new RedisLeaseStore({ redis: connection, script: LEASE_ACCOUNT_SCRIPT, prefix: 'atlas' });
+    await new Promise<void>((resolve) => store.onReady(resolve));
+    const none = { claim: 0, wanted: 0, inFlight: 0, cutoff: 0, arrivals: 0, standing: 0 } as const;
+    for (let i = 0; i < workers; i++)
+      await store.call(
+        encodeRenewal({ ...none, workerId: `lost${i}`, seq: 1, cap: 1000, workers: 0, epoch: 0, version: 0 }),
+      );
+    store.close();
   }
 
   async function measure(what: string, used: readonly KeptConnection[]) {
@@ -86,6 +106,23 @@ describe.if(isRedisHere())('a quota of 100 requests a second on one key, over fo
       const one = await measure('Redis is down, all on one worker', connections.slice(0, 1));
       expect(one.later).toBeGreaterThan(0.15 * RATE);
       expect(one.most).toBeLessThan(0.4 * RATE);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'without Redis, workers of a host that was lost before have no share',
+    async () => {
+      await loseHost(3 * WORKERS);
+      const lostMs = performance.now();
+      await start();
+      await until(() => performance.now() > lostMs + FORGOTTEN_AFTER_MS, { deadlineMs: 60_000 });
+      // Workers read the key again every 5 s at most, and count themselves then.
+      await offer(connections, request, OFFERED, SECONDS);
+      await redis!.stop();
+      redis = null;
+      const { later } = await measure('Redis is down after a host was lost', connections);
+      expect(later).toBeGreaterThan(0.5 * RATE);
     },
     TIMEOUT_MS,
   );

@@ -6,6 +6,7 @@ const STEP_DOUBTFUL = 50;
 const RETENTION = 600_000;
 const MARK = 10_000;
 const SWEEP = 86_400_000;
+const RECENT = 10_000;
 const WORKERS_MAX = 512;
 const [JOINING, MEMBER, EXITED] = [1, 2, 3];
 
@@ -182,6 +183,9 @@ export class LeaseAccount {
       if (held > cap) lease = Math.min(lease, wasAway ? Math.max(0, cap - others) : fitting);
     }
     mine.lease = this.#bugs.grantsUnreturned ? lease : Math.max(claim, lease);
+    const recent = [...this.#entries.values()].filter(
+      ({ standing, expires }) => standing !== EXITED && this.#clock < expires + RECENT,
+    ).length;
     if (this.#bugs.forgetsByExpiry) this.#workers = live.length;
     return {
       lease,
@@ -196,6 +200,7 @@ export class LeaseAccount {
       wanted,
       isShort: wanted > cap,
       cutoff: arrivals > 0 ? Math.floor(sum((entry) => entry.cutoff * entry.arrivals) / arrivals) : 0,
+      recentWorkers: isLearning ? Math.max(recent, this.#workers) : recent,
     };
   }
 

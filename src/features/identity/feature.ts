@@ -63,7 +63,7 @@ export function createIdentity({ database, redis, permits, sealing, scopes, sett
   const script = { script: QUOTA_ACCOUNT_SCRIPT, prefix: settings.REDIS_PREFIX, what: 'quotas' };
   const meters = new Meters({
     store: redis && new RedisScript({ redis, ...script }),
-    workers: () => permits.stats().workers,
+    workers: () => permits.stats().recentWorkers,
   });
   const defaults = defaultQuotas(settings);
   const quotas = createQuotaService(meters, defaults);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { openRedis, type Redis } from '../../../src/adapters/redis/redis.ts';
-import { decodeReply, encodeRenewal } from '../../../src/shedding/lease-protocol.ts';
+import { decodeReply, encodeRenewal, type RenewalReply } from '../../../src/shedding/lease-protocol.ts';
 import { LEASE_ACCOUNT_SCRIPT } from '../../../src/shedding/lease-script.ts';
 import { LeaseAccount } from '../../simulation/lease-account.ts';
 import { Random } from '../../simulation/random.ts';
@@ -149,6 +149,41 @@ describe.if(isRedisHere())('the account in Redis and its simulated twin', () => 
     };
     expect((await moveClock(86_400_000)).workers).toBe(2);
     expect((await moveClock(2 * 86_400_000)).workers).toBe(1);
+  });
+
+  test('count workers of a lost host as recent for eleven seconds, and keep their share of the floor', async () => {
+    await redis.del(KEY);
+    const none = { claim: 1, wanted: 1, inFlight: 1, cap: 10, cutoff: 0, arrivals: 0 };
+    const known = new Map<string, RenewalReply>();
+    let nowMs = 1_790_000_000_000;
+    let seq = 0;
+    const renewal = async (runId: string, workerId: string) => {
+      const { standing = 0, workers = 0, epoch = 0, version = 0 } = known.get(workerId) ?? {};
+      const one = { ...none, standing, workers, epoch, version, workerId, seq: ++seq };
+      const reply = decodeReply(await run(nowMs, runId, encodeRenewal(one)))!;
+      known.set(workerId, reply);
+      return reply;
+    };
+    const pass = async (runId: string, ids: readonly string[], ms: number) => {
+      for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 100)
+        for (const id of ids) await renewal(runId, id);
+    };
+    const survivors = ['a1', 'a2'];
+    await pass('a', [...survivors, 'b1', 'b2'], 2000);
+    await pass('a', survivors, 10_500);
+    expect(await renewal('a', 'a1')).toMatchObject({ workers: 4, recentWorkers: 4 });
+    await pass('a', survivors, 1000);
+    expect(await renewal('a', 'a1')).toMatchObject({ workers: 4, recentWorkers: 2 });
+    // They came back, and then Redis was unavailable for long: its silence is not theirs.
+    await pass('a', [...survivors, 'b1', 'b2'], 1000);
+    nowMs += 600_000;
+    expect(await renewal('a', 'a1')).toMatchObject({ workers: 4, recentWorkers: 4 });
+    // Another server, which knows nobody: all count until they have had time to renew.
+    await redis.del(KEY);
+    nowMs += 100;
+    expect(await renewal('b', 'a1')).toMatchObject({ workers: 4, recentWorkers: 4 });
+    await pass('b', survivors, 2000);
+    expect(await renewal('b', 'a1')).toMatchObject({ workers: 4, recentWorkers: 2 });
   });
 
   test('use the clock of Redis if no time is given, as in production', async () => {

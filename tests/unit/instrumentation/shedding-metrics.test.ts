@@ -23,6 +23,7 @@ const PERMITS: PermitStats = {
   mode: 'stale',
   cap: 100,
   limit: 25,
+  recentWorkers: 2,
   workers: 4,
   clusterHeld: 90,
   clusterInFlight: 80,

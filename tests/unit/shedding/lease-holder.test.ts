@@ -18,6 +18,7 @@ const GRANTED: RenewalReply = {
   wanted: 0,
   isShort: false,
   cutoff: 0,
+  recentWorkers: 4,
 };
 
 function newHolder(): LeaseHolder {

@@ -20,7 +20,7 @@ test('a renewal is encoded in the order in which the script reads it, as integer
 });
 
 test('a reply is decoded in the order in which the script returns it', () => {
-  expect(decodeReply([1, 40, 2, 1, 4, 10, 5, 100, 90, 30, 120, 1, 17])).toEqual({
+  expect(decodeReply([1, 40, 2, 1, 4, 10, 5, 100, 90, 30, 120, 1, 17, 3])).toEqual({
     lease: 40,
     standing: STANDING.member,
     isLearning: true,
@@ -33,6 +33,7 @@ test('a reply is decoded in the order in which the script returns it', () => {
     wanted: 120,
     isShort: true,
     cutoff: 17,
+    recentWorkers: 3,
   });
 });
 

@@ -27,6 +27,7 @@ test('its stats describe a worker without Redis', () => {
     cap: 100,
     limit: 25,
     workers: 4,
+    recentWorkers: 4,
     clusterHeld: 25,
     clusterInFlight: 7,
     renewals: 0,
