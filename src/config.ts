@@ -77,6 +77,7 @@ const CONFLICTS: readonly Conflict[] = [
 ];
 
 const MASK = '********';
+const USERINFO = /[^\s,/]+@/g;
 const NO_FILE: EnvFile = { values: {}, unassigned: [] };
 
 /** Invalid settings. The message says what failed, why, and what to do. */
@@ -144,7 +145,7 @@ function explain(
     const name = issue.path[0] as SettingName;
     const setting = describeSettings().find((described) => described.name === name)!;
     const text = given[name] ?? '';
-    const value = setting.secret ? maskSetting(text, setting) : JSON.stringify(text);
+    const value = setting.secret ? maskSetting(text, setting) : JSON.stringify(maskSetting(text, setting));
     return `  ${name}=${value} (from ${sources[name] === '.env' ? '.env' : 'the environment'})\n    why:  ${issue.message}\n    do:   use ${setting.allowed}`;
   });
   return `Atlas cannot start with these settings:\n${blocks.join('\n')}`;
@@ -162,15 +163,26 @@ function explainConflict({ what, why, remedy }: Conflict): string {
   return `Atlas cannot start with these settings:\n  ${what}\n    why:  ${why}\n    do:   ${remedy}`;
 }
 
-/** Returns what may be shown of the value of a secret setting. A password that looks like a URL is still one. */
-export function maskSetting(value: string, { isUrl }: Pick<SettingDescription, 'isUrl'>): string {
-  return isUrl ? maskSecret(value) : MASK;
+/**
+ * Returns what may be shown of the value of a setting. A secret password that looks like a URL is still one; what is no
+ * secret may contain one all the same, in front of an `@`.
+ */
+export function maskSetting(value: string, setting: Pick<SettingDescription, 'isUrl' | 'secret'>): string {
+  if (setting.secret) return setting.isUrl ? maskSecret(value) : MASK;
+  return setting.isUrl ? maskUrl(value) : value.replace(USERINFO, `${MASK}@`);
 }
 
-/** Masks the password and the query of a URL, and anything else entirely. */
+/** Returns what may be shown of a URL that is no secret, but may contain one. */
+export function maskUrl(value: string): string {
+  return /[@?]/.test(value) ? maskSecret(value) : value;
+}
+
+/** Masks the password and the query of a URL, over HTTP also the user, and anything else entirely. */
 export function maskSecret(value: string): string {
-  if (!URL.canParse(value)) return MASK;
+  // Without its scheme, what comes first looks like one: user:password@host is a URL, too.
+  if (!URL.canParse(value) || !value.includes('://')) return MASK;
   const parsed = new URL(value);
+  if (parsed.username && /^https?:$/.test(parsed.protocol)) parsed.username = MASK;
   if (parsed.password) parsed.password = MASK;
   return parsed.search === '' ? parsed.href : `${parsed.href.slice(0, -parsed.search.length)}?********`;
 }

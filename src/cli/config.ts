@@ -11,9 +11,9 @@ export function addConfigCommand(program: Command): void {
     .action(({ json }: { json?: boolean }) => {
       const { config, sources, unknown } = loadConfig();
       const settings = describeSettings().map((setting) => {
-        const { name, secret, unused } = setting;
+        const { name, unused } = setting;
         const value = config[name] === undefined ? '' : String(config[name]);
-        const shown = secret && value !== '' ? maskSetting(value, setting) : value;
+        const shown = value === '' ? value : maskSetting(value, setting);
         return { name, value: shown || null, source: sources[name], unused: unused === true };
       });
       if (json) return console.log(JSON.stringify({ settings, unknown }, null, 2));

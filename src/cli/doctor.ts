@@ -7,7 +7,14 @@ import { databaseCause, databaseErrorCode } from '../adapters/postgres/postgres.
 import { reachRedis } from '../adapters/redis/redis.ts';
 import { redisFault } from '../adapters/redis/redis-fault.ts';
 import { migratesRequests } from '../cluster/migrate-requests.ts';
-import { type Config, describeSettings, loadConfig, maskSecret, type SettingSource } from '../config.ts';
+import {
+  type Config,
+  describeSettings,
+  loadConfig,
+  maskSecret,
+  maskUrl,
+  type SettingSource,
+} from '../config.ts';
 import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures, type Features } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
@@ -226,7 +233,7 @@ async function examineFiles({ config, objects }: Deps): Promise<Finding> {
       ? ['directory', `${ATLAS_DATA_DIR}/objects`, 'one host, as durable as its disk; back it up yourself']
       : [
           'S3',
-          `${S3_ENDPOINT}, bucket ${S3_BUCKET}`,
+          `${maskUrl(S3_ENDPOINT)}, bucket ${S3_BUCKET}`,
           'as durable as your store; every chunk is verified when read',
         ];
   const remedy =

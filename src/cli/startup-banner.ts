@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { Config } from '../config.ts';
+import { type Config, maskUrl } from '../config.ts';
 import { type Deps, workersOf } from '../deps.ts';
 import { DEMO_ACCOUNTS } from '../utils/demo-data.ts';
 import { VERSION } from '../version.ts';
@@ -63,7 +63,7 @@ function eventsText({ KAFKA_BROKERS: brokers, KAFKA_TOPIC_PREFIX: prefix }: Conf
 function filesText({ S3_ENDPOINT, S3_BUCKET, ATLAS_DATA_DIR }: Config): string {
   return S3_ENDPOINT === undefined
     ? `in ${ATLAS_DATA_DIR}/objects`
-    : `in S3 (${S3_ENDPOINT}), bucket ${S3_BUCKET}`;
+    : `in S3 (${maskUrl(S3_ENDPOINT)}), bucket ${S3_BUCKET}`;
 }
 
 function firstSteps(config: Config, url: string, token: string | null): string[] {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeSettings } from '../../src/config.ts';
+import { freshDatabase } from '../support/database.ts';
 import { makeFolder, removeFolder, runAtlas, startAtlas, succeedAtlas } from './atlas-process.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -13,6 +14,26 @@ afterAll(() => removeFolder(folder));
 
 const succeed = (args: readonly string[], settings?: Record<string, string>) =>
   succeedAtlas(folder, args, settings);
+
+test(
+  'no command shows credentials in the URL of the object store',
+  async () => {
+    const settings = {
+      DATABASE_URL: await freshDatabase(),
+      S3_ENDPOINT: 'http://user:hunter2@127.0.0.1:9',
+      S3_PUBLIC_ENDPOINT: 'https://hunter2@files.example.com',
+      S3_BUCKET: 'atlas',
+      S3_ACCESS_KEY_ID: 'id',
+      S3_SECRET_ACCESS_KEY: 'hunter2',
+    };
+    for (const args of [['config'], ['config', '--json'], ['doctor'], ['doctor', '--json']]) {
+      const { stdout, stderr } = await runAtlas(folder, args, settings);
+      expect([args, stdout]).toEqual([args, expect.stringContaining('********@127.0.0.1:9/')]);
+      expect([args, stdout + stderr]).toEqual([args, expect.not.stringContaining('hunter2')]);
+    }
+  },
+  COMMAND_TIMEOUT_MS,
+);
 
 test('atlas config --json has every setting with its value and source, and masks secrets', async () => {
   const shown = JSON.parse(

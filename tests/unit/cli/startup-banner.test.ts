@@ -40,6 +40,8 @@ test('the banner shows where files are stored, without the S3 keys', () => {
   const onS3 = bannerOf({ S3_ENDPOINT: 'http://127.0.0.1:9000', S3_BUCKET: 'atlas', ...keys });
   expect(onS3).toContain('files        in S3 (http://127.0.0.1:9000), bucket atlas\n');
   expect(onS3).not.toMatch(/an-id|a-secret/);
+  const withPassword = bannerOf({ S3_ENDPOINT: 'http://me:hunter2@s3.test', S3_BUCKET: 'atlas', ...keys });
+  expect(withPassword).toContain('in S3 (http://********:********@s3.test/), bucket atlas\n');
 });
 
 test('a new key is shown, in production without the demo accounts', () => {
