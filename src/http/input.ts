@@ -7,6 +7,7 @@ import { pointerStep } from '../utils/json-pointer.ts';
 import { describeIssue } from './describe-issue.ts';
 import { readJson } from './json-body.ts';
 import { decodeParameters, rawParameters } from './path-parameters.ts';
+import { percentDecode } from './percent-decode.ts';
 
 /** The context of Hono. Its env is the exchange. */
 export type AtlasContext = Context<{ Bindings: Exchange }>;
@@ -73,13 +74,21 @@ export function validation({
 
 function queryOf(url: string): Record<string, string | string[]> {
   const values: Record<string, string | string[]> = Object.create(null);
-  for (const [name, value] of new URLSearchParams(url.slice(url.indexOf('?') >>> 0))) {
+  const text = url.slice((url.indexOf('?') >>> 0) + 1);
+  // Beyond what is checked here, URLSearchParams is lenient: it replaces what it cannot decode.
+  if (text.includes('%')) for (const part of text.split('&')) requireDecodable(part);
+  for (const [name, value] of new URLSearchParams(text)) {
     const previous = values[name];
     if (previous === undefined) values[name] = value;
     else if (Array.isArray(previous)) previous.push(value);
     else values[name] = [previous, value];
   }
   return { ...values };
+}
+
+function requireDecodable(part: string): void {
+  const [name = ''] = new URLSearchParams(part).keys();
+  percentDecode(part, `/query/${pointerStep(name)}`);
 }
 
 /** An empty header is the same as none: `Last-Event-ID` before the first event, or the empty list that most others are. */

@@ -1,4 +1,4 @@
-import { tryDecodeURIComponent } from 'hono/utils/url';
+import { percentDecode } from './percent-decode.ts';
 
 type Parameters = Record<string, string>;
 
@@ -14,9 +14,9 @@ export function rawParameters(pattern: string, path: string): Parameters {
   return values;
 }
 
-/** Decodes the parameters as Hono does: percent-encoding that is malformed stays as it is. */
+/** Decodes the parameters. Throws `invalid_request` for one that is not percent-encoded UTF-8. */
 export function decodeParameters(values: Parameters): Parameters {
-  for (const name in values) values[name] = tryDecodeURIComponent(values[name]!);
+  for (const name in values) values[name] = percentDecode(values[name]!, `/path/${name}`);
   return values;
 }
 
