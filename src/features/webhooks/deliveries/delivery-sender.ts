@@ -140,7 +140,7 @@ export class DeliverySender implements BackgroundLoop {
     return Math.min(NEW_MAX - newCount, IN_FLIGHT_MAX - this.#inFlight.size);
   }
 
-  /** An owner may have a third of the slots that it leaves free, so there is always one for an owner that has none. */
+  /** An owner may have a quarter of the slots that are free, so there is always one for an owner that has none. */
   #ownerShare(): number {
     return Math.ceil((IN_FLIGHT_MAX - this.#inFlight.size) / 4);
   }
