@@ -17,6 +17,9 @@ const S3_REQUIRED = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as
 /** Settings that KAFKA_SASL_MECHANISM requires. */
 const LOGIN_REQUIRED = ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const;
 
+/** Settings that SMTP_URL requires. */
+const SMTP_REQUIRED = ['MAIL_FROM'] as const;
+
 /** A setting and its allowed values, for everything generated from the schema. */
 export interface SettingDescription extends Readonly<SettingMeta> {
   readonly name: SettingName;
@@ -74,6 +77,23 @@ const CONFLICTS: readonly Conflict[] = [
     why: 'Atlas would not log in',
     remedy: 'set KAFKA_SASL_MECHANISM, or unset KAFKA_SASL_PASSWORD',
   },
+  {
+    exists: ({ SMTP_PASSWORD, SMTP_URL }) => SMTP_PASSWORD !== undefined && SMTP_URL === undefined,
+    what: 'SMTP_PASSWORD is set, and SMTP_URL is not',
+    why: 'Atlas would not send any mail',
+    remedy: 'set SMTP_URL, or unset SMTP_PASSWORD',
+  },
+  {
+    exists: ({ SMTP_URL, SMTP_USER, SMTP_PASSWORD }) => {
+      if (SMTP_URL === undefined) return false;
+      const { username, password } = new URL(SMTP_URL);
+      return ((SMTP_USER ?? username) === '') !== ((SMTP_PASSWORD ?? password) === '');
+    },
+    what: 'the login of SMTP_URL has a user without a password, or a password without a user',
+    why: 'Atlas could not log in to the mail server',
+    remedy:
+      'set SMTP_USER and SMTP_PASSWORD, or put both into SMTP_URL, or neither for a server without a login',
+  },
 ];
 
 const MASK = '********';
@@ -104,6 +124,7 @@ export function loadConfig(
   if (!parsed.success) throw new ConfigError(explain(parsed.error, given, sources));
   requireTogether(parsed.data, 'S3_ENDPOINT', S3_REQUIRED);
   requireTogether(parsed.data, 'KAFKA_SASL_MECHANISM', LOGIN_REQUIRED);
+  requireTogether(parsed.data, 'SMTP_URL', SMTP_REQUIRED);
   const conflict = CONFLICTS.find(({ exists }) => exists(parsed.data));
   if (conflict !== undefined) throw new ConfigError(explainConflict(conflict));
   const names = {

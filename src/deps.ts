@@ -7,6 +7,8 @@ import { openOutboxLog } from './adapters/event-log/postgres-log.ts';
 import { OutgoingHttp } from './adapters/http/outgoing-http.ts';
 import type { KafkaAccess } from './adapters/kafka/kafka-access.ts';
 import { openKafkaLog } from './adapters/kafka/kafka-log.ts';
+import type { Mailer } from './adapters/mail/mailer.ts';
+import { openMailer } from './adapters/mail/open-mailer.ts';
 import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
 import { type IgnoredParameter, readConnectionUrl } from './adapters/postgres/connection-url.ts';
@@ -66,6 +68,8 @@ export interface Deps {
   readonly outgoing: OutgoingHttp;
   /** Seals and opens the secrets that are stored. */
   readonly sealing: Sealing;
+  /** Delivers mails. Connects on first use. */
+  readonly mailer: Mailer;
   /** Every dependency behind a circuit breaker, for health, metrics, and status. */
   readonly dependencies: readonly Dependency[];
   readonly permits: PermitSource;
@@ -134,7 +138,9 @@ export async function openDeps(
   const reportFailure = backgroundLog(logger, outages);
   const events = openEventLog({ config, logger, reportFailure, database, incarnation });
   const objects = openObjectStore(config);
-  const ofEach = [database.dependency, cache.dependency, events.dependency, ...objects.dependencies];
+  const mailer = openMailer(config, (text) => logger.info(text));
+  const ofEach = [database, cache, events, mailer].map(({ dependency }) => dependency);
+  ofEach.push(...objects.dependencies);
   dependencies.push(...ofEach.filter((dependency) => dependency !== null));
   return {
     config,
@@ -155,6 +161,7 @@ export async function openDeps(
     objects: objects.store,
     outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
     sealing: openSealing(config),
+    mailer,
     dependencies,
     permits: openPermits(config, worker, redis),
     scrapeCluster: worker ? () => worker.scrapeCluster() : null,
@@ -162,6 +169,7 @@ export async function openDeps(
       redis?.disconnect();
       cache.close();
       objects.close();
+      mailer.close();
       await Promise.all([events.close(), incarnation.close()]);
       await database.end({ timeout: config.DATABASE_TIMEOUT });
       await embedded?.stop();

@@ -42,7 +42,8 @@ export function createFeatures(deps: Deps) {
   const types = loggedTypes(EVENT_CATALOGUE);
   const base = { database, incarnation, logger, reportFailure, sealing: deps.sealing, settings: config };
 
-  const identity = createIdentity({ ...base, redis: deps.redis, permits, scopes: ALL_SCOPES });
+  const { redis, mailer, workers } = deps;
+  const identity = createIdentity({ ...base, redis, mailer, permits, scopes: ALL_SCOPES });
   const { isUsable: isKeyUsable } = identity.keys;
   const events = createEvents({
     ...base,
@@ -54,7 +55,6 @@ export function createFeatures(deps: Deps) {
     relayHolder: `${hostname()}:${process.pid}`,
   });
   const { LOAD_SHEDDING_MAX_CONCURRENT: inFlightCap } = config;
-  const { workers } = deps;
   const ledger = createLedger({ database, cache, onPosted: events.wakeRelay, workers, inFlightCap });
   const shared = { ...base, isKeyUsed: events.isKeyUsed };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
@@ -71,7 +71,7 @@ export function createFeatures(deps: Deps) {
     isMigrated: (signal) => isMigrated(database, signal),
     readAsRequests: (signal) => Promise.all([identity.keys.check(signal), ledger.accounts.isEmpty(signal)]),
     requireCoreTables: (signal) => requireCoreTables(database, signal),
-    redis: deps.redis,
+    redis,
     checkFiles: objects.check,
     permits: () => permits.stats(),
     problems: PROBLEM_KINDS,

@@ -8,11 +8,13 @@ import {
   flag,
   host,
   integer,
+  mailSender,
   meta,
   name,
   origins,
   sealingKey,
   sealingKeys,
+  smtpUrl,
   url,
 } from './utils/setting-types.ts';
 
@@ -172,12 +174,38 @@ export const coreSettings = {
     .min(1)
     .optional()
     .meta(meta('S3', 'Secret access key.', { secret: true })),
+  SMTP_URL: smtpUrl()
+    .optional()
+    .meta(
+      meta(
+        'Mail',
+        'Mail server. smtps:// starts with TLS, smtp:// upgrades to it, which is required with a login. Unset: mails are files under ATLAS_DATA_DIR.',
+        { secret: true },
+      ),
+    ),
+  SMTP_USER: z.string().min(1).optional().meta(meta('Mail', 'User to log in as, if not in SMTP_URL.')),
+  SMTP_PASSWORD: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(meta('Mail', 'Password of the user, if not in SMTP_URL.', { secret: true })),
+  SMTP_CA_FILE: file()
+    .optional()
+    .meta(
+      meta(
+        'Mail',
+        'PEM file with the authority that issued the certificate of the mail server. Unset: those of the system.',
+      ),
+    ),
+  MAIL_FROM: mailSender()
+    .optional()
+    .meta(meta('Mail', 'Who mails are from. SMTP_URL requires it. Unset: Atlas <atlas@localhost>.')),
   SECRETS_KEY: sealingKey()
     .optional()
     .meta(
       meta(
         'Secrets',
-        'Key that seals webhook secrets and other secrets in PostgreSQL, the same on every host. Unset: plain text, in development only.',
+        'Key that seals webhook secrets, mails and other secrets in PostgreSQL, the same on every host. Unset: plain text, in development only.',
         { secret: true },
       ),
     ),

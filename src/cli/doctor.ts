@@ -19,6 +19,7 @@ import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures, type Features } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { examineAudit } from './doctor-audit.ts';
+import { examineMail } from './doctor-mail.ts';
 import { type DoctorReport, doctorText, type Finding, failedReport } from './doctor-report.ts';
 import { examineSecrets } from './doctor-secrets.ts';
 import { isOverdue } from './events.ts';
@@ -59,6 +60,7 @@ async function examine(): Promise<DoctorReport> {
       examineWorkers(config, running),
       await examineEvents(config, features, found.status !== null),
       await examineFiles(deps),
+      await examineMail(deps),
       ...(await examineSecrets(deps, features).then((finding) => [finding], noneIfNotMigrated)),
       ...(await examineAudit(config, features).then((finding) => [finding], noneIfNotMigrated)),
     ];

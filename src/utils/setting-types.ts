@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseRange } from './ip-address.ts';
+import { parseSender } from './mail-address.ts';
 import { decodeKey } from './sealing.ts';
 
 /** Metadata of a setting, in addition to its type. */
@@ -43,6 +44,32 @@ export const url = (...schemes: string[]) => {
     schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text);
   return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed, isUrl: true });
 };
+/** The URL of a mail server: a scheme, a host, and optionally a login and a port. */
+export const smtpUrl = () => {
+  const allowed =
+    'smtp:// or smtps://, then user:password@ if it needs a login, host, and :port if not the usual one';
+  const fits = (text: string) => {
+    if (!/^smtps?:\/\//.test(text) || !URL.canParse(text)) return false;
+    const { hostname, pathname, search, hash, username, password } = new URL(text);
+    const hasOnlyHost = /^\/?$/.test(pathname) && search === '' && hash === '';
+    return hostname !== '' && hasOnlyHost && isPercentEncoded(username) && isPercentEncoded(password);
+  };
+  return z.string().refine(fits, { error: 'is not a URL of this kind' }).meta({ allowed, isUrl: true });
+};
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+/** Who mails are from. */
+export const mailSender = () =>
+  z
+    .string()
+    .refine((text) => parseSender(text) !== null, { error: 'is not one mail address' })
+    .meta({ allowed: 'an address such as atlas@example.com, or Name <atlas@example.com>' });
 const list = (allowed: string) =>
   z
     .string()

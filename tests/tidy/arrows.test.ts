@@ -71,7 +71,7 @@ describe('dependencies between layers', () => {
         // The metrics of a feature read the stats of its workers.
         !(typeOnly && from.endsWith('-metrics.ts')) &&
         from !== 'src/features/feature.ts' &&
-        !/\/(?:repository|relay|delivery-sender|fan-out)\.ts$/.test(from),
+        !/\/(?:repository|relay|delivery-sender|mail-sender|fan-out)\.ts$/.test(from),
     );
     expect(wrong.map(describeImport)).toEqual([]);
     expect(imports.some(({ from, target }) => isRouter(from) && target?.startsWith('src/adapters/'))).toBe(
@@ -165,9 +165,15 @@ describe('an adapter', () => {
     'object-store': ['object-store', 'directory-store'],
     s3: ['s3-store'],
     http: ['outgoing-http'],
+    mail: ['mailer', 'open-mailer'],
   };
   /** Files that adapters share with each other. */
-  const SHARED = ['event-log/consumer-counts', 'event-log/inbox', 'object-store/object-stream'];
+  const SHARED = [
+    'event-log/consumer-counts',
+    'event-log/inbox',
+    'object-store/object-stream',
+    'object-store/writable-folder',
+  ];
   const placeOf = (path: string) => /^src\/adapters\/([\w-]+)\/(.+)\.ts$/.exec(path);
 
   test('is in the folder of its port, and src/adapters itself has no files', () => {

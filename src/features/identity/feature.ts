@@ -1,20 +1,30 @@
+import type { Registry } from 'prom-client';
+import type { Mailer } from '../../adapters/mail/mailer.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
+import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { Redis } from '../../adapters/redis/redis.ts';
 import { RedisScript } from '../../adapters/redis/redis-script.ts';
 import type { RouteTable } from '../../http/route.ts';
+import type { ReportFailure } from '../../instrumentation/background-log.ts';
+import type { Logger } from '../../instrumentation/logger.ts';
 import type { PermitSource } from '../../shedding/permit-source.ts';
 import type { Sealing } from '../../utils/sealing.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { createCredentials } from './credentials.ts';
 import { responseContext } from './idempotency/domain.ts';
 import { createIdempotencyRepository } from './idempotency/repository.ts';
-import { sealedResponses } from './idempotency/sealing/repository.ts';
 import { createIdempotency } from './idempotency/service.ts';
 import { registerIdentityMetrics } from './identity-metrics.ts';
 import { createManagedKeys } from './keys/managed-keys.ts';
 import { createKeyRepository } from './keys/repository.ts';
 import { mountKeys } from './keys/router.ts';
 import { createKeyService } from './keys/service.ts';
+import { type MailContent, mailContext } from './mail/domain.ts';
+import { registerMailMetrics } from './mail/mail-metrics.ts';
+import { mailReports } from './mail/mail-reports.ts';
+import { MailSender } from './mail/mail-sender.ts';
+import { createMailRepository } from './mail/repository.ts';
+import { createEnqueueMail } from './mail/service.ts';
 import { createOrganizationRepository } from './organizations/repository.ts';
 import { mountOrganizations } from './organizations/router.ts';
 import { createOrganizationService } from './organizations/service.ts';
@@ -26,6 +36,7 @@ import { QUOTA_ACCOUNT_SCRIPT } from './quotas/quota-script.ts';
 import { createQuotaRepository } from './quotas/repository.ts';
 import { mountQuotas } from './quotas/router.ts';
 import { createQuotaService } from './quotas/service.ts';
+import { sealedColumn } from './sealing/repository.ts';
 import { defaultQuotas, identitySettings } from './settings.ts';
 
 /**
@@ -46,11 +57,24 @@ export const identity = {
   settings: identitySettings,
 } as const satisfies FeatureDeclaration;
 
+const RESPONSES = {
+  name: 'idempotent responses',
+  table: 'idempotent_responses',
+  column: 'response',
+  contextOf: responseContext,
+};
+const MAILS = { name: 'mails', table: 'mails', column: 'content', contextOf: mailContext };
+
 /** Dependencies of identity. */
 export interface IdentityPorts {
   readonly database: Database;
   /** Null without Redis: each worker then has its share of the quotas. */
   readonly redis: Redis | null;
+  /** Holds the mails in flight. */
+  readonly incarnation: Incarnation;
+  readonly mailer: Mailer;
+  readonly logger: Logger;
+  readonly reportFailure: ReportFailure;
   /** Knows how many workers there are. */
   readonly permits: Pick<PermitSource, 'stats'>;
   readonly sealing: Sealing;
@@ -59,7 +83,8 @@ export interface IdentityPorts {
   readonly settings: SettingValues<typeof identitySettings> & { readonly REDIS_PREFIX: string };
 }
 
-export function createIdentity({ database, redis, permits, sealing, scopes, settings }: IdentityPorts) {
+export function createIdentity(ports: IdentityPorts) {
+  const { database, redis, permits, sealing, scopes, settings } = ports;
   const script = { script: QUOTA_ACCOUNT_SCRIPT, prefix: settings.REDIS_PREFIX, what: 'quotas' };
   const meters = new Meters({
     store: redis && new RedisScript({ redis, ...script }),
@@ -73,10 +98,12 @@ export function createIdentity({ database, redis, permits, sealing, scopes, sett
   const keys = createKeyService(repository, quotas.ofCaller);
   const responses = createIdempotencyRepository(database);
   const idempotency = createIdempotency(responses, sealing);
+  const mails = createMails(ports);
   const managed = createManagedKeys(repository, idempotency);
   return {
     keys,
     organizations,
+    enqueueMail: mails.enqueue,
     credentials: createCredentials(keys.stores),
     async seed() {
       await organizations.createDemo();
@@ -90,12 +117,33 @@ export function createIdentity({ database, redis, permits, sealing, scopes, sett
     metrics(registry) {
       registerQuotaMetrics(registry, quotas.refusals, () => meters.stats());
       registerIdentityMetrics(registry, managed.stats, idempotency.stats);
+      mails.metrics(registry);
     },
+    loops: [mails.sender],
     jobs: [
       { name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed },
       { name: 'delete keys that ended long ago', by: 'one', everyMs: 3_600_000, run: keys.forgetEnded },
       { name: 'delete old idempotent responses', by: 'one', everyMs: 600_000, run: responses.forget },
+      { name: 'delete mails that ended long ago', by: 'one', everyMs: 3_600_000, run: mails.forget },
     ],
-    secrets: [sealedResponses(database, sealing, responseContext)],
+    secrets: [sealedColumn(database, sealing, RESPONSES), sealedColumn(database, sealing, MAILS)],
   } satisfies Feature & Record<string, unknown>;
+}
+
+/** Builds the outbox of mails, and what sends them. */
+function createMails({ database, incarnation, mailer, sealing, logger, reportFailure }: IdentityPorts) {
+  const repository = createMailRepository(database, incarnation);
+  const refusals = { recipient: 0, organization: 0, pending: 0 };
+  const sender = new MailSender({
+    repository,
+    mailer,
+    open: (id, record) => JSON.parse(sealing.open(record, mailContext(id)).toString()) as MailContent,
+    reports: mailReports(logger, reportFailure),
+  });
+  return {
+    enqueue: createEnqueueMail(repository, sealing, refusals),
+    sender,
+    forget: repository.forget,
+    metrics: (registry: Registry) => registerMailMetrics(registry, () => sender.stats(), refusals),
+  };
 }

@@ -1,6 +1,6 @@
 import type { ProblemKinds } from '../../http/problem-kind.ts';
 
-/** Problems of API keys, organizations, and quotas. Those of credentials belong to the pipeline. */
+/** Problems of API keys, organizations, mails, and quotas. Those of credentials belong to the pipeline. */
 export const identityProblems = {
   api_key_not_found: {
     status: 404,
@@ -47,6 +47,19 @@ export const identityProblems = {
     title: 'Organization not found',
     cause: 'There is no organization with this ID.',
     remedy: 'Check the ID: `GET /v1/operator/organizations` and `atlas organizations list` list all of them.',
+  },
+  too_many_mails: {
+    status: 429,
+    title: 'Too many mails',
+    cause:
+      'Atlas has sent too many mails to this address, or on behalf of your organization, within an hour.',
+    remedy: 'Look for a mail that has arrived already, and wait for Retry-After.',
+  },
+  mail_queue_full: {
+    status: 503,
+    title: 'Mail queue full',
+    cause: 'Too many mails are waiting to be sent, because the mail server does not accept them.',
+    remedy: 'Retry after Retry-After.',
   },
   quota_subject_not_found: {
     status: 404,

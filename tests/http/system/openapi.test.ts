@@ -146,8 +146,8 @@ test('every problem type but those of no route is documented somewhere', () => {
       ),
     ),
   );
-  // An unknown path, a method that a path does not have, and a client that is gone.
-  const ofNoRoute = ['method_not_allowed', 'request_aborted'];
+  // An unknown path, a method that a path does not have, a client that is gone, and, until a route sends mails, their limits.
+  const ofNoRoute = ['method_not_allowed', 'request_aborted', 'too_many_mails', 'mail_queue_full'];
   expect(Object.keys(PROBLEM_KINDS).filter((code) => !named.has(code))).toEqual(ofNoRoute);
 });
 
