@@ -1,10 +1,10 @@
--- number: 2
--- migration: 9
+-- number: 3
+-- migration: 17
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
--- Deletes the oldest events of the log that are older than `p_days` and that every consumer has read, up to the first one
--- that is not, and at most `p_rows_max`. Nothing on the first day, on which a host of the release before may still run: it
+-- Deletes the oldest events of the log that are older than `p_days` and that every consumer has read, and not deferred, up
+-- to the first one that is not, and at most `p_rows_max`. Nothing on the first day, on which a host of the release before may still run: it
 -- takes a transfer without its events for a discrepancy. `overdue_seconds` says how long that one is past its retention, 0 if it is not,
 -- and `unread_by` which consumer has not read it. Both are null while this or another process must not delete.
 CREATE OR REPLACE FUNCTION forget_events(
@@ -19,6 +19,8 @@ DECLARE
   start bigint;
   last bigint;
   cut bigint;
+  deferred_from bigint;
+  deferred_by text;
 BEGIN
   forgotten := 0;
   IF NOT pg_try_advisory_xact_lock(5703951129318916) THEN RETURN; END IF;
@@ -27,6 +29,7 @@ BEGIN
   -- The last event stays: a host of the release before takes its position for the end of the log.
   SELECT last_position INTO last FROM relay;
   SELECT position INTO start FROM log_start;
+  SELECT positions[1], consumer INTO deferred_from, deferred_by FROM deferred_events ORDER BY positions[1] LIMIT 1;
 
   WITH oldest AS MATERIALIZED (
     SELECT position, key, sequence, occurred_at FROM events
@@ -35,6 +38,7 @@ BEGIN
     SELECT o.position, o.occurred_at, o.occurred_at < before AS is_old,
            CASE WHEN o.occurred_at >= before THEN NULL
                 WHEN consumers = '{}' THEN 'none'
+                WHEN o.position >= deferred_from THEN deferred_by
                 ELSE (SELECT c.consumer FROM unnest(consumers) c(consumer)
                        WHERE NOT EXISTS (SELECT FROM inbox i
                          WHERE i.consumer = c.consumer AND i.key = o.key AND i.sequence >= o.sequence)

@@ -75,8 +75,12 @@ export function statusText(status: Status): string {
     `relay        ${holder === null ? 'not running' : `${holder}, epoch ${epoch}`}`,
   ];
   if (lags.length === 0) return [...lines, 'consumers    none yet'].join('\n');
-  const rows = lags.map(({ consumer, lag }) => [consumer, lag ?? 'Kafka is unavailable']);
-  return [...lines, '', table(['consumer', 'lag'], rows)].join('\n');
+  const rows = lags.map(({ consumer, lag }) => [
+    consumer,
+    lag ?? 'Kafka is unavailable',
+    deferredText(status.deferred.find((of) => of.consumer === consumer)),
+  ]);
+  return [...lines, '', table(['consumer', 'lag', 'deferred'], rows)].join('\n');
 }
 
 /** Whether an event is stored a day past its retention because it was not read. The last event always stays. */
@@ -91,6 +95,13 @@ function storedText(status: Status): string {
   const stored = `the oldest is ${plural(Math.floor(storedSeconds / DAY_SECONDS), 'day')} old`;
   if (!isOverdue(status)) return `${stored}; they expire after ${plural(retentionDays, 'day')}`;
   return `${stored} instead of ${retentionDays}: ${oldestUnreadBy ?? 'no consumer'} has not read it`;
+}
+
+/** Events that a consumer handles later, so that those of their owners do not delay those of others. */
+function deferredText(deferred: Status['deferred'][number] | undefined): string {
+  if (deferred === undefined) return 'none';
+  const { events, owners, oldestAgeSeconds } = deferred;
+  return `${plural(events, 'event')} of ${plural(owners, 'owner')}, for up to ${age(oldestAgeSeconds)}`;
 }
 
 function age(seconds: number): string {

@@ -40,7 +40,8 @@ export async function startSendingAtlas(settings: Record<string, string> = {}): 
     fannedOut: () =>
       until(async () => {
         const [row] = await sql`
-          SELECT r.last_position = o.position AND NOT EXISTS (SELECT FROM outbox) AS done
+          SELECT r.last_position = o.position AND NOT EXISTS (SELECT FROM outbox)
+            AND NOT EXISTS (SELECT FROM deferred_events) AS done
           FROM relay r, consumer_offsets o WHERE o.consumer = 'webhooks' AND o.partition = -1`;
         return row?.done;
       }),

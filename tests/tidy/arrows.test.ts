@@ -160,7 +160,7 @@ describe('an adapter', () => {
     ],
     redis: ['redis', 'redis-fault', 'redis-lease-store', 'redis-script'],
     cache: ['cache', 'cache-aside', 'memory-cache', 'redis-cache'],
-    'event-log': ['event-log', 'event-rows', 'postgres-log'],
+    'event-log': ['deferred-events', 'event-log', 'event-rows', 'postgres-log'],
     kafka: ['kafka-access', 'kafka-fault', 'kafka-log', 'kafka-reach'],
     'object-store': ['object-store', 'directory-store'],
     s3: ['s3-store'],

@@ -1,3 +1,4 @@
+import { DeferredEvents } from '../../adapters/event-log/deferred-events.ts';
 import type { EventConsumer } from '../../adapters/event-log/event-log.ts';
 import type { OutgoingHttp } from '../../adapters/http/outgoing-http.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
@@ -9,7 +10,7 @@ import type { Sealing } from '../../utils/sealing.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
-import { createFanOut, webhookOwners } from './deliveries/fan-out.ts';
+import { createDeferredFanOut, createFanOut, webhookOwners } from './deliveries/fan-out.ts';
 import { createDeliveryRepository } from './deliveries/repository.ts';
 import { mountDeliveries } from './deliveries/router.ts';
 import { createDeliveryService, type LastExpired } from './deliveries/service.ts';
@@ -35,6 +36,8 @@ export const webhooks = {
   eventTypes: webhookEventTypes,
   settings: webhookSettings,
 } as const satisfies FeatureDeclaration;
+
+const CONSUMER = 'webhooks';
 
 /** Dependencies of webhooks. */
 export interface WebhookPorts {
@@ -66,7 +69,9 @@ export function createWebhooks(ports: WebhookPorts) {
     ports.reportFailure(err, 'a webhook delivery could not be processed; retrying'),
   );
   const secrets = createSealingRepository(database, sealing, secretContext);
-  const fanOut = createFanOut(repository);
+  const deferred = new DeferredEvents(database, CONSUMER);
+  const fanOut = createFanOut(repository, deferred);
+  const deferredFanOut = createDeferredFanOut(repository);
   const retention = createRetentionRepository(database, ports.settings.WEBHOOKS_RETENTION_DAYS);
   const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired);
   return {
@@ -83,9 +88,15 @@ export function createWebhooks(ports: WebhookPorts) {
       mountWebhooks(routes, subscriptions, types);
       mountDeliveries(routes, deliveries);
     },
-    metrics: (registry) => registerDeliveryMetrics(registry, () => sender.stats()),
+    metrics: (registry) =>
+      registerDeliveryMetrics(
+        registry,
+        () => sender.stats(),
+        () => deferred.stats(),
+      ),
     loops: [
-      { name: 'webhook fan-out', run: (signal) => consumer.run('webhooks', fanOut, signal, webhookOwners) },
+      { name: 'webhook fan-out', run: (signal) => consumer.run(CONSUMER, fanOut, signal, webhookOwners) },
+      { name: 'webhook fan-out of deferred events', run: (signal) => deferred.run(deferredFanOut, signal) },
       sender,
     ],
     jobs: [

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { DeferredEvents } from '../../../src/adapters/event-log/deferred-events.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
@@ -41,7 +42,8 @@ describe.each(availableEngines())('the bodies of deliveries on the %s PostgreSQL
         SELECT gen_random_uuid(), ${owner}, 'https://hooks.test/', ${Buffer.alloc(32)} FROM generate_series(1, ${count})
         RETURNING id`
     ).map(({ id }) => id);
-  const fanOut = (...events: AtlasEvent[]) => createFanOut(deliveries)(events, db);
+  const fanOut = (...events: AtlasEvent[]) =>
+    createFanOut(deliveries, new DeferredEvents(db, 'webhooks'))(events, db);
   const bodies = () => sql`SELECT owner, event_id, body FROM webhook_bodies ORDER BY owner, event_id`;
   /** A worker of the release before: it stores a body with each delivery, and reads it from there. */
   const insertAsBefore = (webhookId: string, eventId: string, body: string) => sql`
@@ -123,7 +125,7 @@ describe.each(availableEngines())('the bodies of deliveries on the %s PostgreSQL
     await sql`UPDATE webhook_bodies SET created_at = now() - interval '32 days'`;
     const commit = Promise.withResolvers<void>();
     const sending = db.transaction(async (tx) => {
-      await createFanOut(deliveries)([eventOf('late', 'again')], tx);
+      await createFanOut(deliveries, new DeferredEvents(db, 'webhooks'))([eventOf('late', 'again')], tx);
       await commit.promise;
     });
     // The row is locked before the deletion starts, which then waits for it.

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { DeferredEvents } from '../../../src/adapters/event-log/deferred-events.ts';
 import { OutgoingHttp } from '../../../src/adapters/http/outgoing-http.ts';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { openPostgres, type Sql } from '../../../src/adapters/postgres/postgres.ts';
+import type { Queryable } from '../../../src/adapters/postgres/query.ts';
 import { DeliverySender } from '../../../src/features/webhooks/deliveries/delivery-sender.ts';
 import { type AttemptResult, type Claim, decide } from '../../../src/features/webhooks/deliveries/domain.ts';
 import { createFanOut } from '../../../src/features/webhooks/deliveries/fan-out.ts';
@@ -52,9 +54,11 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     const [row] = await sql`
       INSERT INTO webhooks (id, owner, url, secret)
       VALUES (gen_random_uuid(), ${owner}, ${target}, ${Buffer.alloc(32)}) RETURNING id`;
-    await createFanOut(here)(eventsOf(owner, deliveries), databases[0]!);
+    await fanOut(eventsOf(owner, deliveries));
     return row!.id;
   }
+  const fanOut = (events: readonly AtlasEvent[], tx: Queryable = databases[0]!) =>
+    createFanOut(here, new DeferredEvents(databases[0]!, 'webhooks'))(events, tx);
   /** Claims all deliveries, with two hosts concurrently. */
   async function claimAll(): Promise<Claim[]> {
     const claimed: Claim[] = [];
@@ -173,13 +177,12 @@ describe.each(availableEngines())('the queue of deliveries on the %s PostgreSQL'
     await makeWebhook('once', 0);
     const count = async () => (await sql`SELECT count(*) AS n FROM webhook_deliveries`)[0]!.n;
     const failing = databases[0]!.transaction(async (tx) => {
-      await createFanOut(here)(eventsOf('once', 3), tx);
+      await fanOut(eventsOf('once', 3), tx);
       throw new Error('the consumer failed');
     });
     await expect(failing).rejects.toThrow('the consumer failed');
     expect(await count()).toBe(0);
-    for (let i = 0; i < 2; i++)
-      await databases[0]!.transaction((tx) => createFanOut(here)(eventsOf('once', 2500), tx));
+    for (let i = 0; i < 2; i++) await databases[0]!.transaction((tx) => fanOut(eventsOf('once', 2500), tx));
     expect(await count()).toBe(2500);
   });
 

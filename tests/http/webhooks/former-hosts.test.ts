@@ -77,4 +77,22 @@ describe.each(availableFormerReleases())('webhooks, while hosts of this release 
     expect(new Set(ids).size).toBe(ids.length);
     hanging.resolve(new Response());
   });
+
+  test('what this one has deferred and what the other one handles afterwards becomes each delivery once', async () => {
+    const [webhooks, deferred, direct] = [20, 80, 5];
+    for (let i = 0; i < webhooks; i++) await createWebhook(atlas, { url: receiver.url });
+    for (let i = 0; i < deferred; i++) await openAccount(atlas);
+    const isSent = () => until(async () => (await atlas.sql`SELECT FROM outbox`).count === 0);
+    await run(atlas, /^relay$/, isSent);
+    const deliveries = () => atlas.sql`SELECT webhook_id, event_id FROM webhook_deliveries`;
+    const left = async () => (await atlas.sql`SELECT FROM deferred_events, unnest(positions)`).count;
+    await run(atlas, /^webhook fan-out$/, () => until(async () => (await left()) === deferred));
+    expect(await deliveries()).toHaveLength(0);
+    for (let i = 0; i < direct; i++) await openAccount(atlas);
+    await run(former, RELAY, () => until(async () => (await deliveries()).length === direct * webhooks));
+    await run(atlas, RELAY, () => until(async () => (await left()) === 0));
+    const all = (await deliveries()).map(({ webhookId, eventId }) => `${webhookId} ${eventId}`);
+    expect(all).toHaveLength((deferred + direct) * webhooks);
+    expect(new Set(all).size).toBe(all.length);
+  });
 });

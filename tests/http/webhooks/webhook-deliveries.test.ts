@@ -286,6 +286,8 @@ test('the metrics count attempts and their outcomes', async () => {
     /^atlas_webhook_due \d/m,
     /^atlas_webhook_due_age_seconds \d/m,
     /^atlas_webhook_in_flight \d/m,
+    /^atlas_webhook_deferred_owners \d/m,
+    /^atlas_webhook_deferred_age_seconds \d/m,
   ])
     expect(text).toMatch(line);
 });

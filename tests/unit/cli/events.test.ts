@@ -14,6 +14,7 @@ const quiet = {
   retentionDays: 90,
   consumers: [],
   lags: [],
+  deferred: [],
 };
 
 test('idle event delivery is shown without a table', () => {
@@ -39,12 +40,13 @@ test('the backlog, parked keys, and lag are shown with what to do', () => {
       { consumer: 'webhooks', lag: 17 },
       { consumer: 'other', lag: null },
     ],
+    deferred: [{ consumer: 'webhooks', owners: 2, events: 1203, oldestAgeSeconds: 185 }],
   });
   expect(text).toContain('1200 rows, the oldest waiting for 5 min');
   expect(text).toContain('2 keys with 9 events; list them with: npm run -s atlas -- events parked');
   expect(text).toMatch(/^relay +not running$/m);
-  expect(text).toMatch(/^webhooks +17$/m);
-  expect(text).toMatch(/^other +Kafka is unavailable$/m);
+  expect(text).toMatch(/^webhooks +17 +1203 events of 2 owners, for up to 3 min$/m);
+  expect(text).toMatch(/^other +Kafka is unavailable +none$/m);
 });
 
 test.each([

@@ -109,6 +109,15 @@ export interface RelayStatus {
   readonly storedSeconds: number | null;
   readonly oldestUnreadBy: string | null;
   readonly consumers: readonly ConsumerPosition[];
+  readonly deferred: readonly Deferred[];
+}
+
+/** What a consumer has deferred: events that it handles later, in turns of their owners. */
+export interface Deferred {
+  readonly consumer: string;
+  readonly owners: number;
+  readonly events: number;
+  readonly oldestAgeSeconds: number;
 }
 
 /** The position of a consumer in one partition of the log. */

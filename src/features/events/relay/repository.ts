@@ -9,7 +9,7 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
 import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
-import type { Backlog, ConsumerPosition, ParkedKey, Poison, RelayStatus, UnsentBatch } from './domain.ts';
+import type { Backlog, ParkedKey, Poison, RelayStatus, UnsentBatch } from './domain.ts';
 import { type OutboxRow, toUnsent } from './outbox-rows.ts';
 
 /** The result of a mark. */
@@ -149,7 +149,7 @@ function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, 
     },
     async status(signal) {
       const [row] = await db.query(
-        (sql) => sql<[Omit<RelayStatus, 'consumers'> & { consumers: ConsumerPosition[] }]>`
+        (sql) => sql<[RelayStatus]>`
           SELECT (SELECT count(*) FROM outbox) AS unsent,
                  (SELECT extract(epoch FROM clock_timestamp() - coalesce(o.occurred_at, t.created_at))::float8
                     FROM outbox o LEFT JOIN transfers t ON t.id = o.transfer_id
@@ -158,11 +158,17 @@ function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, 
                  (SELECT count(*) FROM parked_keys) AS parked_keys,
                  (SELECT count(*) FROM parked_events) AS parked_events,
                  extract(epoch FROM clock_timestamp() - oldest.occurred_at)::float8 AS stored_seconds,
-                 (SELECT c.consumer FROM consumer_offsets c WHERE NOT EXISTS (SELECT FROM inbox i
+                 coalesce((SELECT c.consumer FROM consumer_offsets c WHERE NOT EXISTS (SELECT FROM inbox i
                     WHERE i.consumer = c.consumer AND i.key = oldest.key AND i.sequence >= oldest.sequence)
-                    AND oldest.key IS NOT NULL LIMIT 1) AS oldest_unread_by,
+                    AND oldest.key IS NOT NULL LIMIT 1), (SELECT d.consumer FROM deferred_events d
+                    WHERE d.positions[1] = oldest.position LIMIT 1)) AS oldest_unread_by,
                  coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'partition', partition,
-                   'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers
+                   'position', position) ORDER BY consumer, partition) FROM consumer_offsets), '[]') AS consumers,
+                 coalesce((SELECT json_agg(json_build_object('consumer', consumer, 'owners', owners, 'events', events,
+                   'oldestAgeSeconds', age) ORDER BY consumer) FROM (
+                     SELECT consumer, count(DISTINCT owner) AS owners, sum(cardinality(positions)) AS events,
+                            extract(epoch FROM clock_timestamp() - min(created_at)) AS age
+                       FROM deferred_events GROUP BY consumer) d), '[]') AS deferred
             FROM relay LEFT JOIN (SELECT * FROM events WHERE position > (SELECT position FROM log_start)
               ORDER BY position LIMIT 1) oldest ON true`,
         { signal },

@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import type { DeferredStats } from '../../../adapters/event-log/deferred-events.ts';
 import { type Aggregator, histogramSamples, registerStats } from '../../../instrumentation/register-stats.ts';
 
 /** Counters of the delivery sender since this process started, and its backlog. */
@@ -24,7 +25,11 @@ export interface SendingStats {
 const PREFIX = 'atlas_webhook';
 
 /** Metrics of webhook deliveries. Every host sees the same backlog, so backlog gauges are not summed. */
-export function registerDeliveryMetrics(registry: Registry, read: () => SendingStats): void {
+export function registerDeliveryMetrics(
+  registry: Registry,
+  read: () => SendingStats,
+  readDeferred: () => DeferredStats,
+): void {
   const single = (
     type: 'counter' | 'gauge',
     name: string,
@@ -61,6 +66,14 @@ export function registerDeliveryMetrics(registry: Registry, read: () => SendingS
   single('gauge', 'in_flight', 'Deliveries in progress', (f) => f.inFlight);
   single('gauge', 'due', 'Deliveries due but not started', (f) => f.dueCount, 'max');
   single('gauge', 'due_age_seconds', 'Age of the oldest due delivery', (f) => f.dueAgeSeconds, 'max');
+  single('gauge', 'deferred_owners', 'Owners with deferred events', () => readDeferred().owners, 'max');
+  single(
+    'gauge',
+    'deferred_age_seconds',
+    'Time since the oldest deferred event was deferred',
+    () => readDeferred().ageSeconds,
+    'max',
+  );
   single(
     'gauge',
     'disabled',

@@ -163,6 +163,21 @@ export function deliveriesOf(events: readonly AtlasEvent[], targets: readonly Ta
   });
 }
 
+/** Returns the owners that have the most deliveries, if all are more than the maximum: the others have no more. */
+export function ownersBeyond(
+  deliveries: readonly Pick<NewDelivery, 'owner'>[],
+  max: number,
+): ReadonlySet<string> {
+  const beyond = new Set<string>();
+  const counts = Map.groupBy(deliveries, ({ owner }) => owner);
+  let sum = 0;
+  for (const [owner, { length }] of [...counts].sort(([, a], [, b]) => a.length - b.length)) {
+    sum += length;
+    if (sum > max) beyond.add(owner);
+  }
+  return beyond;
+}
+
 /** Creates the delivery of a test event, which is not in the log. */
 export function testDelivery(owner: string, webhookId: string, occurredAt: string): NewDelivery {
   const key = createReservedId('test event');

@@ -6,6 +6,7 @@ import {
   deliveriesOf,
   messageIdOf,
   nextAttemptOf,
+  ownersBeyond,
   positionBefore,
   RETRY_WAITS_MS,
   retryAfterMs,
@@ -182,5 +183,20 @@ describe('the position before a time', () => {
     expect(positionBefore({ first: 3, last: 13, scanned: 11, since: 11 }, 10)).toBeNull();
     expect(positionBefore({ first: 4, last: 13, scanned: 11, since: 10 }, 10)).toBe(3);
     expect(positionBefore({ first: 1, last: 10, scanned: 10, since: 10 }, 10)).toBe(0);
+  });
+});
+
+describe('the owners whose events are deferred', () => {
+  const rows = (counts: Record<string, number>) =>
+    Object.entries(counts).flatMap(([owner, count]) => Array.from({ length: count }, () => ({ owner })));
+  const beyond = (counts: Record<string, number>, max: number) => [...ownersBeyond(rows(counts), max)].sort();
+
+  test('are none if all deliveries fit', () => {
+    expect(beyond({ alice: 600, bob: 400 }, 1000)).toEqual([]);
+  });
+
+  test('are those with the most deliveries, wherever they are in the batch', () => {
+    expect(beyond({ alice: 900, bob: 20, carol: 80, dave: 2 }, 1000)).toEqual(['alice']);
+    expect(beyond({ bob: 20, alice: 2000, carol: 900, dave: 200 }, 1000)).toEqual(['alice', 'carol']);
   });
 });
