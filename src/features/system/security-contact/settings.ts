@@ -14,7 +14,7 @@ export const securityContactSettings = {
     .optional()
     .meta(
       meta(
-        'Service',
+        'Security',
         'Where to report a vulnerability of this service, such as mailto:security@example.com. /.well-known/security.txt shows it. Unset: that is 404.',
       ),
     ),
