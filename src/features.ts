@@ -42,9 +42,10 @@ export function createFeatures(deps: Deps) {
   const types = loggedTypes(EVENT_CATALOGUE);
   const base = { database, incarnation, logger, reportFailure, sealing: deps.sealing, settings: config };
 
-  const { redis, mailer, workers } = deps;
+  const { redis, mailer } = deps;
   const identity = createIdentity({ ...base, redis, mailer, permits, scopes: ALL_SCOPES });
-  const { isUsable: isKeyUsable } = identity.keys;
+  const { idempotency, keys } = identity;
+  const { isUsable: isKeyUsable } = keys;
   const events = createEvents({
     ...base,
     log: deps.events,
@@ -54,9 +55,9 @@ export function createFeatures(deps: Deps) {
     types,
     relayHolder: `${hostname()}:${process.pid}`,
   });
-  const { LOAD_SHEDDING_MAX_CONCURRENT: inFlightCap } = config;
-  const ledger = createLedger({ database, cache, onPosted: events.wakeRelay, workers, inFlightCap });
-  const shared = { ...base, isKeyUsed: events.isKeyUsed };
+  const capacity = { workers: deps.workers, inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT };
+  const ledger = createLedger({ database, cache, idempotency, onPosted: events.wakeRelay, ...capacity });
+  const shared = { ...base, isKeyUsed: events.isKeyUsed, idempotency };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing });
   const files = createFiles({ ...shared, isKeyUsable, objects, cache });
@@ -69,7 +70,7 @@ export function createFeatures(deps: Deps) {
     databaseMode: deps.databaseMode,
     pingDatabase: (signal) => database.ping(signal),
     isMigrated: (signal) => isMigrated(database, signal),
-    readAsRequests: (signal) => Promise.all([identity.keys.check(signal), ledger.accounts.isEmpty(signal)]),
+    readAsRequests: (signal) => Promise.all([keys.check(signal), ledger.accounts.isEmpty(signal)]),
     requireCoreTables: (signal) => requireCoreTables(database, signal),
     redis,
     checkFiles: objects.check,

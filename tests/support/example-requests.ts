@@ -27,6 +27,8 @@ export interface Example {
   /** With the query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Whether it takes an Idempotency-Key, even if it does not require one. */
+  readonly takesKey: boolean;
   readonly body?: string;
 }
 
@@ -75,6 +77,7 @@ function exampleOf(method: string, path: string, operation: Document): Example {
     method,
     path: `${target}${query.size > 0 ? `?${query}` : ''}`,
     headers,
+    takesKey: parameters.some(({ name }) => name === 'Idempotency-Key'),
     ...(body !== undefined && { body }),
   };
 }

@@ -35,7 +35,10 @@ export interface DatabaseOptions extends PostgresOptions {
 }
 
 /** How one query runs. */
-export type QueryOptions = Pick<CallOptions, 'signal' | 'tier'>;
+export interface QueryOptions extends Pick<CallOptions, 'signal' | 'tier'> {
+  /** The transaction that it is part of, whose signal and tier apply. */
+  readonly tx?: Queryable | undefined;
+}
 
 // The server ends a statement at DATABASE_TIMEOUT. If it stays silent for longer, the connection is lost.
 const GRACE_MS = 1000;
@@ -102,8 +105,9 @@ export class Database implements Queryable {
    */
   async query<T extends Rows>(
     build: BuildQuery<T>,
-    { signal, tier = 'default' }: QueryOptions = {},
+    { signal, tier = 'default', tx }: QueryOptions = {},
   ): Promise<QueryResult<T>> {
+    if (tx !== undefined) return tx.query(build);
     try {
       const running = this.dependency.call('query', (aborted) => this.#run(build, aborted), {
         timeoutMs: this.#statementMs + GRACE_MS,
@@ -118,13 +122,14 @@ export class Database implements Queryable {
   }
 
   /**
-   * Runs work in a transaction, which commits when the work resolves. When the signal aborts, this rejects, but the
-   * transaction continues. Throws like {@link query}, or what the work throws.
+   * Runs work in a transaction, which commits when the work resolves, or in the one that it is given. When the signal
+   * aborts, this rejects, but the transaction continues. Throws like {@link query}, or what the work throws.
    */
   async transaction<T>(
     work: (tx: Queryable) => Promise<T>,
-    { signal }: Pick<QueryOptions, 'signal'> = {},
+    { signal, tx }: Omit<QueryOptions, 'tier'> = {},
   ): Promise<T> {
+    if (tx !== undefined) return work(tx);
     try {
       const running = this.dependency.call('transaction', (aborted) => {
         const pool = this.#pool;

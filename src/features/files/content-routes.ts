@@ -1,3 +1,4 @@
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { respondWithContent } from './content.ts';
 import { CONTENT_REFUSALS, CONTENT_RESPONSES, SHARED } from './file-responses.ts';
@@ -37,18 +38,22 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       path: '/v1/files/{id}/link',
       operationId: 'linkFile',
       summary: 'Create a download link',
-      description: 'Anyone with the link can download the file until the link expires.',
+      description:
+        'Anyone with the link can download the file until the link expires. A retry with the same Idempotency-Key gets the same link, expired or not.',
       params: IdSchema,
-      refusals: ['file_not_found', 'file_incomplete'],
-      responses: { 200: jsonOf('The download link', LinkSchema) },
+      headers: OptionalIdempotencyHeadersSchema,
+      refusals: ['file_not_found', 'file_incomplete', 'secrets_key_missing', 'idempotency_key_reused'],
+      responses: { 200: jsonOf('The download link', LinkSchema, REPLAYED) },
     },
-    async ({ exchange, params }) => {
-      const { file, url, expiresAt } = await files.link(
+    async ({ exchange, params, headers }) => {
+      const { file, result, replayed } = await files.link(
         exchange.principal!.owner,
         params.id,
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      return exchange.json({ url, expiresAt, sizeBytes: file.sizeBytes, sha256: file.sha256 }, 200);
+      const { sizeBytes, sha256 } = file;
+      return exchange.json({ ...result, sizeBytes, sha256 }, 200, replayedFields(replayed));
     },
   );
 }

@@ -6,6 +6,7 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
+import type { Idempotency } from '../idempotency.ts';
 import { createDemoFiles } from './demo-files.ts';
 import type { FileRecord } from './domain.ts';
 import { fileEventTypes } from './event-types.ts';
@@ -32,6 +33,7 @@ export interface FilePorts {
   /** Holds the uploads that this process receives. */
   readonly incarnation: Incarnation;
   readonly objects: ObjectStore;
+  readonly idempotency: Idempotency;
   readonly cache: Cache;
   readonly logger: Logger;
   /** Whether an event was ever written for the key. */
@@ -42,12 +44,13 @@ export interface FilePorts {
 }
 
 export function createFiles(ports: FilePorts) {
-  const { database, incarnation, objects, cache, logger, settings } = ports;
+  const { database, incarnation, objects, idempotency, cache, logger, settings } = ports;
   const limits = { sizeBytesMax: settings.FILES_MAX_BYTES, timeoutMs: settings.FILES_TIMEOUT * 1000 };
   const fileCache = openFileCache(cache);
   const service = createFileService({
     repository: createFileRepository(database, incarnation),
     objects,
+    idempotency,
     cache: fileCache,
     ...limits,
     isKeyUsable: ports.isKeyUsable,

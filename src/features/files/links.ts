@@ -1,5 +1,6 @@
 import { AtlasError } from '../../errors.ts';
 import { createReservedId } from '../../utils/reserved-id.ts';
+import type { Done, Idempotency, Tx } from '../idempotency.ts';
 import {
   type FileRecord,
   fileNotFound,
@@ -36,6 +37,7 @@ export interface LinkOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
   readonly uploads: Pick<Uploads, 'receive'>;
+  readonly idempotency: Idempotency;
   readonly sizeBytesMax: number;
 }
 
@@ -43,8 +45,13 @@ export interface LinkOptions {
 export interface Links {
   /** Whether links point to Atlas, which then has to serve them. */
   readonly areServedHere: boolean;
-  initiateUpload(owner: string, file: InitiatedUpload, signal: AbortSignal): Promise<NewUpload>;
-  toDownload(file: StoredFile): Promise<FileLink & { readonly file: StoredFile }>;
+  initiateUpload(
+    owner: string,
+    file: InitiatedUpload,
+    signal: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<NewUpload>>;
+  toDownload(file: StoredFile, signal: AbortSignal, idempotencyKey?: string): Promise<Done<FileLink>>;
   /** Receives the bytes sent to an upload link that points to Atlas. */
   receiveUpload(
     key: string,
@@ -60,7 +67,8 @@ export interface Links {
   ): Promise<{ readonly file: StoredFile; readonly link: string }>;
 }
 
-export function createLinks({ repository, objects, uploads, sizeBytesMax }: LinkOptions): Links {
+export function createLinks(options: LinkOptions): Links {
+  const { repository, objects, uploads, idempotency, sizeBytesMax } = options;
   /** The file stored under a key, whatever its owner: the signature in the link has already been verified. */
   async function findByKey(key: string, signal: AbortSignal): Promise<FileRecord> {
     const prefix = objectPrefixOf(await repository.realm());
@@ -70,6 +78,8 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
     return file;
   }
 
+  const keyOf = async (id: string) => objectKeyOf(await repository.realm(), id);
+
   const verify = async (method: string, key: string, query: URLSearchParams) => {
     if (objects.links === null)
       throw new AtlasError('link_invalid', 'This Atlas stores files in S3, and its links point there.');
@@ -78,25 +88,31 @@ export function createLinks({ repository, objects, uploads, sizeBytesMax }: Link
 
   return {
     areServedHere: objects.links !== null,
-    async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, signal) {
+    async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, signal, key) {
       if (sizeBytes > sizeBytesMax)
         throw new AtlasError('body_too_large', `The maximum file size is ${sizeBytesMax} bytes.`);
       const id = createReservedId('file');
       const seconds = UPLOAD_LINK_SECONDS + COMPLETE_SECONDS;
       const row = { id, owner, name, mediaType, sizeBytes, sha256 };
-      const file = await repository.initiate(row, seconds, UPLOADS_OF_OWNER_MAX, signal);
-      if (file === null) throw tooManyUploads();
-      const key = objectKeyOf(await repository.realm(), id);
       const expiresAt = secondsFromNow(UPLOAD_LINK_SECONDS);
-      const link = await objects.presignPut(key, { sizeBytes, sha256, mediaType }, UPLOAD_LINK_SECONDS);
-      return { file, upload: { ...link, expiresAt } };
+      const declared = { sizeBytes, sha256, mediaType };
+      // Before the row: no transaction waits for the object store.
+      const link = await objects.presignPut(await keyOf(id), declared, UPLOAD_LINK_SECONDS);
+      const initiate = async (tx?: Tx) => {
+        const file = await repository.initiate(row, seconds, UPLOADS_OF_OWNER_MAX, { signal, tx });
+        if (file === null) throw tooManyUploads();
+        return { file, upload: { ...link, expiresAt } };
+      };
+      const content = ['initiateUpload', name, mediaType, sizeBytes, sha256] as const;
+      return idempotency.run({ owner, key, content, isSecret: true }, initiate, signal);
     },
-    async toDownload(file) {
-      const { id, name, mediaType } = file;
+    async toDownload(file, signal, key) {
+      const { id, owner, name, mediaType } = file;
       const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
-      const key = objectKeyOf(await repository.realm(), id);
       const response = { disposition: attachmentOf(name), mediaType };
-      return { file, expiresAt, ...(await objects.presignGet(key, response, DOWNLOAD_LINK_SECONDS)) };
+      const { url } = await objects.presignGet(await keyOf(id), response, DOWNLOAD_LINK_SECONDS);
+      const request = { owner, key, content: ['linkFile', id], isSecret: true } as const;
+      return idempotency.run(request, async () => ({ url, expiresAt }), signal);
     },
     async receiveUpload(key, query, body, signal) {
       const link = await verify('PUT', key, query);

@@ -1,12 +1,13 @@
 import type { ObjectStore } from '../../adapters/object-store/object-store.ts';
 import { auditFragment } from '../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
-import type { Database } from '../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import { sentAtOnce } from '../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../utils/abortable.ts';
 import type { Actor } from '../../utils/actor.ts';
 import { orAbort } from '../../utils/or-abort.ts';
+import type { Tx } from '../idempotency.ts';
 import {
   DIGEST_BYTES,
   type Digests,
@@ -42,12 +43,12 @@ export interface FileRepository {
     file: NewFile,
     leaseSeconds: number,
     uploadsMax: number,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<FileRecord | null>;
   /** Extends the lease of the upload to this many seconds from now. */
   renew(id: string, leaseSeconds: number): Promise<void>;
   /** Makes the file readable and writes its event, in one transaction. Returns null if the upload has ended. */
-  store(id: string, mediaType: string, digests: Digests): Promise<StoredFile | null>;
+  store(id: string, mediaType: string, digests: Digests, tx?: Tx): Promise<StoredFile | null>;
   /** Abandons an upload. Returns whether its object may be deleted: not if the file is stored after all. */
   abandon(id: string): Promise<boolean>;
   /** Returns a file that is uploading or stored. Reads that arrive together share a query: see {@link BatchedReads}. */
@@ -118,14 +119,14 @@ function createFiles(
       );
       return row ? toFile(row) : null;
     },
-    async initiate(file, leaseSeconds, uploadsMax, signal) {
+    async initiate(file, leaseSeconds, uploadsMax, options) {
       const { id, owner, name, mediaType, sizeBytes = null, sha256 } = file;
       const digest = sha256 === undefined ? null : Buffer.from(sha256, 'hex');
       const [row] = await db.query(
         (sql) => sql<Row[]>`
           SELECT ${columns} FROM begin_upload(
             ${id}, ${owner}, ${name}, ${mediaType}, ${sizeBytes}, ${digest}, ${leaseSeconds}, ${uploadsMax})`,
-        { signal },
+        options,
       );
       return row ? toFile(row) : null;
     },
@@ -136,7 +137,7 @@ function createFiles(
         WHERE id = ${id} AND state = 'uploading'`,
       );
     },
-    async store(id, mediaType, { sizeBytes, sha256, chunks }) {
+    async store(id, mediaType, { sizeBytes, sha256, chunks }, tx) {
       const [row] = await db.query(
         (sql) => sql<Row[]>`
           WITH stored AS (
@@ -149,6 +150,7 @@ function createFiles(
               'mediaType', media_type, 'sizeBytes', size_bytes, 'sha256', encode(sha256, 'hex')) FROM stored
           )
           SELECT ${columns} FROM stored`,
+        { tx },
       );
       return row ? (toFile(row) as StoredFile) : null;
     },

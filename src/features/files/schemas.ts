@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema } from '../../http/cursor.ts';
+import { OptionalIdempotencyHeadersSchema } from '../../http/idempotency.ts';
 import {
   NextCursorSchema,
   pageQuerySchema,
@@ -130,7 +131,7 @@ const digestHeader = (what: string) =>
       description: `SHA-256 of ${what} (RFC 9530), as in \`sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:\`. Bytes that do not match are not stored.`,
     });
 
-export const UploadHeadersSchema = z.object({
+export const UploadHeadersSchema = OptionalIdempotencyHeadersSchema.extend({
   'Content-Disposition': header(
     'Sets the name of the file: `attachment; filename="…"` or `filename*=UTF-8\'\'…`.',
   ),

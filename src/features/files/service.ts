@@ -1,16 +1,16 @@
 import type { Actor } from '../../utils/actor.ts';
+import type { Done, Idempotency } from '../idempotency.ts';
 import {
   createFileStats,
   type FileRecord,
   type FileStats,
   fileNotFound,
-  type InitiatedUpload,
   objectKeyOf,
   requireStored,
   type StoredFile,
 } from './domain.ts';
 import { createDownloads, type Downloads } from './downloads.ts';
-import { createLinks, type FileLink, type Links, type NewUpload } from './links.ts';
+import { createLinks, type FileLink, type Links } from './links.ts';
 import { createReconciler } from './reconciler.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 import { createUploads, type UploadClaims } from './uploads.ts';
@@ -25,6 +25,7 @@ const DELETE_MS = 3000;
 export interface FileServiceOptions {
   readonly repository: FileRepository;
   readonly objects: FileObjects;
+  readonly idempotency: Idempotency;
   /** Reads metadata through a cache, and evicts it. May retain stored files only. */
   readonly cache: {
     find(
@@ -50,9 +51,9 @@ export interface FileService {
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
-  ): Promise<StoredFile>;
+  ): Promise<Done<StoredFile>>;
   /** Starts an upload and returns a link that accepts exactly the declared bytes. */
-  initiateUpload(owner: string, file: InitiatedUpload, signal: AbortSignal): Promise<NewUpload>;
+  readonly initiateUpload: Links['initiateUpload'];
   /** Stores a file whose bytes were sent to its link. Safe to repeat. */
   complete(owner: string, id: string, signal: AbortSignal): Promise<StoredFile>;
   find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord>;
@@ -68,7 +69,12 @@ export interface FileService {
   readonly read: Downloads['open'];
   delete(owner: string, id: string, actor: Actor, signal: AbortSignal): Promise<void>;
   /** Returns a link to download the file. */
-  link(owner: string, id: string, signal: AbortSignal): Promise<FileLink & { file: StoredFile }>;
+  link(
+    owner: string,
+    id: string,
+    signal: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<FileLink> & { readonly file: StoredFile }>;
   /** Receives bytes sent to a link of {@link initiateUpload}; only if links point to Atlas. */
   uploadByLink(
     key: string,
@@ -91,10 +97,10 @@ export interface FileService {
 }
 
 export function createFileService(options: FileServiceOptions): FileService {
-  const { repository, objects, cache, sizeBytesMax, timeoutMs, isKeyUsable } = options;
+  const { repository, objects, idempotency, cache, sizeBytesMax, timeoutMs, isKeyUsable } = options;
   const stats = createFileStats();
-  const uploads = createUploads(repository, objects, stats);
-  const links = createLinks({ repository, objects, uploads, sizeBytesMax });
+  const uploads = createUploads(repository, objects, stats, idempotency);
+  const links = createLinks({ repository, objects, uploads, idempotency, sizeBytesMax });
   const onCorrupt = (file: StoredFile, error: Error) => options.onDamaged(file, error.message);
   const downloads = createDownloads({ repository, objects, stats, timeoutMs, isKeyUsable, onCorrupt });
   const reconciler = createReconciler({ ...options, stats });
@@ -134,7 +140,10 @@ export function createFileService(options: FileServiceOptions): FileService {
       }
       await removeObject(options, id);
     },
-    link: async (owner, id, signal) => links.toDownload(await findStored(owner, id, signal)),
+    async link(owner, id, signal, key) {
+      const file = await findStored(owner, id, signal);
+      return { ...(await links.toDownload(file, signal, key)), file };
+    },
     uploadByLink: links.receiveUpload,
     openLink: links.openDownload,
     endLost: once(() => repository.endLost()),

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { DEMO_CSV } from '../../utils/demo-data.ts';
 import { readDigest } from './content-digest.ts';
@@ -40,12 +41,18 @@ export function mountUploads(
       path: '/v1/files',
       operationId: 'uploadFile',
       summary: 'Upload a file',
-      description: `The body is the file itself. If the response is 201, the file is stored; otherwise, nothing is. The type is detected from the bytes, and a Content-Type must agree with it. Accepted types: ${FILE_TYPES.join(', ')}.`,
+      description: `The body is the file itself. If the response is 201, the file is stored; otherwise, nothing is. The type is detected from the bytes, and a Content-Type must agree with it. A retry with the same Idempotency-Key and the same bytes returns the first file. Accepted types: ${FILE_TYPES.join(', ')}.`,
       query: UploadQuerySchema,
       headers: UploadHeadersSchema,
       example: DEMO_CSV,
-      refusals: ['body_missing', 'body_stalled', 'file_type_refused', 'checksum_mismatch'],
-      responses: { 201: jsonOf('The file is stored', FileSchema, { ...LOCATION, ...ETAG }) },
+      refusals: [
+        'body_missing',
+        'body_stalled',
+        'file_type_refused',
+        'checksum_mismatch',
+        'idempotency_key_reused',
+      ],
+      responses: { 201: jsonOf('The file is stored', FileSchema, { ...LOCATION, ...ETAG, ...REPLAYED }) },
     },
     async ({ request, exchange, query, headers }) => {
       const disposition = dispositionFileName(headers['Content-Disposition'] ?? null);
@@ -55,9 +62,11 @@ export function mountUploads(
         sha256: (['Repr-Digest', 'Content-Digest'] as const).flatMap(
           (name) => readDigest(headers[name]) ?? [],
         ),
+        idempotencyKey: headers['Idempotency-Key'],
       };
-      const file = await files.upload(exchange.principal!.owner, claims, exchange.body, exchange.signal);
-      const fields = { Location: `/v1/files/${file.id}`, ETag: etagOf(file) };
+      const { owner } = exchange.principal!;
+      const { result: file, replayed } = await files.upload(owner, claims, exchange.body, exchange.signal);
+      const fields = { Location: `/v1/files/${file.id}`, ETag: etagOf(file), ...replayedFields(replayed) };
       return exchange.json(toResource(file), 201, fields);
     },
   );
@@ -72,6 +81,7 @@ export function mountUploads(
       summary: 'Initiate an upload by link',
       description:
         'Use this for bytes that should not pass through the API: PUT exactly the declared bytes to the link, then complete the file.',
+      headers: OptionalIdempotencyHeadersSchema,
       body: NewUploadSchema,
       example: {
         name: 'statement.csv',
@@ -79,18 +89,23 @@ export function mountUploads(
         sizeBytes: DEMO_CSV.length,
         sha256: SHA256_OF_DEMO,
       },
-      responses: { 201: jsonOf('The new file and its upload link', UploadSchema, LOCATION) },
+      refusals: ['secrets_key_missing', 'idempotency_key_reused'],
+      responses: {
+        201: jsonOf('The new file and its upload link', UploadSchema, { ...LOCATION, ...REPLAYED }),
+      },
     },
-    async ({ exchange, body }) => {
+    async ({ exchange, headers, body }) => {
       const declared = { ...body, name: safeFileName(body.name) };
-      const { file, upload } = await files.initiateUpload(
+      const { result, replayed } = await files.initiateUpload(
         exchange.principal!.owner,
         declared,
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      const { url, headers, expiresAt } = upload;
-      const created = { file: toResource(file), upload: { method: 'PUT', url, headers, expiresAt } };
-      return exchange.json(created, 201, { Location: `/v1/files/${file.id}` });
+      const { file, upload } = result;
+      const link = { method: 'PUT', url: upload.url, headers: upload.headers, expiresAt: upload.expiresAt };
+      const fields = { Location: `/v1/files/${file.id}`, ...replayedFields(replayed) };
+      return exchange.json({ file: toResource(file), upload: link }, 201, fields);
     },
   );
 

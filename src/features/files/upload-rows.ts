@@ -1,3 +1,4 @@
+import type { Done, Idempotency, RequestIdentity, Tx } from '../idempotency.ts';
 import { type Digests, fileNotFound, isStored, objectKeyOf, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 
@@ -10,13 +11,25 @@ const DISCARD_MS = 5000;
 export interface UploadRows {
   /** Renews the lease of the upload until the work settles. */
   renewing<T>(id: string, work: () => Promise<T>): Promise<T>;
-  /** Marks the file as stored. Throws `file_not_found` if it is no longer being uploaded. */
-  store(id: string, mediaType: string, digests: Digests): Promise<StoredFile>;
+  /**
+   * Marks the file as stored, or returns the file that an earlier request with the same Idempotency-Key has stored.
+   * Throws `file_not_found` if it is no longer being uploaded.
+   */
+  store(
+    id: string,
+    mediaType: string,
+    digests: Digests,
+    request?: RequestIdentity,
+  ): Promise<Done<StoredFile>>;
   /** Removes what a failed upload left behind. Never rejects: the reconciler does what cannot be done now. */
   discard(id: string): Promise<void>;
 }
 
-export function createUploadRows(repository: FileRepository, objects: FileObjects): UploadRows {
+export function createUploadRows(
+  repository: FileRepository,
+  objects: FileObjects,
+  idempotency: Idempotency,
+): UploadRows {
   return {
     async renewing(id, work) {
       // A brief database outage must not end an upload that takes an hour.
@@ -27,19 +40,24 @@ export function createUploadRows(repository: FileRepository, objects: FileObject
         clearInterval(timer);
       }
     },
-    async store(id, mediaType, digests) {
+    async store(id, mediaType, digests, request = { owner: '', key: undefined, content: ['storeFile', id] }) {
+      let hasEnded = false;
+      const store = async (tx?: Tx) => {
+        const file = await repository.store(id, mediaType, digests, tx);
+        hasEnded = file === null;
+        if (file === null) throw fileNotFound(id);
+        return file;
+      };
       try {
-        const file = await repository.store(id, mediaType, digests);
-        if (file !== null) return file;
+        return await idempotency.run(request, store);
       } catch (error) {
         // If the response to the commit was lost, the row itself says whether it took effect.
-        const found = await repository.find(id).catch(() => null);
-        if (found !== null && isStored(found)) return found;
+        const found = await repository.find(id).catch((failure: unknown) => {
+          throw hasEnded ? failure : error;
+        });
+        if (found !== null && isStored(found)) return { result: found, replayed: false };
         throw error;
       }
-      const found = await repository.find(id);
-      if (found !== null && isStored(found)) return found;
-      throw fileNotFound(id);
     },
     async discard(id) {
       try {

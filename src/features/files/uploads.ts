@@ -1,6 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
 import { createReservedId } from '../../utils/reserved-id.ts';
+import type { Done, Idempotency } from '../idempotency.ts';
 import { ChunkDigests } from './chunk-digests.ts';
 import {
   type Digests,
@@ -31,17 +32,21 @@ export interface UploadClaims {
   readonly declaredType: string;
   /** SHA-256 digests in hexadecimal that the bytes must match. */
   readonly sha256: readonly string[];
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** Moves bytes into the object store. All methods throw `AtlasError`. */
 export interface Uploads {
-  /** Uploads a file through the API. It is stored when this resolves; otherwise nothing of it is retained. */
+  /**
+   * Uploads a file through the API. It is stored when this resolves; otherwise nothing of it is retained. A retry sends
+   * its bytes again, as only they say whether it is one.
+   */
   upload(
     source: TransferSource,
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
     signal: AbortSignal,
-  ): Promise<StoredFile>;
+  ): Promise<Done<StoredFile>>;
   /** Receives the bytes of an initiated upload whose link points to Atlas. */
   receive(
     source: TransferSource,
@@ -53,9 +58,14 @@ export interface Uploads {
   complete(file: FileRecord, signal: AbortSignal): Promise<StoredFile>;
 }
 
-export function createUploads(repository: FileRepository, objects: FileObjects, stats: FileStats): Uploads {
+export function createUploads(
+  repository: FileRepository,
+  objects: FileObjects,
+  stats: FileStats,
+  idempotency: Idempotency,
+): Uploads {
   const slots = new UploadSlots(stats);
-  const rows = createUploadRows(repository, objects);
+  const rows = createUploadRows(repository, objects, idempotency);
   const keyOf = async (id: string) => objectKeyOf(await repository.realm(), id);
   const count = (sizeBytes: number) => {
     stats.bytesIn += sizeBytes;
@@ -81,10 +91,10 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
 
   async function putNew(
     owner: string,
-    { id = createReservedId('file'), name, declaredType }: UploadClaims,
+    { id = createReservedId('file'), name, declaredType, idempotencyKey }: UploadClaims,
     stream: UploadStream,
     signal: AbortSignal,
-  ): Promise<StoredFile> {
+  ): Promise<Done<StoredFile>> {
     const head = await stream.head();
     if (head.byteLength === 0) throw emptyFile();
     const mediaType = sniff(head, declaredType);
@@ -94,7 +104,12 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
     return rows.renewing(id, async () => {
       try {
         await objects.put(await keyOf(id), stream, { mediaType, signal });
-        return await rows.store(id, mediaType, stream.digests);
+        const { digests } = stream;
+        const sha256 = Buffer.from(digests.sha256).toString('hex');
+        const content = ['uploadFile', name, declaredType, sha256] as const;
+        const stored = await rows.store(id, mediaType, digests, { owner, key: idempotencyKey, content });
+        if (stored.replayed) await rows.discard(id);
+        return stored;
       } catch (error) {
         await rows.discard(id);
         throw error;
@@ -126,7 +141,7 @@ export function createUploads(repository: FileRepository, objects: FileObjects, 
           if (bytes === null) throw fileIncomplete(id);
           const { mediaType, digests } = await readBack(bytes, sizeBytes, file.mediaType, sniffOrDiscard(id));
           requireExpected(digests, { sizeBytes, sha256: [sha256] });
-          return rows.store(id, mediaType, digests);
+          return (await rows.store(id, mediaType, digests)).result;
         }),
       );
     },

@@ -92,17 +92,18 @@ export function createIdentity(ports: IdentityPorts) {
   });
   const defaults = defaultQuotas(settings);
   const quotas = createQuotaService(meters, defaults);
-  const overrides = createQuotaOverrideService(createQuotaRepository(database), defaults);
-  const organizations = createOrganizationService(createOrganizationRepository(database));
-  const repository = createKeyRepository(database);
-  const keys = createKeyService(repository, quotas.ofCaller);
   const responses = createIdempotencyRepository(database);
   const idempotency = createIdempotency(responses, sealing);
+  const overrides = createQuotaOverrideService(createQuotaRepository(database), defaults, idempotency);
+  const organizations = createOrganizationService(createOrganizationRepository(database), idempotency);
+  const repository = createKeyRepository(database);
+  const keys = createKeyService(repository, quotas.ofCaller);
   const mails = createMails(ports);
   const managed = createManagedKeys(repository, idempotency);
   return {
     keys,
     organizations,
+    idempotency,
     enqueueMail: mails.enqueue,
     credentials: createCredentials(keys.stores),
     async seed() {

@@ -6,6 +6,7 @@ import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
+import type { Idempotency } from '../idempotency.ts';
 import { createReassignment } from './accounts/reassignment.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { mountAccounts } from './accounts/router.ts';
@@ -54,6 +55,7 @@ export const ledger = {
 export interface LedgerPorts {
   readonly database: Database;
   readonly cache: Cache;
+  readonly idempotency: Idempotency;
   /** Called after each posted batch, so that its events are sent without delay. */
   onPosted(): void;
   /** Workers of this host. */
@@ -62,9 +64,10 @@ export interface LedgerPorts {
   readonly inFlightCap: number;
 }
 
-export function createLedger({ database, cache, onPosted, workers, inFlightCap }: LedgerPorts) {
+export function createLedger(ports: LedgerPorts) {
+  const { database, cache, onPosted, workers, inFlightCap } = ports;
   const accountRepository = createAccountRepository(database);
-  const accounts = createAccountService(accountRepository);
+  const accounts = createAccountService(accountRepository, ports.idempotency);
   const repository = createTransferRepository(database);
   const { isKeyUsed, listByAccount } = repository;
   const groupCommit = new GroupCommit({

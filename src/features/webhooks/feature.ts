@@ -8,6 +8,7 @@ import type { ReportFailure } from '../../instrumentation/background-log.ts';
 import { DEMO, DEMO_URL } from '../../utils/demo-data.ts';
 import type { Sealing } from '../../utils/sealing.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
+import type { Idempotency } from '../idempotency.ts';
 import { registerDeliveryMetrics } from './deliveries/delivery-metrics.ts';
 import { DeliverySender } from './deliveries/delivery-sender.ts';
 import { createDeferredFanOut, createFanOut, webhookOwners } from './deliveries/fan-out.ts';
@@ -48,6 +49,7 @@ export interface WebhookPorts {
   readonly lastExpired: LastExpired;
   readonly outgoing: OutgoingHttp;
   readonly sealing: Sealing;
+  readonly idempotency: Idempotency;
   readonly reportFailure: ReportFailure;
   readonly settings: SettingValues<typeof webhookSettings>;
   /** Whether an event was ever written for the key. */
@@ -57,11 +59,12 @@ export interface WebhookPorts {
 }
 
 export function createWebhooks(ports: WebhookPorts) {
-  const { database, incarnation, consumer, outgoing, sealing, types } = ports;
+  const { database, incarnation, consumer, outgoing, sealing, types, idempotency } = ports;
   const subscriptions = createWebhookService(
     createWebhookRepository(database),
     limitChecks((url, signal) => outgoing.check(url, signal)),
     sealing,
+    idempotency,
   );
   const repository = createDeliveryRepository(database, incarnation);
   const open = (webhookId: string, record: string) => sealing.open(record, secretContext(webhookId));
@@ -73,7 +76,7 @@ export function createWebhooks(ports: WebhookPorts) {
   const fanOut = createFanOut(repository, deferred);
   const deferredFanOut = createDeferredFanOut(repository);
   const retention = createRetentionRepository(database, ports.settings.WEBHOOKS_RETENTION_DAYS);
-  const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired);
+  const deliveries = createDeliveryService(repository, subscriptions, ports.lastExpired, idempotency);
   return {
     subscriptions,
     deliveries,

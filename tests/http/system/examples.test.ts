@@ -65,6 +65,29 @@ test('every operation works with its examples against the demo data, and so does
   expect(sent.length).toBeGreaterThan(70);
 });
 
+test('every operation that takes an Idempotency-Key returns the same response to its example sent again', async () => {
+  const creating = operations.filter(({ takesKey }) => takesKey);
+  expect(creating.length).toBeGreaterThan(10);
+  for (const example of creating) {
+    const { operationId } = example;
+    const headers = { ...example.headers, 'Idempotency-Key': `example-${operationId}` };
+    const first = await send({ ...example, headers });
+    const again = await send({ ...example, headers });
+    const texts = [await first.text(), await again.text()];
+    expect({ operationId, ok: first.ok, text: first.ok ? '' : texts[0] }).toEqual({
+      operationId,
+      ok: true,
+      text: '',
+    });
+    expect({ operationId, status: again.status, text: texts[1]! }).toEqual({
+      operationId,
+      status: first.status,
+      text: texts[0]!,
+    });
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+  }
+});
+
 test('demo data that was deleted is not created again, as its events would continue those of the first', async () => {
   await relayAll(atlas);
   await seed(atlas.features);

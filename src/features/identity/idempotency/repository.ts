@@ -1,8 +1,5 @@
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
-
-/** A transaction, which only repositories know how to use. */
-export type Tx = Queryable;
 
 /** How long a response is stored. */
 export const RETENTION_HOURS = 24;
@@ -15,13 +12,15 @@ const LOCK_SEED = 6_204_117_905;
 export interface StoredResponse {
   readonly id: string;
   readonly fingerprint: Uint8Array;
-  /** The sealed record. */
+  /** As JSON, sealed if it contains a secret. */
   readonly response: string;
 }
 
 /** Responses by owner and Idempotency-Key, in PostgreSQL. */
 export interface IdempotencyRepository {
   transaction: Database['transaction'];
+  /** Returns the response of a key without locking it. */
+  find(owner: string, key: string, signal?: AbortSignal): Promise<StoredResponse | null>;
   /** Locks the key until the transaction ends, and returns its response if there is one. */
   claim(tx: Queryable, owner: string, key: string): Promise<StoredResponse | null>;
   store(tx: Queryable, owner: string, key: string, response: StoredResponse): Promise<void>;
@@ -30,18 +29,24 @@ export interface IdempotencyRepository {
 }
 
 export function createIdempotencyRepository(db: Database): IdempotencyRepository {
+  async function find(owner: string, key: string, options: QueryOptions): Promise<StoredResponse | null> {
+    const [row] = await db.query(
+      (sql) => sql<StoredResponse[]>`
+        SELECT id, fingerprint, response FROM idempotent_responses
+        WHERE owner = ${owner} AND key = ${key} AND created_at > now() - make_interval(hours => ${RETENTION_HOURS})`,
+      options,
+    );
+    return row ?? null;
+  }
+
   return {
     transaction: (work, options) => db.transaction(work, options),
+    find: (owner, key, signal) => find(owner, key, { signal }),
     async claim(tx, owner, key) {
       const name = JSON.stringify([owner, key]);
       await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${name}, ${LOCK_SEED}))`);
       // A statement of its own, so that it sees what was stored while this one waited.
-      const [row] = await tx.query(
-        (sql) => sql<StoredResponse[]>`
-          SELECT id, fingerprint, response FROM idempotent_responses
-          WHERE owner = ${owner} AND key = ${key} AND created_at > now() - make_interval(hours => ${RETENTION_HOURS})`,
-      );
-      return row ?? null;
+      return find(owner, key, { tx });
     },
     async store(tx, owner, key, { id, fingerprint, response }) {
       // A response past its retention may not be deleted yet.

@@ -1,71 +1,52 @@
-import { createHash } from 'node:crypto';
 import { AtlasError } from '../../../errors.ts';
 import type { Sealing } from '../../../utils/sealing.ts';
+import type { Done, Idempotency, RequestIdentity, Tx } from '../../idempotency.ts';
 import { openSecret, sealSecret } from '../../seal-secret.ts';
-import { responseContext } from './domain.ts';
-import type { IdempotencyRepository, Tx } from './repository.ts';
-
-/** What a retry has in common with its first request. */
-export interface RequestIdentity {
-  /** Whose key it is. */
-  readonly owner: string;
-  /** The Idempotency-Key; undefined if the caller sent none. */
-  readonly key: string | undefined;
-  /** Everything that the request asks for: its operation, and its validated input. */
-  readonly content: readonly [operation: string, ...input: unknown[]];
-}
-
-/** Makes creates outside of the ledger safe to repeat. */
-export interface Idempotency {
-  /**
-   * Runs the work in a transaction and stores what it returns, sealed, under the key of the request. A retry gets that
-   * instead, and nothing is done again. Nothing is stored if the work throws. What the work returns must survive JSON.
-   *
-   * Check before this whether the caller may do what it asks for: a replay contains the secrets of the first response.
-   */
-  run<T extends object>(
-    identity: RequestIdentity,
-    work: (tx: Tx) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<{ result: T; replayed: boolean }>;
-  readonly stats: { readonly replays: number };
-}
+import { fingerprintOf, responseContext } from './domain.ts';
+import type { IdempotencyRepository, StoredResponse } from './repository.ts';
 
 export function createIdempotency(repository: IdempotencyRepository, sealing: Sealing): Idempotency {
   const stats = { replays: 0 };
 
-  function replay<T>(record: string, id: string): T {
+  function toRecord(result: object, id: string, { isSecret }: RequestIdentity): string {
+    const text = JSON.stringify(result);
+    return isSecret ? sealSecret(sealing, Buffer.from(text), responseContext(id)) : text;
+  }
+
+  function replay<T>(found: StoredResponse, { content, isSecret }: RequestIdentity): Done<T> {
+    if (fingerprintOf(content).compare(found.fingerprint) !== 0) throw reused();
+    const { id, response } = found;
+    const text = isSecret ? openSecret(sealing, response, responseContext(id)).toString() : response;
     stats.replays++;
-    return JSON.parse(openSecret(sealing, record, responseContext(id)).toString()) as T;
+    return { result: JSON.parse(text) as T, replayed: true };
   }
 
   return {
     stats,
     async run<T extends object>(
-      { owner, key, content }: RequestIdentity,
-      work: (tx: Tx) => Promise<T>,
+      request: RequestIdentity,
+      work: (tx?: Tx) => Promise<T>,
       signal?: AbortSignal,
-    ) {
-      if (key === undefined) {
-        const result = await repository.transaction(work, { signal });
-        return { result, replayed: false };
-      }
-      const fingerprint = createHash('sha256').update(JSON.stringify(content)).digest();
+    ): Promise<Done<T>> {
+      const { owner, key, content } = request;
+      if (key === undefined) return { result: await work(), replayed: false };
       return repository.transaction(
         async (tx) => {
           const found = await repository.claim(tx, owner, key);
-          if (found !== null) {
-            if (fingerprint.compare(found.fingerprint) !== 0) throw reused();
-            return { result: replay<T>(found.response, found.id), replayed: true };
-          }
+          if (found !== null) return replay<T>(found, request);
           const id = crypto.randomUUID();
           const result = await work(tx);
-          const response = sealSecret(sealing, Buffer.from(JSON.stringify(result)), responseContext(id));
-          await repository.store(tx, owner, key, { id, fingerprint, response });
+          const response = toRecord(result, id, request);
+          await repository.store(tx, owner, key, { id, fingerprint: fingerprintOf(content), response });
           return { result, replayed: false };
         },
         { signal },
       );
+    },
+    async find<T extends object>(request: RequestIdentity, signal?: AbortSignal) {
+      const { owner, key } = request;
+      const found = key === undefined ? null : await repository.find(owner, key, signal);
+      return found === null ? null : replay<T>(found, request);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { AtlasError } from '../../../errors.ts';
-import type { Idempotency } from '../idempotency/service.ts';
+import type { Done, Idempotency } from '../../idempotency.ts';
 import { testSpaceOf } from '../organization-id.ts';
 import {
   type ApiKey,
@@ -25,12 +25,6 @@ export type KeyResource = ReturnType<typeof toResource>;
 /** A new key as it is returned, once. */
 export type NewKeyResource = KeyResource & { readonly token: string };
 
-interface Created<T> {
-  readonly result: T;
-  /** Whether an earlier request with the same Idempotency-Key did it. */
-  readonly replayed: boolean;
-}
-
 /**
  * API keys as the keys of their organization see and change them. A test key reaches test keys only. Everything throws
  * `AtlasError`.
@@ -41,7 +35,7 @@ export interface ManagedKeys {
     content: KeyContent,
     idempotencyKey: string | undefined,
     signal?: AbortSignal,
-  ): Promise<Created<NewKeyResource>>;
+  ): Promise<Done<NewKeyResource>>;
   /** Replaces a key. The old one stays valid for the overlap. */
   rotate(
     caller: KeyCaller,
@@ -49,7 +43,7 @@ export interface ManagedKeys {
     overlapSeconds: number,
     idempotencyKey: string | undefined,
     signal?: AbortSignal,
-  ): Promise<Created<NewKeyResource & { readonly replaces: KeyResource }>>;
+  ): Promise<Done<NewKeyResource & { readonly replaces: KeyResource }>>;
   find(caller: KeyCaller, id: string, signal?: AbortSignal): Promise<KeyResource>;
   list(
     caller: KeyCaller,
@@ -65,6 +59,12 @@ export interface ManagedKeys {
 
 export function createManagedKeys(repository: KeyRepository, idempotency: Idempotency): ManagedKeys {
   const stats = { created: 0, rotated: 0, revoked: 0 };
+
+  /** Returns the work in the transaction that it is handed, or in one of its own. */
+  const inTransaction =
+    <T>(signal: AbortSignal | undefined, work: (tx: Tx) => Promise<T>) =>
+    (tx?: Tx) =>
+      repository.transaction(work, { signal, tx });
 
   async function requireRoom(tx: Tx, organization: string): Promise<void> {
     await repository.lockOrganization(tx, organization);
@@ -90,13 +90,13 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       if (caller.kind === 'test' && kind !== 'test')
         throw new AtlasError('scopes_exceeded', 'A test key can create test keys only.');
       const created = await idempotency.run(
-        { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content] },
-        async (tx) => {
+        { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content], isSecret: true },
+        inTransaction(signal, async (tx) => {
           await requireRoom(tx, organization);
           const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
           const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
           return withToken(await issueKey(repository, tx, caller.actor, properties));
-        },
+        }),
         signal,
       );
       if (!created.replayed) stats.created++;
@@ -106,14 +106,15 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       const check = (old: ApiKey) => requireHeld(caller, old.scopes);
       // Before a replay too, which would contain the secret of a key with more scopes.
       check(await find(caller, id, signal));
+      const content = ['rotateApiKey', id, overlapSeconds] as const;
       const rotated = await idempotency.run(
-        { owner: ownerOf(caller), key: idempotencyKey, content: ['rotateApiKey', id, overlapSeconds] },
-        async (tx) => {
+        { owner: ownerOf(caller), key: idempotencyKey, content, isSecret: true },
+        inTransaction(signal, async (tx) => {
           await requireRoom(tx, caller.organization);
           const rotation = { id, overlapSeconds, createdBy: caller.keyId, actor: caller.actor, check };
           const { old, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
           return { ...withToken(issued), replaces: toResource(old) };
-        },
+        }),
         signal,
       );
       if (!rotated.replayed) stats.rotated++;

@@ -1,5 +1,5 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
@@ -28,14 +28,14 @@ export interface OrganizationRepository {
     id: string,
     name: string,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<Organization & { isNew: boolean }>;
   /** Suspends an organization, or reinstates it. Returns undefined if there is none with this ID. */
   setSuspended(
     id: string,
     isSuspended: boolean,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<Organization | undefined>;
 }
 
@@ -72,7 +72,7 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
       const { page, hasMore } = takePage(rows, limit);
       return { organizations: page.map(({ bytesSoFar: _, ...organization }) => organization), hasMore };
     },
-    async save(id, name, actor, signal) {
+    async save(id, name, actor, options) {
       // Only a row that was just inserted has no transaction that changed it.
       const [saved] = await db.query(
         (sql) => sql<[Organization & { isNew: boolean }]>`
@@ -86,11 +86,11 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
             db.fragment`SELECT id, id, ${former(id)}, ${content} FROM saved`,
           )})
           SELECT ${columns}, is_new FROM saved`,
-        { signal },
+        options,
       );
       return saved;
     },
-    async setSuspended(id, isSuspended, actor, signal) {
+    async setSuspended(id, isSuspended, actor, options) {
       // Who is suspended already stays so since then.
       const suspendedAt = isSuspended ? db.fragment`coalesce(suspended_at, now())` : db.fragment`NULL`;
       const [changed] = await db.query(
@@ -103,7 +103,7 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
             db.fragment`SELECT id, id, ${former(id)}, ${content} FROM changed`,
           )})
           SELECT ${columns} FROM changed`,
-        { signal },
+        options,
       );
       return changed;
     },

@@ -1,4 +1,5 @@
 import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { actorOf } from '../../actor.ts';
@@ -70,23 +71,24 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
         'An organization is also created with its first key. IDs of new ones must not contain `~`.',
       scope: 'operator:write',
       params: NewOrganizationIdSchema,
+      headers: OptionalIdempotencyHeadersSchema,
       body: OrganizationNameSchema,
       example: { name: 'Example Ltd.' },
-      refusals: ['organization_not_found'],
+      refusals: ['organization_not_found', 'idempotency_key_reused'],
       responses: {
-        200: jsonOf('The renamed organization', OrganizationSchema),
-        201: jsonOf('The created organization', OrganizationSchema),
+        200: jsonOf('The renamed organization', OrganizationSchema, REPLAYED),
+        201: jsonOf('The created organization', OrganizationSchema, REPLAYED),
       },
     },
-    async ({ exchange, params, body }) => {
-      const actor = actorOf(exchange);
-      const { isNew, ...organization } = await organizations.save(
+    async ({ exchange, params, headers, body }) => {
+      const { result, replayed } = await organizations.save(
         params.id,
         body.name,
-        actor,
+        actorOf(exchange),
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      return exchange.json(toResource(organization), isNew ? 201 : 200);
+      return exchange.json(toResource(result), result.isNew ? 201 : 200, replayedFields(replayed));
     },
   );
 
@@ -100,13 +102,19 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       description:
         'All of its keys get 403 `organization_suspended` within 5 seconds. Its data stays, and its webhooks and links go on working. Suspending it again changes nothing.',
       scope: 'operator:write',
-      responses: { 200: jsonOf('The suspended organization', OrganizationSchema) },
+      headers: OptionalIdempotencyHeadersSchema,
+      refusals: ['organization_not_found', 'idempotency_key_reused'],
+      responses: { 200: jsonOf('The suspended organization', OrganizationSchema, REPLAYED) },
     },
-    async ({ exchange, params }) =>
-      exchange.json(
-        toResource(await organizations.suspend(params.id, actorOf(exchange), exchange.signal)),
-        200,
-      ),
+    async ({ exchange, params, headers }) => {
+      const { result, replayed } = await organizations.suspend(
+        params.id,
+        actorOf(exchange),
+        exchange.signal,
+        headers['Idempotency-Key'],
+      );
+      return exchange.json(toResource(result), 200, replayedFields(replayed));
+    },
   );
 
   routes.mount(

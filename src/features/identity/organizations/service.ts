@@ -2,7 +2,8 @@ import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { commandActor } from '../../actor.ts';
-import { isNewOrganizationId } from '../organization-id.ts';
+import type { Done, Idempotency, RequestIdentity, Tx } from '../../idempotency.ts';
+import { isNewOrganizationId, OPERATORS } from '../organization-id.ts';
 import type { Organization, OrganizationRepository } from './repository.ts';
 
 /** What operators do with organizations. They throw `organization_not_found` if there is none with the ID. */
@@ -13,7 +14,8 @@ export interface OrganizationService {
     name: string,
     actor: Actor,
     signal?: AbortSignal,
-  ): Promise<Organization & { isNew: boolean }>;
+    idempotencyKey?: string,
+  ): Promise<Done<Organization & { isNew: boolean }>>;
   /** Creates the organization of the demo data, unless it exists. */
   createDemo(): Promise<void>;
   get(id: string, signal?: AbortSignal): Promise<Organization>;
@@ -27,17 +29,39 @@ export interface OrganizationService {
    * Suspends an organization: within 5 s, every worker refuses its keys with `organization_suspended`. Its data stays.
    * Suspending it again changes nothing.
    */
-  suspend(id: string, actor: Actor, signal?: AbortSignal): Promise<Organization>;
+  suspend(
+    id: string,
+    actor: Actor,
+    signal?: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<Organization>>;
   /** Ends a suspension. Its keys work again within 5 s. */
   reinstate(id: string, actor: Actor, signal?: AbortSignal): Promise<Organization>;
 }
 
-export function createOrganizationService(repository: OrganizationRepository): OrganizationService {
+export function createOrganizationService(
+  repository: OrganizationRepository,
+  idempotency: Idempotency,
+): OrganizationService {
+  /** Operators share their keys: they act for one Atlas. */
+  async function once<T extends Organization>(
+    key: string | undefined,
+    content: RequestIdentity['content'],
+    work: (tx?: Tx) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<Done<T>> {
+    const { result, replayed } = await idempotency.run({ owner: OPERATORS, key, content }, work, signal);
+    const { createdAt, suspendedAt } = result;
+    const times = { createdAt: new Date(createdAt), suspendedAt: suspendedAt && new Date(suspendedAt) };
+    return { result: { ...result, ...times }, replayed };
+  }
+
   return {
-    async save(id, name, actor, signal) {
+    async save(id, name, actor, signal, key) {
       // Those of earlier releases may have any ID.
       if (!isNewOrganizationId(id)) existing(id, await repository.find(id, signal));
-      return repository.save(id, name, actor, signal);
+      const save = (tx?: Tx) => repository.save(id, name, actor, { signal, tx });
+      return once(key, ['saveOrganization', id, name], save, signal);
     },
     async createDemo() {
       if ((await repository.find(DEMO.organization)) !== undefined) return;
@@ -48,10 +72,13 @@ export function createOrganizationService(repository: OrganizationRepository): O
       const { organizations, hasMore } = await repository.list(afterId, limit, signal);
       return { organizations, nextId: hasMore ? organizations.at(-1)!.id : null };
     },
-    suspend: async (id, actor, signal) =>
-      existing(id, await repository.setSuspended(id, true, actor, signal)),
+    async suspend(id, actor, signal, key) {
+      const suspend = async (tx?: Tx) =>
+        existing(id, await repository.setSuspended(id, true, actor, { signal, tx }));
+      return once(key, ['suspendOrganization', id], suspend, signal);
+    },
     reinstate: async (id, actor, signal) =>
-      existing(id, await repository.setSuspended(id, false, actor, signal)),
+      existing(id, await repository.setSuspended(id, false, actor, { signal })),
   };
 }
 

@@ -1,5 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import type { Done, Idempotency } from '../../idempotency.ts';
+import { OPERATORS } from '../organization-id.ts';
 import type { DefaultQuotas, Quota, QuotaSubject } from '../quota.ts';
 import type { QuotaRepository } from './repository.ts';
 
@@ -21,7 +23,13 @@ export interface QuotaOverrideService {
     limit: number,
     signal: AbortSignal,
   ): Promise<{ quotas: EffectiveQuota[]; next: QuotaSubject | null }>;
-  set(subject: QuotaSubject, quota: Quota, actor: Actor, signal: AbortSignal): Promise<EffectiveQuota>;
+  set(
+    subject: QuotaSubject,
+    quota: Quota,
+    actor: Actor,
+    signal: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<EffectiveQuota>>;
   /** Makes the default apply again. */
   reset(subject: QuotaSubject, actor: Actor, signal: AbortSignal): Promise<void>;
 }
@@ -29,6 +37,7 @@ export interface QuotaOverrideService {
 export function createQuotaOverrideService(
   repository: QuotaRepository,
   defaults: DefaultQuotas,
+  idempotency: Idempotency,
 ): QuotaOverrideService {
   return {
     async get(subject, signal) {
@@ -41,10 +50,17 @@ export function createQuotaOverrideService(
       const last = quotas.at(-1);
       return { quotas, next: hasMore && last ? { kind: last.kind, id: last.id } : null };
     },
-    async set(subject, quota, actor, signal) {
-      const saved = await repository.save(subject, quota, actor, signal);
-      if (saved === undefined) throw notFound(subject);
-      return { ...subject, ...saved };
+    async set(subject, quota, actor, signal, key) {
+      const { result, replayed } = await idempotency.run(
+        { owner: OPERATORS, key, content: ['setQuota', subject, quota] },
+        async (tx) => {
+          const saved = await repository.save(subject, quota, actor, { signal, tx });
+          if (saved === undefined) throw notFound(subject);
+          return { ...subject, ...saved };
+        },
+        signal,
+      );
+      return { result: { ...result, changedAt: new Date(result.changedAt) }, replayed };
     },
     async reset(subject, actor, signal) {
       if (!(await repository.remove(subject, actor, signal))) throw notFound(subject);

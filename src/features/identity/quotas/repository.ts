@@ -1,5 +1,5 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Quota, QuotaSubject } from '../quota.ts';
@@ -24,7 +24,7 @@ export interface QuotaRepository {
     subject: QuotaSubject,
     quota: Quota,
     actor: Actor,
-    signal: AbortSignal,
+    options: QueryOptions,
   ): Promise<StoredQuota | undefined>;
   /** Returns whether there is such a key or organization. */
   remove(subject: QuotaSubject, actor: Actor, signal: AbortSignal): Promise<boolean>;
@@ -63,7 +63,7 @@ export function createQuotaRepository(db: Database): QuotaRepository {
       );
       return { quotas: rows.slice(0, limit), hasMore: rows.length > limit };
     },
-    async save(subject, { requestsPerSecond, burst, concurrentRequests }, actor, signal) {
+    async save(subject, { requestsPerSecond, burst, concurrentRequests }, actor, options) {
       const [saved] = await db.query(
         (sql) => sql<[StoredQuota?]>`
           WITH saved AS (
@@ -80,7 +80,7 @@ export function createQuotaRepository(db: Database): QuotaRepository {
             db.fragment`SELECT e.owner, e.id, ${former(subject)}, ${content} FROM saved q, ${existing(subject)} e`,
           )})
           SELECT ${columns} FROM saved q`,
-        { signal },
+        options,
       );
       return saved;
     },

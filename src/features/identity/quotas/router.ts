@@ -1,4 +1,5 @@
 import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { actorOf } from '../../actor.ts';
@@ -68,13 +69,22 @@ export function mountQuotas(routes: RouteTable, quotas: QuotaOverrideService): v
       description: 'Replaces the default, or what was set before. All workers apply it within 5 seconds.',
       scope: 'operator:write',
       params: QuotaSubjectSchema,
+      headers: OptionalIdempotencyHeadersSchema,
       body: QuotaSchema,
       example: { requestsPerSecond: 1_000_000, burst: 0, concurrentRequests: null },
-      refusals: ['quota_subject_not_found'],
-      responses: { 200: jsonOf('The quota', EffectiveQuotaSchema) },
+      refusals: ['quota_subject_not_found', 'idempotency_key_reused'],
+      responses: { 200: jsonOf('The quota', EffectiveQuotaSchema, REPLAYED) },
     },
-    async ({ exchange, params, body }) =>
-      exchange.json(toResource(await quotas.set(params, body, actorOf(exchange), exchange.signal)), 200),
+    async ({ exchange, params, headers, body }) => {
+      const { result, replayed } = await quotas.set(
+        params,
+        body,
+        actorOf(exchange),
+        exchange.signal,
+        headers['Idempotency-Key'],
+      );
+      return exchange.json(toResource(result), 200, replayedFields(replayed));
+    },
   );
 
   routes.mount(

@@ -2,7 +2,9 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import { type SealContext, type Sealing, SealingError } from '../../../utils/sealing.ts';
 import type { SealStep, SecretCounts, StoredSecrets } from '../../stored-secrets.ts';
 
-/** A column of sealed records. Its table has a unique `id`, and the column is null in rows without a secret. */
+/**
+ * A column of sealed records. Its table has a unique `id`, and the column is null or JSON in rows without a secret.
+ */
 export interface SealedColumn {
   readonly name: string;
   readonly table: string;
@@ -42,7 +44,7 @@ export function sealedColumn(
           SELECT count(*) AS total, count(*) FILTER (WHERE starts_with(record, 'plain.')) AS plain,
             count(*) FILTER (WHERE NOT starts_with(record, ${current}) AND NOT starts_with(record, 'plain.'))
               AS other_key
-          FROM (SELECT ${sql(column)} AS record FROM ${sql(table)}) r WHERE record IS NOT NULL`,
+          FROM (SELECT ${sql(column)} AS record FROM ${sql(table)}) r WHERE NOT starts_with(record, '{')`,
       );
       return row;
     },
@@ -51,7 +53,8 @@ export function sealedColumn(
         const rows = await tx.query(
           (sql) => sql<Row[]>`
             SELECT id, ${sql(column)} AS record FROM ${sql(table)}
-            WHERE NOT starts_with(${sql(column)}, ${current}) ${afterId === null ? sql`` : sql`AND id > ${afterId}`}
+            WHERE NOT starts_with(${sql(column)}, ${current}) AND NOT starts_with(${sql(column)}, '{')
+              ${afterId === null ? sql`` : sql`AND id > ${afterId}`}
             ORDER BY id LIMIT ${STEP_ROWS_MAX} FOR NO KEY UPDATE`,
         );
         const records = rows.map(reseal);

@@ -1,6 +1,6 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../../adapters/postgres/batched-reads.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { idOf, ownedId, readerOf } from '../../../adapters/postgres/owned-ids.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
@@ -36,7 +36,7 @@ export interface AccountRepository {
     owner: string,
     content: NewAccount,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<{ account: Account; created: boolean; same: boolean } | null>;
   /** Reads that arrive together share a query: see {@link BatchedReads}. */
   find(owner: string, id: string, caller?: Abortable): Promise<Account | null>;
@@ -155,7 +155,7 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
       owner,
       { ledger, name, kind, allowNegative, metadata, acceptsFrom = null },
       actor,
-      signal,
+      options,
     ) {
       const [inserted] = await db.query(
         (sql) => sql<AccountRow[]>`
@@ -176,7 +176,7 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
               'allowNegative', allow_negative, 'acceptsFrom', accepts_from) FROM opened`,
           )})
           SELECT ${columns} FROM opened`,
-        { signal },
+        options,
       );
       if (inserted) return { account: toAccount(inserted), created: true, same: true };
       const [found] = await db.query(
@@ -185,7 +185,7 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
             AND kind IS NOT DISTINCT FROM ${kind}::text
             AND allow_negative = ${allowNegative} AND metadata = ${sql.json(metadata)} AS same
           FROM accounts WHERE id = ${id}`,
-        { signal },
+        options,
       );
       if (!found) return null;
       const { same, ...row } = found;

@@ -3,6 +3,7 @@ import type { Exchange } from '../../../envelope/exchange.ts';
 import type { Fields } from '../../../envelope/response-headers.ts';
 import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
@@ -48,20 +49,21 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
       operationId: 'openAccount',
       summary: 'Open an account',
       description:
-        'If you choose the ID, the request is safe to repeat: with the same content it returns the existing account.',
+        'Safe to repeat with the same Idempotency-Key, or if you choose the ID: with the same content it returns the existing account.',
       tag,
       tier: 'default',
       resource: 'database',
       scope: 'accounts:write',
+      headers: OptionalIdempotencyHeadersSchema,
       body: NewAccountSchema,
       example: { ledger: 'EUR', name: 'Carol', kind: 'liability', metadata: { customer: '4711' } },
-      refusals: ['account_id_taken', 'metadata_too_large'],
+      refusals: ['account_id_taken', 'metadata_too_large', 'idempotency_key_reused'],
       responses: {
-        200: jsonOf('The existing account with this ID and content', AccountSchema, ETAG),
-        201: jsonOf('The new account', AccountSchema, ETAG),
+        200: jsonOf('The existing account with this ID and content', AccountSchema, { ...ETAG, ...REPLAYED }),
+        201: jsonOf('The new account', AccountSchema, { ...ETAG, ...REPLAYED }),
       },
     },
-    async ({ exchange, body }) => {
+    async ({ exchange, headers, body }) => {
       const content = {
         ledger: body.ledger,
         name: body.name ?? null,
@@ -70,14 +72,16 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
         metadata: body.metadata ?? {},
         acceptsFrom: body.acceptsFrom ?? null,
       };
-      const { account, created } = await accounts.open(
+      const { account, created, replayed } = await accounts.open(
         body.id ?? undefined,
         exchange.principal!.owner,
         content,
         actorOf(exchange),
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      return respond(exchange, account, created ? 201 : 200, { Location: `/v1/accounts/${account.id}` });
+      const fields = { Location: `/v1/accounts/${account.id}`, ...replayedFields(replayed) };
+      return respond(exchange, account, created ? 201 : 200, fields);
     },
   );
 

@@ -3,19 +3,24 @@ import type { Expected } from '../../../http/etag.ts';
 import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import type { Idempotency } from '../../idempotency.ts';
 import type { AcceptsFrom, Account, NewAccount } from './domain.ts';
 import type { AccountPosition, AccountRepository } from './repository.ts';
 
 /** Operations on accounts. All throw `AtlasError`. */
 export interface AccountService {
-  /** Opens an account. If it exists with the same ID and content, returns it with `created` false. */
+  /**
+   * Opens an account. If it exists with the same ID and content, returns it with `created` false. `replayed`: an earlier
+   * request with the Idempotency-Key did so.
+   */
   open(
     id: string | undefined,
     owner: string,
     content: NewAccount,
     actor: Actor,
     signal?: AbortSignal,
-  ): Promise<{ account: Account; created: boolean }>;
+    idempotencyKey?: string,
+  ): Promise<{ account: Account; created: boolean; replayed: boolean }>;
   find(owner: string, id: string, caller?: Abortable): Promise<Account>;
   /** Sets whose transfers the account accepts. Throws `precondition_failed` if it is in none of the revisions. */
   accept(
@@ -36,7 +41,16 @@ export interface AccountService {
   isEmpty(signal?: AbortSignal): Promise<boolean>;
 }
 
-export function createAccountService(repository: AccountRepository): AccountService {
+/**
+ * What a retry gets. The organizations that it accepts may be many, and are in the retry. One that existed is read
+ * again: those of earlier releases may be too large to store twice.
+ */
+type Opened = { readonly created: Account } | { readonly existingId: string };
+
+export function createAccountService(
+  repository: AccountRepository,
+  idempotency: Idempotency,
+): AccountService {
   async function find(owner: string, id: string, caller?: Abortable): Promise<Account> {
     const account = await repository.find(owner, id, caller);
     if (account === null) throw notFound(id);
@@ -44,18 +58,37 @@ export function createAccountService(repository: AccountRepository): AccountServ
   }
 
   return {
-    async open(id, owner, content, actor, signal) {
+    async open(id, owner, content, actor, signal, key) {
       // One that exists may have more metadata than a new one. Of others, the response must not reveal that they exist.
       if (
         isTooLarge(content.metadata) &&
         (id === undefined || (await repository.find(owner, id))?.owner !== owner)
       )
         throw metadataTooLarge([['/metadata', content.metadata]]);
-      const opened = await repository.create(id ?? Bun.randomUUIDv7(), owner, content, actor, signal);
-      // One text, so that it does not reveal what has the ID.
-      if (!opened?.same)
-        throw new AtlasError('account_id_taken', `The ID ${id} is not available: it is taken or reserved.`);
-      return { account: opened.account, created: opened.created };
+      let existing: Account | undefined;
+      const { result, replayed } = await idempotency.run<Opened>(
+        { owner, key, content: ['openAccount', id ?? null, content] },
+        async (tx) => {
+          const options = { signal, tx };
+          const opened = await repository.create(id ?? Bun.randomUUIDv7(), owner, content, actor, options);
+          // One text, so that it does not reveal what has the ID.
+          if (!opened?.same)
+            throw new AtlasError(
+              'account_id_taken',
+              `The ID ${id} is not available: it is taken or reserved.`,
+            );
+          if (opened.created) return { created: { ...opened.account, acceptsFrom: null } };
+          existing = opened.account;
+          return { existingId: existing.id };
+        },
+        signal,
+      );
+      if ('created' in result) {
+        const { acceptsFrom = null } = content;
+        return { account: { ...result.created, acceptsFrom }, created: true, replayed };
+      }
+      const account = existing ?? (await find(owner, result.existingId));
+      return { account, created: false, replayed };
     },
     find,
     async accept(owner, id, expected, acceptsFrom, actor, signal) {

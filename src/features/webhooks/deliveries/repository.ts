@@ -5,7 +5,7 @@ import {
   joinTransfers,
   toEvent,
 } from '../../../adapters/event-log/event-rows.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { inTime } from '../../../adapters/postgres/postgres.ts';
@@ -61,9 +61,9 @@ export interface DeliveryRepository {
     signal?: AbortSignal,
   ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] } | null>;
   /** Adds a delivery that counts `tries` of its round as used. */
-  add(delivery: NewDelivery, tries: number, signal?: AbortSignal): Promise<Delivery>;
+  add(delivery: NewDelivery, tries: number, options?: QueryOptions): Promise<Delivery>;
   /** Starts a new round of attempts now. Returns null if there is no such delivery. */
-  replay(webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery | null>;
+  replay(webhookId: string, id: string, options?: QueryOptions): Promise<Delivery | null>;
   /** Delivers up to `limit` events after the position, fewer if they are large: by default those not received. */
   replayEvents(
     target: Target,
@@ -213,24 +213,24 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
         attempts: attempts.map((row) => ({ ...row, startedAt: row.startedAt.toISOString() })),
       };
     },
-    async add(delivery, tries, signal) {
+    async add(delivery, tries, options) {
       const [row] = await db.query(
         (sql) => sql<[DeliveryRow]>`
           ${withBodies(sql, [delivery])}
           INSERT INTO webhook_deliveries (id, webhook_id, event_id, event_type, tries)
           SELECT id, webhook_id, event_id, event_type, ${tries}::int FROM new RETURNING ${columns}`,
-        { signal },
+        options,
       );
       return toDelivery(row);
     },
-    async replay(webhookId, id, signal) {
+    async replay(webhookId, id, options) {
       const [row] = await db.query(
         (sql) => sql<DeliveryRow[]>`
           UPDATE webhook_deliveries SET state = 'pending', tries = 0,
             -- An attempt that is running may finish.
             next_attempt_at = CASE WHEN leased_until > now() THEN next_attempt_at ELSE now() END
           WHERE id = ${id} AND webhook_id = ${webhookId} RETURNING ${columns}`,
-        { signal },
+        options,
       );
       return row ? toDelivery(row) : null;
     },

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
@@ -86,15 +87,20 @@ function mountReplays(routes: RouteTable, deliveries: DeliveryService): void {
         'Works in any state and keeps the webhook-id. Failed attempts are retried as for a new delivery.',
       scope: 'webhooks:write',
       params: DeliveryIdSchema,
-      refusals: ['webhook_not_found', 'delivery_not_found'],
-      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
+      headers: OptionalIdempotencyHeadersSchema,
+      refusals: ['webhook_not_found', 'delivery_not_found', 'idempotency_key_reused'],
+      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema, REPLAYED) },
     },
-    async ({ exchange, params }) => {
+    async ({ exchange, params, headers }) => {
       const { owner } = exchange.principal!;
-      return exchange.json(
-        await deliveries.replay(owner, params.id, params.deliveryId, exchange.signal),
-        202,
+      const { result, replayed } = await deliveries.replay(
+        owner,
+        params.id,
+        params.deliveryId,
+        exchange.signal,
+        headers['Idempotency-Key'],
       );
+      return exchange.json(result, 202, replayedFields(replayed));
     },
   );
 
@@ -144,9 +150,18 @@ function mountTest(routes: RouteTable, deliveries: DeliveryService): void {
         'Sends an event of type `webhook.test.v1`, with a single attempt. Read the delivery for the result.',
       scope: 'webhooks:write',
       params: WebhookIdSchema,
-      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema) },
+      headers: OptionalIdempotencyHeadersSchema,
+      refusals: ['webhook_not_found', 'idempotency_key_reused'],
+      responses: { 202: jsonOf('The delivery, now pending', DeliverySchema, REPLAYED) },
     },
-    async ({ exchange, params }) =>
-      exchange.json(await deliveries.sendTest(exchange.principal!.owner, params.id, exchange.signal), 202),
+    async ({ exchange, params, headers }) => {
+      const { result, replayed } = await deliveries.sendTest(
+        exchange.principal!.owner,
+        params.id,
+        exchange.signal,
+        headers['Idempotency-Key'],
+      );
+      return exchange.json(result, 202, replayedFields(replayed));
+    },
   );
 }

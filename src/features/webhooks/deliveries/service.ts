@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import { eventsExpired } from '../../events-expired.ts';
+import type { Done, Idempotency } from '../../idempotency.ts';
 import type { WebhookService } from '../subscriptions/service.ts';
 import {
   type Attempt,
@@ -33,7 +34,13 @@ export interface DeliveryService {
     signal?: AbortSignal,
   ): Promise<{ delivery: Delivery; body: string; attempts: Attempt[] }>;
   /** Sends a delivery again, in any state, with a new round of retries. */
-  replay(owner: string, webhookId: string, id: string, signal?: AbortSignal): Promise<Delivery>;
+  replay(
+    owner: string,
+    webhookId: string,
+    id: string,
+    signal?: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<Delivery>>;
   /** Sends past events, up to a limit per call. Throws `events_expired` if some of them were deleted. */
   replayEvents(
     owner: string,
@@ -45,7 +52,12 @@ export interface DeliveryService {
   /** Adds a test delivery with this ID. */
   addDemo(owner: string, webhookId: string, id: string): Promise<Delivery>;
   /** Sends a test event, with a single attempt. */
-  sendTest(owner: string, webhookId: string, signal?: AbortSignal): Promise<Delivery>;
+  sendTest(
+    owner: string,
+    webhookId: string,
+    signal?: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<Delivery>>;
 }
 
 /** Returns the last event of the owner that was deleted after its retention, or null if none was. */
@@ -61,6 +73,7 @@ export function createDeliveryService(
   repository: DeliveryRepository,
   webhooks: Pick<WebhookService, 'find'>,
   lastExpired: LastExpired,
+  idempotency: Idempotency,
 ): DeliveryService {
   async function positionOf(owner: string, start: ReplayStart, signal?: AbortSignal): Promise<number> {
     const expired = await lastExpired(owner, signal);
@@ -90,9 +103,13 @@ export function createDeliveryService(
       await webhooks.find(owner, webhookId, signal);
       return (await repository.find(webhookId, id, signal)) ?? notFound(id);
     },
-    async replay(owner, webhookId, id, signal) {
+    async replay(owner, webhookId, id, signal, key) {
       await webhooks.find(owner, webhookId, signal);
-      return (await repository.replay(webhookId, id, signal)) ?? notFound(id);
+      return idempotency.run(
+        { owner, key, content: ['replayWebhookDelivery', webhookId, id] },
+        async (tx) => (await repository.replay(webhookId, id, { signal, tx })) ?? notFound(id),
+        signal,
+      );
     },
     async replayEvents(owner, webhookId, start, includeDelivered, signal) {
       const { eventTypes } = await webhooks.find(owner, webhookId, signal);
@@ -113,9 +130,14 @@ export function createDeliveryService(
     },
     addDemo: (owner, webhookId, id) =>
       repository.add({ ...testDelivery(owner, webhookId, new Date().toISOString()), id }, TEST_TRIES),
-    async sendTest(owner, webhookId, signal) {
+    async sendTest(owner, webhookId, signal, key) {
       await webhooks.find(owner, webhookId, signal);
-      return repository.add(testDelivery(owner, webhookId, new Date().toISOString()), TEST_TRIES, signal);
+      const delivery = testDelivery(owner, webhookId, new Date().toISOString());
+      return idempotency.run(
+        { owner, key, content: ['testWebhook', webhookId] },
+        (tx) => repository.add(delivery, TEST_TRIES, { signal, tx }),
+        signal,
+      );
     },
   };
 }

@@ -1,5 +1,5 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
 import { areSecretsSealed } from '../../../adapters/postgres/secrets-at-rest.ts';
 import type { Expected } from '../../../http/etag.ts';
@@ -34,7 +34,7 @@ export interface WebhookRepository {
     webhook: NewWebhook,
     limits: OwnerLimits,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<Webhook | null>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook | null>;
   /** Whether the ID is taken, by any owner, and even by a deleted webhook. */
@@ -61,7 +61,7 @@ export interface WebhookRepository {
     id: string,
     store: StoreSecret,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<Webhook | null>;
   /** Returns whether there was one. Its deliveries stop immediately, and are deleted in steps. */
   remove(owner: string, id: string, actor: Actor, signal?: AbortSignal): Promise<boolean>;
@@ -91,16 +91,13 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       { id, owner, url, eventTypes, description, store },
       { webhooksMax, deletedMax },
       actor,
-      signal,
+      options,
     ) {
-      const [row] = await db.transaction(
-        async (tx) => {
-          await tx.query(
-            (sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`,
-          );
-          const { secret, sealedSecret } = store(await areSecretsSealed(tx));
-          return tx.query(
-            (sql) => sql<WebhookRow[]>`
+      const [row] = await db.transaction(async (tx) => {
+        await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`);
+        const { secret, sealedSecret } = store(await areSecretsSealed(tx));
+        return tx.query(
+          (sql) => sql<WebhookRow[]>`
           WITH created AS (
           INSERT INTO webhooks (id, owner, url, event_types, description, secret, sealed_secret)
           SELECT ${id}, ${owner}, ${url}, ${eventTypes}::text[], ${description}, ${secret}, ${sealedSecret}
@@ -109,10 +106,8 @@ export function createWebhookRepository(db: Database): WebhookRepository {
           RETURNING *
           ), audited AS (${audited(actor, 'created', db.fragment`SELECT owner, id, NULL::jsonb, ${content} FROM created`)})
           SELECT ${columns} FROM created`,
-          );
-        },
-        { signal },
-      );
+        );
+      }, options);
       return row ? toWebhook(row) : null;
     },
     async find(owner, id, signal) {
@@ -171,12 +166,11 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       );
       return row ? toWebhook(row) : null;
     },
-    async rotateSecret(owner, id, store, actor, signal) {
-      const [row] = await db.transaction(
-        async (tx) => {
-          const { secret, sealedSecret } = store(await areSecretsSealed(tx));
-          return tx.query(
-            (sql) => sql<WebhookRow[]>`
+    async rotateSecret(owner, id, store, actor, options) {
+      const [row] = await db.transaction(async (tx) => {
+        const { secret, sealedSecret } = store(await areSecretsSealed(tx));
+        return tx.query(
+          (sql) => sql<WebhookRow[]>`
           WITH updated AS (
           UPDATE webhooks SET secret = ${secret}, sealed_secret = ${sealedSecret},
             old_secret = secret, sealed_old_secret = CASE WHEN secret IS NULL THEN sealed_secret END,
@@ -185,10 +179,8 @@ export function createWebhookRepository(db: Database): WebhookRepository {
           RETURNING *
           ), audited AS (${audited(actor, 'secret_rotated', db.fragment`SELECT owner, id, NULL::jsonb, NULL::jsonb FROM updated`)})
           SELECT ${columns} FROM updated`,
-          );
-        },
-        { signal },
-      );
+        );
+      }, options);
       return row ? toWebhook(row) : null;
     },
     async remove(owner, id, actor, signal) {

@@ -3,6 +3,7 @@ import type { Exchange } from '../../../envelope/exchange.ts';
 import type { Fields } from '../../../envelope/response-headers.ts';
 import { cursorSchema, linkNext, NEXT } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
+import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO, DEMO_URL } from '../../../utils/demo-data.ts';
@@ -55,25 +56,36 @@ function mountCreation(
       summary: 'Create a webhook',
       description:
         'Your future events are posted to the URL, signed according to Standard Webhooks. ' +
-        'The response contains the secret, which is not shown again.',
+        'The response contains the secret, which is not shown again, except to a retry with the same Idempotency-Key.',
       scope: 'webhooks:write',
+      headers: OptionalIdempotencyHeadersSchema,
       body: newWebhookSchema(eventTypes),
       example: {
         url: DEMO_URL,
         eventTypes: ['account.debited.v1', 'account.credited.v1'],
         description: 'Bookkeeping',
       },
-      refusals: ['webhook_target_refused', 'too_many_webhooks', 'secrets_key_missing'],
-      responses: { 201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, ETAG) },
+      refusals: [
+        'webhook_target_refused',
+        'too_many_webhooks',
+        'secrets_key_missing',
+        'idempotency_key_reused',
+      ],
+      responses: {
+        201: jsonOf('The webhook, with its secret', NewWebhookResponseSchema, { ...ETAG, ...REPLAYED }),
+      },
     },
-    async ({ exchange, body }) => {
-      const { webhook, secret } = await webhooks.create(
+    async ({ exchange, headers, body }) => {
+      const { result, replayed } = await webhooks.create(
         exchange.principal!.owner,
         { url: body.url, eventTypes: body.eventTypes ?? null, description: body.description ?? null },
         actorOf(exchange),
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      return respond(exchange, webhook, 201, { secret }, { Location: `/v1/webhooks/${webhook.id}` });
+      const { webhook, secret } = result;
+      const fields = { Location: `/v1/webhooks/${webhook.id}`, ...replayedFields(replayed) };
+      return respond(exchange, webhook, 201, { secret }, fields);
     },
   );
 }
@@ -187,21 +199,26 @@ function mountSecret(routes: RouteTable, webhooks: WebhookService): void {
       summary: 'Replace the secret of a webhook',
       description:
         'For 24 hours, deliveries are signed with both the new and the old secret. ' +
-        'Any secret from an earlier rotation stops working immediately.',
+        'Any secret from an earlier rotation stops working immediately, so send an Idempotency-Key if you may have to retry.',
       scope: 'webhooks:write',
       params: IdSchema,
-      refusals: ['webhook_not_found', 'secrets_key_missing'],
-      responses: { 200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, ETAG) },
+      headers: OptionalIdempotencyHeadersSchema,
+      refusals: ['webhook_not_found', 'secrets_key_missing', 'idempotency_key_reused'],
+      responses: {
+        200: jsonOf('The webhook, with its new secret', NewWebhookResponseSchema, { ...ETAG, ...REPLAYED }),
+      },
     },
-    async ({ exchange, params }) => {
+    async ({ exchange, params, headers }) => {
       const { owner } = exchange.principal!;
-      const { webhook, secret } = await webhooks.rotateSecret(
+      const { result, replayed } = await webhooks.rotateSecret(
         owner,
         params.id,
         actorOf(exchange),
         exchange.signal,
+        headers['Idempotency-Key'],
       );
-      return respond(exchange, webhook, 200, { secret });
+      const { webhook, secret } = result;
+      return respond(exchange, webhook, 200, { secret }, replayedFields(replayed));
     },
   );
 }

@@ -4,6 +4,7 @@ import type { Actor } from '../../../utils/actor.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
 import type { Sealing } from '../../../utils/sealing.ts';
 import { commandActor } from '../../actor.ts';
+import type { Done, Idempotency, Tx } from '../../idempotency.ts';
 import { sealSecret } from '../../seal-secret.ts';
 import {
   DELETED_PER_OWNER_MAX,
@@ -19,6 +20,12 @@ import {
 import type { StoreSecret, WebhookRepository } from './repository.ts';
 import type { CheckTargetOf } from './target-checks.ts';
 
+/** A webhook with its secret, as it is returned once, and to retries with the same Idempotency-Key. */
+export interface WebhookWithSecret {
+  readonly webhook: Webhook;
+  readonly secret: string;
+}
+
 /** Operations on webhooks. All are scoped to one owner, and throw `AtlasError`. */
 export interface WebhookService {
   /** Creates an enabled webhook. The only time its secret is returned, rotations aside. */
@@ -27,7 +34,8 @@ export interface WebhookService {
     content: Omit<WebhookContent, 'enabled'>,
     actor: Actor,
     signal: AbortSignal,
-  ): Promise<{ webhook: Webhook; secret: string }>;
+    idempotencyKey?: string,
+  ): Promise<Done<WebhookWithSecret>>;
   /** Creates a disabled webhook of the demo data. Returns false if the ID is or was taken. */
   createDemo(owner: string, id: string, url: string): Promise<boolean>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Webhook>;
@@ -47,7 +55,8 @@ export interface WebhookService {
     id: string,
     actor: Actor,
     signal?: AbortSignal,
-  ): Promise<{ webhook: Webhook; secret: string }>;
+    idempotencyKey?: string,
+  ): Promise<Done<WebhookWithSecret>>;
   remove(owner: string, id: string, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
@@ -57,6 +66,7 @@ export function createWebhookService(
   repository: WebhookRepository,
   checkTarget: CheckTargetOf,
   sealing: Sealing,
+  idempotency: Idempotency,
 ): WebhookService {
   const storing =
     (id: string, secret: Uint8Array): StoreSecret =>
@@ -71,23 +81,22 @@ export function createWebhookService(
   };
 
   return {
-    async create(owner, { url: text, eventTypes, description }, actor, signal) {
+    async create(owner, { url: text, eventTypes, description }, actor, signal, key) {
       const url = normalizeUrl(text);
+      const content = ['createWebhook', url, eventTypes, description] as const;
+      const request = { owner, key, content, isSecret: true };
+      const earlier = await idempotency.find<WebhookWithSecret>(request, signal);
+      if (earlier !== null) return earlier;
       await checkTarget(owner, url, signal);
       const secret = generateSecret();
       const id = createReservedId('webhook');
-      const webhook = await repository.create(
-        { id, owner, url, eventTypes, description, store: storing(id, secret) },
-        LIMITS,
-        actor,
-        signal,
-      );
-      if (webhook === null)
-        throw new AtlasError(
-          'too_many_webhooks',
-          `You already have ${LIMITS.webhooksMax} webhooks, or have deleted ${LIMITS.deletedMax} within about an hour.`,
-        );
-      return { webhook, secret: formatSecret(secret) };
+      const webhook = { id, owner, url, eventTypes, description, store: storing(id, secret) };
+      const create = async (tx?: Tx) => {
+        const created = await repository.create(webhook, LIMITS, actor, { signal, tx });
+        if (created === null) throw tooMany();
+        return { webhook: created, secret: formatSecret(secret) };
+      };
+      return idempotency.run(request, create, signal);
     },
     async createDemo(owner, id, url) {
       const actor = commandActor();
@@ -109,11 +118,15 @@ export function createWebhookService(
       if (webhook === null) throw changed();
       return webhook;
     },
-    async rotateSecret(owner, id, actor, signal) {
+    async rotateSecret(owner, id, actor, signal, key) {
       const secret = generateSecret();
-      const webhook = await repository.rotateSecret(owner, id, storing(id, secret), actor, signal);
-      if (webhook === null) throw notFound(id);
-      return { webhook, secret: formatSecret(secret) };
+      const rotate = async (tx?: Tx) => {
+        const webhook = await repository.rotateSecret(owner, id, storing(id, secret), actor, { signal, tx });
+        if (webhook === null) throw notFound(id);
+        return { webhook, secret: formatSecret(secret) };
+      };
+      const content = ['rotateWebhookSecret', id] as const;
+      return idempotency.run({ owner, key, content, isSecret: true }, rotate, signal);
     },
     async remove(owner, id, actor, signal) {
       if (!(await repository.remove(owner, id, actor, signal))) throw notFound(id);
@@ -121,5 +134,10 @@ export function createWebhookService(
   };
 }
 
+const tooMany = () =>
+  new AtlasError(
+    'too_many_webhooks',
+    `You already have ${LIMITS.webhooksMax} webhooks, or have deleted ${LIMITS.deletedMax} within about an hour.`,
+  );
 const notFound = (id: string) => new AtlasError('webhook_not_found', `Webhook ${id} does not exist.`);
 const changed = () => new AtlasError('precondition_failed', 'The webhook has changed since you read it.');

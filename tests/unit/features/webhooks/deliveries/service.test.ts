@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import type { Idempotency } from '../../../../../src/features/idempotency.ts';
 import type { Replayed } from '../../../../../src/features/webhooks/deliveries/domain.ts';
 import type { DeliveryRepository } from '../../../../../src/features/webhooks/deliveries/repository.ts';
 import {
@@ -25,6 +26,7 @@ function replay(start: ReplayStart, position: number): Promise<Replayed> {
     repository as unknown as DeliveryRepository,
     webhooks,
     async () => expired,
+    {} as Idempotency,
   );
   return service.replayEvents('owner', crypto.randomUUID(), start, false);
 }

@@ -1,0 +1,46 @@
+import type { Queryable } from '../adapters/postgres/query.ts';
+
+/** A transaction, which only repositories know how to use. */
+export type Tx = Queryable;
+
+/** What a retry has in common with its first request. */
+export interface RequestIdentity {
+  /** Whose key it is. */
+  readonly owner: string;
+  /** The Idempotency-Key; undefined if the caller sent none. */
+  readonly key: string | undefined;
+  /** Everything that the request asks for: its operation, and its validated input. */
+  readonly content: readonly [operation: string, ...input: unknown[]];
+  /** Whether the response contains a secret, so that it is stored sealed. */
+  readonly isSecret?: boolean;
+}
+
+/** What a request has done, or what an earlier one with its Idempotency-Key did. */
+export interface Done<T> {
+  readonly result: T;
+  readonly replayed: boolean;
+}
+
+/**
+ * Makes creates outside of the ledger safe to repeat. Throws `idempotency_key_reused` for another request with the key.
+ */
+export interface Idempotency {
+  /**
+   * Runs the work in a transaction and stores what it returns under the key of the request. A retry gets that instead,
+   * and nothing is done again; one that arrives meanwhile waits. Nothing is stored if the work throws. What the work
+   * returns must survive JSON, as an object. It must query nothing outside of the transaction: waiting retries may have
+   * all connections.
+   *
+   * Without a key the work is only called, and has no transaction.
+   *
+   * Check before this whether the caller may do what it asks for: a replay contains the secrets of the first response.
+   */
+  run<T extends object>(
+    request: RequestIdentity,
+    work: (tx?: Tx) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<Done<T>>;
+  /** Returns what `run` would return for a retry, or null: for checks before it that a retry must not repeat. */
+  find<T extends object>(request: RequestIdentity, signal?: AbortSignal): Promise<Done<T> | null>;
+  readonly stats: { readonly replays: number };
+}

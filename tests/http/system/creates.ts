@@ -1,0 +1,166 @@
+import { DEMO_CSV } from '../../../src/utils/demo-data.ts';
+import { type FilesApp, sha256Of, uploadFile } from '../../support/file-steps.ts';
+import { createKey } from '../../support/key-steps.ts';
+import { openAccount } from '../../support/ledger-steps.ts';
+import { createWebhook } from '../../support/webhook-steps.ts';
+
+/** What an organization has, twice, so that a request can be for another one. */
+export interface World {
+  readonly token: string;
+  readonly accounts: readonly string[];
+  readonly webhooks: readonly string[];
+  readonly deliveries: readonly string[];
+  readonly files: readonly string[];
+  readonly keys: readonly string[];
+}
+
+/** A request that creates something. */
+export interface Creation {
+  readonly method: 'POST' | 'PUT';
+  readonly path: string;
+  readonly json?: object;
+  readonly body?: string;
+}
+
+/** How a test creates with an operation of the contract. */
+export interface CreateCase {
+  /** Returns a request; with another `n`, a different one. */
+  request(world: World, n: 0 | 1): Creation;
+  /** Where it adds a row. */
+  readonly table?: string;
+  /** Its response contains a secret, so that it must be stored sealed. */
+  readonly isSecret?: true;
+  /** Its keys are those of the ledger, which has a store of its own. */
+  readonly isLedger?: true;
+  /** With this status, many at once may be refused before they are compared. */
+  readonly refusesRush?: 409 | 429;
+  /** Its caller is an operator, and not an organization. */
+  readonly isOperator?: true;
+}
+
+const post = (path: string, json?: object): Creation => ({ method: 'POST', path, ...(json && { json }) });
+const put = (path: string, json?: object): Creation => ({ method: 'PUT', path, ...(json && { json }) });
+const ORGANIZATIONS = '/v1/operator/organizations';
+
+/** Every operation that creates something, by its ID. */
+export const CREATES: Readonly<Record<string, CreateCase>> = {
+  saveOrganization: {
+    request: (_, n) => put(`${ORGANIZATIONS}/saved`, { name: `Saved ${n}` }),
+    isOperator: true,
+  },
+  suspendOrganization: {
+    request: (_, n) => put(`${ORGANIZATIONS}/suspended${n}/suspension`),
+    isOperator: true,
+  },
+  setQuota: {
+    request: (_, n) =>
+      put('/v1/operator/quotas/organization/suspended0', {
+        requestsPerSecond: 10 + n,
+        burst: 0,
+        concurrentRequests: null,
+      }),
+    isOperator: true,
+  },
+  createApiKey: {
+    request: (_, n) => post('/v1/api-keys', { name: `key ${n}`, scopes: ['ping:read'] }),
+    table: 'api_keys',
+    isSecret: true,
+  },
+  rotateApiKey: {
+    request: ({ keys }, n) => post(`/v1/api-keys/${keys[n]}/rotate`, {}),
+    table: 'api_keys',
+    isSecret: true,
+  },
+  openAccount: {
+    request: (_, n) => post('/v1/accounts', { ledger: 'EUR', name: `account ${n}`, metadata: { a: '1' } }),
+    table: 'accounts',
+  },
+  postTransfer: {
+    request: ({ accounts: [debitAccountId, creditAccountId] }, n) =>
+      post('/v1/transfers', { debitAccountId, creditAccountId, amount: 1 + n }),
+    table: 'transfers',
+    isLedger: true,
+    refusesRush: 409,
+  },
+  postTransferBatch: {
+    request: ({ accounts: [debitAccountId, creditAccountId] }, n) =>
+      post('/v1/transfers/batch', { transfers: [{ debitAccountId, creditAccountId, amount: 1 + n }] }),
+    table: 'transfers',
+    isLedger: true,
+    refusesRush: 409,
+  },
+  createWebhook: {
+    request: (_, n) => post('/v1/webhooks', { url: 'http://127.0.0.1:9/', description: `webhook ${n}` }),
+    table: 'webhooks',
+    isSecret: true,
+  },
+  rotateWebhookSecret: {
+    request: ({ webhooks }, n) => post(`/v1/webhooks/${webhooks[n]}/secret`),
+    isSecret: true,
+  },
+  testWebhook: {
+    request: ({ webhooks }, n) => post(`/v1/webhooks/${webhooks[n]}/test`),
+    table: 'webhook_deliveries',
+  },
+  replayWebhookDelivery: {
+    request: ({ webhooks, deliveries }, n) =>
+      post(`/v1/webhooks/${webhooks[n]}/deliveries/${deliveries[n]}/replay`),
+  },
+  uploadFile: {
+    request: (_, n) => ({ method: 'POST', path: '/v1/files?name=a.csv', body: `${DEMO_CSV}${n}\n` }),
+    table: 'files',
+    refusesRush: 429,
+  },
+  initiateUpload: {
+    request: (_, n) =>
+      post('/v1/files/uploads', {
+        name: `${n}.csv`,
+        mediaType: 'text/csv',
+        sizeBytes: DEMO_CSV.length,
+        sha256: sha256Of(Buffer.from(DEMO_CSV)),
+      }),
+    table: 'files',
+    isSecret: true,
+  },
+  linkFile: {
+    request: ({ files }, n) => post(`/v1/files/${files[n]}/link`),
+    isSecret: true,
+  },
+};
+
+/** Every other POST and PUT of the contract, and why it needs no Idempotency-Key. */
+export const REPEATABLE: Readonly<Record<string, string>> = {
+  revokeApiKey: 'A key that is revoked stays as it is.',
+  replayWebhookEvents: 'What was delivered is not sent again, unless the caller wants exactly that.',
+  completeFile: 'A file that is stored stays as it is.',
+  uploadByLink: 'The link is for exactly these bytes.',
+};
+
+/** Gives the owner of the key what the cases need. */
+export async function createWorld(atlas: FilesApp, token: string): Promise<World> {
+  const headers = { Authorization: `Bearer ${token}` };
+  const as = {
+    ...atlas,
+    call: ((method, path, options = {}) =>
+      atlas.call(method, path, {
+        ...options,
+        headers: { ...headers, ...options.headers },
+      })) as FilesApp['call'],
+  };
+  const twice = async (create: (n: number) => Promise<{ id: string }>) => [
+    (await create(0)).id,
+    (await create(1)).id,
+  ];
+  const webhooks = await twice(() => createWebhook(as, { url: 'http://127.0.0.1:9/' }));
+  return {
+    token,
+    webhooks,
+    accounts: await twice(() => openAccount(as)),
+    deliveries: await twice(
+      async (n) =>
+        (await (await as.call('POST', `/v1/webhooks/${webhooks[n]}/test`)).json()) as { id: string },
+    ),
+    files: await twice((n) => uploadFile(as, `text ${n}`)),
+    keys: await twice(() => createKey(as)),
+  };
+}

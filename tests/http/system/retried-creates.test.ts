@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, spyOn, test } from 'bun:test';
+import { type FileResource, type FilesApp, sha256Of, startFilesApp } from '../../support/file-steps.ts';
+import type { AccountResource } from '../../support/ledger-steps.ts';
+import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { expectProblem } from '../problem-assertions.ts';
+
+let atlas: FilesApp;
+beforeAll(async () => {
+  atlas = await startFilesApp('directory', { WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
+}, START_TIMEOUT_MS);
+afterAll(() => atlas.close());
+
+const post = (path: string, key: string, json: object) =>
+  atlas.call('POST', path, { json, headers: { 'Idempotency-Key': key } });
+const open = (key: string, json: object) => post('/v1/accounts', key, { ledger: 'EUR', ...json });
+const upload = (key: string, body: string, headers: Record<string, string> = {}) =>
+  atlas.call('POST', '/v1/files', { body, headers: { 'Idempotency-Key': key, ...headers } });
+const isReplayed = (response: Response) => response.headers.get('idempotency-replayed') === 'true';
+
+test('the order of members does not make another request, and leaving out a default does not either', async () => {
+  const first = await open('order', { name: 'A', metadata: { a: '1', b: '2' }, allowNegative: false });
+  const again = await open('order', { metadata: { b: '2', a: '1' }, name: 'A' });
+  expect([first.status, again.status, isReplayed(again)]).toEqual([201, 201, true]);
+  const changed = await open('order', { metadata: { b: '2', a: '2' }, name: 'A' });
+  await expectProblem(atlas, changed, 422, 'idempotency_key_reused');
+});
+
+test('an account that exists is replayed as it is, however large its metadata', async () => {
+  const id = crypto.randomUUID();
+  expect((await open('opened', { id })).status).toBe(201);
+  // As an earlier release allowed.
+  const metadata = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`m${i}`, '\u0001'.repeat(500)]));
+  await atlas.sql`UPDATE accounts SET metadata = ${atlas.sql.json(metadata)} WHERE id = ${id}`;
+  const first = await open('exists', { id, metadata });
+  const again = await open('exists', { id, metadata });
+  expect([first.status, again.status]).toEqual([200, 200]);
+  expect([isReplayed(first), isReplayed(again)]).toEqual([false, true]);
+  expect(((await again.json()) as AccountResource).metadata).toEqual(metadata);
+  await expectProblem(atlas, await open('exists', { id }), 422, 'idempotency_key_reused');
+});
+
+test('the largest metadata of a new account fits into its stored response', async () => {
+  const metadata = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`m${i}`, '\u0001'.repeat(500)]));
+  const first = await open('largest', { name: '\u0001'.repeat(200), metadata });
+  expect(first.status).toBe(201);
+  expect(await (await open('largest', { name: '\u0001'.repeat(200), metadata })).text()).toBe(
+    await first.text(),
+  );
+});
+
+test('an account that accepts many organizations is returned to a retry as it was', async () => {
+  const acceptsFrom = Array.from({ length: 100 }, (_, i) => `${i}`.padStart(200, '\u0001'));
+  const first = await open('accepting', { acceptsFrom });
+  expect(first.status).toBe(201);
+  const text = await first.text();
+  const { id } = JSON.parse(text) as AccountResource;
+  const change = { json: { acceptsFrom: null }, headers: { 'If-Match': '*' } };
+  expect((await atlas.call('PATCH', `/v1/accounts/${id}`, change)).status).toBe(200);
+  expect(await (await open('accepting', { acceptsFrom })).text()).toBe(text);
+});
+
+test('a webhook is returned to a retry even if its target can no longer be resolved', async () => {
+  const webhook = { url: 'http://127.0.0.1:9/' };
+  const first = await post('/v1/webhooks', 'resolved', webhook);
+  expect(first.status).toBe(201);
+  const check = spyOn(atlas.deps.outgoing, 'check').mockRejectedValue(new Error('the name server is down'));
+  const again = await post('/v1/webhooks', 'resolved', webhook);
+  check.mockRestore();
+  expect(await again.text()).toBe(await first.text());
+});
+
+test('a retried upload leaves nothing behind, whether its bytes are the same or others', async () => {
+  const [objects, rows] = [await atlas.objectIds(), await atlas.rows()];
+  const first = await upload('bytes', 'some text');
+  const { id } = (await first.json()) as FileResource;
+  const after = [[...objects, id].sort(), { ...rows, [id]: 'stored' }];
+  const again = await upload('bytes', 'some text');
+  expect([again.status, isReplayed(again)]).toEqual([201, true]);
+  expect(((await again.json()) as FileResource).id).toBe(id);
+  await expectProblem(atlas, await upload('bytes', 'other text'), 422, 'idempotency_key_reused');
+  const named = await upload('bytes', 'some text', { 'Content-Disposition': 'attachment; filename="a.txt"' });
+  await expectProblem(atlas, named, 422, 'idempotency_key_reused');
+  expect<unknown[]>([await atlas.objectIds(), await atlas.rows()]).toEqual(after);
+});
+
+test('an upload that was refused can be sent again with the same key', async () => {
+  const digest = `sha-256=:${Buffer.from(sha256Of(Buffer.from('other')), 'hex').toString('base64')}:`;
+  const refused = await upload('refused', 'some text', { 'Repr-Digest': digest });
+  await expectProblem(atlas, refused, 422, 'checksum_mismatch');
+  expect((await upload('refused', 'some text')).status).toBe(201);
+});
+
+test('a link is not returned for a file that was deleted since', async () => {
+  const { id } = (await (await upload('linked', 'linked text')).json()) as FileResource;
+  const link = () => post(`/v1/files/${id}/link`, 'link', {});
+  const first = await (await link()).text();
+  expect(await (await link()).text()).toBe(first);
+  expect((await atlas.call('DELETE', `/v1/files/${id}`)).status).toBe(204);
+  await expectProblem(atlas, await link(), 404, 'file_not_found');
+});
+
+test('a key that belongs to one route is refused by another', async () => {
+  expect((await open('route', {})).status).toBe(201);
+  await expectProblem(atlas, await upload('route', 'text'), 422, 'idempotency_key_reused');
+  const webhook = await post('/v1/webhooks', 'route', { url: 'http://127.0.0.1:9/' });
+  await expectProblem(atlas, webhook, 422, 'idempotency_key_reused');
+});
