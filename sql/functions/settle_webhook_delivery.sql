@@ -1,5 +1,5 @@
--- number: 2
--- migration: 9
+-- number: 3
+-- migration: 14
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -34,6 +34,14 @@ BEGIN
        WHERE id = p_webhook AND url = p_url AND enabled
          AND (p_is_gone OR failing_since <= now() - make_interval(days => p_failing_days_max))
       RETURNING *
+    ), audited AS (
+      INSERT INTO audit_entries (organization, actor, action, target_type, target_id, before, after)
+        SELECT owner, '{"kind": "system", "id": "webhook deliveries"}', 'webhook.disabled', 'webhook', id,
+          jsonb_build_object('enabled', true),
+          jsonb_build_object('enabled', false, 'disabledReason', disabled_reason,
+            -- The query of a URL may contain a token.
+            'url', regexp_replace(url, '[?].*', '?…'))
+          FROM ended
     )
     INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
       SELECT owner, 'webhook.disabled.v1', id, disabled_count, disabled_at, jsonb_build_object('webhookId', id, 'url', url,

@@ -8,6 +8,11 @@ export function actorOf({ principal, requestId, clientAddress: address }: Exchan
   return { kind, id: keyId, requestId, ...(address !== '' && { address }) };
 }
 
+/** Returns a part of Atlas that acts on its own. */
+export function systemActor(part: string): Actor {
+  return { kind: 'system', id: part };
+}
+
 /** Returns who runs this command. */
 export function commandActor(): Actor {
   return { kind: 'command', id: `${userName()}@${hostname()}` };

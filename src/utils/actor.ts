@@ -1,7 +1,7 @@
 /** Who changes something: what an audit entry says about them. */
 export interface Actor {
-  readonly kind: 'key' | 'operator' | 'command';
-  /** The public ID of a key, or the user and host of a command. */
+  readonly kind: 'key' | 'operator' | 'command' | 'system';
+  /** The public ID of a key, the user and host of a command, or the part of Atlas itself. */
   readonly id: string;
   readonly requestId?: string;
   /** The address that the request came from. */

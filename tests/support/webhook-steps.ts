@@ -136,3 +136,15 @@ export function deliveriesIn(
     return found.length >= count && found;
   });
 }
+
+/** The reasons in the audit log for which Atlas itself has disabled the webhook. */
+export async function disablingsOf(atlas: ApiCaller, id: string): Promise<string[]> {
+  const response = await atlas.call('GET', `/v1/audit?targetId=${id}&action=webhook.disabled`);
+  const { entries } = (await response.json()) as {
+    entries: { actor: object; after: { disabledReason: string } }[];
+  };
+  return entries.map(({ actor, after }) => {
+    expect(actor).toEqual({ kind: 'system', id: 'webhook deliveries' });
+    return after.disabledReason;
+  });
+}

@@ -1,4 +1,5 @@
 import { DEMO, DEMO_CSV } from '../../utils/demo-data.ts';
+import { commandActor } from '../actor.ts';
 import type { FileService } from './service.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -13,7 +14,8 @@ export async function createDemoFiles(
   for (const id of [DEMO.file, DEMO.spareFile]) {
     if (await isKeyUsed(id)) continue;
     const claims = { id, name: 'statement.csv', declaredType: 'text/csv', sha256: [] };
-    await files.upload(DEMO.owner, claims, bytesOf(DEMO_CSV), AbortSignal.timeout(TIMEOUT_MS));
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    await files.upload(DEMO.owner, claims, bytesOf(DEMO_CSV), commandActor(), signal);
   }
 }
 

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../errors.ts';
+import type { Actor } from '../../utils/actor.ts';
 import { createReservedId } from '../../utils/reserved-id.ts';
 import type { Done, Idempotency, Tx } from '../idempotency.ts';
 import {
@@ -48,6 +49,7 @@ export interface Links {
   initiateUpload(
     owner: string,
     file: InitiatedUpload,
+    actor: Actor,
     signal: AbortSignal,
     idempotencyKey?: string,
   ): Promise<Done<NewUpload>>;
@@ -88,7 +90,7 @@ export function createLinks(options: LinkOptions): Links {
 
   return {
     areServedHere: objects.links !== null,
-    async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, signal, key) {
+    async initiateUpload(owner, { name, mediaType, sizeBytes, sha256 }, actor, signal, key) {
       if (sizeBytes > sizeBytesMax)
         throw new AtlasError('body_too_large', `The maximum file size is ${sizeBytesMax} bytes.`);
       const id = createReservedId('file');
@@ -99,7 +101,8 @@ export function createLinks(options: LinkOptions): Links {
       // Before the row: no transaction waits for the object store.
       const link = await objects.presignPut(await keyOf(id), declared, UPLOAD_LINK_SECONDS);
       const initiate = async (tx?: Tx) => {
-        const file = await repository.initiate(row, seconds, UPLOADS_OF_OWNER_MAX, { signal, tx });
+        const options = { signal, tx };
+        const file = await repository.initiate(row, seconds, UPLOADS_OF_OWNER_MAX, actor, options);
         if (file === null) throw tooManyUploads();
         return { file, upload: { ...link, expiresAt } };
       };

@@ -1,4 +1,5 @@
 import { limitConcurrency } from '../../utils/concurrency.ts';
+import { systemActor } from '../actor.ts';
 import { type FileStats, objectKeyOf, objectPrefixOf, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
 
@@ -61,7 +62,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     async settle(signal) {
       for (let round = 0; round < ROUNDS_MAX && !signal.aborted; round++) {
-        const expired = await repository.expire(ROWS_PER_PAGE);
+        const expired = await repository.expire(ROWS_PER_PAGE, systemActor('expiry of uploads'));
         stats.reconciled.expired += expired;
         if (expired < ROWS_PER_PAGE) break;
       }

@@ -3,7 +3,7 @@ import { auditFragment } from '../../adapters/postgres/audit.ts';
 import { BatchedReads } from '../../adapters/postgres/batched-reads.ts';
 import type { Database, QueryOptions } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
-import { sentAtOnce } from '../../adapters/postgres/query.ts';
+import { type Fragment, sentAtOnce } from '../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../utils/abortable.ts';
 import type { Actor } from '../../utils/actor.ts';
 import { orAbort } from '../../utils/or-abort.ts';
@@ -43,14 +43,15 @@ export interface FileRepository {
     file: NewFile,
     leaseSeconds: number,
     uploadsMax: number,
+    actor: Actor,
     options?: QueryOptions,
   ): Promise<FileRecord | null>;
   /** Extends the lease of the upload to this many seconds from now. */
   renew(id: string, leaseSeconds: number): Promise<void>;
   /** Makes the file readable and writes its event, in one transaction. Returns null if the upload has ended. */
-  store(id: string, mediaType: string, digests: Digests, tx?: Tx): Promise<StoredFile | null>;
+  store(id: string, mediaType: string, digests: Digests, actor: Actor, tx?: Tx): Promise<StoredFile | null>;
   /** Abandons an upload. Returns whether its object may be deleted: not if the file is stored after all. */
-  abandon(id: string): Promise<boolean>;
+  abandon(id: string, actor: Actor): Promise<boolean>;
   /** Returns a file that is uploading or stored. Reads that arrive together share a query: see {@link BatchedReads}. */
   find(id: string, signal?: AbortSignal): Promise<FileRecord | null>;
   /** Returns up to `count` digests of chunks, starting at `first`; none if there is no such file. */
@@ -64,7 +65,7 @@ export interface FileRepository {
   /** Ends the leases of uploads whose process has exited. One that is silent may still bring the bytes. */
   endLost(): Promise<void>;
   /** Abandons uploads whose lease has expired. Returns how many. */
-  expire(limit: number): Promise<number>;
+  expire(limit: number, actor: Actor): Promise<number>;
   /** Lists files whose object, and then row, must be deleted. */
   listDeleting(after: string | null, limit: number): Promise<string[]>;
   /** Lists stored files of all owners, by id. */
@@ -87,6 +88,9 @@ function createFiles(
   incarnation: Pick<Incarnation, 'hold'>,
 ): Omit<FileRepository, ReconcilerMethods> {
   const columns = columnsOf(db);
+  const audited = auditedBy(db);
+  const content = db.fragment`jsonb_build_object('name', name, 'mediaType', media_type, 'sizeBytes', size_bytes,
+    'sha256', encode(sha256, 'hex'))`;
   const reads = new BatchedReads<FileRecord>({
     async read(ids, signal) {
       const rows = await db.query(
@@ -119,13 +123,16 @@ function createFiles(
       );
       return row ? toFile(row) : null;
     },
-    async initiate(file, leaseSeconds, uploadsMax, options) {
+    async initiate(file, leaseSeconds, uploadsMax, actor, options) {
       const { id, owner, name, mediaType, sizeBytes = null, sha256 } = file;
       const digest = sha256 === undefined ? null : Buffer.from(sha256, 'hex');
       const [row] = await db.query(
         (sql) => sql<Row[]>`
-          SELECT ${columns} FROM begin_upload(
-            ${id}, ${owner}, ${name}, ${mediaType}, ${sizeBytes}, ${digest}, ${leaseSeconds}, ${uploadsMax})`,
+          WITH initiated AS (
+            SELECT * FROM begin_upload(
+              ${id}, ${owner}, ${name}, ${mediaType}, ${sizeBytes}, ${digest}, ${leaseSeconds}, ${uploadsMax})
+          ), audited AS (${audited(actor, 'initiated', sql`SELECT owner, id, NULL::jsonb, ${content} FROM initiated`)})
+          SELECT ${columns} FROM initiated`,
         options,
       );
       return row ? toFile(row) : null;
@@ -137,7 +144,7 @@ function createFiles(
         WHERE id = ${id} AND state = 'uploading'`,
       );
     },
-    async store(id, mediaType, { sizeBytes, sha256, chunks }, tx) {
+    async store(id, mediaType, { sizeBytes, sha256, chunks }, actor, tx) {
       const [row] = await db.query(
         (sql) => sql<Row[]>`
           WITH stored AS (
@@ -148,13 +155,13 @@ function createFiles(
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'file.stored.v1', id::text, 1, now(), jsonb_build_object('fileId', id, 'name', name,
               'mediaType', media_type, 'sizeBytes', size_bytes, 'sha256', encode(sha256, 'hex')) FROM stored
-          )
+          ), audited AS (${audited(actor, 'stored', sql`SELECT owner, id, NULL::jsonb, ${content} FROM stored`)})
           SELECT ${columns} FROM stored`,
         { tx },
       );
       return row ? (toFile(row) as StoredFile) : null;
     },
-    async abandon(id) {
+    async abandon(id, actor) {
       // The row is locked before its state is read: the commit of `store` may be in progress, with its reply lost.
       const [row] = await db.query(
         (sql) => sql<[{ free: boolean }]>`
@@ -162,8 +169,8 @@ function createFiles(
             SELECT id, state FROM files WHERE id = ${id} FOR UPDATE
           ), abandoned AS (
             UPDATE files f SET state = 'deleting', expires_at = NULL FROM found
-            WHERE f.id = found.id AND found.state = 'uploading'
-          )
+            WHERE f.id = found.id AND found.state = 'uploading' RETURNING f.*
+          ), audited AS (${audited(actor, 'aborted', abandoned(db))})
           SELECT NOT EXISTS (SELECT FROM found WHERE state = 'stored') AS free`,
       );
       return row.free;
@@ -202,11 +209,10 @@ function createFiles(
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
             SELECT owner, 'file.deleted.v1', id::text, 2, now(), jsonb_build_object('fileId', id) FROM gone
             WHERE state = 'stored'
-          ), audited AS (${auditFragment(
-            db.fragment,
+          ), audited AS (${audited(
             actor,
-            ['file', 'deleted'],
-            db.fragment`SELECT owner, id, jsonb_build_object('name', name), NULL::jsonb FROM gone`,
+            'deleted',
+            sql`SELECT owner, id, jsonb_build_object('name', name), NULL::jsonb FROM gone`,
           )})
           SELECT id FROM gone`,
         { signal },
@@ -235,13 +241,17 @@ function createReconciliation(db: Database): Pick<FileRepository, ReconcilerMeth
           AND NOT EXISTS (SELECT FROM incarnations i WHERE i.id = f.incarnation)`,
       );
     },
-    async expire(limit) {
+    async expire(limit, actor) {
       const rows = await db.query(
         (sql) => sql`
-        UPDATE files SET state = 'deleting', expires_at = NULL
-        WHERE state = 'uploading' AND id IN (
-          SELECT id FROM files WHERE state = 'uploading' AND expires_at <= now()
-          ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)`,
+        WITH abandoned AS (
+          UPDATE files SET state = 'deleting', expires_at = NULL
+          WHERE state = 'uploading' AND id IN (
+            SELECT id FROM files WHERE state = 'uploading' AND expires_at <= now()
+            ORDER BY expires_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+          RETURNING *
+        ), audited AS (${auditedBy(db)(actor, 'aborted', abandoned(db))})
+        SELECT FROM abandoned`,
       );
       return rows.count;
     },
@@ -270,6 +280,13 @@ function createReconciliation(db: Database): Pick<FileRepository, ReconcilerMeth
     },
   };
 }
+
+const auditedBy = (db: Database) => (actor: Actor, did: string, changed: Fragment) =>
+  auditFragment(db.fragment, actor, ['file', did], changed);
+
+/** Of the rows of abandoned uploads, those that a caller has initiated: an upload through the API never was a file. */
+const abandoned = (db: Database) => db.fragment`
+  SELECT owner, id, jsonb_build_object('name', name), NULL::jsonb FROM abandoned WHERE size_bytes IS NOT NULL`;
 
 const columnsOf = ({ fragment }: Database) =>
   fragment`id, owner, state, name, media_type, size_bytes, sha256, created_at`;

@@ -50,12 +50,13 @@ export interface FileService {
     owner: string,
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
+    actor: Actor,
     signal: AbortSignal,
   ): Promise<Done<StoredFile>>;
   /** Starts an upload and returns a link that accepts exactly the declared bytes. */
   readonly initiateUpload: Links['initiateUpload'];
   /** Stores a file whose bytes were sent to its link. Safe to repeat. */
-  complete(owner: string, id: string, signal: AbortSignal): Promise<StoredFile>;
+  complete(owner: string, id: string, actor: Actor, signal: AbortSignal): Promise<StoredFile>;
   find(owner: string, id: string, signal: AbortSignal): Promise<FileRecord>;
   /** Like {@link find}, but throws `file_incomplete` unless the file can be read. */
   findStored(owner: string, id: string, signal: AbortSignal): Promise<StoredFile>;
@@ -122,7 +123,8 @@ export function createFileService(options: FileServiceOptions): FileService {
     servesLinks: links.areServedHere,
     upload: (owner, ...rest) => uploads.upload({ owner, link: null }, ...rest),
     initiateUpload: links.initiateUpload,
-    complete: async (owner, id, signal) => uploads.complete(await find(owner, id, signal), signal),
+    complete: async (owner, id, actor, signal) =>
+      uploads.complete(await find(owner, id, signal), actor, signal),
     find,
     findStored,
     async list(owner, after, limit, signal) {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
 import { DEMO_CSV } from '../../utils/demo-data.ts';
+import { actorOf } from '../actor.ts';
 import { readDigest } from './content-digest.ts';
 import { dispositionFileName, safeFileName } from './file-name.ts';
 import { ETAG, etagOf, LOCATION, SHARED, toResource } from './file-responses.ts';
@@ -65,7 +66,13 @@ export function mountUploads(
         idempotencyKey: headers['Idempotency-Key'],
       };
       const { owner } = exchange.principal!;
-      const { result: file, replayed } = await files.upload(owner, claims, exchange.body, exchange.signal);
+      const { result: file, replayed } = await files.upload(
+        owner,
+        claims,
+        exchange.body,
+        actorOf(exchange),
+        exchange.signal,
+      );
       const fields = { Location: `/v1/files/${file.id}`, ETag: etagOf(file), ...replayedFields(replayed) };
       return exchange.json(toResource(file), 201, fields);
     },
@@ -99,6 +106,7 @@ export function mountUploads(
       const { result, replayed } = await files.initiateUpload(
         exchange.principal!.owner,
         declared,
+        actorOf(exchange),
         exchange.signal,
         headers['Idempotency-Key'],
       );
@@ -127,7 +135,8 @@ export function mountUploads(
       // The connection is idle while the bytes are read, which takes as long as downloading them.
       exchange.allowSilence();
       try {
-        const file = await files.complete(exchange.principal!.owner, params.id, exchange.signal);
+        const { owner } = exchange.principal!;
+        const file = await files.complete(owner, params.id, actorOf(exchange), exchange.signal);
         return exchange.json(toResource(file), 200, { ETag: etagOf(file) });
       } finally {
         exchange.endSilence();

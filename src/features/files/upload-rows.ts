@@ -1,3 +1,4 @@
+import type { Actor } from '../../utils/actor.ts';
 import type { Done, Idempotency, RequestIdentity, Tx } from '../idempotency.ts';
 import { type Digests, fileNotFound, isStored, objectKeyOf, type StoredFile } from './domain.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
@@ -19,10 +20,11 @@ export interface UploadRows {
     id: string,
     mediaType: string,
     digests: Digests,
+    actor: Actor,
     request?: RequestIdentity,
   ): Promise<Done<StoredFile>>;
   /** Removes what a failed upload left behind. Never rejects: the reconciler does what cannot be done now. */
-  discard(id: string): Promise<void>;
+  discard(id: string, actor: Actor): Promise<void>;
 }
 
 export function createUploadRows(
@@ -40,16 +42,16 @@ export function createUploadRows(
         clearInterval(timer);
       }
     },
-    async store(id, mediaType, digests, request = { owner: '', key: undefined, content: ['storeFile', id] }) {
+    async store(id, mediaType, digests, actor, request) {
       let hasEnded = false;
       const store = async (tx?: Tx) => {
-        const file = await repository.store(id, mediaType, digests, tx);
+        const file = await repository.store(id, mediaType, digests, actor, tx);
         hasEnded = file === null;
         if (file === null) throw fileNotFound(id);
         return file;
       };
       try {
-        return await idempotency.run(request, store);
+        return request ? await idempotency.run(request, store) : { result: await store(), replayed: false };
       } catch (error) {
         // If the response to the commit was lost, the row itself says whether it took effect.
         const found = await repository.find(id).catch((failure: unknown) => {
@@ -59,9 +61,9 @@ export function createUploadRows(
         throw error;
       }
     },
-    async discard(id) {
+    async discard(id, actor) {
       try {
-        if (!(await repository.abandon(id))) return;
+        if (!(await repository.abandon(id, actor))) return;
         const key = objectKeyOf(await repository.realm(), id);
         await objects.delete(key, AbortSignal.timeout(DISCARD_MS));
         await repository.forget(id);

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../errors.ts';
+import type { Actor } from '../../utils/actor.ts';
 import { freeBytes } from '../../utils/free-bytes.ts';
 import { createReservedId } from '../../utils/reserved-id.ts';
 import type { Done, Idempotency } from '../idempotency.ts';
@@ -45,6 +46,7 @@ export interface Uploads {
     source: TransferSource,
     claims: UploadClaims,
     body: AsyncIterable<Uint8Array> | null,
+    actor: Actor,
     signal: AbortSignal,
   ): Promise<Done<StoredFile>>;
   /** Receives the bytes of an initiated upload whose link points to Atlas. */
@@ -55,7 +57,7 @@ export interface Uploads {
     signal: AbortSignal,
   ): Promise<void>;
   /** Reads back the bytes sent to a link, and stores the file if they are as declared. */
-  complete(file: FileRecord, signal: AbortSignal): Promise<StoredFile>;
+  complete(file: FileRecord, actor: Actor, signal: AbortSignal): Promise<StoredFile>;
 }
 
 export function createUploads(
@@ -71,20 +73,12 @@ export function createUploads(
     stats.bytesIn += sizeBytes;
   };
 
-  function sniff(head: Uint8Array, declared: string): string {
-    try {
-      return typeOf(head, declared);
-    } catch (error) {
-      stats.refusedTypes++;
-      throw error;
-    }
-  }
-
-  const sniffOrDiscard = (id: string) => async (head: Uint8Array, declared: string) => {
+  const sniff = (head: Uint8Array, declared: string) => countedType(stats, head, declared);
+  const sniffOrDiscard = (id: string, actor: Actor) => async (head: Uint8Array, declared: string) => {
     try {
       return sniff(head, declared);
     } catch (error) {
-      await rows.discard(id);
+      await rows.discard(id, actor);
       throw error;
     }
   };
@@ -93,6 +87,7 @@ export function createUploads(
     owner: string,
     { id = createReservedId('file'), name, declaredType, idempotencyKey }: UploadClaims,
     stream: UploadStream,
+    actor: Actor,
     signal: AbortSignal,
   ): Promise<Done<StoredFile>> {
     const head = await stream.head();
@@ -107,20 +102,21 @@ export function createUploads(
         const { digests } = stream;
         const sha256 = Buffer.from(digests.sha256).toString('hex');
         const content = ['uploadFile', name, declaredType, sha256] as const;
-        const stored = await rows.store(id, mediaType, digests, { owner, key: idempotencyKey, content });
-        if (stored.replayed) await rows.discard(id);
+        const request = { owner, key: idempotencyKey, content };
+        const stored = await rows.store(id, mediaType, digests, actor, request);
+        if (stored.replayed) await rows.discard(id, actor);
         return stored;
       } catch (error) {
-        await rows.discard(id);
+        await rows.discard(id, actor);
         throw error;
       }
     });
   }
 
   return {
-    upload: (source, claims, body, signal) =>
+    upload: (source, claims, body, actor, signal) =>
       streaming(body, { sha256: claims.sha256 }, count, (stream) =>
-        slots.receive(source, stream, signal, () => putNew(source.owner, claims, stream, signal)),
+        slots.receive(source, stream, signal, () => putNew(source.owner, claims, stream, actor, signal)),
       ),
     receive: (source, { id, mediaType, sizeBytes, sha256 }, body, signal) =>
       streaming(body, { sha256: [sha256!], sizeBytes: sizeBytes! }, count, (stream) =>
@@ -130,7 +126,7 @@ export function createUploads(
           }),
         ),
       ),
-    async complete(file, signal) {
+    async complete(file, actor, signal) {
       const { id, sizeBytes, sha256 } = file;
       if (isStored(file)) return file;
       // An upload through the API completes on its own.
@@ -139,13 +135,28 @@ export function createUploads(
         rows.renewing(id, async () => {
           const bytes = await objects.get(await keyOf(id), { signal });
           if (bytes === null) throw fileIncomplete(id);
-          const { mediaType, digests } = await readBack(bytes, sizeBytes, file.mediaType, sniffOrDiscard(id));
+          const { mediaType, digests } = await readBack(
+            bytes,
+            sizeBytes,
+            file.mediaType,
+            sniffOrDiscard(id, actor),
+          );
           requireExpected(digests, { sizeBytes, sha256: [sha256] });
-          return (await rows.store(id, mediaType, digests)).result;
+          return (await rows.store(id, mediaType, digests, actor)).result;
         }),
       );
     },
   };
+}
+
+/** Returns the type of a file, and counts those that are refused. */
+function countedType(stats: FileStats, head: Uint8Array, declared: string): string {
+  try {
+    return typeOf(head, declared);
+  } catch (error) {
+    stats.refusedTypes++;
+    throw error;
+  }
 }
 
 /** Digests the bytes of an object, and takes its type from the first chunk. */

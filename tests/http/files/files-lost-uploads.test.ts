@@ -3,6 +3,8 @@ import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { createFileRepository } from '../../../src/features/files/repository.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
+const ACTOR = { kind: 'command', id: 'test' } as const;
+
 let atlas: TestApp;
 beforeAll(async () => {
   atlas = await startTestApp();
@@ -24,7 +26,7 @@ test('an upload ends with the worker that receives it, so that its owner can upl
   expect(await begin(dying, 'lost')).not.toBeNull();
   expect(await begin(living, 'kept')).not.toBeNull();
   // Its bytes are sent to a link, and any worker may receive them.
-  await createFileRepository(database, dying).initiate(upload('linked'), 300, 3);
+  await createFileRepository(database, dying).initiate(upload('linked'), 300, 3, ACTOR);
   expect(await begin(living, 'too many')).toBeNull();
   await runJob('end uploads of dead workers');
   expect(await uploading()).toEqual(['kept', 'linked', 'lost']);

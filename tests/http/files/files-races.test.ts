@@ -5,7 +5,10 @@ import { type FilesApp, startFilesApp } from '../../support/file-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 
+const ACTOR = { kind: 'command', id: 'test' } as const;
+
 // Statements that wait for a concurrent change of the same file.
+
 let atlas: FilesApp;
 beforeAll(async () => {
   await freshDatabase();
@@ -43,7 +46,7 @@ async function whileChangingTo<T>(
 
 test('an upload is not abandoned if the response to its commit was lost', async () => {
   const repository = createFileRepository(atlas.deps.database, atlas.deps.incarnation);
-  expect(await whileChangingTo('stored', (id) => repository.abandon(id))).toBe(false);
-  expect(await whileChangingTo('deleting', (id) => repository.abandon(id))).toBe(true);
-  expect(await repository.abandon(crypto.randomUUID())).toBe(true);
+  expect(await whileChangingTo('stored', (id) => repository.abandon(id, ACTOR))).toBe(false);
+  expect(await whileChangingTo('deleting', (id) => repository.abandon(id, ACTOR))).toBe(true);
+  expect(await repository.abandon(crypto.randomUUID(), ACTOR)).toBe(true);
 });

@@ -6,6 +6,7 @@ import { until } from '../../support/until.ts';
 import {
   createWebhook,
   deliveriesIn,
+  disablingsOf,
   listDeliveries,
   readDelivery,
   readWebhook,
@@ -212,6 +213,7 @@ test('a target that responds 410 receives nothing more, and its owner gets an ev
     disabledReason: 'gone',
     disabledAt: expect.any(String),
   });
+  expect(await disablingsOf(atlas, id)).toEqual(['gone']);
   await openAccount(atlas);
   await sending.fannedOut();
   await sending.hurry();
@@ -254,6 +256,7 @@ test('a webhook is disabled after five days of failures, not before, and not if 
     /^Every attempt since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ has failed\.$/,
   );
   expect(await readWebhook(atlas, id)).toMatchObject({ enabled: false, disabledReason: 'failing' });
+  expect(await disablingsOf(atlas, id)).toEqual(['failing']);
 });
 
 test('during a rotation both secrets verify, and after a day only the new one', async () => {

@@ -6,8 +6,12 @@ const FILTER_LENGTH_MAX = 200;
 
 const ActorSchema = z
   .strictObject({
-    kind: z.enum(['key', 'operator', 'command']),
-    id: z.string().openapi({ description: 'The ID of a key, or the user and host of a command.' }),
+    kind: z.enum(['key', 'operator', 'command', 'system']).openapi({
+      description: '`system` is Atlas itself.',
+    }),
+    id: z.string().openapi({
+      description: 'The ID of a key, the user and host of a command, or the part of Atlas that did it.',
+    }),
     requestId: z.string().optional(),
     address: z.string().optional().openapi({ description: 'The address that the request came from.' }),
   })
