@@ -1,3 +1,4 @@
+import { audit } from './audit.ts';
 import { envelope } from './envelope.ts';
 import { layers } from './layers.ts';
 import { memory } from './memory.ts';
@@ -21,6 +22,7 @@ export const PARTS = {
   transfers,
   workers,
   reads,
+  audit,
   memory,
   start: startup,
 } as const;

@@ -17,6 +17,7 @@ export interface Plan extends BenchPlan {
   readonly envelope: Rounds;
   readonly layers: Rounds;
   readonly quotas: Rounds;
+  readonly audit: Rounds;
   readonly refusals: Rounds;
   readonly overload: OverloadLoads;
   readonly mixed: OverloadLoads;
@@ -38,6 +39,7 @@ export const FULL_PLAN: Plan = {
   envelope: { rounds: 5, seconds: 4 },
   layers: { rounds: 5, seconds: 2 },
   quotas: { rounds: 7, seconds: 2 },
+  audit: { rounds: 7, seconds: 3 },
   refusals: { rounds: 5, seconds: 2 },
   overload: { loads: OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
@@ -55,6 +57,7 @@ export const QUICK_PLAN: Plan = {
   envelope: { rounds: 2, seconds: 1.5 },
   layers: { rounds: 1, seconds: 1 },
   quotas: { rounds: 2, seconds: 1 },
+  audit: { rounds: 3, seconds: 1.5 },
   refusals: { rounds: 2, seconds: 1 },
   overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },

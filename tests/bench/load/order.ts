@@ -1,5 +1,8 @@
-/** What a request does: post a transfer between two random accounts, read a random account, or GET a fixed path. */
-export type RequestKind = 'transfer' | 'account' | `/${string}`;
+/**
+ * What a request does: post a transfer between two random accounts, open an account, read a random one, or GET a fixed
+ * path.
+ */
+export type RequestKind = 'transfer' | 'opening' | 'account' | `/${string}`;
 
 /** One stream of requests of a load. */
 export interface LoadStream {

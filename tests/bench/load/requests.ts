@@ -18,6 +18,7 @@ export function prepareRequests(order: LoadOrder): NextRequest[] {
     ids.copy(request, at, account * ID_LENGTH, (account + 1) * ID_LENGTH);
   return order.streams.map((stream, index) => {
     if (stream.kind === 'transfer') return transfers(order, stream, index, writeId);
+    if (stream.kind === 'opening') return openings(order, stream);
     if (stream.kind === 'account') return reads(order, stream, writeId);
     const request = requestOf(order, stream, `GET ${stream.kind}`, '', []);
     return () => request;
@@ -47,6 +48,15 @@ function transfers(order: LoadOrder, stream: LoadStream, index: number, writeId:
     writeId(request, creditAt, credit);
     return request;
   };
+}
+
+function openings(order: LoadOrder, stream: LoadStream): NextRequest {
+  const body = '{"ledger":"EUR","name":"bench"}';
+  const request = requestOf(order, stream, 'POST /v1/accounts', body, [
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`,
+  ]);
+  return () => request;
 }
 
 function reads(order: LoadOrder, stream: LoadStream, writeId: WriteId): NextRequest {

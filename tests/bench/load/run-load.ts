@@ -11,8 +11,9 @@ export type LoadRequest = Omit<LoadOrder, 'run' | 'apiKey'> & {
 let runs = 0;
 
 /**
- * Loads a server from a client process, on a ledger without transfers. Throws unless the database then holds one transfer
- * for each 201, and the ledger is consistent. Requests whose outcome the client does not know may have posted or not.
+ * Loads a server from a client process, on a ledger without transfers. Throws unless the database then holds one transfer,
+ * or one more account, for each 201, and the ledger is consistent. Requests whose outcome the client does not know may have
+ * taken effect or not.
  */
 export async function runLoad(
   database: BenchDatabase,
@@ -23,10 +24,13 @@ export async function runLoad(
   const command = [process.execPath, inRepository('tests/bench/load/client.ts'), JSON.stringify(order)];
   const report = JSON.parse(await start(command, { core }).output) as LoadReport;
   const posted = await verifyLedger(database.database);
+  const [{ accounts }] = await database.sql<[{ accounts: number }]>`
+    SELECT count(*)::int AS accounts FROM accounts`;
+  const made = posted + accounts - request.accounts;
   const { created, unknown } = report;
-  if (posted < created || posted > created + unknown)
+  if (made < created || made > created + unknown)
     throw new Error(
-      `Atlas returned ${created} times 201 (and ${unknown} unknown outcomes), but the database holds ${posted} transfers.`,
+      `Atlas returned ${created} times 201 (and ${unknown} unknown outcomes), but the database holds ${posted} transfers and ${accounts} accounts.`,
     );
   return report;
 }

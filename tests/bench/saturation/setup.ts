@@ -12,9 +12,12 @@ export interface OneCore {
 
 /**
  * Starts PostgreSQL, Redis and one worker of `atlas serve`, each on its core, with the code of a tree: by default this
- * one. They end with the benchmark.
+ * one, with further settings. They end with the benchmark.
  */
-export async function startOnOneCore(tree: Tree = HERE): Promise<OneCore> {
+export async function startOnOneCore(
+  tree: Tree = HERE,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<OneCore> {
   const database = await startDatabase(tree);
   // The processes of later connections are its children, which inherit the core.
   pinFamily(database.pid, SERVER_CORE);
@@ -26,6 +29,7 @@ export async function startOnOneCore(tree: Tree = HERE): Promise<OneCore> {
     API_WORKERS: '1',
     DATABASE_URL: database.url,
     REDIS_URL: redis.url,
+    ...settings,
   };
   const command = [process.execPath, inTree(tree, 'src/main.ts'), 'serve'];
   return { database, atlas: await startServer(command, { core: SERVER_CORE, env }) };
