@@ -25,6 +25,8 @@ export class ArrivingBody implements BodyStream {
   readonly #errors: ArrivingBodyErrors;
   readonly #progressMs: number;
   readonly #firstMs: number;
+  #error: Error | null = null;
+  #endRead: ((error: Error) => void) | null = null;
 
   constructor(
     body: ReadableStream<Uint8Array>,
@@ -38,6 +40,14 @@ export class ArrivingBody implements BodyStream {
     this.#errors = errors;
     this.#progressMs = progressMs;
     this.#firstMs = firstMs;
+    // Until somebody reads it, what arrives waits in the server.
+    if (exchange.chunks !== null) exchange.chunks.isWaiting = false;
+  }
+
+  /** Ends reading with an error. */
+  end(error: Error): void {
+    this.#error = error;
+    this.#endRead?.(error);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
@@ -54,12 +64,14 @@ export class ArrivingBody implements BodyStream {
         const piece = await this.#read(reader, waitMs);
         if (piece === null) {
           this.isRead = true;
+          this.#exchange.chunks?.arrived();
           return;
         }
         length += piece.byteLength;
         if (length > limitBytes) throw tooLarge(limitBytes);
         waitedMs += performance.now() - startMs;
         receivedBytes += piece.byteLength;
+        this.#exchange.chunks?.add(piece.byteLength);
         if (receivedBytes >= PROGRESS_BYTES) [receivedBytes, waitedMs] = [0, 0];
         yield piece;
       }
@@ -70,17 +82,22 @@ export class ArrivingBody implements BodyStream {
 
   /** Reads the next piece. Rejects if the sender takes too long or the exchange is aborted. */
   #read(reader: PieceReader, waitMs: number) {
-    const { signal } = this.#exchange;
+    const { signal, chunks } = this.#exchange;
     const { stalled, cut } = this.#errors;
+    if (chunks !== null) chunks.isWaiting = true;
     return new Promise<Uint8Array | null>((resolve, reject) => {
       const onAbort = () => end(() => reject(cut(signal.reason)));
       const timer = setTimeout(() => end(() => reject(stalled())), Math.max(0, waitMs));
       const end = (settle: () => void) => {
         clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
+        this.#endRead = null;
+        if (chunks !== null) chunks.isWaiting = false;
         settle();
       };
       if (signal.aborted) return onAbort();
+      if (this.#error !== null) return end(() => reject(this.#error));
+      this.#endRead = (error) => end(() => reject(error));
       signal.addEventListener('abort', onAbort, { once: true });
       reader.read().then(
         (piece) => end(() => resolve(piece)),

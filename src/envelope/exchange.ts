@@ -60,7 +60,7 @@ export interface Connection {
   /** Sets the idle timeout of the connection in seconds; 0 disables it. */
   timeout(request: Request, seconds: number): void;
   /** Returns the other end of the connection; null once it has ended. */
-  requestIP(request: Request): { readonly address: string } | null;
+  requestIP(request: Request): { readonly address: string; readonly port: number } | null;
 }
 
 /** Returns the address of the client behind the address that a connection comes from. */
@@ -72,6 +72,18 @@ const PEER_IS_CLIENT: ClientAddressOf = (_headers, peer) => peer;
 export interface BodyStream extends AsyncIterable<Uint8Array> {
   /** Whether the body was read to the end. */
   readonly isRead: boolean;
+}
+
+/** A body in chunks, as load shedding sees it. */
+export interface ArrivingChunks {
+  /** Whether its reader waits for its sender, and not the other way round. */
+  isWaiting: boolean;
+  /** Notes that a piece of a streamed body has arrived. */
+  add(bytes: number): void;
+  /** Notes that the body has arrived, or that its request has a response. */
+  arrived(): void;
+  /** Called with the error that refuses the request if the body must end before it has arrived. */
+  onEnded: ((error: Error) => void) | null;
 }
 
 /** Why a request was aborted: its deadline passed, or the caller disconnected. */
@@ -113,6 +125,8 @@ export class Exchange implements Abortable {
   isBuffered = false;
   /** Bytes that load shedding has reserved for a large body. */
   reservedBytes = 0;
+  /** The body while it arrives in chunks. */
+  chunks: ArrivingChunks | null = null;
   /** Whether load shedding counts the body as not arrived. */
   isArriving = false;
   /** What counts its permit toward its owner, or null if nothing does. */
@@ -165,6 +179,11 @@ export class Exchange implements Abortable {
       this.#clientAddress = peer === undefined ? '' : this.#addressOf(this.#request.headers, peer);
     }
     return this.#clientAddress;
+  }
+
+  /** The other end of the connection: the client or a proxy; null once it has ended. */
+  get peer(): { readonly address: string; readonly port: number } | null {
+    return this.#connection?.requestIP(this.#request) ?? null;
   }
 
   /** The earlier of the route's and the caller's deadline. Computed on first use: most requests never need it. */

@@ -8,6 +8,10 @@ export interface Admission {
   admit(request: Request, exchange: Exchange): Error | null;
   /** Called before a body is read, with the size it declares, or 0. Returns the error that refuses it, or null. */
   expectBody(exchange: Exchange, declaredBytes: number): Error | null;
+  /**
+   * Called before a body in chunks arrives, which is then `exchange.chunks`. Returns the error that refuses it, or null.
+   */
+  expectChunks(exchange: Exchange): Error | null;
   /** Called when a body of this size has arrived. Returns the error that refuses it, or null. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null;
   /** Called before the work begins, after the body was read. Returns null, or the error that refuses the request. */

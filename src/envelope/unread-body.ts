@@ -22,5 +22,7 @@ export function closeUnread(): Middleware {
 
 function isBodyRead(request: Request, { route, body, isBuffered }: Exchange): boolean {
   if (!route.streamsBody) return isBuffered;
-  return body === null ? request.body === null : body.isRead;
+  if (body !== null) return body.isRead;
+  // Using the body would make the server receive and keep it.
+  return !request.headers.has('transfer-encoding') && request.body === null;
 }

@@ -64,6 +64,8 @@ const SHED_DETAILS: Readonly<Record<Exclude<Refusal, 'deadline'>, string>> = {
   loop: 'This worker is out of CPU time. Nothing was done; wait for Retry-After, then retry.',
   share:
     'Your requests, with their bodies, use as much of this worker as they may, and others need the rest. Nothing was done; wait for Retry-After, then retry, with fewer at a time.',
+  chunks:
+    'Your bodies in chunks cost much more than they hold: their chunks are very small, or have leading zeros or extensions. Nothing was done; wait for Retry-After, then retry with a Content-Length.',
   priority:
     'Requests of higher priority are served first. Nothing was done; wait for Retry-After, then retry.',
 };

@@ -5,6 +5,7 @@ import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { AdmissionStats } from './admission-stats.ts';
 import { BodyShares } from './body-shares.ts';
+import { ChunkedBodies } from './chunked-bodies.ts';
 import { Cutoff } from './cutoff.ts';
 import { DECISIONS, type Refusal } from './decision.ts';
 import type { LoopLimit } from './loop-limit.ts';
@@ -56,6 +57,7 @@ export class AdmissionControl implements Admission {
   readonly #times: RouteTimes;
   readonly #owners = new OwnerLoad();
   readonly #bodies = new BodyShares((owner) => this.#options.loop.isLate && this.#owners.hasOthers(owner));
+  readonly #chunks = new ChunkedBodies(() => this.#options.nowMs());
   readonly #inUse = new PermitsInUse();
   readonly #shares = new PermitShares(TIERS.length);
   readonly #cutoff = new Cutoff();
@@ -154,6 +156,12 @@ export class AdmissionControl implements Admission {
     return this.#refuse(this.#ranks[route.index]!, 'share');
   }
 
+  /** Called before a body in chunks arrives. Returns the error that refuses it, or null. */
+  expectChunks(exchange: Exchange): Error | null {
+    const refuse = () => this.#refuse(this.#ranks[exchange.route.index]!, 'chunks');
+    return !exchange.route.sheddable || this.#chunks.start(exchange, refuse) ? null : refuse();
+  }
+
   /** Called when a body of this size has arrived. Returns the error that refuses it, or null. */
   reserve(exchange: Exchange, bodyBytes: number): Error | null {
     const { route } = exchange;
@@ -184,6 +192,7 @@ export class AdmissionControl implements Admission {
     this.#inUse.leave();
     if (exchange.permitUse !== null) exchange.permitUse.release();
     this.#bodies.release(exchange);
+    exchange.chunks?.arrived();
     this.#options.loop.work(principal?.owner ?? null, nowMs);
     if (workStartedMs < 0) return;
     const resource = this.#limitOfRoute[route.index]!;

@@ -1,6 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import { matchesEtag } from '../../http/etag.ts';
 import type { AtlasContext } from '../../http/input.ts';
+import { refuseBody } from '../../http/refuse-body.ts';
 import { digestOf } from './content-digest.ts';
 import { allowsRange, readRange } from './content-range.ts';
 import type { StoredFile } from './domain.ts';
@@ -21,6 +22,7 @@ export async function respondWithContent(
   file: StoredFile,
   caller: { readonly link: string | null; readonly keyId: string | null },
 ): Promise<Response> {
+  refuseBody(c.req.raw);
   const { sizeBytes, sha256, name, mediaType } = file;
   const header = (field: string) => c.req.header(field) ?? null;
   const etag = `"${sha256}"`;

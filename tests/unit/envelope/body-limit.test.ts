@@ -7,6 +7,7 @@ import { exchangeOf, now } from '../../support/exchange.ts';
 const LIMIT = 64;
 // A size for which there is no room.
 const RESERVED = 51;
+const WASTEFUL = '/wasteful';
 const limit = bodyLimit({
   json: { depthMax: 3, membersMax: 3 },
   tooLarge: (bytes) => new Error(`over ${bytes} bytes`),
@@ -17,6 +18,11 @@ const limit = bodyLimit({
   broken: (cause) => new Error('broken', { cause }),
   admission: {
     expectBody: (_exchange, bytes) => (bytes === RESERVED ? new Error('no room') : null),
+    expectChunks: (exchange) => {
+      if (exchange.route.pattern === WASTEFUL) return new Error('wasteful');
+      exchange.chunks = { isWaiting: true, add: () => {}, arrived: () => {}, onEnded: null };
+      return null;
+    },
     reserve: (_exchange, bytes) => (bytes === RESERVED ? new Error('no room') : null),
   },
   stalled: () => new Error('stalled'),
@@ -227,5 +233,68 @@ describe('a route that streams', () => {
     const { request, exchange } = exchangeOf({ method: 'POST' }, streaming);
     expect(now(limit(() => new Response())(request, exchange)).status).toBe(200);
     expect(exchange.body).toBeNull();
+  });
+});
+
+describe('a body in chunks', () => {
+  const CHUNKED = { ...JSON_TYPE, 'Transfer-Encoding': 'chunked' };
+  /** Starts a request whose body ends when the test says so, and counts what reaches the handler. */
+  function start(method: string, route: Parameters<typeof exchangeOf>[1] = {}) {
+    let finish = () => {};
+    const body = new ReadableStream({
+      start: (controller) => {
+        finish = () => {
+          controller.enqueue(new TextEncoder().encode('{}'));
+          controller.close();
+        };
+      },
+    });
+    const init = method === 'GET' ? {} : { body };
+    const { request, exchange } = exchangeOf(
+      { method, headers: CHUNKED, ...init },
+      { bodyLimitBytes: LIMIT, ...route },
+    );
+    let handled = 0;
+    const handler = async () => {
+      handled++;
+      if (exchange.body === null) return new Promise<Response>(() => {});
+      for await (const _ of exchange.body) handled++;
+      return new Response();
+    };
+    return { exchange, finish, handled: () => handled, respond: () => limit(handler)(request, exchange) };
+  }
+
+  test('that load shedding ends is refused, and the request does nothing even if it arrives then', async () => {
+    const { exchange, finish, handled, respond } = start('POST');
+    const response = respond();
+    exchange.chunks!.onEnded!(new Error('ended'));
+    finish();
+    await expect(response).rejects.toThrow('ended');
+    await Bun.sleep(0);
+    expect(handled()).toBe(0);
+  });
+
+  test('that is streamed ends for its reader, too', async () => {
+    const { exchange, finish, handled, respond } = start('POST', { streamsBody: true });
+    const response = respond();
+    await Bun.sleep(0);
+    exchange.chunks!.onEnded!(new Error('ended'));
+    finish();
+    await expect(response).rejects.toThrow('ended');
+    await Bun.sleep(0);
+    expect(handled()).toBe(1);
+  });
+
+  test('that nothing reads ends the request that waits for its response', async () => {
+    const { exchange, respond } = start('GET');
+    const response = respond();
+    exchange.chunks!.onEnded!(new Error('ended'));
+    await expect(response).rejects.toThrow('ended');
+  });
+
+  test.each(['GET', 'POST'])('is refused before anything is done where %s must not have one', (method) => {
+    const { respond, handled } = start(method, { pattern: WASTEFUL });
+    expect(respond).toThrow('wasteful');
+    expect(handled()).toBe(0);
   });
 });

@@ -196,6 +196,7 @@ test('a permit is held until the compressed body is complete, and the time is no
     pass: () => {},
     admit: () => null,
     expectBody: () => null,
+    expectChunks: () => null,
     reserve: () => null,
     begin: () => null,
     release: (_: Exchange, __: number, nowMs?: number) => {

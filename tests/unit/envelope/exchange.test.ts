@@ -124,7 +124,7 @@ describe('the client address of an exchange', () => {
       timeout: () => {},
       requestIP: () => {
         reads++;
-        return { address: '10.0.0.1' };
+        return { address: '10.0.0.1', port: 4711 };
       },
     };
     const request = new Request('http://atlas.test/', { headers: { 'X-Forwarded-For': '203.0.113.9' } });
@@ -133,11 +133,13 @@ describe('the client address of an exchange', () => {
     expect(reads).toBe(0);
     expect([exchange.clientAddress, exchange.clientAddress]).toEqual(['203.0.113.9', '203.0.113.9']);
     expect(reads).toBe(1);
+    expect(exchange.peer).toEqual({ address: '10.0.0.1', port: 4711 });
   });
 
   test('is empty without a connection, or once it has ended', () => {
     expect(exchangeOf().exchange.clientAddress).toBe('');
     const ended = { timeout: () => {}, requestIP: () => null };
     expect(exchangeOf({}, {}, ended).exchange.clientAddress).toBe('');
+    expect(exchangeOf({}, {}, ended).exchange.peer).toBe(null);
   });
 });

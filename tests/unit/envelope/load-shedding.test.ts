@@ -17,6 +17,7 @@ function admissionOf(permits: number): Admission & { inside: Exchange[]; release
     },
     pass: () => {},
     expectBody: () => null,
+    expectChunks: () => null,
     reserve: () => null,
     begin: () => null,
     release(exchange) {

@@ -23,7 +23,7 @@ function setUp(processes = 1) {
     refusedItems?: Record<string, number>;
   }) => {
     const { problem, status = 429, resource = null, owner = null, from = '', atMs = 0, tookMs = 0 } = of;
-    const connection = { timeout: () => {}, requestIP: () => ({ address: from }) };
+    const connection = { timeout: () => {}, requestIP: () => ({ address: from, port: 1 }) };
     const init = { headers: of.headers ?? {} };
     const { request, exchange } = exchangeOf(init, { resource }, from === '' ? null : connection);
     Object.assign(exchange, { requestId: `r${++id}`, problem, startMs: atMs });

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { linkNext, NEXT } from '../../../http/cursor.ts';
+import { refuseBody } from '../../../http/refuse-body.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { toResource, writeCursor } from './domain.ts';
 import {
@@ -74,6 +75,7 @@ export function mountEvents(
       },
     },
     async ({ c, exchange, query, headers }) => {
+      refuseBody(c.req.raw);
       // A stream without a reader would stay open, and without this field the head would claim a length of 0.
       if (c.req.raw.method === 'HEAD')
         return c.body(null, 200, { ...STREAM_HEADERS, 'Transfer-Encoding': 'chunked' });
