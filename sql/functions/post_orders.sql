@@ -1,4 +1,4 @@
--- number: 2
+-- number: 3
 -- migration: 15
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
@@ -38,6 +38,8 @@ DECLARE
   i_first int[]; posted_by int[];
   stored_outcomes jsonb; has_duplicates boolean; has_other_ids boolean; isolates boolean; j int;
   payer text; is_own boolean; d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
+  -- Whether the total of an account of others would be exceeded.
+  group_full boolean := false;
 BEGIN
   -- One batch at a time in the whole database: two at once are slower (measured), and this way they cannot deadlock. The
   -- row locks below protect the balances against everything else.
@@ -117,16 +119,19 @@ BEGIN
         outcome := 'same_account';
       ELSIF a_ledger[d] IS NULL OR a_ledger[c] IS NULL THEN
         outcome := 'unknown_account';
-      ELSIF NOT is_own AND NOT coalesce(accepts_payer(a_accepts[c], a_owner[c], payer) AND a_ledger[c] = a_ledger[d]
-                                        AND a_credits[c] <= sum_max - amount, false) THEN
+      ELSIF NOT is_own AND NOT coalesce(accepts_payer(a_accepts[c], a_owner[c], payer) AND a_ledger[c] = a_ledger[d], false)
+      THEN
         -- Whatever the reason is, it is the state of an account of others.
         outcome := 'unknown_account';
       ELSIF a_ledger[d] <> a_ledger[c] THEN
         outcome := 'different_ledgers';
       ELSIF NOT a_negative[d] AND a_credits[d] - a_debits[d] < amount THEN
         outcome := 'insufficient_funds';
-      ELSIF a_debits[d] > sum_max - amount OR a_credits[c] > sum_max - amount THEN
+      ELSIF a_debits[d] > sum_max - amount OR (is_own AND a_credits[c] > sum_max - amount) THEN
         outcome := 'balance_overflow';
+      ELSIF a_credits[c] > sum_max - amount AND NOT p_atomic[p_request[i]] THEN
+        -- Last, so that only who pays the amount otherwise learns that it is not too large for the account of others.
+        outcome := 'unknown_account';
       ELSE
         outcome := 'posted';
         a_debits[d] := a_debits[d] + amount;
@@ -141,21 +146,25 @@ BEGIN
       outcomes[i] := outcome;
       IF p_atomic[p_request[i]] THEN
         IF i = 1 OR p_request[i - 1] <> p_request[i] THEN
-          group_first := i; group_refused := false;
+          group_first := i; group_refused := false; group_full := false;
         END IF;
         group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
-        IF group_refused AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
+        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND a_credits[c] > sum_max);
+        IF (group_refused OR group_full) AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
           FOR j IN REVERSE i..group_first LOOP
             IF outcomes[j] IN ('posted', 'exists') THEN
+              outcome := 'rolled_back';
               IF outcomes[j] = 'posted' THEN
                 IF has_duplicates THEN posted_by[i_first[j]] := NULL; END IF;
                 d := p_debit[j]; c := p_credit[j];
+                -- Which account of others is full, and whether one is if the batch is refused anyway, does not show.
+                IF NOT group_refused AND a_owner[c] <> payer THEN outcome := 'unknown_account'; END IF;
                 a_debits[d] := a_debits[d] - p_amount[j];
                 a_credits[c] := a_credits[c] - p_amount[j];
                 a_version[d] := a_version[d] - 1;
                 a_version[c] := a_version[c] - 1;
               END IF;
-              outcomes[j] := 'rolled_back';
+              outcomes[j] := outcome;
             END IF;
           END LOOP;
         END IF;
