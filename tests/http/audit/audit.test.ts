@@ -101,6 +101,49 @@ describe.each(availableEngines())('the audit log on the %s PostgreSQL', (engine)
     expect((await ofTarget(file.id)).map(({ action }) => action)).toContain('file.deleted');
   });
 
+  test('has a change once, however often it is repeated, one by one or at the same time', async () => {
+    await atlas.key(ALL_SCOPES, 'repeated');
+    const [{ id: keyId }, account] = [await createKey(atlas), await openAccount(atlas)];
+    const webhook = await createWebhook(atlas, { url: 'http://127.0.0.1:9/hook?token=1' });
+    const ifMatch = { 'If-Match': '*' };
+    const quota = (burst: number) => ({ requestsPerSecond: 1_000_000, burst, concurrentRequests: null });
+    const organization = '/v1/operator/organizations/repeated';
+    const changes: [target: string, action: string, method: string, path: string, json?: object][] = [
+      ['repeated.new', 'organization.saved', 'PUT', `${organization}.new`, { name: 'New' }],
+      ['repeated', 'organization.saved', 'PUT', organization, { name: 'Renamed' }],
+      ['repeated', 'organization.suspended', 'PUT', `${organization}/suspension`],
+      ['repeated', 'organization.reinstated', 'DELETE', `${organization}/suspension`],
+      ['repeated', 'quota.set', 'PUT', '/v1/operator/quotas/organization/repeated', quota(1)],
+      ['repeated', 'quota.set', 'PUT', '/v1/operator/quotas/organization/repeated', quota(2)],
+      ['repeated', 'quota.reset', 'DELETE', '/v1/operator/quotas/organization/repeated'],
+      [keyId, 'quota.set', 'PUT', `/v1/operator/quotas/key/${keyId}`, quota(1)],
+      [keyId, 'api_key.revoked', 'POST', `/v1/api-keys/${keyId}/revoke`],
+      [webhook.id, 'webhook.updated', 'PATCH', `/v1/webhooks/${webhook.id}`, { enabled: false }],
+      // What the log shows of both is the same.
+      [
+        webhook.id,
+        'webhook.updated',
+        'PATCH',
+        `/v1/webhooks/${webhook.id}`,
+        { url: 'http://127.0.0.1:9/hook?token=2' },
+      ],
+      [webhook.id, 'webhook.deleted', 'DELETE', `/v1/webhooks/${webhook.id}`],
+      [account.id, 'account.updated', 'PATCH', `/v1/accounts/${account.id}`, { acceptsFrom: ['repeated'] }],
+    ];
+    const entriesOf = (targetId: string) =>
+      atlas.sql<
+        { action: string }[]
+      >`SELECT action FROM audit_entries WHERE target_id = ${targetId} ORDER BY id`;
+    for (const [target, action, method, path, json] of changes) {
+      const before = await entriesOf(target);
+      const change = () => atlas.call(method, path, { headers: ifMatch, ...(json && { json }) });
+      await Promise.all([change(), change(), change()]);
+      await change();
+      const added = (await entriesOf(target)).slice(before.length);
+      expect([path, added.map((entry) => entry.action)]).toEqual([path, [action]]);
+    }
+  });
+
   test('has nothing of what was refused or replayed', async () => {
     const count = async () => (await list()).length;
     const key = await createKey(atlas, {}, { idempotencyKey: 'audited' });

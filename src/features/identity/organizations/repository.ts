@@ -45,17 +45,20 @@ const ORGANIZATION_BYTES = 200;
 export function createOrganizationRepository(db: Database): OrganizationRepository {
   const columns = db.fragment`id, name, created_at, suspended_at`;
   const content = db.fragment`jsonb_build_object('name', name, 'suspendedAt', suspended_at)`;
-  const former = (id: string) => db.fragment`(SELECT ${content} FROM organizations WHERE id = ${id})`;
+  // Waits for a change in progress, which it then shows.
+  const former = (id: string) =>
+    db.fragment`SELECT id AS former_id, ${content} AS former FROM organizations WHERE id = ${id} FOR NO KEY UPDATE`;
   const audited = (actor: Actor, did: string, changed: Fragment) =>
     auditFragment(db.fragment, actor, ['organization', did], changed);
+  const find = async (id: string, options?: QueryOptions): Promise<Organization | undefined> => {
+    const [found] = await db.query(
+      (sql) => sql<[Organization?]>`SELECT ${columns} FROM organizations WHERE id = ${id}`,
+      options,
+    );
+    return found;
+  };
   return {
-    async find(id, signal) {
-      const [found] = await db.query(
-        (sql) => sql<[Organization?]>`SELECT ${columns} FROM organizations WHERE id = ${id}`,
-        { signal },
-      );
-      return found;
-    },
+    find: (id, signal) => find(id, { signal }),
     async list(afterId, limit, signal) {
       const rows = await db.query(
         (sql) => sql<(Organization & SizedRow)[]>`
@@ -73,34 +76,35 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
       return { organizations: page.map(({ bytesSoFar: _, ...organization }) => organization), hasMore };
     },
     async save(id, name, actor, options) {
-      // Only a row that was just inserted has no transaction that changed it.
+      // Returns no row if it changes nothing. Only a row that was just inserted has no transaction that changed it.
       const [saved] = await db.query(
-        (sql) => sql<[Organization & { isNew: boolean }]>`
-          WITH saved AS (
-            INSERT INTO organizations AS o (id, name) VALUES (${id}, ${name})
-            ON CONFLICT (id) DO UPDATE SET name = excluded.name
+        (sql) => sql<[(Organization & { isNew: boolean })?]>`
+          WITH former AS (${former(id)}), saved AS (
+            INSERT INTO organizations AS o (id, name)
+            SELECT ${id}::text, ${name}::text FROM (VALUES (1)) one LEFT JOIN former ON true
+            ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE o.name <> excluded.name
             RETURNING *, o.xmax = 0 AS is_new
           ), audited AS (${audited(
             actor,
             'saved',
-            db.fragment`SELECT id, id, ${former(id)}, ${content} FROM saved`,
+            db.fragment`SELECT id, id, former, ${content} FROM saved LEFT JOIN former ON true`,
           )})
           SELECT ${columns}, is_new FROM saved`,
         options,
       );
-      return saved;
+      return saved ?? { ...(await find(id, options))!, isNew: false };
     },
     async setSuspended(id, isSuspended, actor, options) {
       // Who is suspended already stays so since then.
       const suspendedAt = isSuspended ? db.fragment`coalesce(suspended_at, now())` : db.fragment`NULL`;
       const [changed] = await db.query(
         (sql) => sql<[Organization?]>`
-          WITH changed AS (
-            UPDATE organizations SET suspended_at = ${suspendedAt} WHERE id = ${id} RETURNING *
+          WITH former AS (${former(id)}), changed AS (
+            UPDATE organizations SET suspended_at = ${suspendedAt} FROM former WHERE id = former_id RETURNING *
           ), audited AS (${audited(
             actor,
             isSuspended ? 'suspended' : 'reinstated',
-            db.fragment`SELECT id, id, ${former(id)}, ${content} FROM changed`,
+            db.fragment`SELECT id, id, former, ${content} FROM changed WHERE former IS DISTINCT FROM ${content}`,
           )})
           SELECT ${columns} FROM changed`,
         options,

@@ -39,12 +39,16 @@ export function createQuotaOverrideService(
   defaults: DefaultQuotas,
   idempotency: Idempotency,
 ): QuotaOverrideService {
+  const get = async (
+    subject: QuotaSubject,
+    options: Parameters<QuotaRepository['find']>[1],
+  ): Promise<EffectiveQuota> => {
+    const found = await repository.find(subject, options);
+    if (found === undefined) throw notFound(subject);
+    return { ...subject, ...(found ?? { ...defaults[subject.kind], changedAt: null }) };
+  };
   return {
-    async get(subject, signal) {
-      const found = await repository.find(subject, signal);
-      if (found === undefined) throw notFound(subject);
-      return { ...subject, ...(found ?? { ...defaults[subject.kind], changedAt: null }) };
-    },
+    get: (subject, signal) => get(subject, { signal }),
     async list(after, limit, signal) {
       const { quotas, hasMore } = await repository.list(after, limit, signal);
       const last = quotas.at(-1);
@@ -55,12 +59,12 @@ export function createQuotaOverrideService(
         { owner: OPERATORS, key, content: ['setQuota', subject, quota] },
         async (tx) => {
           const saved = await repository.save(subject, quota, actor, { signal, tx });
-          if (saved === undefined) throw notFound(subject);
-          return { ...subject, ...saved };
+          return saved === undefined ? get(subject, { signal, tx }) : { ...subject, ...saved };
         },
         signal,
       );
-      return { result: { ...result, changedAt: new Date(result.changedAt) }, replayed };
+      const changedAt = result.changedAt && new Date(result.changedAt);
+      return { result: { ...result, changedAt }, replayed };
     },
     async reset(subject, actor, signal) {
       if (!(await repository.remove(subject, actor, signal))) throw notFound(subject);

@@ -12,14 +12,14 @@ export interface StoredQuota extends Quota {
 /** The quotas that operators have set, in PostgreSQL. */
 export interface QuotaRepository {
   /** Returns undefined if there is no such key or organization, and null if nothing was set for it. */
-  find(subject: QuotaSubject, signal: AbortSignal): Promise<StoredQuota | null | undefined>;
+  find(subject: QuotaSubject, options: QueryOptions): Promise<StoredQuota | null | undefined>;
   /** Lists what was set after the one of this subject, by kind and ID. */
   list(
     after: QuotaSubject | null,
     limit: number,
     signal: AbortSignal,
   ): Promise<{ quotas: (StoredQuota & QuotaSubject)[]; hasMore: boolean }>;
-  /** Returns undefined if there is no such key or organization. */
+  /** Returns undefined if nothing changed: it was set to the same, or there is no such key or organization. */
   save(
     subject: QuotaSubject,
     quota: Quota,
@@ -38,17 +38,19 @@ export function createQuotaRepository(db: Database): QuotaRepository {
       : db.fragment`(SELECT id, id AS owner FROM organizations WHERE id = ${id})`;
   const content = db.fragment`jsonb_build_object('kind', q.subject_kind, 'requestsPerSecond', q.requests_per_second,
     'burst', q.burst, 'concurrentRequests', q.concurrent_requests)`;
-  const former = ({ kind, id }: QuotaSubject) =>
-    db.fragment`(SELECT ${content} FROM quotas q WHERE q.subject_kind = ${kind} AND q.subject_id = ${id})`;
+  // Waits for a change in progress, which it then shows.
+  const former = ({ kind, id }: QuotaSubject) => db.fragment`
+    SELECT ${content} AS former FROM quotas q WHERE q.subject_kind = ${kind} AND q.subject_id = ${id}
+    FOR NO KEY UPDATE`;
   const audited = (actor: Actor, did: string, changed: Fragment) =>
     auditFragment(db.fragment, actor, ['quota', did], changed);
   return {
-    async find(subject, signal) {
+    async find(subject, options) {
       const [found] = await db.query(
         (sql) => sql<[(StoredQuota | { changedAt: null })?]>`
           SELECT ${columns} FROM ${existing(subject)} existing
             LEFT JOIN quotas q ON q.subject_kind = ${subject.kind} AND q.subject_id = existing.id`,
-        { signal },
+        options,
       );
       return found?.changedAt === null ? null : found;
     },
@@ -66,18 +68,21 @@ export function createQuotaRepository(db: Database): QuotaRepository {
     async save(subject, { requestsPerSecond, burst, concurrentRequests }, actor, options) {
       const [saved] = await db.query(
         (sql) => sql<[StoredQuota?]>`
-          WITH saved AS (
+          WITH former AS (${former(subject)}), saved AS (
           INSERT INTO quotas AS q (subject_kind, subject_id, requests_per_second, burst, concurrent_requests)
           SELECT ${subject.kind}, id, ${requestsPerSecond}::int, ${burst}::int, ${concurrentRequests}::int
-            FROM ${existing(subject)} existing
+            FROM ${existing(subject)} existing LEFT JOIN former ON true
           ON CONFLICT (subject_kind, subject_id) DO UPDATE
              SET requests_per_second = excluded.requests_per_second, burst = excluded.burst,
                  concurrent_requests = excluded.concurrent_requests, changed_at = excluded.changed_at
+           WHERE (q.requests_per_second, q.burst, q.concurrent_requests) IS DISTINCT FROM
+                 (excluded.requests_per_second, excluded.burst, excluded.concurrent_requests)
           RETURNING *
           ), audited AS (${audited(
             actor,
             'set',
-            db.fragment`SELECT e.owner, e.id, ${former(subject)}, ${content} FROM saved q, ${existing(subject)} e`,
+            db.fragment`SELECT e.owner, e.id, former, ${content} FROM ${existing(subject)} e, saved q
+              LEFT JOIN former ON true`,
           )})
           SELECT ${columns} FROM saved q`,
         options,

@@ -206,7 +206,8 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
             actor,
             ['account', 'updated'],
             db.fragment`SELECT owner, id, jsonb_build_object('acceptsFrom', before),
-              jsonb_build_object('acceptsFrom', accepts_from) FROM changed, former`,
+              jsonb_build_object('acceptsFrom', accepts_from) FROM changed, former
+              WHERE before IS DISTINCT FROM accepts_from`,
           )})
           SELECT ${columns} FROM changed`,
         { signal },

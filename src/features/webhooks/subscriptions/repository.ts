@@ -139,7 +139,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       const [row] = await db.query(
         (sql) => sql<WebhookRow[]>`
           WITH former AS (
-            SELECT id AS former_id, ${content} AS former FROM webhooks
+            SELECT id AS former_id, url AS former_url, ${content} AS former FROM webhooks
             WHERE id = ${id} AND owner = ${owner} AND deleted_at IS NULL FOR NO KEY UPDATE
           ), updated AS (
           UPDATE webhooks SET
@@ -159,7 +159,8 @@ export function createWebhookRepository(db: Database): WebhookRepository {
           ), audited AS (${audited(
             actor,
             'updated',
-            db.fragment`SELECT owner, id, former, ${content} FROM updated`,
+            db.fragment`SELECT owner, id, former, ${content} FROM updated
+              WHERE former IS DISTINCT FROM ${content} OR former_url <> url`,
           )})
           SELECT ${columns} FROM updated`,
         { signal },
