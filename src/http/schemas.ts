@@ -21,6 +21,10 @@ export const textSchema = (lengthMax: number) =>
     .max(lengthMax, `must have at most ${lengthMax} characters`)
     .regex(NO_NUL, 'must not contain NUL');
 
+/** Creates the schema of a name that people must be able to see. */
+export const nameSchema = (lengthMax: number) =>
+  textSchema(lengthMax).refine((text) => /[^\s\p{C}]/u.test(text), 'must not be blank');
+
 /** An amount of money in minor units of the ledger's currency. */
 export const AmountSchema = z
   .int({

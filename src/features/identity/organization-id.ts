@@ -16,7 +16,14 @@ export function isReservedId(organization: string): boolean {
   return organization.endsWith(TEST_SUFFIX) || organization === OPERATORS;
 }
 
-/** Whether a new organization may have this ID. The character is for what belongs to an organization, or to none. */
+/** What the ID of a new organization must not be, for people. */
+export const UNUSABLE_IDS =
+  'the ID of a new one must not be blank, begin or end with a space, or contain ~ or a control character';
+
+// A person must see what the ID is. The ~ is for what belongs to an organization, or to none.
+const UNUSABLE = /^$|^[\s\p{Cf}]|[\s\p{Cf}]$|[~\p{Cc}\p{Zl}\p{Zp}]/u;
+
+/** Whether a new organization may have this ID: see {@link UNUSABLE_IDS}. Those of earlier releases may have any. */
 export function isNewOrganizationId(text: string): boolean {
-  return text !== '' && !text.includes('~');
+  return !UNUSABLE.test(text);
 }

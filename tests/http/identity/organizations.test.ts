@@ -95,6 +95,29 @@ test('a new organization cannot have an ID with ~, and one that exists can be re
   expect((await put()).status).toBe(200);
 });
 
+test.each(['  ', '\t', '\u00a0', '\u200b', ' acme', 'acme ', 'acme\n', 'a\u0007b', 'a\u2028b'])(
+  'a new organization cannot have the ID %j, which nobody could read',
+  async (id) => {
+    const put = () => atlas.call('PUT', pathOf(id), { json: { name: 'x' } });
+    const { detail } = await expectProblem(atlas, await put(), 404, 'organization_not_found');
+    expect(detail).toContain('the ID of a new one must not be blank');
+    await expect(atlas.key(['ping:read'], id)).rejects.toThrow('the ID of a new one must not be blank');
+    expect(await atlas.sql`SELECT FROM organizations WHERE id = ${id}`).toHaveLength(0);
+    // One of an earlier release can still be renamed.
+    await atlas.sql`INSERT INTO organizations (id, name) VALUES (${id}, ${id})`;
+    expect((await put()).status).toBe(200);
+  },
+);
+
+test('the names of organizations and keys are not blank', async () => {
+  for (const name of ['  ', '\u00a0', '\u200b']) {
+    const organization = await atlas.call('PUT', pathOf('named'), { json: { name } });
+    await expectProblem(atlas, organization, 400, 'invalid_request', ['/name']);
+    const key = await atlas.call('POST', '/v1/api-keys', { json: { name, scopes: ['ping:read'] } });
+    await expectProblem(atlas, key, 400, 'invalid_request', ['/name']);
+  }
+});
+
 test('repeating the demo data neither renames its organization nor is audited again', async () => {
   await seed(atlas.features);
   await atlas.call('PUT', pathOf(DEMO.organization), { json: { name: 'Renamed' } });

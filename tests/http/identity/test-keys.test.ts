@@ -104,7 +104,7 @@ test('test keys are refused where an organization has the name of the test space
 });
 
 test('no new organization can have an ID with a tilde; one that exists keeps its keys', async () => {
-  await expect(atlas.key(['ping:read'], 'with~tilde')).rejects.toThrow('must not contain ~');
+  await expect(atlas.key(['ping:read'], 'with~tilde')).rejects.toThrow('contain ~');
   await atlas.sql`INSERT INTO organizations (id, name) VALUES ('with~tilde', 'of the release before')`;
   expect(await pingStatus(atlas, await atlas.key(['ping:read'], 'with~tilde'))).toBe(200);
 });

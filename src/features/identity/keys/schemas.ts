@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { NextCursorSchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import { NextCursorSchema, nameSchema, TimestampSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { OVERLAP_SECONDS_MAX } from './domain.ts';
 
@@ -52,7 +52,7 @@ export const KeyPageSchema = z
 export const newKeySchema = (scopes: readonly [string, ...string[]]) =>
   z
     .strictObject({
-      name: textSchema(NAME_LENGTH_MAX).openapi({ description: 'What the key is for.' }),
+      name: nameSchema(NAME_LENGTH_MAX).openapi({ description: 'What the key is for.' }),
       kind: KindSchema.nullish().openapi({
         description:
           'What the key opens: live data, or the test space. The default is the kind of your own key.',

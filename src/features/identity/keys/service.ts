@@ -4,7 +4,7 @@ import { DEMO } from '../../../utils/demo-data.ts';
 import { commandActor } from '../../actor.ts';
 import type { CredentialStore } from '../credentials.ts';
 import { isOperatorScope } from '../operator-scope.ts';
-import { isNewOrganizationId, isReservedId, testSpaceOf } from '../organization-id.ts';
+import { isNewOrganizationId, isReservedId, testSpaceOf, UNUSABLE_IDS } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
@@ -140,7 +140,7 @@ function principalOf(key: StoredKey, quotaOf: QuotaService['ofCaller']): Princip
 async function requireOwner(repository: KeyRepository, tx: Tx, owner: string): Promise<void> {
   if (isReservedId(owner)) throw refused(`the owner ${owner} is reserved, for test data or operators`);
   if (!isNewOrganizationId(owner) && !(await repository.doesOrganizationExist(tx, owner)))
-    throw refused(`${owner} is no organization, and IDs of new ones must not contain ~`);
+    throw refused(`there is no organization ${JSON.stringify(owner)}, and ${UNUSABLE_IDS}`);
 }
 
 const refused = (why: string) =>

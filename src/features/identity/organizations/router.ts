@@ -68,7 +68,7 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
       operationId: 'saveOrganization',
       summary: 'Create or rename an organization',
       description:
-        'An organization is also created with its first key. IDs of new ones must not contain `~`.',
+        'An organization is also created with its first key. IDs of new ones are not blank, do not begin or end with a space, and contain neither `~` nor control characters.',
       scope: 'operator:write',
       params: NewOrganizationIdSchema,
       headers: OptionalIdempotencyHeadersSchema,

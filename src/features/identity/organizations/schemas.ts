@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { NextCursorSchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import { NextCursorSchema, nameSchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { isReservedId } from '../organization-id.ts';
 
@@ -16,7 +16,7 @@ export const NewOrganizationIdSchema = z.object({
 });
 
 export const OrganizationNameSchema = z
-  .strictObject({ name: textSchema(NAME_LENGTH_MAX).openapi({ example: 'Example Ltd.' }) })
+  .strictObject({ name: nameSchema(NAME_LENGTH_MAX).openapi({ example: 'Example Ltd.' }) })
   .openapi('OrganizationName');
 
 export const OrganizationSchema = z

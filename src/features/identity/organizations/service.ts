@@ -3,7 +3,7 @@ import type { Actor } from '../../../utils/actor.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { commandActor } from '../../actor.ts';
 import type { Done, Idempotency, RequestIdentity, Tx } from '../../idempotency.ts';
-import { isNewOrganizationId, OPERATORS } from '../organization-id.ts';
+import { isNewOrganizationId, OPERATORS, UNUSABLE_IDS } from '../organization-id.ts';
 import type { Organization, OrganizationRepository } from './repository.ts';
 
 /** What operators do with organizations. They throw `organization_not_found` if there is none with the ID. */
@@ -59,7 +59,7 @@ export function createOrganizationService(
   return {
     async save(id, name, actor, signal, key) {
       // Those of earlier releases may have any ID.
-      if (!isNewOrganizationId(id)) existing(id, await repository.find(id, signal));
+      if (!isNewOrganizationId(id)) existing(id, await repository.find(id, signal), UNUSABLE_IDS);
       const save = (tx?: Tx) => repository.save(id, name, actor, { signal, tx });
       return once(key, ['saveOrganization', id, name], save, signal);
     },
@@ -82,8 +82,8 @@ export function createOrganizationService(
   };
 }
 
-function existing(id: string, organization: Organization | undefined): Organization {
-  if (organization === undefined)
-    throw new AtlasError('organization_not_found', `There is no organization with the ID ${id}.`);
-  return organization;
+function existing(id: string, organization: Organization | undefined, why = ''): Organization {
+  if (organization !== undefined) return organization;
+  const missing = `There is no organization with the ID ${id}`;
+  throw new AtlasError('organization_not_found', why === '' ? `${missing}.` : `${missing}, and ${why}.`);
 }
