@@ -68,6 +68,26 @@ describe.each(availableEngines())('the leases of deliveries on the %s PostgreSQL
     expect(await stateOf(id)).toMatchObject({ state: 'delivered', attempts: 2 });
   });
 
+  test('a delivery that a process has just claimed stays its own, even if it has just started', async () => {
+    const id = await makeDelivery();
+    await dying.claim(1, never);
+    await incarnations[1]!.reap('dying');
+    const { late } = await sql.begin(async (tx) => {
+      await tx`SELECT FROM webhook_deliveries FOR UPDATE`;
+      // Its statement has a snapshot now, and waits for the row.
+      const late = survivor.freeLost(never);
+      const waiting = () =>
+        sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      await until(async () => (await waiting()).count > 0);
+      await sql`INSERT INTO incarnations VALUES ('successor', clock_timestamp() + interval '1 minute')`;
+      await tx`UPDATE webhook_deliveries SET incarnation = 'successor', attempts = attempts + 1`;
+      return { late };
+    });
+    expect(await late).toBe(0);
+    expect(await stateOf(id)).toMatchObject({ state: 'pending', incarnation: 'successor' });
+    expect(await survivor.claim(1, never)).toEqual([]);
+  });
+
   test('a process that is wrongly believed dead may still record its attempt, until another one has claimed it', async () => {
     const id = await makeDelivery();
     const [claim] = await dying.claim(1, never);
