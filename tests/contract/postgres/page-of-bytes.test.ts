@@ -54,7 +54,7 @@ const LISTS: readonly (readonly [string, number, Reading])[] = [
   [
     'a replay of a webhook',
     MIB,
-    (db) => createDeliveryRepository(db, new Incarnation(db)).replayEvents(TARGET, 0, 1000, false),
+    (db) => createDeliveryRepository(db, new Incarnation(db)).readToReplay(TARGET, 0, 1000),
   ],
 ];
 

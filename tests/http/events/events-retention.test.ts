@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import { followEvents, type ListedEvent, listEvents } from '../../support/event-steps.ts';
 import { openAccount } from '../../support/ledger-steps.ts';
+import { lockTable } from '../../support/table-lock.ts';
 import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 import { createWebhook, type SendingAtlas, startSendingAtlas } from '../../support/webhook-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
@@ -115,6 +117,26 @@ test('a replay of expired events is a 410, unless it asks for all that are store
   const since = new Date(Date.now() - 90 * 86_400_000).toISOString();
   for (const start of [{ afterPosition: '0' }, { afterPosition: expired[2]!.position }, { since }])
     expect((await replay(start)).status).toBe(202);
+});
+
+test('a replay during which events expire is a 410, and sends none of them', async () => {
+  const headers = { Authorization: `Bearer ${await atlas.key(undefined, 'racing')}` };
+  const json = { ledger: 'EUR' };
+  for (let i = 0; i < 3; i++) await atlas.call('POST', '/v1/accounts', { json, headers });
+  await sending.fannedOut();
+  const { id } = await createWebhook(atlas, { url: sending.receive().url }, headers);
+  const [first] = (await listEvents(atlas, '', headers.Authorization.slice(7))).events;
+  const lock = await lockTable(atlas.deps.databaseUrl, 'events');
+  const start = { afterPosition: first!.position };
+  const replay = atlas.call('POST', `/v1/webhooks/${id}/replay`, { json: start, headers });
+  const reading = () =>
+    atlas.sql`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM events WHERE owner%'`;
+  await until(async () => (await reading()).count > 0);
+  await atlas.sql`
+    INSERT INTO forgotten_events VALUES ('racing', ${Number(first!.position) + 1}, now() - interval '91 days')`;
+  await lock.release();
+  await expectProblem(atlas, await replay, 410, 'events_expired');
+  expect(await atlas.sql`SELECT FROM webhook_deliveries WHERE webhook_id = ${id}`).toHaveLength(0);
 });
 
 test('the line that reports parked events that were deleted names their key', async () => {

@@ -69,11 +69,16 @@ export interface Backlog {
   readonly disabledWebhooks: number;
 }
 
-/** The result of a replay of past events. */
-export interface Replayed {
-  readonly deliveries: number;
+/** Past events that a replay has read. */
+export interface ToReplay {
+  readonly deliveries: readonly NewDelivery[];
   /** The position to continue after; null if there are no more events. */
   readonly nextPosition: number | null;
+}
+
+/** The result of a replay of past events. */
+export interface Replayed extends Pick<ToReplay, 'nextPosition'> {
+  readonly deliveries: number;
 }
 
 /** What a search for the first event since a time has found. */

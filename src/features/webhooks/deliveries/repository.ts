@@ -11,7 +11,7 @@ import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/
 import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
-import { type DeliveryRow, toDelivery } from './delivery-rows.ts';
+import { type ClaimRow, type DeliveryRow, toClaim, toDelivery } from './delivery-rows.ts';
 import {
   type Attempt,
   type AttemptResult,
@@ -25,12 +25,11 @@ import {
   FAILING_SILENT_HOURS_MAX,
   LEASE_MS,
   type NewDelivery,
-  type Replayed,
   type SinceScan,
   SLOTS_PER_OWNER,
   SLOTS_PER_WEBHOOK,
-  signingSecrets,
   type Target,
+  type ToReplay,
 } from './domain.ts';
 
 /** Deliveries in PostgreSQL: a queue that several hosts work on. Due times and leases use its clock. */
@@ -64,24 +63,17 @@ export interface DeliveryRepository {
   add(delivery: NewDelivery, tries: number, options?: QueryOptions): Promise<Delivery>;
   /** Starts a new round of attempts now. Returns null if there is no such delivery. */
   replay(webhookId: string, id: string, options?: QueryOptions): Promise<Delivery | null>;
-  /** Delivers up to `limit` events after the position, fewer if they are large: by default those not received. */
+  /** Reads up to `limit` events after the position, fewer if they are large, as deliveries to the webhook. */
+  readToReplay(target: Target, after: number, limit: number, signal?: AbortSignal): Promise<ToReplay>;
+  /** Delivers them, by default only what the webhook did not receive. Returns how many are sent. */
   replayEvents(
-    target: Target,
-    after: number,
-    limit: number,
+    deliveries: readonly NewDelivery[],
     includeDelivered: boolean,
     signal?: AbortSignal,
-  ): Promise<Replayed>;
+  ): Promise<number>;
   /** Looks for the owner's first event since the time, among the last `scanMax` events. */
   scanSince(owner: string, time: string, scanMax: number, signal?: AbortSignal): Promise<SinceScan>;
 }
-
-type ClaimRow = Omit<Claim, 'secrets'> & {
-  readonly secret: Uint8Array | null;
-  readonly sealedSecret: string | null;
-  readonly oldSecret: Uint8Array | null;
-  readonly sealedOldSecret: string | null;
-};
 
 const SILENCE_MS = 15_000;
 const INSERT_ROWS_MAX = 1000;
@@ -170,10 +162,6 @@ function createQueue(db: Database, incarnation: Holder): Pick<DeliveryRepository
   };
 }
 
-function toClaim({ secret, sealedSecret, oldSecret, sealedOldSecret, ...claim }: ClaimRow): Claim {
-  return { ...claim, secrets: signingSecrets(secret ?? sealedSecret!, oldSecret ?? sealedOldSecret) };
-}
-
 function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
   const columns = db.fragment`id, webhook_id, event_id, event_type, state, attempts AS attempt_count, next_attempt_at,
     coalesce(leased_until > now(), false) AS leased, created_at`;
@@ -234,7 +222,7 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
       );
       return row ? toDelivery(row) : null;
     },
-    async replayEvents(target, after, limit, includeDelivered, signal) {
+    async readToReplay(target, after, limit, signal) {
       const rows = await db.query(
         (sql) => sql<(EventRow & SizedRow & { position: number })[]>`
           ${rowsWithin(sql, {
@@ -249,7 +237,12 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);
-      const deliveries = deliveriesOf(page.map(toEvent), [target]);
+      return {
+        deliveries: deliveriesOf(page.map(toEvent), [target]),
+        nextPosition: hasMore ? page.at(-1)!.position : null,
+      };
+    },
+    async replayEvents(deliveries, includeDelivered, signal) {
       const { count } = await db.query(
         (sql) => sql`
           ${withBodies(sql, deliveries)}
@@ -259,7 +252,7 @@ function createHistory(db: Database): Omit<DeliveryRepository, Queue> {
           WHERE d.state = 'failed' OR (d.state = 'delivered' AND ${includeDelivered})`,
         { signal },
       );
-      return { deliveries: count, nextPosition: hasMore ? page.at(-1)!.position : null };
+      return count;
     },
     async scanSince(owner, time, scanMax, signal) {
       // From the newest event backwards by the owner's index: times are almost in the order of positions.

@@ -116,17 +116,12 @@ export function createDeliveryService(
       const after = await positionOf(owner, start, signal);
       // A replay includes events from before the webhook was created.
       const target = { id: webhookId, owner, eventTypes, createdAt: new Date(0) };
-      const replayed = await repository.replayEvents(
-        target,
-        after,
-        REPLAY_EVENTS_MAX,
-        includeDelivered,
-        signal,
-      );
-      // Read again: events that were deleted before the replay has read them are known by now.
+      const read = await repository.readToReplay(target, after, REPLAY_EVENTS_MAX, signal);
+      // Check again: events that were deleted before the replay has read them are known by now, and nothing was sent.
       const expired = asksForAll(start) ? null : await lastExpired(owner, signal);
       if (expired !== null && expired.position > after) throw eventsExpired(expired);
-      return replayed;
+      const deliveries = await repository.replayEvents(read.deliveries, includeDelivered, signal);
+      return { deliveries, nextPosition: read.nextPosition };
     },
     addDemo: (owner, webhookId, id) =>
       repository.add({ ...testDelivery(owner, webhookId, new Date().toISOString()), id }, TEST_TRIES),

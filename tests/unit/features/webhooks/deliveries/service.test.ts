@@ -12,13 +12,17 @@ import type { Webhook } from '../../../../../src/features/webhooks/subscriptions
 const NOON = '2026-01-31T12:00:00.000Z';
 
 /** Replays events after the 10th, of which the retention deletes those up to `position` before they are read. */
-function replay(start: ReplayStart, position: number): Promise<Replayed> {
+function replay(start: ReplayStart, position: number, onSent = () => {}): Promise<Replayed> {
   let expired: Awaited<ReturnType<LastExpired>> = null;
   const repository = {
     scanSince: async () => ({ first: 11, last: 20, scanned: 20, since: 10 }),
-    async replayEvents() {
+    async readToReplay() {
       expired = { position, occurredAt: new Date(NOON) };
-      return { deliveries: 5, nextPosition: null };
+      return { deliveries: [], nextPosition: null };
+    },
+    async replayEvents() {
+      onSent();
+      return 5;
     },
   };
   const webhooks = { find: async () => ({ eventTypes: null }) as Webhook };
@@ -32,10 +36,16 @@ function replay(start: ReplayStart, position: number): Promise<Replayed> {
 }
 
 test.each<ReplayStart>([{ afterPosition: 10 }, { since: NOON }])(
-  'a replay from %p is refused if events expire before it has read them',
+  'a replay from %p is refused if events expire before it has read them, and sends nothing',
   async (start) => {
-    await expect(replay(start, 12)).rejects.toMatchObject({ code: 'events_expired' });
-    expect(await replay(start, 10)).toMatchObject({ deliveries: 5 });
+    let sent = 0;
+    const onSent = () => {
+      sent++;
+    };
+    await expect(replay(start, 12, onSent)).rejects.toMatchObject({ code: 'events_expired' });
+    expect(sent).toBe(0);
+    expect(await replay(start, 10, onSent)).toMatchObject({ deliveries: 5 });
+    expect(sent).toBe(1);
   },
 );
 
