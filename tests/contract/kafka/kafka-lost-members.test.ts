@@ -1,16 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { createConnection, type Socket } from 'node:net';
-import { type Admin, Kafka, logLevel } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import { createKafkaClient } from '../../../src/adapters/kafka/kafka-client.ts';
 import { clientIdOf } from '../../../src/adapters/kafka/kafka-lost-members.ts';
 import { isKafkaHere, sharedTestKafka } from '../../support/kafka.ts';
+import { joinKafkaGroup, type KafkaMember } from '../../support/kafka-member.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import { EventWorld } from '../event-log/event-world.ts';
 
 const CONSUMER = 'group';
-// Far longer than any test: a group that is delivered to has not waited for it.
-const SESSION_MS = 300_000;
 const TIMEOUT_MS = 30_000;
 
 describe.if(isKafkaHere())('a consumer group', () => {
@@ -44,42 +42,11 @@ describe.if(isKafkaHere())('a consumer group', () => {
   const members = async () => (await admin.describeGroups([groupId()])).groups[0]!.members;
   const clientIds = async () => (await members()).map(({ clientId }) => clientId);
 
-  /** Joins as this client. `cut` cuts it off: it neither leaves nor is heard of again. */
-  async function join(clientId: string): Promise<{ memberId: string; cut: () => void }> {
-    const sockets: Socket[] = [];
-    let isCut = false;
-    const cut = () => {
-      isCut = true;
-      for (const socket of sockets) socket.destroy();
-    };
-    const consumer = new Kafka({
-      clientId,
-      brokers: [brokers],
-      logLevel: logLevel.NOTHING,
-      retry: { retries: 10, initialRetryTime: 100, maxRetryTime: 500 },
-      socketFactory({ host, port, onConnect }) {
-        const socket = createConnection({ host, port: isCut ? 1 : port }, onConnect);
-        sockets.push(socket);
-        return socket;
-      },
-    }).consumer({
-      groupId: groupId(),
-      sessionTimeout: SESSION_MS,
-      rebalanceTimeout: SESSION_MS,
-      heartbeatInterval: 200,
-      maxWaitTimeInMs: 100,
-      retry: { retries: 5, restartOnFailure: async () => false },
-    });
-    const joined = new Promise<string>((resolve, reject) => {
-      consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => resolve(payload.memberId));
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-    });
-    await consumer.connect();
-    await consumer.subscribe({ topics: [`${world.prefix}.events`] });
-    await consumer.run({ eachBatch: async () => {} });
-    const memberId = await joined;
-    ends.push(async () => void (isCut || (await consumer.disconnect())));
-    return { memberId, cut };
+  async function join(clientId: string): Promise<KafkaMember> {
+    const topic = `${world.prefix}.events`;
+    const member = await joinKafkaGroup({ brokers, groupId: groupId(), topic, clientId });
+    ends.push(member.end);
+    return member;
   }
 
   const renew = (id: string) =>
