@@ -28,7 +28,7 @@ export const LOOP_ON_TIME: LoopState = { isLate: false, delayMs: 0 };
 export class LoopLimit {
   readonly #delayMs: () => number;
   readonly #isSameTurn: () => boolean;
-  readonly #use = new LoopUse();
+  #use = new LoopUse();
   #state = LOOP_ON_TIME;
   #limit = Number.POSITIVE_INFINITY;
   #isWatching = false;
@@ -107,9 +107,8 @@ export class LoopLimit {
     const delayMs = isStale ? 0 : measuredMs;
     this.#state = { isLate: this.#isSameTurn(), delayMs };
     this.#yield();
-    const most = Math.max(1, this.#peakInTurn);
     if (delayMs > TARGET_MS && this.#peakInTurn > 0)
-      this.#limit = Math.max(1, (Math.min(most, this.#limit) * TARGET_MS) / delayMs);
+      this.#limit = Math.max(1, (Math.min(this.#peakInTurn, this.#limit) * TARGET_MS) / delayMs);
     else if (delayMs < WATCH_MS || this.#refused === 0) this.#limit = this.#limit * GROWTH + 1;
     if (this.#limit > TURN_MAX) this.#limit = Number.POSITIVE_INFINITY;
     this.#watch(elapsedMs);
@@ -123,8 +122,10 @@ export class LoopLimit {
     const wasWatching = this.#isWatching;
     this.#isWatching =
       this.isLate || this.#state.delayMs > WATCH_MS || this.#mayStart.some((count) => Number.isFinite(count));
-    if (this.#isWatching) this.#use.update(elapsedMs);
-    else if (wasWatching) this.#use.clear();
+    if (!this.#isWatching) return;
+    // What was used before the loop was on time is long over.
+    if (!wasWatching) this.#use = new LoopUse();
+    this.#use.update(elapsedMs);
   }
 
   /**

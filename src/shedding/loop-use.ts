@@ -11,7 +11,6 @@ const HEAVY_SHARE = 0.5;
 // Each may use as much of it as it leaves to the others, so that one that is just below heavy does not use it up.
 const SPARE_MS = 50;
 const COST_MS_MIN = 0.01;
-const FORGOTTEN_MS = 0.01;
 
 interface Use {
   ms: number;
@@ -70,20 +69,11 @@ export class LoopUse {
     const retained = 0.5 ** (elapsedMs / HALF_LIFE_MS);
     this.#starts *= retained;
     this.#spareMs = new FairShares(SPARE_MS);
-    for (const [owner, use] of this.#uses) {
+    for (const use of this.#uses.values()) {
       use.ms *= retained;
       use.starts *= retained;
-      if (use.ms < FORGOTTEN_MS) this.#uses.delete(owner);
     }
     this.#weigh();
-  }
-
-  clear(): void {
-    this.#uses.clear();
-    this.#totalMs = 0;
-    this.#starts = 0;
-    this.#heavyMs = 0;
-    this.#steppedMs = Number.NaN;
   }
 
   #step(owner: string, nowMs: number): void {

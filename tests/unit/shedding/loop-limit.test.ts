@@ -38,14 +38,46 @@ async function lateLoop() {
 describe('a loop that is on time', () => {
   test('limits nothing', () => {
     const { loop } = loopOf();
+    expect([loop.state, loop.isLate]).toEqual([{ isLate: false, delayMs: 0 }, false]);
     expect(loop.update(50)).toEqual({ isLate: false, delayMs: 0 });
     expect(start(loop, NON_CRITICAL, 10_000)).toBe(10_000);
     loop.update(50);
     expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
   });
+
+  test('does not look up owners, and counts nothing: its first late turn only begins to be watched', async () => {
+    const { loop, delay } = loopOf();
+    loop.arrive(0, () => {
+      throw new Error('An owner was looked up.');
+    });
+    start(loop, CRITICAL, 100);
+    delay(125);
+    loop.update(50);
+    expect(loop.limit).toBe(Number.POSITIVE_INFINITY);
+    let lookedUp = 0;
+    loop.arrive(0, () => `owner ${++lookedUp}`);
+    expect(lookedUp).toBe(1);
+  });
 });
 
 describe('a loop that is late', () => {
+  test('is limited by its longest turn, even if that is one request', async () => {
+    const { loop, delay } = loopOf();
+    delay(125);
+    loop.update(50);
+    start(loop, CRITICAL, 100);
+    await nextTurn();
+    start(loop, CRITICAL, 1);
+    loop.update(50);
+    expect(loop.limit).toBeCloseTo(40);
+    const alone = loopOf();
+    alone.delay(125);
+    alone.loop.update(50);
+    start(alone.loop, CRITICAL, 1);
+    alone.loop.update(50);
+    expect(alone.loop.limit).toBe(1);
+  });
+
   test('starts as many requests per turn as it can in time', async () => {
     const { loop } = await lateLoop();
     expect(loop.limit).toBeCloseTo(40);
@@ -124,6 +156,52 @@ describe('the limit of a late loop', () => {
     expect(['greedy', 'modest'].map(arrive)).toEqual([false, true]);
   });
 
+  test('is exceeded by what the requests of an owner cost, which it has started before', async () => {
+    const { loop } = await lateLoop();
+    let nowMs = 0;
+    const arrive = (owner: string) => {
+      loop.arrive(nowMs, () => owner);
+      return loop.admits(CRITICAL);
+    };
+    const work = (owner: string, ms: number) => {
+      arrive(owner);
+      loop.enter(CRITICAL);
+      nowMs += ms;
+      loop.work(owner, nowMs);
+    };
+    for (let i = 0; i < 10; i++) {
+      work('greedy', 4);
+      work('modest', 0.25);
+    }
+    loop.update(50);
+    while (arrive('greedy')) loop.enter(CRITICAL);
+    expect(Array.from({ length: 50 }, () => arrive('modest'))).not.toContain(false);
+  });
+
+  test('knows nothing of what owners used before the loop was on time', async () => {
+    const { loop, delay } = await lateLoop();
+    loop.arrive(0, () => 'former');
+    loop.work('former', 40);
+    delay(0);
+    for (let i = 0; i < 20; i++) loop.update(50);
+    expect(loop.isLate).toBe(false);
+    delay(125);
+    loop.update(50);
+    start(loop, CRITICAL, 100);
+    loop.update(50);
+    await nextTurn();
+    // The time since then was nobody's.
+    loop.arrive(10_000, () => 'recent');
+    loop.work('recent', 10_005);
+    loop.update(50);
+    const mayExceed = (owner: string) => {
+      loop.arrive(10_005, () => owner);
+      start(loop, CRITICAL, 100);
+      return loop.admits(CRITICAL);
+    };
+    expect(['recent', 'former'].map(mayExceed)).toEqual([false, true]);
+  });
+
   test('follows the turns since the last update, and grows when nothing was refused since', async () => {
     const { loop, delay } = await lateLoop();
     start(loop, CRITICAL, 10);
@@ -158,87 +236,4 @@ test('the mean delay of a long idle period does not count', () => {
   delay(500);
   expect(loop.update(50, true).delayMs).toBe(0);
   expect(loop.update(50).delayMs).toBe(500);
-});
-
-describe('a loop whose turn outlasts the updates', () => {
-  const [TIERS, STARTED] = [[NON_CRITICAL, DEFAULT, CRITICAL], 100];
-
-  /** Runs updates between which each tier starts as many requests as it may. Returns them for the last one. */
-  function startedAfter(updates: number, refused: readonly number[], isSameTurn = true): number[] {
-    const loop = new LoopLimit(
-      () => 0,
-      () => isSameTurn,
-    );
-    let started: number[] = [];
-    for (let i = 0; i < updates; i++) {
-      loop.update(50);
-      started = TIERS.map((rank) => {
-        let count = 0;
-        for (; count < STARTED && !loop.yields(rank); count++) loop.enter(rank);
-        return count;
-      });
-      for (const rank of refused) loop.noteRefusal(rank);
-    }
-    expect(loop.state.isLate).toBe(isSameTurn);
-    return started;
-  }
-
-  test('makes each tier yield to the more important ones that are refused', () => {
-    expect(startedAfter(20, [CRITICAL])).toEqual([2, 2, STARTED]);
-    expect(startedAfter(20, [DEFAULT])).toEqual([2, STARTED, STARTED]);
-  });
-
-  test('takes nothing from a tier if only itself is refused', () => {
-    expect(startedAfter(20, [NON_CRITICAL])).toEqual([STARTED, STARTED, STARTED]);
-  });
-
-  test('lets owners that use little of the time start less important requests too', () => {
-    const loop = new LoopLimit(
-      () => 0,
-      () => true,
-    );
-    let nowMs = 0;
-    const isYielding = (owner: string) => {
-      loop.arrive(nowMs, () => owner);
-      return loop.yields(NON_CRITICAL);
-    };
-    for (let i = 0; i < 20; i++) {
-      loop.update(50);
-      for (let j = 0; j < 10; j++) {
-        if (!isYielding('greedy')) loop.enter(NON_CRITICAL);
-        nowMs += 4;
-        loop.work('greedy', nowMs);
-      }
-      loop.noteRefusal(CRITICAL);
-    }
-    expect(['greedy', 'modest'].map(isYielding)).toEqual([true, false]);
-  });
-
-  test('gives back half as much again per update once no more important one is refused', () => {
-    const loop = new LoopLimit(
-      () => 0,
-      () => true,
-    );
-    const startedNow = () => {
-      let count = 0;
-      for (; count < 20_000 && !loop.yields(NON_CRITICAL); count++) loop.enter(NON_CRITICAL);
-      return count;
-    };
-    for (let i = 0; i < 20; i++) {
-      loop.noteRefusal(CRITICAL);
-      loop.update(50);
-      startedNow();
-    }
-    const started = Array.from({ length: 30 }, () => {
-      loop.update(50);
-      return startedNow();
-    });
-    expect(started.slice(0, 4)).toEqual([3, 5, 7, 11]);
-    expect(started).toEqual(started.toSorted((a, b) => a - b));
-    expect(started.at(-1)).toBe(20_000);
-  });
-
-  test('does so only while it is late', () => {
-    expect(startedAfter(20, [CRITICAL], false)).toEqual([STARTED, STARTED, STARTED]);
-  });
 });

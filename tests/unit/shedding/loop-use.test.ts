@@ -44,8 +44,28 @@ describe('an owner may exceed the limits', () => {
     ]);
   });
 
+  test('unless it is among those, whichever of them worked first, when they used exactly half', () => {
+    const { work, update, mayExceed } = startUse();
+    work('light', 4);
+    work('medium', 16);
+    work('heavy', 20);
+    update(0);
+    expect(['light', 'medium', 'heavy'].map(mayExceed)).toEqual([true, true, false]);
+  });
+
+  test('unless it is among those that used half only together', () => {
+    const { work, update, mayExceed } = startUse();
+    work('light', 10);
+    work('medium', 11);
+    work('heavy', 19);
+    update(0);
+    expect(['light', 'medium', 'heavy'].map(mayExceed)).toEqual([true, false, false]);
+  });
+
   test('not while it is alone, or nothing was measured', () => {
     const { work, update, mayExceed } = startUse();
+    expect(mayExceed('alone')).toBe(false);
+    update();
     expect(mayExceed('alone')).toBe(false);
     work('alone', 5);
     update();
@@ -105,6 +125,34 @@ test('the time until the next request arrives is that of the one before, and tim
   expect(use.mayExceed()).toBe(true);
 });
 
+test('the time from the end of a request until the next arrival is of the one that worked last', () => {
+  const use = new LoopUse();
+  use.arrive('busy', 0);
+  use.arrive('other', 1);
+  use.work('busy', 2);
+  use.arrive('other', 22);
+  use.work('other', 23);
+  use.update(0);
+  use.arrive('busy', 23);
+  expect(use.mayExceed()).toBe(false);
+  use.arrive('other', 23);
+  expect(use.mayExceed()).toBe(true);
+});
+
+test('a time that was read before the last step counts nothing, and no step counts twice', () => {
+  const use = new LoopUse();
+  use.arrive('first', 0);
+  use.work('first', 20);
+  use.work('first', 1);
+  use.work('late', 30);
+  use.update(0);
+  // 20 ms and 10 ms.
+  use.arrive('late', 30);
+  expect(use.mayExceed()).toBe(true);
+  use.arrive('first', 30);
+  expect(use.mayExceed()).toBe(false);
+});
+
 test('one owner that is just below the heaviest leaves room beyond the limits to others', () => {
   const { work, update, mayExceed } = startUse();
   for (let i = 0; i < 40; i++) {
@@ -161,16 +209,6 @@ describe('use', () => {
       expect(mayExceed('oldest')).toBe(isForgotten);
     }
   });
-
-  test('before it was cleared does not count, nor does the time since', () => {
-    const { use, work, update, mayExceed } = startUse();
-    work('former', 40);
-    use.clear();
-    expect(mayExceed('new')).toBe(false);
-    work('recent', 5);
-    update(0);
-    expect(['former', 'recent'].map(mayExceed)).toEqual([true, false]);
-  });
 });
 
 test('what an owner may start beyond the limits is what its own requests cost, or the mean if it is new', () => {
@@ -188,4 +226,24 @@ test('what an owner may start beyond the limits is what its own requests cost, o
     expect(['cheap', 'costly', 'new', 'heavy'].map(startedBy)).toEqual([48, 5, 8, 0]);
     update(500);
   }
+});
+
+test('an owner that is new counts as the only request that was started', () => {
+  const { work, update, mayExceed } = startUse();
+  work('heavy', 20);
+  update(0);
+  expect(['new', 'new'].map(mayExceed)).toEqual([true, false]);
+});
+
+test('an owner that has started a second request is known by what it costs', () => {
+  const { work, update, mayExceed } = startUse();
+  for (let i = 0; i < 400; i++) work('heavy', 0.25);
+  // Its first request starts before anything is known of it.
+  for (let i = 0; i < 2; i++) work('costly', 10);
+  update(0);
+  const startedBy = (owner: string) =>
+    Array.from({ length: 200 }, () => mayExceed(owner)).filter(Boolean).length;
+  expect(startedBy('costly')).toBe(1);
+  update(0);
+  expect(startedBy('new')).toBeGreaterThan(50);
 });
