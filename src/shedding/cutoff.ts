@@ -38,7 +38,6 @@ export class Cutoff {
 
   /** Clears the level and the histogram: one shortage says nothing about the next. */
   reset(): void {
-    if (this.#level === 0 && this.#servedPerSecond === 0) return;
     this.#level = 0;
     this.#admitted = 0;
     this.#servedPerSecond = 0;

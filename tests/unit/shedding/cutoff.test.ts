@@ -20,6 +20,12 @@ describe('the cutoff', () => {
     expect(cutoff.level).toBe(0);
   });
 
+  test('refuses nothing while only something else than permits runs short', () => {
+    const cutoff = new Cutoff();
+    overload(cutoff, 50, 10, 120, false);
+    expect(cutoff.level).toBe(0);
+  });
+
   test('leaves slightly more demand above it than can be served', () => {
     for (const served of [48, 120, 240, 360]) {
       const cutoff = new Cutoff();
@@ -70,6 +76,20 @@ describe('the cutoff', () => {
     expect([cutoff.level, cutoff.arrivalsPerSecond]).toEqual([0, 0]);
     cutoff.update(SECONDS, true);
     expect(cutoff.level).toBe(0);
+  });
+
+  test('knows nothing of what came before a reset, counted already or not', () => {
+    for (const servedBefore of [360, 0]) {
+      const [reset, fresh] = [new Cutoff(), new Cutoff()];
+      overload(reset, 50, 10, servedBefore);
+      for (let i = 0; i < 100; i++) reset.arrived(LEVELS - 1);
+      for (let i = 0; i < 400; i++) reset.admitted();
+      reset.reset();
+      for (let round = 0; round < 3; round++) {
+        for (const cutoff of [reset, fresh]) overload(cutoff, 1, 10, 100);
+        expect([reset.level, reset.arrivalsPerSecond]).toEqual([fresh.level, fresh.arrivalsPerSecond]);
+      }
+    }
   });
 
   test('reports the arrivals per second', () => {
