@@ -55,7 +55,102 @@ describe('fewer requests in flight', () => {
   });
 });
 
+describe('requests in flight', () => {
+  test('that are hardly fewer prove nothing, however long they are', () => {
+    const slowness = new Slowness();
+    learn(slowness, 1, observe(100, 60));
+    expect(learn(slowness, 200, observe(76, 60))).toBe(0);
+    expect(slowness.factor).toBe(1);
+  });
+
+  test('are compared with the most there were, and once only', () => {
+    const slowness = new Slowness();
+    learn(slowness, 1, observe(100, 60));
+    learn(slowness, 1, observe(140, 60));
+    expect(learn(slowness, 10, observe(80, 60))).toBe(140);
+    const queued = new Slowness();
+    learn(queued, 1, observe(100, 60));
+    learn(queued, 10, observe(50, 30));
+    expect(learn(queued, 10, observe(50, 60))).toBe(0);
+  });
+
+  test('are compared with nothing from before a reset', () => {
+    const slowness = new Slowness();
+    learn(slowness, 1, observe(100, 60));
+    slowness.reset();
+    expect(learn(slowness, 10, observe(50, 60))).toBe(0);
+  });
+
+  test('that are as fast as usual are no reason to accept anything', () => {
+    const slowness = new Slowness();
+    learn(slowness, 1, observe(100, BASELINE_MS));
+    expect(learn(slowness, 10, observe(50, BASELINE_MS))).toBe(0);
+    expect(slowness.factor).toBe(1);
+  });
+
+  test.each([
+    [BASELINE_MS, 50],
+    [500, 10],
+  ])('are accepted with at most a second, or ten times the usual: %d ms', (baselineMs, factor) => {
+    const slowness = new Slowness();
+    const of = (inFlight: number) => ({ inFlight, latencyMs: 20_000, baselineMs });
+    learn(slowness, 1, of(100));
+    for (let i = 0; i < 1000 && slowness.learn(UPDATE_MS, of(50)) === 0; i++);
+    expect(slowness.factor).toBe(factor);
+  });
+
+  test('that fell are compared after one and a half latencies and two updates, and then with those', () => {
+    const slowness = new Slowness();
+    learn(slowness, 1, observe(100, 60));
+    // 60 ms × 1.5 + 2 × 50 ms.
+    expect(Array.from({ length: 4 }, () => slowness.learn(UPDATE_MS, observe(50, 60)))).toEqual([
+      0, 0, 0, 100,
+    ]);
+    expect(learn(slowness, 20, observe(49, 60))).toBe(0);
+  });
+});
+
 describe('a probe with more in flight', () => {
+  test('lasts twice as long as the latency and what it takes to settle, and leaves the limits alone', () => {
+    const slowness = new Slowness();
+    untilProbe(slowness, observe(8, 60));
+    const steps = Array.from({ length: 7 }, () => slowness.probe(UPDATE_MS, observe(16, 60), true));
+    const probing = { factor: 1, acceptedInFlight: 0, isProbing: true };
+    expect(steps).toEqual([
+      ...Array(6).fill(probing),
+      { ...probing, acceptedInFlight: 16, isProbing: false },
+    ]);
+  });
+
+  test('ends when it is stopped, or measurements start again, which then are as for the first time', () => {
+    const stopped = new Slowness();
+    untilProbe(stopped, observe(8, 60));
+    stopped.stopProbe();
+    expect(stopped.probe(UPDATE_MS, observe(16, 60), false)).toMatchObject({ isProbing: false });
+    const former = new Slowness();
+    untilProbe(former, observe(8, 60));
+    endProbe(former, observe(16, 120));
+    untilProbe(former, observe(8, 60));
+    former.reset();
+    for (let i = 0; i < 5; i++) former.probe(UPDATE_MS, observe(8, 60), true);
+    former.reset();
+    expect(untilProbe(former, observe(8, 60))).toBe(500);
+  });
+
+  test('is not for responses that are as fast as usual', () => {
+    const slowness = new Slowness();
+    expect(() => untilProbe(slowness, observe(8, 1.1 * BASELINE_MS))).toThrow('No probe started');
+  });
+
+  test('backs off to every 192 latencies, and no further', () => {
+    const slowness = new Slowness();
+    const waits = Array.from({ length: 5 }, () => {
+      const ms = untilProbe(slowness, observe(8, 60));
+      endProbe(slowness, observe(16, 120));
+      return ms / 160;
+    });
+    expect(waits.map(Math.round)).toEqual([3, 12, 48, 192, 192]);
+  });
   test('starts after some time at the lowest limits, and only there', () => {
     const slowness = new Slowness();
     for (let i = 0; i < 100; i++) expect(slowness.probe(UPDATE_MS, observe(8, 60), false).factor).toBe(1);
@@ -76,6 +171,15 @@ describe('a probe with more in flight', () => {
     expect(slowness.factor).toBe(1);
     expect(untilProbe(slowness, observe(8, 60))).toBeGreaterThan(3 * firstMs);
   });
+});
+
+test('an accepted slowness fades, by a thousandth per update', () => {
+  const slowness = new Slowness();
+  slowness.factor = 3;
+  learn(slowness, 1, observe(8, 60));
+  expect(slowness.factor).toBeCloseTo(2.998, 6);
+  learn(slowness, 10_000, observe(8, 60));
+  expect(slowness.factor).toBeCloseTo(1, 2);
 });
 
 test('the factor is never above the observed ratio, and never below 1', () => {
