@@ -11,7 +11,7 @@ import { loggedTypes } from './features/events/log/catalogue.ts';
 import { type Feature, mergeTables, type SettingsOf } from './features/feature.ts';
 import { createFiles, files } from './features/files/feature.ts';
 import { createIdentity, identity } from './features/identity/feature.ts';
-import { splitScopes } from './features/identity/operator-scope.ts';
+import { splitScopes } from './features/identity/scope-kinds.ts';
 import { createLedger, ledger } from './features/ledger/feature.ts';
 import { createSystem, system } from './features/system/feature.ts';
 import { createWebhooks, webhooks } from './features/webhooks/feature.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { isOperatorScope } from '../../../src/features/identity/operator-scope.ts';
+import { isOperatorScope } from '../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES, TAGS } from '../../../src/features.ts';
 import { filesOf } from '../../support/source-tree.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
