@@ -24,7 +24,7 @@ const FEATURES = [identity, ledger, events, webhooks, files, audit, system] as c
 
 export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
 export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
-export const [ALL_SCOPES, OPERATOR_SCOPES] = splitScopes(SCOPES);
+export const [ALL_SCOPES, OPERATOR_SCOPES, SESSION_SCOPES] = splitScopes(SCOPES);
 export const PROBLEM_KINDS = mergeTables<ProblemKind>(
   httpProblems,
   ...FEATURES.map(({ problems }) => problems),
@@ -44,8 +44,7 @@ export function createFeatures(deps: Deps) {
 
   const { redis, mailer } = deps;
   const identity = createIdentity({ ...base, redis, mailer, permits, scopes: ALL_SCOPES });
-  const { idempotency, keys } = identity;
-  const { isUsable: isKeyUsable } = keys;
+  const { idempotency, keys, isCallerUsable: isKeyUsable } = identity;
   const events = createEvents({
     ...base,
     log: deps.events,

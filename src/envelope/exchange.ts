@@ -31,9 +31,11 @@ export interface Principal {
   readonly owner: string;
   /** The organization that it belongs to. Empty if there is none. */
   readonly organization: string;
-  readonly kind: 'key' | 'operator';
-  /** The public ID of its key. */
+  readonly kind: 'key' | 'session' | 'operator';
+  /** The public ID of its key or session. */
   readonly keyId: string;
+  /** Whose session it is; null for keys. */
+  readonly userId: string | null;
   /** The organization is suspended, so the caller may do nothing in it. */
   readonly suspended: boolean;
   readonly scopes: readonly string[];

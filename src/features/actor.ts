@@ -3,9 +3,23 @@ import type { Exchange } from '../envelope/exchange.ts';
 import type { Actor } from '../utils/actor.ts';
 
 /** Returns the authenticated caller of a request as the actor of its changes. */
-export function actorOf({ principal, requestId, clientAddress: address }: Exchange): Actor {
-  const { kind, keyId } = principal!;
-  return { kind, id: keyId, requestId, ...(address !== '' && { address }) };
+export function actorOf(exchange: Exchange): Actor {
+  const { kind, keyId, userId } = exchange.principal!;
+  return { kind, id: keyId, ...(userId !== null && { userId }), ...originOf(exchange) };
+}
+
+/** Returns a user who has proven who they are without a session, such as with a link in a mail, as the actor. */
+export function userActor(exchange: Exchange, userId: string): Actor {
+  return { kind: 'user', id: userId, ...originOf(exchange) };
+}
+
+/** Returns the session that a request starts as the actor. */
+export function sessionActor(exchange: Exchange, id: string, userId: string): Actor {
+  return { kind: 'session', id, userId, ...originOf(exchange) };
+}
+
+function originOf({ requestId, clientAddress: address }: Exchange): Pick<Actor, 'requestId' | 'address'> {
+  return { requestId, ...(address !== '' && { address }) };
 }
 
 /** Returns a part of Atlas that acts on its own. */

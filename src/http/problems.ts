@@ -59,14 +59,16 @@ export const httpProblems = {
   unauthenticated: {
     status: 401,
     title: 'Authentication required',
-    cause: 'The request has no API key, or its key is unknown, revoked, or expired.',
-    remedy: 'Send Authorization: Bearer atlas_live_… with a key created by `atlas key create`.',
+    cause: 'The request has no API key or session, or it is unknown, revoked, or expired.',
+    remedy:
+      'Send Authorization: Bearer atlas_live_… with a key created by `atlas key create`, or sign in: POST /v1/sessions.',
   },
   forbidden: {
     status: 403,
     title: 'Insufficient scope',
-    cause: 'The API key is valid but does not have the scope that the route requires.',
-    remedy: 'Use a key with the scope named in `detail`. `atlas key create --scopes` creates one.',
+    cause: 'The API key or session is valid but does not have the scope that the route requires.',
+    remedy:
+      'Use a key with the scope named in `detail`: `atlas key create --scopes` creates one. What a session may do depends on the role of its user.',
   },
   organization_suspended: {
     status: 403,

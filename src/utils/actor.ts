@@ -1,8 +1,13 @@
 /** Who changes something: what an audit entry says about them. */
 export interface Actor {
-  readonly kind: 'key' | 'operator' | 'command' | 'system';
-  /** The public ID of a key, the user and host of a command, or the part of Atlas itself. */
+  readonly kind: 'key' | 'session' | 'user' | 'operator' | 'command' | 'system';
+  /**
+   * The public ID of a key or session, of a user without a session, the user and host of a command, or the part of
+   * Atlas itself.
+   */
   readonly id: string;
+  /** Whose session it is. */
+  readonly userId?: string;
   readonly requestId?: string;
   /** The address that the request came from. */
   readonly address?: string;

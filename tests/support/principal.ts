@@ -8,6 +8,7 @@ export function principalOf(owner: string, facts: Partial<Principal> = {}): Prin
     organization,
     kind: 'key',
     keyId: owner,
+    userId: null,
     scopes: [],
     suspended: false,
     quota: null,

@@ -2,6 +2,7 @@ import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelo
 import { AtlasError } from '../../errors.ts';
 import { AuthenticatedBody, TOKEN_CHECK_MS } from './authenticated-body.ts';
 import type { Credentials } from './credentials.ts';
+import { isPersonalScope } from './scope-kinds.ts';
 import { publicPart } from './token.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -111,10 +112,11 @@ function enter(
 
 /** Returns the error that refuses the scope to the caller, or null. */
 function refusalOf(principal: Principal | null, scope: string): AtlasError | null {
-  if (principal === null) return unauthenticated('The API key is unknown, revoked, or expired.');
+  if (principal === null) return unauthenticated('The API key or session is unknown, revoked, or expired.');
   if (!principal.scopes.includes(scope))
     return new AtlasError('forbidden', `This route requires the scope ${scope}.`);
-  if (!principal.suspended) return null;
+  // A suspension is of the organization: the person stays who they are.
+  if (!principal.suspended || isPersonalScope(scope)) return null;
   return new AtlasError('organization_suspended', `The organization ${principal.organization} is suspended.`);
 }
 

@@ -36,7 +36,10 @@ import { QUOTA_ACCOUNT_SCRIPT } from './quotas/quota-script.ts';
 import { createQuotaRepository } from './quotas/repository.ts';
 import { mountQuotas } from './quotas/router.ts';
 import { createQuotaService } from './quotas/service.ts';
+import { scopesOfRoles } from './roles.ts';
 import { sealedColumn } from './sealing/repository.ts';
+import { createSessionRepository } from './sessions/repository.ts';
+import { createSessionService } from './sessions/service.ts';
 import { defaultQuotas, identitySettings } from './settings.ts';
 
 /**
@@ -49,6 +52,8 @@ export const identity = {
     'keys:read': 'Read the API keys of the organization, without their secrets.',
     'keys:write':
       'Create, rotate, and revoke API keys of the organization, with scopes that the key itself has.',
+    'me:read': 'Read your own user and sessions; every session has it, and no key.',
+    'me:write': 'Change your own user and sessions; every session has it, and no key.',
     'operator:read': 'Read organizations and quotas; keys of operators only.',
     'operator:write': 'Create and suspend organizations, and set quotas; keys of operators only.',
   },
@@ -100,12 +105,24 @@ export function createIdentity(ports: IdentityPorts) {
   const keys = createKeyService(repository, quotas.ofCaller);
   const mails = createMails(ports);
   const managed = createManagedKeys(repository, idempotency);
+  const sessions = createSessionService({
+    repository: createSessionRepository(database, {
+      idleHours: settings.SESSION_IDLE_HOURS,
+      daysMax: settings.SESSION_MAX_DAYS,
+    }),
+    roles: scopesOfRoles(scopes),
+    quotaOf: quotas.ofCaller,
+  });
   return {
     keys,
     organizations,
     idempotency,
     enqueueMail: mails.enqueue,
-    credentials: createCredentials(keys.stores),
+    sessions,
+    credentials: createCredentials({ ...keys.stores, session: sessions.store }),
+    /** Whether a key or session may still be used. For long-lived streams. */
+    isCallerUsable: async (id: string, signal: AbortSignal) =>
+      (await keys.isUsable(id, signal)) || (await sessions.isUsable(id, signal)),
     async seed() {
       await organizations.createDemo();
       await keys.createDemo();
@@ -123,6 +140,7 @@ export function createIdentity(ports: IdentityPorts) {
     loops: [mails.sender],
     jobs: [
       { name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed },
+      { name: 'save when sessions were last used', by: 'each', everyMs: 30_000, run: sessions.flushLastUsed },
       { name: 'delete keys that ended long ago', by: 'one', everyMs: 3_600_000, run: keys.forgetEnded },
       { name: 'delete old idempotent responses', by: 'one', everyMs: 600_000, run: responses.forget },
       { name: 'delete mails that ended long ago', by: 'one', everyMs: 3_600_000, run: mails.forget },

@@ -3,9 +3,16 @@ import type { SettingValues } from '../feature.ts';
 import { BURST_MAX, CONCURRENT_REQUESTS_MAX, type DefaultQuotas, REQUESTS_PER_SECOND_MAX } from './quota.ts';
 
 const SECTION = 'Quotas';
+const IDENTITY = 'Identity';
 
-/** The quotas of keys and organizations that have none of their own. */
+/** Sessions, and the quotas of keys and organizations that have none of their own. */
 export const identitySettings = {
+  SESSION_IDLE_HOURS: integer(1, 8760)
+    .default(12)
+    .meta(meta(IDENTITY, 'Hours without a request after which the session of a user ends.')),
+  SESSION_MAX_DAYS: integer(1, 365)
+    .default(14)
+    .meta(meta(IDENTITY, 'Days after which a user must sign in again, whatever the session is used for.')),
   QUOTA_KEY_REQUESTS_PER_SECOND: integer(1, REQUESTS_PER_SECOND_MAX)
     .optional()
     .meta(meta(SECTION, 'Requests per second of each API key. Unset: no limit.')),

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** What a token belongs to: an API key for live data, for a test space, or of an operator. */
-export const TOKEN_KINDS = ['live', 'test', 'operator'] as const;
+/** What a token belongs to: an API key for live data, for a test space, or of an operator; or the session of a user. */
+export const TOKEN_KINDS = ['live', 'test', 'operator', 'session'] as const;
 export type TokenKind = (typeof TOKEN_KINDS)[number];
 
 const PREFIX = 'atlas_';
@@ -18,7 +18,7 @@ const TOKEN = new RegExp(
 /** The parts of a token with a valid checksum. */
 export interface TokenParts {
   readonly kind: TokenKind;
-  /** The public ID, which identifies the key before it is verified. */
+  /** The public ID, which identifies the key or session before it is verified. */
   readonly id: string;
   readonly secret: string;
 }

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isOperatorScope } from '../../../src/features/identity/operator-scope.ts';
+import { isOperatorScope } from '../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES } from '../../../src/features.ts';
 import { DEMO, DEMO_URL } from '../../../src/utils/demo-data.ts';
 import { type Example, readExamples, STREAM, seedDemo } from '../../support/example-requests.ts';

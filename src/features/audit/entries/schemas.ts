@@ -6,12 +6,14 @@ const FILTER_LENGTH_MAX = 200;
 
 const ActorSchema = z
   .strictObject({
-    kind: z.enum(['key', 'operator', 'command', 'system']).openapi({
+    kind: z.enum(['key', 'session', 'user', 'operator', 'command', 'system']).openapi({
       description: '`system` is Atlas itself.',
     }),
     id: z.string().openapi({
-      description: 'The ID of a key, the user and host of a command, or the part of Atlas that did it.',
+      description:
+        'The ID of a key, session, or user, the user and host of a command, or the part of Atlas that did it.',
     }),
+    userId: z.string().optional().openapi({ description: 'Whose session it is.' }),
     requestId: z.string().optional(),
     address: z.string().optional().openapi({ description: 'The address that the request came from.' }),
   })

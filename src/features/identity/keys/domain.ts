@@ -11,7 +11,7 @@ export interface ApiKey {
   readonly kind: KeyKind;
   readonly name: string;
   readonly scopes: readonly string[];
-  /** The ID of the key that created it; null if a command did. */
+  /** The ID of the key or session that created it; null if a command did. */
   readonly createdBy: string | null;
   /** The ID of the key that replaced it in a rotation. */
   readonly replacedBy: string | null;
@@ -21,7 +21,7 @@ export interface ApiKey {
   readonly lastUsedAt: Date | null;
 }
 
-/** Who creates and changes keys over HTTP: a key of the same organization. */
+/** Who creates and changes keys over HTTP: a key of the same organization, or the session of a member. */
 export interface KeyCaller {
   readonly organization: string;
   readonly kind: 'live' | 'test';

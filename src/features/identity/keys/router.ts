@@ -184,9 +184,9 @@ function created(exchange: Exchange, key: { readonly id: string }, replayed: boo
 }
 
 function callerOf(exchange: Exchange): KeyCaller {
-  const { kind, organization, owner, keyId, scopes } = exchange.principal!;
-  if (kind !== 'key' || organization === '')
-    throw new AtlasError('forbidden', 'Only the keys of an organization can manage its keys.');
+  const { organization, owner, keyId, scopes } = exchange.principal!;
+  if (organization === '')
+    throw new AtlasError('forbidden', 'Only the keys and members of an organization can manage its keys.');
   return {
     organization,
     keyId,

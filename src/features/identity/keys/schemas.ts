@@ -22,7 +22,7 @@ const members = {
   scopes: z.array(z.string()),
   state: z.enum(['active', 'expired', 'revoked']),
   createdBy: KeyIdSchema.nullable().openapi({
-    description: 'The ID of the key that created it; null if the command line did.',
+    description: 'The ID of the key or session that created it; null if the command line did.',
   }),
   replacedBy: KeyIdSchema.nullable().openapi({ description: 'The ID of the key that replaced it.' }),
   createdAt: TimestampSchema,
@@ -55,14 +55,14 @@ export const newKeySchema = (scopes: readonly [string, ...string[]]) =>
       name: nameSchema(NAME_LENGTH_MAX).openapi({ description: 'What the key is for.' }),
       kind: KindSchema.nullish().openapi({
         description:
-          'What the key opens: live data, or the test space. The default is the kind of your own key.',
+          'What the key opens: live data, or the test space. The default is the kind of your own key, and live for sessions.',
       }),
       scopes: z
         .array(z.enum(scopes))
         .min(1)
         .max(scopes.length)
         .transform((chosen) => [...new Set(chosen)].sort())
-        .openapi({ description: 'What the key may do: scopes that your own key has.' }),
+        .openapi({ description: 'What the key may do: scopes that your own key has, or your role.' }),
       expiresInSeconds: z
         .int()
         .min(1)

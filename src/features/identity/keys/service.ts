@@ -5,7 +5,7 @@ import { commandActor } from '../../actor.ts';
 import type { CredentialStore } from '../credentials.ts';
 import { isNewOrganizationId, isReservedId, testSpaceOf, UNUSABLE_IDS } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
-import { isOperatorScope } from '../scope-kinds.ts';
+import { isOperatorScope, isPersonalScope } from '../scope-kinds.ts';
 import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
 import { issueKey, revokeKey, rotateKey } from './issue-key.ts';
@@ -128,12 +128,24 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
 function principalOf(key: StoredKey, quotaOf: QuotaService['ofCaller']): Principal {
   const { id, owner: organization, kind, suspended } = key;
   const isOperator = kind === 'operator';
-  const scopes = key.scopes.filter((scope) => isOperatorScope(scope) === isOperator);
+  const scopes = key.scopes.filter(
+    (scope) => isOperatorScope(scope) === isOperator && !isPersonalScope(scope),
+  );
   // Operators set the quotas, so theirs must never be used up.
   if (isOperator)
-    return { owner: '', organization: '', kind: 'operator', keyId: id, scopes, suspended, quota: null };
+    return {
+      owner: '',
+      organization: '',
+      kind: 'operator',
+      keyId: id,
+      userId: null,
+      scopes,
+      suspended,
+      quota: null,
+    };
   const owner = kind === 'test' ? testSpaceOf(organization) : organization;
-  return { owner, organization, kind: 'key', keyId: id, scopes, suspended, quota: quotaOf(id, owner, key) };
+  const quota = quotaOf(id, owner, key);
+  return { owner, organization, kind: 'key', keyId: id, userId: null, scopes, suspended, quota };
 }
 
 /** Throws unless the organization exists, or can be created with its first key. */

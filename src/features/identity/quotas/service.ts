@@ -18,7 +18,8 @@ export type QuotaRefusals = Readonly<Record<QuotaSubject['kind'], Readonly<Recor
 export interface QuotaService {
   /**
    * Returns what bounds the requests of a key that was just read, or null if nothing does. The requests for the test
-   * space of an organization (another owner) count apart from its live ones.
+   * space of an organization (another owner) count apart from its live ones. Sessions have the quotas of keys; one
+   * that acts for no organization (an empty owner) has no other.
    */
   ofCaller(keyId: string, owner: string, overrides: QuotaOverrides): RequestQuota | null;
   readonly refusals: QuotaRefusals;
@@ -58,7 +59,7 @@ export function createQuotaService(meters: Meters, defaults: DefaultQuotas): Quo
     refusals,
     ofCaller(keyId, owner, { keyQuota, organizationQuota }) {
       const key = meterOf('key', keyId, keyQuota);
-      const organization = meterOf('organization', owner, organizationQuota);
+      const organization = owner === '' ? null : meterOf('organization', owner, organizationQuota);
       return key === null && organization === null ? null : new CallerQuota(key, organization, refuse);
     },
   };

@@ -85,12 +85,13 @@ describe('a key as a credential', () => {
     'of the kind %s acts for its owner, and is found by tokens of its kind only',
     async (kind, expected) => {
       const { service, state, id } = keysInMemory();
-      state.stored = { kind, suspended: true, scopes: ['ping:read', 'operator:read'] };
+      state.stored = { kind, suspended: true, scopes: ['ping:read', 'operator:read', 'me:read'] };
       const found = await service.stores[kind].find(id);
       expect(found!.principal).toEqual({
         scopes: ['ping:read'],
         ...expected,
         keyId: id,
+        userId: null,
         suspended: true,
         quota: null,
       });
