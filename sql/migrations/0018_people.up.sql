@@ -18,6 +18,7 @@ CREATE TABLE users (
   created_at    timestamptz NOT NULL DEFAULT now(),
   updated_at    timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX users_unconfirmed ON users (created_at) WHERE confirmed_at IS NULL;
 CREATE TABLE recovery_codes (
   user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
   hash    bytea NOT NULL CHECK (length(hash) = 32),

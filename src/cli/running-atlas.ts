@@ -2,7 +2,7 @@ import { type ClusterStatus, findStatus } from '../cluster/status-socket.ts';
 import type { Config } from '../config.ts';
 import { workersOf } from '../deps.ts';
 import type { DependencyHealth } from '../features/system/health/domain.ts';
-import { baseUrl } from './base-url.ts';
+import { baseUrl } from '../utils/base-url.ts';
 import { plural } from './output.ts';
 
 /** The Atlas running on the port of these settings, as `doctor` finds it. */

@@ -3,7 +3,7 @@ import { type Config, maskUrl } from '../config.ts';
 import { type Deps, workersOf } from '../deps.ts';
 import { DEMO_ACCOUNTS } from '../utils/demo-data.ts';
 import { VERSION } from '../version.ts';
-import { baseUrl } from './base-url.ts';
+import { baseUrl } from '../utils/base-url.ts';
 
 /** A started Atlas, as the banner shows it. */
 export interface Started {

@@ -99,10 +99,18 @@ export const meta = (
   ...extra,
 });
 
+const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+/** A web origin of http or https. */
+export const origin = () => {
+  const allowed = 'an origin such as https://atlas.example.com, without a path and a slash at its end';
+  return z
+    .string()
+    .refine((text) => /^https?:/.test(text) && isOrigin(text), { error: 'is not an origin' })
+    .meta({ allowed });
+};
 /** A comma-separated list of web origins. */
 export const origins = () => {
   const allowed = 'origins such as https://app.example.com, comma-separated, without a path';
-  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
   return list(allowed)
     .refine((items) => items.every(isOrigin), { error: 'contains an item that is not an origin' })
     .meta({ allowed });

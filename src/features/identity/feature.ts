@@ -29,6 +29,7 @@ import { createOrganizationRepository } from './organizations/repository.ts';
 import { mountOrganizations } from './organizations/router.ts';
 import { createOrganizationService } from './organizations/service.ts';
 import { identityProblems } from './problems.ts';
+import { type OriginSettings, publicOriginOf } from './public-origin.ts';
 import { Meters } from './quotas/meters.ts';
 import { createQuotaOverrideService } from './quotas/override-service.ts';
 import { registerQuotaMetrics } from './quotas/quota-metrics.ts';
@@ -85,7 +86,8 @@ export interface IdentityPorts {
   readonly sealing: Sealing;
   /** Every scope that the key of an organization can have. */
   readonly scopes: readonly string[];
-  readonly settings: SettingValues<typeof identitySettings> & { readonly REDIS_PREFIX: string };
+  readonly settings: SettingValues<typeof identitySettings> &
+    OriginSettings & { readonly REDIS_PREFIX: string };
 }
 
 export function createIdentity(ports: IdentityPorts) {
@@ -119,6 +121,8 @@ export function createIdentity(ports: IdentityPorts) {
     idempotency,
     enqueueMail: mails.enqueue,
     sessions,
+    /** Where people find this Atlas; null if it is unknown. */
+    publicOrigin: publicOriginOf(settings),
     credentials: createCredentials({ ...keys.stores, session: sessions.store }),
     /** Whether a key or session may still be used. For long-lived streams. */
     isCallerUsable: async (id: string, signal: AbortSignal) =>

@@ -1,4 +1,4 @@
-import { integer, meta } from '../../utils/setting-types.ts';
+import { choice, integer, meta, origin } from '../../utils/setting-types.ts';
 import type { SettingValues } from '../feature.ts';
 import { BURST_MAX, CONCURRENT_REQUESTS_MAX, type DefaultQuotas, REQUESTS_PER_SECOND_MAX } from './quota.ts';
 
@@ -7,6 +7,17 @@ const IDENTITY = 'Identity';
 
 /** Sessions, and the quotas of keys and organizations that have none of their own. */
 export const identitySettings = {
+  PUBLIC_URL: origin()
+    .optional()
+    .meta(
+      meta(
+        IDENTITY,
+        'Origin at which people find this Atlas, such as https://atlas.example.com, for sign-in and links in mails. Without TLS only localhost is allowed. Unset: in development the address it listens on, elsewhere nobody signs in.',
+      ),
+    ),
+  SIGN_UP: choice('open', 'invitation', 'off')
+    .default('invitation')
+    .meta(meta(IDENTITY, 'Who can become a user: anybody, those with an invitation, or nobody.')),
   SESSION_IDLE_HOURS: integer(1, 8760)
     .default(12)
     .meta(meta(IDENTITY, 'Hours without a request after which the session of a user ends.')),
