@@ -170,7 +170,7 @@ function pipeline(
     hostCheck(pipelineErrors.invalidHost),
     preflights(config.CORS_ALLOWED_ORIGINS, { methods: documented.methods, headers: documented.request }),
     compression(compressionBudget),
-    authentication(identity.credentials),
+    authentication(identity.credentials, identity.publicOrigin),
     quotas(toProblem),
     bodyLimit({
       admission,

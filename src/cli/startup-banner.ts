@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { type Config, maskUrl } from '../config.ts';
 import { type Deps, workersOf } from '../deps.ts';
+import { baseUrl } from '../utils/base-url.ts';
 import { DEMO_ACCOUNTS } from '../utils/demo-data.ts';
 import { VERSION } from '../version.ts';
-import { baseUrl } from '../utils/base-url.ts';
 
 /** A started Atlas, as the banner shows it. */
 export interface Started {

@@ -75,6 +75,7 @@ function codesOf(route: AnyRoute): ErrorCode[] {
       'quota_exceeded',
       'dependency_unavailable',
     );
+  if (route.scope !== null && route.method !== 'get') codes.push('cross_site_request');
   if (route.sheddable !== false)
     codes.push('overloaded', 'internal', 'deadline_exceeded', 'deadline_too_short');
   return [...new Set([...codes, ...(route.refusals ?? [])])];

@@ -25,6 +25,14 @@ export const DEMO = {
   spareKey: 'demo000000000002',
 } as const;
 
+/** The person of the demo data. Only developers get one who can sign in: everybody knows the password. */
+export const DEMO_PERSON = {
+  id: '00000000-0000-7000-8000-0000000000f1',
+  email: 'demo@example.com',
+  name: 'Demo',
+  password: 'four random words here',
+} as const;
+
 /** The bytes of the demo files. */
 export const DEMO_CSV = 'date,reference,amount\n2026-01-31,Invoice 4711,12.50\n';
 

@@ -35,6 +35,9 @@ export interface Example {
 /** A link is signed, so the requests of these cannot be written down. */
 export const BY_LINK = ['uploadByLink', 'downloadByLink'];
 
+/** Tokens in mails work once, so the requests of these cannot be written down either. */
+export const BY_MAIL = ['confirmAddress', 'completePasswordReset'];
+
 /** Does not end. */
 export const STREAM = 'streamEvents';
 

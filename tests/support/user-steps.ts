@@ -1,5 +1,6 @@
 import type { Role } from '../../src/features/identity/roles.ts';
 import { makeToken } from '../../src/features/identity/token.ts';
+import { requestOf } from './api-caller.ts';
 import type { TestApp } from './test-app.ts';
 
 let users = 0;
@@ -62,3 +63,66 @@ export async function createSession(
 
 /** The header of a request with this token. */
 export const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+
+/** A password that can be used. */
+export const PASSWORD = 'tulip anchor velvet';
+
+/** How a test visits Atlas as a person does: from an address, with or without a session. */
+export interface Visit {
+  readonly json?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly address?: string;
+}
+
+/** Sends a request from an address, without a key. */
+export async function visit(
+  atlas: Pick<TestApp, 'fetch'>,
+  method: string,
+  path: string,
+  { json, headers, address = '192.0.2.1' }: Visit = {},
+): Promise<Response> {
+  const defaults = { Host: 'atlas.test' };
+  const request = new Request(
+    `http://atlas.test${path}`,
+    requestOf(method, { json, ...(headers && { headers }) }, defaults),
+  );
+  return atlas.fetch(request, { timeout: () => {}, requestIP: () => ({ address }) });
+}
+
+/** Signs in, and returns the response. */
+export function signIn(
+  atlas: Pick<TestApp, 'fetch'>,
+  email: string,
+  password = PASSWORD,
+  { json, ...more }: Visit = {},
+): Promise<Response> {
+  return visit(atlas, 'POST', '/v1/sessions', { ...more, json: { email, password, ...(json as object) } });
+}
+
+/** A mail that Atlas has to send. */
+export interface SentMail {
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** Returns the mails to an address, oldest first. */
+export async function mailsTo({ sql, deps }: TestApp, email: string): Promise<SentMail[]> {
+  const rows = await sql<{ id: string; content: string }[]>`
+    SELECT id, content FROM mails WHERE recipient = ${email} ORDER BY created_at, id`;
+  return rows.map(({ id, content }) =>
+    JSON.parse(deps.sealing.open(content, { purpose: 'mail', id }).toString()),
+  );
+}
+
+/** Returns the token in the latest mail to an address. */
+export async function tokenFor(atlas: TestApp, email: string): Promise<string> {
+  const mails = await mailsTo(atlas, email);
+  return /^atlas_once_\S+$/m.exec(mails.at(-1)!.text)![0];
+}
+
+/** The hash of {@link PASSWORD}, computed once. */
+export const passwordHash = (() => {
+  let hash: Promise<string> | undefined;
+  return () =>
+    (hash ??= Bun.password.hash(PASSWORD, { algorithm: 'argon2id', memoryCost: 19_456, timeCost: 2 }));
+})();

@@ -3,6 +3,7 @@ import { AtlasError } from '../../errors.ts';
 import { AuthenticatedBody, TOKEN_CHECK_MS } from './authenticated-body.ts';
 import type { Credentials } from './credentials.ts';
 import { isPersonalScope } from './scope-kinds.ts';
+import { cookieToken, requireSameOrigin } from './session-cookie.ts';
 import { publicPart } from './token.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -13,13 +14,18 @@ const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
 const CALLERS_MAX = 10_000;
 const HEADER_LENGTH_MAX = 128;
 
-/** Requires a valid token with the scope of the route, unless the route needs none (RFC 6750). */
-export function authentication(credentials: Pick<Credentials, 'verify'>): Middleware {
+/**
+ * Requires a valid token with the scope of the route, unless the route needs none (RFC 6750). A page of this Atlas, at
+ * its public origin, may send it in a cookie.
+ */
+export function authentication(
+  credentials: Pick<Credentials, 'verify'>,
+  publicOrigin: string | null = null,
+): Middleware {
   // The same few callers send the same header again and again. Finding its token costs less than cutting it out.
   const tokens = new Map<string, string>();
 
-  function tokenOf(header: string | null): string | undefined {
-    if (header === null) return undefined;
+  function tokenOf(header: string): string | undefined {
     const known = tokens.get(header);
     if (known !== undefined) return known;
     const token = bearerToken(header);
@@ -29,12 +35,20 @@ export function authentication(credentials: Pick<Credentials, 'verify'>): Middle
     return token;
   }
 
+  /** Only without the header: who sends a token does not act by the cookie of somebody who was there before. */
+  function tokenOfPage(request: Request): string | undefined {
+    const token = cookieToken(request.headers.get('cookie'));
+    if (token !== undefined) requireSameOrigin(request, publicOrigin);
+    return token;
+  }
+
   return (next) => (request, exchange) => {
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
-    const token = tokenOf(request.headers.get('authorization'));
+    const header = request.headers.get('authorization');
+    const token = header === null ? tokenOfPage(request) : tokenOf(header);
     if (token === undefined)
-      throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key.');
+      throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key, or sign in.');
     const principal = credentials.verify(token, exchange.startMs);
     if (principal instanceof Promise)
       return principal.then((found) => {
@@ -51,7 +65,7 @@ export function authentication(credentials: Pick<Credentials, 'verify'>): Middle
  */
 export function authenticationOfBody(credentials: Pick<Credentials, 'verify'>): Middleware {
   const refusal = async (request: Request, scope: string) => {
-    const token = bearerToken(request.headers.get('authorization'));
+    const token = sentToken(request);
     return refusalOf(token === undefined ? null : await credentials.verify(token), scope);
   };
 
@@ -73,7 +87,7 @@ export function authenticationOfBody(credentials: Pick<Credentials, 'verify'>): 
  * Returns the public ID in the token of a request, or null. It is not verified, so use it only to tell callers apart.
  */
 export function publicIdOf(request: Request): string | null {
-  const token = bearerToken(request.headers.get('authorization'));
+  const token = sentToken(request);
   return token === undefined ? null : publicPart(token);
 }
 
@@ -82,7 +96,7 @@ export function callerOf(
   credentials: Pick<Credentials, 'peek'>,
 ): (request: Request) => { owner?: string; keyId?: string } {
   return (request) => {
-    const token = bearerToken(request.headers.get('authorization'));
+    const token = sentToken(request);
     if (token === undefined) return {};
     const { owner } = credentials.peek(token) ?? {};
     const keyId = publicPart(token) ?? undefined;
@@ -90,8 +104,22 @@ export function callerOf(
   };
 }
 
-function bearerToken(header: string | null): string | undefined {
-  if (header === null) return undefined;
+/** Returns the token that a request was sent with: that of the header, and only without one that of the cookie. */
+export function sentToken({ headers }: Request): string | undefined {
+  const header = headers.get('authorization');
+  return header === null ? cookieToken(headers.get('cookie')) : bearerToken(header);
+}
+
+/** Returns a function that finds the session that a request was sent with, if it may be used. */
+export function sessionReader(credentials: Pick<Credentials, 'verify'>) {
+  return async (request: Request): Promise<{ id: string; userId: string } | null> => {
+    const token = sentToken(request);
+    const { keyId: id, userId = null } = (token !== undefined && (await credentials.verify(token))) || {};
+    return id === undefined || userId === null ? null : { id, userId };
+  };
+}
+
+function bearerToken(header: string): string | undefined {
   // Nearly all callers use this form, and a slice costs a fifth of the regular expression.
   const isUsual = header.startsWith(USUAL) && header.lastIndexOf(' ') === USUAL.length - 1;
   return isUsual ? header.slice(USUAL.length) : BEARER.exec(header)?.[1];

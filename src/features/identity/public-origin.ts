@@ -1,6 +1,8 @@
+import { AtlasError } from '../../errors.ts';
 import { baseUrl } from '../../utils/base-url.ts';
 
 const LOCAL_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+const LOCAL_ADDRESSES: readonly string[] = ['localhost', '127.0.0.1', '::1'];
 
 /** The settings that say where people find this Atlas. */
 export interface OriginSettings {
@@ -21,11 +23,30 @@ export function publicOriginOf({
   API_PORT,
 }: OriginSettings): string | null {
   if (PUBLIC_URL !== undefined) return PUBLIC_URL;
-  return ENVIRONMENT === 'development' || ENVIRONMENT === 'test' ? baseUrl(API_HOST, API_PORT) : null;
+  return isDevelopment(ENVIRONMENT) ? baseUrl(API_HOST, API_PORT) : null;
 }
+
+/** Whether nobody but developers can reach this Atlas: it is one of theirs, and listens on their own host only. */
+export function isForDevelopers({ ENVIRONMENT, API_HOST }: OriginSettings): boolean {
+  return isDevelopment(ENVIRONMENT) && LOCAL_ADDRESSES.includes(API_HOST);
+}
+
+const isDevelopment = (environment: string) => environment === 'development' || environment === 'test';
 
 /** Whether passwords and cookies may be sent to this origin: over TLS, or without leaving the host. */
 export function isPrivateOrigin(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === 'https:' || LOCAL_HOSTS.includes(hostname);
+}
+
+/** Throws `https_required` unless passwords and cookies may be sent to this Atlas. */
+export function requirePrivateOrigin(origin: string | null): void {
+  if (origin !== null && isPrivateOrigin(origin)) return;
+  throw new AtlasError(
+    'https_required',
+    origin === null
+      ? 'PUBLIC_URL is not set, so this Atlas does not know where people find it.'
+      : `People find this Atlas at ${origin}, where passwords would be sent in plain text.`,
+    { remedy: 'Serve Atlas over TLS, and set PUBLIC_URL to its origin, such as https://atlas.example.com.' },
+  );
 }

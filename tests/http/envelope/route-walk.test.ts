@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { isOperatorScope } from '../../../src/features/identity/scope-kinds.ts';
+import { isOperatorScope, isPersonalScope } from '../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES, TAGS } from '../../../src/features.ts';
+import { BEFORE_SIGN_IN, isBeforeSignIn } from '../../support/before-sign-in.ts';
 import { filesOf } from '../../support/source-tree.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createUser } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -24,8 +26,9 @@ const isLinked = (pattern: string) => pattern.startsWith('/v1/objects/');
 
 test('every route under /v1 names a scope that exists, and no other route does', () => {
   expect(atlas.routes.length).toBeGreaterThan(15);
-  for (const { pattern, scope } of atlas.routes) {
-    const needsKey = pattern.startsWith('/v1/') && !isLinked(pattern);
+  expect(atlas.routes.filter(isBeforeSignIn)).toHaveLength(BEFORE_SIGN_IN.length);
+  for (const { method, pattern, scope } of atlas.routes) {
+    const needsKey = pattern.startsWith('/v1/') && !isLinked(pattern) && !isBeforeSignIn({ method, pattern });
     expect({ pattern, hasScope: scope !== null }).toEqual({ pattern, hasScope: needsKey });
     if (scope !== null) expect(Object.keys(SCOPES)).toContain(scope);
   }
@@ -55,6 +58,7 @@ test('with a key of all scopes but the one it requires, every route under /v1 re
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
     const allBut = (scopes: readonly string[]) => scopes.filter((other) => other !== scope);
+    // No session lacks the scopes of the person, and no key has them.
     const token = isOperatorScope(scope)
       ? await atlas.operatorKey(allBut(OPERATOR_SCOPES))
       : await atlas.key(allBut(ALL_SCOPES));
@@ -68,7 +72,9 @@ test('with a key of all scopes but the one it requires, every route under /v1 re
 test('with a key of only the scope it requires, no route under /v1 returns 401 or 403', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
-    const token = await (isOperatorScope(scope) ? atlas.operatorKey([scope]) : atlas.key([scope]));
+    const token = isPersonalScope(scope)
+      ? (await createUser(atlas)).token
+      : await (isOperatorScope(scope) ? atlas.operatorKey([scope]) : atlas.key([scope]));
     const { status } = await atlas.call(method, pathOf(pattern), {
       headers: { Authorization: `Bearer ${token}` },
     });
@@ -76,13 +82,13 @@ test('with a key of only the scope it requires, no route under /v1 returns 401 o
   }
 });
 
-test('keys of organizations have no scope of operators, and keys of operators no other, whatever is stored', async () => {
+test('keys of organizations have no scope of operators or persons, and keys of operators no other, whatever is stored', async () => {
   const scopes = Object.keys(SCOPES);
   const operator = await atlas.operatorKey(scopes);
   const organization = await atlas.key(scopes);
   for (const { method, pattern, scope } of atlas.routes) {
     if (scope === null) continue;
-    const token = isOperatorScope(scope) ? organization : operator;
+    const token = isOperatorScope(scope) || isPersonalScope(scope) ? organization : operator;
     const headers = { Authorization: `Bearer ${token}`, 'Idempotency-Key': 'walk' };
     const response = await atlas.call(method, pathOf(pattern), { headers });
     await expectProblem(atlas, response, 403, 'forbidden');
@@ -98,9 +104,14 @@ test('without a signature, and with any key, routes of presigned links return 40
   }
 });
 
+test('what a person does before having a session is refused for what is sent, never for want of a key', async () => {
+  for (const { method, pattern } of atlas.routes.filter(isBeforeSignIn))
+    await expectProblem(atlas, await callWithoutKey(atlas, method, pattern), 400, 'body_missing');
+});
+
 test('every other route responds without a key, and with an invalid key', async () => {
   for (const { method, pattern, scope } of atlas.routes) {
-    if (scope !== null || isLinked(pattern)) continue;
+    if (scope !== null || isLinked(pattern) || isBeforeSignIn({ method, pattern })) continue;
     for (const headers of [{}, { Authorization: 'Bearer none' }]) {
       const response = await callWithoutKey(atlas, method, pathOf(pattern), headers);
       expect({ pattern, status: response.status }).toEqual({ pattern, status: 200 });

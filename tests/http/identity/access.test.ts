@@ -3,11 +3,12 @@ import { lookup } from 'node:dns/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isOperatorScope } from '../../../src/features/identity/scope-kinds.ts';
+import { isOperatorScope, isPersonalScope } from '../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES } from '../../../src/features.ts';
 import { DEMO, DEMO_URL } from '../../../src/utils/demo-data.ts';
 import { type Example, readExamples, STREAM, seedDemo } from '../../support/example-requests.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createUser } from '../../support/user-steps.ts';
 import { ACCESS } from './access.ts';
 import { digestOf } from './stored-digest.ts';
 
@@ -93,14 +94,32 @@ function keyFor({ scope }: Example, options: { expiresAt?: Date; owner?: string 
 const REVOKED = {
   status: 401,
   type: '/problems/unauthenticated',
-  detail: 'The API key is unknown, revoked, or expired.',
+  detail: 'The API key or session is unknown, revoked, or expired.',
 };
+
+function kindOf(scope: string | null) {
+  if (scope === null) return 'anybody';
+  if (isPersonalScope(scope)) return 'person';
+  return isOperatorScope(scope) ? 'operator' : 'organization';
+}
+
+/** Returns a key or session that may call this route until what is stored of it is changed like this. */
+async function endedFor(example: Example, key: string, session: string): Promise<string> {
+  if (isPersonalScope(example.scope!)) {
+    const { token, sessionId } = await createUser(atlas);
+    await atlas.sql.unsafe(`${session} WHERE id = '${sessionId}'`);
+    return token;
+  }
+  const { id, token } = await keyFor(example);
+  await atlas.sql.unsafe(`${key} WHERE id = '${id}'`);
+  return token;
+}
 
 test('every route says who may call it', () => {
   expect(examples.map(({ operationId }) => operationId).toSorted()).toEqual(Object.keys(ACCESS).toSorted());
   for (const example of examples) {
     const { operationId, scope } = example;
-    const kind = scope === null ? 'anybody' : isOperatorScope(scope) ? 'operator' : 'organization';
+    const kind = kindOf(scope);
     const access = accessOf(example)!;
     const isOrganizations = access === 'own' || access === 'unknown';
     expect({ operationId, kind }).toEqual({ operationId, kind: isOrganizations ? 'organization' : access });
@@ -115,38 +134,25 @@ describe('every route that needs a key refuses, without an effect,', () => {
       () => ({
         status: 401,
         type: '/problems/unauthenticated',
-        detail: 'Send Authorization: Bearer atlas_live_… with an API key.',
+        detail: 'Send Authorization: Bearer atlas_live_… with an API key, or sign in.',
       }),
     ));
 
-  test('keys that never existed', () =>
+  test.each([
+    ['never existed', 'DELETE FROM api_keys', 'DELETE FROM sessions'],
+    [
+      'were revoked, or not used for long',
+      'UPDATE api_keys SET revoked_at = now()',
+      "UPDATE sessions SET last_used_at = now() - interval '1 day'",
+    ],
+    ['have expired', 'UPDATE api_keys SET expires_at = now()', 'UPDATE sessions SET expires_at = now()'],
+  ])('keys and sessions that %s', (_, key, session) =>
     expectRefused(
       keyed(),
-      async (example) => {
-        const { id, token } = await keyFor(example);
-        await atlas.sql`DELETE FROM api_keys WHERE id = ${id}`;
-        return token;
-      },
+      (example) => endedFor(example, key, session),
       () => REVOKED,
-    ));
-
-  test('keys that are revoked', () =>
-    expectRefused(
-      keyed(),
-      async (example) => {
-        const { id, token } = await keyFor(example);
-        await atlas.sql`UPDATE api_keys SET revoked_at = now() WHERE id = ${id}`;
-        return token;
-      },
-      () => REVOKED,
-    ));
-
-  test('keys that have expired', () =>
-    expectRefused(
-      keyed(),
-      async (example) => (await keyFor(example, { expiresAt: new Date(Date.now() - 1000) })).token,
-      () => REVOKED,
-    ));
+    ),
+  );
 
   test('keys that have every scope but the one it needs', () =>
     expectRefused(
@@ -165,10 +171,13 @@ describe('every route that needs a key refuses, without an effect,', () => {
       }),
     ));
 
-  test('keys of organizations where it is for operators, and keys of operators where it is not', () =>
+  test('keys of organizations where it is for operators or persons, and keys of operators elsewhere', () =>
     expectRefused(
       keyed(),
-      ({ scope }) => (isOperatorScope(scope!) ? atlas.key(ALL_SCOPES, DEMO.owner) : atlas.operatorKey()),
+      ({ scope }) =>
+        isOperatorScope(scope!) || isPersonalScope(scope!)
+          ? atlas.key(ALL_SCOPES, DEMO.owner)
+          : atlas.operatorKey(),
       ({ scope }) => ({
         status: 403,
         type: '/problems/forbidden',
@@ -179,7 +188,8 @@ describe('every route that needs a key refuses, without an effect,', () => {
   test('keys of an organization that is suspended', async () => {
     await atlas.sql`INSERT INTO organizations (id, name, suspended_at) VALUES ('suspended', 'suspended', now())`;
     await expectRefused(
-      keyed().filter((example) => accessOf(example) !== 'operator'),
+      // Suspended is the organization: people may go on reading and changing what is theirs.
+      keyed().filter((example) => ['own', 'unknown'].includes(accessOf(example)!)),
       async (example) => (await keyFor(example, { owner: 'suspended' })).token,
       () => ({
         status: 403,

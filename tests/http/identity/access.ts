@@ -2,10 +2,11 @@
  * What another organization gets when it sends the examples, which are about the demo data:
  * - `anybody`: the route needs no key, so it knows no organizations;
  * - `operator`: only keys of operators may call it, so it gets a 403;
+ * - `person`: only sessions may call it, and only for their own user, so keys get a 403;
  * - `own`: no ID of others is in the request, so it gets, or changes, what is its own;
  * - `unknown`: the response is that for IDs that do not exist.
  */
-export type Access = 'anybody' | 'operator' | 'own' | 'unknown';
+export type Access = 'anybody' | 'operator' | 'person' | 'own' | 'unknown';
 
 /** By operation. A new route fails a test of access.test.ts until it stands here. */
 export const ACCESS: Readonly<Record<string, Access>> = {
@@ -29,6 +30,20 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   saveOrganization: 'operator',
   suspendOrganization: 'operator',
   reinstateOrganization: 'operator',
+  signUp: 'anybody',
+  confirmAddress: 'anybody',
+  requestPasswordReset: 'anybody',
+  completePasswordReset: 'anybody',
+  signIn: 'anybody',
+  getOwnUser: 'person',
+  updateOwnUser: 'person',
+  changePassword: 'person',
+  deleteOwnUser: 'person',
+  listSessions: 'person',
+  getSession: 'person',
+  switchOrganization: 'person',
+  endSession: 'person',
+  endOtherSessions: 'person',
   createApiKey: 'own',
   listApiKeys: 'own',
   rotateApiKey: 'unknown',

@@ -1,7 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { type StartedSession, USER_AGENT_LENGTH_MAX } from '../session.ts';
 import { makeToken } from '../token.ts';
-import { type Session, USER_AGENT_LENGTH_MAX } from './domain.ts';
 import type { SessionRepository, Tx } from './repository.ts';
 
 /** Whose session starts, and from where. */
@@ -13,12 +13,6 @@ export interface SessionStart {
   readonly userAgent: string;
   /** Returns as whom the start is audited: the session itself. */
   readonly actorOf: (id: string) => Actor;
-}
-
-/** A new session, with its token, which is not stored. */
-export interface StartedSession {
-  readonly session: Session;
-  readonly token: string;
 }
 
 /**
@@ -33,6 +27,9 @@ export async function startSession(
   if (organization !== undefined && !(await repository.isMember(tx, userId, organization)))
     throw new AtlasError('organization_not_found', 'You are no member of an organization with this ID.');
   const { token, id, secretHash } = makeToken('session');
+  const actor = actorOf(id);
+  for (const ended of await repository.makeRoom(tx, userId))
+    await repository.record(tx, actor, 'ended', ended);
   const session = await repository.insert(tx, {
     id,
     secretHash,
@@ -41,6 +38,6 @@ export async function startSession(
     address,
     userAgent: userAgent.slice(0, USER_AGENT_LENGTH_MAX).toWellFormed(),
   });
-  await repository.record(tx, actorOf(id), 'created', session);
+  await repository.record(tx, actor, 'created', session);
   return { session, token };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { normalizeEmail } from '../../../../../src/features/identity/users/email.ts';
+import { normalizeEmail } from '../../../../src/features/identity/email.ts';
 
 describe('an address', () => {
   test.each([

@@ -17,6 +17,12 @@ export interface Session {
   readonly userAgent: string;
 }
 
+/** A new session, or one with another token. The token is not stored. */
+export interface StartedSession {
+  readonly session: Session;
+  readonly token: string;
+}
+
 /** How long sessions last. */
 export interface SessionLimits {
   /** Without a request for this long, a session ends. */

@@ -1,0 +1,74 @@
+import { AtlasError } from '../../../errors.ts';
+import {
+  type AttemptSubject,
+  accountSubject,
+  addressSubject,
+  knownSubject,
+  mailSubject,
+  passwordSubject,
+} from './domain.ts';
+import type { AttemptRepository } from './repository.ts';
+
+/** An attempt that was let through. It counts as failed until it is settled otherwise. */
+export interface Attempt {
+  /** It succeeded: the failures before it are forgotten, and the address is known from now on. */
+  succeeded(): Promise<void>;
+  /** It was not made. */
+  dropped(): Promise<void>;
+}
+
+/**
+ * Slows guessing down: from the fifth failure on, each attempt waits twice as long as the one before it, at most 15
+ * minutes. Nobody is locked out: an address from which the person has signed in before has its own count, sessions go
+ * on, and a mail that resets the password ends the wait. All throw `too_many_attempts` with the time to wait.
+ */
+export interface Throttle {
+  /** Before an attempt to sign in, whether the account exists or not. */
+  signIn(email: string, address: string, signal?: AbortSignal): Promise<Attempt>;
+  /** Before a mail is sent to a person who is not signed in. */
+  mail(address: string, signal?: AbortSignal): Promise<void>;
+  /** Before the password of a user who is signed in is compared. */
+  password(userId: string, signal?: AbortSignal): Promise<Attempt>;
+  /** The person has proven who they are by mail. */
+  forgive(email: string): Promise<void>;
+  /** Deletes what is too old to matter. */
+  forget(): Promise<void>;
+}
+
+export function createThrottle(repository: AttemptRepository): Throttle {
+  async function take(subjects: readonly AttemptSubject[], signal?: AbortSignal): Promise<void> {
+    const retryAfterSeconds = await repository.take(subjects, signal);
+    if (retryAfterSeconds > 0)
+      throw new AtlasError('too_many_attempts', 'Too many attempts failed. Wait before the next one.', {
+        retryAfterSeconds,
+      });
+  }
+
+  return {
+    async signIn(email, address, signal) {
+      const [known, account] = [knownSubject(email, address), accountSubject(email)];
+      const isKnown = await repository.isKnown(known, signal);
+      const subjects = isKnown ? [known] : [account, addressSubject(address)];
+      await take(subjects, signal);
+      return {
+        async succeeded() {
+          // What others try from elsewhere goes on being counted when the owner signs in as usual.
+          if (!isKnown) {
+            await repository.putBack([addressSubject(address)]);
+            await repository.forgive(account);
+          }
+          await repository.know(known);
+        },
+        dropped: () => repository.putBack(subjects),
+      };
+    },
+    mail: (address, signal) => take([mailSubject(address)], signal),
+    async password(userId, signal) {
+      const subject = passwordSubject(userId);
+      await take([subject], signal);
+      return { succeeded: () => repository.forgive(subject), dropped: () => repository.putBack([subject]) };
+    },
+    forgive: (email) => repository.forgive(accountSubject(email)),
+    forget: repository.forget,
+  };
+}

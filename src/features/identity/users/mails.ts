@@ -1,0 +1,76 @@
+import type { EnqueueMail } from '../mail/service.ts';
+import { TOKEN_MINUTES } from '../user.ts';
+
+type NewMail = Parameters<EnqueueMail>[1];
+
+const MINUTE_MS = 60_000;
+const NOTICE_HOURS = 24;
+
+/** To whom a mail goes, and where its links lead. */
+export interface MailTo {
+  readonly email: string;
+  readonly origin: string;
+}
+
+/** Asks somebody who signed up to show that the address is theirs. */
+export const confirmationMail = (to: MailTo, token: string): NewMail =>
+  withToken(to, 'Confirm your mail address', [
+    `Somebody, probably you, has signed up for Atlas at ${to.origin} with this address. To confirm that it is yours,`,
+    'open this page, and enter the password that you chose:',
+    '',
+    `${to.origin}/confirm#token=${token}`,
+    '',
+    'Programs send the token and the password to POST /v1/users/confirmations:',
+    '',
+    token,
+    '',
+    `Both work once, for ${TOKEN_MINUTES} minutes. If you did not sign up, ignore this mail.`,
+  ]);
+
+/** Lets somebody choose another password. */
+export const resetMail = (to: MailTo, token: string): NewMail =>
+  withToken(to, 'Reset your password', [
+    `Somebody, probably you, wants to reset the password of your account at ${to.origin}. To choose another one, open`,
+    'this page:',
+    '',
+    `${to.origin}/reset-password#token=${token}`,
+    '',
+    'Programs send the token and the password to POST /v1/users/password-resets/completions:',
+    '',
+    token,
+    '',
+    `Both work once, for ${TOKEN_MINUTES} minutes. Choosing another password ends all your sessions. If it was not`,
+    'you, ignore this mail: your password stays as it is.',
+  ]);
+
+/** Says to somebody who signs up again that there is an account. */
+export const knownAddressMail = (to: MailTo): NewMail =>
+  notice(to, 'You already have an account', [
+    `Somebody, probably you, has signed up for Atlas at ${to.origin} with this address, which already has an account.`,
+    'Nothing was changed. Sign in as usual; if you do not remember the password, request another one:',
+    'POST /v1/users/password-resets. If it was not you, ignore this mail.',
+  ]);
+
+/** Says that the password is another one, in case it was somebody else. */
+export const passwordChangedMail = (to: MailTo): NewMail =>
+  notice(to, 'Your password was changed', [
+    `The password of your account at ${to.origin} was changed, and other sessions have ended.`,
+    '',
+    'If it was not you, reset it now (POST /v1/users/password-resets), and inform the operator of this Atlas.',
+  ]);
+
+const withToken = ({ email }: MailTo, subject: string, lines: readonly string[]): NewMail => ({
+  recipient: email,
+  organization: '',
+  subject,
+  text: `${lines.join('\n')}\n`,
+  expiresAt: new Date(Date.now() + TOKEN_MINUTES * MINUTE_MS),
+});
+
+const notice = ({ email }: MailTo, subject: string, lines: readonly string[]): NewMail => ({
+  recipient: email,
+  organization: '',
+  subject,
+  text: `${lines.join('\n')}\n`,
+  expiresAt: new Date(Date.now() + NOTICE_HOURS * 60 * MINUTE_MS),
+});

@@ -1,0 +1,121 @@
+import { AtlasError } from '../../../errors.ts';
+import { DEMO_PERSON } from '../../../utils/demo-data.ts';
+import type { PasswordHasher } from '../password-hasher.ts';
+import type { StartedSession } from '../session.ts';
+import type { SessionService } from '../sessions/service.ts';
+import type { Attempt, Throttle } from '../throttle/service.ts';
+import type { UserSecrets } from '../user.ts';
+import type { Visitor } from '../visitor.ts';
+import type { UserRepository } from './repository.ts';
+
+/** What a person sends to sign in. */
+export interface Credential {
+  /** In the form of `normalizeEmail`; null if what was sent is no address, which nobody has. */
+  readonly email: string | null;
+  readonly password: string;
+  /** The organization to act for. */
+  readonly organization: string | undefined;
+}
+
+/** A session that the same browser or program has, which ends when it signs in. */
+export interface FormerSession {
+  readonly id: string;
+  readonly userId: string;
+}
+
+/** How attempts to sign in ended since the start of this process. */
+export type SignInOutcomes = Readonly<Record<'succeeded' | 'failed' | 'second_factor' | 'refused', number>>;
+
+/** Signs people in with a password. */
+export interface SignIn {
+  /**
+   * Starts a session. Throws `sign_in_failed`, in the same words and after the same work, if nobody has the address,
+   * the password is wrong, or its user may not sign in; `second_factor_required`, `too_many_attempts`, and
+   * `sign_in_overloaded`.
+   */
+  signIn(credential: Credential, visitor: Visitor, former: FormerSession | null): Promise<StartedSession>;
+  readonly outcomes: SignInOutcomes;
+}
+
+/** Dependencies of signing in. */
+export interface SignInPorts {
+  readonly users: Pick<UserRepository, 'findByEmail' | 'lock'>;
+  readonly sessions: SessionService;
+  readonly hasher: PasswordHasher;
+  readonly throttle: Throttle;
+  /** Whether the person of the demo data, whose password everybody knows, can sign in. */
+  readonly allowsDemo: boolean;
+}
+
+// What is counted for everything that is no address.
+const NO_ADDRESS = '';
+
+export function createSignIn({ users, sessions, hasher, throttle, allowsDemo }: SignInPorts): SignIn {
+  const maySignIn = ({ id, confirmedAt, isLocked }: UserSecrets) =>
+    confirmedAt !== null && !isLocked && (allowsDemo || id !== DEMO_PERSON.id);
+  const outcomes = { succeeded: 0, failed: 0, second_factor: 0, refused: 0 };
+
+  /** Returns the user whose password this is, if they may sign in. One hash is computed in any case. */
+  async function verified(credential: Credential, visitor: Visitor): Promise<UserSecrets | null> {
+    const user = credential.email === null ? null : await users.findByEmail(credential.email, visitor.signal);
+    const isRight = await hasher.verify(credential.password, user?.passwordHash ?? null, visitor);
+    return isRight && user !== null && maySignIn(user) ? user : null;
+  }
+
+  async function attempt(credential: Credential, visitor: Visitor): Promise<Attempt> {
+    try {
+      hasher.requireRoom(visitor.address);
+      return await throttle.signIn(credential.email ?? NO_ADDRESS, visitor.address, visitor.signal);
+    } catch (error) {
+      outcomes.refused++;
+      throw error;
+    }
+  }
+
+  return {
+    outcomes,
+    async signIn(credential, visitor, former) {
+      const trial = await attempt(credential, visitor);
+      let user: UserSecrets | null;
+      try {
+        user = await verified(credential, visitor);
+      } catch (error) {
+        outcomes.refused++;
+        await trial.dropped();
+        throw error;
+      }
+      if (user === null) {
+        outcomes.failed++;
+        throw failed();
+      }
+      if (user.hasSecondFactor) {
+        outcomes.second_factor++;
+        throw new AtlasError('second_factor_required', 'The password is right. A second factor is required.');
+      }
+      await trial.succeeded();
+      const started = await sessions.transaction(
+        async (tx) => {
+          // The password may have been changed meanwhile, which ended all sessions: this one must not outlive that.
+          const now = await users.lock(tx, user.id);
+          if (now === null || now.passwordHash !== user.passwordHash || !maySignIn(now)) throw failed();
+          const { address, userAgent, asSession } = visitor;
+          const actorOf = (id: string) => asSession(id, user.id);
+          const { organization } = credential;
+          const start = { userId: user.id, organization, address, userAgent, actorOf };
+          const opened = await sessions.start(tx, start);
+          if (former !== null) await sessions.endIfAny(tx, actorOf(opened.session.id), former);
+          return opened;
+        },
+        { signal: visitor.signal },
+      );
+      outcomes.succeeded++;
+      return started;
+    },
+  };
+}
+
+const failed = () =>
+  new AtlasError(
+    'sign_in_failed',
+    'Nobody was signed in: the address or the password is wrong, or the address is not confirmed.',
+  );
