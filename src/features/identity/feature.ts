@@ -27,6 +27,7 @@ import { MailSender } from './mail/mail-sender.ts';
 import { createMailRepository } from './mail/repository.ts';
 import type { EnqueueMail } from './mail/service.ts';
 import { createEnqueueMail } from './mail/service.ts';
+import { mountMailPages } from './mail-pages/router.ts';
 import { acceptInvitation, endMemberships } from './memberships/repository.ts';
 import { createOrganizationRepository } from './organizations/repository.ts';
 import { mountOrganizations } from './organizations/router.ts';
@@ -235,6 +236,7 @@ function createPeople({ database, sessions, enqueueMail, credentials, settings }
       mountOwnUser(routes, own, requirePrivate);
       mountSignIn(routes, { signIn, sessionOf, requirePrivate, publicOrigin });
       mountSessions(routes, sessions);
+      mountMailPages(routes);
     },
     metrics(registry: Registry) {
       const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats });

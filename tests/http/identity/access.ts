@@ -30,6 +30,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   saveOrganization: 'operator',
   suspendOrganization: 'operator',
   reinstateOrganization: 'operator',
+  getConfirmationPage: 'anybody',
+  getPasswordResetPage: 'anybody',
   signUp: 'anybody',
   confirmAddress: 'anybody',
   requestPasswordReset: 'anybody',
