@@ -6,6 +6,7 @@ import { quotas } from './quotas.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
 import { overloadMixed, overloadPayments, overloadReads } from './saturation/parts.ts';
+import { signIns } from './sign-ins.ts';
 import { startup } from './start.ts';
 import { transfers } from './transfers.ts';
 import { workers } from './workers.ts';
@@ -21,6 +22,7 @@ export const PARTS = {
   'overload-mixed': overloadMixed,
   transfers,
   workers,
+  'sign-ins': signIns,
   reads,
   audit,
   memory,

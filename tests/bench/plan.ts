@@ -23,6 +23,7 @@ export interface Plan extends BenchPlan {
   readonly mixed: OverloadLoads;
   readonly transfers: Rounds;
   readonly workers: Rounds;
+  readonly 'sign-ins': Rounds;
   readonly reads: Rounds;
   readonly memory: { readonly stressSeconds: number; readonly steadySeconds: number };
   /** Of a comparison with another revision. */
@@ -45,6 +46,7 @@ export const FULL_PLAN: Plan = {
   mixed: { loads: MIXED_OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
   transfers: { rounds: 3, seconds: 5 },
   workers: { rounds: 5, seconds: 4 },
+  'sign-ins': { rounds: 3, seconds: 4 },
   reads: { rounds: 5, seconds: 3 },
   memory: { stressSeconds: 5, steadySeconds: 420 },
   compare: { rounds: 5, seconds: 3 },
@@ -63,6 +65,7 @@ export const QUICK_PLAN: Plan = {
   mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },
   transfers: { rounds: 1, seconds: 2 },
   workers: { rounds: 1, seconds: 2 },
+  'sign-ins': { rounds: 1, seconds: 2 },
   reads: { rounds: 2, seconds: 1.5 },
   memory: { stressSeconds: 1, steadySeconds: 12 },
   compare: { rounds: 1, seconds: 1 },

@@ -1,10 +1,12 @@
 import { AtlasError } from '../../errors.ts';
+import { passwordThread } from './password-thread.ts';
 
-// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB and two passes. One hash takes about 40 ms of a core.
-const PARAMETERS = { algorithm: 'argon2id', memoryCost: 19_456, timeCost: 2 } as const;
-// Of a random text that nobody has, with those parameters: what is compared if there is no password to compare with.
-const NOBODYS =
-  '$argon2id$v=19$m=19456,t=2,p=1$aOQMiRbqOP8vdzzghkOX/pcnu8en+ehF0jf7URimTGk$Cthh6UQ0uYKZUi9rCuUs0BSjZqsHMFa0OHxl0+ThIZM';
+// Of a random text that nobody has, with the parameters of the others: for when there is none to compare with.
+const NOBODYS = [
+  '$argon2id$v=19$m=19456,t=2,p=1',
+  'aOQMiRbqOP8vdzzghkOX/pcnu8en+ehF0jf7URimTGk',
+  'Cthh6UQ0uYKZUi9rCuUs0BSjZqsHMFa0OHxl0+ThIZM',
+].join('$');
 const WAITING_MAX = 32;
 const WAITING_PER_ADDRESS_MAX = 4;
 const RETRY_AFTER_SECONDS = 2;
@@ -39,7 +41,7 @@ export class PasswordHasher {
    * and the reason of the signal if it aborts before it is the turn of this one.
    */
   hash(password: string, { address, signal }: HashCaller): Promise<string> {
-    return this.#run(address, signal, () => Bun.password.hash(password, PARAMETERS));
+    return this.#run(address, signal, () => passwordThread.hash(password));
   }
 
   /**
@@ -48,7 +50,7 @@ export class PasswordHasher {
    */
   verify(password: string, hash: string | null, { address, signal }: HashCaller): Promise<boolean> {
     return this.#run(address, signal, async () => {
-      const isSame = await Bun.password.verify(password, hash ?? NOBODYS);
+      const isSame = await passwordThread.verify(password, hash ?? NOBODYS);
       return isSame && hash !== null;
     });
   }

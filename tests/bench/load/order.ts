@@ -52,6 +52,7 @@ export interface SecondReport {
 /** Quantiles in milliseconds. NaN (null in JSON) if there were no such responses. */
 export interface Latency {
   readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
   readonly p99Ms: number | null;
 }
 

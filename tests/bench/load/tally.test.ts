@@ -29,7 +29,7 @@ describe('the tally of a load', () => {
     }
     const report = tally.report('payments');
     expect(report).toMatchObject({ due: 1.5, sent: 1.5, good: 1.5 });
-    expect(report.admitted).toEqual({ p50Ms: 10, p99Ms: 10 });
+    expect(report.admitted).toEqual({ p50Ms: 10, p95Ms: 10, p99Ms: 10 });
     expect(report.seconds).toHaveLength(3);
   });
 

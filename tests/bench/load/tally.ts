@@ -67,6 +67,7 @@ export class Tally {
 }
 
 function latencyOf(durationsMs: readonly number[]): Latency {
-  if (durationsMs.length === 0) return { p50Ms: null, p99Ms: null };
-  return { p50Ms: percentile(durationsMs, 0.5), p99Ms: percentile(durationsMs, 0.99) };
+  if (durationsMs.length === 0) return { p50Ms: null, p95Ms: null, p99Ms: null };
+  const at = (share: number) => percentile(durationsMs, share);
+  return { p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
 }

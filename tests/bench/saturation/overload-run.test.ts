@@ -21,7 +21,7 @@ describe('the ceiling of goodput under overload', () => {
   });
 });
 
-const NONE = { p50Ms: null, p99Ms: null };
+const NONE = { p50Ms: null, p95Ms: null, p99Ms: null };
 const EMPTY: StreamReport = {
   ...{ name: 'all', due: 0, sent: 0, good: 0, late: 0, refused: 0, others: 0, seconds: [] },
   admitted: NONE,
