@@ -22,7 +22,7 @@ export async function seed(features: Features, onError?: (error: unknown) => voi
 export function addSeedCommand(program: Command, withFeatures: WithService<Features>): void {
   program
     .command('seed')
-    .description('create the demo data: accounts, a transfer, files, and webhooks; safe to repeat')
+    .description('create the demo data: accounts, a transfer, files, webhooks, and a person; safe to repeat')
     .action(() =>
       withFeatures(async (features) => {
         await seed(features);

@@ -15,7 +15,7 @@ export function openApiDocument(
     scheme: 'bearer',
     bearerFormat: 'atlas_live_…',
     description:
-      'An API key created with `npx atlas key create --name NAME`. Each operation names the scope it requires.',
+      'An API key created with `npx atlas key create --name NAME`, or the token of a session from `POST /v1/sessions`. Each operation names the scope it requires. Operations with `me:…` need a session.',
   });
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',

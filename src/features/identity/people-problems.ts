@@ -85,7 +85,7 @@ export const peopleProblems = {
   },
   last_owner: {
     status: 409,
-    title: 'Last owner',
+    title: 'Last owner of an organization',
     cause: 'The user is the only owner of an organization, which would be left without one.',
     remedy: 'Make another member an owner first.',
   },

@@ -3,7 +3,7 @@ import type { SettingValues } from '../feature.ts';
 import { BURST_MAX, CONCURRENT_REQUESTS_MAX, type DefaultQuotas, REQUESTS_PER_SECOND_MAX } from './quota.ts';
 
 const SECTION = 'Quotas';
-const IDENTITY = 'Identity';
+const PEOPLE = 'Users and sessions';
 
 /** Sessions, and the quotas of keys and organizations that have none of their own. */
 export const identitySettings = {
@@ -11,19 +11,19 @@ export const identitySettings = {
     .optional()
     .meta(
       meta(
-        IDENTITY,
+        PEOPLE,
         'Origin at which people find this Atlas, such as https://atlas.example.com, for sign-in and links in mails. Without TLS only localhost is allowed. Unset: in development the address it listens on, elsewhere nobody signs in.',
       ),
     ),
   SIGN_UP: choice('open', 'invitation', 'off')
     .default('invitation')
-    .meta(meta(IDENTITY, 'Who can become a user: anybody, those with an invitation, or nobody.')),
+    .meta(meta(PEOPLE, 'Who can become a user: anybody, those with an invitation, or nobody.')),
   SESSION_IDLE_HOURS: integer(1, 8760)
     .default(12)
-    .meta(meta(IDENTITY, 'Hours without a request after which the session of a user ends.')),
+    .meta(meta(PEOPLE, 'Hours without a request after which the session of a user ends.')),
   SESSION_MAX_DAYS: integer(1, 365)
     .default(14)
-    .meta(meta(IDENTITY, 'Days after which a user must sign in again, whatever the session is used for.')),
+    .meta(meta(PEOPLE, 'Days after which a user must sign in again, whatever the session is used for.')),
   QUOTA_KEY_REQUESTS_PER_SECOND: integer(1, REQUESTS_PER_SECOND_MAX)
     .optional()
     .meta(meta(SECTION, 'Requests per second of each API key. Unset: no limit.')),

@@ -147,8 +147,9 @@ test('every problem type but those of no route is documented somewhere', () => {
       ),
     ),
   );
-  // An unknown path, a method that a path does not have, a client that is gone, and, until a route sends mails, their limits.
-  const ofNoRoute = ['method_not_allowed', 'request_aborted', 'too_many_mails', 'mail_queue_full'];
+  // An unknown path, a method that a path does not have, a client that is gone, and too many mails to one address, which
+  // no route may report until one is for people who are signed in.
+  const ofNoRoute = ['method_not_allowed', 'request_aborted', 'too_many_mails'];
   expect(Object.keys(PROBLEM_KINDS).filter((code) => !named.has(code))).toEqual(ofNoRoute);
 });
 
