@@ -9,6 +9,7 @@ import {
 } from '../../support/event-steps.ts';
 import { type AccountResource, openAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { bearer, createUser } from '../../support/user-steps.ts';
 import { passDeadline } from '../passed-deadline.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
@@ -177,6 +178,20 @@ describe('a stream ends', () => {
     await pay();
     expect(await reader.event()).toBeNull();
     expect(atlas.streams.stats().ended.key).toBe(1);
+  });
+
+  test.each([
+    ['that has ended', 'DELETE FROM sessions'],
+    ['of a user who was removed from the organization', 'DELETE FROM memberships'],
+  ])('for a session %s, which receives no later event', async (_, change) => {
+    const { id, token } = await createUser(atlas, { organization: 'owner', role: 'viewer' });
+    const reader = await followEvents(atlas, '', bearer(token));
+    await reader.block();
+    const { key } = atlas.streams.stats().ended;
+    await atlas.sql.unsafe(`${change} WHERE user_id = '${id}'`);
+    await pay();
+    expect(await reader.event()).toBeNull();
+    expect(atlas.streams.stats().ended.key).toBe(key + 1);
   });
 
   test('when the process drains, also one that starts just then', async () => {
