@@ -86,7 +86,7 @@ export async function visit(
     `http://atlas.test${path}`,
     requestOf(method, { json, ...(headers && { headers }) }, defaults),
   );
-  return atlas.fetch(request, { timeout: () => {}, requestIP: () => ({ address }) });
+  return atlas.fetch(request, { timeout: () => {}, requestIP: () => ({ address, port: 0 }) });
 }
 
 /** Signs in, and returns the response. */

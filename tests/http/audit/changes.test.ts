@@ -5,6 +5,8 @@ import { createKey } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 import { CREATES, createWorld, type World } from '../system/creates.ts';
+import type { Change } from './changes.ts';
+import { personChanges } from './person-changes.ts';
 
 interface Upload {
   readonly file: { readonly id: string };
@@ -14,7 +16,7 @@ interface Upload {
 let atlas: FilesApp;
 let world: World;
 beforeAll(async () => {
-  atlas = await startFilesApp('directory', { WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1' });
+  atlas = await startFilesApp('directory', { WEBHOOKS_ALLOWED_HOSTS: '127.0.0.1', SIGN_UP: 'open' });
   world = await createWorld(atlas, await atlas.key());
   await atlas.key(['ping:read'], 'suspended0');
 }, START_TIMEOUT_MS);
@@ -38,15 +40,6 @@ async function initiate(bytes = DEMO_CSV): Promise<Upload> {
 }
 const put = ({ upload }: Upload, body = DEMO_CSV) =>
   atlas.call('PUT', upload.url, { body, headers: upload.headers });
-
-interface Change {
-  /** The entries that it writes, by action. */
-  readonly actions: readonly string[];
-  /** Why there is none. */
-  readonly reason?: string;
-  /** Prepares the request and returns what sends it; for creates, their case does. */
-  readonly prepare?: () => Promise<() => Promise<Response>>;
-}
 
 const of = (...actions: string[]) => ({ actions });
 const none = (reason: string, prepare?: Change['prepare']) => ({
@@ -132,6 +125,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
       return () => atlas.call('DELETE', `/v1/files/${id}`);
     },
   },
+  ...personChanges(() => atlas),
   linkFile: none('It changes nothing: a link reads a file that the caller may read.'),
 };
 

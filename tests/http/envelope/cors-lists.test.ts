@@ -9,7 +9,7 @@ const ALWAYS_READABLE = ['cache-control', 'content-language', 'content-length', 
 const NEVER_SENT = ['accept-encoding', 'origin'];
 // For browsers and proxies, and of no use to a script.
 const FOR_BROWSERS =
-  /^(?:access-control-.*|connection|content-encoding|content-security-policy|cross-origin-resource-policy|strict-transport-security|transfer-encoding|vary|x-accel-buffering|x-content-type-options)$/;
+  /^(?:access-control-.*|connection|content-encoding|content-security-policy|cross-origin-resource-policy|referrer-policy|strict-transport-security|transfer-encoding|vary|x-accel-buffering|x-content-type-options)$/;
 
 let atlas: TestApp;
 beforeAll(async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { type AccountResource, newKey, openAccount, readAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { bearer, createUser } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
@@ -65,16 +66,21 @@ test('every JSON body is read as it is written: repeated members and rounded num
   const webhook = await createWebhook(atlas, { url: 'http://127.0.0.1:9/' });
   const pathOf = (pattern: string) => pattern.replaceAll(/\{\w+\}/g, webhook.id);
   const { paths } = atlas.openApi() as {
-    paths: Record<string, Record<string, { requestBody?: { content: object } }>>;
+    paths: Record<string, Record<string, { requestBody?: { content: object }; security?: object[] }>>;
   };
   const withJson = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
       .filter(([, { requestBody }]) => requestBody && 'application/json' in requestBody.content)
-      .map(([method]) => ({ method: method.toUpperCase(), path: pathOf(path) })),
+      .map(([method, { security }]) => ({
+        method: method.toUpperCase(),
+        path: pathOf(path),
+        isPersonal: JSON.stringify(security).includes('"me:'),
+      })),
   );
   expect(withJson.length).toBeGreaterThanOrEqual(7);
-  for (const { method, path } of withJson) {
-    const headers = { 'If-Match': '*' };
+  const { token } = await createUser(atlas, { organization: 'owner' });
+  for (const { method, path, isPersonal } of withJson) {
+    const headers = { 'If-Match': '*', ...(isPersonal && bearer(token)) };
     const repeated = await send(method, path, '{"a":{"b":[{"c":1,"c":1}]}}', headers);
     await expectProblem(atlas, repeated, 400, 'invalid_request', ['/a/b/0/c']);
     const rounded = await send(method, path, '{"a":[0.99999999999999999999]}', headers);

@@ -134,6 +134,13 @@ export const REPEATABLE: Readonly<Record<string, string>> = {
   replayWebhookEvents: 'What was delivered is not sent again, unless the caller wants exactly that.',
   completeFile: 'A file that is stored stays as it is.',
   uploadByLink: 'The link is for exactly these bytes.',
+  signUp: 'An address has one user, and the response is the same.',
+  confirmAddress: 'The token works once, and an address that is confirmed stays so.',
+  requestPasswordReset: 'Another mail replaces the first.',
+  completePasswordReset: 'The token works once.',
+  changePassword: 'The present password is another one afterwards.',
+  signIn: 'Another session harms nobody, and a stored response would hold a token.',
+  switchOrganization: 'The session acts for the same organization again.',
 };
 
 /** Gives the owner of the key what the cases need. */
