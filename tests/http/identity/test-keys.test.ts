@@ -70,6 +70,23 @@ test('an Idempotency-Key of the test space is not one of the live data', async (
   expect(byLive.id).not.toBe(byTest.id);
 });
 
+test('however many test keys there are, or have ended, live keys can be created and rotated', async () => {
+  const token = await atlas.key(ALL_SCOPES, 'crowded');
+  const test = await testKey(ALL_SCOPES, token);
+  await atlas.sql`
+    INSERT INTO api_keys (id, owner, kind, name, secret_hash, scopes, created_by, revoked_at)
+    SELECT 'full' || to_char(n, 'FM000000000000'), 'crowded', 'test', 'm', sha256(''), '{}', ${test.id},
+           CASE WHEN n > 199 THEN now() END FROM generate_series(1, 2199) n`;
+  for (const response of [
+    await postKey(atlas, TEST_BODY, { token: test.token }),
+    await postKey(atlas, TEST_BODY, { token }),
+    await postRotation(atlas, test.id, {}, { token }),
+  ])
+    await expectProblem(atlas, response, 422, 'too_many_api_keys');
+  const live = await createKey(atlas, {}, { token });
+  expect((await postRotation(atlas, live.id, {}, { token })).status).toBe(201);
+});
+
 test('while isolation is off there are no test keys, and those that exist do not work', async () => {
   const { token } = await testKey(['ping:read']);
   expect(await pingStatus(atlas, token)).toBe(200);

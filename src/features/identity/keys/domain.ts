@@ -31,7 +31,7 @@ export interface KeyCaller {
   readonly actor: Actor;
 }
 
-/** Limits of one organization for keys created over HTTP. Keys that have ended are stored for {@link ENDED_DAYS}. */
+/** Limits of one organization for keys of one kind created over HTTP. Ended ones are stored for {@link ENDED_DAYS}. */
 export const USABLE_KEYS_MAX = 200;
 export const ENDED_KEYS_MAX = 2000;
 export const ENDED_DAYS = 30;

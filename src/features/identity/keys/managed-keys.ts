@@ -6,6 +6,7 @@ import {
   ENDED_DAYS,
   ENDED_KEYS_MAX,
   type KeyCaller,
+  type KeyKind,
   stateOf,
   USABLE_KEYS_MAX,
 } from './domain.ts';
@@ -66,12 +67,13 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
     (tx?: Tx) =>
       repository.transaction(work, { signal, tx });
 
-  async function requireRoom(tx: Tx, organization: string): Promise<void> {
+  /** Counts each kind by itself: with a test key, nobody can prevent that a live key is replaced. */
+  async function requireRoom(tx: Tx, organization: string, kind: KeyKind): Promise<void> {
     await repository.lockOrganization(tx, organization);
-    if (await repository.isFull(tx, organization))
+    if (await repository.isFull(tx, organization, kind))
       throw new AtlasError(
         'too_many_api_keys',
-        `Your organization has ${USABLE_KEYS_MAX} usable keys, or ${ENDED_KEYS_MAX} that ended within ${ENDED_DAYS} days.`,
+        `There are ${USABLE_KEYS_MAX} usable ${kind} keys, or ${ENDED_KEYS_MAX} that ended within ${ENDED_DAYS} days.`,
       );
   }
 
@@ -92,7 +94,7 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       const created = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content], isSecret: true },
         inTransaction(signal, async (tx) => {
-          await requireRoom(tx, organization);
+          await requireRoom(tx, organization, kind);
           const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
           const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
           return withToken(await issueKey(repository, tx, caller.actor, properties));
@@ -103,17 +105,18 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       return created;
     },
     async rotate(caller, id, overlapSeconds, idempotencyKey, signal) {
-      const check = (old: ApiKey) => requireHeld(caller, old.scopes);
+      const check = ({ scopes }: ApiKey) => requireHeld(caller, scopes);
       // Before a replay too, which would contain the secret of a key with more scopes.
-      check(await find(caller, id, signal));
+      const old = await find(caller, id, signal);
+      check(old);
       const content = ['rotateApiKey', id, overlapSeconds] as const;
       const rotated = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content, isSecret: true },
         inTransaction(signal, async (tx) => {
-          await requireRoom(tx, caller.organization);
+          await requireRoom(tx, caller.organization, old.kind);
           const rotation = { id, overlapSeconds, createdBy: caller.keyId, actor: caller.actor, check };
-          const { old, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
-          return { ...withToken(issued), replaces: toResource(old) };
+          const { old: replaced, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
+          return { ...withToken(issued), replaces: toResource(replaced) };
         }),
         signal,
       );

@@ -57,8 +57,8 @@ export interface KeyRepository {
   insertDemo(key: KeyToInsert): Promise<void>;
   /** Makes what follows in the transaction the only one that creates keys of the organization. */
   lockOrganization(tx: Queryable, owner: string): Promise<void>;
-  /** Returns whether the organization has as many keys as it may create over HTTP. */
-  isFull(tx: Queryable, owner: string): Promise<boolean>;
+  /** Returns whether the organization has as many keys of the kind as it may create over HTTP. */
+  isFull(tx: Queryable, owner: string, kind: KeyKind): Promise<boolean>;
   testSpaceState(on: Queryable, organization: string): Promise<TestSpaceState>;
   doesOrganizationExist(on: Queryable, organization: string): Promise<boolean>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
@@ -270,12 +270,12 @@ function organizationChecks(db: Database): Pick<KeyRepository, Checks> {
     async lockOrganization(tx, owner) {
       await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`);
     },
-    async isFull(tx, owner) {
+    async isFull(tx, owner, kind) {
       const [row] = await tx.query(
         (sql) => sql<[{ full: boolean }]>`
           SELECT count(*) FILTER (WHERE ${usable}) >= ${USABLE_KEYS_MAX}
             OR count(*) FILTER (WHERE NOT (${usable}) AND created_by IS NOT NULL) >= ${ENDED_KEYS_MAX} AS full
-          FROM api_keys WHERE owner = ${owner}`,
+          FROM api_keys WHERE owner = ${owner} AND kind = ${kind}`,
       );
       return row.full;
     },
