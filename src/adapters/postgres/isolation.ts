@@ -32,12 +32,13 @@ export class Isolation {
   }
 
   /**
-   * Names what an owner sees, for caches: the same for all owners if isolation was off {@link VALID_MS} ago at most.
-   * What is not known counts as on. It changes with each switch and when accounts are moved.
+   * Names what an owner sees, for caches: the same for all owners while isolation is off. It changes with each switch
+   * and when accounts are moved. Null if what is known is older than {@link VALID_MS}: then nothing may be read from a
+   * cache, which could hold what the owner no longer sees.
    */
-  viewOf(owner: string): string {
-    const mayBeOn = this.#wasOn || performance.now() - this.#readMs > VALID_MS;
-    return mayBeOn ? `${this.#epoch}/${owner}` : `${this.#epoch}`;
+  viewOf(owner: string): string | null {
+    if (performance.now() - this.#readMs > VALID_MS) return null;
+    return this.#wasOn ? `${this.#epoch}/${owner}` : `${this.#epoch}`;
   }
 
   /** Reads whether it is on. Throws like `Database.query`. */

@@ -84,12 +84,11 @@ export function createLedger(ports: LedgerPorts) {
   const committer = new HostCommitter(groupCommit);
   const isolation = new Isolation(database);
   const transferCache = openTransferCache(cache);
-  const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) =>
-    transferCache.find(
-      ownedId(isolation.viewOf(owner), id),
-      (loading) => repository.find(owner, id, loading),
-      caller,
-    );
+  const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) => {
+    const view = isolation.viewOf(owner);
+    if (view === null) return repository.find(owner, id, caller?.signal);
+    return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
+  };
   const ids = createTransferIds(repository.readSecret);
   const transfers = createTransferService({ find, isKeyUsed, listByAccount }, committer, ids);
   const verification = createLedgerService(createLedgerRepository(database));

@@ -62,6 +62,8 @@ describe('concurrent requests with ids', () => {
     });
     const { results } = (await posted.json()) as { results: { id: string }[] };
     const paths = results.map(({ id }) => `/v1/transfers/${id}`);
+    // As a worker does every other second: it reads nothing from the cache unless it knows what may be seen.
+    await atlas.jobs.find(({ name }) => name === 'read whether organizations are isolated')!.run();
     const first = await readTogether(paths);
     expect(first.queries).toBe(1);
     expect(first.reads.map(({ status, body }) => [status, body.id])).toEqual(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, beforeEach, describe, expect, spyOn, test } from 'bun:test';
 import { switchIsolation } from '../../../src/adapters/postgres/switch-isolation.ts';
 import type { ApiCaller } from '../../support/api-caller.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
@@ -42,8 +42,13 @@ const post = () =>
   });
 const read = (path = `/v1/transfers/${transferId}`, headers = {}) => call('GET', path, { headers });
 
-beforeEach(() => {
+/** What a worker does every other second. */
+const refresh = () =>
+  atlas.jobs.find(({ name }) => name === 'read whether organizations are isolated')!.run();
+
+beforeEach(async () => {
   transferId = Bun.randomUUIDv7();
+  await refresh();
 });
 
 async function counted(outcome: string): Promise<number> {
@@ -109,9 +114,6 @@ describe('a cached transfer is not returned to', () => {
       const { status } = await by.call('GET', `/v1/transfers/${transferId}`);
       return status !== 429 && status;
     });
-  /** What a worker does every other second. */
-  const refresh = () =>
-    atlas.jobs.find(({ name }) => name === 'read whether organizations are isolated')!.run();
 
   test('its former owner once its accounts were moved', async () => {
     const acme = await atlas.as('acme');
@@ -128,6 +130,24 @@ describe('a cached transfer is not returned to', () => {
     await reassignment.run({ from: 'acme', ids: moved }, 'owner', ACTOR);
     await refresh();
     expect([await findStatus(atlas), await findStatus(acme)]).toEqual([200, 404]);
+  });
+
+  test('its former owner 5 s after they were moved, even if the worker could not read that', async () => {
+    const owners = [await atlas.as('acme'), await atlas.as('umbrella')] as const;
+    await post();
+    const { reassignment } = atlas.features.ledger;
+    const moved = [ids.bank, ids.shop];
+    await reassignment.run({ from: 'owner', ids: moved }, 'acme', ACTOR);
+    await refresh();
+    expect([await findStatus(owners[0]), await findStatus(owners[0])]).toEqual([200, 200]);
+    await reassignment.run({ from: 'acme', ids: moved }, 'umbrella', ACTOR);
+    const realNow = performance.now.bind(performance);
+    const clock = spyOn(performance, 'now').mockImplementation(() => realNow() + 4500);
+    const found = [await findStatus(owners[0]), await findStatus(owners[1])];
+    clock.mockRestore();
+    expect(found).toEqual([404, 200]);
+    await reassignment.run({ from: 'umbrella', ids: moved }, 'owner', ACTOR);
+    await refresh();
   });
 
   test('others who have read it while isolation was off, once it is on', async () => {
