@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { DeferredEvents } from '../../../src/adapters/event-log/deferred-events.ts';
+import { readSqlFunctions } from '../../../src/adapters/postgres/sql-functions.ts';
+import type { AtlasEvent } from '../../../src/utils/event.ts';
 import { EventWorld } from './event-world.ts';
 
 const METADATA = { secret: 'of the payer' };
@@ -32,4 +35,41 @@ test('what is sent outside, as to Kafka, hides the metadata of payers from other
   await world.sql`UPDATE transfer_id_secret SET isolates_owners = true`;
   await world.sql`UPDATE accounts SET owner = 'other' WHERE id = ${payer}`;
   expect(await sentMetadata()).toEqual({ [own]: {}, [other]: METADATA });
+});
+
+test('what is deferred, as for an owner with many webhooks, hides the metadata of payers of other organizations', async () => {
+  const [payer = '', own = ''] = await world.openAccounts(2);
+  const [other = ''] = await world.openAccounts(1, 'other');
+  await world.post(
+    [
+      [payer, own],
+      [payer, other],
+    ],
+    METADATA,
+  );
+  await world.relayAll();
+  const deferred = new DeferredEvents(world.db, 'webhooks');
+  const credits = await world.sql<
+    AtlasEvent[]
+  >`SELECT key, sequence FROM events WHERE type = 'account.credited.v1'`;
+  await world.db.transaction((tx) => deferred.defer(credits, tx));
+  const handled: AtlasEvent[] = [];
+  while (
+    await deferred.turn(async (events) => {
+      handled.push(...events);
+    })
+  );
+  expect(Object.fromEntries(handled.map(({ key, data }) => [key, data.metadata]))).toEqual({
+    [own]: METADATA,
+    [other]: {},
+  });
+});
+
+test('every SQL function that returns metadata of transfers decides who sees it, or its caller does', async () => {
+  const returnsMetadata = (script: string) => /RETURNS TABLE \([^)]*\bmetadata jsonb\b/.test(script);
+  const returned = (await readSqlFunctions()).filter(({ script }) => returnsMetadata(script));
+  const undecided = returned.filter(({ script }) => !script.includes('SELECT isolates_owners'));
+  // The relay decides for what it reads: see the first test.
+  expect(undecided.map(({ name }) => name)).toEqual(['read_outbox']);
+  expect(returned.map(({ name }) => name)).toContain('read_events');
 });
