@@ -36,8 +36,6 @@ class PasswordThread {
 
   #start(): Worker {
     const worker = new Worker(new URL('./password-worker.ts', import.meta.url));
-    // It must not keep the process running.
-    worker.unref();
     worker.on('message', ({ id, result }: PasswordResult) => {
       const pending = this.#pending.get(id);
       this.#pending.delete(id);
@@ -46,6 +44,8 @@ class PasswordThread {
     });
     worker.on('error', (error) => this.#crashed(worker, error as Error));
     worker.on('exit', () => this.#crashed(worker, new Error('The thread that hashes passwords has ended.')));
+    // It must not keep the process running. A listener would, so this comes last.
+    worker.unref();
     return worker;
   }
 
