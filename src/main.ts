@@ -19,6 +19,7 @@ import { withService } from './cli/session.ts';
 import { reportUnknownSettings } from './cli/settings-report.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { explainUnknownCommand } from './cli/unknown-command.ts';
+import { addUsersCommand } from './cli/users.ts';
 import { addWorkerCommand } from './cli/worker.ts';
 import { VERSION } from './version.ts';
 
@@ -50,6 +51,10 @@ addKeyCommand(
 addOrganizationsCommand(
   program,
   withService(({ identity }) => identity.organizations),
+);
+addUsersCommand(
+  program,
+  withService(({ identity }) => identity),
 );
 addEventsCommand(
   program,

@@ -1,3 +1,4 @@
+import type { Database } from '../adapters/postgres/database.ts';
 import type { Queryable } from '../adapters/postgres/query.ts';
 
 /** A transaction, which only repositories know how to use. */
@@ -43,4 +44,13 @@ export interface Idempotency {
   /** Returns what `run` would return for a retry, or null: for checks before it that a retry must not repeat. */
   find<T extends object>(request: RequestIdentity, signal?: AbortSignal): Promise<Done<T> | null>;
   readonly stats: { readonly replays: number };
+}
+
+/** Returns work for {@link Idempotency.run} that needs a transaction: that which it is handed, or one of its own. */
+export function inTransaction<T>(
+  transaction: Database['transaction'],
+  signal: AbortSignal | undefined,
+  work: (tx: Tx) => Promise<T>,
+): (tx?: Tx) => Promise<T> {
+  return (tx) => transaction(work, { signal, tx });
 }

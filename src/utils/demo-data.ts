@@ -21,6 +21,10 @@ export const DEMO = {
   webhook: '00000000-0000-8a71-a502-000000000001',
   spareWebhook: '00000000-0000-8a71-a502-000000000002',
   delivery: '00000000-0000-7000-8000-0000000000e1',
+  /** Users who nobody can sign in as, members of the organization of the first API key. */
+  user: '00000000-0000-7000-8000-0000000000f2',
+  spareUser: '00000000-0000-7000-8000-0000000000f3',
+  spareInvitation: '00000000-0000-7000-8000-0000000000f4',
   key: 'demo000000000001',
   spareKey: 'demo000000000002',
 } as const;

@@ -36,7 +36,7 @@ export interface Example {
 export const BY_LINK = ['uploadByLink', 'downloadByLink'];
 
 /** Tokens in mails work once, so the requests of these cannot be written down either. */
-export const BY_MAIL = ['confirmAddress', 'completePasswordReset'];
+export const BY_MAIL = ['confirmAddress', 'completePasswordReset', 'acceptInvitation'];
 
 /** Does not end. */
 export const STREAM = 'streamEvents';

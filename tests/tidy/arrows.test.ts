@@ -9,8 +9,8 @@ const describeImport = ({ from, specifier }: Import) => `${from} imports ${speci
 /** `src/envelope/cors.ts` belongs to `envelope`, `src/errors.ts` to `errors`, `src/features.ts` to `feature-list`. */
 const layerOf = (path: string) =>
   path === 'src/features.ts' ? 'feature-list' : path.split('/')[1]!.replace(/\.ts$/, '');
-/** `src/features/ledger/feature.ts`, which builds the features of a context. */
-const isFeature = (path: string) => /^src\/features\/[^/]+\/feature\.ts$/.test(path);
+/** `src/features/ledger/feature.ts`, which builds the features of a context, and its parts, such as `people-feature.ts`. */
+const isFeature = (path: string) => /^src\/features\/[^/]+\/(?:\w+-)?feature\.ts$/.test(path);
 const contextOf = (path: string) => /^src\/features\/([^/]+)\//.exec(path)?.[1];
 const isRouter = (path: string) => path.endsWith('/router.ts');
 const featureOf = (path: string) => /^src\/features\/(.+)\/[^/]+$/.exec(path)?.[1];

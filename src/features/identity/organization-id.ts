@@ -11,6 +11,11 @@ export function testSpaceOf(organization: string): string {
   return organization + TEST_SUFFIX;
 }
 
+/** Returns the owner of what a user creates for no organization. None can be created with such an ID. */
+export function personalSpaceOf(userId: string): string {
+  return `~user:${userId}`;
+}
+
 /** Whether an organization must not have this ID, because it would own the data of test keys, or be the operators. */
 export function isReservedId(organization: string): boolean {
   return organization.endsWith(TEST_SUFFIX) || organization === OPERATORS;

@@ -83,20 +83,6 @@ export const peopleProblems = {
     cause: 'You have no session with this ID: it has ended, or is that of another user.',
     remedy: 'GET /v1/sessions lists your sessions.',
   },
-  last_owner: {
-    status: 409,
-    title: 'Last owner of an organization',
-    cause: 'The user is the only owner of an organization, which would be left without one.',
-    remedy: 'Make another member an owner first.',
-  },
-  invitation_invalid: {
-    status: 422,
-    title: 'Invalid invitation',
-    cause:
-      'There is no open invitation with this token for this address: it was accepted, withdrawn, or has expired.',
-    remedy:
-      'Use the token of the latest mail, with the address that it was sent to, or ask for another invitation.',
-  },
 } as const satisfies ProblemKinds;
 
 declare module '../../errors.ts' {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { isPersonalScope } from '../../../src/features/identity/scope-kinds.ts';
 import { type AccountResource, newKey, openAccount, readAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { bearer, createUser } from '../../support/user-steps.ts';
@@ -20,6 +21,11 @@ const send = (method: string, path: string, body: string, headers: Record<string
   });
 const transferOf = (amount: string, more = '') =>
   `{"debitAccountId":"${bank!.id}","creditAccountId":"${account!.id}","amount":${amount}${more}}`;
+
+interface DocumentedOperation {
+  readonly requestBody?: { readonly content: object };
+  readonly security: readonly { readonly apiKey?: readonly string[] }[];
+}
 
 describe('an amount that is not exactly a whole number is refused, and nothing is posted:', () => {
   test.each([
@@ -66,19 +72,19 @@ test('every JSON body is read as it is written: repeated members and rounded num
   const webhook = await createWebhook(atlas, { url: 'http://127.0.0.1:9/' });
   const pathOf = (pattern: string) => pattern.replaceAll(/\{\w+\}/g, webhook.id);
   const { paths } = atlas.openApi() as {
-    paths: Record<string, Record<string, { requestBody?: { content: object }; security?: object[] }>>;
+    paths: Record<string, Record<string, DocumentedOperation>>;
   };
+  const { token } = await createUser(atlas, { organization: 'owner' });
   const withJson = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations)
       .filter(([, { requestBody }]) => requestBody && 'application/json' in requestBody.content)
       .map(([method, { security }]) => ({
         method: method.toUpperCase(),
         path: pathOf(path),
-        isPersonal: JSON.stringify(security).includes('"me:'),
+        isPersonal: security.some(({ apiKey = [] }) => apiKey.some(isPersonalScope)),
       })),
   );
   expect(withJson.length).toBeGreaterThanOrEqual(7);
-  const { token } = await createUser(atlas, { organization: 'owner' });
   for (const { method, path, isPersonal } of withJson) {
     const headers = { 'If-Match': '*', ...(isPersonal && bearer(token)) };
     const repeated = await send(method, path, '{"a":{"b":[{"c":1,"c":1}]}}', headers);

@@ -4,9 +4,10 @@
  * - `operator`: only keys of operators may call it, so it gets a 403;
  * - `person`: only sessions may call it, and only for their own user, so keys get a 403;
  * - `own`: no ID of others is in the request, so it gets, or changes, what is its own;
- * - `unknown`: the response is that for IDs that do not exist.
+ * - `unknown`: the response is that for IDs that do not exist;
+ * - `organization`: the same, for the ID of an organization in the path.
  */
-export type Access = 'anybody' | 'operator' | 'person' | 'own' | 'unknown';
+export type Access = 'anybody' | 'operator' | 'person' | 'own' | 'unknown' | 'organization';
 
 /** By operation. A new route fails a test of access.test.ts until it stands here. */
 export const ACCESS: Readonly<Record<string, Access>> = {
@@ -46,6 +47,21 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   switchOrganization: 'person',
   endSession: 'person',
   endOtherSessions: 'person',
+  listOwnOrganizations: 'person',
+  createOwnOrganization: 'person',
+  leaveOrganization: 'person',
+  getOwnOrganization: 'organization',
+  renameOwnOrganization: 'organization',
+  listMembers: 'organization',
+  changeRole: 'organization',
+  removeMember: 'organization',
+  listInvitations: 'organization',
+  createInvitation: 'organization',
+  withdrawInvitation: 'organization',
+  acceptInvitation: 'person',
+  findUser: 'operator',
+  lockUser: 'operator',
+  unlockUser: 'operator',
   createApiKey: 'own',
   listApiKeys: 'own',
   rotateApiKey: 'unknown',

@@ -147,9 +147,8 @@ test('every problem type but those of no route is documented somewhere', () => {
       ),
     ),
   );
-  // An unknown path, a method that a path does not have, a client that is gone, and too many mails to one address, which
-  // no route may report until one is for people who are signed in.
-  const ofNoRoute = ['method_not_allowed', 'request_aborted', 'too_many_mails'];
+  // An unknown path, a method that a path does not have, and a client that is gone.
+  const ofNoRoute = ['method_not_allowed', 'request_aborted'];
   expect(Object.keys(PROBLEM_KINDS).filter((code) => !named.has(code))).toEqual(ofNoRoute);
 });
 
@@ -208,6 +207,7 @@ test('every operation under /v1 names its scope and documents refusals and overl
 // These act on the resource that the path names.
 const WITHOUT_BODY = [
   'suspendOrganization',
+  'lockUser',
   'rotateWebhookSecret',
   'revokeApiKey',
   'testWebhook',

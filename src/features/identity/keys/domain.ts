@@ -25,7 +25,10 @@ export interface ApiKey {
 export interface KeyCaller {
   readonly organization: string;
   readonly kind: 'live' | 'test';
+  /** The public ID of the key or session. */
   readonly keyId: string;
+  /** The user, if it is a session; null for a key. */
+  readonly userId: string | null;
   readonly scopes: readonly string[];
   /** As whom it is audited. */
   readonly actor: Actor;

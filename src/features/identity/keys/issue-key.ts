@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import type { Standing } from '../standing/service.ts';
 import { makeToken } from '../token.ts';
 import type { ApiKey } from './domain.ts';
 import type { KeyRepository, KeysOf, KeyToInsert, Tx } from './repository.ts';
@@ -90,11 +91,16 @@ export const keyNotFound = (id: string) =>
 /** Revokes a key, and returns it; null if there is no such key that is not revoked yet. */
 export async function revokeKey(
   repository: KeyRepository,
+  standing: Pick<Standing, 'lock'>,
   tx: Tx,
   actor: Actor,
   of: KeysOf,
   id: string,
 ): Promise<ApiKey | null> {
+  const owner = await repository.ownerOf(tx, of, id);
+  if (owner === undefined) return null;
+  // So that a change that the key is making ends before it, or is refused.
+  await standing.lock(tx, owner);
   const key = await repository.revoke(tx, of, id);
   if (key !== null) await repository.record(tx, actor, { did: 'revoked', key });
   return key;

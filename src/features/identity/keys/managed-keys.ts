@@ -1,6 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
-import type { Done, Idempotency } from '../../idempotency.ts';
+import { type Done, type Idempotency, inTransaction } from '../../idempotency.ts';
 import { testSpaceOf } from '../organization-id.ts';
+import type { Standing } from '../standing/service.ts';
 import {
   type ApiKey,
   ENDED_DAYS,
@@ -58,18 +59,21 @@ export interface ManagedKeys {
   readonly stats: Readonly<Record<'created' | 'rotated' | 'revoked', number>>;
 }
 
-export function createManagedKeys(repository: KeyRepository, idempotency: Idempotency): ManagedKeys {
+export function createManagedKeys(
+  repository: KeyRepository,
+  idempotency: Idempotency,
+  standing: Standing,
+): ManagedKeys {
   const stats = { created: 0, rotated: 0, revoked: 0 };
 
-  /** Returns the work in the transaction that it is handed, or in one of its own. */
-  const inTransaction =
-    <T>(signal: AbortSignal | undefined, work: (tx: Tx) => Promise<T>) =>
-    (tx?: Tx) =>
-      repository.transaction(work, { signal, tx });
+  /** Returns what the caller may do, in a transaction that is now the only one that changes keys. */
+  async function lock(tx: Tx, caller: KeyCaller): Promise<readonly string[]> {
+    await standing.lock(tx, caller.organization);
+    return standing.require(tx, caller, 'keys:write');
+  }
 
   /** Counts each kind by itself: with a test key, nobody can prevent that a live key is replaced. */
   async function requireRoom(tx: Tx, organization: string, kind: KeyKind): Promise<void> {
-    await repository.lockOrganization(tx, organization);
     if (await repository.isFull(tx, organization, kind))
       throw new AtlasError(
         'too_many_api_keys',
@@ -88,12 +92,13 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
     async create(caller, content, idempotencyKey, signal) {
       const { kind, name, scopes, expiresInSeconds } = content;
       const { organization, keyId } = caller;
-      requireHeld(caller, scopes);
+      requireHeld(caller.scopes, scopes);
       if (caller.kind === 'test' && kind !== 'test')
         throw new AtlasError('scopes_exceeded', 'A test key can create test keys only.');
       const created = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content], isSecret: true },
-        inTransaction(signal, async (tx) => {
+        inTransaction(repository.transaction, signal, async (tx) => {
+          requireHeld(await lock(tx, caller), scopes);
           await requireRoom(tx, organization, kind);
           const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
           const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
@@ -105,14 +110,15 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
       return created;
     },
     async rotate(caller, id, overlapSeconds, idempotencyKey, signal) {
-      const check = ({ scopes }: ApiKey) => requireHeld(caller, scopes);
       // Before a replay too, which would contain the secret of a key with more scopes.
       const old = await find(caller, id, signal);
-      check(old);
+      requireHeld(caller.scopes, old.scopes);
       const content = ['rotateApiKey', id, overlapSeconds] as const;
       const rotated = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content, isSecret: true },
-        inTransaction(signal, async (tx) => {
+        inTransaction(repository.transaction, signal, async (tx) => {
+          const held = await lock(tx, caller);
+          const check = ({ scopes }: ApiKey) => requireHeld(held, scopes);
           await requireRoom(tx, caller.organization, old.kind);
           const rotation = { id, overlapSeconds, createdBy: caller.keyId, actor: caller.actor, check };
           const { old: replaced, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
@@ -130,7 +136,7 @@ export function createManagedKeys(repository: KeyRepository, idempotency: Idempo
     },
     async revoke(caller, id, signal) {
       const revoked = await repository.transaction(
-        (tx) => revokeKey(repository, tx, caller.actor, reachableBy(caller), id),
+        (tx) => revokeKey(repository, standing, tx, caller.actor, reachableBy(caller), id),
         {
           signal,
         },
@@ -151,8 +157,8 @@ function ownerOf({ organization, kind }: KeyCaller): string {
 }
 
 /** Nobody grants more than they have. */
-function requireHeld(caller: KeyCaller, scopes: readonly string[]): void {
-  const missing = scopes.filter((scope) => !caller.scopes.includes(scope));
+function requireHeld(held: readonly string[], scopes: readonly string[]): void {
+  const missing = scopes.filter((scope) => !held.includes(scope));
   if (missing.length > 0)
     throw new AtlasError(
       'scopes_exceeded',

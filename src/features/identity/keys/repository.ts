@@ -55,8 +55,8 @@ export interface KeyRepository {
   record(tx: Tx, actor: Actor, did: KeyChange): Promise<void>;
   /** Inserts a key of the demo data, unless it exists. */
   insertDemo(key: KeyToInsert): Promise<void>;
-  /** Makes what follows in the transaction the only one that creates keys of the organization. */
-  lockOrganization(tx: Queryable, owner: string): Promise<void>;
+  /** Returns the owner of a key, if it is one of these; undefined if there is no such key. */
+  ownerOf(tx: Queryable, of: KeysOf, id: string): Promise<string | undefined>;
   /** Returns whether the organization has as many keys of the kind as it may create over HTTP. */
   isFull(tx: Queryable, owner: string, kind: KeyKind): Promise<boolean>;
   testSpaceState(on: Queryable, organization: string): Promise<TestSpaceState>;
@@ -91,8 +91,6 @@ const DEMO_KEYS: string[] = [DEMO.key, DEMO.spareKey];
 // About what a key has besides its texts.
 const KEY_BYTES = 500;
 const FORGET_ROWS_MAX = 1000;
-// An arbitrary seed for the lock that makes counting an organization's keys and adding one a single step.
-const LOCK_SEED = 5_130_662_871;
 
 export function createKeyRepository(db: Database): KeyRepository {
   return {
@@ -120,7 +118,7 @@ function fragmentsOf(db: Database) {
 }
 
 type Reads = 'findUsable' | 'findAny' | 'find' | 'list' | 'isEmpty';
-type Checks = 'lockOrganization' | 'isFull' | 'testSpaceState' | 'doesOrganizationExist';
+type Checks = 'ownerOf' | 'isFull' | 'testSpaceState' | 'doesOrganizationExist';
 
 function keyReads(db: Database): Pick<KeyRepository, Reads> {
   const { columns, usable, isolated, visible, quotas } = fragmentsOf(db);
@@ -265,10 +263,13 @@ function keyChanges(db: Database): Omit<KeyRepository, 'transaction' | Reads | C
 }
 
 function organizationChecks(db: Database): Pick<KeyRepository, Checks> {
-  const { usable, isolated } = fragmentsOf(db);
+  const { usable, isolated, visible } = fragmentsOf(db);
   return {
-    async lockOrganization(tx, owner) {
-      await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${owner}, ${LOCK_SEED}))`);
+    async ownerOf(tx, of, id) {
+      const [key] = await tx.query(
+        (sql) => sql<{ owner: string }[]>`SELECT owner FROM api_keys WHERE id = ${id} AND ${visible(of)}`,
+      );
+      return key?.owner;
     },
     async isFull(tx, owner, kind) {
       const [row] = await tx.query(

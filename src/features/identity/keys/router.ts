@@ -184,12 +184,13 @@ function created(exchange: Exchange, key: { readonly id: string }, replayed: boo
 }
 
 function callerOf(exchange: Exchange): KeyCaller {
-  const { organization, owner, keyId, scopes } = exchange.principal!;
+  const { organization, owner, keyId, userId, scopes } = exchange.principal!;
   if (organization === '')
     throw new AtlasError('forbidden', 'Only the keys and members of an organization can manage its keys.');
   return {
     organization,
     keyId,
+    userId,
     scopes,
     kind: owner === organization ? 'live' : 'test',
     actor: actorOf(exchange),

@@ -6,6 +6,7 @@ import type { CredentialStore } from '../credentials.ts';
 import { isNewOrganizationId, isReservedId, testSpaceOf, UNUSABLE_IDS } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import { isOperatorScope, isPersonalScope } from '../scope-kinds.ts';
+import type { Standing } from '../standing/service.ts';
 import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
 import { issueKey, revokeKey, rotateKey } from './issue-key.ts';
@@ -49,7 +50,11 @@ export interface KeyService {
 }
 
 /** `quotaOf` returns what bounds the requests of a key that was just read. */
-export function createKeyService(repository: KeyRepository, quotaOf: QuotaService['ofCaller']): KeyService {
+export function createKeyService(
+  repository: KeyRepository,
+  quotaOf: QuotaService['ofCaller'],
+  standing: Pick<Standing, 'lock'>,
+): KeyService {
   let used = new Set<string>();
 
   const storeOf = (kind: KeyKind): CredentialStore => ({
@@ -100,7 +105,7 @@ export function createKeyService(repository: KeyRepository, quotaOf: QuotaServic
     },
     revoke: (id) =>
       repository.transaction(
-        async (tx) => (await revokeKey(repository, tx, commandActor(), EVERY_KEY, id)) !== null,
+        async (tx) => (await revokeKey(repository, standing, tx, commandActor(), EVERY_KEY, id)) !== null,
       ),
     isEmpty: () => repository.isEmpty(),
     stores: { live: storeOf('live'), test: storeOf('test'), operator: storeOf('operator') },

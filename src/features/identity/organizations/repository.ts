@@ -1,8 +1,10 @@
-import { auditFragment } from '../../../adapters/postgres/audit.ts';
+import { auditFragment, recordAudit } from '../../../adapters/postgres/audit.ts';
 import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
-import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { ORGANIZATIONS_OF_USER_MAX } from '../role-limits.ts';
+import type { Role } from '../roles.ts';
 
 /** An organization, which owns everything that its keys create. */
 export interface Organization {
@@ -13,8 +15,17 @@ export interface Organization {
   readonly suspendedAt: Date | null;
 }
 
-/** Organizations in PostgreSQL. */
+/** An organization with the role that a user has in it. */
+export interface OwnOrganization extends Organization {
+  readonly role: Role;
+}
+
+/** A transaction, which only repositories know how to use. */
+export type Tx = Queryable;
+
+/** Organizations in PostgreSQL. Those that are handed a transaction run in it. */
 export interface OrganizationRepository {
+  transaction: Database['transaction'];
   /** Returns undefined if there is none with this ID. */
   find(id: string, signal?: AbortSignal): Promise<Organization | undefined>;
   /** Lists the organizations after the one with this ID, by ID. A page also ends at `PAGE_BYTES_MAX`. */
@@ -37,6 +48,13 @@ export interface OrganizationRepository {
     actor: Actor,
     options?: QueryOptions,
   ): Promise<Organization | undefined>;
+  /** Lists all organizations of a user, by ID. */
+  listOf(userId: string, signal?: AbortSignal): Promise<OwnOrganization[]>;
+  /** Counts what a user owns, and returns whether any of it is not suspended. Locks the user. */
+  countOwned(tx: Tx, userId: string): Promise<{ owned: number; active: boolean }>;
+  insert(tx: Tx, id: string, name: string, actor: Actor): Promise<Organization>;
+  /** Renames an organization. Returns undefined if there is none with this ID. */
+  rename(tx: Tx, id: string, name: string, actor: Actor): Promise<Organization | undefined>;
 }
 
 // Of one without its ID and name.
@@ -110,6 +128,63 @@ export function createOrganizationRepository(db: Database): OrganizationReposito
         options,
       );
       return changed;
+    },
+    transaction: (work, options) => db.transaction(work, options),
+    ...ofMembers(db),
+  };
+}
+
+type OfMembers = 'listOf' | 'countOwned' | 'insert' | 'rename';
+
+function ofMembers(db: Database): Pick<OrganizationRepository, OfMembers> {
+  const columns = db.fragment`id, name, created_at, suspended_at`;
+  const record = (tx: Tx, actor: Actor, organization: string, change: { before?: object; after: object }) =>
+    recordAudit(tx, actor, {
+      action: 'organization.saved',
+      organization,
+      target: { type: 'organization', id: organization },
+      ...change,
+    });
+  return {
+    listOf: (userId, signal) =>
+      db.query(
+        (sql) => sql<OwnOrganization[]>`
+          SELECT o.id, o.name, o.created_at, o.suspended_at, m.role
+          FROM memberships m JOIN organizations o ON o.id = m.organization
+          WHERE m.user_id = ${userId} ORDER BY m.organization LIMIT ${ORGANIZATIONS_OF_USER_MAX}`,
+        { signal },
+      ),
+    async countOwned(tx, userId) {
+      await tx.query((sql) => sql`SELECT FROM users WHERE id = ${userId} FOR NO KEY UPDATE`);
+      // A statement of its own, so that it sees what was stored while this one waited.
+      const [row] = await tx.query(
+        (sql) => sql<[{ owned: number; active: boolean }]>`
+          SELECT count(*)::int AS owned, coalesce(bool_or(o.suspended_at IS NULL), false) AS active
+          FROM memberships m JOIN organizations o ON o.id = m.organization
+          WHERE m.user_id = ${userId} AND m.role = 'owner'`,
+      );
+      return row;
+    },
+    async insert(tx, id, name, actor) {
+      const [organization] = await tx.query(
+        (sql) => sql<[Organization]>`
+          INSERT INTO organizations (id, name) VALUES (${id}, ${name}) RETURNING ${columns}`,
+      );
+      await record(tx, actor, id, { after: { name, suspendedAt: null } });
+      return organization;
+    },
+    async rename(tx, id, name, actor) {
+      const [former] = await tx.query(
+        (sql) => sql<Organization[]>`SELECT ${columns} FROM organizations WHERE id = ${id} FOR NO KEY UPDATE`,
+      );
+      if (former === undefined) return undefined;
+      await tx.query((sql) => sql`UPDATE organizations SET name = ${name} WHERE id = ${id}`);
+      const { suspendedAt } = former;
+      await record(tx, actor, id, {
+        before: { name: former.name, suspendedAt },
+        after: { name, suspendedAt },
+      });
+      return { ...former, name };
     },
   };
 }

@@ -3,19 +3,19 @@ import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../.
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema } from '../../../http/schemas.ts';
 import { actorOf } from '../../actor.ts';
-import type { Organization } from './repository.ts';
+import { toResource } from './organization-resource.ts';
 import {
   NewOrganizationIdSchema,
-  OrganizationIdSchema,
   OrganizationNameSchema,
   OrganizationPageSchema,
+  OrganizationPathSchema,
   OrganizationSchema,
 } from './schemas.ts';
 import type { OrganizationService } from './service.ts';
 
 const COMMON = { tag: 'Operators', tier: 'default', resource: 'database' } as const;
 const PATH = '/v1/operator/organizations/{id}';
-const ONE = { ...COMMON, params: OrganizationIdSchema, refusals: ['organization_not_found'] } as const;
+const ONE = { ...COMMON, params: OrganizationPathSchema, refusals: ['organization_not_found'] } as const;
 
 // The bytes of the ID in hexadecimal digits. The letter keeps the cursors of different lists apart.
 const CursorSchema = cursorSchema(/^n(?:[0-9a-f]{2}){1,4000}$/, (text) =>
@@ -134,13 +134,4 @@ export function mountOrganizations(routes: RouteTable, organizations: Organizati
         200,
       ),
   );
-}
-
-function toResource({ id, name, createdAt, suspendedAt }: Organization) {
-  return {
-    id,
-    name,
-    createdAt: createdAt.toISOString(),
-    suspendedAt: suspendedAt === null ? null : suspendedAt.toISOString(),
-  };
 }

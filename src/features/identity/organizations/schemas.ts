@@ -1,18 +1,15 @@
 import { z } from '@hono/zod-openapi';
-import { NextCursorSchema, nameSchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import { NextCursorSchema, nameSchema, TimestampSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { isReservedId } from '../organization-id.ts';
+import { OrganizationIdSchema } from '../organization-path.ts';
 
-// As much as a URL should have. Organizations are named by text of any length.
-const ID_LENGTH_MAX = 1000;
 const NAME_LENGTH_MAX = 200;
 
-const IdSchema = textSchema(ID_LENGTH_MAX).openapi({ example: DEMO.organization });
-
-export const OrganizationIdSchema = z.object({ id: IdSchema });
+export const OrganizationPathSchema = z.object({ id: OrganizationIdSchema });
 
 export const NewOrganizationIdSchema = z.object({
-  id: IdSchema.refine((id) => !isReservedId(id), 'is reserved, for test data or operators'),
+  id: OrganizationIdSchema.refine((id) => !isReservedId(id), 'is reserved, for test data or operators'),
 });
 
 export const OrganizationNameSchema = z

@@ -1,7 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO, DEMO_PERSON } from '../../../utils/demo-data.ts';
-import { EMAIL_LENGTH_MAX, normalizeEmail } from '../email.ts';
+import { normalizeEmail } from '../email.ts';
+import { EmailSchema } from '../email-schema.ts';
 
 const NAME_LENGTH_MAX = 200;
 const ORGANIZATION_LENGTH_MAX = 1000;
@@ -9,20 +10,6 @@ const EMAIL_TEXT_LENGTH_MAX = 320;
 const TOKEN_LENGTH_MAX = 200;
 // Those that cannot be set are refused with the reason; of those that are compared, none is longer.
 const PASSWORD_LENGTH_MAX = 1024;
-
-const MustBeEmail = 'must be a mail address such as ada@example.com';
-
-/** A mail address, in the form in which it is stored. */
-export const EmailSchema = z
-  .string()
-  .max(EMAIL_LENGTH_MAX, MustBeEmail)
-  .transform((text, context) => {
-    const email = normalizeEmail(text);
-    if (email !== null) return email;
-    context.addIssue({ code: 'custom', message: MustBeEmail });
-    return z.NEVER;
-  })
-  .openapi({ type: 'string', format: 'email', maxLength: EMAIL_LENGTH_MAX, example: DEMO_PERSON.email });
 
 export const PasswordSchema = textSchema(PASSWORD_LENGTH_MAX).openapi({
   format: 'password',

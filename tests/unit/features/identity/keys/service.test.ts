@@ -36,7 +36,7 @@ function keysInMemory() {
     // None of these uses the transaction.
     transaction: (work) => work({ query: () => Promise.reject(new Error('no query')) }),
   } satisfies Partial<KeyRepository> as Partial<KeyRepository> as KeyRepository;
-  return { service: createKeyService(repository, () => null), state, token, id };
+  return { service: createKeyService(repository, () => null, { lock: async () => {} }), state, token, id };
 }
 
 describe('the check of stored keys', () => {

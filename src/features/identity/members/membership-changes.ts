@@ -1,0 +1,73 @@
+import type { Actor } from '../../../utils/actor.ts';
+import type { Role, ScopesOfRoles } from '../roles.ts';
+import type { Standing } from '../standing/service.ts';
+import { lastOwner, type Member } from './member.ts';
+import type { MemberRepository, Tx } from './repository.ts';
+
+/** Which invitations of a member end with their role. */
+export interface SentInvitations {
+  readonly organization: string;
+  readonly userId: string;
+  /** What they may still do. */
+  readonly held: readonly string[];
+}
+
+/** Changes of memberships, in a transaction that has locked the organization. They throw `last_owner`. */
+export interface MembershipChanges {
+  setRole(tx: Tx, actor: Actor, organization: string, member: Member, role: Role): Promise<void>;
+  end(tx: Tx, actor: Actor, organization: string, member: Pick<Member, 'userId' | 'role'>): Promise<void>;
+  /** Ends all memberships of a user who is about to be deleted. The transaction has locked nothing yet. */
+  endAll(tx: Tx, actor: Actor, userId: string): Promise<number>;
+}
+
+/** Dependencies of {@link createMembershipChanges}. */
+export interface MembershipPorts {
+  readonly repository: MemberRepository;
+  readonly standing: Standing;
+  readonly scopesOfRoles: ScopesOfRoles;
+  /** Withdraws the open invitations that a member sent for roles that they could no longer give. */
+  withdrawInvitations(tx: Tx, actor: Actor, sent: SentInvitations): Promise<void>;
+}
+
+export function createMembershipChanges({
+  repository,
+  standing,
+  scopesOfRoles,
+  withdrawInvitations,
+}: MembershipPorts): MembershipChanges {
+  async function requireOtherOwner(tx: Tx, organization: string, { role }: Pick<Member, 'role'>) {
+    if (role === 'owner' && (await repository.count(tx, organization)).owners < 2) throw lastOwner();
+  }
+
+  const end: MembershipChanges['end'] = async (tx, actor, organization, member) => {
+    const { userId, role } = member;
+    await requireOtherOwner(tx, organization, member);
+    await repository.remove(tx, organization, userId);
+    await repository.record(tx, actor, { did: 'removed', organization, userId, before: { role } });
+    await withdrawInvitations(tx, actor, { organization, userId, held: [] });
+  };
+
+  return {
+    async setRole(tx, actor, organization, member, role) {
+      const { userId } = member;
+      await requireOtherOwner(tx, organization, member);
+      await repository.setRole(tx, organization, userId, role);
+      const [before, after] = [{ role: member.role }, { role }];
+      await repository.record(tx, actor, { did: 'changed', organization, userId, before, after });
+      await withdrawInvitations(tx, actor, { organization, userId, held: scopesOfRoles[role] });
+    },
+    end,
+    async endAll(tx, actor, userId) {
+      const locked = (await repository.rolesOf(tx, userId)).map(({ organization }) => organization);
+      await standing.lock(tx, ...locked);
+      await repository.countOrganizations(tx, userId);
+      const roles = await repository.rolesOf(tx, userId);
+      for (const { organization, role } of roles) {
+        // Joined just now. Its owners cannot be counted safely, and most likely it is new and has no other.
+        if (role === 'owner' && !locked.includes(organization)) throw lastOwner();
+        await end(tx, actor, organization, { userId, role });
+      }
+      return roles.length;
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import type { Registry } from 'prom-client';
+import type { RouteTable } from '../../http/route.ts';
+import type { Job } from '../feature.ts';
+import { sessionReader } from './authentication.ts';
+import type { Credentials } from './credentials.ts';
+import type { IdentityPorts } from './feature.ts';
+import type { EnqueueMail } from './mail/service.ts';
+import { mountMailPages } from './mail-pages/router.ts';
+import type { createOrganizations } from './organizations-feature.ts';
+import { PasswordHasher } from './password-hasher.ts';
+import { registerPeopleMetrics } from './people-metrics.ts';
+import { isForDevelopers, requirePrivateOrigin } from './public-origin.ts';
+import { mountSessions } from './sessions/router.ts';
+import type { SessionService } from './sessions/service.ts';
+import type { Standing } from './standing/service.ts';
+import { createAttemptRepository } from './throttle/repository.ts';
+import { createThrottle } from './throttle/service.ts';
+import { createUserAccessRepository } from './users/access/repository.ts';
+import { mountUserAccess } from './users/access/router.ts';
+import { createUserAccessService } from './users/access/service.ts';
+import { createDemoPerson } from './users/demo-person.ts';
+import { mountOwnUser } from './users/own-router.ts';
+import { createOwnUser } from './users/own-user.ts';
+import { createPasswordReset } from './users/password-reset.ts';
+import { createPersonMails } from './users/person-mails.ts';
+import { createProvision } from './users/provisioning.ts';
+import { createUserRepository } from './users/repository.ts';
+import { mountUsers } from './users/router.ts';
+import { createSignIn } from './users/sign-in.ts';
+import { mountSignIn } from './users/sign-in-router.ts';
+import { createSignUp } from './users/sign-up.ts';
+
+type Organizations = ReturnType<typeof createOrganizations>['services'];
+
+/** Dependencies of people. */
+interface PeoplePorts extends Organizations, Pick<IdentityPorts, 'database' | 'settings'> {
+  readonly sessions: SessionService;
+  readonly enqueueMail: EnqueueMail;
+  readonly credentials: Pick<Credentials, 'verify'>;
+  readonly publicOrigin: string | null;
+  readonly standing: Standing;
+}
+
+/** Users, their passwords, and their sessions. */
+export function createPeople(ports: PeoplePorts) {
+  const { database, sessions, credentials, settings, publicOrigin, members, invitations } = ports;
+  const allowsDemo = isForDevelopers(settings);
+  const users = createUserRepository(database);
+  const hasher = new PasswordHasher();
+  const throttle = createThrottle(createAttemptRepository(database));
+  const mails = createPersonMails(ports.enqueueMail, users, publicOrigin ?? '');
+  const base = { users, hasher, throttle, mails, sessions };
+  const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
+  const reset = createPasswordReset(base);
+  const own = createOwnUser({ ...base, endMemberships: members.endAll });
+  const { signIn, outcomes } = createSignIn({ ...base, allowsDemo });
+  const requirePrivate = () => requirePrivateOrigin(publicOrigin);
+  const access = createUserAccessService(createUserAccessRepository(database), sessions);
+  return {
+    commands: { access, provision: createProvision({ ...ports, users, hasher }) },
+    seed: () => createDemoPerson(users, hasher, allowsDemo),
+    mount(routes: RouteTable) {
+      mountUsers(routes, { signUp, reset, requirePrivate });
+      mountOwnUser(routes, own, requirePrivate);
+      mountSignIn(routes, { signIn, sessionOf: sessionReader(credentials), requirePrivate, publicOrigin });
+      mountSessions(routes, sessions);
+      mountUserAccess(routes, access);
+      mountMailPages(routes);
+    },
+    metrics(registry: Registry) {
+      const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats });
+      registerPeopleMetrics(registry, { signIns: outcomes, changes, hashes: () => hasher.stats });
+    },
+    jobs: [
+      { name: 'save when sessions were last used', by: 'each', everyMs: 30_000, run: sessions.flushLastUsed },
+      { name: 'delete sessions that ended', by: 'one', everyMs: 600_000, run: sessions.forget },
+      { name: 'delete unconfirmed users and old tokens', by: 'one', everyMs: 600_000, run: users.forget },
+      { name: 'delete old attempts to sign in', by: 'one', everyMs: 600_000, run: throttle.forget },
+    ] satisfies Job[],
+  };
+}
