@@ -4,7 +4,17 @@ import { freshDatabase } from '../support/database.ts';
 import { makeFolder, removeFolder, succeedAtlas } from './atlas-process.ts';
 
 const TEST_TIMEOUT_MS = 120_000;
-const GROUPS = ['migrate', 'key', 'accounts', 'organizations', 'events', 'files', 'audit', 'secrets'];
+const GROUPS = [
+  'migrate',
+  'key',
+  'accounts',
+  'organizations',
+  'users',
+  'events',
+  'files',
+  'audit',
+  'secrets',
+];
 
 let folder: string;
 let settings: Record<string, string>;
@@ -47,6 +57,12 @@ const CHANGES: Readonly<Record<string, { actions: readonly string[]; args(): Pro
       },
     },
     'organizations suspend': { actions: ['organization.suspended'], args: async () => ['acme'] },
+    'users create': {
+      actions: ['membership.created', 'user.created'],
+      args: async () => ['ada@example.com', '--organization', 'acme'],
+    },
+    'users lock': { actions: ['user.locked'], args: async () => ['ada@example.com'] },
+    'users unlock': { actions: ['user.unlocked'], args: async () => ['ada@example.com'] },
     'organizations reinstate': { actions: ['organization.reinstated'], args: async () => ['acme'] },
   };
 

@@ -3,9 +3,11 @@ import { DEMO_CSV } from '../../../src/utils/demo-data.ts';
 import { type FilesApp, sha256Of, startFilesApp, uploadFile } from '../../support/file-steps.ts';
 import { createKey } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { bearer } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 import { CREATES, createWorld, type World } from '../system/creates.ts';
 import type { Change } from './changes.ts';
+import { memberChanges } from './member-changes.ts';
 import { personChanges } from './person-changes.ts';
 
 interface Upload {
@@ -24,8 +26,9 @@ afterAll(() => atlas.close());
 
 /** Sends the request of a case of creates. */
 function create(id: string): Promise<Response> {
-  const { method, path, json, body } = CREATES[id]!.request(world, 0);
-  const headers = { 'Idempotency-Key': `${id}-audited` };
+  const { request, isPersonal } = CREATES[id]!;
+  const { method, path, json, body } = request(world, 0);
+  const headers = { 'Idempotency-Key': `${id}-audited`, ...(isPersonal && bearer(world.session)) };
   return atlas.call(method, path, { headers, ...(json && { json }), ...(body && { body }) });
 }
 
@@ -125,6 +128,9 @@ const CHANGES: Readonly<Record<string, Change>> = {
       return () => atlas.call('DELETE', `/v1/files/${id}`);
     },
   },
+  createOwnOrganization: of('membership.created', 'organization.saved'),
+  createInvitation: of('invitation.created'),
+  ...memberChanges(() => atlas),
   ...personChanges(() => atlas),
   linkFile: none('It changes nothing: a link reads a file that the caller may read.'),
 };

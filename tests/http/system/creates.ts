@@ -2,11 +2,14 @@ import { DEMO_CSV } from '../../../src/utils/demo-data.ts';
 import { type FilesApp, sha256Of, uploadFile } from '../../support/file-steps.ts';
 import { createKey } from '../../support/key-steps.ts';
 import { openAccount } from '../../support/ledger-steps.ts';
+import { createUser } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 
 /** What an organization has, twice, so that a request can be for another one. */
 export interface World {
   readonly token: string;
+  /** The session of its owner. */
+  readonly session: string;
   readonly accounts: readonly string[];
   readonly webhooks: readonly string[];
   readonly deliveries: readonly string[];
@@ -30,12 +33,16 @@ export interface CreateCase {
   readonly table?: string;
   /** Its response contains a secret, so that it must be stored sealed. */
   readonly isSecret?: true;
+  /** The mail that it sends contains a secret. */
+  readonly mailsSecret?: true;
   /** Its keys are those of the ledger, which has a store of its own. */
   readonly isLedger?: true;
   /** With this status, many at once may be refused before they are compared. */
   readonly refusesRush?: 409 | 429;
   /** Its caller is an operator, and not an organization. */
   readonly isOperator?: true;
+  /** Its caller is a person. */
+  readonly isPersonal?: true;
 }
 
 const post = (path: string, json?: object): Creation => ({ method: 'POST', path, ...(json && { json }) });
@@ -60,6 +67,16 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
         concurrentRequests: null,
       }),
     isOperator: true,
+  },
+  createOwnOrganization: {
+    request: (_, n) => post('/v1/organizations', { name: `organization ${n}` }),
+    table: 'organizations',
+    isPersonal: true,
+  },
+  createInvitation: {
+    request: (_, n) =>
+      post('/v1/organizations/current/invitations', { email: `invited${n}@example.com`, role: 'viewer' }),
+    mailsSecret: true,
   },
   createApiKey: {
     request: (_, n) => post('/v1/api-keys', { name: `key ${n}`, scopes: ['ping:read'] }),
@@ -128,11 +145,17 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
   },
 };
 
+/** Those with an Idempotency-Key that happen once at most, whatever the key, and where they are tested. */
+export const ONCE: Readonly<Record<string, string>> = {
+  acceptInvitation: 'tests/http/identity/invitations.test.ts',
+};
+
 /** Every other POST and PUT of the contract, and why it needs no Idempotency-Key. */
 export const REPEATABLE: Readonly<Record<string, string>> = {
   revokeApiKey: 'A key that is revoked stays as it is.',
   replayWebhookEvents: 'What was delivered is not sent again, unless the caller wants exactly that.',
   completeFile: 'A file that is stored stays as it is.',
+  lockUser: 'A user who is locked out stays so.',
   uploadByLink: 'The link is for exactly these bytes.',
   signUp: 'An address has one user, and the response is the same.',
   confirmAddress: 'The token works once, and an address that is confirmed stays so.',
@@ -144,7 +167,7 @@ export const REPEATABLE: Readonly<Record<string, string>> = {
 };
 
 /** Gives the owner of the key what the cases need. */
-export async function createWorld(atlas: FilesApp, token: string): Promise<World> {
+export async function createWorld(atlas: FilesApp, token: string, organization = 'owner'): Promise<World> {
   const headers = { Authorization: `Bearer ${token}` };
   const as = {
     ...atlas,
@@ -161,6 +184,7 @@ export async function createWorld(atlas: FilesApp, token: string): Promise<World
   const webhooks = await twice(() => createWebhook(as, { url: 'http://127.0.0.1:9/' }));
   return {
     token,
+    session: (await createUser(atlas, { organization })).token,
     webhooks,
     accounts: await twice(() => openAccount(as)),
     deliveries: await twice(

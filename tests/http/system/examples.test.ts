@@ -42,8 +42,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function send({ scope, method, path, headers, body }: Example): Promise<Response> {
-  const session = scope !== null && isPersonalScope(scope) ? await ofNewPerson() : {};
+async function send(
+  { scope, method, path, headers, body }: Example,
+  person?: Record<string, string>,
+): Promise<Response> {
+  const session = scope !== null && isPersonalScope(scope) ? (person ?? (await ofNewPerson())) : {};
   return atlas.call(method, path, {
     headers: { ...headers, ...session },
     ...(body !== undefined && { body }),
@@ -90,13 +93,16 @@ test('every operation works with its examples against the demo data, and so does
 });
 
 test('every operation that takes an Idempotency-Key returns the same response to its example sent again', async () => {
-  const creating = operations.filter(({ takesKey }) => takesKey);
+  const creating = operations.filter(
+    ({ takesKey, operationId }) => takesKey && !BY_MAIL.includes(operationId),
+  );
+  const person = await ofNewPerson();
   expect(creating.length).toBeGreaterThan(10);
   for (const example of creating) {
     const { operationId } = example;
     const headers = { ...example.headers, 'Idempotency-Key': `example-${operationId}` };
-    const first = await send({ ...example, headers });
-    const again = await send({ ...example, headers });
+    const first = await send({ ...example, headers }, person);
+    const again = await send({ ...example, headers }, person);
     const texts = [await first.text(), await again.text()];
     expect({ operationId, ok: first.ok, text: first.ok ? '' : texts[0] }).toEqual({
       operationId,

@@ -177,7 +177,7 @@ function ofMembers(db: Database): Pick<OrganizationRepository, OfMembers> {
       const [former] = await tx.query(
         (sql) => sql<Organization[]>`SELECT ${columns} FROM organizations WHERE id = ${id} FOR NO KEY UPDATE`,
       );
-      if (former === undefined) return undefined;
+      if (former === undefined || former.name === name) return former;
       await tx.query((sql) => sql`UPDATE organizations SET name = ${name} WHERE id = ${id}`);
       const { suspendedAt } = former;
       await record(tx, actor, id, {
