@@ -10,12 +10,12 @@ export function sealSecret(sealing: Sealing, secret: Uint8Array, context: SealCo
   }
 }
 
-/** Returns the secret of a record. Throws the `AtlasError` that the caller gets if this host cannot open it. */
-export function openSecret(sealing: Sealing, record: string, context: SealContext): Buffer {
+/** Returns the secret of a record. Throws the `AtlasError` that the caller gets, with `detail`, if this host cannot open it. */
+export function openSecret(sealing: Sealing, record: string, context: SealContext, detail: string): Buffer {
   try {
     return sealing.open(record, context);
   } catch (cause) {
-    throw toAtlasError(cause, 'The response is stored sealed, and this Atlas does not have its key.');
+    throw toAtlasError(cause, detail);
   }
 }
 

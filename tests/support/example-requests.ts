@@ -37,6 +37,13 @@ export const BY_LINK = ['uploadByLink', 'downloadByLink'];
 
 /** Tokens in mails work once, so the requests of these cannot be written down either. */
 export const BY_MAIL = ['confirmAddress', 'completePasswordReset', 'acceptInvitation'];
+/** They need the second factor of a user, and all but one a code that works once. */
+export const BY_CODE = [
+  'confirmSecondFactor',
+  'removeSecondFactor',
+  'replaceRecoveryCodes',
+  'resetSecondFactor',
+];
 
 /** Does not end. */
 export const STREAM = 'streamEvents';

@@ -36,6 +36,8 @@ import { createQuotaService } from './quotas/service.ts';
 import { scopesOfRoles } from './roles.ts';
 import { identityScopes } from './scopes.ts';
 import { sealedColumn } from './sealing/repository.ts';
+import { totpContext } from './second-factor/domain.ts';
+import { secondFactorProblems } from './second-factor/problems.ts';
 import { createSessionRepository } from './sessions/repository.ts';
 import { createSessionService } from './sessions/service.ts';
 import { defaultQuotas, identitySettings } from './settings.ts';
@@ -49,7 +51,7 @@ import { createStanding } from './standing/service.ts';
 export const identity = {
   tags: ['Users', 'Sessions', 'API keys', 'Organizations', 'Operators'],
   scopes: identityScopes,
-  problems: { ...identityProblems, ...peopleProblems },
+  problems: { ...identityProblems, ...peopleProblems, ...secondFactorProblems },
   eventTypes: {},
   settings: identitySettings,
 } as const satisfies FeatureDeclaration;
@@ -61,6 +63,12 @@ const RESPONSES = {
   contextOf: responseContext,
 };
 const MAILS = { name: 'mails', table: 'mails', column: 'content', contextOf: mailContext };
+const SECOND_FACTORS = {
+  name: 'second factors',
+  table: 'users',
+  column: 'totp_secret',
+  contextOf: totpContext,
+};
 
 /** Dependencies of identity. */
 export interface IdentityPorts {
@@ -110,7 +118,7 @@ export function createIdentity(ports: IdentityPorts) {
   const sessions = createSessionService({ repository: sessionRows, roles, quotaOf: quotas.ofCaller });
   const credentials = createCredentials({ ...keys.stores, session: sessions.store });
   const people = createPeople({
-    ...{ database, sessions, enqueueMail, credentials, settings, publicOrigin },
+    ...{ database, sealing, sessions, enqueueMail, credentials, settings, publicOrigin },
     ...{ ...tenants.services, standing },
   });
   return {
@@ -153,6 +161,10 @@ export function createIdentity(ports: IdentityPorts) {
       { name: 'delete old idempotent responses', by: 'one', everyMs: 600_000, run: responses.forget },
       { name: 'delete mails that ended long ago', by: 'one', everyMs: 3_600_000, run: mails.forget },
     ],
-    secrets: [sealedColumn(database, sealing, RESPONSES), sealedColumn(database, sealing, MAILS)],
+    secrets: [
+      sealedColumn(database, sealing, RESPONSES),
+      sealedColumn(database, sealing, MAILS),
+      sealedColumn(database, sealing, SECOND_FACTORS),
+    ],
   } satisfies Feature & Record<string, unknown>;
 }

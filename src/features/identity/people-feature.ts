@@ -10,6 +10,10 @@ import type { createOrganizations } from './organizations-feature.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { registerPeopleMetrics } from './people-metrics.ts';
 import { isForDevelopers, requirePrivateOrigin } from './public-origin.ts';
+import { createProvePerson } from './second-factor/prove-person.ts';
+import { createSecondFactorRepository } from './second-factor/repository.ts';
+import { mountSecondFactor } from './second-factor/router.ts';
+import { createSecondFactor } from './second-factor/service.ts';
 import { mountSessions } from './sessions/router.ts';
 import type { SessionService } from './sessions/service.ts';
 import type { Standing } from './standing/service.ts';
@@ -33,7 +37,7 @@ import { createSignUp } from './users/sign-up.ts';
 type Organizations = ReturnType<typeof createOrganizations>['services'];
 
 /** Dependencies of people. */
-interface PeoplePorts extends Organizations, Pick<IdentityPorts, 'database' | 'settings'> {
+interface PeoplePorts extends Organizations, Pick<IdentityPorts, 'database' | 'sealing' | 'settings'> {
   readonly sessions: SessionService;
   readonly enqueueMail: EnqueueMail;
   readonly credentials: Pick<Credentials, 'verify'>;
@@ -53,7 +57,15 @@ export function createPeople(ports: PeoplePorts) {
   const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
   const reset = createPasswordReset(base);
   const own = createOwnUser({ ...base, endMemberships: members.endAll });
-  const { signIn, outcomes } = createSignIn({ ...base, allowsDemo });
+  const prove = createProvePerson(base);
+  const secondFactor = createSecondFactor({
+    ...base,
+    repository: createSecondFactorRepository(database),
+    prove,
+    sealing: ports.sealing,
+    origin: publicOrigin ?? '',
+  });
+  const { signIn, outcomes } = createSignIn({ ...base, secondFactor, allowsDemo });
   const requirePrivate = () => requirePrivateOrigin(publicOrigin);
   const access = createUserAccessService(createUserAccessRepository(database), sessions);
   return {
@@ -62,13 +74,14 @@ export function createPeople(ports: PeoplePorts) {
     mount(routes: RouteTable) {
       mountUsers(routes, { signUp, reset, requirePrivate });
       mountOwnUser(routes, own, requirePrivate);
+      mountSecondFactor(routes, secondFactor, requirePrivate);
       mountSignIn(routes, { signIn, sessionOf: sessionReader(credentials), requirePrivate, publicOrigin });
       mountSessions(routes, sessions);
       mountUserAccess(routes, access);
       mountMailPages(routes);
     },
     metrics(registry: Registry) {
-      const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats });
+      const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats, ...secondFactor.stats });
       registerPeopleMetrics(registry, { signIns: outcomes, changes, hashes: () => hasher.stats });
     },
     jobs: [

@@ -5,6 +5,8 @@ import { openSecret, sealSecret } from '../../seal-secret.ts';
 import { fingerprintOf, responseContext } from './domain.ts';
 import type { IdempotencyRepository, StoredResponse } from './repository.ts';
 
+const NO_KEY = 'The response is stored sealed, and this Atlas does not have its key.';
+
 export function createIdempotency(repository: IdempotencyRepository, sealing: Sealing): Idempotency {
   const stats = { replays: 0 };
 
@@ -16,7 +18,7 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
   function replay<T>(found: StoredResponse, { content, isSecret }: RequestIdentity): Done<T> {
     if (fingerprintOf(content).compare(found.fingerprint) !== 0) throw reused();
     const { id, response } = found;
-    const text = isSecret ? openSecret(sealing, response, responseContext(id)).toString() : response;
+    const text = isSecret ? openSecret(sealing, response, responseContext(id), NO_KEY).toString() : response;
     stats.replays++;
     return { result: JSON.parse(text) as T, replayed: true };
   }

@@ -43,6 +43,15 @@ export const mailSubject = (address: string) => subject(MAIL_REQUESTS_FREE, 'mai
 /** Attempts of a user who is signed in to name the current password. */
 export const passwordSubject = (userId: string) => subject(ACCOUNT_FAILURES_FREE, 'password', userId);
 
+/** Codes of the second factor of a user, from an address that the person signed in from before, or from any other. */
+export const secondFactorSubject = (userId: string, knownAddress: string | null) =>
+  subject(
+    ACCOUNT_FAILURES_FREE,
+    'second factor',
+    userId,
+    ...(knownAddress === null ? [] : [networkOf(knownAddress)]),
+  );
+
 /** One customer has a whole network of IPv6 addresses. */
 function networkOf(address: string): string {
   const parsed = parseAddress(address);

@@ -6,6 +6,7 @@ import {
   knownSubject,
   mailSubject,
   passwordSubject,
+  secondFactorSubject,
 } from './domain.ts';
 import type { AttemptRepository } from './repository.ts';
 
@@ -29,6 +30,15 @@ export interface Throttle {
   mail(address: string, signal?: AbortSignal): Promise<void>;
   /** Before the password of a user who is signed in is compared. */
   password(userId: string, signal?: AbortSignal): Promise<Attempt>;
+  /**
+   * Before a code of a second factor is compared. It has a count of its own, which only a right code ends: with the
+   * mailbox of a person, nobody gets more guesses.
+   */
+  secondFactor(
+    user: { readonly id: string; readonly email: string },
+    address: string,
+    signal?: AbortSignal,
+  ): Promise<Attempt>;
   /** The person has proven who they are by mail. */
   forgive(email: string): Promise<void>;
   /** Deletes what is too old to matter. */
@@ -65,6 +75,12 @@ export function createThrottle(repository: AttemptRepository): Throttle {
     mail: (address, signal) => take([mailSubject(address)], signal),
     async password(userId, signal) {
       const subject = passwordSubject(userId);
+      await take([subject], signal);
+      return { succeeded: () => repository.forgive(subject), dropped: () => repository.putBack([subject]) };
+    },
+    async secondFactor({ id, email }, address, signal) {
+      const isKnown = await repository.isKnown(knownSubject(email, address), signal);
+      const subject = secondFactorSubject(id, isKnown ? address : null);
       await take([subject], signal);
       return { succeeded: () => repository.forgive(subject), dropped: () => repository.putBack([subject]) };
     },

@@ -1,16 +1,10 @@
 import type { EnqueueMail } from '../mail/service.ts';
+import { type MailTo, notice } from '../notice.ts';
 import { TOKEN_MINUTES } from '../user.ts';
 
 type NewMail = Parameters<EnqueueMail>[1];
 
 const MINUTE_MS = 60_000;
-const NOTICE_HOURS = 24;
-
-/** To whom a mail goes, and where its links lead. */
-export interface MailTo {
-  readonly email: string;
-  readonly origin: string;
-}
 
 /** Asks somebody who signed up to show that the address is theirs. */
 export const confirmationMail = (to: MailTo, token: string): NewMail =>
@@ -65,12 +59,4 @@ const withToken = ({ email }: MailTo, subject: string, lines: readonly string[])
   subject,
   text: `${lines.join('\n')}\n`,
   expiresAt: new Date(Date.now() + TOKEN_MINUTES * MINUTE_MS),
-});
-
-const notice = ({ email }: MailTo, subject: string, lines: readonly string[]): NewMail => ({
-  recipient: email,
-  organization: '',
-  subject,
-  text: `${lines.join('\n')}\n`,
-  expiresAt: new Date(Date.now() + NOTICE_HOURS * 60 * MINUTE_MS),
 });

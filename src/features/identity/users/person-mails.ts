@@ -1,8 +1,9 @@
 import { AtlasError } from '../../../errors.ts';
 import type { EnqueueMail } from '../mail/service.ts';
+import type { MailTo, Notice } from '../notice.ts';
 import { makeOneTimeToken } from '../one-time-token.ts';
 import type { TokenPurpose } from '../user.ts';
-import { confirmationMail, knownAddressMail, type MailTo, passwordChangedMail, resetMail } from './mails.ts';
+import { confirmationMail, knownAddressMail, passwordChangedMail, resetMail } from './mails.ts';
 import type { Tx, UserRepository } from './repository.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface PersonMails {
   ): Promise<void>;
   sendKnownAddress(tx: Tx, email: string): Promise<void>;
   sendPasswordChanged(tx: Tx, email: string): Promise<void>;
+  /** Says what has happened to the user. */
+  notify(tx: Tx, email: string, write: (to: MailTo) => Notice): Promise<void>;
 }
 
 const TOKEN_MAILS: Readonly<Record<TokenPurpose, (to: MailTo, token: string) => Parameters<EnqueueMail>[1]>> =
@@ -53,6 +56,9 @@ export function createPersonMails(
     },
     async sendPasswordChanged(tx, email) {
       await enqueue(tx, passwordChangedMail({ email, origin }));
+    },
+    async notify(tx, email, write) {
+      await enqueue(tx, write({ email, origin }));
     },
   };
 }

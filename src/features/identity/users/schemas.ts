@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO, DEMO_PERSON } from '../../../utils/demo-data.ts';
+import { CodeSchema, PasswordSchema } from '../credential-schemas.ts';
 import { normalizeEmail } from '../email.ts';
 import { EmailSchema } from '../email-schema.ts';
 
@@ -8,14 +9,6 @@ const NAME_LENGTH_MAX = 200;
 const ORGANIZATION_LENGTH_MAX = 1000;
 const EMAIL_TEXT_LENGTH_MAX = 320;
 const TOKEN_LENGTH_MAX = 200;
-// Those that cannot be set are refused with the reason; of those that are compared, none is longer.
-const PASSWORD_LENGTH_MAX = 1024;
-
-export const PasswordSchema = textSchema(PASSWORD_LENGTH_MAX).openapi({
-  format: 'password',
-  example: DEMO_PERSON.password,
-  description: 'At least 12 characters and at most 256 bytes in UTF-8, taken as they are.',
-});
 
 const NameSchema = z
   .string()
@@ -66,6 +59,10 @@ export const SignInSchema = z
       .transform(normalizeEmail)
       .openapi({ type: 'string', format: 'email', example: DEMO_PERSON.email }),
     password: PasswordSchema,
+    code: CodeSchema.nullish().openapi({
+      description:
+        'With a second factor: the code of your authenticator app, or a recovery code. Each works once.',
+    }),
     organization: textSchema(ORGANIZATION_LENGTH_MAX).nullish().openapi({
       example: DEMO.owner,
       description: 'The organization to act for; by default the first that you joined.',

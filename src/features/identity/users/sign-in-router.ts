@@ -48,6 +48,8 @@ export function mountSignIn(routes: RouteTable, ports: SignInRoutes): void {
         'cross_site_request',
         'organization_not_found',
         'dependency_unavailable',
+        'secrets_key_missing',
+        'mail_queue_full',
       ],
       responses: { 201: jsonOf('The session, with its token', StartedSessionSchema) },
     },
@@ -58,7 +60,12 @@ export function mountSignIn(routes: RouteTable, ports: SignInRoutes): void {
       if (isCookie) requireSameOrigin(request, publicOrigin);
       const visitor = visitorOf(request, exchange);
       const { email, password } = body;
-      const credential = { email, password, organization: body.organization ?? undefined };
+      const credential = {
+        email,
+        password,
+        code: body.code ?? undefined,
+        organization: body.organization ?? undefined,
+      };
       const started = await signIn(credential, visitor, await sessionOf(request));
       return respondWithSession(exchange, started, 201, isCookie);
     },

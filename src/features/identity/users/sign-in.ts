@@ -1,6 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
 import { DEMO_PERSON } from '../../../utils/demo-data.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
+import type { SecondFactor } from '../second-factor/service.ts';
 import type { StartedSession } from '../session.ts';
 import type { SessionService } from '../sessions/service.ts';
 import type { Attempt, Throttle } from '../throttle/service.ts';
@@ -13,6 +14,8 @@ export interface Credential {
   /** In the form of `normalizeEmail`; null if what was sent is no address, which nobody has. */
   readonly email: string | null;
   readonly password: string;
+  /** Of the second factor: from the authenticator app, or a recovery code. */
+  readonly code: string | undefined;
   /** The organization to act for. */
   readonly organization: string | undefined;
 }
@@ -30,8 +33,8 @@ export type SignInOutcomes = Readonly<Record<'succeeded' | 'failed' | 'second_fa
 export interface SignIn {
   /**
    * Starts a session. Throws `sign_in_failed`, in the same words and after the same work, if nobody has the address,
-   * the password is wrong, or its user may not sign in; `second_factor_required`, `too_many_attempts`, and
-   * `sign_in_overloaded`.
+   * the password is wrong, or its user may not sign in; `second_factor_required` if the password is right, and there is
+   * no right code; `too_many_attempts`, and `sign_in_overloaded`.
    */
   signIn(credential: Credential, visitor: Visitor, former: FormerSession | null): Promise<StartedSession>;
   readonly outcomes: SignInOutcomes;
@@ -43,6 +46,7 @@ export interface SignInPorts {
   readonly sessions: SessionService;
   readonly hasher: PasswordHasher;
   readonly throttle: Throttle;
+  readonly secondFactor: Pick<SecondFactor, 'attempt'>;
   /** Whether the person of the demo data, whose password everybody knows, can sign in. */
   readonly allowsDemo: boolean;
 }
@@ -50,7 +54,14 @@ export interface SignInPorts {
 // What is counted for everything that is no address.
 const NO_ADDRESS = '';
 
-export function createSignIn({ users, sessions, hasher, throttle, allowsDemo }: SignInPorts): SignIn {
+export function createSignIn({
+  users,
+  sessions,
+  hasher,
+  throttle,
+  secondFactor,
+  allowsDemo,
+}: SignInPorts): SignIn {
   const maySignIn = ({ id, confirmedAt, isLocked }: UserSecrets) =>
     confirmedAt !== null && !isLocked && (allowsDemo || id !== DEMO_PERSON.id);
   const outcomes = { succeeded: 0, failed: 0, second_factor: 0, refused: 0 };
@@ -72,6 +83,39 @@ export function createSignIn({ users, sessions, hasher, throttle, allowsDemo }: 
     }
   }
 
+  /** Starts the session of a user whose password is right. */
+  async function begin(
+    user: UserSecrets,
+    { code, organization }: Credential,
+    visitor: Visitor,
+    former: FormerSession | null,
+  ): Promise<StartedSession> {
+    const { address, userAgent, asSession, asUser, signal } = visitor;
+    if (user.hasSecondFactor && code === undefined) throw codeRequired();
+    const second = user.hasSecondFactor ? await secondFactor.attempt(user, code!, visitor) : null;
+    const started = await sessions.transaction(
+      async (tx) => {
+        // The password may have been changed meanwhile, which ended all sessions: this one must not outlive that.
+        const now = await users.lock(tx, user.id);
+        if (now === null || now.passwordHash !== user.passwordHash || !maySignIn(now)) throw failed();
+        if (now.hasSecondFactor && !(await second?.use(tx, asUser(user.id)))) throw codeWrong();
+        const actorOf = (id: string) => asSession(id, user.id);
+        const opened = await sessions.start(tx, {
+          userId: user.id,
+          organization,
+          address,
+          userAgent,
+          actorOf,
+        });
+        if (former !== null) await sessions.endIfAny(tx, actorOf(opened.session.id), former);
+        return opened;
+      },
+      { signal },
+    );
+    await second?.succeeded();
+    return started;
+  }
+
   return {
     outcomes,
     async signIn(credential, visitor, former) {
@@ -88,31 +132,31 @@ export function createSignIn({ users, sessions, hasher, throttle, allowsDemo }: 
         outcomes.failed++;
         throw failed();
       }
-      if (user.hasSecondFactor) {
-        outcomes.second_factor++;
-        throw new AtlasError('second_factor_required', 'The password is right. A second factor is required.');
+      try {
+        const started = await begin(user, credential, visitor, former);
+        await trial.succeeded();
+        outcomes.succeeded++;
+        return started;
+      } catch (error) {
+        const code = error instanceof AtlasError ? error.code : null;
+        if (code === 'second_factor_required') outcomes.second_factor++;
+        else outcomes.refused++;
+        // A wrong code is a failed attempt. Otherwise the password was right, and nothing was guessed.
+        if (code !== 'second_factor_required' || credential.code === undefined) await trial.dropped();
+        throw error;
       }
-      await trial.succeeded();
-      const started = await sessions.transaction(
-        async (tx) => {
-          // The password may have been changed meanwhile, which ended all sessions: this one must not outlive that.
-          const now = await users.lock(tx, user.id);
-          if (now === null || now.passwordHash !== user.passwordHash || !maySignIn(now)) throw failed();
-          const { address, userAgent, asSession } = visitor;
-          const actorOf = (id: string) => asSession(id, user.id);
-          const { organization } = credential;
-          const start = { userId: user.id, organization, address, userAgent, actorOf };
-          const opened = await sessions.start(tx, start);
-          if (former !== null) await sessions.endIfAny(tx, actorOf(opened.session.id), former);
-          return opened;
-        },
-        { signal: visitor.signal },
-      );
-      outcomes.succeeded++;
-      return started;
     },
   };
 }
+
+const codeRequired = () =>
+  new AtlasError('second_factor_required', 'The password is right. A second factor is required.');
+
+const codeWrong = () =>
+  new AtlasError(
+    'second_factor_required',
+    'The code is wrong, is of another time, or was used. Send another one.',
+  );
 
 const failed = () =>
   new AtlasError(
