@@ -14,6 +14,8 @@ export type SettingSource = 'default' | '.env' | 'environment';
 
 /** Settings that S3_ENDPOINT requires. */
 const S3_REQUIRED = ['S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const;
+/** Settings that OIDC_ISSUER requires. */
+const PROVIDER_REQUIRED = ['OIDC_CLIENT_ID', 'OIDC_CLIENT_SECRET'] as const;
 /** Settings that KAFKA_SASL_MECHANISM requires. */
 const LOGIN_REQUIRED = ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const;
 
@@ -125,6 +127,7 @@ export function loadConfig(
   requireTogether(parsed.data, 'S3_ENDPOINT', S3_REQUIRED);
   requireTogether(parsed.data, 'KAFKA_SASL_MECHANISM', LOGIN_REQUIRED);
   requireTogether(parsed.data, 'SMTP_URL', SMTP_REQUIRED);
+  requireTogether(parsed.data, 'OIDC_ISSUER', PROVIDER_REQUIRED);
   const conflict = CONFLICTS.find(({ exists }) => exists(parsed.data));
   if (conflict !== undefined) throw new ConfigError(explainConflict(conflict));
   const names = {

@@ -11,6 +11,8 @@ import type { Mailer } from './adapters/mail/mailer.ts';
 import { openMailer } from './adapters/mail/open-mailer.ts';
 import { directoryStore } from './adapters/object-store/directory-store.ts';
 import type { ObjectStore } from './adapters/object-store/object-store.ts';
+import type { IdentityProvider } from './adapters/oidc/identity-provider.ts';
+import { openIdentityProvider } from './adapters/oidc/openid-provider.ts';
 import { type IgnoredParameter, readConnectionUrl } from './adapters/postgres/connection-url.ts';
 import { type Database, openDatabase } from './adapters/postgres/database.ts';
 import { startEmbeddedPostgres } from './adapters/postgres/embedded/postgres-server.ts';
@@ -66,6 +68,8 @@ export interface Deps {
   readonly objects: ObjectStore;
   /** Sends to URLs chosen by callers, and only to public or explicitly allowed hosts. */
   readonly outgoing: OutgoingHttp;
+  /** Signs people in; null if no OpenID Connect provider is configured. */
+  readonly identityProvider: IdentityProvider | null;
   /** Seals and opens the secrets that are stored. */
   readonly sealing: Sealing;
   /** Delivers mails. Connects on first use. */
@@ -139,8 +143,9 @@ export async function openDeps(
   const events = openEventLog({ config, logger, reportFailure, database, incarnation });
   const objects = openObjectStore(config);
   const mailer = openMailer(config, (text) => logger.info(text));
+  const identityProvider = openIdentityProvider(config);
   const ofEach = [database, cache, events, mailer].map(({ dependency }) => dependency);
-  ofEach.push(...objects.dependencies);
+  ofEach.push(...objects.dependencies, identityProvider?.dependency ?? null);
   dependencies.push(...ofEach.filter((dependency) => dependency !== null));
   return {
     config,
@@ -160,6 +165,7 @@ export async function openDeps(
     events,
     objects: objects.store,
     outgoing: new OutgoingHttp({ allowedHosts: config.WEBHOOKS_ALLOWED_HOSTS }),
+    identityProvider,
     sealing: openSealing(config),
     mailer,
     dependencies,

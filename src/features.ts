@@ -42,8 +42,9 @@ export function createFeatures(deps: Deps) {
   const types = loggedTypes(EVENT_CATALOGUE);
   const base = { database, incarnation, logger, reportFailure, sealing: deps.sealing, settings: config };
 
-  const { redis, mailer } = deps;
-  const identity = createIdentity({ ...base, redis, mailer, permits, scopes: ALL_SCOPES });
+  const { redis, mailer, identityProvider } = deps;
+  const outside = { redis, mailer, permits, identityProvider };
+  const identity = createIdentity({ ...base, ...outside, scopes: ALL_SCOPES });
   const { idempotency, keys, isCallerUsable: isKeyUsable } = identity;
   const events = createEvents({
     ...base,

@@ -108,6 +108,19 @@ export const origin = () => {
     .refine((text) => /^https?:/.test(text) && isOrigin(text), { error: 'is not an origin' })
     .meta({ allowed });
 };
+const LOCAL_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+
+/** The issuer of an OpenID Connect provider. Only one on this host may be called without TLS. */
+export const issuer = () => {
+  const allowed = 'an https URL without query and fragment, such as https://login.example.com';
+  const fits = (text: string) => {
+    if (!URL.canParse(text) || /[?#]/.test(text)) return false;
+    const { protocol, hostname, username, password } = new URL(text);
+    const isPrivate = protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname));
+    return isPrivate && username === '' && password === '';
+  };
+  return z.string().refine(fits, { error: 'is not the URL of an issuer' }).meta({ allowed });
+};
 /** A comma-separated list of web origins. */
 export const origins = () => {
   const allowed = 'origins such as https://app.example.com, comma-separated, without a path';

@@ -1,13 +1,14 @@
-const PATHS = [
-  '/v1/users',
-  '/v1/users/confirmations',
-  '/v1/users/password-resets',
-  '/v1/users/password-resets/completions',
-  '/v1/sessions',
+/** The routes under /v1 that need no key: what a person does before having a session. */
+export const BEFORE_SIGN_IN: readonly string[] = [
+  'POST /v1/users',
+  'POST /v1/users/confirmations',
+  'POST /v1/users/password-resets',
+  'POST /v1/users/password-resets/completions',
+  'POST /v1/sessions',
+  'GET /v1/sessions/oidc',
+  'GET /v1/sessions/oidc/callback',
+  'POST /v1/sessions/oidc/completions',
 ];
-
-/** The routes under /v1 that need no key: what a person does before having a session. All of them are `POST`. */
-export const BEFORE_SIGN_IN: readonly string[] = PATHS;
 
 export function isBeforeSignIn({
   method,
@@ -16,5 +17,5 @@ export function isBeforeSignIn({
   readonly method: string;
   readonly pattern: string;
 }): boolean {
-  return method.toUpperCase() === 'POST' && PATHS.includes(pattern);
+  return BEFORE_SIGN_IN.includes(`${method.toUpperCase()} ${pattern}`);
 }

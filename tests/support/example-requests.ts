@@ -45,6 +45,9 @@ export const BY_CODE = [
   'resetSecondFactor',
 ];
 
+/** They need a provider, and somebody who signs in there. */
+export const BY_PROVIDER = ['signInThroughProvider', 'finishProviderSignIn', 'completeProviderSignIn'];
+
 /** Does not end. */
 export const STREAM = 'streamEvents';
 

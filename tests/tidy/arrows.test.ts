@@ -164,6 +164,7 @@ describe('an adapter', () => {
     kafka: ['kafka-access', 'kafka-fault', 'kafka-log', 'kafka-reach'],
     'object-store': ['object-store', 'directory-store'],
     s3: ['s3-store'],
+    oidc: ['identity-provider', 'openid-provider'],
     http: ['outgoing-http'],
     mail: ['mailer', 'open-mailer'],
   };

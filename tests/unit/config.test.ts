@@ -186,6 +186,22 @@ describe('an invalid value', () => {
       expect(load({ ...login, ...more }).config).toMatchObject({ KAFKA_SASL_PASSWORD: 'hunter2' });
   });
 
+  test('of a provider lacks what Atlas is known by there, or would be called in plain text', () => {
+    expect(errorOf({ OIDC_ISSUER: 'https://login.example.com' })).toMatch(
+      /OIDC_CLIENT_ID is not set[\s\S]*OIDC_CLIENT_SECRET is not set/,
+    );
+    const client = { OIDC_CLIENT_ID: '1-a.apps.example.com', OIDC_CLIENT_SECRET: 'hunter2' };
+    for (const issuer of [
+      'http://login.example.com',
+      'https://a:b@login.example.com',
+      'https://x.example?y',
+      'x',
+    ])
+      expect(errorOf({ ...client, OIDC_ISSUER: issuer })).toContain('is not the URL of an issuer');
+    for (const issuer of ['https://login.example.com/realms/a', 'http://localhost:8080'])
+      expect(load({ ...client, OIDC_ISSUER: issuer }).config).toMatchObject({ OIDC_ISSUER: issuer });
+  });
+
   test('of the admin port is that of the API, which would make it public', () => {
     expect(errorOf({ API_PORT: '9000', ADMIN_PORT: '9000' })).toMatch(
       /ADMIN_PORT is the same as API_PORT\n {4}why: .*\n {4}do: {3}set ADMIN_PORT to another port/,

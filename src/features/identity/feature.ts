@@ -1,4 +1,5 @@
 import type { Mailer } from '../../adapters/mail/mailer.ts';
+import type { IdentityProvider } from '../../adapters/oidc/identity-provider.ts';
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { Redis } from '../../adapters/redis/redis.ts';
@@ -25,6 +26,7 @@ import { createOrganizations } from './organizations-feature.ts';
 import { createPeople } from './people-feature.ts';
 import { peopleProblems } from './people-problems.ts';
 import { identityProblems } from './problems.ts';
+import { providerProblems } from './provider-sign-in/problems.ts';
 import { type OriginSettings, publicOriginOf } from './public-origin.ts';
 import { Meters } from './quotas/meters.ts';
 import { createQuotaOverrideService } from './quotas/override-service.ts';
@@ -36,7 +38,7 @@ import { createQuotaService } from './quotas/service.ts';
 import { scopesOfRoles } from './roles.ts';
 import { identityScopes } from './scopes.ts';
 import { sealedColumn } from './sealing/repository.ts';
-import { totpContext } from './second-factor/domain.ts';
+import { SECOND_FACTORS } from './second-factor/domain.ts';
 import { secondFactorProblems } from './second-factor/problems.ts';
 import { createSessionRepository } from './sessions/repository.ts';
 import { createSessionService } from './sessions/service.ts';
@@ -51,7 +53,7 @@ import { createStanding } from './standing/service.ts';
 export const identity = {
   tags: ['Users', 'Sessions', 'API keys', 'Organizations', 'Operators'],
   scopes: identityScopes,
-  problems: { ...identityProblems, ...peopleProblems, ...secondFactorProblems },
+  problems: { ...identityProblems, ...peopleProblems, ...secondFactorProblems, ...providerProblems },
   eventTypes: {},
   settings: identitySettings,
 } as const satisfies FeatureDeclaration;
@@ -63,12 +65,6 @@ const RESPONSES = {
   contextOf: responseContext,
 };
 const MAILS = { name: 'mails', table: 'mails', column: 'content', contextOf: mailContext };
-const SECOND_FACTORS = {
-  name: 'second factors',
-  table: 'users',
-  column: 'totp_secret',
-  contextOf: totpContext,
-};
 
 /** Dependencies of identity. */
 export interface IdentityPorts {
@@ -83,6 +79,8 @@ export interface IdentityPorts {
   /** Knows how many workers there are. */
   readonly permits: Pick<PermitSource, 'stats'>;
   readonly sealing: Sealing;
+  /** Null if no OpenID Connect provider is configured. */
+  readonly identityProvider: IdentityProvider | null;
   /** Every scope that the key of an organization can have. */
   readonly scopes: readonly string[];
   readonly settings: SettingValues<typeof identitySettings> &
@@ -90,7 +88,7 @@ export interface IdentityPorts {
 }
 
 export function createIdentity(ports: IdentityPorts) {
-  const { database, redis, permits, sealing, scopes, settings } = ports;
+  const { database, redis, permits, sealing, identityProvider, scopes, settings } = ports;
   const script = { script: QUOTA_ACCOUNT_SCRIPT, prefix: settings.REDIS_PREFIX, what: 'quotas' };
   const meters = new Meters({
     store: redis && new RedisScript({ redis, ...script }),
@@ -118,7 +116,7 @@ export function createIdentity(ports: IdentityPorts) {
   const sessions = createSessionService({ repository: sessionRows, roles, quotaOf: quotas.ofCaller });
   const credentials = createCredentials({ ...keys.stores, session: sessions.store });
   const people = createPeople({
-    ...{ database, sealing, sessions, enqueueMail, credentials, settings, publicOrigin },
+    ...{ database, sealing, identityProvider, sessions, enqueueMail, credentials, settings, publicOrigin },
     ...{ ...tenants.services, standing },
   });
   return {

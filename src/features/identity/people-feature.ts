@@ -9,6 +9,9 @@ import { mountMailPages } from './mail-pages/router.ts';
 import type { createOrganizations } from './organizations-feature.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { registerPeopleMetrics } from './people-metrics.ts';
+import { createIdentityRepository } from './provider-sign-in/repository.ts';
+import { mountProviderSignIn } from './provider-sign-in/router.ts';
+import { createProviderSignIn } from './provider-sign-in/service.ts';
 import { isForDevelopers, requirePrivateOrigin } from './public-origin.ts';
 import { createProvePerson } from './second-factor/prove-person.ts';
 import { createSecondFactorRepository } from './second-factor/repository.ts';
@@ -37,7 +40,9 @@ import { createSignUp } from './users/sign-up.ts';
 type Organizations = ReturnType<typeof createOrganizations>['services'];
 
 /** Dependencies of people. */
-interface PeoplePorts extends Organizations, Pick<IdentityPorts, 'database' | 'sealing' | 'settings'> {
+interface PeoplePorts
+  extends Organizations,
+    Pick<IdentityPorts, 'database' | 'sealing' | 'identityProvider' | 'settings'> {
   readonly sessions: SessionService;
   readonly enqueueMail: EnqueueMail;
   readonly credentials: Pick<Credentials, 'verify'>;
@@ -53,20 +58,26 @@ export function createPeople(ports: PeoplePorts) {
   const hasher = new PasswordHasher();
   const throttle = createThrottle(createAttemptRepository(database));
   const mails = createPersonMails(ports.enqueueMail, users, publicOrigin ?? '');
-  const base = { users, hasher, throttle, mails, sessions };
+  const base = { users, hasher, throttle, mails, sessions, sealing: ports.sealing };
   const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
   const reset = createPasswordReset(base);
   const own = createOwnUser({ ...base, endMemberships: members.endAll });
-  const prove = createProvePerson(base);
-  const secondFactor = createSecondFactor({
+  const factors = { repository: createSecondFactorRepository(database), origin: publicOrigin ?? '' };
+  const secondFactor = createSecondFactor({ ...base, ...factors, prove: createProvePerson(base) });
+  const { signIn, enter, outcomes } = createSignIn({ ...base, secondFactor, allowsDemo });
+  const provider = createProviderSignIn({
     ...base,
-    repository: createSecondFactorRepository(database),
-    prove,
-    sealing: ports.sealing,
-    origin: publicOrigin ?? '',
+    provider: ports.identityProvider,
+    redirectUri: `${publicOrigin}/v1/sessions/oidc/callback`,
+    repository: createIdentityRepository(database),
+    enter,
+    signIn,
+    acceptInvitation: invitations.acceptAs,
+    policy: settings.SIGN_UP,
+    trustsEmail: settings.OIDC_TRUSTS_EMAIL,
   });
-  const { signIn, outcomes } = createSignIn({ ...base, secondFactor, allowsDemo });
   const requirePrivate = () => requirePrivateOrigin(publicOrigin);
+  const sessionOf = sessionReader(credentials);
   const access = createUserAccessService(createUserAccessRepository(database), sessions);
   return {
     commands: { access, provision: createProvision({ ...ports, users, hasher }) },
@@ -75,19 +86,26 @@ export function createPeople(ports: PeoplePorts) {
       mountUsers(routes, { signUp, reset, requirePrivate });
       mountOwnUser(routes, own, requirePrivate);
       mountSecondFactor(routes, secondFactor, requirePrivate);
-      mountSignIn(routes, { signIn, sessionOf: sessionReader(credentials), requirePrivate, publicOrigin });
+      mountSignIn(routes, { signIn, sessionOf, requirePrivate, publicOrigin });
+      mountProviderSignIn(routes, { provider, sessionOf, requirePrivate, publicOrigin });
       mountSessions(routes, sessions);
       mountUserAccess(routes, access);
       mountMailPages(routes);
     },
     metrics(registry: Registry) {
       const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats, ...secondFactor.stats });
-      registerPeopleMetrics(registry, { signIns: outcomes, changes, hashes: () => hasher.stats });
+      registerPeopleMetrics(registry, {
+        signIns: outcomes,
+        providerSignIns: provider.outcomes,
+        changes,
+        hashes: () => hasher.stats,
+      });
     },
     jobs: [
       { name: 'save when sessions were last used', by: 'each', everyMs: 30_000, run: sessions.flushLastUsed },
       { name: 'delete sessions that ended', by: 'one', everyMs: 600_000, run: sessions.forget },
       { name: 'delete unconfirmed users and old tokens', by: 'one', everyMs: 600_000, run: users.forget },
+      { name: 'delete old provider sign-ins', by: 'one', everyMs: 600_000, run: provider.forget },
       { name: 'delete old attempts to sign in', by: 'one', everyMs: 600_000, run: throttle.forget },
     ] satisfies Job[],
   };

@@ -5,12 +5,16 @@ import type { PasswordHashStats } from './password-hasher.ts';
 /** What is counted about people. */
 export interface PeopleStats {
   readonly signIns: Readonly<Record<string, number>>;
+  readonly providerSignIns: Readonly<Record<string, number>>;
   readonly changes: () => Readonly<Record<string, number>>;
   readonly hashes: () => PasswordHashStats;
 }
 
 /** Metrics of people who sign up and sign in. No label has anything of a person. */
-export function registerPeopleMetrics(registry: Registry, { signIns, changes, hashes }: PeopleStats): void {
+export function registerPeopleMetrics(
+  registry: Registry,
+  { signIns, providerSignIns, changes, hashes }: PeopleStats,
+): void {
   const counts = (
     name: string,
     help: string,
@@ -21,6 +25,12 @@ export function registerPeopleMetrics(registry: Registry, { signIns, changes, ha
       Object.entries(values()).map(([key, value]) => ({ labels: { [label]: key }, value })),
     );
   counts('atlas_sign_ins_total', 'Attempts to sign in with a password, by outcome', 'outcome', () => signIns);
+  counts(
+    'atlas_provider_sign_ins_total',
+    'Sign-ins through the OpenID Connect provider, by outcome',
+    'outcome',
+    () => providerSignIns,
+  );
   counts('atlas_user_changes_total', 'Users created and changed over HTTP, by change', 'change', changes);
   const single = (type: 'counter' | 'gauge', name: string, help: string, read: () => number) =>
     registerStats(registry, type, name, help, () => [{ labels: {}, value: read() }]);

@@ -34,3 +34,9 @@ export interface SessionLimits {
 /** Sessions of one user. When another one starts, the oldest ends. */
 export const SESSIONS_PER_USER_MAX = 20;
 export const USER_AGENT_LENGTH_MAX = 256;
+
+/** A session that the same browser or program has, which ends when it signs in. */
+export interface FormerSession {
+  readonly id: string;
+  readonly userId: string;
+}

@@ -1,4 +1,5 @@
-import { choice, integer, meta, origin } from '../../utils/setting-types.ts';
+import { z } from 'zod';
+import { choice, flag, integer, issuer, meta, origin } from '../../utils/setting-types.ts';
 import type { SettingValues } from '../feature.ts';
 import { BURST_MAX, CONCURRENT_REQUESTS_MAX, type DefaultQuotas, REQUESTS_PER_SECOND_MAX } from './quota.ts';
 
@@ -18,6 +19,39 @@ export const identitySettings = {
   SIGN_UP: choice('open', 'invitation', 'off')
     .default('invitation')
     .meta(meta(PEOPLE, 'Who can become a user: anybody, those with an invitation, or nobody.')),
+  OIDC_ISSUER: issuer()
+    .optional()
+    .meta(
+      meta(
+        PEOPLE,
+        'Issuer of the OpenID Connect provider that people can sign in through. It sends them back to PUBLIC_URL/v1/sessions/oidc/callback. Unset: none.',
+      ),
+    ),
+  OIDC_CLIENT_ID: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, { error: 'is too long or contains other characters' })
+    .meta({ allowed: '1 to 255 characters of ASCII without spaces' })
+    .optional()
+    .meta(meta(PEOPLE, 'ID of Atlas at the provider. Required with OIDC_ISSUER.')),
+  OIDC_CLIENT_SECRET: z
+    .string()
+    .min(1)
+    .optional()
+    .meta(meta(PEOPLE, 'Secret of Atlas at the provider. Required with OIDC_ISSUER.', { secret: true })),
+  OIDC_NAME: z
+    .string()
+    .regex(/^[^\p{Cc}]{1,64}$/u, { error: 'is too long or contains control characters' })
+    .meta({ allowed: '1 to 64 characters' })
+    .default('the provider')
+    .meta(meta(PEOPLE, 'What people call the provider, for mails.')),
+  OIDC_TRUSTS_EMAIL: flag()
+    .default(false)
+    .meta(
+      meta(
+        PEOPLE,
+        'Whether somebody whose mail address the provider has verified is the user with that address, without the password.',
+      ),
+    ),
   SESSION_IDLE_HOURS: integer(1, 8760)
     .default(12)
     .meta(meta(PEOPLE, 'Hours without a request after which the session of a user ends.')),

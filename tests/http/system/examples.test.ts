@@ -11,6 +11,7 @@ import {
   BY_CODE,
   BY_LINK,
   BY_MAIL,
+  BY_PROVIDER,
   type Example,
   readExamples,
   STREAM,
@@ -19,7 +20,7 @@ import {
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { addMember, bearer, createSession, createUser } from '../../support/user-steps.ts';
 
-const NOT_SENT = [...BY_LINK, ...BY_MAIL, ...BY_CODE];
+const NOT_SENT = [...BY_LINK, ...BY_MAIL, ...BY_CODE, ...BY_PROVIDER];
 
 let atlas: TestApp;
 let folder: string;

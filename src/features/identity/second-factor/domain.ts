@@ -20,3 +20,11 @@ export interface Enrollment {
 
 /** What the record of a user's secret belongs to. */
 export const totpContext = (userId: string): SealContext => ({ purpose: 'totp secret', id: userId });
+
+/** Where the secrets are stored. */
+export const SECOND_FACTORS = {
+  name: 'second factors',
+  table: 'users',
+  column: 'totp_secret',
+  contextOf: totpContext,
+};

@@ -52,6 +52,10 @@ export const secondFactorSubject = (userId: string, knownAddress: string | null)
     ...(knownAddress === null ? [] : [networkOf(knownAddress)]),
   );
 
+/** Responses of the provider that were brought from one address and are none. */
+export const providerSubject = (address: string) =>
+  subject(ADDRESS_FAILURES_FREE, 'provider', networkOf(address));
+
 /** One customer has a whole network of IPv6 addresses. */
 function networkOf(address: string): string {
   const parsed = parseAddress(address);

@@ -6,6 +6,7 @@ import {
   knownSubject,
   mailSubject,
   passwordSubject,
+  providerSubject,
   secondFactorSubject,
 } from './domain.ts';
 import type { AttemptRepository } from './repository.ts';
@@ -39,6 +40,8 @@ export interface Throttle {
     address: string,
     signal?: AbortSignal,
   ): Promise<Attempt>;
+  /** Before the provider is called about a response that somebody brings. */
+  provider(address: string, signal?: AbortSignal): Promise<Attempt>;
   /** The person has proven who they are by mail. */
   forgive(email: string): Promise<void>;
   /** Deletes what is too old to matter. */
@@ -83,6 +86,12 @@ export function createThrottle(repository: AttemptRepository): Throttle {
       const subject = secondFactorSubject(id, isKnown ? address : null);
       await take([subject], signal);
       return { succeeded: () => repository.forgive(subject), dropped: () => repository.putBack([subject]) };
+    },
+    async provider(address, signal) {
+      const subject = providerSubject(address);
+      await take([subject], signal);
+      const putBack = () => repository.putBack([subject]);
+      return { succeeded: putBack, dropped: putBack };
     },
     forgive: (email) => repository.forgive(accountSubject(email)),
     forget: repository.forget,

@@ -1,10 +1,11 @@
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { DEMO_PERSON } from '../../../utils/demo-data.ts';
+import type { FormerSession } from '../session.ts';
 import { requireSameOrigin } from '../session-cookie.ts';
 import { respondWithSession, StartedSessionSchema } from '../session-resource.ts';
 import { visitorOf } from '../visitor.ts';
 import { SignInSchema } from './schemas.ts';
-import type { FormerSession, SignIn } from './sign-in.ts';
+import type { SignIn } from './sign-in.ts';
 
 // As much as a body can need.
 const BODY_LIMIT_BYTES = 8192;

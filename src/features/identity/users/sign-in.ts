@@ -1,13 +1,14 @@
 import { AtlasError } from '../../../errors.ts';
+import type { Actor } from '../../../utils/actor.ts';
 import { DEMO_PERSON } from '../../../utils/demo-data.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
 import type { SecondFactor } from '../second-factor/service.ts';
-import type { StartedSession } from '../session.ts';
+import type { FormerSession, StartedSession } from '../session.ts';
 import type { SessionService } from '../sessions/service.ts';
 import type { Attempt, Throttle } from '../throttle/service.ts';
 import type { UserSecrets } from '../user.ts';
 import type { Visitor } from '../visitor.ts';
-import type { UserRepository } from './repository.ts';
+import type { Tx, UserRepository } from './repository.ts';
 
 /** What a person sends to sign in. */
 export interface Credential {
@@ -20,11 +21,8 @@ export interface Credential {
   readonly organization: string | undefined;
 }
 
-/** A session that the same browser or program has, which ends when it signs in. */
-export interface FormerSession {
-  readonly id: string;
-  readonly userId: string;
-}
+/** What else happens in the transaction that starts a session. */
+export type Within = (tx: Tx, actor: Actor) => Promise<void>;
 
 /** How attempts to sign in ended since the start of this process. */
 export type SignInOutcomes = Readonly<Record<'succeeded' | 'failed' | 'second_factor' | 'refused', number>>;
@@ -32,17 +30,31 @@ export type SignInOutcomes = Readonly<Record<'succeeded' | 'failed' | 'second_fa
 /** Signs people in with a password. */
 export interface SignIn {
   /**
-   * Starts a session. Throws `sign_in_failed`, in the same words and after the same work, if nobody has the address,
-   * the password is wrong, or its user may not sign in; `second_factor_required` if the password is right, and there is
-   * no right code; `too_many_attempts`, and `sign_in_overloaded`.
+   * Starts a session, and does what is `within` in the same transaction. Throws `sign_in_failed`, in the same words
+   * and after the same work, if nobody has the address, the password is wrong, or its user may not sign in;
+   * `second_factor_required` if the password is right, and there is no right code; `too_many_attempts`, and
+   * `sign_in_overloaded`.
    */
-  signIn(credential: Credential, visitor: Visitor, former: FormerSession | null): Promise<StartedSession>;
+  signIn(
+    credential: Credential,
+    visitor: Visitor,
+    former: FormerSession | null,
+    within?: Within,
+  ): Promise<StartedSession>;
+  /** Starts a session of a user whom a provider has identified, instead of with a password. Throws the same. */
+  enter(
+    userId: string,
+    proof: Pick<Credential, 'code'>,
+    visitor: Visitor,
+    former: FormerSession | null,
+    within?: Within,
+  ): Promise<StartedSession>;
   readonly outcomes: SignInOutcomes;
 }
 
 /** Dependencies of signing in. */
 export interface SignInPorts {
-  readonly users: Pick<UserRepository, 'findByEmail' | 'lock'>;
+  readonly users: Pick<UserRepository, 'findByEmail' | 'findSecrets' | 'lock'>;
   readonly sessions: SessionService;
   readonly hasher: PasswordHasher;
   readonly throttle: Throttle;
@@ -54,16 +66,11 @@ export interface SignInPorts {
 // What is counted for everything that is no address.
 const NO_ADDRESS = '';
 
-export function createSignIn({
-  users,
-  sessions,
-  hasher,
-  throttle,
-  secondFactor,
-  allowsDemo,
-}: SignInPorts): SignIn {
+export function createSignIn(ports: SignInPorts): SignIn {
+  const { users, hasher, throttle, allowsDemo } = ports;
   const maySignIn = ({ id, confirmedAt, isLocked }: UserSecrets) =>
     confirmedAt !== null && !isLocked && (allowsDemo || id !== DEMO_PERSON.id);
+  const begin = createBegin(ports, maySignIn);
   const outcomes = { succeeded: 0, failed: 0, second_factor: 0, refused: 0 };
 
   /** Returns the user whose password this is, if they may sign in. One hash is computed in any case. */
@@ -83,13 +90,55 @@ export function createSignIn({
     }
   }
 
-  /** Starts the session of a user whose password is right. */
-  async function begin(
+  return {
+    outcomes,
+    async enter(userId, proof, visitor, former, within) {
+      const user = await users.findSecrets(userId, visitor.signal);
+      if (user === null || !maySignIn(user)) throw failed();
+      return begin(user, proof, visitor, former, within);
+    },
+    async signIn(credential, visitor, former, within) {
+      const trial = await attempt(credential, visitor);
+      let user: UserSecrets | null;
+      try {
+        user = await verified(credential, visitor);
+      } catch (error) {
+        outcomes.refused++;
+        await trial.dropped();
+        throw error;
+      }
+      if (user === null) {
+        outcomes.failed++;
+        throw failed();
+      }
+      try {
+        const started = await begin(user, credential, visitor, former, within);
+        await trial.succeeded();
+        outcomes.succeeded++;
+        return started;
+      } catch (error) {
+        const code = error instanceof AtlasError ? error.code : null;
+        if (code === 'second_factor_required') outcomes.second_factor++;
+        else outcomes.refused++;
+        // A wrong code is a failed attempt. Otherwise the password was right, and nothing was guessed.
+        if (code !== 'second_factor_required' || credential.code === undefined) await trial.dropped();
+        throw error;
+      }
+    },
+  };
+}
+
+type MaySignIn = (user: UserSecrets) => boolean;
+
+/** Returns what starts the session of a user who has proven who they are, but for the second factor. */
+function createBegin({ users, sessions, secondFactor }: SignInPorts, maySignIn: MaySignIn) {
+  return async (
     user: UserSecrets,
-    { code, organization }: Credential,
+    { code, organization }: Pick<Credential, 'code'> & Partial<Credential>,
     visitor: Visitor,
     former: FormerSession | null,
-  ): Promise<StartedSession> {
+    within?: Within,
+  ): Promise<StartedSession> => {
     const { address, userAgent, asSession, asUser, signal } = visitor;
     if (user.hasSecondFactor && code === undefined) throw codeRequired();
     const second = user.hasSecondFactor ? await secondFactor.attempt(user, code!, visitor) : null;
@@ -107,6 +156,7 @@ export function createSignIn({
           userAgent,
           actorOf,
         });
+        await within?.(tx, actorOf(opened.session.id));
         if (former !== null) await sessions.endIfAny(tx, actorOf(opened.session.id), former);
         return opened;
       },
@@ -114,38 +164,6 @@ export function createSignIn({
     );
     await second?.succeeded();
     return started;
-  }
-
-  return {
-    outcomes,
-    async signIn(credential, visitor, former) {
-      const trial = await attempt(credential, visitor);
-      let user: UserSecrets | null;
-      try {
-        user = await verified(credential, visitor);
-      } catch (error) {
-        outcomes.refused++;
-        await trial.dropped();
-        throw error;
-      }
-      if (user === null) {
-        outcomes.failed++;
-        throw failed();
-      }
-      try {
-        const started = await begin(user, credential, visitor, former);
-        await trial.succeeded();
-        outcomes.succeeded++;
-        return started;
-      } catch (error) {
-        const code = error instanceof AtlasError ? error.code : null;
-        if (code === 'second_factor_required') outcomes.second_factor++;
-        else outcomes.refused++;
-        // A wrong code is a failed attempt. Otherwise the password was right, and nothing was guessed.
-        if (code !== 'second_factor_required' || credential.code === undefined) await trial.dropped();
-        throw error;
-      }
-    },
   };
 }
 

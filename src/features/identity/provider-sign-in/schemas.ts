@@ -1,0 +1,36 @@
+import { z } from '@hono/zod-openapi';
+import { textSchema } from '../../../http/schemas.ts';
+import { CodeSchema, PasswordSchema } from '../credential-schemas.ts';
+import { isOwnPath } from './redirect.ts';
+
+const PATH_LENGTH_MAX = 500;
+const INVITATION_LENGTH_MAX = 200;
+
+export const BeginQuerySchema = z.strictObject({
+  redirect: z
+    .string()
+    .max(PATH_LENGTH_MAX)
+    .refine(isOwnPath, 'must be a path of this site, such as /docs')
+    .default('/')
+    .openapi({ type: 'string', description: 'The path of this site to go to in the end.' }),
+  invitation: textSchema(INVITATION_LENGTH_MAX)
+    .optional()
+    .openapi({ description: 'The token of an invitation, for those who have no user yet.' }),
+});
+
+/** What the provider adds differs, so nothing else is rejected. The flow says what must be in it. */
+export const CallbackQuerySchema = z.looseObject({
+  state: z.string().max(PATH_LENGTH_MAX).optional(),
+  code: z.string().optional().openapi({ description: 'Of the provider.' }),
+  iss: z.string().optional().openapi({ description: 'The issuer (RFC 9207).' }),
+  error: z.string().optional().openapi({ description: 'Why the provider signs nobody in.' }),
+});
+
+export const CompletionSchema = z
+  .strictObject({
+    password: PasswordSchema.nullish().openapi({
+      description: 'The password of the user to link, unless a session of that user is sent along.',
+    }),
+    code: CodeSchema.nullish(),
+  })
+  .openapi('ProviderSignInCompletion');
