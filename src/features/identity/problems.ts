@@ -76,7 +76,7 @@ export const identityProblems = {
   },
   last_owner: {
     status: 409,
-    title: 'Last owner',
+    title: 'The only owner',
     cause: 'The user is the only owner of the organization, which must always have one.',
     remedy: 'Make another member an owner first: PATCH /v1/organizations/current/members/{userId}.',
   },

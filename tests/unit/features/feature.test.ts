@@ -26,7 +26,7 @@ describe('the error codes', () => {
 
   test('that are raised have exactly one kind each', () => {
     expect(raised.length).toBeGreaterThan(50);
-    const declared = filesOf('src/http/problems.ts', 'src/features/*/*problems.ts').flatMap((path) =>
+    const declared = filesOf('src/http/problems.ts', 'src/features/**/*problems.ts').flatMap((path) =>
       [...textOf(path).matchAll(/^ {2}(\w+): \{$/gm)].map(([, code]) => code!),
     );
     expect(declared.toSorted()).toEqual([...new Set(declared)].sort());

@@ -16,7 +16,7 @@ export const secondFactorProblems = {
   },
   second_factor_wrong: {
     status: 403,
-    title: 'Wrong code',
+    title: 'Second factor wrong',
     cause: 'The code is wrong, is of another time, or was used before. Each works once.',
     remedy:
       'Wait for the next code of the authenticator app, check the clock of its device, or send a recovery code.',
