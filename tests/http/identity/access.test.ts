@@ -1,83 +1,27 @@
-import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
-import { lookup } from 'node:dns/promises';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { isOperatorScope, isPersonalScope } from '../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES } from '../../../src/features.ts';
-import { DEMO, DEMO_URL } from '../../../src/utils/demo-data.ts';
-import { type Example, readExamples, STREAM, seedDemo } from '../../support/example-requests.ts';
-import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { DEMO } from '../../../src/utils/demo-data.ts';
+import type { Example } from '../../support/example-requests.ts';
+import { START_TIMEOUT_MS, type TestApp } from '../../support/test-app.ts';
 import { createUser } from '../../support/user-steps.ts';
 import { ACCESS } from './access.ts';
+import { type AccessWorld, startAccessWorld } from './access-world.ts';
 import { digestOf } from './stored-digest.ts';
 
+let world: AccessWorld;
 let atlas: TestApp;
-let folder: string;
-let examples: Example[];
+let examples: readonly Example[];
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'atlas-access-'));
-  atlas = await startTestApp({ ATLAS_DATA_DIR: folder });
-  // Without a name server, the host of the example cannot be checked; nothing is sent to it here.
-  await lookup(new URL(DEMO_URL).hostname).catch(() =>
-    spyOn(atlas.deps.outgoing, 'check').mockImplementation(async () => {}),
-  );
-  await seedDemo(atlas);
-  examples = await readExamples(atlas);
+  world = await startAccessWorld();
+  ({ atlas, examples } = world);
 }, START_TIMEOUT_MS);
-afterAll(async () => {
-  await atlas.close();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => world.close());
 
-const keyed = () => examples.filter(({ scope }) => scope !== null);
+const keyed = () => world.keyed;
+const send: AccessWorld['send'] = (...request) => world.send(...request);
+const expectRefused: AccessWorld['expectRefused'] = (...refusal) => world.expectRefused(...refusal);
 const accessOf = ({ operationId }: Example) => ACCESS[operationId];
-
-/** The headers with an Idempotency-Key of this request alone. */
-const ownKey = (headers: Example['headers']) =>
-  headers['Idempotency-Key'] === undefined ? headers : { ...headers, 'Idempotency-Key': Bun.randomUUIDv7() };
-
-async function send({ operationId, method, path, headers, body }: Example, token: string | null) {
-  const response = await atlas.fetch(
-    new Request(`http://atlas.test${path}`, {
-      method,
-      headers: {
-        Host: 'atlas.test',
-        ...ownKey(headers),
-        ...(token !== null && { Authorization: `Bearer ${token}` }),
-      },
-      ...(body !== undefined && { body }),
-    }),
-  );
-  const isEndless = operationId === STREAM && response.ok;
-  if (isEndless) await response.body!.cancel();
-  const text = isEndless ? '' : await response.text();
-  const problem = text.startsWith('{"type":') ? (JSON.parse(text) as { type: string; detail: string }) : null;
-  return {
-    status: response.status,
-    type: problem?.type ?? null,
-    detail: problem?.detail ?? null,
-    text,
-    response,
-  };
-}
-
-/** Sends all requests, expects a problem from each, and that nothing has changed afterwards. */
-async function expectRefused(
-  requests: readonly Example[],
-  tokenOf: (example: Example) => string | null | Promise<string | null>,
-  expected: (example: Example) => { status: number; type: string; detail: string },
-): Promise<void> {
-  expect(requests.length).toBeGreaterThan(5);
-  const tokens = await Promise.all(requests.map(tokenOf));
-  const before = await digestOf(atlas);
-  for (const [i, example] of requests.entries()) {
-    const { status, type, detail } = await send(example, tokens[i]!);
-    const { operationId } = example;
-    expect({ operationId, status, type, detail }).toEqual({ operationId, ...expected(example) });
-  }
-  expect(await digestOf(atlas)).toEqual(before);
-}
 
 /** Returns a key with all scopes that the caller of this route can have. */
 function keyFor({ scope }: Example, options: { expiresAt?: Date; owner?: string } = {}) {
@@ -200,17 +144,30 @@ describe('every route that needs a key refuses, without an effect,', () => {
   });
 });
 
-describe.each(['another organization', 'a test key of the same organization'])('%s', (who) => {
+const STRANGERS: Readonly<Record<string, () => Promise<string>>> = {
+  'another organization': async () => atlas.key(ALL_SCOPES, 'stranger'),
+  'the owner of another organization, with a session': async () =>
+    (await createUser(atlas, { organization: 'strangers', role: 'owner' })).token,
+  'a test key of the same organization': async () => {
+    const key = {
+      owner: DEMO.owner,
+      kind: 'test',
+      name: 'test',
+      scopes: ALL_SCOPES,
+      expiresAt: null,
+    } as const;
+    return (await atlas.keys.create(key)).token;
+  },
+};
+
+describe.each(Object.entries(STRANGERS))('%s', (who, create) => {
   let stranger: string;
   beforeAll(async () => {
-    const isOther = who === 'another organization';
-    const key = { kind: isOther ? 'live' : 'test', owner: isOther ? 'stranger' : DEMO.owner } as const;
-    const more = { name: 'test', scopes: ALL_SCOPES, expiresAt: null };
-    stranger = (await atlas.keys.create({ ...key, ...more })).token;
+    stranger = await create();
   });
 
   // Test keys are of the organization, too, and so is what is recorded about them.
-  const ownTables = who === 'another organization' ? [] : ['api_keys', 'audit_entries'];
+  const ownTables = who.startsWith('a test key') ? ['api_keys', 'audit_entries'] : [];
 
   /** What is stored of the demo organization. */
   const demoDigest = () => digestOf(atlas, { owner: DEMO.owner, except: ownTables });
