@@ -1,3 +1,6 @@
+/** What a path of this site looks like. */
+export const OWN_PATH = /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/;
+
 const BASE = 'https://atlas.invalid';
 
 /**
@@ -5,6 +8,5 @@ const BASE = 'https://atlas.invalid';
  * `/`, drop tabs and line breaks, and read `//host` as another site.
  */
 export function isOwnPath(text: string): boolean {
-  if (!/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text)) return false;
-  return URL.canParse(text, BASE) && new URL(text, BASE).origin === BASE;
+  return OWN_PATH.test(text) && URL.canParse(text, BASE) && new URL(text, BASE).origin === BASE;
 }

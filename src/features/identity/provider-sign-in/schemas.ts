@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { textSchema } from '../../../http/schemas.ts';
 import { CodeSchema, PasswordSchema } from '../credential-schemas.ts';
-import { isOwnPath } from './redirect.ts';
+import { isOwnPath, OWN_PATH } from './redirect.ts';
 
 const PATH_LENGTH_MAX = 500;
 const INVITATION_LENGTH_MAX = 200;
@@ -12,7 +12,11 @@ export const BeginQuerySchema = z.strictObject({
     .max(PATH_LENGTH_MAX)
     .refine(isOwnPath, 'must be a path of this site, such as /docs')
     .default('/')
-    .openapi({ type: 'string', description: 'The path of this site to go to in the end.' }),
+    .openapi({
+      type: 'string',
+      pattern: OWN_PATH.source,
+      description: 'The path of this site to go to in the end.',
+    }),
   invitation: textSchema(INVITATION_LENGTH_MAX)
     .optional()
     .openapi({ description: 'The token of an invitation, for those who have no user yet.' }),

@@ -43,4 +43,4 @@ export const RecoveryCodesSchema = z
       .length(RECOVERY_CODES)
       .openapi({ description: 'Each works once instead of a code of the app. They are not shown again.' }),
   })
-  .openapi('RecoveryCodes');
+  .openapi('NewRecoveryCodes');
