@@ -12,6 +12,8 @@ const WASTE_RATIO_MAX = 4;
 const REFUSED_MS = 30_000;
 const REFUSED_MAX = 1024;
 const SEARCHES_MAX = 3;
+// A search takes as long as this process has connections, so the next one waits for this many times as long.
+const SEARCH_PAUSES = 20;
 
 /**
  * Ends bodies in chunks that cost more than they hold. A chunk may have leading zeros and extensions without end: the
@@ -25,13 +27,14 @@ export class ChunkedBodies {
   /** Until when a sender is refused. Bounded by REFUSED_MAX. */
   readonly #refusedUntilMs = new Map<string, number>();
   readonly #nowMs: () => number;
-  #sockets: SocketBytes | null | undefined;
+  readonly #sockets: SocketBytes | null;
+  #searchAtMs = 0;
   #timer: ReturnType<typeof setInterval> | null = null;
   #checkedMs = 0;
   #idleChecks = 0;
 
   /** `sockets` is null if nothing can be measured here. */
-  constructor(nowMs: () => number, sockets?: SocketBytes | null) {
+  constructor(nowMs: () => number, sockets: SocketBytes | null = openSocketBytes()) {
     this.#nowMs = nowMs;
     this.#sockets = sockets;
   }
@@ -54,7 +57,6 @@ export class ChunkedBodies {
   check(): void {
     this.#idleChecks = this.#senders.size === 0 ? this.#idleChecks + 1 : 0;
     if (this.#idleChecks > IDLE_CHECKS_MAX) this.#unwatch();
-    if (this.#sockets === undefined) this.#sockets = openSocketBytes();
     if (this.#sockets !== null) this.#search(this.#sockets);
     const nowMs = this.#nowMs();
     const isLate = nowMs - this.#checkedMs >= CHECK_MS + LATE_MS;
@@ -70,11 +72,15 @@ export class ChunkedBodies {
   }
 
   #search(sockets: SocketBytes): void {
+    const startMs = this.#nowMs();
+    if (startMs < this.#searchAtMs) return;
     const sought = new Map<string, ChunkedBody>();
     for (const { bodies } of this.#senders.values())
       for (const body of bodies) if (body.isSought()) sought.set(body.peer, body);
     if (sought.size === 0) return;
     for (const [peer, fd] of sockets.find(new Set(sought.keys()))) sought.get(peer)!.found(sockets, fd);
+    const nowMs = this.#nowMs();
+    this.#searchAtMs = nowMs + (nowMs - startMs) * SEARCH_PAUSES;
   }
 
   #end(name: string, { bodies }: Sender, nowMs: number): void {
@@ -210,7 +216,8 @@ class ChunkedBody implements ArrivingChunks {
   }
 }
 
-/** No owner is named like an address after a line break. */
-function senderOf(exchange: Exchange): string {
-  return exchange.principal?.owner ?? `\n${exchange.clientAddress}`;
+/** No owner is named like an address or an ID after a line break. */
+function senderOf({ principal, clientAddress }: Exchange): string {
+  if (principal === null) return `\n${clientAddress}`;
+  return principal.owner === '' ? `\n${principal.userId ?? principal.keyId}` : principal.owner;
 }

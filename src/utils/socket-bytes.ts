@@ -1,5 +1,5 @@
 import { dlopen, ptr } from 'bun:ffi';
-import { readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { canonicalAddress } from './ip-address.ts';
 
 const MUSL = `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`;
@@ -10,6 +10,7 @@ const FUNCTIONS = {
   ioctl: { args: ['int', 'u64', 'ptr'], returns: 'int' },
 } as const;
 const OWN_FILES = '/proc/self/fd';
+const SPARE_FILE = '/dev/null';
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 // `tcpi_bytes_received` of struct tcp_info, since Linux 4.1.
@@ -21,7 +22,7 @@ const AF_INET6 = 10;
 
 /** Reports how much the sockets of this process have read, which the server does not. */
 export interface SocketBytes {
-  /** Returns the file descriptors of the connections with these peers (`peerOf`). */
+  /** Returns the file descriptors of the connections with these peers (`peerOf`), of those that can be found now. */
   find(peers: ReadonlySet<string>): Map<string, number>;
   /** Returns the bytes that were read from a connection so far, or null if it is no longer that of this peer. */
   readBytes(fd: number, peer: string): number | null;
@@ -32,8 +33,19 @@ export function peerOf(address: string, port: number): string {
   return `${canonicalAddress(address) ?? address} ${port}`;
 }
 
-/** Opens the C library, because neither Bun nor Node.js has this. Returns null if the system is not Linux. */
+let opened: SocketBytes | null | undefined;
+
+/**
+ * Opens the C library, once in a process, because neither Bun nor Node.js has this. Returns null if the system is not
+ * Linux, or shows no process its file descriptors. Call it early: it needs one, and keeps it for `find`.
+ */
 export function openSocketBytes(): SocketBytes | null {
+  if (opened === undefined) opened = open();
+  return opened;
+}
+
+function open(): SocketBytes | null {
+  if (!existsSync(OWN_FILES)) return null;
   for (const library of LIBRARIES) {
     try {
       return socketBytes(dlopen(library, FUNCTIONS).symbols);
@@ -49,6 +61,7 @@ function socketBytes(c: ReturnType<typeof dlopen<typeof FUNCTIONS>>['symbols']):
   const info = new DataView(new ArrayBuffer(256));
   const length = new Uint32Array(1);
   const unread = new Int32Array(1);
+  let spare = reserve();
 
   function peer(fd: number): string | null {
     length[0] = address.byteLength;
@@ -63,12 +76,25 @@ function socketBytes(c: ReturnType<typeof dlopen<typeof FUNCTIONS>>['symbols']):
     );
   }
 
+  /** Lists the own descriptors, for which it needs one: without the spare one, connections could use up all of them. */
+  function descriptors(): readonly string[] {
+    try {
+      if (spare !== null) closeSync(spare);
+      return readdirSync(OWN_FILES);
+    } catch {
+      // Another thread took the spare one.
+      return [];
+    } finally {
+      spare = reserve();
+    }
+  }
+
   const bytesOf = (at: number, count: number) => new Uint8Array(address.buffer, at, count);
 
   return {
     find(peers) {
       const found = new Map<string, number>();
-      for (const name of readdirSync(OWN_FILES)) {
+      for (const name of descriptors()) {
         const connected = peer(Number(name));
         if (connected !== null && peers.has(connected)) found.set(connected, Number(name));
       }
@@ -82,4 +108,12 @@ function socketBytes(c: ReturnType<typeof dlopen<typeof FUNCTIONS>>['symbols']):
       return Number(info.getBigUint64(RECEIVED_AT, true)) - unread[0]!;
     },
   };
+}
+
+function reserve(): number | null {
+  try {
+    return openSync(SPARE_FILE, 'r');
+  } catch {
+    return null;
+  }
 }

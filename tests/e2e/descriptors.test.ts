@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { freshDatabase } from '../support/database.ts';
@@ -12,6 +13,7 @@ const SPARE_DESCRIPTORS = 40;
 const CONNECTIONS = 400;
 const PAYMENTS = 50;
 const HEARTBEATS_MS = 2000;
+const BODIES = 16;
 
 let folder: string;
 let atlas: AtlasProcess | undefined;
@@ -29,6 +31,13 @@ afterEach(async () => {
 
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 
+/** Starts a body in chunks that does not end. */
+function startBody(socket: Socket, { url, key }: AtlasProcess): void {
+  const { host } = new URL(url);
+  const head = `POST /v1/transfers HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${key}`;
+  socket.write(`${head}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`);
+}
+
 test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('prlimit')))(
   'idle connections that use up the file descriptors of all workers end none of them, and payments are served',
   async () => {
@@ -41,8 +50,12 @@ test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('p
     for (const [i, pid] of pids.entries())
       Bun.spawnSync(['prlimit', '--pid', String(pid), `--nofile=${limits[i]}:${limits[i]}`]);
     const { hostname, port } = new URL(atlas.url);
+    const sending = Array.from({ length: BODIES }, () => connect(Number(port), hostname).on('error', () => {}));
+    await Promise.all(sending.map((socket) => once(socket, 'connect')));
     idle = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname).on('error', () => {}));
     await until(() => pids.every((pid, i) => descriptorsOf(pid) >= limits[i]!));
+    // Their connections are searched for among the descriptors of the worker, which takes one, too.
+    for (const socket of sending) startBody(socket, atlas);
     const paid = payments.acknowledged;
     // Each heartbeat reads the memory of its worker, which takes a descriptor.
     const sinceMs = performance.now();
@@ -51,7 +64,7 @@ test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('p
       async () =>
         payments.acknowledged > paid + PAYMENTS && performance.now() > sinceMs + HEARTBEATS_MS && areAlive(),
     );
-    for (const socket of idle) socket.destroy();
+    for (const socket of [...idle, ...sending]) socket.destroy();
     await payments.settle();
     expect((await slots()).map(({ worker, restarts }) => ({ pid: worker?.pid, restarts }))).toEqual(
       pids.map((pid) => ({ pid, restarts: 0 })),

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import type { Exchange } from '../../../src/envelope/exchange.ts';
+import type { Exchange, Principal } from '../../../src/envelope/exchange.ts';
 import { ChunkedBodies } from '../../../src/shedding/chunked-bodies.ts';
 import { peerOf, type SocketBytes } from '../../../src/utils/socket-bytes.ts';
 import { exchangeOf } from '../../support/exchange.ts';
@@ -13,11 +13,13 @@ const MEBIBYTE = 1_048_576;
 function start(isMeasurable = true) {
   let nowMs = 0;
   let ports = 0;
+  let searchMs = 0;
   const read = new Map<string, number>();
   const searched: string[][] = [];
   const sockets: SocketBytes = {
     find(peers) {
       searched.push([...peers]);
+      nowMs += searchMs;
       return new Map(
         [...peers].filter((peer) => read.has(peer)).map((peer) => [peer, Number(peer.split(' ')[1])]),
       );
@@ -27,6 +29,10 @@ function start(isMeasurable = true) {
   const bodies = new ChunkedBodies(() => nowMs, isMeasurable ? sockets : null);
   return {
     searched,
+    /** Lets searches take this long from now on. */
+    slowDown(ms: number) {
+      searchMs = ms;
+    },
     check(lateMs = 0) {
       nowMs += CHECK_MS + lateMs;
       bodies.check();
@@ -35,12 +41,12 @@ function start(isMeasurable = true) {
       nowMs += ms;
     },
     /** Starts a body; `arrive` has bytes of it, of which so many are data. */
-    send(owner: string | null, address = '192.0.2.1') {
+    send(owner: string | null, address = '192.0.2.1', facts: Partial<Principal> = {}) {
       const port = ++ports;
       const peer = peerOf(address, port);
       const connection = { timeout: () => {}, requestIP: () => ({ address, port }) };
       const { exchange } = exchangeOf({}, {}, connection) as { exchange: Exchange };
-      if (owner !== null) exchange.principal = principalOf(owner);
+      if (owner !== null) exchange.principal = principalOf(owner, facts);
       const isStarted = bodies.start(exchange, () => new Error('refused'));
       // An earlier request of the connection was read from it, too.
       read.set(peer, 5 * MEBIBYTE);
@@ -129,6 +135,18 @@ test('callers without a key are distinguished by their address', () => {
   ]);
 });
 
+test('people without an organization are distinguished from each other, and from operators', () => {
+  const { check, send } = start();
+  const sendAs = (kind: 'session' | 'operator', userId: string | null) =>
+    send('', undefined, { kind, userId, keyId: `key of ${userId}` });
+  const wasting = sendAs('session', 'ada');
+  check();
+  wasting.arrive(2 * MEBIBYTE, 0);
+  check();
+  const others = [sendAs('session', 'ada'), sendAs('session', 'bob'), sendAs('operator', null)];
+  expect(others.map(({ isStarted }) => isStarted)).toEqual([false, true, true]);
+});
+
 test('what waits for its reader in the server is not waste', () => {
   const { check, send } = start();
   const body = send('fast');
@@ -182,6 +200,16 @@ test('a connection is searched for once, and given up after three times', () => 
   for (let i = 0; i < 10; i++) check();
   expect(searched.map((peers) => peers.length)).toEqual([1, 1, 1, 1]);
   expect(found.isEnded()).toBe(false);
+});
+
+test('searches take at most a twentieth of the time, however many connections there are', () => {
+  const { check, send, searched, slowDown } = start();
+  slowDown(50);
+  for (let i = 0; i < 100; i++) {
+    send('a').close();
+    check();
+  }
+  expect(searched.length).toBeWithin(8, 12);
 });
 
 test('where nothing can be measured, nothing is ended', () => {

@@ -81,4 +81,29 @@ describe.if(process.platform === 'linux')('the bytes that a socket has read', ()
     accepted.destroy();
     server.close();
   });
+
+  test('are found when connections use up all file descriptors, and nothing throws', async () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { connect, createServer } from 'node:net';
+      import { openSocketBytes, peerOf } from '${import.meta.dir}/../../../src/utils/socket-bytes.ts';
+      const sockets = openSocketBytes();
+      const server = createServer();
+      const accepted = new Promise((resolve) => server.on('connection', resolve));
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const client = connect(server.address().port, '127.0.0.1');
+      await accepted;
+      const peer = peerOf('127.0.0.1', client.localPort);
+      const taken = [];
+      try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
+      const found = [0, 1].map(() => sockets.find(new Set([peer])).size);
+      for (const fd of taken) closeSync(fd);
+      console.log(JSON.stringify([taken.length > 0, ...found]));
+      process.exit();`;
+    const child = Bun.spawn(['sh', '-c', 'ulimit -n 256 && exec "$0" -e "$1"', process.execPath, script], {
+      stderr: 'inherit',
+    });
+    expect(JSON.parse(await new Response(child.stdout).text())).toEqual([true, 1, 1]);
+    expect(await child.exited).toBe(0);
+  });
 });
