@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { OrganizationResource } from '../../../src/features/identity/organizations/organization-resource.ts';
+import { createStandingRepository } from '../../../src/features/identity/standing/repository.ts';
 import { ALL_SCOPES } from '../../../src/features.ts';
 import { auditOf, callAs, createStaff, rolesIn } from '../../support/member-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
@@ -157,4 +158,14 @@ test('everybody leaves an organization, but only one that they are in', async ()
     await until(async () => (await accounts()).status === 403, { deadlineMs: 5000 });
   }
   expect(await rolesIn(atlas, 'left')).toEqual({ [staff.owner.id]: 'owner' });
+});
+
+test('nobody waits for changes of an organization that they are not in, or holds them up', async () => {
+  await createStaff(atlas, 'busy');
+  const stranger = await createUser(atlas);
+  await atlas.deps.database.transaction(async (tx) => {
+    await createStandingRepository().lock(tx, 'busy');
+    const response = await callAs(atlas, stranger, 'DELETE', '/v1/users/me/organizations/busy');
+    await expectProblem(atlas, response, 404, 'organization_not_found');
+  });
 });

@@ -93,10 +93,16 @@ export function createMemberService(ports: MemberPorts): MemberService {
     },
     async leave(caller, organization, signal) {
       const work = async (tx: Tx) => {
+        const requireMember = async () => {
+          const member = await repository.find(tx, organization, caller.userId!);
+          if (member === null) throw organizationNotFound(organization);
+          return member;
+        };
+        // Nobody can lock an organization that they are not in.
+        await requireMember();
         await standing.lock(tx, organization);
         await standing.require(tx, caller, 'me:write');
-        const member = await repository.find(tx, organization, caller.userId!);
-        if (member === null) throw organizationNotFound(organization);
+        const member = await requireMember();
         await end(tx, caller.actor, organization, member);
       };
       await repository.transaction(work, { signal });
