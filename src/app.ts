@@ -25,6 +25,7 @@ import {
   authentication,
   authenticationOfBody,
   callerOf,
+  partyReader,
   publicIdOf,
 } from './features/identity/authentication.ts';
 import { createFeatures, EVENT_CATALOGUE, type Features, PROBLEM_KINDS, TAGS } from './features.ts';
@@ -76,14 +77,13 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
   const loopDelays = new LoopDelays();
   const loop = new LoopLimit(loopDelays.takeMeanMs, sameTurn());
   const compressionBudget = new CompressionBudget(() => loop.isLate);
-  const caller = callerOf(features.identity.credentials);
   const admission = new AdmissionControl({
     permits: deps.permits,
     routes: resolved.all,
     traits: Object.assign({}, ...modules.map(({ shedding }) => shedding)),
     loop,
     keyIdOf: publicIdOf,
-    ownerOf: (request) => caller(request).owner ?? null,
+    ownerOf: partyReader(features.identity.credentials),
     refuse: refusals(config.LOAD_SHEDDING_MAX_CONCURRENT),
     nowMs: () => performance.now(),
   });

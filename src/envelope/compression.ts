@@ -1,4 +1,5 @@
 import { compress, type Encoding, negotiateEncoding, WORTHWHILE_BYTES } from '../utils/content-encoding.ts';
+import { partyOf } from '../utils/party.ts';
 import { settle } from '../utils/settle.ts';
 import type { CompressionBudget, CompressionSlot } from './compression-budget.ts';
 import type { Middleware } from './exchange.ts';
@@ -18,7 +19,7 @@ export function compression(budget: CompressionBudget): Middleware {
       if (!isCompressible(response)) return response;
       response.headers.append('vary', 'Accept-Encoding');
       if (encoding === null) return response;
-      const slot = budget.take(exchange.principal?.owner ?? null);
+      const slot = budget.take(exchange.principal && partyOf(exchange.principal));
       if (slot === null) return response;
       // What follows is not the work of the route, so load shedding must not learn from it.
       exchange.endedMs = performance.now();

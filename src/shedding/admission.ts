@@ -1,6 +1,7 @@
 import type { Exchange, MatchedRoute } from '../envelope/exchange.ts';
 import type { Admission } from '../envelope/load-shedding.ts';
 import { runLateTimers } from '../utils/late-timers.ts';
+import { partyOf } from '../utils/party.ts';
 import { TIERS } from '../utils/tier.ts';
 import { AdaptiveLimit } from './adaptive-limit.ts';
 import type { AdmissionStats } from './admission-stats.ts';
@@ -26,7 +27,7 @@ export interface AdmissionOptions {
   readonly traits?: Readonly<Record<string, ResourceTraits>>;
   /** Returns the public id of the request's API key, unverified, or null. */
   readonly keyIdOf: (request: Request) => string | null;
-  /** Returns the owner of the request's API key if it was verified recently, else null. */
+  /** Returns the party (`partyOf`) of the request's key if it was verified recently, else null. */
   readonly ownerOf: (request: Request) => string | null;
   readonly refuse: (reason: Refusal) => Error;
   /** Milliseconds of the monotonic clock. */
@@ -70,7 +71,7 @@ export class AdmissionControl implements Admission {
   readonly #roomOfKey = () => (this.#owners.isModestKey(this.#keyId) ? MODEST_ROOM : 1);
   readonly #roomOfOwner = () => {
     const principal = this.#beginning!.principal;
-    return principal !== null && this.#owners.isModest(principal.owner) ? MODEST_ROOM : 1;
+    return principal !== null && this.#owners.isModest(partyOf(principal)) ? MODEST_ROOM : 1;
   };
   #cutoffLevel = 0;
   #isUnderPressure = false;
@@ -177,7 +178,7 @@ export class AdmissionControl implements Admission {
     // The request was also counted as admitted, before its body arrived: published counters never decrease.
     this.#bodies.endArriving(exchange);
     this.#beginning = exchange;
-    this.#options.loop.work(principal?.owner ?? null, nowMs);
+    this.#options.loop.work(principal && partyOf(principal), nowMs);
     if (resource !== null && !resource.admits(rank, this.#roomOfOwner)) return this.#refuse(rank, 'resource');
     resource?.enter();
     // Without a resource, such as in an upload, most of the time belongs to the client.
@@ -193,11 +194,11 @@ export class AdmissionControl implements Admission {
     if (exchange.permitUse !== null) exchange.permitUse.release();
     this.#bodies.release(exchange);
     exchange.chunks?.arrived();
-    this.#options.loop.work(principal?.owner ?? null, nowMs);
+    this.#options.loop.work(principal && partyOf(principal), nowMs);
     if (workStartedMs < 0) return;
     const resource = this.#limitOfRoute[route.index]!;
     resource?.leave();
-    if (resource !== null && principal !== null) this.#owners.leave(principal.owner);
+    if (resource !== null && principal !== null) this.#owners.leave(partyOf(principal));
     this.#times.addResponse(route.index, status, nowMs - workStartedMs);
   }
 

@@ -1,5 +1,6 @@
 import type { Exchange } from '../envelope/exchange.ts';
 import { FairShares } from '../utils/fair-shares.ts';
+import { partyOf } from '../utils/party.ts';
 
 // A batch of about a hundred transfers. Smaller bodies cost little more than their request.
 const LARGE_BYTES = 16_384;
@@ -84,5 +85,5 @@ export class BodyShares {
 
 /** Requests without a key share as one owner. No owner is named like that. */
 function ownerOf({ principal }: Exchange): string {
-  return principal?.owner ?? '';
+  return principal === null ? '' : partyOf(principal);
 }

@@ -1,4 +1,5 @@
 import type { Principal } from '../envelope/exchange.ts';
+import { partyOf } from '../utils/party.ts';
 
 const KEYS_MAX = 4096;
 // Per update: keys that were not seen before and may be invented, which authentication has yet to find out.
@@ -20,7 +21,9 @@ export class OwnerLoad {
   #total = 0;
   #unknownLeft = UNKNOWN_MAX;
 
-  enter({ owner, keyId }: Principal): void {
+  enter(principal: Principal): void {
+    const owner = partyOf(principal);
+    const { keyId } = principal;
     this.#total++;
     this.#present.add(owner);
     this.#inFlight.set(owner, (this.#inFlight.get(owner) ?? 0) + 1);

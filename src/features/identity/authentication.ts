@@ -1,5 +1,6 @@
 import type { Exchange, FetchHandler, Middleware, Principal } from '../../envelope/exchange.ts';
 import { AtlasError } from '../../errors.ts';
+import { partyOf } from '../../utils/party.ts';
 import { AuthenticatedBody, TOKEN_CHECK_MS } from './authenticated-body.ts';
 import type { Credentials } from './credentials.ts';
 import { isPersonalScope } from './scope-kinds.ts';
@@ -101,6 +102,17 @@ export function callerOf(
     const { owner } = credentials.peek(token) ?? {};
     const keyId = publicPart(token) ?? undefined;
     return { ...(owner !== undefined && { owner }), ...(keyId !== undefined && { keyId }) };
+  };
+}
+
+/** Returns a function that finds the party of a request, if its token was verified recently: see `partyOf`. */
+export function partyReader(
+  credentials: Pick<Credentials, 'peek'>,
+): (request: Request) => string | null {
+  return (request) => {
+    const token = sentToken(request);
+    const principal = token === undefined ? null : credentials.peek(token);
+    return principal && partyOf(principal);
   };
 }
 

@@ -174,3 +174,13 @@ test('an owner that is not paced sends large bodies one after another', () => {
     bodies.release(exchange);
   }
 });
+
+test('callers without a key, and people without an organization, leave room for operators', () => {
+  const bodies = new BodyShares();
+  fill(bodies, null);
+  const [person, operator] = [exchangeOf().exchange, exchangeOf().exchange];
+  person.principal = principalOf('', { kind: 'session', userId: 'ada' });
+  bodies.reserveBytes(person, LARGE);
+  operator.principal = principalOf('', { kind: 'operator' });
+  expect(bodies.reserveBytes(operator, LARGE)).toBe(true);
+});
