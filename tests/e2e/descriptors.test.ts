@@ -50,7 +50,9 @@ test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('p
     for (const [i, pid] of pids.entries())
       Bun.spawnSync(['prlimit', '--pid', String(pid), `--nofile=${limits[i]}:${limits[i]}`]);
     const { hostname, port } = new URL(atlas.url);
-    const sending = Array.from({ length: BODIES }, () => connect(Number(port), hostname).on('error', () => {}));
+    const sending = Array.from({ length: BODIES }, () =>
+      connect(Number(port), hostname).on('error', () => {}),
+    );
     await Promise.all(sending.map((socket) => once(socket, 'connect')));
     idle = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname).on('error', () => {}));
     await until(() => pids.every((pid, i) => descriptorsOf(pid) >= limits[i]!));

@@ -106,9 +106,7 @@ export function callerOf(
 }
 
 /** Returns a function that finds the party of a request, if its token was verified recently: see `partyOf`. */
-export function partyReader(
-  credentials: Pick<Credentials, 'peek'>,
-): (request: Request) => string | null {
+export function partyReader(credentials: Pick<Credentials, 'peek'>): (request: Request) => string | null {
   return (request) => {
     const token = sentToken(request);
     const principal = token === undefined ? null : credentials.peek(token);
