@@ -13,7 +13,8 @@ const SPARE_DESCRIPTORS = 40;
 const CONNECTIONS = 400;
 const PAYMENTS = 50;
 const HEARTBEATS_MS = 2000;
-const BODIES = 16;
+const BODIES = 32;
+const SEARCH_MS = 500;
 
 let folder: string;
 let atlas: AtlasProcess | undefined;
@@ -50,14 +51,17 @@ test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('p
     for (const [i, pid] of pids.entries())
       Bun.spawnSync(['prlimit', '--pid', String(pid), `--nofile=${limits[i]}:${limits[i]}`]);
     const { hostname, port } = new URL(atlas.url);
-    const sending = Array.from({ length: BODIES }, () =>
+    const bodies = Array.from({ length: BODIES }, () =>
       connect(Number(port), hostname).on('error', () => {}),
     );
-    await Promise.all(sending.map((socket) => once(socket, 'connect')));
+    await Promise.all(bodies.map((socket) => once(socket, 'connect')));
+    // So that the workers have searched before.
+    for (const socket of bodies.slice(0, BODIES / 2)) startBody(socket, atlas);
+    await Bun.sleep(SEARCH_MS);
     idle = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname).on('error', () => {}));
     await until(() => pids.every((pid, i) => descriptorsOf(pid) >= limits[i]!));
     // Their connections are searched for among the descriptors of the worker, which takes one, too.
-    for (const socket of sending) startBody(socket, atlas);
+    for (const socket of bodies.slice(BODIES / 2)) startBody(socket, atlas);
     const paid = payments.acknowledged;
     // Each heartbeat reads the memory of its worker, which takes a descriptor.
     const sinceMs = performance.now();
@@ -66,7 +70,7 @@ test.skipIf(process.platform !== 'linux' || !isAvailable('prlimit', Bun.which('p
       async () =>
         payments.acknowledged > paid + PAYMENTS && performance.now() > sinceMs + HEARTBEATS_MS && areAlive(),
     );
-    for (const socket of [...idle, ...sending]) socket.destroy();
+    for (const socket of [...idle, ...bodies]) socket.destroy();
     await payments.settle();
     expect((await slots()).map(({ worker, restarts }) => ({ pid: worker?.pid, restarts }))).toEqual(
       pids.map((pid) => ({ pid, restarts: 0 })),

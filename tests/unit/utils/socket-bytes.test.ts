@@ -92,7 +92,7 @@ describe.if(process.platform === 'linux')('the bytes that a socket has read', ()
       const accepted = new Promise((resolve) => server.on('connection', resolve));
       await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
       const client = connect(server.address().port, '127.0.0.1');
-      await accepted;
+      await Promise.all([accepted, new Promise((resolve) => client.on('connect', resolve))]);
       const peer = peerOf('127.0.0.1', client.localPort);
       const taken = [];
       try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
