@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { getEventListeners } from 'node:events';
 import { type SpanOptions, trace } from '@opentelemetry/api';
 import { ConnectionLost, endless, fails, testDependency, Unavailable } from '../../support/dependency.ts';
@@ -111,16 +111,15 @@ describe('a call', () => {
     }));
 
   test('leaves no timer or listener, however it ends', () =>
-    inVirtualTime(async () => {
+    inVirtualTime(async (pendingTimers) => {
       const { dependency } = testDependency({ silenceMs: 500 });
       const { signal } = new AbortController();
-      const timers = jest.getTimerCount();
       follow(dependency.call('get', async () => 1, { signal }));
       follow(dependency.call('get', fails, { signal, idempotent: true }));
       follow(dependency.call('get', endless, { signal }));
       await pass(5000);
       expect(getEventListeners(signal, 'abort')).toEqual([]);
-      expect(jest.getTimerCount()).toBe(timers);
+      expect(pendingTimers('src/resilience')).toBe(0);
     }));
 });
 
