@@ -24,8 +24,3 @@ export function scopesOfRoles(scopes: readonly string[]): ScopesOfRoles {
     owner: scopes,
   };
 }
-
-/** Whether a user with the first role may do all that one with the second may. */
-export function isAtLeast(role: Role, other: Role): boolean {
-  return ROLES.indexOf(role) >= ROLES.indexOf(other);
-}

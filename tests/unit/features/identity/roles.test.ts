@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { isAtLeast, ROLES, scopesOfRoles } from '../../../../src/features/identity/roles.ts';
+import { ROLES, scopesOfRoles } from '../../../../src/features/identity/roles.ts';
 import { PERSONAL_SCOPES } from '../../../../src/features/identity/scope-kinds.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES, SESSION_SCOPES } from '../../../../src/features.ts';
 
@@ -35,8 +35,4 @@ test('a member moves money and files, and manages nothing', () => {
 
 test('an admin has all but what changes the organization itself', () => {
   expect(roles.owner.filter((scope) => !roles.admin.includes(scope))).toEqual(['organization:write']);
-});
-
-test('a role is at least itself and those before it', () => {
-  expect(ROLES.map((role) => isAtLeast(role, 'member'))).toEqual([false, true, true, true]);
 });
