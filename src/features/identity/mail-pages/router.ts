@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import type { RouteTable } from '../../../http/route.ts';
 import { STATIC_HEADERS, StaticContent, UNCHANGED } from '../../../http/static-content.ts';
+import { formPage } from '../form-page.ts';
 
 /** A page that a link in a mail leads to. */
 interface MailPage {
@@ -102,28 +103,13 @@ export function mountMailPages(routes: RouteTable): void {
 }
 
 function htmlOf({ title, label, autocomplete, button, target, done }: MailPage): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="/favicon.ico">
-<title>${title}</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.6 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
-input, button { font: inherit; display: block; width: 100%; box-sizing: border-box; margin: .5rem 0; padding: .5rem }
-</style>
-</head>
-<body>
-<h1>${title}</h1>
-<form data-target="${target}" data-done="${done}">
+  return formPage({
+    title,
+    body: `<form data-target="${target}" data-done="${done}">
 <label>${label} <input type="password" name="password" autocomplete="${autocomplete}" required></label>
 <button>${button}</button>
 </form>
 <p><output></output></p>
-<script>${SCRIPT}</script>
-</body>
-</html>
-`;
+<script>${SCRIPT}</script>`,
+  });
 }

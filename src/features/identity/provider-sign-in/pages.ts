@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { formPage } from '../form-page.ts';
 import type { ProviderOutcome } from './admission.ts';
 
 // The cookie is sent along with the request of this page, which no other site can make.
@@ -42,21 +43,20 @@ const escaped = (text: string) => text.replaceAll(/[&<>"]/g, (character) => ENTI
 export function pageOf(outcome: ProviderOutcome): string {
   const redirect = escaped(outcome.redirect);
   if (outcome.kind === 'signed in')
-    return htmlOf(
-      'You are signed in',
-      `<meta http-equiv="refresh" content="0;url=${redirect}">`,
-      `<p><a href="${redirect}">Go on</a></p>`,
-    );
+    return formPage({
+      title: 'You are signed in',
+      head: `<meta http-equiv="refresh" content="0;url=${redirect}">`,
+      body: `<p><a href="${redirect}">Go on</a></p>`,
+    });
   const { email, needsPassword, needsCode } = outcome;
   const why = needsPassword
     ? `There is an account with the address ${escaped(email)}. To link it, show that it is yours. Leave the password empty if you are signed in to it here. If it has none, reset it first.`
     : `The account ${escaped(email)} has a second factor.`;
   const password = `<label>Your password <input type="password" name="password" autocomplete="current-password"></label>`;
   const code = `<label>The code of your authenticator app, or a recovery code <input name="code" autocomplete="one-time-code"></label>`;
-  return htmlOf(
-    'One more step',
-    '',
-    `<p>${why}</p>
+  return formPage({
+    title: 'One more step',
+    body: `<p>${why}</p>
 <form data-redirect="${redirect}">
 ${needsPassword ? password : ''}
 ${needsCode ? code : ''}
@@ -64,28 +64,5 @@ ${needsCode ? code : ''}
 </form>
 <p><output></output></p>
 <script>${SCRIPT}</script>`,
-  );
-}
-
-function htmlOf(title: string, head: string, body: string): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="/favicon.ico">
-<title>${title}</title>
-${head}
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.6 system-ui, sans-serif; max-width: 24rem; margin: 4rem auto; padding: 0 1rem }
-input, button { font: inherit; display: block; width: 100%; box-sizing: border-box; margin: .5rem 0; padding: .5rem }
-</style>
-</head>
-<body>
-<h1>${title}</h1>
-${body}
-</body>
-</html>
-`;
+  });
 }
