@@ -19,7 +19,7 @@ export interface TestUser {
 export interface UserFacts {
   readonly email?: string;
   /** The Argon2id hash of the password; none by default, so that nobody signs in with one. */
-  readonly passwordHash?: string;
+  readonly passwordHash?: string | undefined;
   /** The organization and the role in it; no membership by default. */
   readonly organization?: string;
   readonly role?: Role;

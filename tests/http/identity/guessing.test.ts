@@ -1,15 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from 'bun:test';
 import { passwordThread } from '../../../src/features/identity/password-thread.ts';
+import { personIn, startedBy } from '../../support/person-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import {
-  bearer,
-  createUser,
-  PASSWORD,
-  passwordHash,
-  signIn,
-  tokenFor,
-  visit,
-} from '../../support/user-steps.ts';
+import { bearer, PASSWORD, passwordHash, signIn, tokenFor, visit } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -21,19 +14,7 @@ afterEach(async () => {
   await atlas.sql`DELETE FROM attempts`;
 });
 
-interface Started {
-  readonly id: string;
-  readonly token: string;
-  readonly organization: string | null;
-}
-const startedBy = async (response: Response) => {
-  expect(response.status).toBe(201);
-  return (await response.json()) as Started;
-};
-let people = 0;
-/** Creates a user with {@link PASSWORD}. */
-const person = async (more: object = {}) =>
-  createUser(atlas, { email: `person${++people}@example.com`, passwordHash: await passwordHash(), ...more });
+const person = personIn(() => atlas);
 
 describe('guessing', () => {
   const guess = (email: string, address: string, password = 'a wrong password') =>

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { personIn } from '../../support/person-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 import {
@@ -8,9 +9,7 @@ import {
   createUser,
   mailsTo,
   PASSWORD,
-  passwordHash,
   signIn,
-  type UserFacts,
   visit,
 } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
@@ -31,8 +30,7 @@ afterEach(async () => {
 });
 
 const NEW = 'another good password';
-const person = async (facts: UserFacts = {}) =>
-  createUser(atlas, { passwordHash: await passwordHash(), ...facts });
+const person = personIn(() => atlas);
 const call = (token: string, method: string, path: string, json?: unknown) =>
   visit(atlas, method, path, { headers: bearer(token), ...(json !== undefined && { json }) });
 const bodyOf = async (response: Response) => {

@@ -1,14 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { personIn, startedBy } from '../../support/person-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import {
-  createUser,
-  mailsTo,
-  PASSWORD,
-  passwordHash,
-  signIn,
-  tokenFor,
-  visit,
-} from '../../support/user-steps.ts';
+import { mailsTo, signIn, tokenFor, visit } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -20,19 +13,7 @@ afterEach(async () => {
   await atlas.sql`DELETE FROM attempts`;
 });
 
-interface Started {
-  readonly id: string;
-  readonly token: string;
-  readonly organization: string | null;
-}
-const startedBy = async (response: Response) => {
-  expect(response.status).toBe(201);
-  return (await response.json()) as Started;
-};
-let people = 0;
-/** Creates a user with {@link PASSWORD}. */
-const person = async (more: object = {}) =>
-  createUser(atlas, { email: `person${++people}@example.com`, passwordHash: await passwordHash(), ...more });
+const person = personIn(() => atlas);
 
 describe('a password reset', () => {
   const request = (email: string) => visit(atlas, 'POST', '/v1/users/password-resets', { json: { email } });

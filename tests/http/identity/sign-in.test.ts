@@ -2,16 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, spyOn, test } from 'b
 import { seed } from '../../../src/cli/seed.ts';
 import { passwordThread } from '../../../src/features/identity/password-thread.ts';
 import { DEMO_PERSON } from '../../../src/utils/demo-data.ts';
+import { personIn, startedBy } from '../../support/person-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import {
-  addMember,
-  bearer,
-  createUser,
-  PASSWORD,
-  passwordHash,
-  signIn,
-  visit,
-} from '../../support/user-steps.ts';
+import { addMember, bearer, PASSWORD, signIn, visit } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -23,19 +16,7 @@ afterEach(async () => {
   await atlas.sql`DELETE FROM attempts`;
 });
 
-interface Started {
-  readonly id: string;
-  readonly token: string;
-  readonly organization: string | null;
-}
-const startedBy = async (response: Response) => {
-  expect(response.status).toBe(201);
-  return (await response.json()) as Started;
-};
-let people = 0;
-/** Creates a user with {@link PASSWORD}. */
-const person = async (more: object = {}) =>
-  createUser(atlas, { email: `person${++people}@example.com`, passwordHash: await passwordHash(), ...more });
+const person = personIn(() => atlas);
 
 describe('signing in', () => {
   test('starts a session that opens the routes of the role', async () => {
