@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { AtlasError } from '../errors.ts';
 import { commandActor } from '../features/actor.ts';
 import { normalizeEmail } from '../features/identity/email.ts';
+import { peopleProblems } from '../features/identity/people-problems.ts';
 import { identityProblems } from '../features/identity/problems.ts';
 import { ROLES, type Role } from '../features/identity/roles.ts';
 import type { UserAccessService } from '../features/identity/users/access/service.ts';
@@ -95,9 +96,12 @@ async function idOf(access: UserAccessService, email: string): Promise<string> {
 }
 
 function explain(error: unknown): never {
-  const problems: Readonly<Record<string, { readonly remedy: string }>> = identityProblems;
+  const problems: Readonly<Record<string, { readonly remedy: string }>> = {
+    ...identityProblems,
+    ...peopleProblems,
+  };
   if (!(error instanceof AtlasError)) throw error;
-  const remedy = problems[error.code]?.remedy ?? 'correct the command';
+  const remedy = error.remedy ?? problems[error.code]?.remedy ?? 'correct the command';
   throw new Error(`Nothing was changed.\n  why:  ${error.message}\n  do:   ${remedy}`);
 }
 

@@ -116,6 +116,26 @@ test(
 );
 
 test(
+  'atlas users create prints no link that leads nowhere, and says what to set',
+  async () => {
+    const create = (settings: Record<string, string>) => {
+      const args = ['users', 'create', 'carol@example.com', '--organization', 'owner', '--role', 'viewer'];
+      return runAtlas(folder, args, { ENVIRONMENT: 'production', ...settings });
+    };
+    const refused = await create({});
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('set PUBLIC_URL') });
+    expect(await roleOf('carol@example.com')).toBeUndefined();
+    const created = await create({ PUBLIC_URL: 'https://atlas.example.com' });
+    expect(created).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^https:\/\/atlas\.example\.com\/reset-password#token=/),
+    });
+    expect(await roleOf('carol@example.com')).toBe('viewer');
+  },
+  COMMAND_TIMEOUT_MS,
+);
+
+test(
   'atlas users changes nothing for an unknown address, organization, or role',
   async () => {
     const run = (...args: string[]) => runAtlas(folder, ['users', ...args]);

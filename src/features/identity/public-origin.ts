@@ -39,9 +39,9 @@ export function isPrivateOrigin(origin: string): boolean {
   return protocol === 'https:' || LOCAL_HOSTS.includes(hostname);
 }
 
-/** Throws `https_required` unless passwords and cookies may be sent to this Atlas. */
-export function requirePrivateOrigin(origin: string | null): void {
-  if (origin !== null && isPrivateOrigin(origin)) return;
+/** Returns the origin. Throws `https_required` unless passwords and cookies may be sent there. */
+export function requirePrivateOrigin(origin: string | null): string {
+  if (origin !== null && isPrivateOrigin(origin)) return origin;
   throw new AtlasError(
     'https_required',
     origin === null

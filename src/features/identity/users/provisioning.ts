@@ -5,6 +5,7 @@ import { makeOneTimeToken } from '../one-time-token.ts';
 import type { OrganizationService } from '../organizations/service.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
 import { requireSuitable } from '../password-rules.ts';
+import { requirePrivateOrigin } from '../public-origin.ts';
 import type { Role } from '../roles.ts';
 import type { Standing } from '../standing/service.ts';
 import type { Tx, UserRepository } from './repository.ts';
@@ -30,7 +31,7 @@ export interface Provisioned {
 
 /**
  * Creates a user whose address counts as confirmed, and gives them a role. Somebody who is a user already only gets the
- * role: the password stays. Throws `AtlasError`.
+ * role: the password stays. Throws `AtlasError`: `https_required` if the link would lead nowhere.
  */
 export type Provision = (person: PersonToProvision, actor: Actor) => Promise<Provisioned>;
 
@@ -76,9 +77,10 @@ export function createProvision(ports: ProvisionPorts): Provision {
       const { id, isNew } = await store(tx, actor, person, passwordHash);
       await members.grant(tx, actor, organization, id, role);
       if (!isNew || password !== null) return { isNew, link: null };
+      const origin = requirePrivateOrigin(publicOrigin);
       const { token, hash } = makeOneTimeToken();
       await users.storeToken(tx, id, 'reset_password', hash);
-      return { isNew, link: `${publicOrigin ?? ''}/reset-password#token=${token}` };
+      return { isNew, link: `${origin}/reset-password#token=${token}` };
     });
   };
 }
