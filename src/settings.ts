@@ -209,7 +209,7 @@ export const coreSettings = {
         { secret: true },
       ),
     ),
-  SECRETS_FORMER_KEYS: sealingKeys()
+  SECRETS_FORMER_KEYS: sealingKeys('SECRETS_KEY')
     .default([])
     .meta(
       meta('Secrets', 'Former values of SECRETS_KEY, which still open what they sealed.', { secret: true }),
@@ -223,7 +223,7 @@ export const coreSettings = {
         { secret: true },
       ),
     ),
-  AUDIT_FORMER_KEYS: sealingKeys()
+  AUDIT_FORMER_KEYS: sealingKeys('AUDIT_KEY')
     .default([])
     .meta(
       meta('Secrets', 'Former values of AUDIT_KEY, which still verify what they sealed.', { secret: true }),

@@ -108,7 +108,7 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
     .requiredOption('--name <text>', 'what the key is for', parseText)
     .option(
       '--owner <text>',
-      'owner of the key; each owner has its own events, webhooks, files, and idempotency keys',
+      'the organization that owns the key, and what it creates; a new ID creates one',
       parseText,
       'owner',
     )

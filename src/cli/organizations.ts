@@ -36,7 +36,7 @@ export function addOrganizationsCommand(
 
   organizations
     .command('suspend')
-    .description('refuse all keys of an organization, within 5 s; its data stays')
+    .description('refuse all keys and sessions of an organization, within 5 s; its data stays')
     .argument('<id>', 'the ID from `organizations list`')
     .action((id: string) =>
       withOrganizations(async (service) => {

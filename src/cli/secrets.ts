@@ -15,7 +15,7 @@ export function addSecretsCommand(program: Command): void {
 
   secrets
     .command('key')
-    .description('print a new random key for SECRETS_KEY; stores nothing')
+    .description('print a new random key for SECRETS_KEY or AUDIT_KEY; stores nothing')
     .action(() => console.log(generateKey()));
 
   secrets

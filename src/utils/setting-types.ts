@@ -177,9 +177,9 @@ export const sealingKey = () =>
     .string()
     .refine((text) => decodeKey(text) !== null, { error: 'is not base64 of 32 bytes' })
     .meta({ allowed: '32 random bytes in base64; atlas secrets key prints some' });
-/** A comma-separated list of keys that sealed secrets. */
-export const sealingKeys = () => {
-  const allowed = '1 to 8 former values of SECRETS_KEY, comma-separated';
+/** A comma-separated list of former values of a setting with a key. */
+export const sealingKeys = (name: string) => {
+  const allowed = `1 to ${FORMER_KEYS_MAX} former values of ${name}, comma-separated`;
   return list(allowed)
     .refine((items) => items.length <= FORMER_KEYS_MAX, { error: 'has too many items' })
     .refine((items) => items.every((item) => decodeKey(item) !== null), {

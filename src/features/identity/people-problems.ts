@@ -6,7 +6,7 @@ export const peopleProblems = {
     status: 401,
     title: 'Sign-in failed',
     cause:
-      'The mail address or the password is wrong, the address is not confirmed, or the user is locked out. Which one is not said, so that nobody learns who has an account.',
+      'The mail address or the password is wrong, the address is not confirmed, or the user is locked out. The response does not say which, so that nobody learns who has an account.',
     remedy:
       'Check both. Confirm your address with the mail that you got, or reset the password: POST /v1/users/password-resets.',
   },
@@ -14,7 +14,7 @@ export const peopleProblems = {
     status: 401,
     title: 'Second factor required',
     cause: 'The password is right, and the user has a second factor.',
-    remedy: 'Send the current code of your authenticator app as `code`.',
+    remedy: 'Send the current code of your authenticator app, or a recovery code, as `code`.',
   },
   too_many_attempts: {
     status: 429,
@@ -22,19 +22,19 @@ export const peopleProblems = {
     cause:
       'Several attempts failed, at this account or from your address, or several are in progress. The next one must wait, each time longer.',
     remedy:
-      'Wait for Retry-After. Resetting the password ends the wait: POST /v1/users/password-resets. Sessions that exist go on.',
+      'Wait for Retry-After. After wrong passwords, resetting the password ends the wait: POST /v1/users/password-resets. After wrong codes, a recovery code works at once. Sessions that exist go on.',
   },
   sign_in_overloaded: {
     status: 503,
     title: 'Too many people sign in',
     cause: 'Checking a password takes processor time, which is bounded so that payments are not slowed down.',
-    remedy: 'Retry after Retry-After.',
+    remedy: 'Wait for Retry-After, then retry.',
   },
   https_required: {
     status: 403,
     title: 'HTTPS required',
     cause:
-      'Passwords and cookies must be sent over TLS. The setting PUBLIC_URL has no https:// origin, and is not of this host.',
+      'Passwords and cookies must be sent over TLS. PUBLIC_URL is not set, or is neither an https:// origin nor one of this host.',
     remedy:
       'The operator must serve Atlas over TLS, and set PUBLIC_URL to its origin, such as https://atlas.example.com.',
   },
@@ -61,7 +61,7 @@ export const peopleProblems = {
   password_wrong: {
     status: 403,
     title: 'Wrong password',
-    cause: 'The current password is another one, or the user has none.',
+    cause: 'The password is not your current one, or you have none.',
     remedy: 'Send the current password. Without one, set one: POST /v1/users/password-resets.',
   },
   reauthentication_required: {
@@ -74,8 +74,9 @@ export const peopleProblems = {
     status: 422,
     title: 'Invalid token',
     cause:
-      'The token of the mail is unknown, older than 30 minutes, was used, or a later mail replaced it; or the password is not the one of the sign-up.',
-    remedy: 'Use the latest mail, or request another one.',
+      'The token is unknown, is older than 30 minutes, was used before, or was replaced by the one in a later mail; or the password is not the one of the sign-up.',
+    remedy:
+      'Use the latest mail, or request another one: POST /v1/users/password-resets for a password, POST /v1/users to confirm an address.',
   },
   session_not_found: {
     status: 404,

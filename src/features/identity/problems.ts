@@ -46,7 +46,7 @@ export const identityProblems = {
     status: 404,
     title: 'Organization not found',
     cause:
-      'There is no organization with this ID, or it is not the one that you act for. Test keys act for none here.',
+      'There is no organization with this ID, or it is not the one that you act for. Test keys reach none.',
     remedy:
       'Check the ID. Members see theirs with `GET /v1/organizations`, and reach the one that their session acts for; operators see all with `GET /v1/operator/organizations` and `atlas organizations list`.',
   },
@@ -128,7 +128,7 @@ export const identityProblems = {
     status: 503,
     title: 'Mail queue full',
     cause: 'Too many mails are waiting to be sent, because the mail server does not accept them.',
-    remedy: 'Retry after Retry-After.',
+    remedy: 'Wait for Retry-After, then retry.',
   },
   quota_subject_not_found: {
     status: 404,

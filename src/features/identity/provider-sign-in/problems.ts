@@ -18,14 +18,14 @@ export const providerProblems = {
     status: 401,
     title: 'Sign-in through the provider failed',
     cause:
-      'The sign-in was declined, took longer than 10 minutes, was started in another browser, was completed before, or the response of the provider is not one to it.',
+      'The sign-in was declined, took longer than 10 minutes, was started in another browser, was completed before, or the response of the provider belongs to another one.',
     remedy: 'Start again: GET /v1/sessions/oidc.',
   },
   provider_email_unverified: {
     status: 403,
     title: 'Address not verified by the provider',
     cause:
-      'Nobody here is known by this identity yet, and the provider does not say that the mail address belongs to you.',
+      'The identity is not linked to a user yet, and the provider does not confirm that the mail address belongs to you.',
     remedy: 'Have the provider verify your address, or sign up here with a password.',
   },
 } as const satisfies ProblemKinds;
