@@ -41,7 +41,7 @@ export const ledger = {
   tags: ['Accounts', 'Transfers', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts.',
-    'accounts:write': 'Open accounts.',
+    'accounts:write': 'Open accounts, and change whom they accept.',
     'transfers:read': 'Read transfers.',
     'transfers:write': 'Post transfers.',
     'ledger:admin': 'Verify the ledger.',

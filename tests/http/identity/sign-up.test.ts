@@ -219,9 +219,13 @@ describe('an invitation', () => {
         now() + interval '1 day')`;
   };
 
-  test('confirms the address, and makes the person a member', async () => {
+  test('confirms the address, makes the person a member, and promises no mail', async () => {
     await invite('invited@example.com', 'invitation one');
-    expect(await statusOf(signUp('invited@example.com', { invitation: 'invitation one' }))).toBe(202);
+    const accepted = await signUp('invited@example.com', { invitation: 'invitation one' });
+    expect(accepted.status).toBe(202);
+    const { message } = (await accepted.json()) as { message: string };
+    expect(message).toContain('Sign in');
+    expect(message).not.toContain('mail is on its way');
     const response = await signIn(atlas, 'invited@example.com');
     expect(await response.json()).toMatchObject({ organization: 'inviting' });
     expect(await mailsTo(atlas, 'invited@example.com')).toEqual([]);

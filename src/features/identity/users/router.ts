@@ -60,14 +60,19 @@ function mountSignUp(routes: RouteTable, { signUp, requirePrivate }: UserRoutes)
         'password_unsuitable',
         'invitation_invalid',
       ],
-      responses: { 202: jsonOf('A mail is on its way if the address can be used', AcceptedSchema) },
+      responses: {
+        202: jsonOf(
+          'A mail is on its way if the address can be used, or the invitation was accepted',
+          AcceptedSchema,
+        ),
+      },
     },
     async ({ request, exchange, body }) => {
       requirePrivate();
       const { email, password, name, invitation } = body;
       const person = { email, password, name: name ?? '', invitation: invitation ?? undefined };
       await signUp.signUp(person, visitorOf(request, exchange));
-      return accepted(exchange);
+      return invitation ? exchange.json(INVITED, 202) : accepted(exchange);
     },
   );
 
@@ -135,6 +140,8 @@ function mountReset(routes: RouteTable, { reset, requirePrivate }: UserRoutes): 
   );
 }
 
+// The same for somebody who had an account before, whose password stays.
+const INVITED = { message: 'The invitation was accepted. Sign in with the address and its password.' };
 const ACCEPTED = { message: 'If this address can be used, a mail is on its way to it.' };
 
 function accepted(exchange: Exchange): Response {
