@@ -25,6 +25,7 @@ interface CreateOptions {
 }
 
 const DAY_MS = 86_400_000;
+const SCOPE_WIDTH = Math.max(...ALL_SCOPES.map(({ length }) => length));
 
 export function addKeyCommand(program: Command, withKeys: WithService<KeyService>): void {
   const key = program.command('key').description('create, list, rotate, and revoke API keys');
@@ -101,7 +102,9 @@ function addRevocation(key: Command, withKeys: WithService<KeyService>): void {
 }
 
 function addCreation(key: Command, withKeys: WithService<KeyService>): void {
-  const scopes = Object.entries(SCOPES).map(([scope, allows]) => `  ${scope.padEnd(16)} ${allows}`);
+  const scopes = [...ALL_SCOPES, ...OPERATOR_SCOPES].map(
+    (scope) => `  ${scope.padEnd(SCOPE_WIDTH)} ${SCOPES[scope]}`,
+  );
   key
     .command('create')
     .description('create a key and print it; it is shown only once')
