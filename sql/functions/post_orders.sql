@@ -1,5 +1,5 @@
--- number: 3
--- migration: 15
+-- number: 4
+-- migration: 20
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -28,9 +28,11 @@ CREATE OR REPLACE FUNCTION post_orders(
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   sum_max CONSTANT bigint := 9007199254740991;
+  -- Up to where other organizations can pay an account. So what they pay leaves half of it to its own.
+  others_max CONSTANT bigint := sum_max / 2;
   n int := cardinality(p_id);
   -- By account.
-  a_id uuid[]; a_owner text[]; a_accepts jsonb[]; a_ledger text[]; a_negative boolean[];
+  a_id uuid[]; a_owner text[]; a_accepts jsonb[]; a_up_to bigint[]; a_ledger text[]; a_negative boolean[];
   a_debits bigint[]; a_credits bigint[]; a_version bigint[];
   -- By item: whether its id exists with the same content, and the new versions of its accounts.
   i_same boolean[]; i_debit_version bigint[]; i_credit_version bigint[];
@@ -38,7 +40,7 @@ DECLARE
   i_first int[]; posted_by int[];
   stored_outcomes jsonb; has_duplicates boolean; has_other_ids boolean; isolates boolean; j int;
   payer text; is_own boolean; d int; c int; amount bigint; outcome text; group_first int := 1; group_refused boolean := false;
-  -- Whether the total of an account of others would be exceeded.
+  -- Whether an account of others would receive more than it can from others.
   group_full boolean := false;
 BEGIN
   -- One batch at a time in the whole database: two at once are slower (measured), and this way they cannot deadlock. The
@@ -52,18 +54,18 @@ BEGIN
     FROM unnest(p_owner, p_key, p_fingerprint) WITH ORDINALITY r(owner, key, fingerprint, no)
     LEFT JOIN idempotency_keys k ON k.owner = r.owner AND k.key = r.key;
 
-  SELECT array_agg(l.id), array_agg(l.owner), array_agg(l.accepts_from), array_agg(l.ledger), array_agg(l.allow_negative),
-         array_agg(l.debits_posted), array_agg(l.credits_posted), array_agg(l.version)
-    INTO a_id, a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version
+  SELECT array_agg(l.id), array_agg(l.owner), array_agg(l.accepts_from), array_agg(l.accepts_up_to), array_agg(l.ledger),
+         array_agg(l.allow_negative), array_agg(l.debits_posted), array_agg(l.credits_posted), array_agg(l.version)
+    INTO a_id, a_owner, a_accepts, a_up_to, a_ledger, a_negative, a_debits, a_credits, a_version
     FROM (SELECT * FROM accounts WHERE id = ANY (p_account) ORDER BY id FOR NO KEY UPDATE) l;
   IF a_id IS DISTINCT FROM p_account THEN
     -- An account does not exist: it gets an entry without a ledger, so that the numbers match again.
-    SELECT array_agg(l.owner ORDER BY u.no), array_agg(l.accepts ORDER BY u.no), array_agg(l.ledger ORDER BY u.no),
+    SELECT array_agg(l.owner ORDER BY u.no), array_agg(l.accepts ORDER BY u.no), array_agg(l.up_to ORDER BY u.no), array_agg(l.ledger ORDER BY u.no),
            array_agg(l.negative ORDER BY u.no), array_agg(l.debits ORDER BY u.no), array_agg(l.credits ORDER BY u.no), array_agg(l.version ORDER BY u.no)
-      INTO a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version
+      INTO a_owner, a_accepts, a_up_to, a_ledger, a_negative, a_debits, a_credits, a_version
       FROM unnest(p_account) WITH ORDINALITY u(id, no)
-      LEFT JOIN unnest(a_id, a_owner, a_accepts, a_ledger, a_negative, a_debits, a_credits, a_version)
-        l(id, owner, accepts, ledger, negative, debits, credits, version) ON l.id = u.id;
+      LEFT JOIN unnest(a_id, a_owner, a_accepts, a_up_to, a_ledger, a_negative, a_debits, a_credits, a_version)
+        l(id, owner, accepts, up_to, ledger, negative, debits, credits, version) ON l.id = u.id;
   END IF;
 
   i_same := array_fill(NULL::boolean, ARRAY[n]);
@@ -119,8 +121,8 @@ BEGIN
         outcome := 'same_account';
       ELSIF a_ledger[d] IS NULL OR a_ledger[c] IS NULL THEN
         outcome := 'unknown_account';
-      ELSIF NOT is_own AND NOT coalesce(accepts_payer(a_accepts[c], a_owner[c], payer) AND a_ledger[c] = a_ledger[d], false)
-      THEN
+      ELSIF NOT is_own AND NOT coalesce(accepts_payer(a_accepts[c], a_owner[c], payer) AND amount <= a_up_to[c]
+                                        AND a_ledger[c] = a_ledger[d], false) THEN
         -- Whatever the reason is, it is the state of an account of others.
         outcome := 'unknown_account';
       ELSIF a_ledger[d] <> a_ledger[c] THEN
@@ -129,7 +131,7 @@ BEGIN
         outcome := 'insufficient_funds';
       ELSIF a_debits[d] > sum_max - amount OR (is_own AND a_credits[c] > sum_max - amount) THEN
         outcome := 'balance_overflow';
-      ELSIF a_credits[c] > sum_max - amount AND NOT p_atomic[p_request[i]] THEN
+      ELSIF NOT is_own AND a_credits[c] > others_max - amount AND NOT p_atomic[p_request[i]] THEN
         -- Last, so that only who pays the amount otherwise learns that it is not too large for the account of others.
         outcome := 'unknown_account';
       ELSE
@@ -149,7 +151,7 @@ BEGIN
           group_first := i; group_refused := false; group_full := false;
         END IF;
         group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
-        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND a_credits[c] > sum_max);
+        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND a_credits[c] > others_max);
         IF (group_refused OR group_full) AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
           FOR j IN REVERSE i..group_first LOOP
             IF outcomes[j] IN ('posted', 'exists') THEN

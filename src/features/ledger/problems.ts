@@ -38,7 +38,7 @@ export const ledgerProblems = {
     status: 422,
     title: 'Unknown account',
     cause:
-      'The debit or credit account does not exist, or your organization may not use it: it may debit its own accounts, and credit those that accept it.',
+      'The debit or credit account does not exist, or your organization may not use it: it may debit its own accounts, and credit those that accept it, up to the amount they accept.',
     remedy:
       'Open the account first: POST /v1/accounts. To be paid by another organization, accept it: PATCH /v1/accounts/{id}.',
   },

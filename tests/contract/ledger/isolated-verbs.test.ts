@@ -28,7 +28,7 @@ const withId = (found: readonly { readonly id: string }[], id: string) =>
 const VERBS: Readonly<Record<string, Verb>> = {
   'accounts.find': (db, owner, { account }) => createAccountRepository(db).find(owner, account),
   'accounts.accept': (db, owner, { account }) =>
-    createAccountRepository(db).accept(owner, account, 'any', ['*'], ACTOR),
+    createAccountRepository(db).accept(owner, account, 'any', { acceptsFrom: ['*'] }, ACTOR),
   'accounts.list': async (db, owner, { account }) =>
     withId((await createAccountRepository(db).list(owner, null, 200)).accounts, account),
   'accounts.create': async (db, owner, { account }) => {

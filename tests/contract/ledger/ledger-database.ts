@@ -29,16 +29,20 @@ export async function insertAccounts(
     allowNegative: boolean;
     owner?: string;
     acceptsFrom?: readonly string[] | null;
+    acceptsUpTo?: number;
   }[],
 ): Promise<string[]> {
-  const rows = accounts.map(({ ledger, allowNegative, owner = 'owner', acceptsFrom = null }) => ({
-    id: crypto.randomUUID(),
-    owner,
-    ledger,
-    allow_negative: allowNegative,
-    metadata: sql.json({}),
-    accepts_from: acceptsFrom && sql.json(acceptsFrom),
-  }));
+  const rows = accounts.map(
+    ({ ledger, allowNegative, owner = 'owner', acceptsFrom = null, acceptsUpTo = 10_000_000_000 }) => ({
+      id: crypto.randomUUID(),
+      owner,
+      ledger,
+      allow_negative: allowNegative,
+      metadata: sql.json({}),
+      accepts_from: acceptsFrom && sql.json(acceptsFrom),
+      accepts_up_to: acceptsUpTo,
+    }),
+  );
   await sql`INSERT INTO accounts ${sql(rows)}`;
   return rows.map(({ id }) => id);
 }

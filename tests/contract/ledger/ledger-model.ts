@@ -11,6 +11,8 @@ export interface ModelAccount {
   readonly allowNegative: boolean;
   readonly owner: string;
   readonly acceptsFrom: readonly string[] | null;
+  /** The largest transfer from another owner. */
+  readonly acceptsUpTo: number;
   debits: number;
   credits: number;
   version: number;
@@ -29,6 +31,8 @@ interface Payee {
 }
 
 const OWN: Payee = { isOpen: true, hasRoom: () => true };
+/** What an account can have received when others pay it. */
+const OTHERS_MAX = Math.floor(Number.MAX_SAFE_INTEGER / 2);
 const UUID_V8 = /^.{14}8.{4}[89ab]/;
 
 /** The simplest possible ledger, to compare PostgreSQL with: in memory, one request at a time. */
@@ -52,7 +56,10 @@ export class LedgerModel {
     const before = new Map([...this.accounts].map(([id, account]) => [id, { ...account }]));
     let items = orders.map((order) => this.#applyAs(owner, order, atomic));
     const isRefused = items.some(({ outcome }) => outcome !== 'posted' && outcome !== 'exists');
-    const isFull = [...this.accounts.values()].some(({ credits }) => credits > Number.MAX_SAFE_INTEGER);
+    const isFull = items.some(({ outcome }, i) => {
+      const payee = outcome === 'posted' && this.accounts.get(orders[i]!.creditAccountId)!;
+      return payee && this.#isolates && payee.owner !== owner && payee.credits > OTHERS_MAX;
+    });
     if (atomic && (isRefused || isFull)) {
       for (const [id, { debits, credits, version }] of before)
         Object.assign(this.accounts.get(id)!, { debits, credits, version });
@@ -77,9 +84,12 @@ export class LedgerModel {
     if (debit?.owner !== owner) return { outcome: 'unknown_account', id };
     if (!credit || credit.owner === owner) return this.#applyUnderEither(order);
     const accepts = credit.acceptsFrom?.some((name) => name === '*' || name === owner) ?? false;
-    const isOpen = accepts && credit.ledger === debit.ledger;
+    const isOpen = accepts && credit.ledger === debit.ledger && order.amount <= credit.acceptsUpTo;
     // In an atomic request, that it is too much shows at the end.
-    return this.#applyUnderEither(order, { isOpen, hasRoom: (amount) => atomic || hasRoom(credit, amount) });
+    return this.#applyUnderEither(order, {
+      isOpen,
+      hasRoom: (amount) => atomic || amount <= OTHERS_MAX - credit.credits,
+    });
   }
 
   /** Finds an equal transfer under the id that the other release derives, and otherwise applies the order. */

@@ -12,17 +12,21 @@ import { availableEngines } from '../../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
 import { LedgerModel } from './ledger-model.ts';
 
+const MAX = Number.MAX_SAFE_INTEGER;
+const HALF = Math.floor(MAX / 2);
 const ACCOUNTS = [
-  { ledger: 'EUR', allowNegative: true, owner: 'ann', accepts: ['bob'] },
-  { ledger: 'EUR', allowNegative: false, owner: 'ann', accepts: null },
-  { ledger: 'EUR', allowNegative: false, owner: 'bob', accepts: ['*'] },
-  { ledger: 'USD', allowNegative: true, owner: 'bob', accepts: ['cid', 'ann'] },
+  { ledger: 'EUR', allowNegative: true, owner: 'ann', accepts: ['bob'], acceptsUpTo: MAX },
+  { ledger: 'EUR', allowNegative: false, owner: 'ann', accepts: null, acceptsUpTo: MAX },
+  { ledger: 'EUR', allowNegative: false, owner: 'bob', accepts: ['*'], acceptsUpTo: MAX },
+  { ledger: 'USD', allowNegative: true, owner: 'bob', accepts: ['cid', 'ann'], acceptsUpTo: 30 },
+  // As the first one, but only for small amounts.
+  { ledger: 'EUR', allowNegative: true, owner: 'ann', accepts: ['bob'], acceptsUpTo: 30 },
 ];
 // One number more than there are accounts: an account that does not exist.
 const accountNumber = fc.nat({ max: ACCOUNTS.length });
 const amount = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 1, max: 60 }) },
-  { weight: 1, arbitrary: fc.constantFrom(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 50) },
+  { weight: 1, arbitrary: fc.constantFrom(MAX, MAX - 50, HALF, HALF + 1, HALF - 50) },
 );
 const order = fc.record({
   // Few ids, so that many already exist; few keys, so that many are replayed or belong to another request.

@@ -11,7 +11,9 @@ import {
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 const RECEIVED = 123_456_789;
-const ROOM = AMOUNT_MINOR_MAX - RECEIVED;
+/** What others can still pay: half of an account is its organization's own. */
+const ROOM = Math.floor(AMOUNT_MINOR_MAX / 2) - RECEIVED;
+const OPEN = { acceptsFrom: ['*'], acceptsUpTo: AMOUNT_MINOR_MAX };
 let atlas: TestApp;
 let payer: ApiCaller;
 let payee: ApiCaller;
@@ -25,10 +27,7 @@ beforeAll(async () => {
   [payer, payee] = [await atlas.as('payer'), await atlas.as('payee')];
   [bank, empty] = [await openAccount(payer), await openAccount(payer, { allowNegative: false })];
   const source = await openAccount(payee);
-  [used, unused] = [
-    await openAccount(payee, { acceptsFrom: ['*'] }),
-    await openAccount(payee, { acceptsFrom: ['*'] }),
-  ];
+  [used, unused] = [await openAccount(payee, OPEN), await openAccount(payee, OPEN)];
   const paid = { debitAccountId: source.id, creditAccountId: used.id, amount: RECEIVED };
   expect((await postTransfer(payee, paid)).status).toBe(201);
 }, START_TIMEOUT_MS);
@@ -86,7 +85,7 @@ describe('without paying, nobody learns what an account of another organization 
     // What a transfer would leave in the own account counts, whether or not it fits.
     const funded = await openAccount(payer, { allowNegative: false });
     const source = await openAccount(payer);
-    expect((await postTransfer(payer, order(source.id, funded.id, AMOUNT_MINOR_MAX))).status).toBe(201);
+    expect((await postTransfer(payer, order(source.id, funded.id, ROOM + RECEIVED))).status).toBe(201);
     for (const amount of [ROOM, ROOM + 1]) {
       const rest = order(funded.id, empty!.id, RECEIVED + 1);
       expect(await postAtomic([order(funded.id, used!.id, amount), rest])).toEqual([
@@ -124,5 +123,5 @@ test('an atomic batch that fits the accounts of others is posted, and one that d
   expect((await postBatch(payer, { transfers: batch(ROOM + 1), atomic: true })).status).toBe(422);
   const posted = await postBatch(payer, { transfers: batch(ROOM), atomic: true });
   expect(posted.status).toBe(200);
-  expect(await readAccount(payee, used!.id)).toMatchObject({ creditsPosted: AMOUNT_MINOR_MAX, version: 2 });
+  expect(await readAccount(payee, used!.id)).toMatchObject({ creditsPosted: ROOM + RECEIVED, version: 2 });
 });

@@ -25,6 +25,21 @@ test('the order of members does not make another request, and leaving out a defa
   await expectProblem(atlas, changed, 422, 'idempotency_key_reused');
 });
 
+test('an account opened by the release before acceptsUpTo is returned to a retry, with its default', async () => {
+  const first = await open('former', { acceptsFrom: ['*'] });
+  await atlas.sql`
+    UPDATE idempotent_responses SET response = (response::jsonb #- '{created,acceptsUpTo}')::text WHERE key = 'former'`;
+  for (const acceptsUpTo of [undefined, null, 10_000_000_000]) {
+    const again = await open('former', { acceptsFrom: ['*'], acceptsUpTo });
+    expect([again.status, isReplayed(again), await again.json()]).toEqual([
+      201,
+      true,
+      await first.clone().json(),
+    ]);
+  }
+  await expectProblem(atlas, await open('former', { acceptsUpTo: 1 }), 422, 'idempotency_key_reused');
+});
+
 test('an account that exists is replayed as it is, however large its metadata', async () => {
   const id = crypto.randomUUID();
   expect((await open('opened', { id })).status).toBe(201);

@@ -14,6 +14,18 @@ export const ANYONE = '*';
 /** Maximum organizations in {@link AcceptsFrom}. */
 export const ACCEPTED_MAX = 100;
 
+/** The largest transfer that an account accepts from others unless it says so, in minor units. Also in the database. */
+export const ACCEPTS_UP_TO_DEFAULT = 10_000_000_000;
+
+/** From other organizations: whose transfers an account accepts, and the largest one, in minor units. */
+export interface Acceptance {
+  readonly acceptsFrom: AcceptsFrom;
+  readonly acceptsUpTo: number;
+}
+
+/** What to change of an {@link Acceptance}. */
+export type AcceptanceChange = { readonly [K in keyof Acceptance]?: Acceptance[K] | undefined };
+
 /** The properties of an account that the caller sets when it is opened. They are immutable. */
 export interface AccountContent {
   readonly ledger: string;
@@ -24,16 +36,13 @@ export interface AccountContent {
 }
 
 /** What an account is opened with. */
-export interface NewAccount extends AccountContent {
-  readonly acceptsFrom?: AcceptsFrom;
-}
+export interface NewAccount extends AccountContent, Partial<Acceptance> {}
 
 /** An account with its totals in minor units. `version` counts its transfers. */
-export interface Account extends AccountContent {
+export interface Account extends AccountContent, Acceptance {
   readonly id: string;
   /** Owner of the key that opened the account. Its events go to this owner. */
   readonly owner: string;
-  readonly acceptsFrom: AcceptsFrom;
   /** Counts the changes of what can be changed, which are not its transfers. */
   readonly revision: number;
   readonly debitsPosted: number;

@@ -8,7 +8,13 @@ import { type Fragment, type SqlTag, sentAtOnce } from '../../../adapters/postgr
 import type { Expected } from '../../../http/etag.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
-import type { AcceptsFrom, Account, NewAccount } from './domain.ts';
+import {
+  ACCEPTS_UP_TO_DEFAULT,
+  type AcceptanceChange,
+  type AcceptsFrom,
+  type Account,
+  type NewAccount,
+} from './domain.ts';
 
 /** The position in a list of accounts: after this one, by age and id. */
 export interface AccountPosition {
@@ -45,7 +51,7 @@ export interface AccountRepository {
     owner: string,
     id: string,
     expected: Expected,
-    acceptsFrom: AcceptsFrom,
+    change: AcceptanceChange,
     actor: Actor,
     signal?: AbortSignal,
   ): Promise<Account | null>;
@@ -78,8 +84,8 @@ export function createAccountRepository(db: Database): AccountRepository {
 
 function columnsOf(db: Database): Fragment {
   // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
-  return db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, accepts_from, debits_posted,
-    credits_posted, version, revision, created_at,
+  return db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, accepts_from,
+    accepts_up_to, debits_posted, credits_posted, version, revision, created_at,
     (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 }
 
@@ -153,16 +159,24 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
     async create(
       id,
       owner,
-      { ledger, name, kind, allowNegative, metadata, acceptsFrom = null },
+      {
+        ledger,
+        name,
+        kind,
+        allowNegative,
+        metadata,
+        acceptsFrom = null,
+        acceptsUpTo = ACCEPTS_UP_TO_DEFAULT,
+      },
       actor,
       options,
     ) {
       const [inserted] = await db.query(
         (sql) => sql<AccountRow[]>`
           WITH opened AS (
-            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata, accepts_from)
+            INSERT INTO accounts (id, owner, ledger, name, kind, allow_negative, metadata, accepts_from, accepts_up_to)
             VALUES (${id}, ${owner}, ${ledger}, ${name}, ${kind}, ${allowNegative}, ${sql.json(metadata)},
-              ${jsonOrNull(sql, acceptsFrom)})
+              ${jsonOrNull(sql, acceptsFrom)}, ${acceptsUpTo})
             ON CONFLICT (id) DO NOTHING RETURNING *
           ), event AS (
             INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
@@ -173,7 +187,7 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
             actor,
             ['account', 'created'],
             db.fragment`SELECT owner, id, NULL::jsonb, jsonb_build_object('ledger', ledger, 'name', name, 'kind', kind,
-              'allowNegative', allow_negative, 'acceptsFrom', accepts_from) FROM opened`,
+              'allowNegative', allow_negative, 'acceptsFrom', accepts_from, 'acceptsUpTo', accepts_up_to) FROM opened`,
           )})
           SELECT ${columns} FROM opened`,
         options,
@@ -191,23 +205,24 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
       const { same, ...row } = found;
       return { account: toAccount(row), created: false, same };
     },
-    async accept(owner, id, expected, acceptsFrom, actor, signal) {
+    async accept(owner, id, expected, { acceptsFrom, acceptsUpTo }, actor, signal) {
+      const content = db.fragment`jsonb_build_object('acceptsFrom', accepts_from, 'acceptsUpTo', accepts_up_to)`;
       const [row] = await db.query(
         (sql) => sql<AccountRow[]>`
           WITH former AS (
-            SELECT accepts_from AS before FROM accounts
+            SELECT ${content} AS before FROM accounts
             WHERE id = ${id} AND owner = ${owner}
               ${expected === 'any' ? sql`` : sql`AND revision = ANY (${[...expected]}::bigint[])`} FOR NO KEY UPDATE
           ), changed AS (
-            UPDATE accounts SET accepts_from = ${jsonOrNull(sql, acceptsFrom)}, revision = revision + 1
+            UPDATE accounts SET revision = revision + 1,
+              accepts_from = ${acceptsFrom === undefined ? sql`accepts_from` : sql`${jsonOrNull(sql, acceptsFrom)}`},
+              accepts_up_to = coalesce(${acceptsUpTo ?? null}, accepts_up_to)
             FROM former WHERE id = ${id} RETURNING accounts.*
           ), audited AS (${auditFragment(
             db.fragment,
             actor,
             ['account', 'updated'],
-            db.fragment`SELECT owner, id, jsonb_build_object('acceptsFrom', before),
-              jsonb_build_object('acceptsFrom', accepts_from) FROM changed, former
-              WHERE before IS DISTINCT FROM accepts_from`,
+            db.fragment`SELECT owner, id, before, ${content} FROM changed, former WHERE before <> ${content}`,
           )})
           SELECT ${columns} FROM changed`,
         { signal },

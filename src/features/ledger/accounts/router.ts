@@ -8,7 +8,7 @@ import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
-import { type Account, balanceOf } from './domain.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type Account, balanceOf } from './domain.ts';
 import type { AccountPosition } from './repository.ts';
 import {
   AccountChangeHeadersSchema,
@@ -71,6 +71,10 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
         allowNegative: body.allowNegative ?? false,
         metadata: body.metadata ?? {},
         acceptsFrom: body.acceptsFrom ?? null,
+        // Without the default, the retry of a request to an earlier release is still the same request.
+        ...((body.acceptsUpTo ?? ACCEPTS_UP_TO_DEFAULT) === ACCEPTS_UP_TO_DEFAULT
+          ? {}
+          : { acceptsUpTo: body.acceptsUpTo! }),
       };
       const { account, created, replayed } = await accounts.open(
         body.id ?? undefined,
@@ -90,9 +94,9 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
       method: 'patch',
       path: '/v1/accounts/{id}',
       operationId: 'changeAccount',
-      summary: 'Set whose transfers an account accepts',
+      summary: 'Set what an account accepts from others',
       description:
-        'Opens an account to transfers of other organizations, or closes it to them. If-Match must contain the ETag you read.',
+        'Opens an account to transfers of other organizations, up to an amount each, or closes it to them. If-Match must contain the ETag you read.',
       tag,
       tier: 'default',
       resource: 'database',
@@ -107,10 +111,12 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
     async ({ exchange, params, headers, body }) => {
       const expected = expectedVersions(headers['If-Match']);
       const { owner } = exchange.principal!;
-      const { id } = params;
+      const acceptsUpTo = body.acceptsUpTo === null ? ACCEPTS_UP_TO_DEFAULT : body.acceptsUpTo;
+      const change = { acceptsFrom: body.acceptsFrom, acceptsUpTo };
+      const actor = actorOf(exchange);
       return respond(
         exchange,
-        await accounts.accept(owner, id, expected, body.acceptsFrom, actorOf(exchange), exchange.signal),
+        await accounts.accept(owner, params.id, expected, change, actor, exchange.signal),
         200,
       );
     },

@@ -8,13 +8,15 @@ import {
   UuidSchema,
 } from '../../../http/schemas.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { ACCEPTED_MAX, ACCOUNT_KINDS, ANYONE } from './domain.ts';
+import { ACCEPTED_MAX, ACCEPTS_UP_TO_DEFAULT, ACCOUNT_KINDS, ANYONE } from './domain.ts';
 
 const NAME_LENGTH_MAX = 200;
 const ORGANIZATION_LENGTH_MAX = 200;
 const IF_MATCH_LENGTH_MAX = 1000;
 const ACCEPTS_FROM =
   'The organizations whose transfers the account accepts, besides those of its own: a list of IDs, `["*"]` for all, or null for none.';
+const ACCEPTS_UP_TO =
+  'The largest transfer that the account accepts from another organization, in minor units.';
 const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
 
 const AcceptsFromSchema = z
@@ -23,6 +25,8 @@ const AcceptsFromSchema = z
   .max(ACCEPTED_MAX, `must have at most ${ACCEPTED_MAX} items`)
   // All includes everything else.
   .transform((ids) => (ids.includes(ANYONE) ? [ANYONE] : [...new Set(ids)]));
+
+const AcceptsUpToSchema = z.int().min(1).max(AMOUNT_MINOR_MAX);
 
 export const AccountSchema = z
   .strictObject({
@@ -36,6 +40,7 @@ export const AccountSchema = z
     allowNegative: z.boolean(),
     metadata: z.record(z.string(), z.string()),
     acceptsFrom: z.array(z.string()).nullable().openapi({ description: ACCEPTS_FROM }),
+    acceptsUpTo: AcceptsUpToSchema.openapi({ description: ACCEPTS_UP_TO }),
     debitsPosted: SumSchema.openapi({ description: 'Total of all debits, in minor units.' }),
     creditsPosted: SumSchema.openapi({ description: 'Total of all credits, in minor units.' }),
     balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
@@ -59,14 +64,23 @@ export const NewAccountSchema = z
       description: `${ACCEPTS_FROM} Null by default.`,
       example: ['*'],
     }),
+    acceptsUpTo: AcceptsUpToSchema.nullish().openapi({
+      description: `${ACCEPTS_UP_TO} ${ACCEPTS_UP_TO_DEFAULT} by default.`,
+    }),
   })
   .openapi('NewAccount');
 
 export const AccountChangeSchema = z
   .strictObject({
-    acceptsFrom: AcceptsFromSchema.nullable().openapi({ description: ACCEPTS_FROM, example: ['*'] }),
+    acceptsFrom: AcceptsFromSchema.nullish().openapi({ description: ACCEPTS_FROM, example: ['*'] }),
+    acceptsUpTo: AcceptsUpToSchema.nullish().openapi({
+      description: `${ACCEPTS_UP_TO} Null for the default, ${ACCEPTS_UP_TO_DEFAULT}.`,
+    }),
   })
-  .openapi('AccountChange');
+  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+    error: 'must have at least one member',
+  })
+  .openapi('AccountChange', { minProperties: 1 });
 
 export const AccountChangeHeadersSchema = z.object({
   'If-Match': z.string().max(IF_MATCH_LENGTH_MAX).optional().openapi({

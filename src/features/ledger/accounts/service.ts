@@ -4,7 +4,7 @@ import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Idempotency } from '../../idempotency.ts';
-import type { AcceptsFrom, Account, NewAccount } from './domain.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type AcceptanceChange, type Account, type NewAccount } from './domain.ts';
 import type { AccountPosition, AccountRepository } from './repository.ts';
 
 /** Operations on accounts. All throw `AtlasError`. */
@@ -22,12 +22,12 @@ export interface AccountService {
     idempotencyKey?: string,
   ): Promise<{ account: Account; created: boolean; replayed: boolean }>;
   find(owner: string, id: string, caller?: Abortable): Promise<Account>;
-  /** Sets whose transfers the account accepts. Throws `precondition_failed` if it is in none of the revisions. */
+  /** Changes what the account accepts from others. Throws `precondition_failed` if it is in none of the revisions. */
   accept(
     owner: string,
     id: string,
     expected: Expected,
-    acceptsFrom: AcceptsFrom,
+    change: AcceptanceChange,
     actor: Actor,
     signal?: AbortSignal,
   ): Promise<Account>;
@@ -84,15 +84,16 @@ export function createAccountService(
         signal,
       );
       if ('created' in result) {
-        const { acceptsFrom = null } = content;
-        return { account: { ...result.created, acceptsFrom }, created: true, replayed };
+        // What an earlier release has stored lacks the amount.
+        const { acceptsFrom = null, acceptsUpTo = ACCEPTS_UP_TO_DEFAULT } = content;
+        return { account: { ...result.created, acceptsFrom, acceptsUpTo }, created: true, replayed };
       }
       const account = existing ?? (await find(owner, result.existingId));
       return { account, created: false, replayed };
     },
     find,
-    async accept(owner, id, expected, acceptsFrom, actor, signal) {
-      const changed = await repository.accept(owner, id, expected, acceptsFrom, actor, signal);
+    async accept(owner, id, expected, change, actor, signal) {
+      const changed = await repository.accept(owner, id, expected, change, actor, signal);
       if (changed !== null) return changed;
       // While organizations are not isolated, it may be readable and still belong to another one.
       if ((await find(owner, id)).owner !== owner) throw notFound(id);
