@@ -19,6 +19,7 @@ import { type Deps, kafkaAccess, redisOptions } from '../deps.ts';
 import { createFeatures, type Features } from '../features.ts';
 import { describeUnknown } from '../utils/unknown-settings.ts';
 import { examineAudit } from './doctor-audit.ts';
+import { notesOnClients } from './doctor-clients.ts';
 import { examineMail } from './doctor-mail.ts';
 import { type DoctorReport, doctorText, type Finding, failedReport } from './doctor-report.ts';
 import { examineSecrets } from './doctor-secrets.ts';
@@ -73,6 +74,7 @@ async function examine(): Promise<DoctorReport> {
   const notes = [
     ...running.notes,
     ...findings.flatMap((finding) => finding.notes ?? []),
+    ...notesOnClients(config),
     ...unusedSettings(sources),
   ];
   const { status } = found;
