@@ -41,6 +41,7 @@ const METADATA_MS = 3_600_000;
 const TIMEOUT_MS = 8000;
 const CALLS = { concurrencyMax: 8, waitingMax: 32, timeoutFloorMs: TIMEOUT_MS, timeoutMaxMs: TIMEOUT_MS };
 const NAME_LENGTH_MAX = 200;
+const SUBJECT = /^[\x20-\x7e]{1,255}$/;
 const UNANSWERED: readonly string[] = ['OAUTH_TIMEOUT', 'OAUTH_ABORT'];
 
 /** The settings of the provider. */
@@ -132,7 +133,11 @@ export function openIdProvider(options: OpenIdOptions): IdentityProvider {
             pkceCodeVerifier: flow.verifier,
             idTokenExpected: true,
           });
-          return identityOf(tokens.claims()!);
+          const claims = tokens.claims()!;
+          // OpenID Connect Core 1.0, section 2: others cannot be distinguished or stored as they are.
+          if (!SUBJECT.test(claims.sub))
+            throw providerSignInFailed('The provider names you in no valid way.');
+          return identityOf(claims);
         } catch (error) {
           throw toRefusal(error);
         } finally {
