@@ -80,3 +80,9 @@ function v6Of(address: string): bigint {
   const zeros = Array<string>(8 - before.length - after.length).fill('0');
   return [...before, ...zeros, ...after].reduce((value, group) => (value << 16n) + BigInt(`0x${group}`), 0n);
 }
+
+/** Returns what one customer has at least: an IPv4 address, or a network of IPv6 addresses (a /64). */
+export function networkOf(address: string): string {
+  const parsed = parseAddress(address);
+  return parsed?.bits === 128 ? `${(parsed.value >> 64n).toString(16)}/64` : address;
+}

@@ -1,4 +1,5 @@
 import { AtlasError } from '../../errors.ts';
+import { networkOf } from '../../utils/ip-address.ts';
 import { passwordThread } from './password-thread.ts';
 
 // Of a random text that nobody has, with the parameters of the others: for when there is none to compare with.
@@ -8,7 +9,7 @@ const NOBODYS = [
   'Cthh6UQ0uYKZUi9rCuUs0BSjZqsHMFa0OHxl0+ThIZM',
 ].join('$');
 const WAITING_MAX = 32;
-const WAITING_PER_ADDRESS_MAX = 4;
+const WAITING_PER_NETWORK_MAX = 4;
 const RETRY_AFTER_SECONDS = 2;
 
 /** Hashes of passwords since the start of this process, and those that wait. */
@@ -27,14 +28,14 @@ export interface HashCaller {
 
 /**
  * Hashes and verifies passwords with Argon2id, one at a time: it takes a core, which payments need too. The queue is
- * bounded, and so is the part of it that one client address can have.
+ * bounded, and so is the part of it that one client can have, who may have a whole network of addresses.
  */
 export class PasswordHasher {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #hashes = 0;
   #refused = 0;
-  readonly #ofAddress = new Map<string, number>();
+  readonly #ofNetwork = new Map<string, number>();
 
   /**
    * Returns the hash of a password in PHC format. Throws `sign_in_overloaded` or `too_many_attempts` if too many wait,
@@ -59,7 +60,7 @@ export class PasswordHasher {
   requireRoom(address: string): void {
     if (this.#waiting >= WAITING_MAX)
       throw this.#refuse('sign_in_overloaded', 'Too many people sign in at once.');
-    if ((this.#ofAddress.get(address) ?? 0) >= WAITING_PER_ADDRESS_MAX)
+    if ((this.#ofNetwork.get(networkOf(address)) ?? 0) >= WAITING_PER_NETWORK_MAX)
       throw this.#refuse('too_many_attempts', 'Too many attempts from your address are in progress.');
   }
 
@@ -70,7 +71,8 @@ export class PasswordHasher {
   async #run<T>(address: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     this.requireRoom(address);
     this.#waiting++;
-    this.#ofAddress.set(address, (this.#ofAddress.get(address) ?? 0) + 1);
+    const network = networkOf(address);
+    this.#ofNetwork.set(network, (this.#ofNetwork.get(network) ?? 0) + 1);
     const turn = this.#last.then(() => {
       signal.throwIfAborted();
       this.#hashes++;
@@ -81,9 +83,9 @@ export class PasswordHasher {
       return await turn;
     } finally {
       this.#waiting--;
-      const left = this.#ofAddress.get(address)! - 1;
-      if (left === 0) this.#ofAddress.delete(address);
-      else this.#ofAddress.set(address, left);
+      const left = this.#ofNetwork.get(network)! - 1;
+      if (left === 0) this.#ofNetwork.delete(network);
+      else this.#ofNetwork.set(network, left);
     }
   }
 

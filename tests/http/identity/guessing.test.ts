@@ -78,6 +78,19 @@ describe('guessing', () => {
     expect((await guess(email, '192.0.2.78', PASSWORD)).status).toBe(429);
   });
 
+  test('is forgiven bit by bit while nothing is tried, so that a network that many people share gets over it', async () => {
+    const { email } = await person();
+    await failFiveTimes(email, () => '203.0.113.50');
+    await atlas.sql`UPDATE attempts SET failures = 60, next_at = now() - interval '10 hours 30 minutes'`;
+    expect((await guess(email, '203.0.113.50')).status).toBe(401);
+    const left = await atlas.sql`SELECT failures FROM attempts ORDER BY failures`;
+    expect(left.map(({ failures }) => failures)).toEqual([19, 19]);
+    await atlas.sql`UPDATE attempts SET next_at = now() - interval '30 days'`;
+    expect((await guess(email, '203.0.113.50')).status).toBe(401);
+    const none = await atlas.sql`SELECT failures FROM attempts ORDER BY failures`;
+    expect(none.map(({ failures }) => failures)).toEqual([1, 1]);
+  });
+
   test('is over for somebody who resets the password', async () => {
     const { email } = await person();
     await failFiveTimes(email, distributed);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { parseAddress } from '../../../utils/ip-address.ts';
+import { networkOf } from '../../../utils/ip-address.ts';
 
 /** What attempts are counted for. */
 export interface AttemptSubject {
@@ -55,9 +55,3 @@ export const secondFactorSubject = (userId: string, knownAddress: string | null)
 /** Responses of the provider that were brought from one address and are none. */
 export const providerSubject = (address: string) =>
   subject(ADDRESS_FAILURES_FREE, 'provider', networkOf(address));
-
-/** One customer has a whole network of IPv6 addresses. */
-function networkOf(address: string): string {
-  const parsed = parseAddress(address);
-  return parsed?.bits === 128 ? `${(parsed.value >> 64n).toString(16)}/64` : address;
-}

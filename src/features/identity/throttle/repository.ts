@@ -26,6 +26,10 @@ const literals = (subjects: readonly AttemptSubject[]) =>
   subjects.map(({ hash }) => `\\x${hash.toString('hex')}`);
 
 export function createAttemptRepository(db: Database): AttemptRepository {
+  // One failure is forgotten for each time of the longest wait in which nothing was tried: as often as somebody who
+  // always waits may try. So a network that many people share gets over those of one of them.
+  const left = db.fragment`
+    greatest(0, a.failures - floor(extract(epoch FROM now() - a.next_at) / ${WAIT_SECONDS_MAX}))::int`;
   return {
     async take(subjects, signal) {
       const hashes = literals(subjects);
@@ -41,10 +45,10 @@ export function createAttemptRepository(db: Database): AttemptRepository {
             FROM unnest(${hashes}::text[]::bytea[]) subject
             WHERE (SELECT seconds FROM waiting) IS NULL ORDER BY subject
             ON CONFLICT (subject) DO UPDATE SET
-              failures = a.failures + 1,
+              failures = ${left} + 1,
               next_at = now() + interval '1 second' * (
-                SELECT CASE WHEN a.failures < free THEN 0
-                            ELSE least(power(2, least(a.failures - free, 20)), ${WAIT_SECONDS_MAX}) END
+                SELECT CASE WHEN ${left} < free THEN 0
+                            ELSE least(power(2, least(${left} - free, 20)), ${WAIT_SECONDS_MAX}) END
                 FROM unnest(${hashes}::text[]::bytea[], ${free}::int[]) given (hash, free)
                 WHERE given.hash = a.subject),
               forget_at = greatest(a.forget_at, now() + make_interval(hours => ${FORGET_HOURS}))

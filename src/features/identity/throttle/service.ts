@@ -21,8 +21,9 @@ export interface Attempt {
 
 /**
  * Slows guessing down: from the fifth failure on, each attempt waits twice as long as the one before it, at most 15
- * minutes. Nobody is locked out: an address from which the person has signed in before has its own count, sessions go
- * on, and a mail that resets the password ends the wait. All throw `too_many_attempts` with the time to wait.
+ * minutes. Each 15 minutes without an attempt forgive a failure. Nobody is locked out: an address from which the person
+ * has signed in before has its own count, sessions go on, and a mail that resets the password ends the wait. All throw
+ * `too_many_attempts` with the time to wait.
  */
 export interface Throttle {
   /** Before an attempt to sign in, whether the account exists or not. */

@@ -52,6 +52,17 @@ describe('the queue of passwords', () => {
     }
   };
 
+  test('has at most four places for a network of IPv6 addresses, which one customer has', async () => {
+    const hasher = new PasswordHasher();
+    const codes = Promise.all(
+      Array.from({ length: 6 }, (_, i) => codeOf(hasher.hash('x', from(`2001:db8::${i}`)))),
+    );
+    const other = codeOf(hasher.hash('x', from('2001:db8:0:1::1')));
+    await finishAll();
+    expect((await codes).filter((code) => code === 'too_many_attempts')).toHaveLength(2);
+    expect(await other).toBe('done');
+  });
+
   test('hashes one at a time', async () => {
     const hasher = new PasswordHasher();
     const all = Promise.all([1, 2, 3].map((n) => hasher.hash('x', from(String(n)))));
