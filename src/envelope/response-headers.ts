@@ -17,6 +17,7 @@ export class ResponseHeaders {
   readonly empty: Headers;
   readonly #common: Fields;
   readonly #prebuilt = new WeakMap<Fields, Headers>();
+  readonly #extended = new WeakMap<Fields, ResponseHeaders>();
 
   /** `common` are the fields of every response. */
   constructor(common: Fields = {}) {
@@ -32,6 +33,15 @@ export class ResponseHeaders {
     const headers = new Headers({ ...this.#common, ...fields });
     this.#prebuilt.set(fields, headers);
     return headers;
+  }
+
+  /** Returns prebuilt headers that have some fields more in common. Pass the same object each time. */
+  with(fields: Fields): ResponseHeaders {
+    const known = this.#extended.get(fields);
+    if (known !== undefined) return known;
+    const extended = new ResponseHeaders({ ...this.#common, ...fields });
+    this.#extended.set(fields, extended);
+    return extended;
   }
 }
 

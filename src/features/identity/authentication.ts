@@ -4,12 +4,15 @@ import { partyOf } from '../../utils/party.ts';
 import { AuthenticatedBody, TOKEN_CHECK_MS } from './authenticated-body.ts';
 import type { Credentials } from './credentials.ts';
 import { isPersonalScope } from './scope-kinds.ts';
-import { cookieToken, requireSameOrigin } from './session-cookie.ts';
+import { cookieToken, isByCookie, isSameOrigin, requireSameOrigin } from './session-cookie.ts';
 import { publicPart } from './token.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 const USUAL = 'Bearer ';
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="atlas"' };
+// Shared caches keep out of what is requested with the Authorization header (RFC 9111, section 3.5), but not of what a
+// cookie authorizes. And what a person has read must not stay in a browser that others use.
+const UNCACHED = { 'cache-control': 'no-store' };
 
 // Callers choose headers, so both are bounded.
 const CALLERS_MAX = 10_000;
@@ -37,9 +40,11 @@ export function authentication(
   }
 
   /** Only without the header: who sends a token does not act by the cookie of somebody who was there before. */
-  function tokenOfPage(request: Request): string | undefined {
+  function tokenOfPage(request: Request, exchange: Exchange): string | undefined {
     const token = cookieToken(request.headers.get('cookie'));
-    if (token !== undefined) requireSameOrigin(request, publicOrigin);
+    if (token === undefined) return undefined;
+    exchange.responseHeaders = exchange.responseHeaders.with(UNCACHED);
+    requireSameOrigin(request, publicOrigin);
     return token;
   }
 
@@ -47,7 +52,7 @@ export function authentication(
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
     const header = request.headers.get('authorization');
-    const token = header === null ? tokenOfPage(request) : tokenOf(header);
+    const token = header === null ? tokenOfPage(request, exchange) : tokenOf(header);
     if (token === undefined)
       throw unauthenticated('Send Authorization: Bearer atlas_live_… with an API key, or sign in.');
     const principal = credentials.verify(token, exchange.startMs);
@@ -120,9 +125,13 @@ export function sentToken({ headers }: Request): string | undefined {
   return header === null ? cookieToken(headers.get('cookie')) : bearerToken(header);
 }
 
-/** Returns a function that finds the session that a request was sent with, if it may be used. */
-export function sessionReader(credentials: Pick<Credentials, 'verify'>) {
+/**
+ * Returns a function that finds the session that a request was sent with, if it may be used. A change from a page of
+ * another site counts as without it: that page must not end the session by a sign-in of its own.
+ */
+export function sessionReader(credentials: Pick<Credentials, 'verify'>, publicOrigin: string | null) {
   return async (request: Request): Promise<{ id: string; userId: string } | null> => {
+    if (isByCookie(request) && !isSameOrigin(request, publicOrigin)) return null;
     const token = sentToken(request);
     const { keyId: id, userId = null } = (token !== undefined && (await credentials.verify(token))) || {};
     return id === undefined || userId === null ? null : { id, userId };

@@ -77,7 +77,7 @@ export function createPeople(ports: PeoplePorts) {
     trustsEmail: settings.OIDC_TRUSTS_EMAIL,
   });
   const requirePrivate = () => requirePrivateOrigin(publicOrigin);
-  const sessionOf = sessionReader(credentials);
+  const sessionOf = sessionReader(credentials, publicOrigin);
   const access = createUserAccessService(createUserAccessRepository(database), sessions);
   return {
     commands: { access, provision: createProvision({ ...ports, users, hasher }) },

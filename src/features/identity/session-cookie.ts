@@ -38,15 +38,21 @@ export function sessionFields({ session, token }: StartedSession, isCookie: bool
 export const CLEARED_COOKIE: Fields = { 'Set-Cookie': `${NAME}=; Max-Age=0; ${ATTRIBUTES}` };
 
 /**
- * Throws `cross_site_request` unless a change comes from a page of this Atlas: a cookie alone does not show that the
- * person wants it (OWASP Cross-Site Request Forgery Prevention Cheat Sheet). Browsers report where a request comes from
- * in `Sec-Fetch-Site`; older ones, and those that reach Atlas without TLS, in `Origin`.
+ * Whether a request is safe, or comes from a page of this Atlas. Browsers report where a request comes from in
+ * `Sec-Fetch-Site`; older ones, and those that reach Atlas without TLS, in `Origin`.
  */
-export function requireSameOrigin({ method, headers }: Request, origin: string | null): void {
-  if (SAFE_METHODS.includes(method)) return;
+export function isSameOrigin({ method, headers }: Request, origin: string | null): boolean {
+  if (SAFE_METHODS.includes(method)) return true;
   const site = headers.get('sec-fetch-site');
-  const isSame = site === null ? origin !== null && headers.get('origin') === origin : site === 'same-origin';
-  if (!isSame)
+  return site === null ? origin !== null && headers.get('origin') === origin : site === 'same-origin';
+}
+
+/**
+ * Throws `cross_site_request` unless a change comes from a page of this Atlas: a cookie alone does not show that the
+ * person wants it (OWASP Cross-Site Request Forgery Prevention Cheat Sheet).
+ */
+export function requireSameOrigin(request: Request, origin: string | null): void {
+  if (!isSameOrigin(request, origin))
     throw new AtlasError(
       'cross_site_request',
       'A change that a cookie authorizes must come from a page of this Atlas: Sec-Fetch-Site or Origin says otherwise, or neither was sent.',

@@ -47,6 +47,41 @@ describe('a page of this Atlas', () => {
     );
   });
 
+  test('gets nothing that a cache may keep, and programs get what they got before', async () => {
+    const { email, token } = await person({ organization: 'uncached' });
+    const cookie = cookieOf(await signInPage(email));
+    for (const path of ['/v1/users/me', '/v1/accounts', '/v1/organizations']) {
+      const byPage = await send('GET', path, { Cookie: cookie });
+      expect([path, byPage.status, byPage.headers.get('cache-control')]).toEqual([path, 200, 'no-store']);
+      const byProgram = await send('GET', path, bearer(token));
+      expect([path, byProgram.status, byProgram.headers.get('cache-control')]).toEqual([path, 200, null]);
+    }
+    const renamed = await send(
+      'PATCH',
+      '/v1/users/me',
+      { Cookie: cookie, ...SAME },
+      { json: { name: 'Ada' } },
+    );
+    expect([renamed.status, renamed.headers.get('cache-control')]).toEqual([200, 'no-store']);
+  });
+
+  test.each([[{ 'Sec-Fetch-Site': 'same-site' }], [{}]])(
+    'keeps its session when a page of another host signs somebody else in (%j)',
+    async (headers) => {
+      const { email } = await person();
+      const cookie = cookieOf(await signInPage(email));
+      const other = await signIn(atlas, (await person()).email, PASSWORD, {
+        headers: { Cookie: cookie, ...headers },
+      });
+      expect(other.status).toBe(201);
+      expect((await send('GET', '/v1/users/me', { Cookie: cookie })).status).toBe(200);
+      expect(
+        await atlas.sql`
+        SELECT FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = ${email}`,
+      ).toHaveLength(2);
+    },
+  );
+
   test('changes what the person asks for, and gets the next cookie', async () => {
     const cookie = await withCookie({ organization: 'paged' });
     const json = { organization: 'paged' };
