@@ -45,8 +45,13 @@ export const BY_CODE = [
   'resetSecondFactor',
 ];
 
-/** They need a provider, and somebody who signs in there. */
-export const BY_PROVIDER = ['signInThroughProvider', 'finishProviderSignIn', 'completeProviderSignIn'];
+/** They need a provider, and somebody who signs in there, or did. */
+export const BY_PROVIDER = [
+  'signInThroughProvider',
+  'finishProviderSignIn',
+  'completeProviderSignIn',
+  'unlinkIdentity',
+];
 
 /** Does not end. */
 export const STREAM = 'streamEvents';

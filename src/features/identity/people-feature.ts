@@ -9,6 +9,8 @@ import { mountMailPages } from './mail-pages/router.ts';
 import type { createOrganizations } from './organizations-feature.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { registerPeopleMetrics } from './people-metrics.ts';
+import { createOwnIdentities } from './provider-sign-in/own-identities.ts';
+import { mountOwnIdentities } from './provider-sign-in/own-identities-router.ts';
 import { createIdentityRepository } from './provider-sign-in/repository.ts';
 import { mountProviderSignIn } from './provider-sign-in/router.ts';
 import { createProviderSignIn } from './provider-sign-in/service.ts';
@@ -58,18 +60,21 @@ export function createPeople(ports: PeoplePorts) {
   const hasher = new PasswordHasher();
   const throttle = createThrottle(createAttemptRepository(database));
   const mails = createPersonMails(ports.enqueueMail, users, publicOrigin ?? '');
-  const base = { users, hasher, throttle, mails, sessions, sealing: ports.sealing };
+  const { sealing, standing } = ports;
+  const base = { users, hasher, throttle, mails, sessions, sealing, standing };
   const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
-  const reset = createPasswordReset(base);
+  const identities = createIdentityRepository(database);
+  const reset = createPasswordReset({ ...base, identitiesOf: identities.listIn });
   const own = createOwnUser({ ...base, endMemberships: members.endAll });
   const factors = { repository: createSecondFactorRepository(database), origin: publicOrigin ?? '' };
   const secondFactor = createSecondFactor({ ...base, ...factors, prove: createProvePerson(base) });
   const { signIn, enter, outcomes } = createSignIn({ ...base, secondFactor, allowsDemo });
+  const ownIdentities = createOwnIdentities({ ...base, repository: identities });
   const provider = createProviderSignIn({
     ...base,
     provider: ports.identityProvider,
     redirectUri: `${publicOrigin}/v1/sessions/oidc/callback`,
-    repository: createIdentityRepository(database),
+    repository: identities,
     enter,
     signIn,
     acceptInvitation: invitations.acceptAs,
@@ -88,16 +93,17 @@ export function createPeople(ports: PeoplePorts) {
       mountSecondFactor(routes, secondFactor, requirePrivate);
       mountSignIn(routes, { signIn, sessionOf, requirePrivate, publicOrigin });
       mountProviderSignIn(routes, { provider, sessionOf, requirePrivate, publicOrigin });
+      mountOwnIdentities(routes, ownIdentities);
       mountSessions(routes, sessions);
       mountUserAccess(routes, access);
       mountMailPages(routes);
     },
     metrics(registry: Registry) {
-      const changes = () => ({ ...signUp.stats, ...reset.stats, ...own.stats, ...secondFactor.stats });
+      const stats = [signUp, reset, own, secondFactor, ownIdentities].map((part) => part.stats);
       registerPeopleMetrics(registry, {
         signIns: outcomes,
         providerSignIns: provider.outcomes,
-        changes,
+        changes: () => Object.assign({}, ...stats),
         hashes: () => hasher.stats,
       });
     },

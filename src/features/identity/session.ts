@@ -35,6 +35,9 @@ export interface SessionLimits {
 export const SESSIONS_PER_USER_MAX = 20;
 export const USER_AGENT_LENGTH_MAX = 256;
 
+/** A session of somebody who signed in within this time is enough for what otherwise needs the password. */
+export const RECENT_MINUTES = 10;
+
 /** A session that the same browser or program has, which ends when it signs in. */
 export interface FormerSession {
   readonly id: string;

@@ -73,6 +73,17 @@ export function personChanges(atlas: () => TestApp): Readonly<Record<string, Cha
         return () => ask('PUT', '/v1/users/me/password', user, json);
       },
     },
+    unlinkIdentity: {
+      actions: ['user.identity_unlinked'],
+      async prepare() {
+        const user = await person();
+        await atlas().sql`
+          INSERT INTO user_identities (issuer, subject, user_id) VALUES ('https://sso.test', ${user.id}, ${user.id})`;
+        const listed = await ask('GET', '/v1/users/me/identities', user);
+        const { identities } = (await listed.json()) as { identities: { id: string }[] };
+        return () => ask('DELETE', `/v1/users/me/identities/${identities[0]!.id}`, user);
+      },
+    },
     deleteOwnUser: {
       actions: ['session.ended', 'user.deleted'],
       async prepare() {

@@ -50,6 +50,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   signInThroughProvider: 'anybody',
   finishProviderSignIn: 'anybody',
   completeProviderSignIn: 'anybody',
+  listIdentities: 'person',
+  unlinkIdentity: 'person',
   listSessions: 'person',
   getSession: 'person',
   switchOrganization: 'person',

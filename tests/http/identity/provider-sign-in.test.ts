@@ -169,6 +169,24 @@ describe('with the address of a user who exists', () => {
     expect(await identitiesOf(atlas, subject)).toMatchObject([{ userId: user.id }]);
   });
 
+  test('who signed in as that user more than 10 minutes ago, or no longer is, needs the password', async () => {
+    const user = await createUser(atlas, { passwordHash: await passwordHash() });
+    const browser = new Browser();
+    const json = { email: user.email, password: PASSWORD, cookie: true };
+    expect((await go(atlas, browser, 'POST', '/v1/sessions', json)).status).toBe(201);
+    const { subject } = createAccount(provider, { email: user.email });
+    await signInThrough(atlas, browser, subject);
+    expect(await whoIs(atlas, browser)).toBe(user.email);
+    await atlas.sql`UPDATE sessions SET authenticated_at = now() - interval '11 minutes' WHERE user_id = ${user.id}`;
+    await expectProblem(atlas, await complete(atlas, browser, {}), 403, 'reauthentication_required');
+    // Ended just now, so the cache of credentials still knows it.
+    await atlas.sql`DELETE FROM sessions WHERE user_id = ${user.id}`;
+    await expectProblem(atlas, await complete(atlas, browser, {}), 403, 'reauthentication_required');
+    expect(await identitiesOf(atlas, subject)).toHaveLength(0);
+    expect((await complete(atlas, browser, { password: PASSWORD })).status).toBe(201);
+    expect(await identitiesOf(atlas, subject)).toMatchObject([{ userId: user.id }]);
+  });
+
   test('who is signed in as somebody else needs the password', async () => {
     const [user, other] = [
       await createUser(atlas, { passwordHash: await passwordHash() }),

@@ -91,6 +91,19 @@ describe('setting a second factor up', () => {
     await expectProblem(atlas, confirmed, 403, 'second_factor_wrong');
   });
 
+  test('is not possible with a session that has just ended, which would lock its user out', async () => {
+    const user = await createUser(atlas, { passwordHash: await passwordHash() });
+    const enrolled = await ownFactor(atlas, 'POST', user, { password: PASSWORD });
+    const { secret } = (await enrolled.json()) as { secret: string };
+    await atlas.sql`DELETE FROM sessions WHERE user_id = ${user.id}`;
+    for (const [method, json] of [
+      ['PUT', { code: codeOf(secret) }],
+      ['POST', { password: PASSWORD }],
+    ] as const)
+      await expectProblem(atlas, await ownFactor(atlas, method, user, json), 401, 'unauthenticated');
+    expect((await signIn(atlas, user.email)).status).toBe(201);
+  });
+
   test('cannot be confirmed before it is set up', async () => {
     const confirmed = await ownFactor(atlas, 'PUT', await createUser(atlas), { code: '123456' });
     await expectProblem(atlas, confirmed, 404, 'second_factor_missing');

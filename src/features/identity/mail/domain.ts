@@ -13,6 +13,8 @@ export interface NewMail {
   readonly text: string;
   /** After this nobody can use it any more, so it is no longer sent. */
   readonly expiresAt: Date;
+  /** It is refused if the recipient got this many mails in the last hour. {@link RECIPIENT_MAILS_MAX} if unset. */
+  readonly recipientMax?: number;
 }
 
 /** What of a mail is sealed, because it may contain tokens. */

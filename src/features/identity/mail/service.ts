@@ -27,12 +27,15 @@ export type EnqueueMail = (tx: Tx, mail: NewMail) => Promise<void>;
 /** Mails that were refused since this process started, by limit. */
 export type MailRefusals = Record<'recipient' | 'organization' | 'pending', number>;
 
+/**
+ * For the only token that a person can use, and for what they must learn about their account. Anybody can cause the
+ * others, which must not keep these away.
+ */
+export const TOKEN_RECIPIENT_MAILS_MAX = 20;
+export const NOTICE_RECIPIENT_MAILS_MAX = 40;
+
 const QUEUE_RETRY_AFTER_SECONDS = 60;
-const LIMITS = {
-  ofRecipient: RECIPIENT_MAILS_MAX,
-  ofOrganization: ORGANIZATION_MAILS_MAX,
-  pending: PENDING_MAILS_MAX,
-};
+const LIMITS = { ofOrganization: ORGANIZATION_MAILS_MAX, pending: PENDING_MAILS_MAX };
 
 export function createEnqueueMail(
   repository: Pick<MailRepository, 'count' | 'insert'>,
@@ -40,12 +43,12 @@ export function createEnqueueMail(
   refusals: MailRefusals,
 ): EnqueueMail {
   return async (tx, mail) => {
-    const { recipient, organization, expiresAt } = mail;
+    const { recipient, organization, expiresAt, recipientMax = RECIPIENT_MAILS_MAX } = mail;
     const id = Bun.randomUUIDv7();
     const content = sealSecret(sealing, Buffer.from(JSON.stringify(contentOf(mail))), mailContext(id));
     const row = { id, recipient, organization, content, expiresAt };
-    const counts = await repository.count(tx, row, LIMITS);
-    if (counts.ofRecipient >= RECIPIENT_MAILS_MAX) {
+    const counts = await repository.count(tx, row, { ...LIMITS, ofRecipient: recipientMax });
+    if (counts.ofRecipient >= recipientMax) {
       refusals.recipient++;
       throw tooMany('to this address', counts.recipientFreeInSeconds);
     }

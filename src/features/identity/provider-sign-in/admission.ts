@@ -153,7 +153,8 @@ export function createLink({ repository, mails, provider }: ProviderSignInPorts,
   return ({ id, email }: { id: string; email: string }, { issuer, subject }: LinkedIdentity): Within =>
     async (tx, actor) => {
       const result = await repository.link(tx, actor, id, { issuer, subject });
-      if (result === 'taken') throw providerSignInFailed('Another user has this account of the provider.');
+      if (result === 'taken')
+        throw providerSignInFailed('Another user has this account of the provider, or you have too many.');
       if (result === 'known') return;
       await mails.notify(tx, email, identityLinkedMail(provider!.name));
       onLinked();

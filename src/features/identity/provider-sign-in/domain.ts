@@ -31,6 +31,14 @@ export interface LinkedIdentity {
   readonly subject: string;
 }
 
+/** An identity with which a user signs in. */
+export interface StoredIdentity extends LinkedIdentity {
+  readonly linkedAt: Date;
+}
+
+/** Identities of one user. */
+export const IDENTITIES_PER_USER_MAX = 20;
+
 /** An identity of which its user still has to prove something. */
 export interface PendingIdentity extends LinkedIdentity {
   readonly userId: string;

@@ -7,5 +7,16 @@ export const identityLinkedMail =
     notice(to, `Sign-in through ${provider} turned on`, [
       `Your account at ${to.origin} is now linked to your account at ${provider}, which signs you in, too.`,
       '',
-      'If it was not you, inform the operator of this Atlas, and reset your password (POST /v1/users/password-resets).',
+      'If it was not you, unlink it (DELETE /v1/users/me/identities/{id}), reset your password',
+      '(POST /v1/users/password-resets), and inform the operator of this Atlas.',
+    ]);
+
+/** Says that somebody can no longer sign in through a provider. */
+export const identityUnlinkedMail =
+  (issuer: string) =>
+  (to: MailTo): Notice =>
+    notice(to, 'Sign-in through a provider turned off', [
+      `Your account at ${to.origin} is no longer linked to your account at ${issuer}, which does not sign you in any more.`,
+      '',
+      'If it was not you, reset your password (POST /v1/users/password-resets), and inform the operator of this Atlas.',
     ]);

@@ -50,7 +50,7 @@ export function pageOf(outcome: ProviderOutcome): string {
     });
   const { email, needsPassword, needsCode } = outcome;
   const why = needsPassword
-    ? `There is an account with the address ${escaped(email)}. To link it, show that it is yours. Leave the password empty if you are signed in to it here. If it has none, reset it first.`
+    ? `There is an account with the address ${escaped(email)}. To link it, show that it is yours. Leave the password empty if you signed in to it here within the last 10 minutes. If it has none, reset it first.`
     : `The account ${escaped(email)} has a second factor.`;
   const password = `<label>Your password <input type="password" name="password" autocomplete="current-password"></label>`;
   const code = `<label>The code of your authenticator app, or a recovery code <input name="code" autocomplete="one-time-code"></label>`;

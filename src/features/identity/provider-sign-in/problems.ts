@@ -8,6 +8,12 @@ export const providerProblems = {
     cause: 'This Atlas has no OpenID Connect provider to sign in through.',
     remedy: 'Sign in with a password: POST /v1/sessions. Operators set OIDC_ISSUER.',
   },
+  identity_not_found: {
+    status: 404,
+    title: 'Identity not found',
+    cause: 'You have no linked identity with this ID.',
+    remedy: 'Read which ones you have: GET /v1/users/me/identities.',
+  },
   provider_unavailable: {
     status: 503,
     title: 'Provider unavailable',

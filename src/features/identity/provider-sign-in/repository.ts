@@ -2,8 +2,15 @@ import { recordAudit } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { type FormerSession, RECENT_MINUTES } from '../session.ts';
 import type { User } from '../user.ts';
-import { FLOW_MINUTES, type LinkedIdentity, type PendingIdentity } from './domain.ts';
+import {
+  FLOW_MINUTES,
+  IDENTITIES_PER_USER_MAX,
+  type LinkedIdentity,
+  type PendingIdentity,
+  type StoredIdentity,
+} from './domain.ts';
 
 /** A transaction, which only repositories know how to use. */
 export type Tx = Queryable;
@@ -15,10 +22,20 @@ export interface IdentityRepository {
   findUser(identity: LinkedIdentity, signal?: AbortSignal): Promise<Pick<User, 'id' | 'email'> | null>;
   /** Links an identity to a user, and audits it. Returns whether it is the user's now, and was not before. */
   link(tx: Tx, actor: Actor, userId: string, identity: LinkedIdentity): Promise<'linked' | 'known' | 'taken'>;
+  /** Ends a link, and what is pending for it, and audits it. */
+  unlink(tx: Tx, actor: Actor, userId: string, identity: LinkedIdentity): Promise<void>;
+  /** Returns the identities of a user, the oldest first. */
+  list(userId: string, signal?: AbortSignal): Promise<StoredIdentity[]>;
+  listIn(tx: Tx, userId: string): Promise<StoredIdentity[]>;
   /** Makes a user who never confirmed the address one of the person whose it is: without the password of before. */
   adopt(tx: Tx, userId: string, name: string): Promise<void>;
   storePending(hash: Buffer, pending: PendingIdentity): Promise<void>;
   findPending(hash: Buffer, signal?: AbortSignal): Promise<PendingIdentity | null>;
+  /**
+   * Returns whether a session exists, of somebody who signed in within the last minutes, and lets nobody end it until
+   * the transaction ends. It has locked the user.
+   */
+  isRecentSession(tx: Tx, session: FormerSession): Promise<boolean>;
   /** Returns whether it was pending still: of two that use it at once, one gets false. */
   consumePending(tx: Tx, hash: Buffer): Promise<boolean>;
   /** Deletes those that have ended, in steps. */
@@ -28,6 +45,9 @@ export interface IdentityRepository {
 const FORGET_ROWS_MAX = 1000;
 
 export function createIdentityRepository(db: Database): IdentityRepository {
+  const ofUser = (userId: string) => db.fragment`
+    SELECT issuer, subject, created_at AS linked_at FROM user_identities
+    WHERE user_id = ${userId} ORDER BY created_at, issuer, subject LIMIT ${IDENTITIES_PER_USER_MAX}`;
   return {
     transaction: (work, options) => db.transaction(work, options),
     async findUser({ issuer, subject }, signal) {
@@ -42,7 +62,8 @@ export function createIdentityRepository(db: Database): IdentityRepository {
     async link(tx, actor, userId, { issuer, subject }) {
       const { count } = await tx.query(
         (sql) => sql`
-          INSERT INTO user_identities (issuer, subject, user_id) VALUES (${issuer}, ${subject}, ${userId})
+          INSERT INTO user_identities (issuer, subject, user_id) SELECT ${issuer}, ${subject}, ${userId}
+          WHERE (SELECT count(*) FROM user_identities WHERE user_id = ${userId}) < ${IDENTITIES_PER_USER_MAX}
           ON CONFLICT DO NOTHING`,
       );
       if (count === 0) {
@@ -57,6 +78,17 @@ export function createIdentityRepository(db: Database): IdentityRepository {
       await recordAudit(tx, actor, { action: 'user.identity_linked', organization: '', target, after });
       return 'linked';
     },
+    async unlink(tx, actor, userId, { issuer, subject }) {
+      const linked = db.fragment`user_id = ${userId} AND issuer = ${issuer} AND subject = ${subject}`;
+      await tx.query((sql) => sql`DELETE FROM user_identities WHERE ${linked}`);
+      // Or a sign-in that waits for its second factor would link it again.
+      await tx.query((sql) => sql`DELETE FROM pending_identities WHERE ${linked}`);
+      const target = { type: 'user', id: userId };
+      const before = { issuer, subject };
+      await recordAudit(tx, actor, { action: 'user.identity_unlinked', organization: '', target, before });
+    },
+    list: (userId, signal) => db.query((sql) => sql<StoredIdentity[]>`${ofUser(userId)}`, { signal }),
+    listIn: (tx, userId) => tx.query((sql) => sql<StoredIdentity[]>`${ofUser(userId)}`),
     async adopt(tx, userId, name) {
       await tx.query((sql) => sql`DELETE FROM one_time_tokens WHERE user_id = ${userId}`);
       await tx.query(
@@ -84,6 +116,15 @@ export function createIdentityRepository(db: Database): IdentityRepository {
         { signal },
       );
       return pending ?? null;
+    },
+    async isRecentSession(tx, { id, userId }) {
+      // A link lasts, and what the cache of credentials knows of the session is seconds old.
+      const rows = await tx.query(
+        (sql) => sql`
+          SELECT FROM sessions WHERE id = ${id} AND user_id = ${userId} AND expires_at > now()
+            AND authenticated_at > now() - make_interval(mins => ${RECENT_MINUTES}) FOR SHARE`,
+      );
+      return rows.length > 0;
     },
     async consumePending(tx, hash) {
       const { count } = await tx.query(

@@ -117,6 +117,7 @@ function mountCompletion(routes: RouteTable, ports: ProviderRoutes): void {
         ...ALWAYS,
         ...SIGN_IN,
         'second_factor_required',
+        'reauthentication_required',
         'sign_in_overloaded',
         'cross_site_request',
         'organization_not_found',

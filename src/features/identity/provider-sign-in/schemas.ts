@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { textSchema } from '../../../http/schemas.ts';
+import { TimestampSchema, textSchema } from '../../../http/schemas.ts';
 import { CodeSchema, PasswordSchema } from '../credential-schemas.ts';
+import { IDENTITIES_PER_USER_MAX } from './domain.ts';
 import { isOwnPath, OWN_PATH } from './redirect.ts';
 
 const PATH_LENGTH_MAX = 500;
@@ -30,10 +31,38 @@ export const CallbackQuerySchema = z.looseObject({
   error: z.string().optional().openapi({ description: 'Why the provider signs nobody in.' }),
 });
 
+export const IdentityPathSchema = z.object({
+  id: z
+    .string()
+    .regex(/^[\w-]{43}$/, 'must be 43 letters, digits, - and _')
+    .openapi({
+      example: 'qk5lVfUq0l1hQfYQW5d8T3vR0m2Zg1xkq7uN9cB4aEo',
+      description: 'The ID of an identity.',
+    }),
+});
+
+export const IdentityListSchema = z
+  .strictObject({
+    identities: z
+      .array(
+        z
+          .strictObject({
+            id: z.string(),
+            issuer: z.string().openapi({ example: 'https://sso.example.com' }),
+            subject: z.string().openapi({ description: 'Who you are at the provider.' }),
+            linkedAt: TimestampSchema,
+          })
+          .openapi('LinkedIdentity'),
+      )
+      .max(IDENTITIES_PER_USER_MAX),
+  })
+  .openapi('LinkedIdentityList');
+
 export const CompletionSchema = z
   .strictObject({
     password: PasswordSchema.nullish().openapi({
-      description: 'The password of the user to link, unless a session of that user is sent along.',
+      description:
+        'The password of the user to link, unless a session of that user, of the last 10 minutes, is sent along.',
     }),
     code: CodeSchema.nullish(),
   })

@@ -38,8 +38,9 @@ export interface ProviderSignIn {
    */
   finish(callback: URL, cookie: string | undefined, visitor: Visitor): Promise<ProviderOutcome>;
   /**
-   * Signs in somebody who is pending, or only links the identity (null) if `former` is a session of the same user.
-   * Throws `provider_sign_in_failed`, and what signing in throws.
+   * Signs in somebody who is pending, or only links the identity (null) if no password was sent and `former` is a
+   * session of the same user, of the last minutes. Throws `provider_sign_in_failed`, `reauthentication_required`, and
+   * what signing in throws.
    */
   complete(
     secret: string | undefined,
@@ -115,10 +116,11 @@ function createCompletion(
       if (!(await repository.consumePending(tx, hash))) throw over();
       await linked(tx, actor);
     };
-    if (pending.needsPassword && former?.userId === userId) {
+    if (pending.needsPassword && password === undefined && former?.userId === userId) {
       await repository.transaction(
         async (tx) => {
           if ((await users.lock(tx, userId)) === null) throw over();
+          if (!(await repository.isRecentSession(tx, former))) throw notRecent();
           await within(tx, visitor.asSession(former.id, userId));
         },
         { signal: visitor.signal },
@@ -137,6 +139,12 @@ function createCompletion(
     return started;
   };
 }
+
+const notRecent = () =>
+  new AtlasError(
+    'reauthentication_required',
+    'Linking needs your password, or a session of the last 10 minutes.',
+  );
 
 function required(provider: Provider | null): Provider {
   if (provider === null) throw new AtlasError('provider_off', 'No OpenID Connect provider is set up.');

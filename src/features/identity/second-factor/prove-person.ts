@@ -1,6 +1,8 @@
 import { AtlasError } from '../../../errors.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
+import { RECENT_MINUTES } from '../session.ts';
 import type { OwnSessions } from '../sessions/service.ts';
+import type { Standing } from '../standing/service.ts';
 import type { Throttle } from '../throttle/service.ts';
 import type { UserSecrets } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
@@ -9,7 +11,10 @@ import type { Tx } from './repository.ts';
 /** A person with a session who has shown to be its user. */
 export interface Proof {
   readonly user: UserSecrets;
-  /** Locks the user in a transaction, and returns it. Throws `password_wrong` if the password was changed meanwhile. */
+  /**
+   * Locks the user in a transaction, and returns it. Throws `password_wrong` if the password was changed meanwhile, and
+   * `unauthenticated` if the session has ended.
+   */
   requireSame(tx: Tx): Promise<UserSecrets>;
 }
 
@@ -29,11 +34,12 @@ export interface ProofPorts {
   readonly sessions: Pick<OwnSessions, 'get'>;
   readonly hasher: PasswordHasher;
   readonly throttle: Throttle;
+  readonly standing: Pick<Standing, 'require'>;
 }
 
-const RECENT_MS = 10 * 60_000;
+const RECENT_MS = RECENT_MINUTES * 60_000;
 
-export function createProvePerson({ users, sessions, hasher, throttle }: ProofPorts): ProvePerson {
+export function createProvePerson({ users, sessions, hasher, throttle, standing }: ProofPorts): ProvePerson {
   async function requirePassword(person: SignedIn, user: UserSecrets, password: string | undefined) {
     if (password === undefined) throw wrong('Send your password.');
     const trial = await throttle.password(person.userId, person.signal);
@@ -57,10 +63,23 @@ export function createProvePerson({ users, sessions, hasher, throttle }: ProofPo
       async requireSame(tx) {
         const now = existing(await users.lock(tx, user.id));
         if (now.passwordHash !== user.passwordHash) throw wrong('The password was changed meanwhile.');
+        await requireSession(standing, tx, person);
         return now;
       },
     };
   };
+}
+
+/**
+ * Throws `unauthenticated` if the session of a person has ended. The transaction has locked the user. What the cache of
+ * credentials knows is seconds old, and who held a session that has just ended must not change how its user signs in.
+ */
+export async function requireSession(
+  standing: Pick<Standing, 'require'>,
+  tx: Tx,
+  { userId, sessionId: keyId, actor }: SignedIn,
+): Promise<void> {
+  await standing.require(tx, { organization: '', keyId, userId, actor }, 'me:write');
 }
 
 function requireRecent(authenticatedAt: Date): void {

@@ -1,13 +1,14 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { sealSecret } from '../../seal-secret.ts';
+import type { Standing } from '../standing/service.ts';
 import type { User, UserSecrets } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
 import { type AttemptCode, type CodePorts, createAttempt, stepOfSent } from './code-attempt.ts';
 import { makeRecoveryCodes, readCode } from './codes.ts';
 import { type Enrollment, totpContext } from './domain.ts';
 import { codesReplacedMail, factorEnabledMail, factorRemovedMail, factorResetMail } from './mails.ts';
-import type { ProvePerson } from './prove-person.ts';
+import { type ProvePerson, requireSession } from './prove-person.ts';
 import type { Tx } from './repository.ts';
 import { enrollmentOf, generateTotpSecret } from './totp.ts';
 
@@ -44,6 +45,7 @@ export interface SecondFactorPorts extends CodePorts {
     lock(tx: Tx, id: string): Promise<UserSecrets | null>;
   };
   readonly prove: ProvePerson;
+  readonly standing: Pick<Standing, 'require'>;
   /** Where people find this Atlas. */
   readonly origin: string;
 }
@@ -120,7 +122,7 @@ export function createSecondFactor(ports: SecondFactorPorts): SecondFactor {
 }
 
 function createSetUp(
-  { repository, users, prove, throttle, mails, sealing, origin }: SecondFactorPorts,
+  { repository, users, prove, throttle, mails, sealing, origin, standing }: SecondFactorPorts,
   stats: Stats,
 ): Pick<SecondFactor, 'enroll' | 'confirm'> {
   return {
@@ -146,6 +148,7 @@ function createSetUp(
       await repository.transaction(
         async (tx) => {
           existing(await users.lock(tx, userId));
+          await requireSession(standing, tx, person);
           const factor = await repository.find(tx, userId);
           if (factor === null) throw missing();
           const step = stepOfSent(sealing, userId, factor.record, readCode(code));

@@ -1,8 +1,14 @@
 import type { EnqueueMail } from '../mail/service.ts';
-import { type MailTo, notice } from '../notice.ts';
+import { type MailTo, type Notice, notice } from '../notice.ts';
 import { TOKEN_MINUTES } from '../user.ts';
 
 type NewMail = Parameters<EnqueueMail>[1];
+
+/** An account at a provider that signs a user in. */
+interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+}
 
 const MINUTE_MS = 60_000;
 
@@ -45,13 +51,23 @@ export const knownAddressMail = (to: MailTo): NewMail =>
     'POST /v1/users/password-resets. If it was not you, ignore this mail.',
   ]);
 
-/** Says that the password is another one, in case it was somebody else. */
-export const passwordChangedMail = (to: MailTo): NewMail =>
-  notice(to, 'Your password was changed', [
-    `The password of your account at ${to.origin} was changed, and other sessions have ended.`,
-    '',
-    'If it was not you, reset it now (POST /v1/users/password-resets), and inform the operator of this Atlas.',
-  ]);
+/**
+ * Says that the password is another one, in case it was somebody else. Who reset it because somebody else got in must
+ * know what still signs in without it.
+ */
+export const passwordChangedMail =
+  (identities: readonly Identity[] = []) =>
+  (to: MailTo): Notice =>
+    notice(to, 'Your password was changed', [
+      `The password of your account at ${to.origin} was changed, and other sessions have ended.`,
+      ...(identities.length === 0 ? [] : ['', 'These accounts still sign you in, without the password:', '']),
+      ...identities.map(({ issuer, subject }) => `- ${subject} at ${issuer}`),
+      ...(identities.length === 0
+        ? []
+        : ['', 'Unlink those that are not yours: GET and DELETE /v1/users/me/identities.']),
+      '',
+      'If it was not you, reset it now (POST /v1/users/password-resets), and inform the operator of this Atlas.',
+    ]);
 
 const withToken = ({ email }: MailTo, subject: string, lines: readonly string[]): NewMail => ({
   recipient: email,

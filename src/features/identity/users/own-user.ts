@@ -2,7 +2,7 @@ import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
 import { requireSuitable } from '../password-rules.ts';
-import type { StartedSession } from '../session.ts';
+import { RECENT_MINUTES, type StartedSession } from '../session.ts';
 import type { OwnSessions } from '../sessions/service.ts';
 import type { Throttle } from '../throttle/service.ts';
 import type { User } from '../user.ts';
@@ -37,7 +37,7 @@ export interface OwnUserPorts {
   readonly endMemberships: (tx: Tx, actor: Actor, userId: string) => Promise<void>;
 }
 
-const RECENT_MS = 10 * 60_000;
+const RECENT_MS = RECENT_MINUTES * 60_000;
 
 export function createOwnUser(ports: OwnUserPorts): OwnUser {
   const { users, sessions, throttle, endMemberships } = ports;

@@ -6,7 +6,7 @@ import type { OwnSessions } from '../sessions/service.ts';
 import type { Throttle } from '../throttle/service.ts';
 import type { Visitor } from '../visitor.ts';
 import type { PersonMails } from './person-mails.ts';
-import type { UserRepository } from './repository.ts';
+import type { Tx, UserRepository } from './repository.ts';
 
 /** How people who forgot their password get another one. */
 export interface PasswordReset {
@@ -27,10 +27,15 @@ export interface PasswordResetPorts {
   readonly hasher: PasswordHasher;
   readonly throttle: Throttle;
   readonly mails: PersonMails;
+  /** Returns the accounts at a provider that sign a user in. */
+  readonly identitiesOf: (
+    tx: Tx,
+    userId: string,
+  ) => Promise<readonly { readonly issuer: string; readonly subject: string }[]>;
 }
 
 export function createPasswordReset(ports: PasswordResetPorts): PasswordReset {
-  const { users, sessions, hasher, throttle, mails } = ports;
+  const { users, sessions, hasher, throttle, mails, identitiesOf } = ports;
   const stats = { reset: 0 };
   return {
     stats,
@@ -39,7 +44,10 @@ export function createPasswordReset(ports: PasswordResetPorts): PasswordReset {
       await users.transaction(
         async (tx) => {
           const user = await users.lockByEmail(tx, email);
-          if (user !== null && !user.isLocked) await mails.sendToken(tx, 'reset_password', user);
+          const isKept = user !== null && !user.isLocked;
+          // Otherwise the time, or what fails on the way, would say whether somebody has the address.
+          const id = user?.id ?? Bun.randomUUIDv7();
+          await users.rehearse(tx, isKept, () => mails.sendToken(tx, 'reset_password', { id, email }));
         },
         { signal: visitor.signal },
       );
@@ -61,7 +69,7 @@ export function createPasswordReset(ports: PasswordResetPorts): PasswordReset {
           await users.deleteTokens(tx, user.id);
           await sessions.endAll(tx, { userId: user.id, actor }, null);
           await users.record(tx, actor, { action: 'password.reset', userId: user.id });
-          await mails.sendPasswordChanged(tx, user.email);
+          await mails.sendPasswordReset(tx, user.email, await identitiesOf(tx, user.id));
         },
         { signal: visitor.signal },
       );

@@ -25,6 +25,8 @@ export interface UserChange {
 /** Users in PostgreSQL. Those that are handed a transaction run in it. */
 export interface UserRepository {
   transaction: Database['transaction'];
+  /** Does work in a transaction, and undoes it unless it is to be kept. It takes as long either way. */
+  rehearse(tx: Tx, isKept: boolean, work: () => Promise<void>): Promise<void>;
   record(tx: Tx, actor: Actor, change: UserChange): Promise<void>;
   find(id: string, signal?: AbortSignal): Promise<User | null>;
   findByEmail(email: string, signal?: AbortSignal): Promise<UserSecrets | null>;
@@ -40,6 +42,8 @@ export interface UserRepository {
   /** Sets what is given. Returns null if there is no such user. */
   update(tx: Tx, id: string, change: UserUpdate): Promise<User | null>;
   delete(tx: Tx, id: string): Promise<User | null>;
+  /** Returns whether a user has a token for a purpose that is valid. */
+  hasToken(tx: Tx, userId: string, purpose: TokenPurpose): Promise<boolean>;
   /** Replaces the token of a user for a purpose. Stores nothing if there is no such user. */
   storeToken(tx: Tx, userId: string, purpose: TokenPurpose, hash: Buffer): Promise<void>;
   /** Returns the user of a token that is valid. */
@@ -72,6 +76,13 @@ const FORGET_ROWS_MAX = 1000;
 export function createUserRepository(db: Database): UserRepository {
   return {
     transaction: (work, options) => db.transaction(work, options),
+    async rehearse(tx, isKept, work) {
+      await tx.query((sql) => sql`SAVEPOINT rehearsal`);
+      await work();
+      await tx.query((sql) =>
+        isKept ? sql`RELEASE SAVEPOINT rehearsal` : sql`ROLLBACK TO SAVEPOINT rehearsal`,
+      );
+    },
     record: (tx, actor, { action, userId: id, before, after }) =>
       recordAudit(tx, actor, {
         action,
@@ -195,9 +206,18 @@ function userChanges(db: Database): Part<Changes> {
   };
 }
 
-function tokens(db: Database): Omit<UserRepository, Reads | Changes | Demo | 'transaction' | 'record'> {
+function tokens(
+  db: Database,
+): Omit<UserRepository, Reads | Changes | Demo | 'transaction' | 'rehearse' | 'record'> {
   const { columns } = columnsOf(db);
   return {
+    async hasToken(tx, userId, purpose) {
+      const rows = await tx.query(
+        (sql) => sql`
+          SELECT FROM one_time_tokens WHERE user_id = ${userId} AND purpose = ${purpose} AND expires_at > now()`,
+      );
+      return rows.length > 0;
+    },
     async storeToken(tx, userId, purpose, hash) {
       await tx.query(
         (sql) => sql`DELETE FROM one_time_tokens WHERE user_id = ${userId} AND purpose = ${purpose}`,
