@@ -73,6 +73,8 @@ async function stored(): Promise<string> {
 
 const fieldsOf = (response: Response) =>
   Object.fromEntries(['location', 'etag', 'content-type'].map((name) => [name, response.headers.get(name)]));
+const cases = (which: (one: CreateCase) => boolean) =>
+  Object.entries(CREATES).filter(([, one]) => which(one));
 const isReplayed = (response: Response) => response.headers.get('idempotency-replayed') === 'true';
 
 test('every POST and PUT of the contract takes an Idempotency-Key, or can be repeated without one', () => {
@@ -129,15 +131,19 @@ describe.each(Object.entries(CREATES))('%s', (id, one) => {
     expect({ ok: response.ok, replayed: isReplayed(response) }).toEqual({ ok: true, replayed: false });
     expect(await rowsOf('idempotent_responses')).toBe(before);
   });
+});
 
-  test.skipIf(one.isOperator === true)('never gets the response of another organization', async () => {
+describe.each(cases(({ isOperator }) => !isOperator))('%s', (id, one) => {
+  test('never gets the response of another organization', async () => {
     const mine = await (await create(one, `${id}-shared`)).text();
     const theirs = await create(one, `${id}-shared`, { of: other });
     expect({ ok: theirs.ok, replayed: isReplayed(theirs) }).toEqual({ ok: true, replayed: false });
     expect(await theirs.text()).not.toBe(mine);
   });
+});
 
-  test.skipIf(one.isLedger === true)('does not happen if its response cannot be stored', async () => {
+describe.each(cases(({ isLedger }) => !isLedger))('%s', (id, one) => {
+  test('does not happen if its response cannot be stored', async () => {
     const before = await stored();
     await atlas.sql`ALTER TABLE idempotent_responses ADD CONSTRAINT none CHECK (false) NOT VALID`;
     const response = await create(one, `${id}-unstored`);
@@ -146,7 +152,7 @@ describe.each(Object.entries(CREATES))('%s', (id, one) => {
     expect(await stored()).toBe(before);
   });
 
-  test.skipIf(one.isLedger === true)('has its response stored sealed if it contains a secret', async () => {
+  test('has its response stored sealed if it contains a secret', async () => {
     expect((await create(one, `${id}-stored`)).ok).toBe(true);
     const [row] = await atlas.sql<[{ response: string }]>`
       SELECT response FROM idempotent_responses WHERE key = ${`${id}-stored`}`;
