@@ -1,6 +1,7 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { sealSecret } from '../../seal-secret.ts';
+import { type ProvePerson, requireSession } from '../prove-person.ts';
 import type { Standing } from '../standing/service.ts';
 import type { User, UserSecrets } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
@@ -8,7 +9,6 @@ import { type AttemptCode, type CodePorts, createAttempt, stepOfSent } from './c
 import { makeRecoveryCodes, readCode } from './codes.ts';
 import { type Enrollment, totpContext } from './domain.ts';
 import { codesReplacedMail, factorEnabledMail, factorRemovedMail, factorResetMail } from './mails.ts';
-import { type ProvePerson, requireSession } from './prove-person.ts';
 import type { Tx } from './repository.ts';
 import { enrollmentOf, generateTotpSecret } from './totp.ts';
 

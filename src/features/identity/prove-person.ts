@@ -1,12 +1,13 @@
-import { AtlasError } from '../../../errors.ts';
-import type { PasswordHasher } from '../password-hasher.ts';
-import { RECENT_MINUTES } from '../session.ts';
-import type { OwnSessions } from '../sessions/service.ts';
-import type { Standing } from '../standing/service.ts';
-import type { Throttle } from '../throttle/service.ts';
-import type { UserSecrets } from '../user.ts';
-import type { SignedIn } from '../visitor.ts';
-import type { Tx } from './repository.ts';
+import { AtlasError } from '../../errors.ts';
+import type { PasswordHasher } from './password-hasher.ts';
+import { RECENT_MINUTES } from './session.ts';
+import type { OwnSessions } from './sessions/service.ts';
+import type { Standing } from './standing/service.ts';
+import type { Throttle } from './throttle/service.ts';
+import type { UserSecrets } from './user.ts';
+import type { SignedIn } from './visitor.ts';
+
+type Tx = Parameters<Standing['require']>[0];
 
 /** A person with a session who has shown to be its user. */
 export interface Proof {
