@@ -9,7 +9,7 @@ import { mountMailPages } from './mail-pages/router.ts';
 import type { createOrganizations } from './organizations-feature.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { registerPeopleMetrics } from './people-metrics.ts';
-import { createProvePerson } from './prove-person.ts';
+import { createPersonProof } from './prove-person.ts';
 import { createOwnIdentities } from './provider-sign-in/own-identities.ts';
 import { mountOwnIdentities } from './provider-sign-in/own-identities-router.ts';
 import { createIdentityRepository } from './provider-sign-in/repository.ts';
@@ -65,9 +65,10 @@ export function createPeople(ports: PeoplePorts) {
   const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
   const identities = createIdentityRepository(database);
   const reset = createPasswordReset({ ...base, identitiesOf: identities.listIn });
-  const own = createOwnUser({ ...base, endMemberships: members.endAll });
+  const proof = createPersonProof(base);
+  const own = createOwnUser({ ...base, ...proof, endMemberships: members.endAll });
   const factors = { repository: createSecondFactorRepository(database), origin: publicOrigin ?? '' };
-  const secondFactor = createSecondFactor({ ...base, ...factors, prove: createProvePerson(base) });
+  const secondFactor = createSecondFactor({ ...base, ...factors, ...proof });
   const { signIn, enter, outcomes } = createSignIn({ ...base, secondFactor, allowsDemo });
   const ownIdentities = createOwnIdentities({ ...base, repository: identities });
   const provider = createProviderSignIn({

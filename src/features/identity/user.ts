@@ -1,3 +1,5 @@
+import { AtlasError } from '../../errors.ts';
+
 /** A person. */
 export interface User {
   readonly id: string;
@@ -26,3 +28,9 @@ export type TokenPurpose = 'confirm_email' | 'reset_password';
 export const TOKEN_MINUTES = 30;
 /** Users who never confirmed their address are deleted after this. */
 export const UNCONFIRMED_DAYS = 7;
+
+/** Returns the user of a session. Throws `unauthenticated` if it was deleted meanwhile. */
+export function existing<T extends User>(user: T | null): T {
+  if (user === null) throw new AtlasError('unauthenticated', 'The user of this session was deleted.');
+  return user;
+}

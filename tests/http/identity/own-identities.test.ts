@@ -76,6 +76,10 @@ test('unlinking needs a session of the last 10 minutes that has not ended', asyn
   const ofPerson = atlas.sql`user_id = (SELECT id FROM users WHERE email = ${email})`;
   await atlas.sql`UPDATE sessions SET authenticated_at = now() - interval '11 minutes' WHERE ${ofPerson}`;
   await expectProblem(atlas, await unlink(browser, id), 403, 'reauthentication_required');
+  // Ended just now, by being idle or by somebody, so the cache of credentials still knows it.
+  await atlas.sql`
+    UPDATE sessions SET authenticated_at = now(), last_used_at = now() - interval '13 hours' WHERE ${ofPerson}`;
+  await expectProblem(atlas, await unlink(browser, id), 403, 'reauthentication_required');
   await atlas.sql`DELETE FROM sessions WHERE ${ofPerson}`;
   await expectProblem(atlas, await unlink(browser, id), 403, 'reauthentication_required');
   expect(await identitiesOf(atlas, subject)).toHaveLength(1);

@@ -5,6 +5,7 @@ import type { Sealing } from '../../../utils/sealing.ts';
 import { normalizeEmail } from '../email.ts';
 import type { MailTo, Notice } from '../notice.ts';
 import type { FormerSession, StartedSession } from '../session.ts';
+import type { OwnSessions } from '../sessions/service.ts';
 import type { Throttle } from '../throttle/service.ts';
 import type { User, UserSecrets } from '../user.ts';
 import type { Visitor } from '../visitor.ts';
@@ -49,6 +50,7 @@ export interface ProviderSignInPorts {
       change: { action: 'user.created'; userId: string; after: object },
     ): Promise<void>;
   };
+  readonly sessions: Pick<OwnSessions, 'requireRecent'>;
   /** Signs in a user whom the provider has identified. */
   readonly enter: (
     userId: string,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { AtlasError } from '../../../errors.ts';
 import type { MailTo, Notice } from '../notice.ts';
-import type { User } from '../user.ts';
+import type { OwnSessions } from '../sessions/service.ts';
+import { existing, type User } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
 import type { LinkedIdentity, StoredIdentity } from './domain.ts';
 import { identityUnlinkedMail } from './mails.ts';
@@ -27,30 +28,28 @@ export interface OwnIdentities {
 /** Dependencies of own identities. */
 export interface OwnIdentityPorts {
   readonly repository: IdentityRepository;
-  readonly users: { lock(tx: Tx, id: string): Promise<Pick<User, 'email'> | null> };
+  readonly users: { lock(tx: Tx, id: string): Promise<User | null> };
+  readonly sessions: Pick<OwnSessions, 'requireRecent'>;
   readonly mails: { notify(tx: Tx, email: string, write: (to: MailTo) => Notice): Promise<void> };
 }
 
-export function createOwnIdentities({ repository, users, mails }: OwnIdentityPorts): OwnIdentities {
+export function createOwnIdentities({ repository, users, sessions, mails }: OwnIdentityPorts): OwnIdentities {
   const stats = { identity_unlinked: 0 };
   return {
     stats,
     list: async ({ userId, signal }) =>
       (await repository.list(userId, signal)).map((identity) => ({ ...identity, id: idOf(identity) })),
-    async unlink({ userId, sessionId, actor, signal }, id) {
+    async unlink(person, id) {
+      const { userId, actor, signal } = person;
       await repository.transaction(
         async (tx) => {
-          const user = await users.lock(tx, userId);
-          if (user === null || !(await repository.isRecentSession(tx, { id: sessionId, userId })))
-            throw new AtlasError(
-              'reauthentication_required',
-              'Unlinking an identity needs a session of the last 10 minutes.',
-            );
+          const { email } = existing(await users.lock(tx, userId));
+          await sessions.requireRecent(person, tx);
           const identity = (await repository.listIn(tx, userId)).find((one) => idOf(one) === id);
           if (identity === undefined)
             throw new AtlasError('identity_not_found', 'You have no linked identity with this ID.');
           await repository.unlink(tx, actor, userId, identity);
-          await mails.notify(tx, user.email, identityUnlinkedMail(identity.issuer));
+          await mails.notify(tx, email, identityUnlinkedMail(identity.issuer));
         },
         { signal },
       );

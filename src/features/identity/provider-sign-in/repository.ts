@@ -2,7 +2,6 @@ import { recordAudit } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
-import { type FormerSession, RECENT_MINUTES } from '../session.ts';
 import type { User } from '../user.ts';
 import {
   FLOW_MINUTES,
@@ -31,11 +30,6 @@ export interface IdentityRepository {
   adopt(tx: Tx, userId: string, name: string): Promise<void>;
   storePending(hash: Buffer, pending: PendingIdentity): Promise<void>;
   findPending(hash: Buffer, signal?: AbortSignal): Promise<PendingIdentity | null>;
-  /**
-   * Returns whether a session exists, of somebody who signed in within the last minutes, and lets nobody end it until
-   * the transaction ends. It has locked the user.
-   */
-  isRecentSession(tx: Tx, session: FormerSession): Promise<boolean>;
   /** Returns whether it was pending still: of two that use it at once, one gets false. */
   consumePending(tx: Tx, hash: Buffer): Promise<boolean>;
   /** Deletes those that have ended, in steps. */
@@ -116,15 +110,6 @@ export function createIdentityRepository(db: Database): IdentityRepository {
         { signal },
       );
       return pending ?? null;
-    },
-    async isRecentSession(tx, { id, userId }) {
-      // A link lasts, and what the cache of credentials knows of the session is seconds old.
-      const rows = await tx.query(
-        (sql) => sql`
-          SELECT FROM sessions WHERE id = ${id} AND user_id = ${userId} AND expires_at > now()
-            AND authenticated_at > now() - make_interval(mins => ${RECENT_MINUTES}) FOR SHARE`,
-      );
-      return rows.length > 0;
     },
     async consumePending(tx, hash) {
       const { count } = await tx.query(

@@ -104,7 +104,7 @@ function createCompletion(
   link: ReturnType<typeof createLink>,
   onSucceeded: () => void,
 ): ProviderSignIn['complete'] {
-  const { repository, users, enter, signIn } = ports;
+  const { repository, users, sessions, enter, signIn } = ports;
   return async (secret, { password, code }, visitor, former) => {
     required(ports.provider);
     const hash = hashOf(secret ?? '');
@@ -117,13 +117,14 @@ function createCompletion(
       await linked(tx, actor);
     };
     if (pending.needsPassword && password === undefined && former?.userId === userId) {
+      const { signal } = visitor;
       await repository.transaction(
         async (tx) => {
           if ((await users.lock(tx, userId)) === null) throw over();
-          if (!(await repository.isRecentSession(tx, former))) throw notRecent();
+          await sessions.requireRecent({ userId, sessionId: former.id, signal }, tx);
           await within(tx, visitor.asSession(former.id, userId));
         },
-        { signal: visitor.signal },
+        { signal },
       );
       return null;
     }
@@ -139,12 +140,6 @@ function createCompletion(
     return started;
   };
 }
-
-const notRecent = () =>
-  new AtlasError(
-    'reauthentication_required',
-    'Linking needs your password, or a session of the last 10 minutes.',
-  );
 
 function required(provider: Provider | null): Provider {
   if (provider === null) throw new AtlasError('provider_off', 'No OpenID Connect provider is set up.');

@@ -24,12 +24,7 @@ const OWN = {
 } as const;
 const MAILS = ['mail_queue_full', 'secrets_key_missing'] as const;
 const PRIVATE = ['https_required', 'too_many_attempts', ...MAILS] as const;
-const PROOF = [
-  'password_wrong',
-  'reauthentication_required',
-  'session_not_found',
-  'sign_in_overloaded',
-] as const;
+const PROOF = ['password_wrong', 'reauthentication_required', 'sign_in_overloaded'] as const;
 const BOTH = [...PRIVATE, ...PROOF, 'second_factor_missing', 'second_factor_wrong'] as const;
 const BOTH_EXAMPLE = { password: DEMO_PERSON.password, code: '492039' };
 /** Secrets that are shown once must not stay in a cache. */

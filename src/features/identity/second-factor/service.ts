@@ -1,9 +1,8 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { sealSecret } from '../../seal-secret.ts';
-import { type ProvePerson, requireSession } from '../prove-person.ts';
-import type { Standing } from '../standing/service.ts';
-import type { User, UserSecrets } from '../user.ts';
+import type { PersonProof } from '../prove-person.ts';
+import { existing, type User, type UserSecrets } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
 import { type AttemptCode, type CodePorts, createAttempt, stepOfSent } from './code-attempt.ts';
 import { makeRecoveryCodes, readCode } from './codes.ts';
@@ -44,8 +43,8 @@ export interface SecondFactorPorts extends CodePorts {
     find(id: string, signal?: AbortSignal): Promise<User | null>;
     lock(tx: Tx, id: string): Promise<UserSecrets | null>;
   };
-  readonly prove: ProvePerson;
-  readonly standing: Pick<Standing, 'require'>;
+  readonly prove: PersonProof['prove'];
+  readonly requireSession: PersonProof['requireSession'];
   /** Where people find this Atlas. */
   readonly origin: string;
 }
@@ -122,7 +121,7 @@ export function createSecondFactor(ports: SecondFactorPorts): SecondFactor {
 }
 
 function createSetUp(
-  { repository, users, prove, throttle, mails, sealing, origin, standing }: SecondFactorPorts,
+  { repository, users, prove, requireSession, throttle, mails, sealing, origin }: SecondFactorPorts,
   stats: Stats,
 ): Pick<SecondFactor, 'enroll' | 'confirm'> {
   return {
@@ -148,7 +147,7 @@ function createSetUp(
       await repository.transaction(
         async (tx) => {
           existing(await users.lock(tx, userId));
-          await requireSession(standing, tx, person);
+          await requireSession(tx, person);
           const factor = await repository.find(tx, userId);
           if (factor === null) throw missing();
           const step = stepOfSent(sealing, userId, factor.record, readCode(code));
@@ -165,11 +164,6 @@ function createSetUp(
       return codes;
     },
   };
-}
-
-function existing<T>(user: T | null): T {
-  if (user === null) throw new AtlasError('unauthenticated', 'The user of this session was deleted.');
-  return user;
 }
 
 const exists = () =>

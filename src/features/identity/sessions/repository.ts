@@ -1,10 +1,10 @@
 import { recordAudit } from '../../../adapters/postgres/audit.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Quota } from '../quota.ts';
 import type { Role } from '../roles.ts';
-import { SESSIONS_PER_USER_MAX, type Session, type SessionLimits } from '../session.ts';
+import { RECENT_MINUTES, SESSIONS_PER_USER_MAX, type Session, type SessionLimits } from '../session.ts';
 
 /** A transaction, which only repositories know how to use. */
 export type Tx = Queryable;
@@ -60,6 +60,11 @@ export interface SessionRepository {
    * locked out or not confirmed.
    */
   findUsable(id: string, signal?: AbortSignal): Promise<UsableSession | null>;
+  /**
+   * Returns whether a session of the user may be used, and its person signed in within the last minutes. In a
+   * transaction, which has locked the user, nobody can end it until that ends.
+   */
+  isRecent(userId: string, id: string, options: QueryOptions): Promise<boolean>;
   /** Saves that these were used now. */
   touch(ids: readonly string[]): Promise<void>;
 }
@@ -81,7 +86,7 @@ export function createSessionRepository(db: Database, limits: SessionLimits): Se
   };
 }
 
-type Reads = 'findUsable' | 'list' | 'firstOrganization' | 'isMember';
+type Reads = 'findUsable' | 'list' | 'firstOrganization' | 'isMember' | 'isRecent';
 
 function fragmentsOf(db: Database, { idleHours }: SessionLimits) {
   const columns = db.fragment`id, user_id, organization, authenticated_at, created_at, last_used_at, expires_at,
@@ -129,6 +134,15 @@ function sessionReads(db: Database, limits: SessionLimits): Pick<SessionReposito
     async isMember(tx, userId, organization) {
       const rows = await tx.query(
         (sql) => sql`SELECT FROM memberships WHERE user_id = ${userId} AND organization = ${organization}`,
+      );
+      return rows.length > 0;
+    },
+    async isRecent(userId, id, options) {
+      const rows = await db.query(
+        (sql) => sql`
+          SELECT FROM sessions WHERE id = ${id} AND user_id = ${userId} AND ${usable}
+            AND authenticated_at > now() - make_interval(mins => ${RECENT_MINUTES}) FOR SHARE`,
+        options,
       );
       return rows.length > 0;
     },

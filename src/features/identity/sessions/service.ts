@@ -5,7 +5,7 @@ import type { CredentialStore } from '../credentials.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import type { ScopesOfRoles } from '../roles.ts';
 import { PERSONAL_SCOPES } from '../scope-kinds.ts';
-import type { Session, StartedSession } from '../session.ts';
+import { RECENT_MINUTES, type Session, type StartedSession } from '../session.ts';
 import { makeToken } from '../token.ts';
 import type { SignedIn } from '../visitor.ts';
 import type { SessionRepository, Tx, UsableSession } from './repository.ts';
@@ -16,6 +16,11 @@ export interface OwnSessions {
   list(person: SignedIn): Promise<Session[]>;
   /** `id` may be `current`. */
   get(person: SignedIn, id: string): Promise<Session>;
+  /**
+   * Throws `reauthentication_required` unless the person signed in to the current session within the last minutes, by
+   * the clock of the database, and it has not ended. In a transaction, which has locked the user, it cannot end before.
+   */
+  requireRecent(person: Pick<SignedIn, 'userId' | 'sessionId' | 'signal'>, tx?: Tx): Promise<void>;
   end(person: SignedIn, id: string): Promise<Session>;
   /** Ends all sessions of the person but the current one. */
   endOthers(person: SignedIn): Promise<void>;
@@ -95,6 +100,13 @@ function createOwnSessions(repository: SessionRepository): OwnSessions {
       const session = found.find((one) => one.id === idOf(person, id));
       if (session === undefined) throw notFound();
       return session;
+    },
+    async requireRecent({ userId, sessionId, signal }, tx) {
+      if (!(await repository.isRecent(userId, sessionId, { signal, tx })))
+        throw new AtlasError(
+          'reauthentication_required',
+          `This needs a session of the last ${RECENT_MINUTES} minutes.`,
+        );
     },
     end: (person, id) =>
       repository.transaction(

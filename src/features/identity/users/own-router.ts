@@ -90,7 +90,7 @@ function mountDeletion(routes: RouteTable, users: OwnUser): void {
       description:
         'Ends all of your sessions and memberships. The organizations and what you did in them stay. Needs a session of the last 10 minutes.',
       scope: 'me:write',
-      refusals: ['last_owner', 'reauthentication_required', 'session_not_found'],
+      refusals: ['last_owner', 'reauthentication_required'],
       responses: { 204: { description: 'The user is deleted' } },
     },
     async ({ request, exchange }) => {

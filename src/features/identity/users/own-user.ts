@@ -1,11 +1,10 @@
-import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { PasswordHasher } from '../password-hasher.ts';
 import { requireSuitable } from '../password-rules.ts';
-import { RECENT_MINUTES, type StartedSession } from '../session.ts';
+import type { PersonProof } from '../prove-person.ts';
+import type { StartedSession } from '../session.ts';
 import type { OwnSessions } from '../sessions/service.ts';
-import type { Throttle } from '../throttle/service.ts';
-import type { User } from '../user.ts';
+import { existing, type User } from '../user.ts';
 import type { SignedIn } from '../visitor.ts';
 import type { PersonMails } from './person-mails.ts';
 import type { Tx, UserRepository } from './repository.ts';
@@ -32,15 +31,13 @@ export interface OwnUserPorts {
   readonly users: UserRepository;
   readonly sessions: OwnSessions;
   readonly hasher: PasswordHasher;
-  readonly throttle: Throttle;
+  readonly requirePassword: PersonProof['requirePassword'];
   readonly mails: PersonMails;
   readonly endMemberships: (tx: Tx, actor: Actor, userId: string) => Promise<void>;
 }
 
-const RECENT_MS = RECENT_MINUTES * 60_000;
-
 export function createOwnUser(ports: OwnUserPorts): OwnUser {
-  const { users, sessions, throttle, endMemberships } = ports;
+  const { users, sessions, endMemberships } = ports;
   const stats = { renamed: 0, password_changed: 0, deleted: 0 };
   const changePassword = createChangePassword(ports);
 
@@ -62,19 +59,13 @@ export function createOwnUser(ports: OwnUserPorts): OwnUser {
       return user;
     },
     async changePassword(person, currentPassword, newPassword) {
-      const trial = await throttle.password(person.userId, person.signal);
-      const rotated = await changePassword(person, currentPassword, newPassword, trial);
+      const rotated = await changePassword(person, currentPassword, newPassword);
       stats.password_changed++;
       return rotated;
     },
     async delete(person) {
       const { userId, actor, signal } = person;
-      const { authenticatedAt } = await sessions.get(person, 'current');
-      if (Date.now() - authenticatedAt.getTime() > RECENT_MS)
-        throw new AtlasError(
-          'reauthentication_required',
-          'Deleting your user needs a session of the last 10 minutes.',
-        );
+      await sessions.requireRecent(person);
       await users.transaction(
         async (tx) => {
           await endMemberships(tx, actor, userId);
@@ -91,25 +82,12 @@ export function createOwnUser(ports: OwnUserPorts): OwnUser {
   };
 }
 
-function createChangePassword({ users, sessions, hasher, mails }: OwnUserPorts) {
-  return async (
-    person: SignedIn,
-    currentPassword: string,
-    newPassword: string,
-    trial: { succeeded(): Promise<void>; dropped(): Promise<void> },
-  ): Promise<StartedSession> => {
+function createChangePassword({ users, sessions, hasher, mails, requirePassword }: OwnUserPorts) {
+  return async (person: SignedIn, currentPassword: string, newPassword: string): Promise<StartedSession> => {
     const { userId, sessionId, actor, signal } = person;
     const user = existing(await users.findSecrets(userId, signal));
-    let isRight: boolean;
-    try {
-      await requireSuitable(newPassword, user);
-      isRight = await hasher.verify(currentPassword, user.passwordHash, person);
-    } catch (error) {
-      await trial.dropped();
-      throw error;
-    }
-    if (!isRight) throw wrong();
-    await trial.succeeded();
+    await requireSuitable(newPassword, user);
+    await requirePassword(person, user, currentPassword);
     const passwordHash = await hasher.hash(newPassword, person);
     return users.transaction(
       async (tx) => {
@@ -126,11 +104,4 @@ function createChangePassword({ users, sessions, hasher, mails }: OwnUserPorts) 
       { signal },
     );
   };
-}
-
-const wrong = () => new AtlasError('password_wrong', 'The current password is another one.');
-
-function existing<T>(user: T | null): T {
-  if (user === null) throw new AtlasError('unauthenticated', 'The user of this session was deleted.');
-  return user;
 }
