@@ -32,7 +32,7 @@ export function mountOwnIdentities(routes: RouteTable, identities: OwnIdentities
       operationId: 'unlinkIdentity',
       summary: 'Unlink an account at a provider',
       description:
-        'It no longer signs you in; sessions that exist go on. Needs a session of the last 10 minutes. A mail reports the change. Without a password, reset it to sign in again: POST /v1/users/password-resets.',
+        'It no longer signs you in; sessions that exist go on, until you end them: DELETE /v1/sessions. Needs a session of the last 10 minutes. A mail reports the change. Without a password, reset it to sign in again: POST /v1/users/password-resets.',
       scope: 'me:write',
       params: IdentityPathSchema,
       refusals: ['identity_not_found', 'reauthentication_required', 'mail_queue_full', 'secrets_key_missing'],
