@@ -96,3 +96,16 @@ test('headers are built once for each kind of response', () => {
   expect(Object.fromEntries(headers.json)).toEqual({ a: '1', 'content-type': 'application/json' });
   expect(Object.fromEntries(headers.empty)).toEqual({ a: '1' });
 });
+
+test('headers with more in common are built once, and leave the others as they are', () => {
+  const more = { 'cache-control': 'no-store' };
+  const headers = new ResponseHeaders({ a: '1' });
+  const extended = headers.with(more);
+  expect(headers.with(more)).toBe(extended);
+  expect(Object.fromEntries(extended.empty)).toEqual({ a: '1', 'cache-control': 'no-store' });
+  expect(Object.fromEntries(extended.of({ 'cache-control': 'private' }))).toEqual({
+    a: '1',
+    'cache-control': 'private',
+  });
+  expect(Object.fromEntries(headers.empty)).toEqual({ a: '1' });
+});

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import { canonicalAddress, isInRange, parseAddress, parseRange } from '../../../src/utils/ip-address.ts';
+import {
+  canonicalAddress,
+  isInRange,
+  networkOf,
+  parseAddress,
+  parseRange,
+} from '../../../src/utils/ip-address.ts';
 
 const isIn = (address: string, range: string) => isInRange(parseAddress(address)!, parseRange(range)!);
 
@@ -38,4 +44,12 @@ describe('the canonical text of an address', () => {
   ])('of %p is %p', (text, canonical) => {
     expect(canonicalAddress(text)).toBe(canonical);
   });
+});
+
+test('one customer has one IPv4 address, or a /64 of IPv6 addresses', () => {
+  expect(networkOf('2001:db8::1')).toBe(networkOf('2001:db8:0:0:ffff::'));
+  expect(networkOf('2001:db8::1')).not.toBe(networkOf('2001:db8:0:1::1'));
+  expect(networkOf('192.0.2.1')).not.toBe(networkOf('192.0.2.2'));
+  // Of clients whose address is unknown.
+  expect(networkOf('')).toBe('');
 });
