@@ -148,6 +148,7 @@ describe('an adapter', () => {
       'incarnation',
       'isolation',
       'migrations',
+      'name-lock',
       'owned-ids',
       'page-of-bytes',
       'postgres',

@@ -1,12 +1,11 @@
 import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
+import { lockName } from '../../../adapters/postgres/name-lock.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 
 /** How long a response is stored. */
 export const RETENTION_HOURS = 24;
 
 const FORGET_ROWS_MAX = 1000;
-// An arbitrary seed for the lock of a key.
-const LOCK_SEED = 6_204_117_905;
 
 /** A stored response. */
 export interface StoredResponse {
@@ -43,8 +42,7 @@ export function createIdempotencyRepository(db: Database): IdempotencyRepository
     transaction: (work, options) => db.transaction(work, options),
     find: (owner, key, signal) => find(owner, key, { signal }),
     async claim(tx, owner, key) {
-      const name = JSON.stringify([owner, key]);
-      await tx.query((sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${name}, ${LOCK_SEED}))`);
+      await lockName(tx, 'idempotency key', owner, key);
       // A statement of its own, so that it sees what was stored while this one waited.
       return find(owner, key, { tx });
     },

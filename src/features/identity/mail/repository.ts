@@ -1,5 +1,6 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
+import { lockName } from '../../../adapters/postgres/name-lock.ts';
 import { inTime } from '../../../adapters/postgres/postgres.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 import { orAbort } from '../../../utils/or-abort.ts';
@@ -51,8 +52,6 @@ export interface MailRepository {
   forget(): Promise<void>;
 }
 
-// An arbitrary seed for the lock of a recipient.
-const LOCK_SEED = 7_719_204_366;
 const SILENCE_MS = 15_000;
 const EXPIRED_ROWS_MAX = 100;
 const FORGET_ROWS_MAX = 1000;
@@ -68,9 +67,7 @@ export function createMailRepository(db: Database, incarnation: Holder): MailRep
 function createOutbox(): Pick<MailRepository, 'count' | 'insert'> {
   return {
     async count(tx, { recipient, organization }, limits) {
-      await tx.query(
-        (sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(lower(${recipient}), ${LOCK_SEED}))`,
-      );
+      await lockName(tx, 'recipient of mails', recipient.toLowerCase());
       // A statement of its own, so that it sees what was stored while this one waited.
       const [row] = await tx.query(
         (sql) => sql<[MailCounts]>`

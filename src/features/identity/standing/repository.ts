@@ -1,3 +1,4 @@
+import { lockName } from '../../../adapters/postgres/name-lock.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 import type { Role } from '../roles.ts';
 
@@ -19,16 +20,9 @@ export interface StandingRepository {
   roleOf(tx: Tx, userId: string, organization: string): Promise<Role | undefined>;
 }
 
-// An arbitrary seed for the lock of an organization.
-const LOCK_SEED = 5_130_662_871;
-
 export function createStandingRepository(): StandingRepository {
   return {
-    async lock(tx, organization) {
-      await tx.query(
-        (sql) => sql`SELECT pg_advisory_xact_lock(hashtextextended(${organization}, ${LOCK_SEED}))`,
-      );
-    },
+    lock: (tx, organization) => lockName(tx, 'organization', organization),
     async scopesOfKey(tx, keyId) {
       const [key] = await tx.query(
         (sql) => sql<{ scopes: string[] }[]>`

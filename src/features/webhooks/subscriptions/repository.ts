@@ -75,6 +75,7 @@ interface WebhookRow extends Omit<Webhook, 'createdAt' | 'disabledAt' | 'failing
 }
 
 // An arbitrary seed for the lock that makes counting an owner's webhooks and adding one a single step.
+// Callers do not choose owners, and hosts of the release before take the same lock: see also `lockName`.
 const LOCK_SEED = 7_315_488_127;
 
 export function createWebhookRepository(db: Database): WebhookRepository {
