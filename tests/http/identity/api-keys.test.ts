@@ -10,6 +10,7 @@ import {
   postRotation,
 } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createUser } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 const DAY_MS = 86_400_000;
@@ -150,6 +151,41 @@ describe.each(availableEngines())('API keys over HTTP on the %s PostgreSQL', (en
         400,
         'invalid_request',
       );
+  });
+
+  test('no key creates or rotates one that outlives it, nor itself', async () => {
+    const scopes = ['keys:write', 'keys:read', 'ping:read'];
+    const day = await createKey(atlas, { scopes, expiresInSeconds: 86_400 });
+    const lasting = await createKey(atlas);
+    const bySelf = async (id: string) =>
+      (await (await postRotation(atlas, id, {}, { token: day.token })).json()) as typeof day;
+    const made = [
+      await createKey(atlas, {}, { token: day.token }),
+      await createKey(atlas, { expiresInSeconds: 172_800 }, { token: day.token }),
+      await bySelf(lasting.id),
+      await bySelf(day.id),
+    ];
+    expect(made.map(({ expiresAt }) => expiresAt)).toEqual(made.map(() => day.expiresAt));
+    const brief = await createKey(atlas, { expiresInSeconds: 60 }, { token: day.token });
+    expect(Math.abs(Date.parse(brief.expiresAt!) - Date.now() - 60_000)).toBeLessThan(30_000);
+    // Of its children neither, nor of theirs.
+    const child = await createKey(atlas, { scopes }, { token: day.token });
+    expect((await createKey(atlas, {}, { token: child.token })).expiresAt).not.toBeNull();
+  });
+
+  test('a key that was rotated creates none that outlives its overlap', async () => {
+    const old = await createKey(atlas, { scopes: ['keys:write', 'ping:read'] });
+    const rotation = await postRotation(atlas, old.id, { overlapSeconds: 600 });
+    const next = (await rotation.json()) as typeof old & { replaces: typeof old };
+    expect(next.expiresAt).toBeNull();
+    const heir = await createKey(atlas, {}, { token: old.token });
+    expect(heir.expiresAt).toBe(next.replaces.expiresAt);
+  });
+
+  test('keys that do not expire, and people who are signed in, create keys without an expiry', async () => {
+    expect((await createKey(atlas)).expiresAt).toBeNull();
+    const { token } = await createUser(atlas, { organization: 'owner', role: 'admin' });
+    expect((await createKey(atlas, {}, { token })).expiresAt).toBeNull();
   });
 
   test('a revoked or expired key cannot be rotated', async () => {

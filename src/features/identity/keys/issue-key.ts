@@ -16,6 +16,8 @@ export interface Rotation {
   readonly id: string;
   readonly overlapSeconds: number;
   readonly createdBy: string | null;
+  /** When the key that rotates expires, which the new one must not outlive; null if it never does. */
+  readonly endsAt: Date | null;
   readonly actor: Actor;
   /** Throws if the caller may not have a key with the scopes of the old one. */
   readonly check?: (old: ApiKey) => void;
@@ -37,14 +39,24 @@ export async function issueKey(
 }
 
 /**
- * Replaces a key by a new one of the same name, kind, scopes and lifetime. The old one stays valid for the overlap.
- * Throws `AtlasError` if there is no such key, or it cannot be replaced.
+ * Returns when a key expires that lives for a while, or forever if that is null, but not longer than the key that
+ * creates it: otherwise an expiry would not stop a thief.
+ */
+export function expiryOf(lifetimeMs: number | null, creatorEndsAt: Date | null): Date | null {
+  if (lifetimeMs === null) return creatorEndsAt;
+  return new Date(Math.min(Date.now() + lifetimeMs, creatorEndsAt?.getTime() ?? Number.POSITIVE_INFINITY));
+}
+
+/**
+ * Replaces a key by a new one of the same name, kind, scopes and lifetime, as far as the key that rotates lives that
+ * long. The old one stays valid for the overlap. Throws `AtlasError` if there is no such key, or it cannot be
+ * replaced.
  */
 export async function rotateKey(
   repository: KeyRepository,
   tx: Tx,
   of: KeysOf,
-  { id, overlapSeconds, createdBy, actor, check }: Rotation,
+  { id, overlapSeconds, createdBy, endsAt, actor, check }: Rotation,
 ): Promise<IssuedKey & { readonly old: ApiKey }> {
   const found = await repository.lock(tx, of, id);
   if (found === null) throw keyNotFound(id);
@@ -57,7 +69,7 @@ export async function rotateKey(
     kind,
     name,
     scopes,
-    expiresAt: lifetimeMs === null ? null : new Date(Date.now() + lifetimeMs),
+    expiresAt: expiryOf(lifetimeMs, endsAt),
     createdBy,
   });
   const old = await repository.replace(tx, id, issued.key.id, overlapSeconds);

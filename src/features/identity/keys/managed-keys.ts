@@ -11,7 +11,7 @@ import {
   stateOf,
   USABLE_KEYS_MAX,
 } from './domain.ts';
-import { type IssuedKey, issueKey, keyNotFound, revokeKey, rotateKey } from './issue-key.ts';
+import { expiryOf, type IssuedKey, issueKey, keyNotFound, revokeKey, rotateKey } from './issue-key.ts';
 import type { KeyPosition, KeyRepository, KeysOf, Tx } from './repository.ts';
 
 /** What a caller sends to create a key. */
@@ -66,11 +66,7 @@ export function createManagedKeys(
 ): ManagedKeys {
   const stats = { created: 0, rotated: 0, revoked: 0 };
 
-  /** Returns what the caller may do, in a transaction that is now the only one that changes keys. */
-  async function lock(tx: Tx, caller: KeyCaller): Promise<readonly string[]> {
-    await standing.lock(tx, caller.organization);
-    return standing.require(tx, caller, 'keys:write');
-  }
+  const lock = createLock(repository, standing);
 
   /** Counts each kind by itself: with a test key, nobody can prevent that a live key is replaced. */
   async function requireRoom(tx: Tx, organization: string, kind: KeyKind): Promise<void> {
@@ -82,7 +78,7 @@ export function createManagedKeys(
   }
 
   const find = async (caller: KeyCaller, id: string, signal?: AbortSignal) => {
-    const key = await repository.find(reachableBy(caller), id, signal);
+    const key = await repository.find(reachableBy(caller), id, { signal });
     if (key === null) throw keyNotFound(id);
     return key;
   };
@@ -98,9 +94,11 @@ export function createManagedKeys(
       const created = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content], isSecret: true },
         inTransaction(repository.transaction, signal, async (tx) => {
-          requireHeld(await lock(tx, caller), scopes);
+          const { held, endsAt } = await lock(tx, caller);
+          requireHeld(held, scopes);
           await requireRoom(tx, organization, kind);
-          const expiresAt = expiresInSeconds === null ? null : new Date(Date.now() + expiresInSeconds * 1000);
+          const lifetimeMs = expiresInSeconds === null ? null : expiresInSeconds * 1000;
+          const expiresAt = expiryOf(lifetimeMs, endsAt);
           const properties = { owner: organization, kind, name, scopes, expiresAt, createdBy: keyId };
           return withToken(await issueKey(repository, tx, caller.actor, properties));
         }),
@@ -117,10 +115,11 @@ export function createManagedKeys(
       const rotated = await idempotency.run(
         { owner: ownerOf(caller), key: idempotencyKey, content, isSecret: true },
         inTransaction(repository.transaction, signal, async (tx) => {
-          const held = await lock(tx, caller);
+          const { held, endsAt } = await lock(tx, caller);
           const check = ({ scopes }: ApiKey) => requireHeld(held, scopes);
           await requireRoom(tx, caller.organization, old.kind);
-          const rotation = { id, overlapSeconds, createdBy: caller.keyId, actor: caller.actor, check };
+          const { keyId: createdBy, actor } = caller;
+          const rotation = { id, overlapSeconds, createdBy, endsAt, actor, check };
           const { old: replaced, ...issued } = await rotateKey(repository, tx, reachableBy(caller), rotation);
           return { ...withToken(issued), replaces: toResource(replaced) };
         }),
@@ -145,6 +144,20 @@ export function createManagedKeys(
       stats.revoked++;
       return toResource(revoked);
     },
+  };
+}
+
+/**
+ * Returns what locks the keys of an organization for a change, and returns what the caller may do, and when it expires
+ * if it is a key.
+ */
+function createLock(repository: KeyRepository, standing: Standing) {
+  return async (tx: Tx, caller: KeyCaller): Promise<{ held: readonly string[]; endsAt: Date | null }> => {
+    await standing.lock(tx, caller.organization);
+    const held = await standing.require(tx, caller, 'keys:write');
+    // Null for sessions.
+    const own = await repository.find(reachableBy(caller), caller.keyId, { tx });
+    return { held, endsAt: own?.expiresAt ?? null };
   };
 }
 

@@ -1,5 +1,5 @@
 import { recordAudit } from '../../../adapters/postgres/audit.ts';
-import type { Database } from '../../../adapters/postgres/database.ts';
+import type { Database, QueryOptions } from '../../../adapters/postgres/database.ts';
 import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment, Queryable } from '../../../adapters/postgres/query.ts';
@@ -65,7 +65,7 @@ export interface KeyRepository {
   findUsable(id: string, signal?: AbortSignal): Promise<StoredKey | null>;
   /** Returns any key with the hash of its secret, or null if there is none. */
   findAny(signal: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
-  find(of: KeysOf, id: string, signal?: AbortSignal): Promise<ApiKey | null>;
+  find(of: KeysOf, id: string, options?: QueryOptions): Promise<ApiKey | null>;
   /** Locks and returns the key, and whether it may be used, by the clock of the database. */
   lock(tx: Queryable, of: KeysOf, id: string): Promise<(ApiKey & { isUsable: boolean }) | null>;
   /** Lists the keys after a position, oldest first. A page also ends at `PAGE_BYTES_MAX`. */
@@ -145,10 +145,10 @@ function keyReads(db: Database): Pick<KeyRepository, Reads> {
       );
       return key ?? null;
     },
-    async find(of, id, signal) {
+    async find(of, id, options) {
       const [key] = await db.query(
         (sql) => sql<ApiKey[]>`SELECT ${columns} FROM api_keys WHERE id = ${id} AND ${visible(of)}`,
-        { signal },
+        options,
       );
       return key ?? null;
     },

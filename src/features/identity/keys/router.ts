@@ -94,7 +94,8 @@ function mountCreation(routes: RouteTable, keys: ManagedKeys, scopes: readonly [
       operationId: 'rotateApiKey',
       summary: 'Replace an API key by a new one',
       description:
-        'The new key has the name, kind, scopes and lifetime of the old one, which stays valid for the overlap.',
+        'The new key has the name, kind, scopes and lifetime of the old one, which stays valid for the overlap. It ' +
+        'expires at the latest when your own key does, if that expires.',
       scope: 'keys:write',
       params: IdSchema,
       headers: OptionalIdempotencyHeadersSchema,

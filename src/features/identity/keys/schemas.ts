@@ -63,12 +63,10 @@ export const newKeySchema = (scopes: readonly [string, ...string[]]) =>
         .max(scopes.length)
         .transform((chosen) => [...new Set(chosen)].sort())
         .openapi({ description: 'What the key may do: scopes that your own key has, or your role.' }),
-      expiresInSeconds: z
-        .int()
-        .min(1)
-        .max(LIFETIME_SECONDS_MAX)
-        .nullish()
-        .openapi({ description: 'After how many seconds the key expires; never by default.' }),
+      expiresInSeconds: z.int().min(1).max(LIFETIME_SECONDS_MAX).nullish().openapi({
+        description:
+          'After how many seconds the key expires; never by default. At the latest when your own key does, if that expires.',
+      }),
     })
     .openapi('NewApiKey');
 

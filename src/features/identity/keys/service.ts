@@ -85,6 +85,7 @@ export function createKeyService(
           id,
           overlapSeconds,
           createdBy: null,
+          endsAt: null,
           actor: commandActor(),
         });
         return { id: key.id, token, old };
