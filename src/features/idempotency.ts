@@ -1,5 +1,6 @@
 import type { Database } from '../adapters/postgres/database.ts';
 import type { Queryable } from '../adapters/postgres/query.ts';
+import type { Actor } from '../utils/actor.ts';
 
 /** A transaction, which only repositories know how to use. */
 export type Tx = Queryable;
@@ -12,8 +13,11 @@ export interface RequestIdentity {
   readonly key: string | undefined;
   /** Everything that the request asks for: its operation, and its validated input. */
   readonly content: readonly [operation: string, ...input: unknown[]];
-  /** Whether the response contains a secret, so that it is stored sealed. */
-  readonly isSecret?: boolean;
+  /**
+   * Who alone gets the response again, if it contains a secret: the caller, see `callerIdOf`. Such responses are stored
+   * sealed.
+   */
+  readonly secretFor?: string;
 }
 
 /** What a request has done, or what an earlier one with its Idempotency-Key did. */
@@ -35,6 +39,7 @@ export interface Idempotency {
    * Without a key the work is only called, and has no transaction.
    *
    * Check before this whether the caller may do what it asks for: a replay contains the secrets of the first response.
+   * Nobody else gets those, who would only have to guess the key and the request.
    */
   run<T extends object>(
     request: RequestIdentity,
@@ -45,6 +50,9 @@ export interface Idempotency {
   find<T extends object>(request: RequestIdentity, signal?: AbortSignal): Promise<Done<T> | null>;
   readonly stats: { readonly replays: number };
 }
+
+/** Returns who a caller is in all of their requests: the API key, or the user of a session. */
+export const callerIdOf = ({ id, userId }: Pick<Actor, 'id' | 'userId'>): string => userId ?? id;
 
 /** Returns work for {@link Idempotency.run} that needs a transaction: that which it is handed, or one of its own. */
 export function inTransaction<T>(

@@ -97,7 +97,8 @@ export const httpProblems = {
   idempotency_key_reused: {
     status: 422,
     title: 'Idempotency-Key reused',
-    cause: 'The key was already used for a request with a different path or body.',
+    cause:
+      'The key was already used for a request with a different path or body, or the response contains a secret of another caller.',
     remedy: 'Use a new key for each new request, and send retries unchanged.',
   },
   precondition_failed: {

@@ -1,5 +1,6 @@
 import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../http/route.ts';
+import { actorOf } from '../actor.ts';
 import { respondWithContent } from './content.ts';
 import { CONTENT_REFUSALS, CONTENT_RESPONSES, SHARED } from './file-responses.ts';
 import { ContentHeadersSchema, IdSchema, LinkSchema } from './schemas.ts';
@@ -49,6 +50,7 @@ export function mountContent(routes: RouteTable, files: FileService): void {
       const { file, result, replayed } = await files.link(
         exchange.principal!.owner,
         params.id,
+        actorOf(exchange),
         exchange.signal,
         headers['Idempotency-Key'],
       );

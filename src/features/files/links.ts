@@ -1,7 +1,7 @@
 import { AtlasError } from '../../errors.ts';
 import type { Actor } from '../../utils/actor.ts';
 import { createReservedId } from '../../utils/reserved-id.ts';
-import type { Done, Idempotency, Tx } from '../idempotency.ts';
+import { callerIdOf, type Done, type Idempotency, type Tx } from '../idempotency.ts';
 import {
   type FileRecord,
   fileNotFound,
@@ -53,7 +53,12 @@ export interface Links {
     signal: AbortSignal,
     idempotencyKey?: string,
   ): Promise<Done<NewUpload>>;
-  toDownload(file: StoredFile, signal: AbortSignal, idempotencyKey?: string): Promise<Done<FileLink>>;
+  toDownload(
+    file: StoredFile,
+    actor: Actor,
+    signal: AbortSignal,
+    idempotencyKey?: string,
+  ): Promise<Done<FileLink>>;
   /** Receives the bytes sent to an upload link that points to Atlas. */
   receiveUpload(
     key: string,
@@ -107,14 +112,14 @@ export function createLinks(options: LinkOptions): Links {
         return { file, upload: { ...link, expiresAt } };
       };
       const content = ['initiateUpload', name, mediaType, sizeBytes, sha256] as const;
-      return idempotency.run({ owner, key, content, isSecret: true }, initiate, signal);
+      return idempotency.run({ owner, key, content, secretFor: callerIdOf(actor) }, initiate, signal);
     },
-    async toDownload(file, signal, key) {
+    async toDownload(file, actor, signal, key) {
       const { id, owner, name, mediaType } = file;
       const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
       const response = { disposition: attachmentOf(name), mediaType };
       const { url } = await objects.presignGet(await keyOf(id), response, DOWNLOAD_LINK_SECONDS);
-      const request = { owner, key, content: ['linkFile', id], isSecret: true } as const;
+      const request = { owner, key, content: ['linkFile', id], secretFor: callerIdOf(actor) } as const;
       return idempotency.run(request, async () => ({ url, expiresAt }), signal);
     },
     async receiveUpload(key, query, body, signal) {

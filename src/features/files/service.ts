@@ -73,6 +73,7 @@ export interface FileService {
   link(
     owner: string,
     id: string,
+    actor: Actor,
     signal: AbortSignal,
     idempotencyKey?: string,
   ): Promise<Done<FileLink> & { readonly file: StoredFile }>;
@@ -142,9 +143,9 @@ export function createFileService(options: FileServiceOptions): FileService {
       }
       await removeObject(options, id);
     },
-    async link(owner, id, signal, key) {
+    async link(owner, id, actor, signal, key) {
       const file = await findStored(owner, id, signal);
-      return { ...(await links.toDownload(file, signal, key)), file };
+      return { ...(await links.toDownload(file, actor, signal, key)), file };
     },
     uploadByLink: links.receiveUpload,
     openLink: links.openDownload,

@@ -4,6 +4,7 @@ import { generateKey } from '../../../src/utils/sealing.ts';
 import { availableEngines } from '../../support/database.ts';
 import { createKey, pingStatus, postKey, postRevocation, postRotation } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { createSession, createUser } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 const BODY = { name: 'once', scopes: ['ping:read'] };
@@ -35,10 +36,9 @@ describe.each(availableEngines())('creates with an Idempotency-Key on the %s Pos
 
   test('concurrent retries all get the one key, also over several workers', async () => {
     const other = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl, SECRETS_KEY: KEY }, engine);
+    const call = { token: await atlas.key(), idempotencyKey: 'rush' };
     const responses = await Promise.all(
-      Array.from({ length: 8 }, (_, i) =>
-        postKey(i % 2 ? atlas : other, { ...BODY, name: 'rush' }, { idempotencyKey: 'rush' }),
-      ),
+      Array.from({ length: 8 }, (_, i) => postKey(i % 2 ? atlas : other, { ...BODY, name: 'rush' }, call)),
     );
     const tokens = await Promise.all(
       responses.map(async (response) => ((await response.json()) as { token: string }).token),
@@ -67,6 +67,19 @@ describe.each(availableEngines())('creates with an Idempotency-Key on the %s Pos
     const mine = await createKey(atlas, { name: 'shared' }, { idempotencyKey: 'shared' });
     const theirs = await createKey(atlas, { name: 'shared' }, other);
     expect(theirs.token).not.toBe(mine.token);
+  });
+
+  test('a person gets the same key again with another session, and no colleague does', async () => {
+    const { id, token } = await createUser(atlas, { organization: 'owner' });
+    const colleague = await createUser(atlas, { organization: 'owner' });
+    const idempotencyKey = 'personal';
+    const first = await createKey(atlas, { name: 'personal' }, { token, idempotencyKey });
+    const later = { token: (await createSession(atlas, id, 'owner')).token, idempotencyKey };
+    expect(await createKey(atlas, { name: 'personal' }, later)).toEqual(first);
+    const theirs = { token: colleague.token, idempotencyKey };
+    const refused = await postKey(atlas, { ...BODY, name: 'personal' }, theirs);
+    await expectProblem(atlas, refused, 422, 'idempotency_key_reused');
+    expect(await count('personal')).toBe(1);
   });
 
   test('a replay needs the scopes that the first request needed', async () => {
@@ -141,7 +154,8 @@ describe.each(availableEngines())('creates with an Idempotency-Key on the %s Pos
   });
 
   test('a rotation of the secrets key seals them again, and the former key is not needed after it', async () => {
-    const first = await createKey(atlas, {}, { idempotencyKey: 'resealed' });
+    const call = { token: await atlas.key(), idempotencyKey: 'resealed' };
+    const first = await createKey(atlas, {}, call);
     // Its response contains no secret, so it is none of those.
     const account = { json: { ledger: 'EUR' }, headers: { 'Idempotency-Key': 'unsealed-account' } };
     expect((await atlas.call('POST', '/v1/accounts', account)).status).toBe(201);
@@ -155,7 +169,7 @@ describe.each(availableEngines())('creates with an Idempotency-Key on the %s Pos
     expect((await responses!.count()).otherKey).toBe(0);
     await rotating.close();
     const after = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl, SECRETS_KEY: next }, engine);
-    expect((await createKey(after, {}, { idempotencyKey: 'resealed' })).token).toBe(first.token);
+    expect((await createKey(after, {}, call)).token).toBe(first.token);
     await after.close();
   });
 

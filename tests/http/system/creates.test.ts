@@ -18,12 +18,14 @@ const RETRIES = 16;
 let atlas: FilesApp;
 let world: World;
 let other: World;
+let colleagues: { readonly key: string; readonly operator: string };
 let operations: { method: string; path: string; operation: Operation }[];
 beforeAll(async () => {
   atlas = await startFilesApp('directory', { ...SETTINGS, SECRETS_KEY: generateKey() });
   world = await createWorld(atlas, await atlas.key());
   other = await createWorld(atlas, await atlas.key(undefined, 'other'), 'other');
   for (const owner of ['suspended0', 'suspended1']) await atlas.key(['ping:read'], owner);
+  colleagues = { key: await atlas.key(), operator: await atlas.operatorKey() };
   const { paths } = atlas.openApi() as { paths: Record<string, Record<string, Operation>> };
   operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
@@ -35,11 +37,12 @@ afterAll(() => atlas.close());
 function create(
   { request, isOperator, isPersonal }: CreateCase,
   key: string | null,
-  { n = 0, of = world, to = atlas }: { n?: 0 | 1; of?: World; to?: FilesApp } = {},
+  { n = 0, of = world, to = atlas, token }: { n?: 0 | 1; of?: World; to?: FilesApp; token?: string } = {},
 ): Promise<Response> {
   const { method, path, json, body } = request(of, n);
   const headers = {
     ...(!isOperator && { Authorization: `Bearer ${isPersonal ? of.session : of.token}` }),
+    ...(token !== undefined && { Authorization: `Bearer ${token}` }),
     ...(key !== null && { 'Idempotency-Key': key }),
   };
   return to.call(method, path, { headers, ...(json && { json }), ...(body && { body }) });
@@ -139,6 +142,21 @@ describe.each(cases(({ isOperator }) => !isOperator))('%s', (id, one) => {
     const theirs = await create(one, `${id}-shared`, { of: other });
     expect({ ok: theirs.ok, replayed: isReplayed(theirs) }).toEqual({ ok: true, replayed: false });
     expect(await theirs.text()).not.toBe(mine);
+  });
+});
+
+describe.each(cases(({ isPersonal }) => !isPersonal))('%s', (id, one) => {
+  const others = one.isSecret ? 'is refused' : 'gets the same response';
+  test(`sent by a colleague with the same key ${others}`, async () => {
+    const text = await (await create(one, `${id}-colleague`)).text();
+    const before = await stored();
+    for (const token of one.isOperator ? [colleagues.operator] : [colleagues.key, world.session]) {
+      const theirs = await create(one, `${id}-colleague`, { token });
+      if (one.isSecret) await expectProblem(atlas, theirs, 422, 'idempotency_key_reused');
+      else expect(await theirs.text()).toBe(text);
+    }
+    expect(await stored()).toBe(before);
+    expect(await (await create(one, `${id}-colleague`)).text()).toBe(text);
   });
 });
 

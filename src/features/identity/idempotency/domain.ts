@@ -3,9 +3,13 @@ import { createHash } from 'node:crypto';
 /** What the record of a stored response belongs to. */
 export const responseContext = (id: string) => ({ purpose: 'idempotent response', id });
 
-/** Returns what equal requests have in common: the SHA-256 of their content, in whatever order its members are. */
-export function fingerprintOf(content: readonly unknown[]): Buffer {
-  return createHash('sha256').update(JSON.stringify(content, sorted)).digest();
+/**
+ * Returns what equal requests have in common: the SHA-256 of their content, in whatever order its members are, and of
+ * who alone gets the response.
+ */
+export function fingerprintOf(content: readonly unknown[], secretFor: string | undefined): Buffer {
+  const identity = secretFor === undefined ? content : { content, secretFor };
+  return createHash('sha256').update(JSON.stringify(identity, sorted)).digest();
 }
 
 function sorted(_name: string, value: unknown): unknown {

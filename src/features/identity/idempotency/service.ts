@@ -10,15 +10,19 @@ const NO_KEY = 'The response is stored sealed, and this Atlas does not have its 
 export function createIdempotency(repository: IdempotencyRepository, sealing: Sealing): Idempotency {
   const stats = { replays: 0 };
 
-  function toRecord(result: object, id: string, { isSecret }: RequestIdentity): string {
+  function toRecord(result: object, id: string, { secretFor }: RequestIdentity): string {
     const text = JSON.stringify(result);
-    return isSecret ? sealSecret(sealing, Buffer.from(text), responseContext(id)) : text;
+    return secretFor !== undefined ? sealSecret(sealing, Buffer.from(text), responseContext(id)) : text;
   }
 
-  function replay<T>(found: StoredResponse, { content, isSecret }: RequestIdentity): Done<T> {
-    if (fingerprintOf(content).compare(found.fingerprint) !== 0) throw reused();
+  function replay<T>(found: StoredResponse, request: RequestIdentity): Done<T> {
+    if (fingerprintOf(request.content, request.secretFor).compare(found.fingerprint) !== 0)
+      throw reused(request);
     const { id, response } = found;
-    const text = isSecret ? openSecret(sealing, response, responseContext(id), NO_KEY).toString() : response;
+    const text =
+      request.secretFor !== undefined
+        ? openSecret(sealing, response, responseContext(id), NO_KEY).toString()
+        : response;
     stats.replays++;
     return { result: JSON.parse(text) as T, replayed: true };
   }
@@ -30,7 +34,7 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
       work: (tx?: Tx) => Promise<T>,
       signal?: AbortSignal,
     ): Promise<Done<T>> {
-      const { owner, key, content } = request;
+      const { owner, key } = request;
       if (key === undefined) return { result: await work(), replayed: false };
       return repository.transaction(
         async (tx) => {
@@ -39,7 +43,11 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
           const id = crypto.randomUUID();
           const result = await work(tx);
           const response = toRecord(result, id, request);
-          await repository.store(tx, owner, key, { id, fingerprint: fingerprintOf(content), response });
+          await repository.store(tx, owner, key, {
+            id,
+            fingerprint: fingerprintOf(request.content, request.secretFor),
+            response,
+          });
           return { result, replayed: false };
         },
         { signal },
@@ -53,8 +61,11 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
   };
 }
 
-const reused = () =>
-  new AtlasError(
+function reused({ secretFor }: RequestIdentity): AtlasError {
+  const another =
+    secretFor === undefined ? '' : ', or by another API key or user, who alone gets its secret again';
+  return new AtlasError(
     'idempotency_key_reused',
-    'This Idempotency-Key was already used for a request with a different path or body.',
+    `This Idempotency-Key was already used for a request with a different path or body${another}.`,
   );
+}

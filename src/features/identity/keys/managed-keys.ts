@@ -1,5 +1,11 @@
 import { AtlasError } from '../../../errors.ts';
-import { type Done, type Idempotency, inTransaction } from '../../idempotency.ts';
+import {
+  callerIdOf,
+  type Done,
+  type Idempotency,
+  inTransaction,
+  type RequestIdentity,
+} from '../../idempotency.ts';
 import { testSpaceOf } from '../organization-id.ts';
 import type { Standing } from '../standing/service.ts';
 import {
@@ -92,7 +98,7 @@ export function createManagedKeys(
       if (caller.kind === 'test' && kind !== 'test')
         throw new AtlasError('scopes_exceeded', 'A test key can create test keys only.');
       const created = await idempotency.run(
-        { owner: ownerOf(caller), key: idempotencyKey, content: ['createApiKey', content], isSecret: true },
+        { ...identityOf(caller), key: idempotencyKey, content: ['createApiKey', content] },
         inTransaction(repository.transaction, signal, async (tx) => {
           const { held, endsAt } = await lock(tx, caller);
           requireHeld(held, scopes);
@@ -113,7 +119,7 @@ export function createManagedKeys(
       requireHeld(caller.scopes, old.scopes);
       const content = ['rotateApiKey', id, overlapSeconds] as const;
       const rotated = await idempotency.run(
-        { owner: ownerOf(caller), key: idempotencyKey, content, isSecret: true },
+        { ...identityOf(caller), key: idempotencyKey, content },
         inTransaction(repository.transaction, signal, async (tx) => {
           const { held, endsAt } = await lock(tx, caller);
           const check = ({ scopes }: ApiKey) => requireHeld(held, scopes);
@@ -165,8 +171,8 @@ function reachableBy({ organization, kind }: KeyCaller): KeysOf {
   return { owner: organization, kinds: kind === 'test' ? ['test'] : ['live', 'test'] };
 }
 
-function ownerOf({ organization, kind }: KeyCaller): string {
-  return kind === 'test' ? testSpaceOf(organization) : organization;
+function identityOf({ organization, kind, actor }: KeyCaller): Pick<RequestIdentity, 'owner' | 'secretFor'> {
+  return { owner: kind === 'test' ? testSpaceOf(organization) : organization, secretFor: callerIdOf(actor) };
 }
 
 /** Nobody grants more than they have. */

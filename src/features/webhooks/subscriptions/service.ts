@@ -4,7 +4,7 @@ import type { Actor } from '../../../utils/actor.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
 import type { Sealing } from '../../../utils/sealing.ts';
 import { commandActor } from '../../actor.ts';
-import type { Done, Idempotency, Tx } from '../../idempotency.ts';
+import { callerIdOf, type Done, type Idempotency, type Tx } from '../../idempotency.ts';
 import { sealSecret } from '../../seal-secret.ts';
 import {
   DELETED_PER_OWNER_MAX,
@@ -84,7 +84,7 @@ export function createWebhookService(
     async create(owner, { url: text, eventTypes, description }, actor, signal, key) {
       const url = normalizeUrl(text);
       const content = ['createWebhook', url, eventTypes, description] as const;
-      const request = { owner, key, content, isSecret: true };
+      const request = { owner, key, content, secretFor: callerIdOf(actor) };
       const earlier = await idempotency.find<WebhookWithSecret>(request, signal);
       if (earlier !== null) return earlier;
       await checkTarget(owner, url, signal);
@@ -126,7 +126,7 @@ export function createWebhookService(
         return { webhook, secret: formatSecret(secret) };
       };
       const content = ['rotateWebhookSecret', id] as const;
-      return idempotency.run({ owner, key, content, isSecret: true }, rotate, signal);
+      return idempotency.run({ owner, key, content, secretFor: callerIdOf(actor) }, rotate, signal);
     },
     async remove(owner, id, actor, signal) {
       if (!(await repository.remove(owner, id, actor, signal))) throw notFound(id);
