@@ -120,3 +120,42 @@ test('a key that belongs to one route is refused by another', async () => {
   const webhook = await post('/v1/webhooks', 'route', { url: 'http://127.0.0.1:9/' });
   await expectProblem(atlas, webhook, 422, 'idempotency_key_reused');
 });
+
+const put = (path: string, key: string, json?: object) =>
+  atlas.call('PUT', path, { ...(json && { json }), headers: { 'Idempotency-Key': key } });
+const ORGANIZATION = '/v1/operator/organizations/retried';
+
+test('a retry does not suspend an organization again that was reinstated, and does not say that it did', async () => {
+  await put(ORGANIZATION, 'retried', { name: 'Retried' });
+  const suspend = () => put(`${ORGANIZATION}/suspension`, 'suspend');
+  const first = await (await suspend()).json();
+  expect(first).toMatchObject({ suspendedAt: expect.any(String) });
+  expect(await (await suspend()).json()).toEqual(first);
+  const reinstated = await (await atlas.call('DELETE', `${ORGANIZATION}/suspension`)).json();
+  const again = await suspend();
+  expect([again.status, isReplayed(again)]).toEqual([200, true]);
+  expect(await again.json()).toEqual(reinstated);
+  expect(await (await atlas.call('GET', ORGANIZATION)).json()).toEqual(reinstated);
+});
+
+test('a retry does not rename an organization again that got another name since', async () => {
+  const created = await put(ORGANIZATION.replace('retried', 'renamed'), 'rename', { name: 'First' });
+  expect(created.status).toBe(201);
+  const renamed = await put(ORGANIZATION.replace('retried', 'renamed'), 'rename-again', { name: 'Second' });
+  const again = await put(ORGANIZATION.replace('retried', 'renamed'), 'rename', { name: 'First' });
+  expect([again.status, isReplayed(again)]).toEqual([201, true]);
+  expect(await again.json()).toEqual(await renamed.json());
+});
+
+test('a retry does not set a quota again that was reset, and returns the default', async () => {
+  await put(ORGANIZATION, 'limited', { name: 'Limited' });
+  const path = '/v1/operator/quotas/organization/retried';
+  const set = () => put(path, 'quota', { requestsPerSecond: 5, burst: 0, concurrentRequests: null });
+  expect(await (await set()).json()).toMatchObject({ requestsPerSecond: 5 });
+  expect((await atlas.call('DELETE', path)).status).toBe(204);
+  const standard = await (await atlas.call('GET', path)).json();
+  const again = await set();
+  expect([again.status, isReplayed(again)]).toEqual([200, true]);
+  expect(await again.json()).toEqual(standard);
+  expect(await (await atlas.call('GET', path)).json()).toEqual(standard);
+});

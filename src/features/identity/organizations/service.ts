@@ -2,7 +2,7 @@ import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { commandActor } from '../../actor.ts';
-import type { Done, Idempotency, RequestIdentity, Tx } from '../../idempotency.ts';
+import type { Done, Idempotency, Tx } from '../../idempotency.ts';
 import { isNewOrganizationId, OPERATORS, UNUSABLE_IDS } from '../organization-id.ts';
 import type { Organization, OrganizationRepository } from './repository.ts';
 
@@ -43,17 +43,20 @@ export function createOrganizationService(
   repository: OrganizationRepository,
   idempotency: Idempotency,
 ): OrganizationService {
-  /** Operators share their keys: they act for one Atlas. */
+  const get = async (id: string, signal?: AbortSignal) => existing(id, await repository.find(id, signal));
+
+  /**
+   * Operators share their keys: they act for one Atlas. A retry changes nothing, and returns the organization as it is
+   * by then: it must not say that it is suspended if it was reinstated meanwhile.
+   */
   async function once<T extends Organization>(
     key: string | undefined,
-    content: RequestIdentity['content'],
+    content: readonly [operation: string, id: string, ...input: unknown[]],
     work: (tx?: Tx) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<Done<T>> {
     const { result, replayed } = await idempotency.run({ owner: OPERATORS, key, content }, work, signal);
-    const { createdAt, suspendedAt } = result;
-    const times = { createdAt: new Date(createdAt), suspendedAt: suspendedAt && new Date(suspendedAt) };
-    return { result: { ...result, ...times }, replayed };
+    return { result: replayed ? { ...result, ...(await get(content[1], signal)) } : result, replayed };
   }
 
   return {
@@ -67,7 +70,7 @@ export function createOrganizationService(
       if ((await repository.find(DEMO.organization)) !== undefined) return;
       await repository.save(DEMO.organization, 'Example Ltd.', commandActor());
     },
-    get: async (id, signal) => existing(id, await repository.find(id, signal)),
+    get,
     async list(afterId, limit, signal) {
       const { organizations, hasMore } = await repository.list(afterId, limit, signal);
       return { organizations, nextId: hasMore ? organizations.at(-1)!.id : null };

@@ -63,8 +63,8 @@ export function createQuotaOverrideService(
         },
         signal,
       );
-      const changedAt = result.changedAt && new Date(result.changedAt);
-      return { result: { ...result, changedAt }, replayed };
+      // A retry returns what applies by then, which others may have set or reset meanwhile.
+      return { result: replayed ? await get(subject, { signal }) : result, replayed };
     },
     async reset(subject, actor, signal) {
       if (!(await repository.remove(subject, actor, signal))) throw notFound(subject);
