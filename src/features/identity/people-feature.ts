@@ -62,7 +62,8 @@ export function createPeople(ports: PeoplePorts) {
   const mails = createPersonMails(ports.enqueueMail, users, publicOrigin ?? '');
   const { sealing, standing } = ports;
   const base = { users, hasher, throttle, mails, sessions, sealing, standing };
-  const signUp = createSignUp({ ...base, acceptInvitation: invitations.acceptAs, policy: settings.SIGN_UP });
+  const invited = { lockInvited: invitations.lockInvited, acceptInvitation: invitations.acceptAs };
+  const signUp = createSignUp({ ...base, ...invited, policy: settings.SIGN_UP });
   const identities = createIdentityRepository(database);
   const reset = createPasswordReset({ ...base, identitiesOf: identities.listIn });
   const proof = createPersonProof(base);
@@ -78,7 +79,7 @@ export function createPeople(ports: PeoplePorts) {
     repository: identities,
     enter,
     signIn,
-    acceptInvitation: invitations.acceptAs,
+    ...invited,
     policy: settings.SIGN_UP,
     trustsEmail: settings.OIDC_TRUSTS_EMAIL,
   });

@@ -5,7 +5,13 @@ import { personalSpaceOf } from '../organization-id.ts';
 import { requireCovers } from '../role-limits.ts';
 import type { Role } from '../roles.ts';
 import type { OrganizationCaller, Standing } from '../standing/service.ts';
-import { type Acceptance, type AcceptInvitation, createAcceptInvitation } from './accept-invitation.ts';
+import {
+  type Acceptance,
+  type AcceptInvitation,
+  createAcceptInvitation,
+  createLockInvited,
+  type LockInvited,
+} from './accept-invitation.ts';
 import { type Invitation, invitationInvalid, invitationNotFound } from './invitation.ts';
 import { createSendInvitation, type SendInvitationPorts } from './send-invitation.ts';
 
@@ -39,6 +45,7 @@ export interface InvitationService {
     idempotencyKey: string | undefined,
     signal?: AbortSignal,
   ): Promise<Created<Acceptance>>;
+  readonly lockInvited: LockInvited;
   /** Makes a user who signs up with the token of an invitation a member. */
   readonly acceptAs: AcceptInvitation;
   /** Since the start of this process. */
@@ -54,12 +61,14 @@ export interface InvitationPorts extends SendInvitationPorts {
 
 export function createInvitationService(ports: InvitationPorts): InvitationService {
   const { repository, standing, idempotency } = ports;
-  const acceptInvitation = createAcceptInvitation(repository, standing, ports.addMember);
+  const lockInvited = createLockInvited(repository, standing);
+  const acceptInvitation = createAcceptInvitation(repository, lockInvited, ports.addMember);
   const sendInvitation = createSendInvitation(ports);
   const stats = { created: 0, withdrawn: 0, accepted: 0 };
 
   return {
     stats,
+    lockInvited,
     acceptAs: acceptInvitation,
     list: async (organization, signal) => (await repository.list(organization, signal)).map(toResource),
     async create(caller, { email, role }, idempotencyKey, signal) {

@@ -7,7 +7,7 @@ import type { MemberRepository, Tx } from './repository.ts';
 
 /**
  * Adds a user in a transaction that has locked the organization, and returns their role: that which they have already,
- * if they do. Throws `AtlasError` if the organization, or the user, has reached a limit.
+ * if they do. Throws `AtlasError` if the organization, or the user, has reached a limit, or was deleted meanwhile.
  */
 export type AddMember = (
   tx: Tx,
@@ -21,10 +21,11 @@ export function createAddMember(
   repository: Pick<MemberRepository, 'countOrganizations' | 'find' | 'count' | 'insert' | 'record'>,
 ): AddMember {
   return async (tx, actor, organization, userId, role) => {
-    const { all } = await repository.countOrganizations(tx, userId);
+    const counted = await repository.countOrganizations(tx, userId);
+    if (counted === null) throw new AtlasError('unauthenticated', 'Your user was deleted.');
     const member = await repository.find(tx, organization, userId);
     if (member !== null) return member.role;
-    if (all >= ORGANIZATIONS_OF_USER_MAX)
+    if (counted.all >= ORGANIZATIONS_OF_USER_MAX)
       throw new AtlasError(
         'too_many_organizations',
         `A user can be in ${ORGANIZATIONS_OF_USER_MAX} organizations.`,

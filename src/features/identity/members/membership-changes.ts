@@ -61,7 +61,7 @@ export function createMembershipChanges({
       const locked = (await repository.rolesOf(tx, userId)).map(({ organization }) => organization);
       await standing.lock(tx, ...locked);
       await repository.countOrganizations(tx, userId);
-      const roles = await repository.rolesOf(tx, userId);
+      const roles = await repository.lockRolesOf(tx, userId);
       for (const { organization, role } of roles) {
         // Joined just now. Its owners cannot be counted safely, and most likely it is new and has no other.
         if (role === 'owner' && !locked.includes(organization)) throw lastOwner();

@@ -42,8 +42,10 @@ export interface MemberRepository {
   count(tx: Tx, organization: string): Promise<{ members: number; owners: number }>;
   /** Returns the roles of a user, by organization. */
   rolesOf(tx: Tx, userId: string): Promise<{ organization: string; role: Role }[]>;
-  /** Counts the organizations of a user, whom it locks until the transaction ends. */
-  countOrganizations(tx: Tx, userId: string): Promise<{ all: number; owned: number }>;
+  /** The same, and nobody changes them until the transaction ends. */
+  lockRolesOf(tx: Tx, userId: string): Promise<{ organization: string; role: Role }[]>;
+  /** Counts the organizations of a user, whom it locks until the transaction ends. Null if there is no such user. */
+  countOrganizations(tx: Tx, userId: string): Promise<{ all: number; owned: number } | null>;
   insert(tx: Tx, organization: string, userId: string, role: Role): Promise<void>;
   setRole(tx: Tx, organization: string, userId: string, role: Role): Promise<void>;
   remove(tx: Tx, organization: string, userId: string): Promise<void>;
@@ -99,7 +101,7 @@ export function createMemberRepository(db: Database): MemberRepository {
   };
 }
 
-type Counts = 'count' | 'rolesOf' | 'countOrganizations';
+type Counts = 'count' | 'rolesOf' | 'lockRolesOf' | 'countOrganizations';
 
 function countsOf(): Pick<MemberRepository, Counts> {
   return {
@@ -116,8 +118,14 @@ function countsOf(): Pick<MemberRepository, Counts> {
         (sql) => sql<{ organization: string; role: Role }[]>`
           SELECT organization, role FROM memberships WHERE user_id = ${userId} ORDER BY organization`,
       ),
+    lockRolesOf: (tx, userId) =>
+      tx.query(
+        (sql) => sql<{ organization: string; role: Role }[]>`
+          SELECT organization, role FROM memberships WHERE user_id = ${userId} ORDER BY organization FOR UPDATE`,
+      ),
     async countOrganizations(tx, userId) {
-      await tx.query((sql) => sql`SELECT FROM users WHERE id = ${userId} FOR NO KEY UPDATE`);
+      const users = await tx.query((sql) => sql`SELECT FROM users WHERE id = ${userId} FOR NO KEY UPDATE`);
+      if (users.length === 0) return null;
       // A statement of its own, so that it sees what was stored while this one waited.
       const [row] = await tx.query(
         (sql) => sql<[{ all: number; owned: number }]>`

@@ -40,6 +40,7 @@ export interface ProviderSignInPorts {
   readonly users: {
     findByEmail(email: string, signal?: AbortSignal): Promise<UserSecrets | null>;
     lock(tx: Tx, id: string): Promise<UserSecrets | null>;
+    lockByEmail(tx: Tx, email: string): Promise<UserSecrets | null>;
     insert(
       tx: Tx,
       user: Pick<User, 'id' | 'email' | 'name'> & { passwordHash: null; isConfirmed: true },
@@ -68,6 +69,8 @@ export interface ProviderSignInPorts {
   ) => Promise<StartedSession>;
   readonly throttle: Pick<Throttle, 'provider'>;
   readonly mails: { notify(tx: Tx, email: string, write: (to: MailTo) => Notice): Promise<void> };
+  /** Locks what accepting the invitation with this token needs, before a user is stored. */
+  readonly lockInvited: (tx: Tx, token: string) => Promise<unknown>;
   readonly acceptInvitation: (
     tx: Tx,
     actor: Actor,
@@ -165,7 +168,7 @@ export function createLink({ repository, mails, provider }: ProviderSignInPorts,
 
 /** Returns what makes a user of somebody whose address the provider has verified. */
 function createSignUp(
-  { repository, users, acceptInvitation, policy }: ProviderSignInPorts,
+  { repository, users, lockInvited, acceptInvitation, policy }: ProviderSignInPorts,
   onDone: () => void,
 ) {
   return async (
@@ -179,20 +182,17 @@ function createSignUp(
       throw closed('Only people with an invitation can sign up.');
     const id = await repository.transaction(
       async (tx) => {
+        if (invitation !== null) await lockInvited(tx, invitation);
         const newId = Bun.randomUUIDv7();
         const user = { id: newId, email, name, passwordHash: null, isConfirmed: true } as const;
         const inserted = await users.insert(tx, user);
-        const userId = inserted?.id ?? (await users.findByEmail(email))?.id;
-        if (userId === undefined) throw over();
+        const known = inserted === null ? await users.lockByEmail(tx, email) : null;
+        const userId = (inserted ?? known)?.id;
+        // Deleted or confirmed meanwhile: another sign-in finds what is there.
+        if (userId === undefined || (known !== null && known.confirmedAt !== null)) throw over();
         const actor = visitor.asUser(userId);
-        // What an invitation locks comes before an existing user.
         if (invitation !== null) await acceptInvitation(tx, actor, { userId, email, token: invitation });
-        if (inserted === null) {
-          const known = await users.lock(tx, userId);
-          // Confirmed meanwhile: another sign-in finds the user.
-          if (known === null || known.confirmedAt !== null) throw over();
-          await repository.adopt(tx, userId, name);
-        }
+        if (known !== null) await repository.adopt(tx, userId, name);
         const after = { email, name, isConfirmed: true };
         await users.record(tx, actor, { action: 'user.created', userId, after });
         if ((await repository.link(tx, actor, userId, { issuer, subject })) === 'taken') throw over();

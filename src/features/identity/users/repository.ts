@@ -31,8 +31,6 @@ export interface UserRepository {
   find(id: string, signal?: AbortSignal): Promise<User | null>;
   findByEmail(email: string, signal?: AbortSignal): Promise<UserSecrets | null>;
   findSecrets(id: string, signal?: AbortSignal): Promise<UserSecrets | null>;
-  /** Returns the ID of the user with this address, without locking it. */
-  findId(tx: Tx, email: string): Promise<string | null>;
   /** Locks the user until the transaction ends. */
   lock(tx: Tx, id: string): Promise<UserSecrets | null>;
   /** Locks the user with this address until the transaction ends. */
@@ -98,7 +96,7 @@ export function createUserRepository(db: Database): UserRepository {
   };
 }
 
-type Reads = 'find' | 'findByEmail' | 'findSecrets' | 'findId' | 'lock' | 'lockByEmail' | 'findByToken';
+type Reads = 'find' | 'findByEmail' | 'findSecrets' | 'lock' | 'lockByEmail' | 'findByToken';
 type Changes = 'insert' | 'update' | 'delete' | 'forget';
 type Demo = 'insertDemo' | 'doesExist';
 type Part<K extends keyof UserRepository> = Pick<UserRepository, K>;
@@ -131,12 +129,6 @@ function userReads(db: Database): Part<Reads> {
         { signal },
       );
       return user ?? null;
-    },
-    async findId(tx, email) {
-      const [user] = await tx.query(
-        (sql) => sql<{ id: string }[]>`SELECT id FROM users WHERE email = ${email}`,
-      );
-      return user?.id ?? null;
     },
     async lock(tx, id) {
       const [user] = await tx.query(

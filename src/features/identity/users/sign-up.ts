@@ -50,6 +50,8 @@ export interface SignUpPorts {
   readonly hasher: PasswordHasher;
   readonly throttle: Throttle;
   readonly mails: PersonMails;
+  /** Locks what accepting the invitation with this token needs, before a user is stored. */
+  readonly lockInvited: (tx: Tx, token: string) => Promise<unknown>;
   readonly acceptInvitation: (tx: Tx, actor: Actor, invitee: Invitee) => Promise<unknown>;
   /** The setting `SIGN_UP`. */
   readonly policy: 'open' | 'invitation' | 'off';
@@ -101,7 +103,7 @@ export function createSignUp(ports: SignUpPorts): SignUp {
 
 /** Returns what stores a sign-up, in a transaction. */
 function createStore(ports: SignUpPorts, stats: { created: number }) {
-  const { users, mails, acceptInvitation } = ports;
+  const { users, mails, lockInvited, acceptInvitation } = ports;
 
   async function insert(tx: Tx, person: Hashed, visitor: Visitor): Promise<User | null> {
     const { email, name, passwordHash, invitation } = person;
@@ -123,18 +125,17 @@ function createStore(ports: SignUpPorts, stats: { created: number }) {
 
   return async (tx: Tx, person: Hashed, visitor: Visitor): Promise<void> => {
     const { email, invitation: token } = person;
+    if (token !== undefined) await lockInvited(tx, token);
     const inserted = await insert(tx, person, visitor);
-    const id = inserted?.id ?? (await users.findId(tx, email));
+    const known = inserted === null ? await users.lockByEmail(tx, email) : null;
+    const id = (inserted ?? known)?.id;
     // Deleted between the two: as if the sign-up had come a moment earlier.
-    if (id === null) return;
-    // What an invitation locks comes before an existing user.
+    if (id === undefined) return;
     if (token !== undefined) await acceptInvitation(tx, visitor.asUser(id), { userId: id, email, token });
-    if (inserted !== null) {
-      if (token === undefined) await mails.sendToken(tx, 'confirm_email', inserted);
+    if (known === null) {
+      if (token === undefined) await mails.sendToken(tx, 'confirm_email', inserted!);
       return;
     }
-    const known = await users.lock(tx, id);
-    if (known === null) return;
     if (known.confirmedAt !== null) return mails.sendKnownAddress(tx, email);
     await restart(tx, id, person);
     if (token === undefined) await mails.sendToken(tx, 'confirm_email', known);
