@@ -1,10 +1,11 @@
--- number: 1
+-- number: 2
 -- migration: 7
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
 -- Moves rows of the outbox to the log, with the next positions. Rows of keys that are parked, or have poison here, move
--- to the parked events. One statement. Returns nulls, and does nothing, if the epoch is not the newest.
+-- to the parked events. They belong to those who had the accounts when the transfer was posted, as in `move_outbox`; hosts
+-- of earlier releases did not store that. One statement. Returns nulls, and does nothing, if the epoch is not the newest.
 CREATE OR REPLACE FUNCTION mark_outbox(
   p_epoch bigint, p_ids bigint[], p_poison_key text[], p_poison_sequence bigint[], p_poison_reason text[],
   OUT last_position bigint, OUT sent bigint
@@ -19,12 +20,14 @@ BEGIN
     SELECT * FROM outbox WHERE id = ANY (p_ids)
   ), sides AS MATERIALIZED (
     -- A row without its transfer or account has no owner, which fails the statement: nothing is skipped.
-    SELECT b.id, s.side, a.owner, s.type, s.account_id::text AS key, s.version AS sequence,
-           t.created_at AS occurred_at, b.transfer_id, NULL::jsonb AS data
+    SELECT b.id, s.side, CASE WHEN a.owner IS NOT NULL THEN coalesce(s.owner, a.owner) END AS owner, s.type, s.account_id::text AS key,
+           s.version AS sequence, t.created_at AS occurred_at, b.transfer_id, NULL::jsonb AS data
       FROM batch b
       LEFT JOIN LATERAL (SELECT created_at FROM transfers WHERE id = b.transfer_id LIMIT 1) t ON true
-     CROSS JOIN LATERAL (VALUES (1, 'account.debited.v1', b.debit_account_id, b.debit_version),
-       (2, 'account.credited.v1', b.credit_account_id, b.credit_version)) s(side, type, account_id, version)
+     CROSS JOIN LATERAL (
+       VALUES (1, b.debit_owner, 'account.debited.v1', b.debit_account_id, b.debit_version),
+              (2, b.credit_owner, 'account.credited.v1', b.credit_account_id, b.credit_version)
+     ) s(side, owner, type, account_id, version)
       LEFT JOIN LATERAL (SELECT owner FROM accounts WHERE id = s.account_id LIMIT 1) a ON true
      WHERE b.transfer_id IS NOT NULL
     UNION ALL

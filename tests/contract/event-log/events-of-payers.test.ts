@@ -37,6 +37,28 @@ test('what is sent outside, as to Kafka, hides the metadata of payers from other
   expect(await sentMetadata()).toEqual({ [own]: {}, [other]: METADATA });
 });
 
+test('what is sent outside goes to those who had the accounts when it was posted, as in the log of this host', async () => {
+  const [from = '', to = ''] = await world.openAccounts(2);
+  await world.post([[from, to]]);
+  await world.post([[from, to]]);
+  await world.sql`UPDATE accounts SET owner = 'new' WHERE id = ${to}`;
+  // As a host of an earlier release posts: that says nothing of owners.
+  await world.sql`UPDATE outbox SET debit_owner = NULL, credit_owner = NULL WHERE debit_version = 2`;
+  const { unsent } = await world.repository.read(100, true);
+  const posted = unsent.flatMap(({ event }) => (event!.type === 'account.opened.v1' ? [] : [event!]));
+  expect(posted.map(({ key, owner }) => [key, owner])).toEqual([
+    [from, 'owner'],
+    [to, 'owner'],
+    [from, 'owner'],
+    [to, 'new'],
+  ]);
+  const epoch = (await world.repository.take('test', 60_000))!;
+  await world.repository.mark(epoch, [...new Set(unsent.map(({ rowId }) => rowId))], []);
+  const sent = await world.sql<{ owner: string }[]>`
+    SELECT owner FROM events WHERE transfer_id IS NOT NULL ORDER BY position`;
+  expect(sent.map(({ owner }) => owner)).toEqual(['owner', 'owner', 'owner', 'new']);
+});
+
 test('what is deferred, as for an owner with many webhooks, hides the metadata of payers of other organizations', async () => {
   const [payer = '', own = ''] = await world.openAccounts(2);
   const [other = ''] = await world.openAccounts(1, 'other');

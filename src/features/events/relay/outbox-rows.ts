@@ -13,8 +13,12 @@ export interface OutboxRow extends Omit<PostedTransfer, 'transferId'> {
   readonly debitVersion: number;
   readonly creditVersion: number;
   readonly createdAt: Date;
+  /** Who has the accounts now, which decides whether a payee sees what the payer wrote: see `read_events`. */
   readonly debitOwner: string;
   readonly creditOwner: string;
+  /** Who had the accounts when it was posted, and gets the events; null if an earlier release posted it. */
+  readonly payer: string | null;
+  readonly payee: string | null;
   /** Whether a payee sees nothing of what a payer of another organization wrote. */
   readonly isolates: boolean;
   readonly owner: string;
@@ -61,9 +65,10 @@ function sideOf(row: OutboxRow, side: TransferSide, withEvents: boolean): Unsent
 }
 
 function eventOf(row: OutboxRow, side: TransferSide, key: string, sequence: number): AtlasEvent {
-  const isHidden = side === 'credit' && row.isolates && row.debitOwner !== row.creditOwner;
+  const owner = side === 'debit' ? (row.payer ?? row.debitOwner) : (row.payee ?? row.creditOwner);
+  const isHidden = side === 'credit' && row.isolates && row.debitOwner !== owner;
   return {
-    owner: side === 'debit' ? row.debitOwner : row.creditOwner,
+    owner,
     type: `account.${side}ed.v1`,
     key,
     sequence,

@@ -111,7 +111,10 @@ function createOutbox(db: Database, incarnation: Holder): Omit<RelayRepository, 
         (sql) => sql<(OutboxRow & SizedRow)[]>`
         ${rowsWithin(sql, {
           source: sql`
-            SELECT *, ${isolates(sql)} AS isolates FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[])`,
+            SELECT r.*, o.*, ${isolates(sql)} AS isolates
+            FROM read_outbox(${rowsMax}, ${arrayOf(exceptRowIds)}::bigint[]) r
+            LEFT JOIN LATERAL (SELECT debit_owner AS payer, credit_owner AS payee FROM outbox
+              WHERE id = r.id LIMIT 1) o ON true`,
           order: sql`id`,
           ...eventSize(sql),
           bytesMax: BATCH_BYTES_MAX,
