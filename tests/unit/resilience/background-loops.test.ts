@@ -1,4 +1,4 @@
-import { expect, jest, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { type BackgroundLoop, BackgroundLoops } from '../../../src/resilience/background-loops.ts';
 import { inVirtualTime, pass, settled } from '../../support/virtual-time.ts';
 
@@ -100,16 +100,16 @@ test('the wait between restarts has a maximum', () =>
   }));
 
 test('stop also ends a wait and leaves no timer, and nothing starts afterwards', () =>
-  inVirtualTime(async () => {
-    const timers = jest.getTimerCount();
+  inVirtualTime(async (pendingTimers) => {
     const broken = scripted('broken', async () => {
       throw new Error('it broke');
     });
     const loops = new BackgroundLoops([broken.loop], BACKOFF, () => {});
     loops.start();
     await settled();
+    expect(pendingTimers('src/resilience')).toBe(1);
     await loops.stop();
-    expect(jest.getTimerCount()).toBe(timers);
+    expect(pendingTimers('src/resilience')).toBe(0);
     await pass(60_000);
     expect(broken.starts()).toBe(1);
   }));
