@@ -81,11 +81,23 @@ describe('of an account, the change', () => {
     ['to a text', { acceptsFrom: '*' }],
     ['to null in a list', { acceptsFrom: [null] }],
     ['to a NUL', { acceptsFrom: ['a\0'] }],
-    ['to too long an ID', { acceptsFrom: ['a'.repeat(201)] }],
+    ['to too long an ID', { acceptsFrom: ['a'.repeat(1001)] }],
+    ['to too long IDs', { acceptsFrom: Array.from({ length: 21 }, (_, i) => `${i}`.padStart(953, 'a')) }],
     ['to too many', { acceptsFrom: Array.from({ length: 101 }, (_, i) => `org-${i}`) }],
   ])('%s is refused', async (_, json) => {
     const account = await openAccount(atlas);
     expect((await change(account, json, '*')).status).toBe(400);
     expect(await acceptsOf(account)).toEqual(['"1"', null]);
+  });
+
+  test('to an organization whose ID is as long as any in a path lets it pay', async () => {
+    const owner = 'long'.repeat(250);
+    const payer = await atlas.as(owner);
+    const account = await openAccount(atlas);
+    expect((await change(account, { acceptsFrom: [owner] }, '*')).status).toBe(200);
+    const from = await openAccount(payer, { allowNegative: true });
+    const json = { debitAccountId: from.id, creditAccountId: account.id, amount: 1 };
+    const headers = { 'Idempotency-Key': 'long' };
+    expect((await payer.call('POST', '/v1/transfers', { json, headers })).status).toBe(201);
   });
 });

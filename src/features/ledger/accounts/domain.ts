@@ -13,6 +13,8 @@ export const ANYONE = '*';
 
 /** Maximum organizations in {@link AcceptsFrom}. */
 export const ACCEPTED_MAX = 100;
+/** How many characters their IDs have in all. */
+export const ACCEPTED_LENGTH_MAX = 20_000;
 
 /** The largest transfer that an account accepts from others unless it says so, in minor units. Also in the database. */
 export const ACCEPTS_UP_TO_DEFAULT = 10_000_000_000;

@@ -8,13 +8,14 @@ import {
   UuidSchema,
 } from '../../../http/schemas.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { ACCEPTED_MAX, ACCEPTS_UP_TO_DEFAULT, ACCOUNT_KINDS, ANYONE } from './domain.ts';
+import { ACCEPTED_LENGTH_MAX, ACCEPTED_MAX, ACCEPTS_UP_TO_DEFAULT, ACCOUNT_KINDS, ANYONE } from './domain.ts';
 
 const NAME_LENGTH_MAX = 200;
-const ORGANIZATION_LENGTH_MAX = 200;
+// As in paths: organizations of earlier releases are named by text of any length.
+const ORGANIZATION_LENGTH_MAX = 1000;
 const IF_MATCH_LENGTH_MAX = 1000;
 const ACCEPTS_FROM =
-  'The organizations whose transfers the account accepts, besides those of its own: a list of IDs, `["*"]` for all, or null for none.';
+  'The organizations whose transfers the account accepts, besides those of its own: a list of IDs, of at most 20,000 characters in all, `["*"]` for all, or null for none.';
 const ACCEPTS_UP_TO =
   'The largest transfer that the account accepts from another organization, in minor units.';
 const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
@@ -23,6 +24,10 @@ const AcceptsFromSchema = z
   .array(textSchema(ORGANIZATION_LENGTH_MAX))
   .min(1, 'must not be empty; null accepts nobody')
   .max(ACCEPTED_MAX, `must have at most ${ACCEPTED_MAX} items`)
+  .refine(
+    (ids) => ids.join('').length <= ACCEPTED_LENGTH_MAX,
+    `must have at most ${ACCEPTED_LENGTH_MAX} characters`,
+  )
   // All includes everything else.
   .transform((ids) => (ids.includes(ANYONE) ? [ANYONE] : [...new Set(ids)]));
 
