@@ -9,6 +9,8 @@ export interface AuthorizationFlow {
   readonly nonce: string;
   /** Of PKCE (RFC 7636). */
   readonly verifier: string;
+  /** How long ago somebody may have signed in at the provider before it asks them again. */
+  readonly maxAgeSeconds: number;
 }
 
 /** Who the provider says that somebody is, from an ID token that was verified. */
@@ -20,6 +22,8 @@ export interface ProviderIdentity {
   /** Whether the provider says that the address belongs to the person. */
   readonly isEmailVerified: boolean;
   readonly name: string;
+  /** When they signed in at the provider; 1970 if it does not say. */
+  readonly authenticatedAt: Date;
 }
 
 /**

@@ -118,6 +118,7 @@ export function openIdProvider(options: OpenIdOptions): IdentityProvider {
           nonce: flow.nonce,
           code_challenge: challenge,
           code_challenge_method: 'S256',
+          max_age: String(flow.maxAgeSeconds),
         });
         return url.href;
       }),
@@ -196,12 +197,16 @@ function toRefusal(error: unknown): unknown {
 
 type Claims = Readonly<Record<string, unknown>> & { readonly iss: string; readonly sub: string };
 
-function identityOf({ iss, sub, email, email_verified, name }: Claims): ProviderIdentity {
+function identityOf({ iss, sub, email, email_verified, name, auth_time }: Claims): ProviderIdentity {
   return {
     issuer: iss,
     subject: sub,
     email: typeof email === 'string' ? email : null,
     isEmailVerified: email_verified === true,
+    // Not later than now, by whatever clock.
+    authenticatedAt: new Date(
+      typeof auth_time === 'number' ? Math.max(0, Math.min(auth_time * 1000, Date.now())) : 0,
+    ),
     name:
       typeof name === 'string'
         ? name

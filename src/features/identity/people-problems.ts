@@ -68,7 +68,8 @@ export const peopleProblems = {
     status: 403,
     title: 'Sign in again',
     cause: 'This needs a session that was started within the last 10 minutes.',
-    remedy: 'Sign in again, and repeat the request with the new session.',
+    remedy:
+      'Sign in again, through a provider with GET /v1/sessions/oidc?recent=true, and repeat the request with the new session.',
   },
   one_time_token_invalid: {
     status: 422,

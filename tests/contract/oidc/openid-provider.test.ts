@@ -8,6 +8,7 @@ import {
   startLyingProvider,
 } from '../../support/lying-provider.ts';
 import { Browser, CLIENT, startProvider } from '../../support/openid-provider.ts';
+import { until } from '../../support/until.ts';
 
 const ORIGIN = 'http://127.0.0.1:8000';
 const FLOW: AuthorizationFlow = {
@@ -15,6 +16,7 @@ const FLOW: AuthorizationFlow = {
   state: 'a'.repeat(43),
   nonce: 'b'.repeat(43),
   verifier: 'c'.repeat(43),
+  maxAgeSeconds: 60,
 };
 const { signal } = new AbortController();
 
@@ -45,6 +47,7 @@ describe('a real provider', () => {
         code_challenge_method: 'S256',
         state: FLOW.state,
         nonce: FLOW.nonce,
+        max_age: '60',
       });
       expect(location.href).not.toContain(FLOW.verifier);
       const back = new URL(await new Browser().signInAt(location.href, 'ada'));
@@ -62,10 +65,35 @@ describe('a real provider', () => {
         email: 'ada@example.com',
         isEmailVerified: true,
         name: 'Ada',
+        authenticatedAt: expect.any(Date),
       });
       await expect(provider.identify(again, FLOW, signal)).rejects.toMatchObject({
         code: 'provider_sign_in_failed',
       });
+    } finally {
+      await real.stop();
+    }
+  });
+});
+
+describe('when somebody signed in at a real provider', () => {
+  test('is what it says, also if they are signed in there by then, and they sign in again if that is too long ago', async () => {
+    const real = await startProvider(ORIGIN);
+    real.accounts.set('ada', { email: 'ada@example.com', email_verified: true, name: 'Ada' });
+    try {
+      const provider = open(real.issuer);
+      const browser = new Browser();
+      const signIn = async (maxAgeSeconds: number) => {
+        const flow = { ...FLOW, maxAgeSeconds };
+        const back = await browser.signInAt(await provider.authorizationUrl(flow, signal), 'ada');
+        return (await provider.identify(new URL(back), flow, signal)).authenticatedAt.getTime();
+      };
+      const first = await signIn(600);
+      expect(Math.abs(Date.now() - first)).toBeLessThan(60_000);
+      // The provider counts seconds.
+      await until(() => Date.now() >= first + 2000);
+      expect(await signIn(600)).toBe(first);
+      expect(await signIn(1)).toBeGreaterThan(first);
     } finally {
       await real.stop();
     }

@@ -55,7 +55,7 @@ export interface ProviderSignInPorts {
   /** Signs in a user whom the provider has identified. */
   readonly enter: (
     userId: string,
-    proof: { readonly code: string | undefined },
+    proof: { readonly code: string | undefined; readonly authenticatedAt: Date },
     visitor: Visitor,
     former: FormerSession | null,
     within?: Within,
@@ -89,6 +89,12 @@ export type ProviderOutcomes = Record<'succeeded' | 'pending' | 'refused' | 'lin
 /** Returns what is stored of the secret of somebody who is pending. */
 export const hashOf = (secret: string) => createHash('sha256').update(secret).digest();
 
+/** Returns a secret that says when its person signed in at the provider. Its hash is stored, so nobody changes that. */
+const pendingSecret = (authenticatedAt: Date) => `${randomToken()}.${authenticatedAt.getTime()}`;
+
+/** Returns when the person of a pending secret signed in at the provider; 1970 in those of earlier releases. */
+export const authenticatedAtIn = (secret: string) => new Date(Number(secret.split('.')[1] ?? 0));
+
 type Admit = (
   identity: ProviderIdentity,
   flow: Pick<Flow, 'redirect' | 'invitation' | 'former'>,
@@ -109,8 +115,9 @@ export function createAdmission(ports: ProviderSignInPorts, outcomes: ProviderOu
     visitor: Visitor,
     within?: Within,
   ): Promise<ProviderOutcome> {
+    const proof = { code: undefined, authenticatedAt: identity.authenticatedAt };
     try {
-      const started = await enter(user.id, { code: undefined }, visitor, former, within);
+      const started = await enter(user.id, proof, visitor, former, within);
       outcomes.succeeded++;
       return { kind: 'signed in', started, redirect };
     } catch (error) {
@@ -121,11 +128,11 @@ export function createAdmission(ports: ProviderSignInPorts, outcomes: ProviderOu
 
   async function ask(
     { id: userId, email }: Pick<UserSecrets, 'id' | 'email'>,
-    { issuer, subject }: ProviderIdentity,
+    { issuer, subject, authenticatedAt }: ProviderIdentity,
     needs: { needsPassword: boolean; needsCode: boolean },
     redirect: string,
   ): Promise<ProviderOutcome> {
-    const secret = randomToken();
+    const secret = pendingSecret(authenticatedAt);
     const { needsPassword } = needs;
     await repository.storePending(hashOf(secret), { issuer, subject, userId, email, needsPassword });
     outcomes.pending++;

@@ -58,8 +58,8 @@ function mountWay(routes: RouteTable, { provider, sessionOf, requirePrivate }: P
     },
     async ({ request, exchange, query }) => {
       requirePrivate();
-      const { redirect, invitation = null } = query;
-      const options = { redirect, invitation, former: await sessionOf(request) };
+      const { redirect, recent, invitation = null } = query;
+      const options = { redirect, isRecent: recent === 'true', invitation, former: await sessionOf(request) };
       const { location, cookie } = await provider.begin(options, exchange.signal);
       const fields = { ...flowCookie(cookie), Location: location };
       return exchange.respond(null, 303, exchange.responseHeaders.empty, fields);

@@ -18,6 +18,10 @@ export const BeginQuerySchema = z.strictObject({
       pattern: OWN_PATH.source,
       description: 'The path of this site to go to in the end.',
     }),
+  recent: z.enum(['true', 'false']).default('false').openapi({
+    description:
+      'Whether the provider has to ask you again, unless you signed in there within the last minute, so that the session counts as one of the last 10 minutes.',
+  }),
   invitation: textSchema(INVITATION_LENGTH_MAX)
     .optional()
     .openapi({ description: 'The token of an invitation, for those who have no user yet.' }),

@@ -1,7 +1,8 @@
 import { AtlasError } from '../../../errors.ts';
-import type { FormerSession, StartedSession } from '../session.ts';
+import { type FormerSession, RECENT_MINUTES, type StartedSession } from '../session.ts';
 import type { Visitor } from '../visitor.ts';
 import {
+  authenticatedAtIn,
   createAdmission,
   createLink,
   hashOf,
@@ -27,6 +28,7 @@ export interface ProviderSignIn {
   begin(
     options: {
       readonly redirect: string;
+      readonly isRecent: boolean;
       readonly invitation: string | null;
       readonly former: FormerSession | null;
     },
@@ -73,6 +75,8 @@ export function createProviderSignIn(ports: ProviderSignInPorts): ProviderSignIn
       throw error;
     });
     await trial.dropped();
+    if (flow.isRecent && Date.now() - identity.authenticatedAt.getTime() > RECENT_MINUTES * 60_000)
+      throw providerSignInFailed('The provider does not say that you have just signed in there.');
     return { flow, identity };
   }
 
@@ -135,7 +139,7 @@ function createCompletion(
           former,
           within,
         )
-      : await enter(userId, { code }, visitor, former, within);
+      : await enter(userId, { code, authenticatedAt: authenticatedAtIn(secret!) }, visitor, former, within);
     onSucceeded();
     return started;
   };

@@ -23,6 +23,8 @@ export interface UsableSession extends Pick<Session, 'id' | 'userId' | 'organiza
 export interface SessionToInsert
   extends Pick<Session, 'id' | 'userId' | 'organization' | 'address' | 'userAgent'> {
   readonly secretHash: Uint8Array;
+  /** Undefined for now. */
+  readonly authenticatedAt?: Date | undefined;
 }
 
 /** What a session gets when it is rotated. */
@@ -158,12 +160,14 @@ function sessionChanges(
   const locked = (which: Fragment) =>
     db.fragment`ARRAY(SELECT id FROM sessions WHERE ${which} ORDER BY id FOR UPDATE)`;
   return {
-    async insert(tx, { id, secretHash, userId, organization, address, userAgent }) {
+    async insert(tx, { id, secretHash, userId, organization, authenticatedAt, address, userAgent }) {
       const [session] = await tx.query(
         (sql) => sql<[Session]>`
-          INSERT INTO sessions (id, secret_hash, user_id, organization, expires_at, address, user_agent)
+          INSERT INTO sessions (
+            id, secret_hash, user_id, organization, authenticated_at, expires_at, address, user_agent)
           VALUES (${id}, ${secretHash as Buffer}, ${userId}, ${organization},
-            now() + make_interval(days => ${limits.daysMax}), ${address}, ${userAgent})
+            least(now(), ${authenticatedAt ?? null}), now() + make_interval(days => ${limits.daysMax}), ${address},
+            ${userAgent})
           RETURNING ${columns}`,
       );
       return session;

@@ -9,6 +9,8 @@ export interface SessionStart {
   readonly userId: string;
   /** The organization to act for; undefined for the first that the user joined, if there is one. */
   readonly organization?: string | undefined;
+  /** When the user signed in, if that was elsewhere and before; undefined if it was just now. */
+  readonly authenticatedAt?: Date | undefined;
   readonly address: string;
   readonly userAgent: string;
   /** Returns as whom the start is audited: the session itself. */
@@ -22,7 +24,7 @@ export interface SessionStart {
 export async function startSession(
   repository: SessionRepository,
   tx: Tx,
-  { userId, organization, address, userAgent, actorOf }: SessionStart,
+  { userId, organization, authenticatedAt, address, userAgent, actorOf }: SessionStart,
 ): Promise<StartedSession> {
   if (organization !== undefined && !(await repository.isMember(tx, userId, organization)))
     throw new AtlasError('organization_not_found', 'You are no member of an organization with this ID.');
@@ -35,6 +37,7 @@ export async function startSession(
     secretHash,
     userId,
     organization: organization ?? (await repository.firstOrganization(tx, userId)),
+    authenticatedAt,
     address,
     userAgent: userAgent.slice(0, USER_AGENT_LENGTH_MAX).toWellFormed(),
   });

@@ -44,7 +44,7 @@ export interface SignIn {
   /** Starts a session of a user whom a provider has identified, instead of with a password. Throws the same. */
   enter(
     userId: string,
-    proof: Pick<Credential, 'code'>,
+    proof: Pick<Credential, 'code'> & { readonly authenticatedAt: Date },
     visitor: Visitor,
     former: FormerSession | null,
     within?: Within,
@@ -128,13 +128,16 @@ export function createSignIn(ports: SignInPorts): SignIn {
   };
 }
 
+/** What a user has proven: the password just now, or at the provider at a time. */
+type Proof = Pick<Credential, 'code'> & Partial<Credential> & { readonly authenticatedAt?: Date };
+
 type MaySignIn = (user: UserSecrets) => boolean;
 
 /** Returns what starts the session of a user who has proven who they are, but for the second factor. */
 function createBegin({ users, sessions, secondFactor }: SignInPorts, maySignIn: MaySignIn) {
   return async (
     user: UserSecrets,
-    { code, organization }: Pick<Credential, 'code'> & Partial<Credential>,
+    { code, organization, authenticatedAt }: Proof,
     visitor: Visitor,
     former: FormerSession | null,
     within?: Within,
@@ -152,6 +155,7 @@ function createBegin({ users, sessions, secondFactor }: SignInPorts, maySignIn: 
         const opened = await sessions.start(tx, {
           userId: user.id,
           organization,
+          authenticatedAt,
           address,
           userAgent,
           actorOf,
