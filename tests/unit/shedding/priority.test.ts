@@ -46,6 +46,15 @@ describe('the cohort of a caller', () => {
     expect(cohortOf(id)).toBe(cohortOf(`${id}`));
   });
 
+  test.each([
+    ['', 0x811c9dc5],
+    ['a', 0xe40c292c],
+    ['b', 0xe70c2de5],
+    ['foobar', 0xbf9cf968],
+  ])('is the same on hosts of all releases: of the published FNV-1a hash of %p', (id, hash) => {
+    expect(cohortOf(id)).toBe(((hash ^ (hash >>> 16)) >>> 0) % COHORTS);
+  });
+
   test('is one of sixteen, and keys are spread evenly over them', () => {
     const counts = new Array<number>(COHORTS).fill(0);
     const keys = 16_000;
