@@ -1,38 +1,68 @@
-const CHECKED_REQUESTS = 128;
-// Longer than a turn with one request of each of several hundred connections.
-const TURN_MS = 10;
+import { settle } from '../utils/settle.ts';
+
+const CHECKED_REQUESTS = 16;
+// After this long, a turn is long. A payment takes about four turns.
+const TURN_MS = 3;
+const RELEASED_MIN = 8;
+const RELEASED_MAX = 512;
 
 type Fetch<A extends unknown[]> = (...args: A) => Response | Promise<Response>;
 
 /**
- * Bounds the requests of one connection in one turn of the event loop. Bun reads megabytes of pipelined requests in a
- * turn, and each response that is made synchronously lets it go on to the next request: seconds in which nobody else is
- * served. But it closes a connection that sends a request while a response is pending. So in a long turn, responses
- * wait for its end: that costs a connection with one request next to nothing, and ends one that pipelines.
+ * Bounds the requests that a turn of the event loop responds to. Bun reads all sockets that are ready in one turn, and
+ * nobody else is served meanwhile: thousands of connections that each send the next request with the response make
+ * every turn long, and so does one that pipelines megabytes of requests. So in a long turn, what could be responded to
+ * at once waits, and the next turns release as many of these responses as fit into them. A connection sends nothing
+ * before it has its own, or Bun closes it. The process never idles for that, and what waits for the database takes no
+ * longer.
  */
 export function boundTurns<A extends unknown[]>(fetch: Fetch<A>, nowMs = () => performance.now()): Fetch<A> {
+  // Bounded by the open connections.
+  const held: (() => void)[] = [];
+  let releasedMax = RELEASED_MIN;
   let unchecked = 0;
-  let isSameTurn = false;
-  let isLong = false;
+  let turn = 0;
   let turnMs = 0;
-  const endTurn = () => {
-    isSameTurn = false;
+  let isCounting = false;
+  let isLong = false;
+
+  function startTurn(): void {
+    isCounting = true;
+    // What arrives now must not overtake what waits.
+    isLong = held.length > 0;
+    turnMs = nowMs();
+    setImmediate(endTurn);
+  }
+
+  function endTurn(): void {
+    isCounting = false;
     isLong = false;
-  };
+    turn++;
+    if (held.length === 0) return;
+    releasedMax =
+      nowMs() - turnMs > TURN_MS
+        ? Math.max(RELEASED_MIN, releasedMax >> 1)
+        : Math.min(RELEASED_MAX, releasedMax + RELEASED_MIN);
+    const releases = held.splice(0, releasedMax);
+    startTurn();
+    for (const release of releases) release();
+  }
+
+  /** Most turns have few requests, so the end of a turn is not worth a callback for each. */
+  function check(): void {
+    unchecked = 0;
+    if (!isCounting) startTurn();
+    else isLong ||= nowMs() - turnMs > TURN_MS;
+  }
+
+  const hold = (response: Response): Promise<Response> =>
+    new Promise((resolve) => void held.push(() => resolve(response)));
 
   return (...args) => {
-    // Most turns have few requests, so the end of a turn is not worth a callback unless there were many.
-    if (++unchecked === CHECKED_REQUESTS) {
-      unchecked = 0;
-      if (isSameTurn) isLong ||= nowMs() - turnMs > TURN_MS;
-      else {
-        isSameTurn = true;
-        turnMs = nowMs();
-        setImmediate(endTurn);
-      }
-    }
+    if (++unchecked >= CHECKED_REQUESTS) check();
     const response = fetch(...args);
-    if (!isLong || response instanceof Promise) return response;
-    return new Promise((resolve) => void setImmediate(resolve, response));
+    if (!isLong) return response;
+    const arrivedIn = turn;
+    return settle(response, (made) => (turn === arrivedIn ? hold(made) : made));
   };
 }
