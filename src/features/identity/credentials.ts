@@ -1,5 +1,6 @@
 import type { Principal } from '../../envelope/exchange.ts';
 import { AtlasError } from '../../errors.ts';
+import type { Tier } from '../../utils/tier.ts';
 import { isSecret, parseToken, type TokenKind } from './token.ts';
 
 // Whatever is revoked, suspended or changed is so within 5 s: entries are refreshed after 2 s and never used after 4 s.
@@ -16,7 +17,7 @@ export interface StoredCredential {
 /** Where the credentials of a kind are stored. */
 export interface CredentialStore {
   /** Returns the credential with this public ID, or null if there is none that may be used. */
-  find(id: string, signal?: AbortSignal): Promise<StoredCredential | null>;
+  find(id: string, tier: Tier): Promise<StoredCredential | null>;
   /** Called for each credential that was verified, at most once in a few seconds. */
   onUsed(id: string): void;
 }
@@ -50,11 +51,11 @@ export function createCredentials(
   const pending = new Map<string, Promise<Principal | null>>();
 
   /** Looks the token up in the database, with one query at a time per token. */
-  function lookUp(token: string): Promise<Principal | null> {
+  function lookUp(token: string, tier: Tier): Promise<Principal | null> {
     const running = pending.get(token);
     if (running) return running;
     const checkedMs = performance.now();
-    const lookup = fetchPrincipal(token)
+    const lookup = fetchPrincipal(token, tier)
       .then((principal) => {
         // The credential may have been revoked during a lookup that took this long.
         if (performance.now() - checkedMs > EXPIRE_MS) {
@@ -72,11 +73,11 @@ export function createCredentials(
     return lookup;
   }
 
-  async function fetchPrincipal(token: string): Promise<Principal | null> {
+  async function fetchPrincipal(token: string, tier: Tier): Promise<Principal | null> {
     const parts = parseToken(token);
     const store = parts === null ? undefined : stores[parts.kind];
     if (parts === null || store === undefined) return null;
-    const found = await store.find(parts.id);
+    const found = await store.find(parts.id, tier);
     if (found === null || !isSecret(parts, found.secretHash)) return null;
     store.onUsed(parts.id);
     return found.principal;
@@ -85,13 +86,15 @@ export function createCredentials(
   return {
     verify(token, nowMs = performance.now()) {
       const entry = cache.get(token) ?? refused.get(token);
-      if (entry === undefined) return parseToken(token) === null ? null : lookUp(token);
+      if (entry === undefined) return parseToken(token) === null ? null : lookUp(token, 'default');
+      // A payment must not wait behind the lists that others read. Tokens that may be invented must.
+      const tier = entry.principal === null ? 'default' : 'critical';
       const ageMs = nowMs - entry.checkedMs;
-      if (ageMs > EXPIRE_MS) return lookUp(token);
+      if (ageMs > EXPIRE_MS) return lookUp(token, tier);
       if (ageMs > REFRESH_MS && !entry.refreshing) {
         entry.refreshing = true;
         // If this fails the entry expires, and a later request reports the failure.
-        lookUp(token).catch(() => {});
+        lookUp(token, tier).catch(() => {});
       }
       return entry.principal;
     },

@@ -62,7 +62,7 @@ export interface KeyRepository {
   testSpaceState(on: Queryable, organization: string): Promise<TestSpaceState>;
   doesOrganizationExist(on: Queryable, organization: string): Promise<boolean>;
   /** Returns the key with the hash of its secret, unless it is revoked, or expired by the clock of the database. */
-  findUsable(id: string, signal?: AbortSignal): Promise<StoredKey | null>;
+  findUsable(id: string, options: QueryOptions): Promise<StoredKey | null>;
   /** Returns any key with the hash of its secret, or null if there is none. */
   findAny(signal: AbortSignal): Promise<(ApiKey & { secretHash: Uint8Array }) | null>;
   find(of: KeysOf, id: string, options?: QueryOptions): Promise<ApiKey | null>;
@@ -123,7 +123,7 @@ type Checks = 'ownerOf' | 'isFull' | 'testSpaceState' | 'doesOrganizationExist';
 function keyReads(db: Database): Pick<KeyRepository, Reads> {
   const { columns, usable, isolated, visible, quotas } = fragmentsOf(db);
   return {
-    async findUsable(id, signal) {
+    async findUsable(id, options) {
       const [key] = await db.query(
         (sql) => sql<StoredKey[]>`
           SELECT ${columns}, secret_hash,
@@ -133,7 +133,7 @@ function keyReads(db: Database): Pick<KeyRepository, Reads> {
           FROM api_keys WHERE id = ${id} AND ${usable}
             AND (kind <> 'test' OR (${isolated}
               AND NOT EXISTS (SELECT FROM organizations o WHERE o.id = api_keys.owner || ${testSpaceOf('')})))`,
-        { signal },
+        options,
       );
       return key ?? null;
     },

@@ -58,8 +58,8 @@ export function createKeyService(
   let used = new Set<string>();
 
   const storeOf = (kind: KeyKind): CredentialStore => ({
-    async find(id, signal) {
-      const key = await repository.findUsable(id, signal);
+    async find(id, tier) {
+      const key = await repository.findUsable(id, { tier });
       return key?.kind === kind ? { principal: principalOf(key, quotaOf), secretHash: key.secretHash } : null;
     },
     onUsed: (id) => void used.add(id),
@@ -111,7 +111,7 @@ export function createKeyService(
     isEmpty: () => repository.isEmpty(),
     stores: { live: storeOf('live'), test: storeOf('test'), operator: storeOf('operator') },
     isUsable: async (id, signal) => {
-      const key = await repository.findUsable(id, signal);
+      const key = await repository.findUsable(id, { signal });
       return key !== null && !key.suspended;
     },
     async check(signal) {

@@ -61,7 +61,7 @@ export interface SessionRepository {
    * Returns the session with the hash of its secret, unless it has ended by the clock of the database, or its user is
    * locked out or not confirmed.
    */
-  findUsable(id: string, signal?: AbortSignal): Promise<UsableSession | null>;
+  findUsable(id: string, options: QueryOptions): Promise<UsableSession | null>;
   /**
    * Returns whether a session of the user may be used, and its person signed in within the last minutes. In a
    * transaction, which has locked the user, nobody can end it until that ends.
@@ -101,7 +101,7 @@ function fragmentsOf(db: Database, { idleHours }: SessionLimits) {
 function sessionReads(db: Database, limits: SessionLimits): Pick<SessionRepository, Reads> {
   const { columns, usable } = fragmentsOf(db, limits);
   return {
-    async findUsable(id, signal) {
+    async findUsable(id, options) {
       const [session] = await db.query(
         (sql) => sql<UsableSession[]>`
           SELECT s.id, s.secret_hash, s.user_id, s.organization, m.role,
@@ -114,7 +114,7 @@ function sessionReads(db: Database, limits: SessionLimits): Pick<SessionReposito
           FROM (SELECT * FROM sessions WHERE id = ${id} AND ${usable}) s
           JOIN users u ON u.id = s.user_id AND u.locked_at IS NULL AND u.confirmed_at IS NOT NULL
           LEFT JOIN memberships m ON m.organization = s.organization AND m.user_id = s.user_id`,
-        { signal },
+        options,
       );
       return session ?? null;
     },

@@ -68,15 +68,15 @@ export function createSessionService({ repository, roles, quotaOf }: SessionPort
     transaction: repository.transaction,
     start: (tx, start) => startSession(repository, tx, start),
     store: {
-      async find(id, signal) {
-        const session = await repository.findUsable(id, signal);
+      async find(id, tier) {
+        const session = await repository.findUsable(id, { tier });
         if (session === null) return null;
         return { principal: principalOf(session, roles, quotaOf), secretHash: session.secretHash };
       },
       onUsed: (id) => void used.add(id),
     },
     async isUsable(id, signal) {
-      const session = await repository.findUsable(id, signal);
+      const session = await repository.findUsable(id, { signal });
       return session !== null && session.role !== null && !session.suspended;
     },
     forget: repository.forget,

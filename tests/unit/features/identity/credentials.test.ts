@@ -14,11 +14,19 @@ afterEach(() => clock.mockRestore());
 /** One key in memory. `lookups` counts queries, and `unavailable` makes them fail. */
 function keysInMemory() {
   const { token, id, secretHash } = makeToken();
-  const state = { lookups: 0, unavailable: false, revoked: false, suspended: false, used: [] as string[] };
+  const state = {
+    lookups: 0,
+    unavailable: false,
+    revoked: false,
+    suspended: false,
+    used: [] as string[],
+    tiers: [] as string[],
+  };
   const service = createCredentials({
     live: {
-      async find(requested) {
+      async find(requested, tier) {
         state.lookups++;
+        state.tiers.push(tier);
         if (state.unavailable) throw new Error('unavailable');
         const principal = principalOf('alice', { keyId: id, suspended: state.suspended });
         return requested === id && !state.revoked ? { principal, secretHash } : null;
@@ -43,6 +51,24 @@ describe('a verified key', () => {
     const found = await Promise.all(Array.from({ length: 50 }, () => service.verify(token)));
     expect(new Set(found).size).toBe(1);
     expect(state.lookups).toBe(1);
+  });
+
+  test('is looked up before what others wait for once it was verified, and tokens that may be invented are not', async () => {
+    const { service, state, token } = keysInMemory();
+    await service.verify(token);
+    nowMs += 2001;
+    service.verify(token);
+    await new Promise((resolve) => setImmediate(resolve));
+    nowMs += 4001;
+    await service.verify(token);
+    expect(state.tiers).toEqual(['default', 'critical', 'critical']);
+    state.tiers = [];
+    state.revoked = true;
+    for (let lookup = 0; lookup < 3; lookup++) {
+      nowMs += 4001;
+      await service.verify(token);
+    }
+    expect(state.tiers).toEqual(['critical', 'default', 'default']);
   });
 
   test('is refreshed in the background while in use', async () => {

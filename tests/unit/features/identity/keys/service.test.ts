@@ -67,7 +67,7 @@ describe('the last use', () => {
     const { service, state, token, id } = keysInMemory();
     await service.flushLastUsed();
     expect(state.touched).toEqual([]);
-    const found = await service.stores.live.find(id);
+    const found = await service.stores.live.find(id, 'default');
     service.stores.live.onUsed(id);
     expect(isSecret(parseToken(token)!, found!.secretHash)).toBe(true);
     await service.flushLastUsed();
@@ -86,7 +86,7 @@ describe('a key as a credential', () => {
     async (kind, expected) => {
       const { service, state, id } = keysInMemory();
       state.stored = { kind, suspended: true, scopes: ['ping:read', 'operator:read', 'me:read'] };
-      const found = await service.stores[kind].find(id);
+      const found = await service.stores[kind].find(id, 'default');
       expect(found!.principal).toEqual({
         scopes: ['ping:read'],
         ...expected,
@@ -96,7 +96,7 @@ describe('a key as a credential', () => {
         quota: null,
       });
       for (const other of ['live', 'test', 'operator'] as const)
-        if (other !== kind) expect(await service.stores[other].find(id)).toBeNull();
+        if (other !== kind) expect(await service.stores[other].find(id, 'default')).toBeNull();
     },
   );
 
