@@ -18,6 +18,8 @@ export interface RequestIdentity {
    * sealed.
    */
   readonly secretFor?: string;
+  /** How long a retry gets the response, if that is less than usual: what it contains has expired then. */
+  readonly seconds?: number;
 }
 
 /** What a request has done, or what an earlier one with its Idempotency-Key did. */

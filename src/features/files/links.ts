@@ -119,7 +119,9 @@ export function createLinks(options: LinkOptions): Links {
       const expiresAt = secondsFromNow(DOWNLOAD_LINK_SECONDS);
       const response = { disposition: attachmentOf(name), mediaType };
       const { url } = await objects.presignGet(await keyOf(id), response, DOWNLOAD_LINK_SECONDS);
-      const request = { owner, key, content: ['linkFile', id], secretFor: callerIdOf(actor) } as const;
+      const content = ['linkFile', id] as const;
+      // A link that has expired is of no use, and a caller who may only read can create any number.
+      const request = { owner, key, content, secretFor: callerIdOf(actor), seconds: DOWNLOAD_LINK_SECONDS };
       return idempotency.run(request, async () => ({ url, expiresAt }), signal);
     },
     async receiveUpload(key, query, body, signal) {

@@ -156,7 +156,7 @@ export function createIdentity(ports: IdentityPorts) {
       { name: 'save when keys were last used', by: 'each', everyMs: 30_000, run: keys.flushLastUsed },
       { name: 'delete keys that ended long ago', by: 'one', everyMs: 3_600_000, run: keys.forgetEnded },
       { name: 'delete expired invitations', by: 'one', everyMs: 3_600_000, run: tenants.forgetExpired },
-      { name: 'delete old idempotent responses', by: 'one', everyMs: 600_000, run: responses.forget },
+      { name: 'delete old idempotent responses', by: 'one', everyMs: 60_000, run: responses.forget },
       { name: 'delete mails that ended long ago', by: 'one', everyMs: 3_600_000, run: mails.forget },
     ],
     secrets: [

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createFeatures } from '../../../src/features.ts';
 import { generateKey } from '../../../src/utils/sealing.ts';
 import { availableEngines } from '../../support/database.ts';
+import { uploadFile } from '../../support/file-steps.ts';
 import { createKey, pingStatus, postKey, postRevocation, postRotation } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { createSession, createUser } from '../../support/user-steps.ts';
@@ -151,6 +152,30 @@ describe.each(availableEngines())('creates with an Idempotency-Key on the %s Pos
     await atlas.jobs.find(({ name }) => name === 'delete old idempotent responses')!.run();
     expect(await atlas.sql`SELECT FROM idempotent_responses WHERE key = 'old'`).toHaveLength(0);
     expect(await atlas.sql`SELECT FROM idempotent_responses`).not.toHaveLength(0);
+  });
+
+  test('a link to a file is replayed for as long as it works, and not stored for longer', async () => {
+    const { id } = await uploadFile(atlas, 'linked');
+    const link = async () => {
+      const options = { headers: { 'Idempotency-Key': 'link' } };
+      const response = await atlas.call('POST', `/v1/files/${id}/link`, options);
+      return {
+        ...((await response.json()) as object),
+        replayed: response.headers.get('idempotency-replayed'),
+      };
+    };
+    const later = (seconds: number) => atlas.sql`
+      UPDATE idempotent_responses SET created_at = created_at - make_interval(secs => ${seconds}) WHERE key = 'link'`;
+    const first = await link();
+    await later(290);
+    expect(await link()).toEqual({ ...first, replayed: 'true' });
+    await later(11);
+    expect(await link()).toMatchObject({ replayed: null });
+    await later(301);
+    await createKey(atlas, {}, { idempotencyKey: 'beside-a-link' });
+    await atlas.jobs.find(({ name }) => name === 'delete old idempotent responses')!.run();
+    expect(await atlas.sql`SELECT FROM idempotent_responses WHERE key = 'link'`).toHaveLength(0);
+    expect(await atlas.sql`SELECT FROM idempotent_responses WHERE key = 'beside-a-link'`).toHaveLength(1);
   });
 
   test('a rotation of the secrets key seals them again, and the former key is not needed after it', async () => {

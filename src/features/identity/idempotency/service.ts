@@ -34,7 +34,7 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
       work: (tx?: Tx) => Promise<T>,
       signal?: AbortSignal,
     ): Promise<Done<T>> {
-      const { owner, key } = request;
+      const { owner, key, content, secretFor, seconds } = request;
       if (key === undefined) return { result: await work(), replayed: false };
       return repository.transaction(
         async (tx) => {
@@ -43,11 +43,8 @@ export function createIdempotency(repository: IdempotencyRepository, sealing: Se
           const id = crypto.randomUUID();
           const result = await work(tx);
           const response = toRecord(result, id, request);
-          await repository.store(tx, owner, key, {
-            id,
-            fingerprint: fingerprintOf(request.content, request.secretFor),
-            response,
-          });
+          const fingerprint = fingerprintOf(content, secretFor);
+          await repository.store(tx, owner, key, { id, fingerprint, response, seconds });
           return { result, replayed: false };
         },
         { signal },
