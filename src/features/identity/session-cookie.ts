@@ -1,5 +1,6 @@
 import type { Fields } from '../../envelope/response-headers.ts';
 import { AtlasError } from '../../errors.ts';
+import { sentCookies } from './sent-cookies.ts';
 import type { StartedSession } from './session.ts';
 
 // With this prefix browsers accept it over TLS only, and from this host only: no other host of the domain can set it.
@@ -16,15 +17,8 @@ const PRIVATE: Fields = { 'Cache-Control': 'no-store' };
  * browser sends one, and which of them is meant cannot be known.
  */
 export function cookieToken(header: string | null): string | undefined {
-  if (header === null) return undefined;
-  let token: string | undefined;
-  for (const cookie of header.split(';')) {
-    const at = cookie.indexOf('=');
-    if (at < 0 || cookie.slice(0, at).trim() !== NAME) continue;
-    if (token !== undefined) return undefined;
-    token = cookie.slice(at + 1).trim();
-  }
-  return token?.startsWith(TOKEN_PREFIX) ? token : undefined;
+  const [token, ...others] = sentCookies(header, NAME);
+  return others.length === 0 && token?.startsWith(TOKEN_PREFIX) ? token : undefined;
 }
 
 /** The fields of a response that starts or rotates a session: with its token in the cookie, or in the body. */

@@ -164,4 +164,18 @@ describe('a page of this Atlas', () => {
     ])
       expect((await send('GET', '/v1/users/me', { Cookie: cookie })).status).toBe(401);
   });
+
+  // Browsers keep other hosts of the domain from names that begin with the prefix, byte by byte.
+  test.each(['\u00a0', '\u0085'])(
+    'does not act by a cookie that another host of the domain can set: with the byte %j at its name',
+    async (byte) => {
+      const cookie = await withCookie();
+      expect((await send('GET', '/v1/users/me', { Cookie: `a=b; \t${cookie} ; c=d` })).status).toBe(200);
+      for (const name of [`${byte}__Host-atlas_session`, `__Host-atlas_session${byte}`]) {
+        const tossed = cookie.replace('__Host-atlas_session', name);
+        expect((await send('GET', '/v1/users/me', { Cookie: `a=b; ${tossed}` })).status).toBe(401);
+        expect((await send('GET', '/v1/users/me', { Cookie: `${tossed}; ${cookie}` })).status).toBe(200);
+      }
+    },
+  );
 });

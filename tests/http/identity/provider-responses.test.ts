@@ -40,6 +40,16 @@ describe('a response of the provider', () => {
     expect((await go(atlas, browser, 'GET', back)).status).toBe(200);
   });
 
+  test('is refused with a cookie that another host of the domain can set', async () => {
+    const { subject } = createAccount(provider);
+    const [attacker, browser] = [new Browser(), new Browser()];
+    const back = await throughProvider(atlas, attacker, subject);
+    const jar = attacker.cookies.get(ORIGIN)!;
+    browser.cookies.set(ORIGIN, new Map([['\u00a0__Host-atlas_oidc', jar.get('__Host-atlas_oidc')!]]));
+    await expectProblem(atlas, await go(atlas, browser, 'GET', back), 401, 'provider_sign_in_failed');
+    expect(await whoIs(atlas, browser)).toBeNull();
+  });
+
   test('is refused the second time', async () => {
     const { subject } = createAccount(provider);
     const browser = new Browser();

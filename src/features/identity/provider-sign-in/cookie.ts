@@ -1,4 +1,5 @@
 import type { Fields } from '../../../envelope/response-headers.ts';
+import { sentCookies } from '../sent-cookies.ts';
 import { FLOW_MINUTES } from './domain.ts';
 
 const NAME = '__Host-atlas_oidc';
@@ -18,9 +19,6 @@ export const pendingCookie = (secret: string): Fields => ({
 
 /** Returns the value of the cookie; undefined if there is none, or more than one. */
 export function sentCookie({ headers }: Request): string | undefined {
-  const values = (headers.get('cookie') ?? '')
-    .split(';')
-    .map((cookie) => cookie.trim())
-    .filter((cookie) => cookie.startsWith(`${NAME}=`));
-  return values.length === 1 ? values[0]!.slice(NAME.length + 1) : undefined;
+  const values = sentCookies(headers.get('cookie'), NAME);
+  return values.length === 1 ? values[0] : undefined;
 }
