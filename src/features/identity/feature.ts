@@ -27,7 +27,7 @@ import { createPeople } from './people-feature.ts';
 import { peopleProblems } from './people-problems.ts';
 import { identityProblems } from './problems.ts';
 import { providerProblems } from './provider-sign-in/problems.ts';
-import { type OriginSettings, publicOriginOf } from './public-origin.ts';
+import { publicOriginOf, type ReachSettings } from './public-origin.ts';
 import { Meters } from './quotas/meters.ts';
 import { createQuotaOverrideService } from './quotas/override-service.ts';
 import { registerQuotaMetrics } from './quotas/quota-metrics.ts';
@@ -84,7 +84,7 @@ export interface IdentityPorts {
   /** Every scope that the key of an organization can have. */
   readonly scopes: readonly string[];
   readonly settings: SettingValues<typeof identitySettings> &
-    OriginSettings & { readonly REDIS_PREFIX: string };
+    ReachSettings & { readonly REDIS_PREFIX: string };
 }
 
 export function createIdentity(ports: IdentityPorts) {

@@ -26,18 +26,29 @@ export function publicOriginOf({
   return isDevelopment(ENVIRONMENT) ? baseUrl(API_HOST, API_PORT) : null;
 }
 
-/** Whether nobody but developers can reach this Atlas: it is one of theirs, and listens on their own host only. */
-export function isForDevelopers({ ENVIRONMENT, API_HOST }: OriginSettings): boolean {
-  return isDevelopment(ENVIRONMENT) && LOCAL_ADDRESSES.includes(API_HOST);
+/** The settings that say who can reach this Atlas. */
+export interface ReachSettings extends OriginSettings {
+  readonly TRUSTED_PROXIES: readonly unknown[];
+}
+
+/**
+ * Whether nobody but developers can reach this Atlas, as far as its settings say: it is one of theirs, listens on their
+ * own host only, and has neither a proxy there nor another place where people find it.
+ */
+export function isForDevelopers(settings: ReachSettings): boolean {
+  const { PUBLIC_URL, ENVIRONMENT, API_HOST, TRUSTED_PROXIES } = settings;
+  if (!isDevelopment(ENVIRONMENT) || !LOCAL_ADDRESSES.includes(API_HOST)) return false;
+  return TRUSTED_PROXIES.length === 0 && (PUBLIC_URL === undefined || isOnThisHost(PUBLIC_URL));
 }
 
 const isDevelopment = (environment: string) => environment === 'development' || environment === 'test';
 
 /** Whether passwords and cookies may be sent to this origin: over TLS, or without leaving the host. */
 export function isPrivateOrigin(origin: string): boolean {
-  const { protocol, hostname } = new URL(origin);
-  return protocol === 'https:' || LOCAL_HOSTS.includes(hostname);
+  return new URL(origin).protocol === 'https:' || isOnThisHost(origin);
 }
+
+const isOnThisHost = (origin: string) => LOCAL_HOSTS.includes(new URL(origin).hostname);
 
 /** Returns the origin. Throws `https_required` unless passwords and cookies may be sent there. */
 export function requirePrivateOrigin(origin: string | null): string {

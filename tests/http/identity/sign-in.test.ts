@@ -190,10 +190,19 @@ describe('passwords are sent over TLS, or not at all:', () => {
   });
 });
 
-test('the person of the demo data signs in where developers are, and nowhere else', async () => {
+test('the person of the demo data signs in where developers are', async () => {
   await seed(atlas.features);
   await startedBy(await signIn(atlas, DEMO_PERSON.email, DEMO_PERSON.password));
-  const app = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl, API_HOST: '0.0.0.0' });
+});
+
+test.each([
+  { API_HOST: '0.0.0.0' },
+  { ENVIRONMENT: 'staging', PUBLIC_URL: 'http://localhost:8000' },
+  { PUBLIC_URL: 'https://atlas.example.com' },
+  { TRUSTED_PROXIES: '127.0.0.1' },
+])('the person of the demo data does not sign in where others may be: %j', async (settings) => {
+  await seed(atlas.features);
+  const app = await startTestApp({ DATABASE_URL: atlas.deps.databaseUrl, ...settings });
   try {
     const response = await signIn(app, DEMO_PERSON.email, DEMO_PERSON.password);
     await expectProblem(app, response, 401, 'sign_in_failed');
