@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import type { Exchange } from '../envelope/exchange.ts';
 import type { Actor } from '../utils/actor.ts';
@@ -32,11 +33,20 @@ export function commandActor(): Actor {
   return { kind: 'command', id: `${userName()}@${hostname()}` };
 }
 
-/** A container may run as a user without a name. */
+/** Who runs this process. A container may run it as a user without a name. */
 function userName(): string {
+  const uid = process.getuid?.();
+  return uid === undefined ? userInfo().username : (nameOf(uid) ?? String(uid));
+}
+
+/** `userInfo` of Bun repeats the variable `USER`, which says what somebody likes; the kernel says which ID it is. */
+function nameOf(uid: number): string | null {
   try {
-    return userInfo().username;
+    const users = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'));
+    return users.find(([, , id]) => id === String(uid))?.[0] ?? null;
   } catch {
-    return String(process.getuid?.() ?? 'unknown');
+    return null;
   }
 }

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { execFileSync } from 'node:child_process';
+import { hostname } from 'node:os';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 import { makeFolder, removeFolder, succeedAtlas } from './atlas-process.ts';
@@ -121,6 +123,20 @@ test.each(Object.entries(CHANGES))(
     expect(rows.map(({ action, kind }) => [action, kind])).toEqual(
       actions.map((action) => [action, 'command']),
     );
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  'a command is recorded as the user that the kernel knows, whatever its environment says',
+  async () => {
+    await createKey('forged');
+    const suspend = ['organizations', 'suspend', 'forged'];
+    await succeedAtlas(folder, suspend, { ...settings, USER: 'somebody-else', LOGNAME: 'somebody-else' });
+    const [entry] = await sql<{ id: string }[]>`
+      SELECT actor->>'id' AS id FROM audit_entries
+      WHERE action = 'organization.suspended' AND organization = 'forged'`;
+    expect(entry!.id).toBe(`${execFileSync('id', ['-un']).toString().trim()}@${hostname()}`);
   },
   TEST_TIMEOUT_MS,
 );
