@@ -101,6 +101,23 @@ describe('a person', () => {
     expect(entries).toHaveLength(3);
   });
 
+  test('tells an organization that they left nothing about their sessions', async () => {
+    const { id, email, token } = await person({ organization: 'former', role: 'member' });
+    const entries = () =>
+      atlas.sql<{ organization: string; action: string }[]>`
+        SELECT organization, action FROM audit_entries WHERE actor->>'userId' = ${id} ORDER BY id`;
+    await signIn(atlas, email);
+    expect(await entries()).toMatchObject([{ organization: 'former', action: 'session.created' }]);
+    expect((await call(token, 'DELETE', '/v1/users/me/organizations/former')).status).toBe(204);
+    expect((await call(token, 'DELETE', '/v1/sessions')).status).toBe(204);
+    await bodyOf(await call(token, 'PUT', '/v1/sessions/current/organization', { organization: null }));
+    expect((await entries()).slice(1)).toMatchObject([
+      { organization: 'former', action: 'membership.removed' },
+      { organization: '', action: 'session.ended' },
+      { organization: '', action: 'session.rotated' },
+    ]);
+  });
+
   test('acts for another organization with another token', async () => {
     const { id, token } = await person({ organization: 'left', role: 'owner' });
     await addMember(atlas, id, 'right', 'viewer');

@@ -52,7 +52,10 @@ export interface SessionRepository {
   list(userId: string, signal?: AbortSignal): Promise<Session[]>;
   /** Deletes sessions that have ended, in steps. */
   forget(): Promise<void>;
-  /** Writes what was done to a session into the audit log. */
+  /**
+   * Writes what was done to a session into the audit log: for its organization, as long as the user is a member. What
+   * people do after they left, and from where, is not for those whom they left.
+   */
   record(tx: Tx, actor: Actor, did: 'created' | 'rotated' | 'ended', session: Session): Promise<void>;
   /** Returns the organization of the user to act for if none is named: the first that they joined. Empty if none. */
   firstOrganization(tx: Tx, userId: string): Promise<string>;
@@ -74,16 +77,19 @@ export interface SessionRepository {
 const FORGET_ROWS_MAX = 1000;
 
 export function createSessionRepository(db: Database, limits: SessionLimits): SessionRepository {
+  const reads = sessionReads(db, limits);
   return {
     transaction: (work, options) => db.transaction(work, options),
-    record: (tx, actor, did, { id, userId, organization, address, userAgent }) =>
-      recordAudit(tx, actor, {
+    async record(tx, actor, did, { id, userId, organization, address, userAgent }) {
+      const isMember = await reads.isMember(tx, userId, organization);
+      await recordAudit(tx, actor, {
         action: `session.${did}`,
-        organization,
+        organization: isMember ? organization : '',
         target: { type: 'session', id },
         [did === 'ended' ? 'before' : 'after']: { userId, address, userAgent },
-      }),
-    ...sessionReads(db, limits),
+      });
+    },
+    ...reads,
     ...sessionChanges(db, limits),
   };
 }
