@@ -204,6 +204,19 @@ test.each(['none', 'a@b@c', 'a b@example.com', 'a..b@example.com', 'Ada <ada@exa
   },
 );
 
+test.each(['viewer', 'member'] as const)(
+  'open invitations of somebody who may no longer invite end, whatever the role they are for: %s',
+  async (role) => {
+    const organization = `no longer ${role}`;
+    const { owner, admin } = await createStaff(atlas, organization);
+    await invited(admin, newAddress(), 'viewer');
+    await invited(owner, newAddress(), 'viewer');
+    const path = `/v1/organizations/current/members/${admin.id}`;
+    expect((await callAs(atlas, owner, 'PATCH', path, { role })).status).toBe(200);
+    expect((await openInvitations(owner)).map(({ invitedBy }) => invitedBy)).toEqual([owner.id]);
+  },
+);
+
 test('open invitations that somebody sent end with the role that allowed them', async () => {
   const { owner, admin } = await createStaff(atlas, 'successive');
   const second = await createUser(atlas, { organization: 'successive', role: 'owner' });

@@ -3,7 +3,7 @@ import type { ScopesOfRoles } from '../roles.ts';
 import type { InvitationRepository } from './repository.ts';
 
 /**
- * Withdraws the open invitations that a member sent for roles that they could no longer grant. Otherwise somebody could
+ * Withdraws the open invitations that a member sent and could no longer send. Otherwise somebody could
  * provide for their removal by inviting another address of theirs.
  */
 export function createWithdrawInvitations(
@@ -11,8 +11,9 @@ export function createWithdrawInvitations(
   scopesOfRoles: ScopesOfRoles,
 ): MemberPorts['withdrawInvitations'] {
   return async (tx, actor, { organization, userId, held }) => {
+    const mayInvite = held.includes('members:write');
     for (const invitation of await repository.listSentBy(tx, organization, userId)) {
-      if (scopesOfRoles[invitation.role].every((scope) => held.includes(scope))) continue;
+      if (mayInvite && scopesOfRoles[invitation.role].every((scope) => held.includes(scope))) continue;
       await repository.remove(tx, invitation.id);
       await repository.record(tx, actor, 'withdrawn', invitation);
     }
