@@ -89,6 +89,8 @@ const SUBJECT_CHARACTERS_MAX = 200;
 const TEXT_CHARACTERS_MAX = 20_000;
 // Control characters, also those that some programs take for the end of a line.
 const CONTROL = /[\p{Cc}\u2028\u2029]+/gu;
+// Mail programs decode what begins with this (RFC 2047), and could show whatever a name in it encodes.
+const ENCODED_WORD = /=\?/g;
 
 /** What the record of a mail belongs to. */
 export const mailContext = (id: string): SealContext => ({ purpose: 'mail', id });
@@ -101,7 +103,7 @@ export function contentOf({ recipient, subject, text }: NewMail): MailContent {
   if (!isMailAddress(recipient))
     throw new AtlasError('invalid_request', 'The mail address is not one that Atlas can send to.');
   if (text.length > TEXT_CHARACTERS_MAX) throw new Error('The text of a mail is too long.');
-  const line = subject.replace(CONTROL, ' ').trim().toWellFormed();
+  const line = subject.replace(CONTROL, ' ').replace(ENCODED_WORD, '= ?').trim().toWellFormed();
   return { subject: clip(line, SUBJECT_CHARACTERS_MAX), text: text.toWellFormed() };
 }
 

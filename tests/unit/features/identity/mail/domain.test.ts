@@ -69,6 +69,9 @@ describe('the content of a mail', () => {
   test('has a subject of one line, whatever a name in it contains', () => {
     expect(subjectOf('Join A\r\nBcc: eve@example.com')).toBe('Join A Bcc: eve@example.com');
     expect(subjectOf('a\n\n\tb\u2028c\u0000d\u0085e\u007f')).toBe('a b c d e');
+    // Otherwise mail programs would decode it, and show the rest from right to left.
+    expect(subjectOf('Join =?utf-8?Q?=E2=80=AEb?= now')).toBe('Join = ?utf-8?Q?=E2=80=AEb?= now');
+    expect(subjectOf('a=?=?b')).toBe('a= ?= ?b');
     expect(subjectOf('Grüße ✓ 👩‍🚀')).toBe('Grüße ✓ 👩‍🚀');
   });
 
