@@ -19,6 +19,13 @@ export function registerDatabaseMetrics(
   registerStats(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
     { labels: {}, value: stats.errors },
   ]);
+  registerStats(
+    registry,
+    'counter',
+    `${prefix}_conflicts_total`,
+    'Transactions that PostgreSQL rolled back for another one (40001, 40P01)',
+    () => Object.entries(stats.conflicts).map(([outcome, value]) => ({ labels: { outcome }, value })),
+  );
   registerStats(registry, 'histogram', name, 'Query duration', () =>
     histogramSamples(name, {}, stats.buckets, stats.sumMs),
   );

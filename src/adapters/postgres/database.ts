@@ -1,14 +1,12 @@
 import type postgres from 'postgres';
-import { AtlasError } from '../../errors.ts';
-import { BulkheadFull } from '../../resilience/bulkhead.ts';
 import { BreakerOpen } from '../../resilience/circuit-breaker.ts';
 import { type CallOptions, Dependency } from '../../resilience/dependency.ts';
 import { orAbort } from '../../utils/or-abort.ts';
-import { runTransaction } from './fenced-transaction.ts';
+import { callerError, refusalError } from './caller-error.ts';
+import { type IsolationLevel, runTransaction } from './fenced-transaction.ts';
 import {
   databaseCause,
   databaseErrorCode,
-  mapDatabaseError,
   openPostgres,
   type PostgresOptions,
   QUERY_CANCELED,
@@ -25,6 +23,7 @@ import {
   sendQuery,
 } from './query.ts';
 import { requireServer } from './require-server.ts';
+import { retryConflicts } from './retry-conflicts.ts';
 import { requireSession } from './session-settings.ts';
 import { roleOf } from './setup-fault.ts';
 
@@ -38,6 +37,18 @@ export interface DatabaseOptions extends PostgresOptions {
 export interface QueryOptions extends Pick<CallOptions, 'signal' | 'tier'> {
   /** The transaction that it is part of, whose signal and tier apply. */
   readonly tx?: Queryable | undefined;
+}
+
+/** How a transaction runs. */
+export interface TransactionOptions extends Omit<QueryOptions, 'tier'> {
+  /** `read committed` by default. Only a transaction of its own can have another one. */
+  readonly isolation?: IsolationLevel;
+}
+
+/** How a snapshot is read. */
+export interface SnapshotOptions extends Omit<QueryOptions, 'tx'> {
+  /** How long each statement may take; DATABASE_TIMEOUT by default, and at most that. */
+  readonly statementTimeoutMs?: number;
 }
 
 // The server ends a statement at DATABASE_TIMEOUT. If it stays silent for longer, the connection is lost.
@@ -54,7 +65,6 @@ const WAITING_MIN = 1024;
 const CANCEL_MS = 2000;
 // A statement that was canceled by mistake ran for less than this share of its timeout.
 const STRAY_SHARE = 0.9;
-const RETRY_AFTER_SECONDS = 1;
 // An open connection was lost. The driver reuses it, and sometimes waits forever for what it has not sent, or reports
 // the old error to the next caller (porsager/postgres, issues 1133 and 1215).
 const LOST = /^(?:08...|57P0[124]|ECONNRESET|EPIPE|ETIMEDOUT|CONNECTION_CLOSED)$/;
@@ -93,7 +103,7 @@ export class Database implements Queryable {
       // Only what says that the server is unavailable: a table, or a role, that is missing must not stop the others.
       isFailure: (error) => isServerUnavailable(databaseCause(error)),
       probe: (signal) => probePostgres(url, signal),
-      unavailable: toAtlasError,
+      unavailable: refusalError,
       // After failures alone, running queries may still return.
       onOpened: (isSilent) => this.#replacePool(this.#pool, isSilent ? 0 : timeoutSeconds),
     });
@@ -101,44 +111,69 @@ export class Database implements Queryable {
 
   /**
    * Runs one query and returns its rows. When the signal aborts, this rejects and the query is canceled on the server.
-   * Throws an `AtlasError`, or the driver's error if it is unexpected.
+   * A query that lost against another transaction is repeated: see {@link retryConflicts}. Throws an `AtlasError`, or
+   * the driver's error if it is unexpected.
    */
   async query<T extends Rows>(
     build: BuildQuery<T>,
     { signal, tier = 'default', tx }: QueryOptions = {},
   ): Promise<QueryResult<T>> {
     if (tx !== undefined) return tx.query(build);
-    try {
-      const running = this.dependency.call('query', (aborted) => this.#run(build, aborted), {
-        timeoutMs: this.#statementMs + GRACE_MS,
-        signal,
-        tier,
-      });
-      // A silent server does not receive the cancel either, so the caller does not wait for it.
-      return await (signal ? orAbort(running, signal) : running);
-    } catch (error) {
-      throw toThrow(error, signal, this.role);
-    }
+    const options = { timeoutMs: this.#statementMs + GRACE_MS, signal, tier };
+    const call = () => this.dependency.call('query', (aborted) => this.#run(build, aborted), options);
+    return this.#retried(call, signal);
   }
 
   /**
    * Runs work in a transaction, which commits when the work resolves, or in the one that it is given. When the signal
-   * aborts, this rejects, but the transaction continues. Throws like {@link query}, or what the work throws.
+   * aborts, this rejects, but the transaction continues. If it lost against another transaction, the work runs again in
+   * a new one ({@link retryConflicts}), so it must change nothing but the database. Throws like {@link query}, or what
+   * the work throws.
+   *
+   * @example await db.transaction((tx) => transferWithinLimits(tx, order), { isolation: 'serializable', signal });
    */
   async transaction<T>(
     work: (tx: Queryable) => Promise<T>,
-    { signal, tx }: Omit<QueryOptions, 'tier'> = {},
+    { signal, tx, isolation }: TransactionOptions = {},
   ): Promise<T> {
-    if (tx !== undefined) return work(tx);
-    try {
-      const running = this.dependency.call('transaction', (aborted) => {
-        const pool = this.#pool;
-        return this.#untilDead(pool, runTransaction(pool, work), aborted);
-      });
-      return await (signal ? orAbort(running, signal) : running);
-    } catch (error) {
-      throw toThrow(error, signal, this.role);
+    if (tx !== undefined) {
+      if (isolation !== undefined) throw new Error('A transaction cannot change its level of isolation.');
+      return work(tx);
     }
+    const mode = { isolation: isolation ?? 'read committed' };
+    return this.#retried(
+      () =>
+        this.dependency.call('transaction', (aborted) => {
+          const pool = this.#pool;
+          return this.#untilDead(pool, runTransaction(pool, work, mode), aborted);
+        }),
+      signal,
+    );
+  }
+
+  /**
+   * Runs queries that all see the database as it was at one moment (`REPEATABLE READ`, read only). When the signal
+   * aborts, this rejects, and the running query is canceled on the server. Throws as {@link transaction} does.
+   */
+  async snapshot<T>(
+    work: (tx: Queryable) => Promise<T>,
+    { signal, tier = 'default', statementTimeoutMs = this.#statementMs }: SnapshotOptions = {},
+  ): Promise<T> {
+    const limitMs = Math.min(statementTimeoutMs, this.#statementMs);
+    const limited = async (tx: Queryable) => {
+      if (limitMs < this.#statementMs)
+        await tx.query((sql) => sql`SELECT set_config('statement_timeout', ${String(limitMs)}, true)`);
+      return work(tx);
+    };
+    return this.#retried(
+      () =>
+        this.dependency.call(
+          'snapshot',
+          (aborted) => this.#unlessStray(() => this.#readSnapshot(limited, aborted), aborted, limitMs),
+          { signal, tier },
+        ),
+      signal,
+    );
   }
 
   /**
@@ -181,15 +216,43 @@ export class Database implements Queryable {
     return this.#pool.end(options);
   }
 
-  /** Runs a query, and reruns it if a late cancel hit it: a cancel names a connection, not a query. */
-  async #run<T extends Rows>(build: BuildQuery<T>, signal: AbortSignal): Promise<QueryResult<T>> {
+  /** Runs a call, and again if it lost against another transaction. */
+  async #retried<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    try {
+      // A silent server does not receive the cancel either, so the caller does not wait for it.
+      const attempt = () => (signal ? orAbort(call(), signal) : call());
+      return await retryConflicts(attempt, this.stats.conflicts, signal);
+    } catch (error) {
+      throw callerError(error, signal, this.role);
+    }
+  }
+
+  #readSnapshot<T>(work: (tx: Queryable) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const pool = this.#pool;
+    const running = runTransaction(pool, work, {
+      isolation: 'repeatable read',
+      isReadOnly: true,
+      send: (query) => {
+        signal.throwIfAborted();
+        return sendQuery(query, signal, this.stats);
+      },
+    });
+    return this.#untilDead(pool, running, signal);
+  }
+
+  #run<T extends Rows>(build: BuildQuery<T>, signal: AbortSignal): Promise<QueryResult<T>> {
+    return this.#unlessStray(() => this.#send(build, signal), signal, this.#statementMs);
+  }
+
+  /** Repeats what a late cancel hit: a cancel names a connection, not a query. */
+  async #unlessStray<T>(read: () => Promise<T>, signal: AbortSignal, limitMs: number): Promise<T> {
     const startMs = performance.now();
     try {
-      return await this.#send(build, signal);
+      return await read();
     } catch (error) {
       const isStray = databaseErrorCode(error) === QUERY_CANCELED && !signal.aborted;
-      if (!isStray || performance.now() - startMs > this.#statementMs * STRAY_SHARE) throw error;
-      return await this.#send(build, signal);
+      if (!isStray || performance.now() - startMs > limitMs * STRAY_SHARE) throw error;
+      return await read();
     }
   }
 
@@ -232,24 +295,4 @@ export class Database implements Queryable {
 /** Opens a database. It connects on first use, so this never fails. */
 export function openDatabase(options: DatabaseOptions): Database {
   return new Database(options);
-}
-
-function toAtlasError(cause: unknown): AtlasError {
-  const extras = { cause, retryAfterSeconds: RETRY_AFTER_SECONDS };
-  if (cause instanceof BulkheadFull)
-    return new AtlasError('overloaded', 'The PostgreSQL queue is full.', extras);
-  return new AtlasError('dependency_unavailable', 'PostgreSQL cannot be reached.', extras);
-}
-
-/** Returns what callers get for an error. The driver creates its errors in a callback, so this adds their stack. */
-function toThrow(error: unknown, signal: AbortSignal | undefined, role: string): unknown {
-  const mapped = mapDatabaseError(error, signal, role);
-  if (mapped !== error || !(error instanceof Error) || databaseErrorCode(error) === '') return mapped;
-  const { stack = '' } = new Error();
-  Object.defineProperty(error, 'stack', {
-    value: `${error.stack}\n${stack.slice(stack.indexOf('\n') + 1)}`,
-    configurable: true,
-    writable: true,
-  });
-  return error;
 }

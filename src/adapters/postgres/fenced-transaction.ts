@@ -1,5 +1,17 @@
+import type postgres from 'postgres';
 import { isConnectionLoss, type Sql } from './postgres.ts';
-import type { Queryable } from './query.ts';
+import type { Queryable, QueryResult, Rows } from './query.ts';
+
+/** What a transaction sees of others that run at the same time: docs/architecture/transactions.md compares them. */
+export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
+
+/** How a transaction runs. */
+export interface TransactionMode {
+  readonly isolation: IsolationLevel;
+  readonly isReadOnly?: boolean;
+  /** Sends one query of the work. Awaits it by default. */
+  readonly send?: <T extends Rows>(query: postgres.PendingQuery<T>) => Promise<QueryResult<T>>;
+}
 
 const never = new Promise<never>(() => {});
 
@@ -9,19 +21,24 @@ const never = new Promise<never>(() => {});
  * queries of the work run in autocommit, or in the next transaction of the connection. Throws what the work or the
  * driver throws.
  */
-export async function runTransaction<T>(pool: Sql, work: (tx: Queryable) => Promise<T>): Promise<T> {
+export async function runTransaction<T>(
+  pool: Sql,
+  work: (tx: Queryable) => Promise<T>,
+  { isolation, isReadOnly = false, send }: TransactionMode,
+): Promise<T> {
   const loss = Promise.withResolvers<never>();
   let endReason: unknown = null;
   const end = (reason: unknown) => {
     endReason ??= reason;
   };
 
-  const running = pool.begin(async (sql) => {
+  // The text is one of those above: the driver would remove anything but letters from it.
+  const running = pool.begin(`isolation level ${isolation}${isReadOnly ? ' read only' : ''}`, async (sql) => {
     const tx: Queryable = {
       async query(build) {
         if (endReason !== null) throw endReason;
         try {
-          return await build(sql);
+          return await (send ? send(build(sql)) : build(sql));
         } catch (error) {
           if (isConnectionLoss(error)) {
             end(error);

@@ -71,10 +71,15 @@ export function isConnectionLoss(error: unknown): boolean {
   return UNREACHABLE.test(databaseErrorCode(error));
 }
 
+/** Whether PostgreSQL rolled the transaction back to let another one proceed. It had no effect. */
+export function isConflict(error: unknown): boolean {
+  return CONFLICT.test(databaseErrorCode(error));
+}
+
 /** Whether retrying the same transaction may succeed: it lost its connection, or lost against another transaction. */
 export function isTransient(error: unknown): boolean {
   const cause = databaseCause(error);
-  return isConnectionLoss(cause) || CONFLICT.test(databaseErrorCode(cause));
+  return isConnectionLoss(cause) || isConflict(cause);
 }
 
 /**
@@ -117,7 +122,7 @@ export function mapDatabaseError(error: unknown, signal?: AbortSignal, role?: st
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     });
   }
-  if (UNWRITABLE.test(databaseErrorCode(error)) || CONFLICT.test(databaseErrorCode(error))) {
+  if (UNWRITABLE.test(databaseErrorCode(error)) || isConflict(error)) {
     return new AtlasError('dependency_unavailable', 'PostgreSQL cannot accept this request now.', {
       cause: error,
       retryAfterSeconds: RETRY_AFTER_SECONDS,

@@ -1,6 +1,7 @@
 import type postgres from 'postgres';
 import { BreakerOpen } from '../../resilience/circuit-breaker.ts';
 import { BUCKETS_MS, bucketOf } from '../../utils/buckets.ts';
+import type { ConflictCounts } from './retry-conflicts.ts';
 
 /** The driver's template tag: builds queries and fragments, and sends nothing until a query is awaited. */
 export type SqlTag = postgres.ISql;
@@ -25,6 +26,7 @@ export interface Queryable {
 export class QueryStats {
   inFlight = 0;
   errors = 0;
+  readonly conflicts: ConflictCounts = { retried: 0, failed: 0 };
   sumMs = 0;
   readonly buckets = new Float64Array(BUCKETS_MS.length + 1);
 }

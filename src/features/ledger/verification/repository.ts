@@ -29,9 +29,11 @@ export function createLedgerRepository(db: Database): LedgerRepository {
         owner === null
           ? db.fragment`true`
           : db.fragment`${account} IN (SELECT id FROM accounts WHERE owner = ${owner})`;
-      // One statement, so one snapshot: a transfer posted in the meantime is visible everywhere or nowhere.
-      const [row] = await db.query(
-        (sql) => sql<[Row]>`
+      // A transfer posted in the meantime is visible everywhere or nowhere.
+      const [row] = await db.snapshot(
+        (tx) =>
+          tx.query(
+            (sql) => sql<[Row]>`
           WITH sides AS (
             SELECT debit_account_id AS account_id, amount AS debit, 0 AS credit, debit_version AS version FROM transfers
              WHERE ${isOwn(sql`debit_account_id`)}
@@ -91,6 +93,7 @@ export function createLedgerRepository(db: Database): LedgerRepository {
                    FROM (SELECT * FROM ledgers ORDER BY ledger LIMIT ${LEDGERS_MAX}) first), '[]') AS ledgers,
                  coalesce((SELECT json_agg(f)
                    FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
+          ),
         { signal },
       );
       return row;
