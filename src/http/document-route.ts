@@ -18,7 +18,9 @@ const BYTES = { type: 'string', format: 'binary' } as const;
  */
 export function documentRoute(route: AnyRoute, kinds: ProblemKinds): RouteConfig {
   const { params, query, headers, body, streams, example } = route;
-  const scope = route.scope === null ? '' : `Requires the scope \`${route.scope}\`.`;
+  const scopes = [route.scope, route.alsoScope].filter((scope) => typeof scope === 'string');
+  const listed = scopes.map((scope) => `\`${scope}\``).join(' and ');
+  const scope = scopes.length === 0 ? '' : `Requires the scope${scopes.length > 1 ? 's' : ''} ${listed}.`;
   const description = [route.description, scope].filter(Boolean).join(' ');
   const media = body ? 'application/json' : streams;
   return {
@@ -28,7 +30,7 @@ export function documentRoute(route: AnyRoute, kinds: ProblemKinds): RouteConfig
     summary: route.summary,
     ...(description && { description }),
     tags: [route.tag],
-    security: route.scope === null ? [] : [{ apiKey: [route.scope] }],
+    security: scopes.length === 0 ? [] : [{ apiKey: scopes }],
     'x-slo-tier': route.tier,
     request: {
       ...(params && { params }),

@@ -24,6 +24,8 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
   readonly tier: Tier;
   /** The scope a key needs, or null if the route needs no key. */
   readonly scope: string | null;
+  /** A second scope that it needs, of a route with a scope. */
+  readonly alsoScope?: string;
   /** False only for health and metrics. */
   readonly sheddable?: boolean;
   /** For operators: served on the admin port only, if there is one. */
@@ -51,6 +53,7 @@ export interface RouteDefinition<P extends Shape, Q extends Shape, H extends Sha
 export type RouteFacts = Omit<MatchedRoute, 'index' | 'timeoutMs'> & {
   readonly timeoutMs?: number;
   readonly isPrivate?: boolean;
+  readonly alsoScope?: string;
 };
 
 export const JSON_BODY_LIMIT_BYTES = 1_048_576;
@@ -106,7 +109,7 @@ export class RouteTable {
     route: RouteDefinition<P, Q, H, B>,
     handle: (input: Input<Output<P>, Output<Q>, Output<H>, Output<B>>) => Response | Promise<Response>,
   ): void {
-    const { method, path, tier, scope } = route;
+    const { method, path, tier, scope, alsoScope } = route;
     const operation = documentRoute(route, this.#kinds);
     this.operations.push(operation);
     if (!(route.isPrivate && this.#hidesPrivate))
@@ -122,12 +125,15 @@ export class RouteTable {
       streamsBody: route.streams !== undefined,
       compressible: route.compressible ?? false,
       ...(route.isPrivate && { isPrivate: true }),
+      ...(alsoScope !== undefined && { alsoScope }),
       ...(route.timeoutMs !== undefined && { timeoutMs: route.timeoutMs }),
     });
     const validate = validation(route);
     const enter: FetchHandler = (request, exchange) => {
       // The pipeline sets the principal once it has checked the scope of this route.
       if (scope !== null && exchange.principal === null) throw unauthenticated();
+      if (alsoScope !== undefined && !exchange.principal!.scopes.includes(alsoScope))
+        throw new AtlasError('forbidden', `This route requires the scope ${alsoScope}.`);
       const input = new Input<Output<P>, Output<Q>, Output<H>, Output<B>>(request, exchange);
       validate?.(input);
       return handle(input);

@@ -63,6 +63,11 @@ export const TimestampSchema = z
   .string()
   .openapi({ format: 'date-time', example: '2026-01-31T12:00:00.000Z' });
 
+/** A time that a query names. */
+export const TimeSchema = z.iso
+  .datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
+  .transform((text) => new Date(text));
+
 /** The `nextCursor` of a page. */
 export const NextCursorSchema = z.string().nullable().openapi({
   description:

@@ -13,6 +13,9 @@ import { mountAccounts } from './accounts/router.ts';
 import { createAccountService } from './accounts/service.ts';
 import { createDemoAccounts } from './demo-accounts.ts';
 import { ledgerEventTypes } from './event-types.ts';
+import { createGraphRepository } from './graph/repository.ts';
+import { mountGraph } from './graph/router.ts';
+import { createGraphService } from './graph/service.ts';
 import { ledgerProblems } from './problems.ts';
 import type { Transfer } from './transfers/domain.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
@@ -36,9 +39,9 @@ const BUDGET_MS = 80;
 const IN_FLIGHT_MIN = 96;
 const IDEMPOTENCY_DAYS = 30;
 
-/** Accounts, transfers, and the verification that they are consistent. */
+/** Accounts, transfers, the graph of who paid whom, and the verification that all is consistent. */
 export const ledger = {
-  tags: ['Accounts', 'Transfers', 'Ledger'],
+  tags: ['Accounts', 'Transfers', 'Graph', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts.',
     'accounts:write': 'Open accounts, and change whom they accept.',
@@ -92,6 +95,7 @@ export function createLedger(ports: LedgerPorts) {
   const ids = createTransferIds(repository.readSecret);
   const transfers = createTransferService({ find, isKeyUsed, listByAccount }, committer, ids);
   const verification = createLedgerService(createLedgerRepository(database));
+  const graph = createGraphService(createGraphRepository(database), accounts);
   return {
     accounts,
     transfers,
@@ -104,6 +108,7 @@ export function createLedger(ports: LedgerPorts) {
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
+      mountGraph(routes, graph);
       mountLedger(routes, verification, (signal) => isolation.isOn(signal));
     },
     metrics: (registry) =>

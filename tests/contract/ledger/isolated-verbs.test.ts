@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
+import { createGraphRepository } from '../../../src/features/ledger/graph/repository.ts';
 import { fingerprintOf } from '../../../src/features/ledger/transfers/domain.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
@@ -10,6 +11,8 @@ import { insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts
 /** What belongs to one owner. */
 interface Belongings {
   readonly owner: string;
+  /** Of somebody else, who has paid to the account and was paid back. */
+  readonly bank: string;
   readonly account: string;
   readonly transfer: string;
   readonly key: string;
@@ -51,6 +54,12 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   'transfers.isKeyUsed': async (db, owner, { key }) =>
     (await createTransferRepository(db).isKeyUsed(owner, key)) || null,
+  'graph.neighbors': (db, owner, { account: accountId }) =>
+    createGraphRepository(db).neighbors({ owner, accountId, after: null, since: null, limit: 9 }),
+  'graph.ways': async (db, owner, { bank, account }) => {
+    const search = { owner, from: account, to: bank, depthMax: 2, since: null };
+    return orNull((await createGraphRepository(db).ways(search)).paths);
+  },
   'verification.verify': async (db, owner, { account }) => {
     const { accounts } = await createLedgerRepository(db).verify(owner, 100);
     return accounts === 1 && (await createAccountRepository(db).find(owner, account)) !== null
@@ -78,6 +87,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         const verbs = Object.entries({
           accounts: createAccountRepository(db),
           transfers: createTransferRepository(db),
+          graph: createGraphRepository(db),
           verification: createLedgerRepository(db),
         }).flatMap(([name, repository]) => Object.keys(repository).map((verb) => `${name}.${verb}`));
         // A new verb belongs into one of the two tables.
@@ -96,19 +106,23 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         }
         async function belongingsOf(on: Database, owner: string): Promise<Belongings> {
           const [bank, account] = (await insertAccounts(sql, [
-            { ledger: 'EUR', allowNegative: true, owner: `${owner} bank` },
+            { ledger: 'EUR', allowNegative: true, owner: `${owner} bank`, acceptsFrom: [owner] },
             { ledger: 'EUR', allowNegative: true, owner, acceptsFrom: [`${owner} bank`] },
           ])) as [string, string];
           const transfer = crypto.randomUUID();
           const order = { id: transfer, debitAccountId: bank, creditAccountId: account, amount: 5 };
           const orders = [{ ...order, reference: null, metadata: {} }];
+          const back = [
+            { ...orders[0]!, id: crypto.randomUUID(), debitAccountId: account, creditAccountId: bank },
+          ];
           const fingerprint = fingerprintOf('/', false, orders);
           const request = { fingerprint, atomic: false };
           await createTransferRepository(on).post([
             { ...request, owner: `${owner} bank`, key: transfer, orders },
             { ...request, owner, key: transfer, orders },
+            { ...request, owner, key: 'back', orders: back },
           ]);
-          return { owner, account, transfer, key: transfer };
+          return { owner, bank, account, transfer, key: transfer };
         }
       }),
     SLOW_TEST_MS,

@@ -1,5 +1,11 @@
 import { z } from '@hono/zod-openapi';
-import { NextCursorSchema, pageQuerySchema, TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import {
+  NextCursorSchema,
+  pageQuerySchema,
+  TimeSchema,
+  TimestampSchema,
+  textSchema,
+} from '../../../http/schemas.ts';
 import type { EntryPosition } from './repository.ts';
 
 const FILTER_LENGTH_MAX = 200;
@@ -37,10 +43,6 @@ const EntrySchema = z
 export const EntryPageSchema = z
   .strictObject({ entries: z.array(EntrySchema), nextCursor: NextCursorSchema })
   .openapi('AuditPage');
-
-const TimeSchema = z.iso
-  .datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
-  .transform((text) => new Date(text));
 
 /** The query of the audit log, for the cursors of its list. */
 export const entryQuerySchema = (cursor: z.ZodType<EntryPosition, string>) =>
