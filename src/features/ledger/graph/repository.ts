@@ -228,7 +228,8 @@ function expand(sql: FragmentTag, search: WaySearch, name: 'ahead' | 'behind'): 
     : [sql`credit_account_id`, sql`debit_account_id`, sql`credit_version`];
   const self = isAhead ? sql`ahead` : sql`behind`;
   const after = sql`${startOf(search)}::text::timestamptz`;
-  // One transfer more than may be read of an account shows that there is more.
+  // An account that pays thousands must not use up the bound before the others are read, so each has a share of it. One
+  // that has used its share may have more.
   return sql`
       SELECT 0 AS depth, ARRAY[${start}::uuid] AS frontier, ARRAY[${start}::uuid] AS reached, 0 AS transfers_read,
         false AS is_cut, '{}'::uuid[] AS debits, '{}'::uuid[] AS credits, '{}'::bigint[] AS amounts,
@@ -237,13 +238,16 @@ function expand(sql: FragmentTag, search: WaySearch, name: 'ahead' | 'behind'): 
       SELECT depth + 1, next.frontier, reached || next.frontier, transfers_read + next.count, next.is_cut, next.debits,
         next.credits, next.amounts, next.counts, next.firsts, next.lasts
       FROM ${self} former CROSS JOIN ends CROSS JOIN LATERAL (
+        SELECT greatest(1, least(${ACCOUNT_TRANSFERS_MAX + 1}, (${END_TRANSFERS_MAX} - former.transfers_read)
+          / greatest(1, cardinality(former.frontier)))) AS share
+      ) each CROSS JOIN LATERAL (
         WITH taken AS MATERIALIZED (
           SELECT t.* FROM unnest(former.frontier) AS at(account)
             JOIN accounts ON id = account AND ${openTo(sql, owner)}
             CROSS JOIN LATERAL (
               SELECT debit_account_id, credit_account_id, amount, created_at, row_number() OVER () AS nth FROM (
                 SELECT * FROM transfers WHERE ${own} = account
-                ORDER BY ${version} DESC LIMIT ${ACCOUNT_TRANSFERS_MAX + 1}) newest) t
+                ORDER BY ${version} DESC LIMIT each.share) newest) t
           LIMIT ${END_TRANSFERS_MAX} - former.transfers_read
         ), flows AS (
           SELECT debit_account_id AS debit, credit_account_id AS credit, sum(amount)::bigint AS amount,
@@ -251,7 +255,7 @@ function expand(sql: FragmentTag, search: WaySearch, name: 'ahead' | 'behind'): 
           FROM taken WHERE created_at >= ${after} GROUP BY 1, 2
         )
         SELECT (SELECT count(*)::int FROM taken) AS count,
-          coalesce((SELECT bool_or(nth > ${ACCOUNT_TRANSFERS_MAX} AND created_at >= ${after})
+          coalesce((SELECT bool_or(nth = each.share AND created_at >= ${after})
             OR count(*) >= ${END_TRANSFERS_MAX} - former.transfers_read FROM taken), false) AS is_cut,
           ARRAY(SELECT DISTINCT ${other} FROM taken WHERE created_at >= ${after}
             AND NOT EXISTS (SELECT FROM unnest(former.reached) AS r(account) WHERE account = ${other})) AS frontier,
