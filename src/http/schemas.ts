@@ -63,10 +63,14 @@ export const TimestampSchema = z
   .string()
   .openapi({ format: 'date-time', example: '2026-01-31T12:00:00.000Z' });
 
-/** A time that a query names. */
+/** A time that a query names. Other years, which an offset can lead to, have no text that PostgreSQL reads. */
 export const TimeSchema = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
-  .transform((text) => new Date(text));
+  .transform((text) => new Date(text))
+  .refine(
+    (time) => time.getUTCFullYear() >= 1 && time.getUTCFullYear() <= 9999,
+    'must be in a year from 1 to 9999',
+  );
 
 /** The `nextCursor` of a page. */
 export const NextCursorSchema = z.string().nullable().openapi({

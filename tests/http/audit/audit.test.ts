@@ -240,7 +240,13 @@ describe.each(availableEngines())('the audit log on the %s PostgreSQL', (engine)
     expect(await list({ action: 'api_key.created' }, token)).toHaveLength(6);
     expect(await list({ action: 'api_key.revoked' }, token)).toHaveLength(0);
     expect(await list({ actorId: token.split('_')[2]! }, token)).toHaveLength(5);
-    for (const query of ['occurredAt[gte]=yesterday', 'format=xml', 'cursor=a1', 'who=me'])
+    for (const query of [
+      'occurredAt[gte]=yesterday',
+      'occurredAt[lt]=0000-01-01T00:00:00Z',
+      'format=xml',
+      'cursor=a1',
+      'who=me',
+    ])
       await expectProblem(atlas, await atlas.call('GET', `/v1/audit?${query}`), 400, 'invalid_request');
   });
 

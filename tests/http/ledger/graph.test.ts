@@ -161,6 +161,16 @@ describe('is rejected:', () => {
     ['a depth of 0', () => `accounts/${own()}/cycles?maxDepth=0`, '/query/maxDepth'],
     ['a depth of 7', () => `paths?from=${own()}&to=${agent!.id}&maxDepth=7`, '/query/maxDepth'],
     ['a time that is none', () => `accounts/${own()}/neighbors?since=yesterday`, '/query/since'],
+    [
+      'a time before the year 1',
+      () => `accounts/${own()}/neighbors?since=0000-01-01T00:00:00Z`,
+      '/query/since',
+    ],
+    [
+      'a time after 9999',
+      () => `paths?from=${own()}&to=${agent!.id}&since=9999-12-31T23:59:59-14:00`,
+      '/query/since',
+    ],
     ['a cursor of another list', () => `accounts/${own()}/neighbors?cursor=v000000000001`, '/query/cursor'],
     ['a path that ends where it begins', () => `paths?from=${own()}&to=${own().toUpperCase()}`, '/query/to'],
     ['a path without an end', () => `paths?from=${own()}`, '/query/to'],
