@@ -1,10 +1,10 @@
--- number: 2
--- migration: 8
+-- number: 3
+-- migration: 21
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
 -- What hosts of the release before call to post a batch. It finds out which ids they derived, without the secret, and
--- posts with `post_orders`, so that both releases find each other's transfers.
+-- posts with `post_movements`, so that both releases find each other's transfers.
 CREATE OR REPLACE FUNCTION post_transfer_batch(
   p_owner text[], p_key text[], p_fingerprint bytea[], p_atomic boolean[],
   p_account uuid[],
@@ -24,6 +24,6 @@ BEGIN
   UPDATE transfer_id_secret SET has_former_ids = true WHERE NOT has_former_ids;
   SELECT p.posted_at, p.states, p.outcomes, p.transfer_ids, p.ledgers
     INTO posted_at, states, outcomes, transfer_ids, ledgers
-    FROM post_orders(p_owner, p_key, p_fingerprint, p_atomic, p_account, p_request, p_id, other_ids, p_debit, p_credit,
+    FROM post_movements(p_owner, p_key, p_fingerprint, p_atomic, p_account, p_request, p_id, other_ids, p_debit, p_credit,
                      p_amount, p_reference, p_metadata) p;
 END $$;

@@ -123,7 +123,11 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
         .choices(['live', 'test'])
         .default('live'),
     )
-    .option('--scopes <list>', 'comma-separated scopes (default: all that the key can have)', parseScopes)
+    .option(
+      '--scopes <list>',
+      'comma-separated scopes (default: all that the key can have, but transfers:force)',
+      parseScopes,
+    )
     .addOption(
       new Option(
         '--operator',
@@ -139,7 +143,7 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
       if (scopes) requireAllowed(scopes, allowed, operator);
       const expiresAt = expiresDays === undefined ? null : new Date(Date.now() + expiresDays * DAY_MS);
       const whose = operator ? ({ owner: OPERATORS, kind: 'operator' } as const) : { owner, kind };
-      const content = { ...whose, name, scopes: scopes ?? allowed, expiresAt };
+      const content = { ...whose, name, scopes: scopes ?? allowed.filter(isByDefault), expiresAt };
       return withKeys(async (keys) => {
         const { id, token } = await orExplain('created', keys.create(content));
         // Standard output has the key alone, so that a script can capture it.
@@ -149,6 +153,8 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
     });
 }
 
+/** A key may overdraw accounts only if somebody wanted that. */
+const isByDefault = (scope: string) => scope !== 'transfers:force';
 const scopesOf = (kind: ApiKey['kind']) => (kind === 'operator' ? OPERATOR_SCOPES : ALL_SCOPES);
 
 /** Awaits a change, and explains why it was refused. */

@@ -16,6 +16,8 @@ export const DEMO = {
   /** An organization without keys, for the examples that change one. */
   organization: 'example',
   transfer: '00000000-0000-7000-8000-0000000000d1',
+  hold: '00000000-0000-8a71-a504-000000000001',
+  spareHold: '00000000-0000-8a71-a504-000000000002',
   file: '00000000-0000-8a71-a501-000000000001',
   spareFile: '00000000-0000-8a71-a501-000000000002',
   webhook: '00000000-0000-8a71-a502-000000000001',

@@ -209,7 +209,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
       await rival`SELECT FROM accounts WHERE id = ${ALICE} FOR UPDATE`;
       const isBlocked = async () => {
         const rows = await direct`SELECT FROM pg_stat_activity
-          WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND query LIKE '%post_orders%'`;
+          WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND query LIKE '%post_movements%'`;
         return rows.length > 0;
       };
       await until(isBlocked);

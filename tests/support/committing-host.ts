@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exchange } from '../../src/envelope/exchange.ts';
 import { AtlasError } from '../../src/errors.ts';
-import type { PostRequest } from '../../src/features/ledger/transfers/domain.ts';
+import type { PostRequest } from '../../src/features/ledger/movement.ts';
 import { HostCommitter } from '../../src/features/ledger/transfers/host-committer.ts';
 import { groupCommitOver, LedgerInMemory, requestOf } from './ledger-in-memory.ts';
 import { until } from './until.ts';

@@ -1,5 +1,5 @@
 import { AtlasError } from '../../src/errors.ts';
-import type { PostRequest, PostResult } from '../../src/features/ledger/transfers/domain.ts';
+import type { PostRequest, PostResult, TransferRequest } from '../../src/features/ledger/movement.ts';
 import { GroupCommit } from '../../src/features/ledger/transfers/group-commit.ts';
 
 /** A transaction that a test holds open. */
@@ -70,7 +70,7 @@ export class LedgerInMemory {
 }
 
 /** Returns a request with this number of transfers, whose ids start with its key. */
-export function requestOf(key: string, items = 1, owner = 'owner'): PostRequest {
+export function requestOf(key: string, items = 1, owner = 'owner'): TransferRequest {
   const orders = Array.from({ length: items }, (_, i) => ({
     id: `${key}/${i}`,
     debitAccountId: 'a',

@@ -2,9 +2,13 @@ import { AtlasError } from '../../errors.ts';
 import { DEMO } from '../../utils/demo-data.ts';
 import { commandActor } from '../actor.ts';
 import type { AccountService } from './accounts/service.ts';
-import type { RequestIdentity, TransferService } from './transfers/service.ts';
+import { EXPIRY_SECONDS_MAX } from './hold.ts';
+import type { HoldService } from './holds/service.ts';
+import type { RequestIdentity } from './submit.ts';
+import type { TransferService } from './transfers/service.ts';
 
 const OPENING_MINOR = 100_000;
+const HELD_MINOR = 5_000;
 
 /**
  * Creates the demo accounts, gives two of them 1,000.00 EUR each, and posts a transfer between them that is paid back.
@@ -13,6 +17,7 @@ const OPENING_MINOR = 100_000;
 export async function createDemoAccounts(
   accounts: AccountService,
   transfers: TransferService,
+  holds: HoldService,
 ): Promise<void> {
   const actor = commandActor();
   const content = { ledger: 'EUR', kind: null, metadata: { demo: 'true' } };
@@ -32,12 +37,25 @@ export async function createDemoAccounts(
     }));
     await transfers.postBatch(identityOf('opening-balances'), opening, true);
   }
+  await holdDinner(holds);
   if (await isPosted(transfers, DEMO.transfer)) return;
   const lunch = [
     { id: DEMO.transfer, debitAccountId: alice, creditAccountId: bob, amount: 950, reference: 'lunch' },
     { debitAccountId: bob, creditAccountId: alice, amount: 950, reference: 'lunch, paid back' },
   ];
   await transfers.postBatch(identityOf('lunch'), lunch, true);
+}
+
+/** Reserves money of Alice, once. */
+async function holdDinner(holds: HoldService): Promise<void> {
+  const dinner = { debitAccountId: DEMO.alice, creditAccountId: DEMO.bob, amount: HELD_MINOR };
+  for (const [id, reference] of [
+    [DEMO.hold, 'dinner'],
+    [DEMO.spareHold, 'taxi'],
+  ] as const) {
+    const hold = { ...dinner, expiresInSeconds: EXPIRY_SECONDS_MAX, reference };
+    await holds.create(identityOf(`hold for ${reference}`), hold, undefined, id);
+  }
 }
 
 function identityOf(step: string): RequestIdentity {

@@ -18,7 +18,26 @@ const transferSide = z.strictObject({
   metadata,
 });
 
-/** Events of accounts. A transfer has one event per side. */
+const holdFacts = {
+  holdId: eventId('The hold, which is the key of this event.'),
+  debitAccountId: eventId('The account whose money it reserves.'),
+  creditAccountId: eventId('The account for which it reserves it.'),
+  ledger,
+  amount: z.int().min(1).max(AMOUNT_MINOR_MAX).meta({ description: 'Amount of the hold in minor units.' }),
+  posted: z.int().min(0).max(AMOUNT_MINOR_MAX).meta({ description: 'What its transfers have moved.' }),
+  remaining: z
+    .int()
+    .min(0)
+    .max(AMOUNT_MINOR_MAX)
+    .meta({ description: 'What it still reserves: 0 if it is settled.' }),
+};
+const released = z
+  .int()
+  .min(0)
+  .max(AMOUNT_MINOR_MAX)
+  .meta({ description: 'What is no longer reserved, although it was not posted.' });
+
+/** Events of accounts and holds. A transfer has one event per side. */
 export const ledgerEventTypes = {
   'account.opened.v1': {
     summary: 'An account was opened.',
@@ -41,5 +60,39 @@ export const ledgerEventTypes = {
     summary: 'An account was credited by a transfer.',
     keyedBy: 'the account',
     data: transferSide,
+  },
+  'hold.created.v1': {
+    summary: 'Money of an account was reserved.',
+    keyedBy: 'the hold',
+    data: z.strictObject({
+      ...holdFacts,
+      reference: z.string().nullable(),
+      metadata,
+      expiresAt: z.iso.datetime().meta({ description: 'When it expires, by the clock of the database.' }),
+    }),
+  },
+  'hold.posted.v1': {
+    summary: 'A hold was posted, in full or in part.',
+    keyedBy: 'the hold',
+    data: z.strictObject({
+      ...holdFacts,
+      transferId: eventId('The transfer. It has events of its own.'),
+      transferAmount: z
+        .int()
+        .min(1)
+        .max(AMOUNT_MINOR_MAX)
+        .meta({ description: 'Amount of the transfer in minor units.' }),
+      released,
+    }),
+  },
+  'hold.voided.v1': {
+    summary: 'A hold was voided.',
+    keyedBy: 'the hold',
+    data: z.strictObject({ ...holdFacts, released }),
+  },
+  'hold.expired.v1': {
+    summary: 'A hold expired.',
+    keyedBy: 'the hold',
+    data: z.strictObject({ ...holdFacts, released }),
   },
 } as const satisfies Record<string, EventKind>;

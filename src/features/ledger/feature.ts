@@ -5,6 +5,7 @@ import { Isolation, REFRESH_MS } from '../../adapters/postgres/isolation.ts';
 import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
+import type { ResourceTraits } from '../../shedding/resource-traits.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
 import { createReassignment } from './accounts/reassignment.ts';
@@ -16,14 +17,23 @@ import { ledgerEventTypes } from './event-types.ts';
 import { createGraphRepository } from './graph/repository.ts';
 import { mountGraph } from './graph/router.ts';
 import { createGraphService } from './graph/service.ts';
+import { createExpiry } from './holds/expiry.ts';
+import { HoldOutcomes, registerHoldMetrics } from './holds/hold-metrics.ts';
+import { createHoldRepository } from './holds/repository.ts';
+import { mountHolds } from './holds/router.ts';
+import { createHoldService } from './holds/service.ts';
+import type { Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
-import type { Transfer } from './transfers/domain.ts';
+import { createReversalRepository } from './reversals/repository.ts';
+import { mountReversals } from './reversals/router.ts';
+import { createReversalService } from './reversals/service.ts';
+import { createSubmit } from './submit.ts';
+import { isTransfer } from './transfer-schema.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
 import { HostCommitter } from './transfers/host-committer.ts';
 import { registerLedgerMetrics } from './transfers/ledger-metrics.ts';
 import { createTransferRepository } from './transfers/repository.ts';
 import { mountTransfers } from './transfers/router.ts';
-import { isTransfer } from './transfers/schemas.ts';
 import { createTransferService } from './transfers/service.ts';
 import { createTransferIds } from './transfers/transfer-ids.ts';
 import { createLedgerRepository } from './verification/repository.ts';
@@ -38,15 +48,17 @@ const BUDGET_MS = 80;
 // A few small batches, so that there is always one on its way while others are gathering.
 const IN_FLIGHT_MIN = 96;
 const IDEMPOTENCY_DAYS = 30;
+const EXPIRY_MS = 1000;
 
 /** Accounts, transfers, the graph of who paid whom, and the verification that all is consistent. */
 export const ledger = {
-  tags: ['Accounts', 'Transfers', 'Graph', 'Ledger'],
+  tags: ['Accounts', 'Transfers', 'Holds', 'Graph', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts.',
     'accounts:write': 'Open accounts, and change whom they accept.',
-    'transfers:read': 'Read transfers.',
-    'transfers:write': 'Post transfers.',
+    'transfers:read': 'Read transfers and holds.',
+    'transfers:write': 'Post transfers, hold money, and reverse transfers that were received.',
+    'transfers:force': 'Reverse transfers even if what is available does not cover them.',
     'ledger:admin': 'Verify the ledger.',
   },
   problems: ledgerProblems,
@@ -73,10 +85,12 @@ export function createLedger(ports: LedgerPorts) {
   const accounts = createAccountService(accountRepository, ports.idempotency);
   const repository = createTransferRepository(database);
   const { isKeyUsed, listByAccount } = repository;
+  const holdOutcomes = new HoldOutcomes();
   const groupCommit = new GroupCommit({
     post: async (requests) => {
       const results = await repository.post(requests);
       onPosted();
+      holdOutcomes.count(requests, results);
       return results;
     },
     waitedMs: repository.waitedMs,
@@ -93,26 +107,42 @@ export function createLedger(ports: LedgerPorts) {
     return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
   };
   const ids = createTransferIds(repository.readSecret);
-  const transfers = createTransferService({ find, isKeyUsed, listByAccount }, committer, ids);
+  const submit = createSubmit({
+    isKeyUsed,
+    submit: (request, caller) => committer.submit(request, caller),
+    ids,
+  });
+  const transfers = createTransferService({ find, listByAccount }, submit);
+  const holdRepository = createHoldRepository(database);
+  const holds = createHoldService(holdRepository, submit);
+  const { expire, overdueSeconds } = holdRepository;
+  const expiry = createExpiry({ expire, overdueSeconds, onExpired: onPosted });
+  const reversals = createReversalService(createReversalRepository(database), submit);
   const verification = createLedgerService(createLedgerRepository(database));
   const graph = createGraphService(createGraphRepository(database), accounts);
   return {
     accounts,
     transfers,
+    holds,
+    reversals,
     verification,
     reassignment: createReassignment(accountRepository),
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
-    seed: () => createDemoAccounts(accounts, transfers),
+    seed: () => createDemoAccounts(accounts, transfers, holds),
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
+      mountHolds(routes, holds, accounts);
+      mountReversals(routes, reversals);
       mountLedger(routes, verification, (signal) => isolation.isOn(signal));
     },
-    metrics: (registry) =>
-      registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() })),
+    metrics(registry) {
+      registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() }));
+      registerHoldMetrics(registry, holdOutcomes, expiry.stats);
+    },
     caches: [transferCache],
     jobs: [
       {
@@ -121,6 +151,7 @@ export function createLedger(ports: LedgerPorts) {
         everyMs: REFRESH_MS,
         run: () => isolation.refresh(),
       },
+      { name: 'release expired holds', by: 'one', everyMs: EXPIRY_MS, run: expiry.run },
       {
         name: 'delete expired idempotency keys',
         by: 'one',
@@ -128,14 +159,7 @@ export function createLedger(ports: LedgerPorts) {
         run: () => repository.forgetKeys(IDEMPOTENCY_DAYS),
       },
     ],
-    shedding: {
-      ledger: {
-        budgetMs: BUDGET_MS,
-        inFlightMin: Math.min(IN_FLIGHT_MIN, inFlightCap / 2) / workers,
-        burstMin: Math.min(2 * BATCH_ITEMS_MAX, inFlightCap / 2) / workers,
-        leastMs: () => groupCommit.leastMs,
-      },
-    },
+    shedding: { ledger: traitsOf(groupCommit, workers, inFlightCap) },
   } satisfies Feature & Record<string, unknown>;
 }
 
@@ -146,7 +170,7 @@ export function createLedger(ports: LedgerPorts) {
 function openTransferCache(cache: Cache): CacheAside<Transfer> {
   return new CacheAside<Transfer>({
     cache,
-    name: 'transfer.v2',
+    name: 'transfer.v3',
     ttlMs: 300_000,
     staleMs: 600_000,
     // An ID that is unused now may be posted in a moment.
@@ -154,4 +178,13 @@ function openTransferCache(cache: Cache): CacheAside<Transfer> {
     changes: false,
     fits: (value, owned): value is Transfer => isTransfer(value, idOf(owned)),
   });
+}
+
+function traitsOf(groupCommit: GroupCommit, workers: number, inFlightCap: number): ResourceTraits {
+  return {
+    budgetMs: BUDGET_MS,
+    inFlightMin: Math.min(IN_FLIGHT_MIN, inFlightCap / 2) / workers,
+    burstMin: Math.min(2 * BATCH_ITEMS_MAX, inFlightCap / 2) / workers,
+    leastMs: () => groupCommit.leastMs,
+  };
 }

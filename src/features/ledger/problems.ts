@@ -51,14 +51,70 @@ export const ledgerProblems = {
   insufficient_funds: {
     status: 422,
     title: 'Insufficient funds',
-    cause: 'The balance of the debit account would fall below zero, which the account does not allow.',
-    remedy: 'Send a smaller amount, or credit the account first.',
+    cause:
+      'What is available in the debit account would fall below zero, or below its floor, which the account does not allow. What holds have reserved is not available.',
+    remedy: 'Send a smaller amount, credit the account first, or void a hold.',
   },
   balance_overflow: {
     status: 422,
     title: 'Balance overflow',
     cause: 'The total debits or credits of an account would exceed 9007199254740991 (2^53−1).',
     remedy: 'Use another account.',
+  },
+  balance_limit_exceeded: {
+    status: 422,
+    title: 'Balance limit exceeded',
+    cause:
+      'The balance of the credit account, with what is pending, would exceed the ceiling of the account.',
+    remedy: 'Send a smaller amount, or raise the ceiling of the account.',
+  },
+  account_frozen: {
+    status: 422,
+    title: 'Account frozen',
+    cause: 'The debits of the debit account, or the credits of the credit account, are frozen.',
+    remedy: 'Nothing was posted. Use another account, or have it unfrozen and send a new key.',
+  },
+  account_closed: {
+    status: 422,
+    title: 'Account closed',
+    cause: 'The debit or credit account is closed.',
+    remedy: 'Nothing was posted. Use another account, or reopen it and send a new key.',
+  },
+  hold_not_found: {
+    status: 404,
+    title: 'Hold not found',
+    cause: 'No hold of your organization has this ID.',
+    remedy: 'Check the ID. GET /v1/accounts/{id}/holds lists the holds of an account.',
+  },
+  hold_expired: {
+    status: 422,
+    title: 'Hold expired',
+    cause: 'The hold is past its `expiresAt`, by the clock of the database.',
+    remedy: 'What it reserved is released. Create another hold, or post a transfer.',
+  },
+  hold_settled: {
+    status: 422,
+    title: 'Hold already settled',
+    cause: 'The hold was posted or voided before, so it reserves nothing.',
+    remedy: 'Read its `state` and `posted`: GET /v1/holds/{id}. Create another hold to reserve more.',
+  },
+  hold_amount_exceeded: {
+    status: 422,
+    title: 'Hold amount exceeded',
+    cause: 'The amount is larger than what the hold still reserves.',
+    remedy: 'Read `remaining`: GET /v1/holds/{id}. Post at most that, and the rest as a transfer.',
+  },
+  already_reversed: {
+    status: 422,
+    title: 'Transfer already reversed',
+    cause: 'Reversals of the transfer add up to all of its amount.',
+    remedy: 'Nothing was posted. GET /v1/transfers/{id}/reversals lists them.',
+  },
+  reversal_exceeds_transfer: {
+    status: 422,
+    title: 'Reversal larger than the transfer',
+    cause: 'The amount is larger than that of the transfer without what was reversed before.',
+    remedy: 'Send a smaller amount, or omit it to reverse all that is left.',
   },
   batch_refused: {
     status: 422,

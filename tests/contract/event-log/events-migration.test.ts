@@ -3,7 +3,7 @@ import { Incarnation } from '../../../src/adapters/postgres/incarnation.ts';
 import { migrateDown, migrateUp, readMigrations } from '../../../src/adapters/postgres/migrations.ts';
 import { openPostgres } from '../../../src/adapters/postgres/postgres.ts';
 import { createRelayRepository } from '../../../src/features/events/relay/repository.ts';
-import type { PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
+import type { TransferRequest } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import { availableEngines } from '../../support/database.ts';
@@ -83,7 +83,7 @@ describe.each(availableEngines())(
             { ledger: 'EUR', allowNegative: true },
           ])) as [string, string];
           const { post } = createTransferRepository(db);
-          const requestOf = (key: string): PostRequest => {
+          const requestOf = (key: string): TransferRequest => {
             const order = {
               id: crypto.randomUUID(),
               debitAccountId,

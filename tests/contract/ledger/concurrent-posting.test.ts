@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { isTransient } from '../../../src/adapters/postgres/postgres.ts';
-import { fingerprintOf, type PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
+import { fingerprintOf, type PostRequest } from '../../../src/features/ledger/movement.ts';
 import { GroupCommit } from '../../../src/features/ledger/transfers/group-commit.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { availableEngines, openTestDatabase } from '../../support/database.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
 import { createGraphRepository } from '../../../src/features/ledger/graph/repository.ts';
-import { fingerprintOf } from '../../../src/features/ledger/transfers/domain.ts';
+import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import { availableEngines } from '../../support/database.ts';

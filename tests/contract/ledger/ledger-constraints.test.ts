@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { databaseErrorCode, type Sql } from '../../../src/adapters/postgres/postgres.ts';
-import { fingerprintOf } from '../../../src/features/ledger/transfers/domain.ts';
+import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { availableEngines } from '../../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';

@@ -1,9 +1,9 @@
 import type {
   Outcome,
-  PostRequest,
   TransferContent,
   TransferOrder,
-} from '../../../src/features/ledger/transfers/domain.ts';
+  TransferRequest,
+} from '../../../src/features/ledger/movement.ts';
 
 /** An account of the model. */
 export interface ModelAccount {
@@ -46,7 +46,7 @@ export class LedgerModel {
     this.#isolates = isolates;
   }
 
-  post({ owner, key, fingerprint, atomic, orders }: PostRequest): ModelResult {
+  post({ owner, key, fingerprint, atomic, orders }: TransferRequest): ModelResult {
     const stored = this.#keys.get(`${owner} ${key}`);
     if (stored) {
       return stored.fingerprint === fingerprint

@@ -1,8 +1,8 @@
 import type { Sql } from '../../../src/adapters/postgres/postgres.ts';
-import type { PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
+import type { TransferRequest } from '../../../src/features/ledger/movement.ts';
 
 /** Posts as release 0.1.0 does: the arguments by position, and the columns by name. Never change this call. */
-export async function postAsBefore(sql: Sql, { owner, key, fingerprint, atomic, orders }: PostRequest) {
+export async function postAsBefore(sql: Sql, { owner, key, fingerprint, atomic, orders }: TransferRequest) {
   const accounts = [...new Set(orders.flatMap((o) => [o.debitAccountId, o.creditAccountId]))].sort();
   const numberOf = (id: string) => accounts.indexOf(id) + 1;
   const list = (values: readonly (string | number | boolean)[]) => `{${values.join(',')}}`;

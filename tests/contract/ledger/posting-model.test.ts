@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import type { Sql } from '../../../src/adapters/postgres/postgres.ts';
 import {
   fingerprintOf,
-  type PostRequest,
   type TransferOrder,
-} from '../../../src/features/ledger/transfers/domain.ts';
+  type TransferRequest,
+} from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
 import { availableEngines } from '../../support/database.ts';
@@ -71,7 +71,7 @@ function settle(
   transferIds: readonly Ids[],
   run: string,
   host: 'new' | 'former' | 'own',
-): PostRequest {
+): TransferRequest {
   const orders = drawn.orders.map((item): TransferOrder => {
     const ids = transferIds[item.id]!;
     const given = idOf(ids, host, item.amount);

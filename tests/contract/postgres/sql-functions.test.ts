@@ -11,7 +11,7 @@ import {
 } from '../../../src/adapters/postgres/migrations.ts';
 import type { Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { readSqlFunctions, type SqlFunction } from '../../../src/adapters/postgres/sql-functions.ts';
-import { fingerprintOf, type PostRequest } from '../../../src/features/ledger/transfers/domain.ts';
+import { fingerprintOf, type TransferRequest } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { availableEngines } from '../../support/database.ts';
 import { discrepanciesOf, insertAccounts, SLOW_TEST_MS, withDatabase } from '../ledger/ledger-database.ts';
@@ -146,12 +146,12 @@ describe.each(availableEngines())('SQL functions on the %s PostgreSQL', (engine)
           { ledger: 'EUR', allowNegative: false },
         ])) as [string, string];
         const { post } = createTransferRepository(db);
-        const postToday = async (request: PostRequest) => {
+        const postToday = async (request: TransferRequest) => {
           const [result] = await post([request]);
           if (result!.state === 'reused') return { state: result!.state, outcomes: null };
           return { state: result!.state, outcomes: result!.items.map(({ outcome }) => outcome) };
         };
-        const callers = [postToday, (request: PostRequest) => postAsBefore(sql, request)];
+        const callers = [postToday, (request: TransferRequest) => postAsBefore(sql, request)];
         for (let round = 0; round < 4; round++) {
           const [here, there] = round % 2 === 0 ? callers : callers.toReversed();
           const requests = [
@@ -199,7 +199,7 @@ function requestOf(
   key: string,
   payments: readonly (readonly [debit: string, credit: string, amount: number])[],
   atomic = false,
-): PostRequest {
+): TransferRequest {
   const orders = payments.map(([debitAccountId, creditAccountId, amount]) => ({
     id: crypto.randomUUID(),
     debitAccountId,

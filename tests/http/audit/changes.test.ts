@@ -84,6 +84,13 @@ const CHANGES: Readonly<Record<string, Change>> = {
   },
   postTransfer: none('Transfers are immutable records themselves.'),
   postTransferBatch: none('Transfers are immutable records themselves.'),
+  createHold: none('What a hold reserves never changes, and each change of its state has an event.'),
+  postHold: none('It is a transfer, and has an event.'),
+  voidHold: none('It has an event.', async () => () => {
+    const headers = { 'Idempotency-Key': 'void-audited' };
+    return atlas.call('POST', `/v1/holds/${world.hold}/void`, { headers });
+  }),
+  reverseTransfer: none('It is a transfer, which names the one that it reverses.'),
   createWebhook: of('webhook.created'),
   changeWebhook: {
     actions: ['webhook.updated'],

@@ -1,7 +1,9 @@
 import { expect } from 'bun:test';
 import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
 import { newKey, openAccount, postBatch, postTransfer } from '../../support/ledger-steps.ts';
+import { holdMoney, postHold, postKeyed, readHold } from '../../support/movement-steps.ts';
 import type { TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 
 const UNUSUAL = 'a\u0001b\u2028c "quoted" \\ 😀 \ud7ff';
 const metadata = { [`key ${UNUSUAL}`.slice(0, 40)]: UNUSUAL, empty: '' };
@@ -13,6 +15,16 @@ export async function triggerEveryEvent(atlas: TestApp): Promise<void> {
   const alice = await openAccount(atlas, { allowNegative: false, kind: 'expense' });
   const order = { debitAccountId: bank.id, creditAccountId: alice.id, amount: AMOUNT_MINOR_MAX - 10 };
   expect((await postTransfer(atlas, { ...order, reference: UNUSUAL, metadata })).status).toBe(201);
+  const held = { debitAccountId: bank.id, creditAccountId: alice.id, amount: 2 };
+  const expiring = await holdMoney(atlas, { ...held, expiresInSeconds: 1, reference: UNUSUAL, metadata });
+  const hold = await holdMoney(atlas, held);
+  await postHold(atlas, hold.id, { amount: 1, keepRest: true, reference: UNUSUAL, metadata });
+  expect((await postKeyed(atlas, `/v1/holds/${hold.id}/void`)).status).toBe(200);
+  const release = atlas.jobs.find(({ name }) => name === 'release expired holds')!;
+  await until(async () => {
+    await release.run();
+    return (await readHold(atlas, expiring.id)).state === 'expired';
+  });
   const transfers = Array.from({ length: 5 }, () => ({ ...order, amount: 1 }));
   expect((await postBatch(atlas, { transfers, atomic: true }, newKey())).status).toBe(200);
 }

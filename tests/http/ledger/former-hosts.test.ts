@@ -22,6 +22,10 @@ const OWNER = 'owner';
 const ACTOR = { kind: 'command', id: 'test' } as const;
 const REPLAYED = 'idempotency-replayed';
 
+/** The text of a response without the members that a former release does not know. */
+const textOf = async (response: Response) =>
+  (await response.text()).replaceAll('"holdId":null,"reversesId":null,', '');
+
 describe.each(availableFormerReleases())('beside a host of %s', (release) => {
   let atlas: TestApp;
   let former: FormerHost;
@@ -70,10 +74,10 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
       { looks: false },
     ]);
     const [account, key] = [await openAccount(atlas), newKey()];
-    const posted = await (await postTransfer(atlas, payTo(account), key)).text();
+    const posted = await textOf(await postTransfer(atlas, payTo(account), key));
     await forget(key);
     const late = await postTransfer(former, payTo(account), key);
-    expect([late.status, await late.text()]).toEqual([200, posted]);
+    expect([late.status, await textOf(late)]).toEqual([200, posted]);
     expect(await versionOf(account)).toEqual({ balance: 5, version: 1 });
   });
 
@@ -84,10 +88,10 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
       const replayed = await postTransfer(second, payTo(account), key);
       expect([posted.status, replayed.status]).toEqual([201, 201]);
       expect([posted.headers.get(REPLAYED), replayed.headers.get(REPLAYED)]).toEqual([null, 'true']);
-      const text = await posted.text();
-      expect(await replayed.text()).toBe(text);
+      const text = await textOf(posted);
+      expect(await textOf(replayed)).toBe(text);
       const { id } = JSON.parse(text) as TransferResource;
-      expect(await (await atlas.call('GET', `/v1/transfers/${id}`)).text()).toBe(text);
+      expect(await textOf(await atlas.call('GET', `/v1/transfers/${id}`))).toBe(text);
       expect(await versionOf(account)).toEqual({ balance: 5, version: 1 });
     }
   });
@@ -98,8 +102,8 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
       const body = {
         transfers: [payTo(account, 1), payTo(bank), { ...payTo(account, 2), id: crypto.randomUUID() }],
       };
-      const posted = await (await postBatch(first, body, key)).text();
-      expect(await (await postBatch(second, body, key)).text()).toBe(posted);
+      const posted = await textOf(await postBatch(first, body, key));
+      expect(await textOf(await postBatch(second, body, key))).toBe(posted);
       expect(await versionOf(account)).toEqual({ balance: 3, version: 2 });
     }
   });
@@ -108,7 +112,9 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
     const account = await openAccount(atlas);
     const keys = Array.from({ length: 50 }, newKey);
     const send = (host: ApiCaller) =>
-      Promise.all(keys.map(async (key) => (await postTransfer(host, payTo(account), key)).json()));
+      Promise.all(
+        keys.map(async (key) => JSON.parse(await textOf(await postTransfer(host, payTo(account), key)))),
+      );
     const [here, there] = await Promise.all([send(atlas), send(former)]);
     expect(here).toEqual(there);
     expect(new Set(here.map(({ id }) => id)).size).toBe(keys.length);
@@ -119,16 +125,16 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
     for (const [, first, second] of orders) {
       for (const later of [first, second]) {
         const [account, key] = [await openAccount(atlas), newKey()];
-        const posted = await (await postTransfer(first, payTo(account), key)).text();
+        const posted = await textOf(await postTransfer(first, payTo(account), key));
         await forget(key);
         const late = await postTransfer(later, payTo(account), key);
         expect([late.status, late.headers.get(REPLAYED)]).toEqual([200, null]);
-        expect(await late.text()).toBe(posted);
+        expect(await textOf(late)).toBe(posted);
         // The id that it found is stored under the key, for both hosts.
         for (const host of [first, second]) {
           const again = await postTransfer(host, payTo(account), key);
           expect([again.status, again.headers.get(REPLAYED)]).toEqual([200, 'true']);
-          expect(await again.text()).toBe(posted);
+          expect(await textOf(again)).toBe(posted);
         }
         expect(await versionOf(account)).toEqual({ balance: 5, version: 1 });
       }
@@ -139,9 +145,11 @@ describe.each(availableFormerReleases())('beside a host of %s', (release) => {
     for (const [, first, second] of orders) {
       const [account, key] = [await openAccount(atlas), newKey()];
       const body = { transfers: Array.from({ length: 20 }, (_, i) => payTo(account, i + 1)), atomic: true };
-      const posted = (await (await postBatch(first, body, key)).json()) as { results: { id: string }[] };
+      const posted = JSON.parse(await textOf(await postBatch(first, body, key))) as {
+        results: { id: string }[];
+      };
       await forget(key);
-      const late = (await (await postBatch(second, body, key)).json()) as typeof posted;
+      const late = JSON.parse(await textOf(await postBatch(second, body, key))) as typeof posted;
       expect(late.results).toEqual(
         posted.results.map((result) => expect.objectContaining({ ...result, status: 'exists' }) as never),
       );

@@ -79,7 +79,7 @@ test('totals of a ledger beyond 2^53−1 are exact', () =>
 // Triggers and constraints guard the tables, so tampering has to remove them first.
 const UNGUARDED = `
   ALTER TABLE transfers DISABLE TRIGGER ALL; ALTER TABLE accounts DISABLE TRIGGER ALL;
-  ALTER TABLE accounts DROP CONSTRAINT balance_not_negative;`;
+  ALTER TABLE accounts DROP CONSTRAINT available_not_below_least;`;
 
 test.each([
   [
@@ -97,11 +97,15 @@ test.each([
     'UPDATE accounts SET credits_posted = credits_posted + 5, debits_posted = debits_posted + 5',
     ['sums_differ', 'sums_differ'],
   ],
-  ['a changed amount', 'UPDATE transfers SET amount = 31 WHERE amount = 30', ['sums_differ', 'sums_differ']],
+  [
+    'a changed amount',
+    'UPDATE transfers SET amount = 31 WHERE amount = 30',
+    ['balance_differs', 'balance_differs', 'sums_differ', 'sums_differ'],
+  ],
   [
     'a deleted transfer',
     'DELETE FROM transfers WHERE amount = 30',
-    ['sums_differ', 'sums_differ', 'version_gap', 'version_gap'],
+    ['balance_differs', 'balance_differs', 'sums_differ', 'sums_differ', 'version_gap', 'version_gap'],
   ],
   [
     'a version that counts too much',
@@ -111,17 +115,39 @@ test.each([
   [
     'a version that is used twice',
     "UPDATE transfers SET debit_version = 1 WHERE debit_account_id = 'ALICE'",
-    ['version_gap'],
+    ['balance_differs', 'version_gap'],
   ],
   [
     'versions that do not start at 1',
     "UPDATE accounts SET version = version + 1 WHERE id = 'ALICE'; UPDATE transfers SET credit_version = credit_version + 9 WHERE credit_account_id = 'ALICE'",
-    ['version_gap'],
+    ['balance_differs', 'version_gap'],
   ],
   [
     'a balance below zero',
     "UPDATE accounts SET allow_negative = false WHERE id = 'BANK'",
     ['balance_negative'],
+  ],
+  [
+    'a running balance that is not the sum of the entries',
+    'UPDATE transfers SET credit_balance = credit_balance + 1 WHERE amount = 30',
+    ['balance_differs'],
+  ],
+  [
+    'money that is pending without a hold',
+    "UPDATE accounts SET debits_pending = 5 WHERE id = 'BANK'",
+    ['pending_differs'],
+  ],
+  [
+    'a hold that has posted what no transfer explains',
+    `INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, created_at, expires_at,
+                        posted, state, settled_at, revision)
+     VALUES (gen_random_uuid(), 'BANK', 'ALICE', 'EUR', 5, '{}', now(), now() + interval '1 day', 5, 'posted', now(), 2)`,
+    ['hold_differs'],
+  ],
+  [
+    'a reversal that the transfer does not know of',
+    'UPDATE transfers SET reverses_id = (SELECT id FROM transfers WHERE amount <> 30 LIMIT 1) WHERE amount = 30',
+    ['reversed_differs'],
   ],
   ['a deleted account', "DELETE FROM accounts WHERE id = 'ALICE'", ['account_missing', 'ledger_unbalanced']],
   [

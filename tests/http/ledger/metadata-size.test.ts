@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { fingerprintOf, sortMembers } from '../../../src/features/ledger/transfers/domain.ts';
+import { fingerprintOf, sortMembers } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import {
   type AccountResource,

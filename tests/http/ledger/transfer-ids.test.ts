@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ErrorCode } from '../../../src/errors.ts';
-import { fingerprintOf, type TransferContent } from '../../../src/features/ledger/transfers/domain.ts';
+import type { TransferContent } from '../../../src/features/ledger/movement.ts';
+import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createTransferIds, deriveFormerId } from '../../../src/features/ledger/transfers/transfer-ids.ts';
 import {

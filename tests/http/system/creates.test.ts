@@ -61,6 +61,8 @@ async function stored(): Promise<string> {
     'api_keys',
     'accounts',
     'transfers',
+    'holds',
+    'reversals',
     'webhooks',
     'webhook_deliveries',
     'files',

@@ -1,7 +1,8 @@
 import { DEMO_CSV } from '../../../src/utils/demo-data.ts';
 import { type FilesApp, sha256Of, uploadFile } from '../../support/file-steps.ts';
 import { createKey } from '../../support/key-steps.ts';
-import { openAccount } from '../../support/ledger-steps.ts';
+import { openAccount, postTransfer } from '../../support/ledger-steps.ts';
+import { holdMoney } from '../../support/movement-steps.ts';
 import { createUser } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 
@@ -11,6 +12,9 @@ export interface World {
   /** The session of its owner. */
   readonly session: string;
   readonly accounts: readonly string[];
+  /** Of which a part can be posted or reversed again and again. */
+  readonly hold: string;
+  readonly transfer: string;
   readonly webhooks: readonly string[];
   readonly deliveries: readonly string[];
   readonly files: readonly string[];
@@ -106,6 +110,25 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
     isLedger: true,
     refusesRush: 409,
   },
+  createHold: {
+    request: ({ accounts: [debitAccountId, creditAccountId] }, n) =>
+      post('/v1/holds', { debitAccountId, creditAccountId, amount: 1 + n }),
+    table: 'holds',
+    isLedger: true,
+    refusesRush: 409,
+  },
+  postHold: {
+    request: ({ hold }, n) => post(`/v1/holds/${hold}/post`, { amount: 1 + n, keepRest: true }),
+    table: 'transfers',
+    isLedger: true,
+    refusesRush: 409,
+  },
+  reverseTransfer: {
+    request: ({ transfer }, n) => post(`/v1/transfers/${transfer}/reverse`, { amount: 1 + n }),
+    table: 'reversals',
+    isLedger: true,
+    refusesRush: 409,
+  },
   createWebhook: {
     request: (_, n) => post('/v1/webhooks', { url: 'http://127.0.0.1:9/', description: `webhook ${n}` }),
     table: 'webhooks',
@@ -148,6 +171,7 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
 /** Those with an Idempotency-Key that happen once at most, whatever the key, and where they are tested. */
 export const ONCE: Readonly<Record<string, string>> = {
   acceptInvitation: 'tests/http/identity/invitations.test.ts',
+  voidHold: 'tests/http/ledger/holds.test.ts',
 };
 
 /** Every other POST and PUT of the contract, and why it needs no Idempotency-Key. */
@@ -187,11 +211,15 @@ export async function createWorld(atlas: FilesApp, token: string, organization =
     (await create(1)).id,
   ];
   const webhooks = await twice(() => createWebhook(as, { url: 'http://127.0.0.1:9/' }));
+  const accounts = await twice(() => openAccount(as));
+  const order = { debitAccountId: accounts[0], creditAccountId: accounts[1], amount: 1000 };
   return {
     token,
     session: (await createUser(atlas, { organization })).token,
     webhooks,
-    accounts: await twice(() => openAccount(as)),
+    accounts,
+    hold: (await holdMoney(as, order)).id,
+    transfer: ((await (await postTransfer(as, order)).json()) as { id: string }).id,
     deliveries: await twice(
       async (n) =>
         (await (await as.call('POST', `/v1/webhooks/${webhooks[n]}/test`)).json()) as { id: string },

@@ -49,6 +49,9 @@ export interface Account extends AccountContent, Acceptance {
   readonly revision: number;
   readonly debitsPosted: number;
   readonly creditsPosted: number;
+  /** What holds reserve: of its money, and for it. */
+  readonly debitsPending: number;
+  readonly creditsPending: number;
   readonly version: number;
   readonly createdAt: string;
 }
@@ -56,4 +59,11 @@ export interface Account extends AccountContent, Acceptance {
 /** Returns credits minus debits in minor units. Without `allowNegative` it is never below zero. */
 export function balanceOf(account: Pick<Account, 'debitsPosted' | 'creditsPosted'>): number {
   return account.creditsPosted - account.debitsPosted;
+}
+
+/** Returns the balance without what holds reserve: what can be spent, if the account has no limits of its own. */
+export function availableOf(
+  account: Pick<Account, 'debitsPosted' | 'creditsPosted' | 'debitsPending'>,
+): number {
+  return balanceOf(account) - account.debitsPending;
 }

@@ -8,6 +8,7 @@ import { type Fragment, type SqlTag, sentAtOnce } from '../../../adapters/postgr
 import type { Expected } from '../../../http/etag.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import type { AgePosition } from '../age-cursor.ts';
 import {
   ACCEPTS_UP_TO_DEFAULT,
   type AcceptanceChange,
@@ -15,13 +16,6 @@ import {
   type Account,
   type NewAccount,
 } from './domain.ts';
-
-/** The position in a list of accounts: after this one, by age and id. */
-export interface AccountPosition {
-  /** Microseconds since 1970. */
-  readonly createdMicros: bigint;
-  readonly id: string;
-}
 
 /** Accounts that an operator chooses: by ID, or else those that existed before accounts had an owner. */
 export interface Chosen {
@@ -58,10 +52,10 @@ export interface AccountRepository {
   /** A page also ends at `PAGE_BYTES_MAX`. */
   list(
     owner: string,
-    after: AccountPosition | null,
+    after: AgePosition | null,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+  ): Promise<{ accounts: Account[]; next: AgePosition | null }>;
   /** Returns the oldest account of all owners, for the start and for health. Callers never see it. */
   oldest(signal?: AbortSignal): Promise<Account | null>;
   isOrganization(id: string): Promise<boolean>;
@@ -85,7 +79,7 @@ export function createAccountRepository(db: Database): AccountRepository {
 function columnsOf(db: Database): Fragment {
   // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
   return db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, accepts_from,
-    accepts_up_to, debits_posted, credits_posted, version, revision, created_at,
+    accepts_up_to, debits_posted, credits_posted, debits_pending, credits_pending, version, revision, created_at,
     (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
 }
 

@@ -1,15 +1,15 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
 import type { Fields } from '../../../envelope/response-headers.ts';
-import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
+import { linkNext, NEXT } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
-import { ACCEPTS_UP_TO_DEFAULT, type Account, balanceOf } from './domain.ts';
-import type { AccountPosition } from './repository.ts';
+import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type Account, availableOf, balanceOf } from './domain.ts';
 import {
   AccountChangeHeadersSchema,
   AccountChangeSchema,
@@ -27,13 +27,8 @@ const ETAG = {
   },
 };
 const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) });
-// The letter keeps the cursors of different lists apart.
-const CursorSchema = cursorSchema(
-  /^a[0-9a-f]{46}$/,
-  (text): AccountPosition => ({ createdMicros: BigInt(`0x${text.slice(1, 15)}`), id: text.slice(15) }),
-);
-const toCursor = ({ createdMicros, id }: AccountPosition) =>
-  `a${toHex(createdMicros, 14)}${id.replaceAll('-', '')}`;
+const CURSOR = 'a';
+const CursorSchema = ageCursorSchema(CURSOR);
 
 /** Mounts `/v1/accounts`. */
 export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
@@ -145,7 +140,7 @@ function mountReading(routes: RouteTable, accounts: AccountService): void {
         query.limit,
         exchange.signal,
       );
-      const nextCursor = next === null ? null : toCursor(next);
+      const nextCursor = next === null ? null : toAgeCursor(CURSOR, next);
       const list = { accounts: page.map(toResource), nextCursor };
       return exchange.json(list, 200, linkNext(request.url, nextCursor));
     },
@@ -179,5 +174,5 @@ function respond(exchange: Exchange, account: Account, status: 200 | 201, fields
 }
 
 function toResource({ revision: _, ...account }: Account) {
-  return { ...account, balance: balanceOf(account) };
+  return { ...account, balance: balanceOf(account), available: availableOf(account) };
 }

@@ -48,7 +48,10 @@ export const AccountSchema = z
     acceptsUpTo: AcceptsUpToSchema.openapi({ description: ACCEPTS_UP_TO }),
     debitsPosted: SumSchema.openapi({ description: 'Total of all debits, in minor units.' }),
     creditsPosted: SumSchema.openapi({ description: 'Total of all credits, in minor units.' }),
+    debitsPending: SumSchema.openapi({ description: 'What holds reserve of its money.' }),
+    creditsPending: SumSchema.openapi({ description: 'What holds reserve for it.' }),
     balance: z.int().openapi({ description: 'creditsPosted − debitsPosted.' }),
+    available: z.int().openapi({ description: 'balance − debitsPending: what is not reserved.' }),
     version: z.int().min(0).openapi({ description: 'Number of transfers posted to the account.' }),
     createdAt: TimestampSchema,
   })

@@ -4,8 +4,9 @@ import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Idempotency } from '../../idempotency.ts';
+import type { AgePosition } from '../age-cursor.ts';
 import { ACCEPTS_UP_TO_DEFAULT, type AcceptanceChange, type Account, type NewAccount } from './domain.ts';
-import type { AccountPosition, AccountRepository } from './repository.ts';
+import type { AccountRepository } from './repository.ts';
 
 /** Operations on accounts. All throw `AtlasError`. */
 export interface AccountService {
@@ -33,10 +34,10 @@ export interface AccountService {
   ): Promise<Account>;
   list(
     owner: string,
-    after: AccountPosition | null,
+    after: AgePosition | null,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<{ accounts: Account[]; next: AccountPosition | null }>;
+  ): Promise<{ accounts: Account[]; next: AgePosition | null }>;
   /** Whether nobody has an account. Reads one if there is, as requests do, so it throws if that fails. */
   isEmpty(signal?: AbortSignal): Promise<boolean>;
 }
@@ -84,9 +85,11 @@ export function createAccountService(
         signal,
       );
       if ('created' in result) {
-        // What an earlier release has stored lacks the amount.
+        // What an earlier release has stored lacks these.
         const { acceptsFrom = null, acceptsUpTo = ACCEPTS_UP_TO_DEFAULT } = content;
-        return { account: { ...result.created, acceptsFrom, acceptsUpTo }, created: true, replayed };
+        const nothing: Partial<Account> = { debitsPending: 0, creditsPending: 0 };
+        const account = { ...nothing, ...result.created, acceptsFrom, acceptsUpTo };
+        return { account, created: true, replayed };
       }
       const account = existing ?? (await find(owner, result.existingId));
       return { account, created: false, replayed };

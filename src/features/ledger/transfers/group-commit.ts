@@ -2,7 +2,7 @@ import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import { setLateTimer } from '../../../utils/late-timers.ts';
 import { smooth } from '../../../utils/smooth.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 import { FastestBatch } from './fastest-batch.ts';
 import { PostingQueue, type PostingQueueOptions, type Waiting } from './posting-queue.ts';
 

@@ -1,6 +1,6 @@
 import type { Abortable } from '../../../utils/abortable.ts';
 import { FrameConnection } from '../../../utils/frame-socket.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 import { abortError } from './group-commit.ts';
 import {
   EMPTY_TO_COMMITTER,

@@ -1,8 +1,8 @@
 import { AtlasError, type ErrorCode } from '../../../errors.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 
 /** Rises with each change of what a request or its result means. Workers with another one post directly. */
-export const COMMIT_PROTOCOL = 2;
+export const COMMIT_PROTOCOL = 3;
 
 /** A frame to the committer. An empty one asks whether it is responsive. */
 export interface ToCommitter {

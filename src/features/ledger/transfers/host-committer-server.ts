@@ -1,6 +1,6 @@
 import type { Abortable } from '../../../utils/abortable.ts';
 import { FrameConnection } from '../../../utils/frame-socket.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 import { EMPTY_FROM_COMMITTER, packJson, type ToCommitter, toWire } from './host-committer-protocol.ts';
 
 /** Posts a request, like `GroupCommit.submit`. */

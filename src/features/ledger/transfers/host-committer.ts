@@ -1,6 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { CommitterLink, type Forwarded } from './host-committer-link.ts';
 import { COMMIT_PROTOCOL } from './host-committer-protocol.ts';

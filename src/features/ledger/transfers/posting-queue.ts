@@ -1,6 +1,6 @@
 import type { Abortable } from '../../../utils/abortable.ts';
 import { FairQueue, type Queued } from '../../../utils/fair-queue.ts';
-import type { PostRequest, PostResult } from './domain.ts';
+import type { PostRequest, PostResult } from '../movement.ts';
 
 /** A request that waits for its batch. Its cost is its items. */
 export interface Waiting extends Queued {

@@ -5,16 +5,11 @@ import { ownedId, ownedIds } from '../../../adapters/postgres/owned-ids.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { type Fragment, type FragmentTag, sentAtOnce } from '../../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../../utils/abortable.ts';
-import {
-  type ItemResult,
-  type Outcome,
-  type PostRequest,
-  type PostResult,
-  sortMembers,
-  type Transfer,
-  type TransferContent,
-  type TransferOrder,
-} from './domain.ts';
+import { asCreated, type HoldRow, holdColumns, toHold } from '../hold-row.ts';
+import type { ItemResult, PostRequest, PostResult, Transfer } from '../movement.ts';
+import { type TransferRow, toTransfer, transferColumns } from '../transfer-row.ts';
+import { type PostedRow, readResults, type StoredItem, storedItems } from './posted-row.ts';
+import { arrayOf, kindArguments, postingArguments } from './posting-arguments.ts';
 
 /** A page of an account's transfers, newest first. The next page is before `nextVersion`. */
 export interface TransferPage {
@@ -49,24 +44,12 @@ export interface TransferRepository {
   forgetKeys(days: number): Promise<number>;
 }
 
-/** The row of `post_orders`, where null stands for the usual case. */
-interface PostedRow {
-  postedAt: Date;
-  waitedMs: number;
-  states: ('fresh' | 'replayed' | 'reused')[] | null;
-  outcomes: (Outcome | null)[] | null;
-  transferIds: string[] | null;
-  ledgers: (string | null)[];
-}
-
-type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
-
 // About what a transfer has in a page besides its metadata.
 const TRANSFER_BYTES = 500;
 const FORGET_ROWS_MAX = 5000;
 
 export function createTransferRepository(db: Database): TransferRepository {
-  const others = db.fragment`id, debit_account_id, credit_account_id, ledger, amount, reference, created_at`;
+  const others = transferColumns(db.fragment);
 
   const reads = new BatchedReads<Transfer>({
     async read(owned, signal) {
@@ -84,67 +67,9 @@ export function createTransferRepository(db: Database): TransferRepository {
     },
   });
 
-  let waitedMs = 0;
-
-  async function post(requests: readonly PostRequest[]): Promise<PostResult[]> {
-    const items = requests.flatMap((request) => request.orders);
-    const accounts = numberAccounts(items);
-    const requestNumbers = requests.flatMap((request, i) => request.orders.map(() => i + 1));
-    const [row] = await db.query(
-      (sql) => sql<[PostedRow]>`
-      SELECT posted_at, extract(epoch FROM posted_at - statement_timestamp())::float8 * 1000 AS waited_ms,
-             to_json(states) AS states, to_json(outcomes) AS outcomes,
-             to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers
-      FROM post_orders(
-        ${quotedArrayOf(requests.map((request) => request.owner))}::text[],
-        ${quotedArrayOf(requests.map((request) => request.key))}::text[],
-        ${sentAtOnce(arrayOf(requests.map((request) => `"\\\\x${request.fingerprint}"`)))}::bytea[],
-        ${arrayOf(requests.map((request) => request.atomic))}::boolean[],
-        ${arrayOf([...accounts.keys()])}::uuid[],
-        ${arrayOf(requestNumbers)}::int[],
-        ${arrayOf(items.map((item) => item.id))}::uuid[],
-        ${arrayOf(items.map((item) => item.formerId ?? 'NULL'))}::uuid[],
-        ${arrayOf(items.map((item) => accounts.get(item.debitAccountId)!))}::int[],
-        ${arrayOf(items.map((item) => accounts.get(item.creditAccountId)!))}::int[],
-        ${arrayOf(items.map((item) => item.amount))}::bigint[],
-        ${quotedArrayOf(items.map((item) => item.reference))}::text[],
-        ${quotedArrayOf(items.map((item) => JSON.stringify(item.metadata)))}::jsonb[])`,
-      { tier: 'critical' },
-    );
-    waitedMs = row.waitedMs;
-    return toResults(requests, row);
-  }
-
-  /** Returns the results in order. Transfers that existed before are read as they were stored. */
-  async function toResults(requests: readonly PostRequest[], row: PostedRow): Promise<PostResult[]> {
-    const results = readResults(requests, row);
-    const old = results.flatMap((result) =>
-      result.state === 'reused' ? [] : result.items.filter(isOld(result.state)),
-    );
-    if (old.length === 0) return results;
-    // If this fails, the batch runs again. Its keys make that safe.
-    // Of any owner: the requests have shown that these are the transfers of their own keys or accounts.
-    const ids = old.map(({ id }) => id);
-    const rows = await db.query(
-      (sql) => sql<TransferRow[]>`
-        SELECT ${others}, metadata FROM transfers WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
-      { tier: 'critical' },
-    );
-    const stored = new Map(rows.map((found) => [found.id, toTransfer(found)]));
-    return results.map((result) => {
-      if (result.state === 'reused') return result;
-      const isStored = isOld(result.state);
-      const items = result.items.map((item) =>
-        isStored(item) ? { ...item, transfer: stored.get(item.id) ?? null } : item,
-      );
-      return { ...result, items };
-    });
-  }
-
   return {
-    post,
+    ...createPosting(db),
     readSecret: () => readSecret(db),
-    waitedMs: () => waitedMs,
     find: (owner, id, signal) => reads.find(ownedId(owner, id), signal && new AbortableSignal(signal)),
     async listByAccount(owner, accountId, beforeVersion, limit, signal) {
       // Two index scans in version order, merged: an OR over both columns would read and sort every transfer.
@@ -214,62 +139,96 @@ async function readSecret(db: Database): Promise<Uint8Array> {
   return row.secret;
 }
 
-/** Whether a transfer existed before, by its id or by a replay of its request. */
-function isOld(state: 'fresh' | 'replayed'): (item: ItemResult) => boolean {
-  return ({ outcome }) => outcome === 'exists' || (state === 'replayed' && outcome === 'posted');
-}
-
-function readResults(requests: readonly PostRequest[], row: PostedRow): PostResult[] {
-  const { states, outcomes, transferIds, ledgers } = row;
-  const createdAt = row.postedAt.toISOString();
-  let i = 0;
-  return requests.map((request, r): PostResult => {
-    const state = states === null ? 'fresh' : states[r]!;
-    if (state === 'reused') {
-      i += request.orders.length;
-      return { state };
-    }
-    const items = request.orders.map((order): ItemResult => {
-      const at = i++;
-      const outcome = outcomes === null ? 'posted' : outcomes[at]!;
-      const id = transferIds === null ? order.id : transferIds[at]!;
-      if (outcome !== 'posted' || state === 'replayed') return { outcome, id, transfer: null };
-      const ledger = ledgers.length === 1 ? ledgers[0]! : ledgers[at]!;
-      return { outcome, id, transfer: transferOf(order, ledger, createdAt) };
-    });
-    return { state, items };
-  });
-}
-
-function toTransfer(row: TransferRow): Transfer {
-  return transferOf(row, row.ledger, row.createdAt.toISOString());
-}
-
-function transferOf(order: TransferContent, ledger: string, createdAt: string): Transfer {
+function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedMs'> {
+  let waitedMs = 0;
   return {
-    id: order.id,
-    debitAccountId: order.debitAccountId,
-    creditAccountId: order.creditAccountId,
-    ledger,
-    amount: order.amount,
-    reference: order.reference,
-    metadata: sortMembers(order.metadata),
-    createdAt,
+    async post(requests) {
+      const items = requests.flatMap((request) => request.orders);
+      const args = postingArguments(requests, items);
+      const kinds = kindArguments(items);
+      const [row] = await db.query(
+        (sql) => sql<[PostedRow]>`
+          SELECT posted_at, waited_ms, to_json(states) AS states, to_json(outcomes) AS outcomes,
+                 to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers, to_json(debit_ids) AS debit_ids,
+                 to_json(credit_ids) AS credit_ids, to_json(amounts) AS amounts
+          FROM post_movements(
+            ${args.owners}::text[], ${args.keys}::text[], ${sentAtOnce(args.fingerprints)}::bytea[],
+            ${args.atomic}::boolean[], ${args.accounts}::uuid[], ${args.requests}::int[], ${args.ids}::uuid[],
+            ${args.otherIds}::uuid[], ${args.debits}::int[], ${args.credits}::int[], ${args.amounts}::bigint[],
+            ${args.references}::text[], ${args.metadata}::jsonb[]
+            ${
+              kinds === null
+                ? sql``
+                : sql`, p_kind => ${kinds.kinds}::text[], p_target => ${kinds.targets}::uuid[],
+                  p_seconds => ${kinds.seconds}::int[], p_keeps_rest => ${kinds.keepsRest}::boolean[],
+                  p_forces => ${kinds.forces}::boolean[]`
+            })`,
+        { tier: 'critical' },
+      );
+      waitedMs = row.waitedMs;
+      const results = readResults(requests, row);
+      const stored = storedItems(requests, results);
+      return stored.length === 0 ? results : withStored(db, stored, results);
+    },
+    waitedMs: () => waitedMs,
   };
 }
 
-/** Numbers the accounts from 1, in id order, which is the order of locking. */
-function numberAccounts(orders: readonly TransferOrder[]): Map<string, number> {
-  const ids = new Set<string>();
-  for (const { debitAccountId, creditAccountId } of orders) ids.add(debitAccountId).add(creditAccountId);
-  return new Map([...ids].sort().map((id, i) => [id, i + 1]));
+/** Adds the transfers and holds that were stored before, as they were stored. */
+async function withStored(
+  db: Database,
+  stored: readonly StoredItem[],
+  results: readonly PostResult[],
+): Promise<PostResult[]> {
+  // If one of these fails, the batch runs again. Its keys make that safe.
+  // Of any owner: the requests have shown that these are the transfers of their own keys or accounts.
+  const isOfHold = ({ kind }: StoredItem) => kind === 'hold' || kind === 'void';
+  const transfers = await readTransfers(
+    db,
+    stored.filter((one) => !isOfHold(one)).map(({ item }) => item.id),
+  );
+  const holds = await readHolds(
+    db,
+    stored.filter(isOfHold).map(({ item }) => item.id),
+  );
+  const found = new Map(
+    stored.map((one): [ItemResult, ItemResult] => {
+      const { item } = one;
+      if (!isOfHold(one)) return [item, { ...item, transfer: transfers.get(item.id) ?? null }];
+      const hold = holds.get(item.id)!;
+      // A replay returns the hold as it was made, whatever has become of it.
+      return [
+        item,
+        { ...item, hold: one.kind === 'hold' && item.outcome === 'posted' ? asCreated(hold) : hold },
+      ];
+    }),
+  );
+  return results.map((result) =>
+    result.state === 'reused'
+      ? result
+      : { ...result, items: result.items.map((item) => found.get(item) ?? item) },
+  );
 }
 
-// Arrays are sent as literals and returned as JSON: the driver would call a function per element.
-function arrayOf(values: readonly (string | number | boolean)[]): string {
-  return `{${values.join(',')}}`;
+async function readTransfers(db: Database, ids: readonly string[]) {
+  if (ids.length === 0) return new Map();
+  const rows = await db.query(
+    (sql) => sql<TransferRow[]>`
+      SELECT ${transferColumns(sql)}, metadata FROM transfers WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
+    { tier: 'critical' },
+  );
+  return new Map(rows.map((row) => [row.id, toTransfer(row)]));
 }
 
-function quotedArrayOf(values: readonly (string | null)[]): string {
-  return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`;
+async function readHolds(
+  db: Database,
+  ids: readonly string[],
+): Promise<Map<string, ReturnType<typeof toHold>>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.query(
+    (sql) => sql<HoldRow[]>`
+      SELECT ${holdColumns(sql)}, metadata FROM holds WHERE id = ANY (${sentAtOnce(arrayOf(ids))}::uuid[])`,
+    { tier: 'critical' },
+  );
+  return new Map(rows.map((row) => [row.id, toHold(row)]));
 }

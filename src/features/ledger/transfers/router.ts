@@ -5,14 +5,9 @@ import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
-import { type ItemResult, REFUSAL_DETAILS, type Refusal } from './domain.ts';
-import {
-  NewTransferBatchSchema,
-  NewTransferSchema,
-  TransferBatchResultSchema,
-  TransferPageSchema,
-  TransferSchema,
-} from './schemas.ts';
+import { type ItemResult, REFUSAL_DETAILS, type Refusal, TRANSFER_REFUSALS } from '../movement.ts';
+import { TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
+import { NewTransferBatchSchema, NewTransferSchema, TransferBatchResultSchema } from './schemas.ts';
 import type { TransferService } from './service.ts';
 
 const tag = 'Transfers';
@@ -25,7 +20,6 @@ const POST_REFUSALS = [
   'metadata_too_large',
   'queue_full',
 ] as const;
-const TRANSFER_REFUSALS = Object.keys(REFUSAL_DETAILS) as Refusal[];
 
 const ALICE_TO_BOB = { debitAccountId: DEMO.alice, creditAccountId: DEMO.bob };
 

@@ -1,35 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import {
-  AmountSchema,
-  LedgerSchema,
-  MetadataSchema,
-  NextCursorSchema,
-  TimestampSchema,
-  textSchema,
-  UuidSchema,
-} from '../../../http/schemas.ts';
-import { BATCH_ITEMS_MAX, REFUSAL_DETAILS, type Transfer } from './domain.ts';
-
-const REFERENCE_LENGTH_MAX = 200;
-
-export const TransferSchema = z
-  .strictObject({
-    id: UuidSchema,
-    debitAccountId: UuidSchema,
-    creditAccountId: UuidSchema,
-    ledger: LedgerSchema,
-    amount: AmountSchema,
-    reference: z.string().nullable(),
-    metadata: z.record(z.string(), z.string()),
-    createdAt: TimestampSchema,
-  })
-  .openapi('Transfer');
-
-/** Returns whether a cached value is a valid transfer with this ID. */
-export function isTransfer(value: unknown, id: string): value is Transfer {
-  const read = TransferSchema.safeParse(value);
-  return read.success && read.data.id === id;
-}
+import { AmountSchema, MetadataSchema, UuidSchema } from '../../../http/schemas.ts';
+import { BATCH_ITEMS_MAX, TRANSFER_REFUSALS } from '../movement.ts';
+import { ReferenceSchema, TransferSchema } from '../transfer-schema.ts';
 
 export const NewTransferSchema = z
   .strictObject({
@@ -39,7 +11,7 @@ export const NewTransferSchema = z
     debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
     creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),
     amount: AmountSchema,
-    reference: textSchema(REFERENCE_LENGTH_MAX).nullish(),
+    reference: ReferenceSchema.nullish(),
     metadata: MetadataSchema.nullish(),
   })
   .openapi('NewTransfer');
@@ -66,13 +38,9 @@ export const TransferBatchResultSchema = z
         status: z.enum(statuses),
         id: UuidSchema,
         transfer: TransferSchema.optional(),
-        code: z.enum(Object.keys(REFUSAL_DETAILS) as [string, ...string[]]).optional(),
+        code: z.enum(TRANSFER_REFUSALS).optional(),
         detail: z.string().optional(),
       }),
     ),
   })
   .openapi('TransferBatchResult', { description: 'One result per transfer, in the order of the request.' });
-
-export const TransferPageSchema = z
-  .strictObject({ transfers: z.array(TransferSchema), nextCursor: NextCursorSchema })
-  .openapi('TransferPage');

@@ -1,8 +1,7 @@
 import { AtlasError, type InputError } from '../../../errors.ts';
-import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import {
-  fingerprintOf,
+  type DerivedId,
   type ItemResult,
   REFUSAL_DETAILS,
   type Refusal,
@@ -10,10 +9,9 @@ import {
   type Transfer,
   type TransferContent,
   type TransferOrder,
-} from './domain.ts';
-import type { GroupCommit } from './group-commit.ts';
+} from '../movement.ts';
+import { type Posted, type RequestIdentity, refused, type Submit } from '../submit.ts';
 import type { TransferPage, TransferRepository } from './repository.ts';
-import type { DerivedId, TransferIds } from './transfer-ids.ts';
 
 /** A transfer as requested. A member that is null is absent. */
 export interface NewTransfer {
@@ -23,19 +21,6 @@ export interface NewTransfer {
   readonly amount: number;
   readonly reference?: string | null | undefined;
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
-}
-
-/** Identifies a request for idempotency. */
-export interface RequestIdentity {
-  readonly owner: string;
-  readonly key: string;
-  readonly path: string;
-}
-
-/** A result, and whether it is replayed from an earlier request. */
-export interface Posted<T> {
-  readonly result: T;
-  readonly replayed: boolean;
 }
 
 /** Operations on transfers. All throw `AtlasError`. */
@@ -64,58 +49,37 @@ export interface TransferService {
 }
 
 /** The reads of the service. `find` may go through a cache. */
-export interface TransferReads extends Pick<TransferRepository, 'isKeyUsed' | 'listByAccount'> {
+export interface TransferReads extends Pick<TransferRepository, 'listByAccount'> {
   find(owner: string, id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
 }
 
-export function createTransferService(
-  repository: TransferReads,
-  commit: Pick<GroupCommit, 'submit'>,
-  ids: TransferIds,
-): TransferService {
-  async function submit(
+export function createTransferService(repository: TransferReads, submit: Submit): TransferService {
+  function submitAll(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
     atomic: boolean,
     pointerOf: (index: number) => string,
     caller?: Abortable,
   ) {
-    const { owner, key, path } = identity;
-    const reading = ids.ready();
-    if (reading !== null) await reading;
-    const derived = transfers.map(({ id }, i) => (typeof id === 'string' ? null : ids.derive(owner, key, i)));
-    const contents = transfers.map((transfer, i) => toContent(transfer, derived[i]!));
-    const large = contents.filter(({ metadata }) => isTooLarge(metadata));
-    // What was posted by a release without this limit must be found by its retries.
-    if (large.length > 0 && !(await repository.isKeyUsed(owner, key)))
-      throw metadataTooLarge(
-        large.map((content) => [pointerOf(contents.indexOf(content)), content.metadata]),
-      );
-    const fingerprint = fingerprintOf(path, atomic, contents);
-    const orders = contents.map((content, i): TransferOrder => ({ ...content, ...derived[i] }));
-    const result = await commit.submit({ owner, key, fingerprint, atomic, orders }, caller);
-    if (result.state === 'reused') {
-      throw new AtlasError(
-        'idempotency_key_reused',
-        'This Idempotency-Key was already used for a request with a different path or body.',
-      );
-    }
-    return { items: result.items, replayed: result.state === 'replayed' };
+    const draft = (derive: (index: number) => DerivedId) => {
+      const derived = transfers.map(({ id }, i) => (typeof id === 'string' ? null : derive(i)));
+      const contents = transfers.map((transfer, i) => toContent(transfer, derived[i]!));
+      const orders = contents.map((content, i): TransferOrder => ({ ...content, ...derived[i] }));
+      return { contents, orders };
+    };
+    return submit.all(identity, atomic, draft, pointerOf, caller);
   }
 
   return {
     async post(identity, transfer, caller) {
-      const { items, replayed } = await submit(identity, [transfer], false, () => '/metadata', caller);
+      const { items, replayed } = await submitAll(identity, [transfer], false, () => '/metadata', caller);
       const { outcome, transfer: posted } = items[0]!;
-      if (posted === null) {
-        const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined;
-        throw new AtlasError(outcome as Refusal, REFUSAL_DETAILS[outcome as Refusal], headers && { headers });
-      }
+      if (posted === null) throw refused(outcome as Refusal, replayed);
       return { result: { transfer: posted, existed: outcome === 'exists' }, replayed };
     },
     async postBatch(identity, transfers, atomic, caller) {
       const pointerOf = (index: number) => `/transfers/${index}/metadata`;
-      const { items, replayed } = await submit(identity, transfers, atomic, pointerOf, caller);
+      const { items, replayed } = await submitAll(identity, transfers, atomic, pointerOf, caller);
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
     },

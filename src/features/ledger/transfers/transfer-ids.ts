@@ -1,9 +1,4 @@
-/** The id of a transfer whose caller chose none. */
-export interface DerivedId {
-  readonly id: string;
-  /** The id that the previous release derives, without the secret. Fingerprints contain it. */
-  readonly formerId: string;
-}
+import type { DerivedId } from '../movement.ts';
 
 /** Derives the ids of transfers, so that a retry finds its transfer even when its key has expired. */
 export interface TransferIds {

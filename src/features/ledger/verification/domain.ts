@@ -6,7 +6,11 @@ export interface Discrepancy {
     | 'version_gap'
     | 'balance_negative'
     | 'account_missing'
-    | 'outbox_missing';
+    | 'outbox_missing'
+    | 'balance_differs'
+    | 'pending_differs'
+    | 'hold_differs'
+    | 'reversed_differs';
   /** The ledger, account, or transfer it was found at. */
   readonly at: string;
   readonly expected: string;

@@ -1,5 +1,5 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
-import type { Fragment } from '../../../adapters/postgres/query.ts';
+import type { Fragment, FragmentTag } from '../../../adapters/postgres/query.ts';
 import type { Discrepancy, LedgerSums } from './domain.ts';
 
 /** Reads the whole ledger in one snapshot, or the accounts of one owner with their transfers. */
@@ -48,7 +48,8 @@ export function createLedgerRepository(db: Database): LedgerRepository {
                    count(DISTINCT version) AS versions, min(version) AS first, max(version) AS last
               FROM sides GROUP BY account_id
           ), compared AS (
-            SELECT a.id, a.allow_negative, a.version, a.debits_posted, a.credits_posted, r.account_id,
+            SELECT a.id, a.allow_negative, a.balance_min, a.overdrawn_by_force, a.debits_pending, a.version,
+                   a.debits_posted, a.credits_posted, r.account_id,
                    coalesce(r.debits, 0) AS debits, coalesce(r.credits, 0) AS credits,
                    coalesce(r.entries, 0) AS entries, coalesce(r.versions, 0) AS versions,
                    coalesce(r.first, 1) AS first, coalesce(r.last, 0) AS last
@@ -73,8 +74,10 @@ export function createLedgerRepository(db: Database): LedgerRepository {
               FROM compared
               WHERE id IS NOT NULL AND (version <> entries OR versions <> entries OR first <> 1 OR last <> entries)
             UNION ALL
-            SELECT 'balance_negative', id::text, 'a balance of at least 0', (credits_posted - debits_posted)::text
-              FROM compared WHERE NOT allow_negative AND credits_posted < debits_posted
+            SELECT 'balance_negative', id::text, format('at least %s available', coalesce(balance_min, 0)),
+                   (credits_posted - debits_posted - debits_pending)::text
+              FROM compared WHERE NOT (allow_negative AND balance_min IS NULL) AND NOT overdrawn_by_force
+               AND credits_posted - debits_posted - debits_pending < coalesce(balance_min, 0)
             UNION ALL
             -- Up to a sequence of each key, events were deleted after their retention.
             SELECT 'outbox_missing', t.id::text, 'an outbox row, or an event for each account', 'neither'
@@ -86,6 +89,7 @@ export function createLedgerRepository(db: Database): LedgerRepository {
                       WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id)
                     AND NOT EXISTS (SELECT FROM parked_events e
                       WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id))
+            UNION ALL ${foundInMovements(sql, isOwn)}
           )
           SELECT (SELECT count(*) FROM own_accounts) AS accounts, (SELECT count(*) FROM own_transfers) AS transfers,
                  coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,
@@ -99,4 +103,46 @@ export function createLedgerRepository(db: Database): LedgerRepository {
       return row;
     },
   };
+}
+
+/** Selects what does not agree about running balances, holds, and reversals. Releases before stored no balances. */
+function foundInMovements(sql: FragmentTag, isOwn: (account: Fragment) => Fragment): Fragment {
+  return sql`
+    -- Of each account the first: the others follow from it.
+    SELECT 'balance_differs', at::text, format('%s after transfer %s', expected, version), balance::text FROM (
+      SELECT DISTINCT ON (at) * FROM (
+      SELECT account_id AS at, version, balance,
+             sum(change) OVER (PARTITION BY account_id ORDER BY version) AS expected
+        FROM (SELECT debit_account_id AS account_id, debit_version AS version, debit_balance AS balance,
+                     -amount AS change FROM transfers WHERE ${isOwn(sql`debit_account_id`)}
+              UNION ALL
+              SELECT credit_account_id, credit_version, credit_balance, amount FROM transfers
+               WHERE ${isOwn(sql`credit_account_id`)}) entries) running
+       WHERE balance <> expected ORDER BY at, version) first
+    UNION ALL
+    SELECT 'pending_differs', a.id::text,
+           format('debits %s, credits %s', coalesce(h.debits, 0), coalesce(h.credits, 0)),
+           format('debits %s, credits %s', a.debits_pending, a.credits_pending)
+      FROM own_accounts a LEFT JOIN (
+        SELECT account_id, sum(debit) AS debits, sum(credit) AS credits FROM (
+          SELECT debit_account_id AS account_id, amount - posted AS debit, 0 AS credit FROM holds
+           WHERE state = 'pending'
+          UNION ALL SELECT credit_account_id, 0, amount - posted FROM holds WHERE state = 'pending') sides
+         GROUP BY account_id) h ON h.account_id = a.id
+     WHERE (a.debits_pending, a.credits_pending) <> (coalesce(h.debits, 0), coalesce(h.credits, 0))
+    UNION ALL
+    SELECT 'hold_differs', h.id::text, format('%s posted', coalesce(t.posted, 0)), format('%s posted', h.posted)
+      FROM holds h LEFT JOIN (SELECT hold_id, sum(amount) AS posted FROM transfers WHERE hold_id IS NOT NULL
+                               GROUP BY hold_id) t ON t.hold_id = h.id
+     WHERE h.posted <> coalesce(t.posted, 0) AND ${isOwn(sql`h.debit_account_id`)}
+    UNION ALL
+    SELECT 'reversed_differs', t.id::text, format('%s reversed', r.amount),
+           coalesce(format('%s reversed, of %s', x.reversed, x.amount), 'none')
+      FROM own_transfers t
+      JOIN (SELECT reverses_id, sum(amount) AS amount FROM transfers WHERE reverses_id IS NOT NULL
+             GROUP BY reverses_id) r ON r.reverses_id = t.id
+      LEFT JOIN reversed_transfers x ON x.transfer_id = t.id
+      LEFT JOIN (SELECT transfer_id, sum(amount) AS amount FROM reversals
+                  GROUP BY transfer_id) l ON l.transfer_id = t.id
+     WHERE (r.amount, r.amount, t.amount) IS DISTINCT FROM (x.reversed, l.amount, x.amount)`;
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import type { PostRequest } from '../../../../../src/features/ledger/transfers/domain.ts';
+import type { PostRequest } from '../../../../../src/features/ledger/movement.ts';
 import { FrameConnection } from '../../../../../src/utils/frame-socket.ts';
 import { CommittingHost, type Member, submitTo } from '../../../../support/committing-host.ts';
 import { type LedgerInMemory, requestOf } from '../../../../support/ledger-in-memory.ts';

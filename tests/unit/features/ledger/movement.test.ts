@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { ledgerProblems } from '../../../../../src/features/ledger/problems.ts';
 import {
   fingerprintOf,
   REFUSAL_DETAILS,
   sortMembers,
+  TRANSFER_REFUSALS,
   type TransferOrder,
-} from '../../../../../src/features/ledger/transfers/domain.ts';
+} from '../../../../src/features/ledger/movement.ts';
+import { ledgerProblems } from '../../../../src/features/ledger/problems.ts';
+import { httpProblems } from '../../../../src/http/problems.ts';
 
 const ORDER: TransferOrder = {
   id: '0198c0de-0000-7000-8000-000000000001',
@@ -66,9 +68,15 @@ describe('sorted members', () => {
   });
 });
 
-test('every refusal has a detail and is a 409 or 422 over HTTP', () => {
+test('every refusal has a detail, and is a 409 or 422 over HTTP, or a 404 of what a path names', () => {
+  const problems: Readonly<Record<string, { readonly status: number }>> = {
+    ...ledgerProblems,
+    ...httpProblems,
+  };
+  const named = ['hold_not_found', 'transfer_not_found'];
   for (const [code, detail] of Object.entries(REFUSAL_DETAILS)) {
     expect(detail).toEndWith('.');
-    expect([409, 422]).toContain(ledgerProblems[code as keyof typeof REFUSAL_DETAILS].status);
+    expect(named.includes(code) ? [404] : [409, 422]).toContain(problems[code]!.status);
   }
+  expect(TRANSFER_REFUSALS.filter((code) => !(code in REFUSAL_DETAILS))).toEqual([]);
 });

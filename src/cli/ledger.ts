@@ -1,0 +1,136 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { HOLD_STATES, type HoldState } from '../features/ledger/hold.ts';
+import type { Features } from '../features.ts';
+import { table } from './output.ts';
+import type { WithService } from './session.ts';
+
+type WithLedger = WithService<Features['ledger']>;
+
+interface ReadOptions {
+  readonly owner: string;
+  readonly json?: true;
+}
+interface ListOptions extends ReadOptions {
+  readonly limit: number;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const LIMIT_MAX = 200;
+const LIMIT_DEFAULT = 50;
+
+/** Adds `list` and `show` to the command of accounts. */
+export function addAccountReads(accounts: Command, withLedger: WithLedger): void {
+  listing(accounts.command('list').description('list the accounts of an organization, oldest first')).action(
+    ({ owner, json, limit }: ListOptions) =>
+      withLedger(async ({ accounts: service }) => {
+        const { accounts: found } = await service.list(owner, null, limit);
+        if (json) return print(found);
+        const rows = found.map((one) => [
+          one.id,
+          one.ledger,
+          one.creditsPosted - one.debitsPosted,
+          one.debitsPending,
+          one.name ?? '',
+        ]);
+        console.log(table(['id', 'ledger', 'balance', 'reserved', 'name'], rows));
+      }),
+  );
+  reading(accounts.command('show').description('show an account with its balance'))
+    .argument('<id>', 'the ID of the account', parseId)
+    .action((id: string, { owner, json }: ReadOptions) =>
+      withLedger(async ({ accounts: service }) => show(await service.find(owner, id), json)),
+    );
+}
+
+export function addTransfersCommand(program: Command, withLedger: WithLedger): void {
+  const transfers = program.command('transfers').description('show transfers');
+  listing(transfers.command('list').description('list the transfers of an account, newest first'))
+    .argument('<account>', 'the ID of the account', parseId)
+    .action((account: string, { owner, json, limit }: ListOptions) =>
+      withLedger(async ({ transfers: service }) => {
+        const page = await service.listByAccount(owner, account, null, limit);
+        if (json) return print(page.transfers);
+        const rows = page.transfers.map((one) => [
+          one.id,
+          one.debitAccountId === account ? 'out' : 'in',
+          one.amount,
+          one.createdAt,
+          one.reference ?? '',
+        ]);
+        console.log(table(['id', 'way', 'amount', 'posted', 'reference'], rows));
+      }),
+    );
+  reading(transfers.command('show').description('show a transfer'))
+    .argument('<id>', 'the ID of the transfer', parseId)
+    .action((id: string, { owner, json }: ReadOptions) =>
+      withLedger(async ({ transfers: service }) => show(await service.find(owner, id), json)),
+    );
+}
+
+export function addHoldsCommand(program: Command, withLedger: WithLedger): void {
+  const holds = program.command('holds').description('show holds');
+  listing(holds.command('list').description('list the holds of an account, newest first'))
+    .argument('<account>', 'the ID of the account', parseId)
+    .addOption(new Option('--state <state>', 'only holds in this state').choices([...HOLD_STATES]))
+    .action((account: string, { owner, json, limit, state }: ListOptions & { state?: HoldState }) =>
+      withLedger(async ({ holds: service }) => {
+        const page = await service.listByAccount(owner, account, state ?? null, null, limit);
+        if (json) return print(page.holds);
+        const rows = page.holds.map((one) => [
+          one.id,
+          one.state,
+          one.amount,
+          one.posted,
+          one.remaining,
+          one.expiresAt,
+        ]);
+        console.log(table(['id', 'state', 'amount', 'posted', 'reserved', 'expires'], rows));
+      }),
+    );
+  reading(holds.command('show').description('show a hold'))
+    .argument('<id>', 'the ID of the hold', parseId)
+    .action((id: string, { owner, json }: ReadOptions) =>
+      withLedger(async ({ holds: service }) => show(await service.find(owner, id), json)),
+    );
+}
+
+function reading(command: Command): Command {
+  return command
+    .option('--owner <organization>', 'the organization that has it', 'owner')
+    .option('--json', 'print as JSON');
+}
+
+function listing(command: Command): Command {
+  return reading(command).option(
+    '--limit <count>',
+    `how many at most, up to ${LIMIT_MAX}`,
+    parseLimit,
+    LIMIT_DEFAULT,
+  );
+}
+
+function print(found: object): void {
+  console.log(JSON.stringify(found, null, 2));
+}
+
+/** Prints an object, by default one line per member. */
+function show(found: object, json: boolean | undefined): void {
+  const rows = Object.entries(found).map(([name, value]) => [
+    name,
+    typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? ''),
+  ]);
+  console.log(json ? JSON.stringify(found, null, 2) : table(['member', 'value'], rows));
+}
+
+function parseId(given: string): string {
+  const id = given.toLowerCase();
+  if (!UUID.test(id)) throw new InvalidArgumentError('It must be a UUID.');
+  return id;
+}
+
+function parseLimit(given: string): number {
+  const limit = Number(given);
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX)
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${LIMIT_MAX}.`);
+  return limit;
+}

@@ -1,0 +1,39 @@
+import { z } from '@hono/zod-openapi';
+import {
+  AmountSchema,
+  LedgerSchema,
+  NextCursorSchema,
+  TimestampSchema,
+  textSchema,
+  UuidSchema,
+} from '../../http/schemas.ts';
+import type { Transfer } from './movement.ts';
+
+const REFERENCE_LENGTH_MAX = 200;
+
+export const ReferenceSchema = textSchema(REFERENCE_LENGTH_MAX);
+
+export const TransferSchema = z
+  .strictObject({
+    id: UuidSchema,
+    debitAccountId: UuidSchema,
+    creditAccountId: UuidSchema,
+    ledger: LedgerSchema,
+    amount: AmountSchema,
+    reference: z.string().nullable(),
+    metadata: z.record(z.string(), z.string()),
+    holdId: UuidSchema.nullable().openapi({ description: 'The hold that it posts.' }),
+    reversesId: UuidSchema.nullable().openapi({ description: 'The transfer that it reverses.' }),
+    createdAt: TimestampSchema,
+  })
+  .openapi('Transfer');
+
+/** Returns whether a cached value is a valid transfer with this ID. */
+export function isTransfer(value: unknown, id: string): value is Transfer {
+  const read = TransferSchema.safeParse(value);
+  return read.success && read.data.id === id;
+}
+
+export const TransferPageSchema = z
+  .strictObject({ transfers: z.array(TransferSchema), nextCursor: NextCursorSchema })
+  .openapi('TransferPage');
