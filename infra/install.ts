@@ -14,6 +14,7 @@ import { kafkaArchive } from './kafka-jars.ts';
 import { findHaproxy, findNginx, installHaproxy, installNginx } from './load-balancers.ts';
 import { NATIVE_SERVICES } from './native-services.ts';
 import { findPgBouncer, installPgBouncer } from './pgbouncer.ts';
+import { findSchemaSuite, installSchemaSuite } from './schema-suite.ts';
 import {
   findChromium,
   findClientGenerator,
@@ -65,6 +66,7 @@ export const LANES: readonly (readonly Part[])[] = [
   [{ ...kafka, isInstalled: () => kafka.isInstalled() && kafkaArchive() !== null }],
   [
     tool('schemathesis', findSchemathesis, installSchemathesis),
+    tool('JSON Schema Test Suite', findSchemaSuite, installSchemaSuite),
     tool('openapi-python-client', findClientGenerator, installClientGenerator),
     tool('promtool', findPromtool, installPromtool),
   ],

@@ -4,6 +4,7 @@ import { requireCoreTables } from './adapters/postgres/core-tables.ts';
 import { isMigrated } from './adapters/postgres/migrations.ts';
 import type { Deps } from './deps.ts';
 import { audit, createAudit } from './features/audit/feature.ts';
+import { createDocuments, documents } from './features/documents/feature.ts';
 import type { EventKind } from './features/event-kind.ts';
 import { createEvents, events } from './features/events/feature.ts';
 import { asyncApiDocument } from './features/events/log/asyncapi.ts';
@@ -20,8 +21,7 @@ import { httpProblems } from './http/problems.ts';
 import { VERSION } from './version.ts';
 
 /** Every feature, in the order of the docs. To add one, add it here and to {@link createFeatures}. */
-const FEATURES = [identity, ledger, events, webhooks, files, audit, system] as const;
-
+const FEATURES = [identity, ledger, events, webhooks, files, documents, audit, system] as const;
 export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
 export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
 export const [ALL_SCOPES, OPERATOR_SCOPES, SESSION_SCOPES] = splitScopes(SCOPES);
@@ -41,7 +41,6 @@ export function createFeatures(deps: Deps) {
   const { config, database, incarnation, cache, lifecycle, logger, reportFailure, objects, permits } = deps;
   const types = loggedTypes(EVENT_CATALOGUE);
   const base = { database, incarnation, logger, reportFailure, sealing: deps.sealing, settings: config };
-
   const { redis, mailer, identityProvider } = deps;
   const outside = { redis, mailer, permits, identityProvider };
   const identity = createIdentity({ ...base, ...outside, scopes: ALL_SCOPES });
@@ -61,6 +60,7 @@ export function createFeatures(deps: Deps) {
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing });
   const files = createFiles({ ...shared, isKeyUsable, objects, cache });
+  const records = createDocuments(base);
   const trail = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
   const system = createSystem({
     ...base,
@@ -82,7 +82,7 @@ export function createFeatures(deps: Deps) {
     servesDocs: config.DOCS_ENABLED,
     asyncApi: () => asyncApiDocument(VERSION, EVENT_CATALOGUE),
   });
-  return { system, identity, ledger, events, webhooks, files, audit: trail };
+  return { system, identity, ledger, events, webhooks, files, documents: records, audit: trail };
 }
 
 /** Returns the secrets that features store, for `atlas secrets` and `atlas doctor`. */

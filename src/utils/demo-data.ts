@@ -44,3 +44,25 @@ export const DEMO_CSV = 'date,reference,amount\n2026-01-31,Invoice 4711,12.50\n'
 
 /** Where the demo webhooks would send, were they enabled. IANA reserves the name for documentation. */
 export const DEMO_URL = 'https://example.com/atlas';
+
+/** The kinds of the demo documents; one is for the example that deletes. Any organization may use these names. */
+export const DEMO_KINDS = { identity: 'identity', spare: 'questionnaire' } as const;
+
+/** What the kinds are registered with. */
+export const DEMO_DOCUMENT_KIND = {
+  title: 'Identity of a customer',
+  schema: {
+    type: 'object',
+    required: ['name', 'country'],
+    properties: {
+      name: { type: 'string', minLength: 1, maxLength: 200 },
+      born: { type: 'string', format: 'date' },
+      country: { type: 'string', pattern: '^[A-Z]{2}$' },
+      scans: { type: 'array', items: { type: 'string', format: 'uuid' }, maxItems: 20 },
+    },
+    additionalProperties: false,
+  },
+};
+
+/** The content of the demo documents. */
+export const DEMO_DOCUMENT = { name: 'Alice Example', born: '1990-01-31', country: 'DE' };

@@ -7,6 +7,7 @@ import { bearer } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 import { CREATES, createWorld, type World } from '../system/creates.ts';
 import type { Change } from './changes.ts';
+import { documentChanges } from './document-changes.ts';
 import { factorChanges } from './factor-changes.ts';
 import { memberChanges } from './member-changes.ts';
 import { personChanges } from './person-changes.ts';
@@ -141,6 +142,10 @@ const CHANGES: Readonly<Record<string, Change>> = {
   ...memberChanges(() => atlas),
   ...personChanges(() => atlas),
   ...factorChanges(() => atlas),
+  ...documentChanges(
+    () => atlas,
+    () => world.accounts[0]!,
+  ),
   linkFile: none('It changes nothing: a link reads a file that the caller may read.'),
 };
 

@@ -192,6 +192,10 @@ export const REPEATABLE: Readonly<Record<string, string>> = {
   completePasswordReset: 'The token works once.',
   changePassword: 'The present password is another one afterwards.',
   signIn: 'Another session harms nobody, and a stored response would hold a token.',
+  registerDocumentKind:
+    'The same schema again is no new version, and another one needs the ETag of the last.',
+  putDocument: 'The same content again is no new version, and another one needs the ETag of the last.',
+  searchDocuments: 'It reads; what to look for is in the body, as it may be about people.',
   switchOrganization: 'The session acts for the same organization again.',
 };
 

@@ -5,6 +5,7 @@ const KINDS: [ReservedKind, string][] = [
   ['file', 'a501'],
   ['webhook', 'a502'],
   ['test event', 'a503'],
+  ['document', 'a505'],
 ];
 
 describe.each(KINDS)('an id of a %s', (kind, marker) => {

@@ -19,15 +19,18 @@ test('each role has what the one before it has, and no role has scopes of operat
   }
 });
 
-test('a viewer changes nothing, and sees neither keys nor the audit log', () => {
+test('a viewer changes nothing, and sees neither keys, nor the audit log, nor what is known about people', () => {
   expect(roles.viewer.filter((scope) => !scope.endsWith(':read'))).toEqual([]);
   expect(roles.viewer).toContain('accounts:read');
-  for (const scope of ['keys:read', 'audit:read']) expect(roles.viewer).not.toContain(scope);
+  for (const scope of ['keys:read', 'audit:read', 'documents:read'])
+    expect(roles.viewer).not.toContain(scope);
 });
 
-test('a member moves money and files, and manages nothing', () => {
+test('a member moves money and files, keeps documents, and manages nothing', () => {
   expect(roles.member.filter((scope) => !roles.viewer.includes(scope)).sort()).toEqual([
     'accounts:write',
+    'documents:read',
+    'documents:write',
     'files:write',
     'transfers:write',
   ]);
