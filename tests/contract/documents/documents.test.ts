@@ -44,6 +44,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
   const withDocument = (
     work: (world: {
       readonly sql: Sql;
+      readonly kinds: ReturnType<typeof createKindRepository>;
       readonly documents: ReturnType<typeof createDocumentRepository>;
       readonly workers: readonly ReturnType<typeof createDocumentRepository>[];
       readonly accounts: ReturnType<typeof createAccountRepository>;
@@ -63,7 +64,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
       expect(await documents.write(path, id, contentOf('A'), 'none', ACTOR)).toMatchObject({
         outcome: 'created',
       });
-      await work({ sql, documents, workers, accounts: createAccountRepository(db), path });
+      await work({ sql, kinds, documents, workers, accounts: createAccountRepository(db), path });
     });
 
   test(
@@ -132,6 +133,49 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
         });
         expect(await documents.find({ ...path, owner: 'two' }, null)).toMatchObject({ version });
         expect(await documents.find(path, null)).toBe('account_not_found');
+      }),
+    SLOW_TEST_MS,
+  );
+
+  test(
+    'a first document that is not committed yet when its account is moved follows it',
+    () =>
+      withDocument(async ({ sql, accounts }) => {
+        const [accountId] = await insertAccounts(sql, [{ ledger: 'EUR', allowNegative: true, owner: 'one' }]);
+        const written = Promise.withResolvers<void>();
+        const released = Promise.withResolvers<void>();
+        const writing = sql.begin(async (tx) => {
+          const [row] = await tx`
+            SELECT outcome FROM write_document('one', ${accountId!}, 'identity', ${createReservedId('document')}, NULL, false,
+              1, '{"name": "B"}', ${SHA256}, 12, 20, 1000, ${BYTES_MAX})`;
+          expect(row!.outcome).toBe('created');
+          written.resolve();
+          await released.promise;
+        });
+        await written.promise;
+        const moved = accounts.reassign({ from: 'one', ids: [accountId!] }, 'two', 10, ACTOR);
+        await until(async () => (await waiting(sql)) >= 1);
+        released.resolve();
+        await Promise.all([writing, moved]);
+        expect(await sql`SELECT owner FROM documents WHERE account_id = ${accountId!}`).toMatchObject([
+          { owner: 'two' },
+        ]);
+      }),
+    SLOW_TEST_MS,
+  );
+
+  test(
+    'a document that was validated with a former version of its kind is not written',
+    () =>
+      withDocument(async ({ documents, kinds, path }) => {
+        const next = { ...KIND, sha256: Buffer.alloc(32, 2) };
+        expect(await kinds.write('one', next, [1], ACTOR)).toMatchObject({ outcome: 'changed', version: 2 });
+        const write = (kindVersion: number) => {
+          const id = createReservedId('document');
+          return documents.write(path, id, { ...contentOf('B'), kindVersion }, [1], ACTOR);
+        };
+        expect(await write(1)).toMatchObject({ outcome: 'kind_changed' });
+        expect(await write(2)).toMatchObject({ outcome: 'changed', version: 2 });
       }),
     SLOW_TEST_MS,
   );
