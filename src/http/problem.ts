@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { Exchange, ToProblem } from '../envelope/exchange.ts';
+import type { AbortReason, Exchange, ToProblem } from '../envelope/exchange.ts';
 import type { Fields } from '../envelope/response-headers.ts';
 import { AtlasError } from '../errors.ts';
 import type { ProblemKind, ProblemKinds } from './problem-kind.ts';
@@ -32,7 +32,10 @@ export interface ErrorReports {
 
 /** Creates the one function that turns any error into a response; the pipeline and Hono share it. */
 export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToProblem {
-  return (error, exchange) => {
+  return (thrown, exchange) => {
+    // Work that an abort ends throws its reason, wherever it waited. Nothing failed.
+    const reason = exchange.abortReason;
+    const error = reason !== null && thrown === reason ? abortError(reason) : thrown;
     if (error instanceof AtlasError) {
       exchange.problem = error.code;
       if (error.code === 'dependency_unavailable' || error.remedy !== undefined) reports.unavailable(error);
@@ -43,6 +46,15 @@ export function createToProblem(kinds: ProblemKinds, reports: ErrorReports): ToP
     const internal = new AtlasError('internal', 'The error was logged under the request ID.');
     return problemResponse(internal, kinds.internal!, exchange);
   };
+}
+
+function abortError({ kind }: AbortReason): AtlasError {
+  return kind === 'disconnect'
+    ? new AtlasError('request_aborted', 'The connection was closed before the response was ready.')
+    : new AtlasError(
+        'deadline_exceeded',
+        'The response was not ready in time. The request may still take effect.',
+      );
 }
 
 const PROBLEM_FIELDS: Fields = { 'content-type': PROBLEM_MEDIA_TYPE, 'cache-control': 'no-store' };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { AbortReason } from '../../../src/envelope/exchange.ts';
 import { AtlasError, type ErrorCode } from '../../../src/errors.ts';
 import { PROBLEM_KINDS } from '../../../src/features.ts';
 import { createToProblem, ProblemSchema } from '../../../src/http/problem.ts';
@@ -7,8 +8,9 @@ import { exchangeOf } from '../../support/exchange.ts';
 const CODES = Object.keys(PROBLEM_KINDS) as ErrorCode[];
 
 /** Maps an error for a request with a fixed ID, and records the reports. */
-function mapped(error: unknown) {
+function mapped(error: unknown, abort?: AbortReason) {
   const { exchange } = exchangeOf();
+  if (abort !== undefined) exchange.abort(abort);
   exchange.requestId = 'request-1';
   const unexpected: unknown[] = [];
   const unavailable: unknown[] = [];
@@ -99,4 +101,22 @@ describe('an unexpected error', () => {
     });
     expect(unexpected).toEqual([error]);
   });
+});
+
+test.each([
+  ['disconnect', 499, 'request_aborted'],
+  ['deadline', 504, 'deadline_exceeded'],
+] as const)(
+  'work that an abort ended (%s) did not fail: no error is reported',
+  async (kind, status, code) => {
+    const reason = new AbortReason(kind);
+    const { response, unexpected } = mapped(reason, reason);
+    expect([response.status, unexpected]).toEqual([status, []]);
+    expect(await response.json()).toMatchObject({ type: `/problems/${code}` });
+  },
+);
+
+test('a failure of a request that was also aborted is reported', () => {
+  const error = new Error('broken');
+  expect(mapped(error, new AbortReason('disconnect')).unexpected).toEqual([error]);
 });
