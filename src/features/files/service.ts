@@ -135,6 +135,8 @@ export function createFileService(options: FileServiceOptions): FileService {
     },
     read: downloads.open,
     async delete(owner, id, actor, signal) {
+      // Nobody evicts the files of others.
+      await find(owner, id, signal);
       try {
         if (!(await repository.delete(owner, id, actor, signal))) throw fileNotFound(id);
       } finally {

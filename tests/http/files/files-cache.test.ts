@@ -76,6 +76,16 @@ describe.if(isRedisHere())('cached metadata of a file', () => {
     expect(read.status).toBe(404);
   });
 
+  test('stays when another owner tries to delete the file', async () => {
+    const { id } = await cachedFile();
+    const Authorization = `Bearer ${await files.key(undefined, 'eraser')}`;
+    const response = await atlas.call('DELETE', `/v1/files/${id}`, { headers: { Authorization } });
+    expect(response.status).toBe(404);
+    const before = hits();
+    expect(await statusOf(id)).toBe(200);
+    expect(hits()).toBe(before + 1);
+  });
+
   test.each([
     { sha256: null },
     { sizeBytes: null },
