@@ -12,8 +12,10 @@ import type { FileService } from './service.ts';
 const SAFE_HEADERS = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
   'Cross-Origin-Resource-Policy': 'same-origin',
-  'Cache-Control': 'private, no-cache, no-transform',
 };
+const BY_PROGRAM = 'private, no-cache, no-transform';
+// What a person has read must not stay in a browser that others use.
+const BY_COOKIE = 'no-store, no-transform';
 
 /** Responds with the bytes of a file, or with a range of them (RFC 9110, sections 13 to 15). */
 export async function respondWithContent(
@@ -26,7 +28,9 @@ export async function respondWithContent(
   const { sizeBytes, sha256, name, mediaType } = file;
   const header = (field: string) => c.req.header(field) ?? null;
   const etag = `"${sha256}"`;
-  const common = { ETag: etag, 'Accept-Ranges': 'bytes', ...SAFE_HEADERS };
+  const isByCookie = caller.link === null && header('authorization') === null;
+  const caching = isByCookie ? BY_COOKIE : BY_PROGRAM;
+  const common = { ETag: etag, 'Accept-Ranges': 'bytes', ...SAFE_HEADERS, 'Cache-Control': caching };
   if (matchesEtag(header('if-none-match'), etag)) return c.body(null, 304, common);
   const isHead = c.req.raw.method === 'HEAD';
   // Range does not apply to HEAD.

@@ -11,6 +11,7 @@ import {
   uploadFile,
 } from '../../support/file-steps.ts';
 import { START_TIMEOUT_MS } from '../../support/test-app.ts';
+import { createUser } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 beforeAll(() => freshDatabase(), START_TIMEOUT_MS);
@@ -52,6 +53,27 @@ describe.each(availableStores())('the content of files in the %s', (kind) => {
       ranges: 'bytes',
       digest: reprDigestOf(bytes),
     });
+  });
+
+  test('does not stay in the browser of a person, and programs may keep and revalidate it', async () => {
+    const { token } = await createUser(atlas, { organization: 'owner' });
+    const caching = async (headers: Record<string, string>) => {
+      const response = await atlas.fetch(
+        new Request(`http://atlas.test/v1/files/${file.id}/content`, {
+          headers: { Host: 'atlas.test', ...headers },
+        }),
+      );
+      await response.body?.cancel();
+      return [response.status, response.headers.get('cache-control')];
+    };
+    const cookie = { Cookie: `__Host-atlas_session=${token}` };
+    expect(await caching(cookie)).toEqual([200, 'no-store, no-transform']);
+    expect(await caching({ ...cookie, Range: 'bytes=0-0' })).toEqual([206, 'no-store, no-transform']);
+    expect(await caching({ ...cookie, 'If-None-Match': etag })).toEqual([304, 'no-store, no-transform']);
+    expect(await caching({ Authorization: `Bearer ${token}` })).toEqual([
+      200,
+      'private, no-cache, no-transform',
+    ]);
   });
 
   test.each([
