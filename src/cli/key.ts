@@ -13,6 +13,7 @@ import { parseToken } from '../features/identity/token.ts';
 import { ALL_SCOPES, OPERATOR_SCOPES, SCOPES } from '../features.ts';
 import { mostSimilar } from '../utils/similar.ts';
 import { table } from './output.ts';
+import { parseName } from './parse-name.ts';
 import type { WithService } from './session.ts';
 
 interface CreateOptions {
@@ -108,7 +109,7 @@ function addCreation(key: Command, withKeys: WithService<KeyService>): void {
   key
     .command('create')
     .description('create a key and print it; it is shown only once')
-    .requiredOption('--name <text>', 'what the key is for', parseText)
+    .requiredOption('--name <text>', 'what the key is for', (text) => parseName(parseText(text)))
     .option(
       '--owner <text>',
       'the organization that owns the key, and what it creates; a new ID creates one',

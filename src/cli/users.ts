@@ -7,6 +7,7 @@ import { identityProblems } from '../features/identity/problems.ts';
 import { ROLES, type Role } from '../features/identity/roles.ts';
 import type { UserAccessService } from '../features/identity/users/access/service.ts';
 import type { Provision } from '../features/identity/users/provisioning.ts';
+import { parseName } from './parse-name.ts';
 import type { WithService } from './session.ts';
 
 /** What the commands need of the users. */
@@ -59,7 +60,7 @@ function addCreation(users: Command, withUsers: WithService<UserCommands>): void
     .argument('<email>', 'the mail address, which counts as confirmed', parseEmail)
     .requiredOption('--organization <id>', 'the ID from `organizations list`')
     .addOption(new Option('--role <role>', 'the role in it').choices([...ROLES]).default('owner'))
-    .option('--name <text>', 'how to address the person', '')
+    .option('--name <text>', 'how to address the person', parseName, '')
     .option(
       '--password-stdin',
       'read the password from standard input, instead of printing a link to choose one',

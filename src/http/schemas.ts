@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AMOUNT_MINOR_MAX } from '../utils/money.ts';
+import { isOneLine } from '../utils/one-line.ts';
 
 // A UUID of any version, including future ones; stored and returned in lowercase.
 const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
@@ -21,9 +22,14 @@ export const textSchema = (lengthMax: number) =>
     .max(lengthMax, `must have at most ${lengthMax} characters`)
     .regex(NO_NUL, 'must not contain NUL');
 
-/** Creates the schema of a name that people must be able to see. */
+/** What {@link isOneLine} refuses in a name. */
+export const ONE_LINE = 'must be one line of visible characters';
+
+/** Creates the schema of a name that people must be able to see, and that looks like no other. */
 export const nameSchema = (lengthMax: number) =>
-  textSchema(lengthMax).refine((text) => /[^\s\p{C}]/u.test(text), 'must not be blank');
+  textSchema(lengthMax)
+    .refine((text) => /[^\s\p{C}]/u.test(text), { error: 'must not be blank', abort: true })
+    .refine(isOneLine, ONE_LINE);
 
 /** An amount of money in minor units of the ledger's currency. */
 export const AmountSchema = z

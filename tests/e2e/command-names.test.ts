@@ -99,3 +99,15 @@ test('a key with a blank name or owner is refused, with the option that is blank
     expect(stderr).toContain('It must not be blank.');
   }
 });
+
+test('a name with invisible characters is refused', async () => {
+  const name = ['--name', 'Ada\u202e'];
+  for (const args of [
+    ['key', 'create', ...name],
+    ['users', 'create', 'ada@example.com', '--organization', 'acme', ...name],
+  ]) {
+    const { code, stderr } = await runAtlas(folder, args);
+    expect(code).toBe(1);
+    expect(stderr).toContain('It must be one line of visible characters.');
+  }
+});

@@ -16,6 +16,7 @@ import {
 } from 'openid-client';
 import { AtlasError } from '../../errors.ts';
 import { Dependency } from '../../resilience/dependency.ts';
+import { toOneLine } from '../../utils/one-line.ts';
 import { boundedFetch } from './bounded-fetch.ts';
 import {
   type IdentityProvider,
@@ -207,12 +208,6 @@ function identityOf({ iss, sub, email, email_verified, name, auth_time }: Claims
     authenticatedAt: new Date(
       typeof auth_time === 'number' ? Math.max(0, Math.min(auth_time * 1000, Date.now())) : 0,
     ),
-    name:
-      typeof name === 'string'
-        ? name
-            .replaceAll(/\p{Cc}/gu, ' ')
-            .slice(0, NAME_LENGTH_MAX)
-            .toWellFormed()
-        : '',
+    name: typeof name === 'string' ? toOneLine(name.slice(0, NAME_LENGTH_MAX).toWellFormed()) : '',
   };
 }

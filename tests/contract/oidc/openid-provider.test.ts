@@ -35,7 +35,9 @@ const callback = (query: Record<string, string> = {}) =>
 describe('a real provider', () => {
   test('identifies somebody with code, PKCE, state and nonce, and not a second time with the same code', async () => {
     const real = await startProvider(ORIGIN);
-    real.accounts.set('ada', { email: 'ada@example.com', email_verified: true, name: 'Ada' });
+    // The text of a provider, which others may show reordered.
+    const name = 'Ada\u202eByron';
+    real.accounts.set('ada', { email: 'ada@example.com', email_verified: true, name });
     try {
       const provider = open(real.issuer);
       const location = new URL(await provider.authorizationUrl(FLOW, signal));
@@ -64,7 +66,7 @@ describe('a real provider', () => {
         subject: 'ada',
         email: 'ada@example.com',
         isEmailVerified: true,
-        name: 'Ada',
+        name: 'Ada Byron',
         authenticatedAt: expect.any(Date),
       });
       await expect(provider.identify(again, FLOW, signal)).rejects.toMatchObject({

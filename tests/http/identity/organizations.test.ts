@@ -4,6 +4,7 @@ import { DEMO } from '../../../src/utils/demo-data.ts';
 import { isolate } from '../../support/key-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
+import { bearer, createUser } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -116,6 +117,36 @@ test('the names of organizations and keys are not blank', async () => {
     const key = await atlas.call('POST', '/v1/api-keys', { json: { name, scopes: ['ping:read'] } });
     await expectProblem(atlas, key, 400, 'invalid_request', ['/name']);
   }
+});
+
+test('no name of an organization, a key or a person has invisible characters, or such that reorder others', async () => {
+  const person = await createUser(atlas, { organization: 'named' });
+  const put = (name: string) => [
+    atlas.call('PUT', pathOf('named'), { json: { name } }),
+    atlas.call('POST', '/v1/api-keys', { json: { name, scopes: ['ping:read'] } }),
+    atlas.call('PATCH', '/v1/users/me', { json: { name }, headers: bearer(person.token) }),
+    atlas.call('POST', '/v1/users', {
+      json: { email: 'hidden@example.com', password: 'tulip anchor velvet', name },
+    }),
+  ];
+  for (const name of [
+    'Ada\u202egnp.exe',
+    'Ada\u200b',
+    'A\u200dda',
+    'a\nb',
+    'a\u2028b',
+    'Ada\u3164',
+    'Ada\u2066',
+  ])
+    for (const response of await Promise.all(put(name)))
+      await expectProblem(atlas, response, 400, 'invalid_request', ['/name']);
+  for (const name of ['علی\u200cرضا', '👩\u200d💻 Ada', 'Zoë Müller-Őz', '李 雷'])
+    for (const { status } of await Promise.all(put(name).slice(0, 3)))
+      expect([name, status < 300]).toEqual([name, true]);
+  const stored = 'Ada\u202e';
+  await atlas.sql`UPDATE users SET name = ${stored} WHERE id = ${person.id}`;
+  const own = await atlas.call('GET', '/v1/users/me', { headers: bearer(person.token) });
+  expect(await jsonOf(own)).toMatchObject({ name: stored });
 });
 
 test('repeating the demo data neither renames its organization nor is audited again', async () => {

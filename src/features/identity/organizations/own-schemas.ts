@@ -1,14 +1,11 @@
 import { z } from '@hono/zod-openapi';
-import { TimestampSchema, textSchema } from '../../../http/schemas.ts';
+import { nameSchema, TimestampSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { OrganizationIdSchema } from '../organization-path.ts';
 import { ORGANIZATIONS_OF_USER_MAX } from '../role-limits.ts';
 import { RoleSchema } from '../role-schema.ts';
 
 const NAME_LENGTH_MAX = 200;
-// Names are in the subject and the text of mails. Line breaks and characters that reorder text would let one pretend to
-// be something else.
-const ONE_LINE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
 
 export const AnyOrganizationPathSchema = z.object({
   id: OrganizationIdSchema.openapi({ description: 'The ID of an organization of yours.' }),
@@ -16,10 +13,7 @@ export const AnyOrganizationPathSchema = z.object({
 
 export const OwnOrganizationNameSchema = z
   .strictObject({
-    name: textSchema(NAME_LENGTH_MAX)
-      .regex(/\S/, 'must not be blank')
-      .regex(ONE_LINE, 'must be one line of visible characters')
-      .openapi({ example: 'Example Ltd.' }),
+    name: nameSchema(NAME_LENGTH_MAX).openapi({ example: 'Example Ltd.' }),
   })
   .openapi('NewOrganizationName');
 

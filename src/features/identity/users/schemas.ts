@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
+import { ONE_LINE, TimestampSchema, textSchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO, DEMO_PERSON } from '../../../utils/demo-data.ts';
+import { isOneLine } from '../../../utils/one-line.ts';
 import { CodeSchema, PasswordSchema } from '../credential-schemas.ts';
 import { normalizeEmail } from '../email.ts';
 import { EmailSchema } from '../email-schema.ts';
@@ -14,7 +15,8 @@ const NameSchema = z
   .string()
   .max(NAME_LENGTH_MAX, `must have at most ${NAME_LENGTH_MAX} characters`)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a name is shown, and written into mails.
-  .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
+  .regex(/^[^\u0000-\u001f\u007f]*$/, { error: 'must not contain control characters', abort: true })
+  .refine(isOneLine, ONE_LINE)
   .openapi({ example: 'Ada Lovelace' });
 
 const TokenSchema = textSchema(TOKEN_LENGTH_MAX).openapi({
