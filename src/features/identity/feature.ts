@@ -103,21 +103,22 @@ export function createIdentity(ports: IdentityPorts) {
   const mails = createMails(ports);
   const roles = scopesOfRoles(scopes);
   const standing = createStanding(createStandingRepository(), roles);
-  const keys = createKeyService(repository, quotas.ofCaller, standing);
-  const managed = createManagedKeys(repository, idempotency, standing);
   const publicOrigin = publicOriginOf(settings);
   const { enqueue: enqueueMail } = mails;
   const tenants = createOrganizations({
     ...{ database, standing, scopesOfRoles: roles, idempotency, enqueueMail, publicOrigin },
     isOpen: settings.SIGN_UP === 'open',
   });
+  const { withdrawInvitations } = tenants;
+  const keys = createKeyService(repository, quotas.ofCaller, { standing, withdrawInvitations });
+  const managed = createManagedKeys(repository, idempotency, standing, withdrawInvitations);
   const limits = { idleHours: settings.SESSION_IDLE_HOURS, daysMax: settings.SESSION_MAX_DAYS };
   const sessionRows = createSessionRepository(database, limits);
   const sessions = createSessionService({ repository: sessionRows, roles, quotaOf: quotas.ofCaller });
   const credentials = createCredentials({ ...keys.stores, session: sessions.store });
   const people = createPeople({
     ...{ database, sealing, identityProvider, sessions, enqueueMail, credentials, settings, publicOrigin },
-    ...{ ...tenants.services, standing },
+    ...{ ...tenants.services, standing, withdrawInvitations },
   });
   return {
     ...tenants.services,

@@ -24,11 +24,12 @@ export interface OrganizationPorts extends Omit<InvitationPorts, 'repository' | 
 export function createOrganizations({ database, isOpen, ...shared }: OrganizationPorts) {
   const { standing, scopesOfRoles } = shared;
   const invited = createInvitationRepository(database);
+  const withdrawInvitations = createWithdrawInvitations(invited, scopesOfRoles);
   const members = createMemberService({
     repository: createMemberRepository(database),
     standing,
     scopesOfRoles,
-    withdrawInvitations: createWithdrawInvitations(invited, scopesOfRoles),
+    withdrawInvitations,
   });
   const invitations = createInvitationService({ ...shared, repository: invited, addMember: members.add });
   const repository = createOrganizationRepository(database);
@@ -36,6 +37,7 @@ export function createOrganizations({ database, isOpen, ...shared }: Organizatio
   const own = createOwnOrganizations({ ...shared, repository, addMember: members.add, isOpen });
   return {
     services: { organizations, members, invitations },
+    withdrawInvitations,
     stats: { membership: members.stats, invitation: invitations.stats },
     forgetExpired: invited.forgetExpired,
     mount(routes: RouteTable) {

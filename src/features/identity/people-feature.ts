@@ -6,6 +6,7 @@ import type { Credentials } from './credentials.ts';
 import type { IdentityPorts } from './feature.ts';
 import type { EnqueueMail } from './mail/service.ts';
 import { mountMailPages } from './mail-pages/router.ts';
+import type { WithdrawInvitations } from './members/service.ts';
 import type { createOrganizations } from './organizations-feature.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { registerPeopleMetrics } from './people-metrics.ts';
@@ -50,6 +51,7 @@ interface PeoplePorts
   readonly credentials: Pick<Credentials, 'verify'>;
   readonly publicOrigin: string | null;
   readonly standing: Standing;
+  readonly withdrawInvitations: WithdrawInvitations;
 }
 
 /** Users, their passwords, and their sessions. */
@@ -85,7 +87,10 @@ export function createPeople(ports: PeoplePorts) {
   });
   const requirePrivate = () => requirePrivateOrigin(publicOrigin);
   const sessionOf = sessionReader(credentials, publicOrigin);
-  const access = createUserAccessService(createUserAccessRepository(database), sessions);
+  const { withdrawInvitations } = ports;
+  const access = createUserAccessService({
+    ...{ repository: createUserAccessRepository(database), sessions, members, withdrawInvitations },
+  });
   return {
     commands: { access, provision: createProvision({ ...ports, users, hasher }) },
     seed: () => createDemoPerson(users, hasher, allowsDemo),

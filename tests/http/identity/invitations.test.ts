@@ -5,7 +5,7 @@ import { ALL_SCOPES } from '../../../src/features.ts';
 import { invitationSteps, newAddress } from '../../support/invitation-steps.ts';
 import { auditOf, callAs, createStaff, rolesIn } from '../../support/member-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
-import { addMember, createUser, mailsTo, tokenFor } from '../../support/user-steps.ts';
+import { addMember, createSession, createUser, mailsTo, tokenFor } from '../../support/user-steps.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
 let atlas: TestApp;
@@ -216,6 +216,47 @@ test.each(['viewer', 'member'] as const)(
     expect((await openInvitations(owner)).map(({ invitedBy }) => invitedBy)).toEqual([owner.id]);
   },
 );
+
+test('open invitations of a user who is locked out end in all of their organizations, and are audited', async () => {
+  const { owner, admin } = await createStaff(atlas, 'locks');
+  const other = await createUser(atlas, { organization: 'locks too' });
+  await addMember(atlas, admin.id, 'locks too', 'admin');
+  const second = { ...admin, ...(await createSession(atlas, admin.id, 'locks too')) };
+  await invited(admin, newAddress(), 'viewer');
+  await invited(second, newAddress(), 'member');
+  await invited(owner, newAddress(), 'viewer');
+  const lock = (method: string) => atlas.call(method, `/v1/operator/users/${admin.id}/lock`);
+  expect((await lock('PUT')).status).toBe(200);
+  expect((await openInvitations(owner)).map(({ invitedBy }) => invitedBy)).toEqual([owner.id]);
+  expect(await openInvitations(other)).toEqual([]);
+  const withdrawn = (await auditOf(atlas, 'locks', 'invitation')).filter(
+    ({ action }) => action === 'invitation.withdrawn',
+  );
+  expect(withdrawn).toHaveLength(1);
+  await invited(owner, newAddress(), 'viewer');
+  expect((await lock('DELETE')).status).toBe(200);
+  expect(await openInvitations(owner)).toHaveLength(2);
+});
+
+test.each(['a request', 'a command'])('open invitations of a key end when %s revokes it', async (way) => {
+  const organization = `revoked by ${way}`;
+  const { owner } = await createStaff(atlas, organization);
+  const key = { token: await atlas.key(ALL_SCOPES, organization) };
+  const id = key.token.split('_')[2]!;
+  const email = newAddress();
+  await invited(key, email, 'viewer');
+  await invited(owner, newAddress(), 'viewer');
+  const token = await tokenFor(atlas, email);
+  if (way === 'a command') expect(await atlas.features.identity.keys.revoke(id)).toBe(true);
+  else expect((await callAs(atlas, owner, 'POST', `/v1/api-keys/${id}/revoke`)).status).toBe(200);
+  expect((await openInvitations(owner)).map(({ invitedBy }) => invitedBy)).toEqual([owner.id]);
+  await expectProblem(
+    atlas,
+    await accept(await createUser(atlas, { email }), token),
+    422,
+    'invitation_invalid',
+  );
+});
 
 test('open invitations that somebody sent end with the role that allowed them', async () => {
   const { owner, admin } = await createStaff(atlas, 'successive');

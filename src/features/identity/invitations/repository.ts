@@ -33,8 +33,8 @@ export interface InvitationRepository {
   list(organization: string, signal?: AbortSignal): Promise<Invitation[]>;
   find(tx: Tx, organization: string, id: string): Promise<Invitation | null>;
   findByEmail(tx: Tx, organization: string, email: string): Promise<Invitation | null>;
-  /** Lists the open invitations that a user sent. */
-  listSentBy(tx: Tx, organization: string, userId: string): Promise<Invitation[]>;
+  /** Lists the open invitations that a user or key sent. */
+  listSentBy(tx: Tx, organization: string, sender: string): Promise<Invitation[]>;
   countOpen(tx: Tx, organization: string): Promise<number>;
   /** Counts what was sent within the last hour, up to `HOURLY_INVITATIONS_MAX`, whatever became of it. */
   countRecent(tx: Tx, organization: string): Promise<RecentInvitations>;
@@ -109,11 +109,11 @@ function invitationReads(db: Database): Pick<InvitationRepository, Reads> {
       );
       return found ?? null;
     },
-    listSentBy: (tx, organization, userId) =>
+    listSentBy: (tx, organization, sender) =>
       tx.query(
         (sql) => sql<Invitation[]>`
           SELECT ${columns} FROM invitations
-          WHERE organization = ${organization} AND invited_by = ${userId} AND ${open}
+          WHERE organization = ${organization} AND invited_by = ${sender} AND ${open}
           LIMIT ${OPEN_INVITATIONS_MAX}`,
       ),
     async organizationOf(tx, secretHash) {

@@ -1,18 +1,15 @@
-import type { MemberPorts } from '../members/service.ts';
+import type { WithdrawInvitations } from '../members/service.ts';
 import type { ScopesOfRoles } from '../roles.ts';
 import type { InvitationRepository } from './repository.ts';
 
-/**
- * Withdraws the open invitations that a member sent and could no longer send. Otherwise somebody could
- * provide for their removal by inviting another address of theirs.
- */
+/** Otherwise somebody could provide for their removal by inviting another address of theirs. */
 export function createWithdrawInvitations(
   repository: Pick<InvitationRepository, 'listSentBy' | 'remove' | 'record'>,
   scopesOfRoles: ScopesOfRoles,
-): MemberPorts['withdrawInvitations'] {
-  return async (tx, actor, { organization, userId, held }) => {
+): WithdrawInvitations {
+  return async (tx, actor, { organization, sender, held }) => {
     const mayInvite = held.includes('members:write');
-    for (const invitation of await repository.listSentBy(tx, organization, userId)) {
+    for (const invitation of await repository.listSentBy(tx, organization, sender)) {
       if (mayInvite && scopesOfRoles[invitation.role].every((scope) => held.includes(scope))) continue;
       await repository.remove(tx, invitation.id);
       await repository.record(tx, actor, 'withdrawn', invitation);

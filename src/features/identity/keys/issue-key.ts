@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import type { WithdrawInvitations } from '../members/service.ts';
 import type { Standing } from '../standing/service.ts';
 import { makeToken } from '../token.ts';
 import type { ApiKey } from './domain.ts';
@@ -100,10 +101,19 @@ async function requireTestSpace(repository: KeyRepository, tx: Tx, organization:
 export const keyNotFound = (id: string) =>
   new AtlasError('api_key_not_found', `You have no API key with the ID ${id}.`);
 
-/** Revokes a key, and returns it; null if there is no such key that is not revoked yet. */
+/** What ends with a key. */
+export interface KeyEnding {
+  readonly standing: Pick<Standing, 'lock'>;
+  readonly withdrawInvitations: WithdrawInvitations;
+}
+
+/**
+ * Revokes a key, and withdraws the open invitations that it sent. Returns the key; null if there is no such key that is
+ * not revoked yet.
+ */
 export async function revokeKey(
   repository: KeyRepository,
-  standing: Pick<Standing, 'lock'>,
+  { standing, withdrawInvitations }: KeyEnding,
   tx: Tx,
   actor: Actor,
   of: KeysOf,
@@ -114,6 +124,8 @@ export async function revokeKey(
   // So that a change that the key is making ends before it, or is refused.
   await standing.lock(tx, owner);
   const key = await repository.revoke(tx, of, id);
-  if (key !== null) await repository.record(tx, actor, { did: 'revoked', key });
+  if (key === null) return null;
+  await repository.record(tx, actor, { did: 'revoked', key });
+  await withdrawInvitations(tx, actor, { organization: owner, sender: id, held: [] });
   return key;
 }

@@ -17,7 +17,15 @@ import {
   stateOf,
   USABLE_KEYS_MAX,
 } from './domain.ts';
-import { expiryOf, type IssuedKey, issueKey, keyNotFound, revokeKey, rotateKey } from './issue-key.ts';
+import {
+  expiryOf,
+  type IssuedKey,
+  issueKey,
+  type KeyEnding,
+  keyNotFound,
+  revokeKey,
+  rotateKey,
+} from './issue-key.ts';
 import type { KeyPosition, KeyRepository, KeysOf, Tx } from './repository.ts';
 
 /** What a caller sends to create a key. */
@@ -59,7 +67,7 @@ export interface ManagedKeys {
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ keys: KeyResource[]; next: KeyPosition | null }>;
-  /** Revokes a key, or returns it as it is if it was revoked before. */
+  /** Revokes a key, with the open invitations that it sent, or returns it as it is if it was revoked before. */
   revoke(caller: KeyCaller, id: string, signal?: AbortSignal): Promise<KeyResource>;
   /** Changes since the start of this process. */
   readonly stats: Readonly<Record<'created' | 'rotated' | 'revoked', number>>;
@@ -69,6 +77,7 @@ export function createManagedKeys(
   repository: KeyRepository,
   idempotency: Idempotency,
   standing: Standing,
+  withdrawInvitations: KeyEnding['withdrawInvitations'],
 ): ManagedKeys {
   const stats = { created: 0, rotated: 0, revoked: 0 };
 
@@ -141,7 +150,8 @@ export function createManagedKeys(
     },
     async revoke(caller, id, signal) {
       const revoked = await repository.transaction(
-        (tx) => revokeKey(repository, standing, tx, caller.actor, reachableBy(caller), id),
+        (tx) =>
+          revokeKey(repository, { standing, withdrawInvitations }, tx, caller.actor, reachableBy(caller), id),
         {
           signal,
         },

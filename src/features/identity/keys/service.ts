@@ -6,10 +6,9 @@ import type { CredentialStore } from '../credentials.ts';
 import { isNewOrganizationId, isReservedId, testSpaceOf, UNUSABLE_IDS } from '../organization-id.ts';
 import type { QuotaService } from '../quotas/service.ts';
 import { isOperatorScope, isPersonalScope } from '../scope-kinds.ts';
-import type { Standing } from '../standing/service.ts';
 import { hashSecret, isHash } from '../token.ts';
 import type { ApiKey, KeyKind } from './domain.ts';
-import { issueKey, revokeKey, rotateKey } from './issue-key.ts';
+import { issueKey, type KeyEnding, revokeKey, rotateKey } from './issue-key.ts';
 import type { KeyPosition, KeyRepository, StoredKey, Tx } from './repository.ts';
 
 const KEYS_PER_READ = 1000;
@@ -53,7 +52,7 @@ export interface KeyService {
 export function createKeyService(
   repository: KeyRepository,
   quotaOf: QuotaService['ofCaller'],
-  standing: Pick<Standing, 'lock'>,
+  ending: KeyEnding,
 ): KeyService {
   let used = new Set<string>();
 
@@ -106,7 +105,7 @@ export function createKeyService(
     },
     revoke: (id) =>
       repository.transaction(
-        async (tx) => (await revokeKey(repository, standing, tx, commandActor(), EVERY_KEY, id)) !== null,
+        async (tx) => (await revokeKey(repository, ending, tx, commandActor(), EVERY_KEY, id)) !== null,
       ),
     isEmpty: () => repository.isEmpty(),
     stores: { live: storeOf('live'), test: storeOf('test'), operator: storeOf('operator') },

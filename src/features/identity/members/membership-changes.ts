@@ -4,13 +4,20 @@ import type { Standing } from '../standing/service.ts';
 import { lastOwner, type Member } from './member.ts';
 import type { MemberRepository, Tx } from './repository.ts';
 
-/** Which invitations of a member end with their role. */
+/** Which invitations of a user or key end with what they may do. */
 export interface SentInvitations {
   readonly organization: string;
-  readonly userId: string;
+  /** The ID of the user or key. */
+  readonly sender: string;
   /** What they may still do. */
   readonly held: readonly string[];
 }
+
+/**
+ * Withdraws the open invitations that a user or key sent and could no longer send, in a transaction that has locked the
+ * organization.
+ */
+export type WithdrawInvitations = (tx: Tx, actor: Actor, sent: SentInvitations) => Promise<void>;
 
 /** Changes of memberships, in a transaction that has locked the organization. They throw `last_owner`. */
 export interface MembershipChanges {
@@ -18,6 +25,8 @@ export interface MembershipChanges {
   end(tx: Tx, actor: Actor, organization: string, member: Pick<Member, 'userId' | 'role'>): Promise<void>;
   /** Ends all memberships of a user who is about to be deleted. The transaction has locked nothing yet. */
   endAll(tx: Tx, actor: Actor, userId: string): Promise<number>;
+  /** Locks the organizations of a user, and returns their IDs. The transaction has locked nothing yet. */
+  lockOrganizationsOf(tx: Tx, userId: string): Promise<string[]>;
 }
 
 /** Dependencies of {@link createMembershipChanges}. */
@@ -25,8 +34,7 @@ export interface MembershipPorts {
   readonly repository: MemberRepository;
   readonly standing: Standing;
   readonly scopesOfRoles: ScopesOfRoles;
-  /** Withdraws the open invitations that a member sent for roles that they could no longer give. */
-  withdrawInvitations(tx: Tx, actor: Actor, sent: SentInvitations): Promise<void>;
+  readonly withdrawInvitations: WithdrawInvitations;
 }
 
 export function createMembershipChanges({
@@ -44,22 +52,28 @@ export function createMembershipChanges({
     await requireOtherOwner(tx, organization, member);
     await repository.remove(tx, organization, userId);
     await repository.record(tx, actor, { did: 'removed', organization, userId, before: { role } });
-    await withdrawInvitations(tx, actor, { organization, userId, held: [] });
+    await withdrawInvitations(tx, actor, { organization, sender: userId, held: [] });
+  };
+
+  const lockOrganizationsOf = async (tx: Tx, userId: string) => {
+    const locked = (await repository.rolesOf(tx, userId)).map(({ organization }) => organization);
+    await standing.lock(tx, ...locked);
+    return locked;
   };
 
   return {
+    lockOrganizationsOf,
     async setRole(tx, actor, organization, member, role) {
       const { userId } = member;
       await requireOtherOwner(tx, organization, member);
       await repository.setRole(tx, organization, userId, role);
       const [before, after] = [{ role: member.role }, { role }];
       await repository.record(tx, actor, { did: 'changed', organization, userId, before, after });
-      await withdrawInvitations(tx, actor, { organization, userId, held: scopesOfRoles[role] });
+      await withdrawInvitations(tx, actor, { organization, sender: userId, held: scopesOfRoles[role] });
     },
     end,
     async endAll(tx, actor, userId) {
-      const locked = (await repository.rolesOf(tx, userId)).map(({ organization }) => organization);
-      await standing.lock(tx, ...locked);
+      const locked = await lockOrganizationsOf(tx, userId);
       await repository.countOrganizations(tx, userId);
       const roles = await repository.lockRolesOf(tx, userId);
       for (const { organization, role } of roles) {

@@ -6,7 +6,12 @@ import type { Role } from '../roles.ts';
 import type { OrganizationCaller } from '../standing/service.ts';
 import { type AddMember, createAddMember } from './add-member.ts';
 import type { Member } from './member.ts';
-import { createMembershipChanges, type MembershipPorts } from './membership-changes.ts';
+import {
+  createMembershipChanges,
+  type MembershipChanges,
+  type MembershipPorts,
+  type WithdrawInvitations,
+} from './membership-changes.ts';
 import type { MemberRepository, Tx } from './repository.ts';
 
 /** The members of organizations. Everything throws `AtlasError`. */
@@ -25,16 +30,18 @@ export interface MemberService {
   grant(tx: Tx, actor: Actor, organization: string, userId: string, role: Role): Promise<void>;
   /** Ends all memberships of a user who is about to be deleted. The transaction has locked nothing yet. */
   endAll(tx: Tx, actor: Actor, userId: string): Promise<void>;
+  readonly lockOrganizationsOf: MembershipChanges['lockOrganizationsOf'];
   /** Changes since the start of this process. */
   readonly stats: Readonly<Record<'changed' | 'removed', number>>;
 }
 
 /** Dependencies of members. */
 export type MemberPorts = MembershipPorts;
+export type { WithdrawInvitations };
 
 export function createMemberService(ports: MemberPorts): MemberService {
   const { repository, standing, scopesOfRoles } = ports;
-  const { setRole, end, endAll } = createMembershipChanges(ports);
+  const { setRole, end, endAll, lockOrganizationsOf } = createMembershipChanges(ports);
   const stats = { changed: 0, removed: 0 };
 
   /** Runs work as the only change of the people of the caller's organization, with what the caller may do now. */
@@ -66,6 +73,7 @@ export function createMemberService(ports: MemberPorts): MemberService {
     stats,
     list: repository.list,
     add,
+    lockOrganizationsOf,
     async grant(tx, actor, organization, userId, role) {
       if ((await add(tx, actor, organization, userId, role)) === role) return;
       const member = await repository.find(tx, organization, userId);

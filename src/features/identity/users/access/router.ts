@@ -40,7 +40,7 @@ export function mountUserAccess(routes: RouteTable, users: UserAccessService): v
       operationId: 'lockUser',
       summary: 'Lock a user out',
       description:
-        'All of their sessions end within 5 seconds, and nobody signs in as them. Their memberships stay, and so do the API keys that they created: revoke those. Locking a user again changes nothing.',
+        'All of their sessions end within 5 seconds, and nobody signs in as them. The open invitations that they sent are withdrawn. Their memberships stay, and so do the API keys that they created: revoke those. Locking a user again changes nothing.',
       responses: { 200: jsonOf('The locked user', UserAccessSchema) },
     },
     async ({ exchange, params }) =>

@@ -36,7 +36,8 @@ function keysInMemory() {
     // None of these uses the transaction.
     transaction: (work) => work({ query: () => Promise.reject(new Error('no query')) }),
   } satisfies Partial<KeyRepository> as Partial<KeyRepository> as KeyRepository;
-  return { service: createKeyService(repository, () => null, { lock: async () => {} }), state, token, id };
+  const ending = { standing: { lock: async () => {} }, withdrawInvitations: async () => {} };
+  return { service: createKeyService(repository, () => null, ending), state, token, id };
 }
 
 describe('the check of stored keys', () => {
