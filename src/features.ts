@@ -44,7 +44,7 @@ export function createFeatures(deps: Deps) {
   const { redis, mailer, identityProvider } = deps;
   const outside = { redis, mailer, permits, identityProvider };
   const identity = createIdentity({ ...base, ...outside, scopes: ALL_SCOPES });
-  const { idempotency, keys, isCallerUsable: isKeyUsable } = identity;
+  const { idempotency, keys, isCallerUsable: isKeyUsable, requireNow } = identity;
   const events = createEvents({
     ...base,
     log: deps.events,
@@ -58,7 +58,7 @@ export function createFeatures(deps: Deps) {
   const ledger = createLedger({ database, cache, idempotency, onPosted: events.wakeRelay, ...capacity });
   const shared = { ...base, isKeyUsed: events.isKeyUsed, idempotency };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
-  const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing });
+  const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing, requireNow });
   const files = createFiles({ ...shared, isKeyUsable, objects, cache });
   const records = createDocuments(base);
   const trail = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });

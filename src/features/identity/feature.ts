@@ -127,6 +127,8 @@ export function createIdentity(ports: IdentityPorts) {
     idempotency,
     enqueueMail,
     sessions,
+    /** Throws unless an actor may do what a scope names now, in a transaction that has locked nothing yet. */
+    requireNow: standing.requireNow,
     /** Where people find this Atlas; null if it is unknown. */
     publicOrigin,
     credentials,

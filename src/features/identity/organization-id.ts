@@ -11,6 +11,11 @@ export function testSpaceOf(organization: string): string {
   return organization + TEST_SUFFIX;
 }
 
+/** Returns the organization that an owner is the test space of; any other owner is one itself. */
+export function liveSpaceOf(owner: string): string {
+  return owner.endsWith(TEST_SUFFIX) ? owner.slice(0, -TEST_SUFFIX.length) : owner;
+}
+
 /** Returns the owner of what a user creates for no organization. None can be created with such an ID. */
 export function personalSpaceOf(userId: string): string {
   return `~user:${userId}`;

@@ -23,7 +23,7 @@ import { webhookSettings } from './settings.ts';
 import { secretContext } from './subscriptions/domain.ts';
 import { createWebhookRepository } from './subscriptions/repository.ts';
 import { mountWebhooks } from './subscriptions/router.ts';
-import { createWebhookService } from './subscriptions/service.ts';
+import { createWebhookService, type RequireNow } from './subscriptions/service.ts';
 import { limitChecks } from './subscriptions/target-checks.ts';
 
 /** Subscriptions to events, and their deliveries. */
@@ -50,6 +50,7 @@ export interface WebhookPorts {
   readonly outgoing: OutgoingHttp;
   readonly sealing: Sealing;
   readonly idempotency: Idempotency;
+  readonly requireNow: RequireNow;
   readonly reportFailure: ReportFailure;
   readonly settings: SettingValues<typeof webhookSettings>;
   /** Whether an event was ever written for the key. */
@@ -60,12 +61,13 @@ export interface WebhookPorts {
 
 export function createWebhooks(ports: WebhookPorts) {
   const { database, incarnation, consumer, outgoing, sealing, types, idempotency } = ports;
-  const subscriptions = createWebhookService(
-    createWebhookRepository(database),
-    limitChecks((url, signal) => outgoing.check(url, signal)),
+  const subscriptions = createWebhookService({
+    repository: createWebhookRepository(database),
+    checkTarget: limitChecks((url, signal) => outgoing.check(url, signal)),
     sealing,
     idempotency,
-  );
+    requireNow: ports.requireNow,
+  });
   const repository = createDeliveryRepository(database, incarnation);
   const open = (webhookId: string, record: string) => sealing.open(record, secretContext(webhookId));
   const sender = new DeliverySender(repository, outgoing, open, (err) =>

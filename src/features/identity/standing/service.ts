@@ -1,5 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { liveSpaceOf } from '../organization-id.ts';
 import type { ScopesOfRoles } from '../roles.ts';
 import { PERSONAL_SCOPES } from '../scope-kinds.ts';
 import type { StandingRepository, Tx } from './repository.ts';
@@ -29,6 +30,8 @@ export interface Standing {
    * could give themselves access again, which would last. Throws like the pipeline if they may not do this anymore.
    */
   require(tx: Tx, caller: OrganizationCaller, scope: string): Promise<readonly string[]>;
+  /** The same for the actor of a change to data of an organization, or of its test space. Locks the organization. */
+  requireNow(tx: Tx, owner: string, actor: Actor, scope: string): Promise<void>;
 }
 
 export function createStanding(repository: StandingRepository, scopesOfRoles: ScopesOfRoles): Standing {
@@ -39,10 +42,15 @@ export function createStanding(repository: StandingRepository, scopesOfRoles: Sc
     return [...PERSONAL_SCOPES, ...(role === undefined ? [] : scopesOfRoles[role])];
   }
 
-  return {
+  const standing: Standing = {
     async lock(tx, ...organizations) {
       // In the same order everywhere, so that two transactions never wait for each other.
       for (const organization of [...new Set(organizations)].sort()) await repository.lock(tx, organization);
+    },
+    async requireNow(tx, owner, actor, scope) {
+      await standing.lock(tx, owner, liveSpaceOf(owner));
+      const { id: keyId, userId = null } = actor;
+      await standing.require(tx, { organization: owner, keyId, userId, actor }, scope);
     },
     async require(tx, caller, scope) {
       const scopes = await scopesNow(tx, caller);
@@ -53,4 +61,5 @@ export function createStanding(repository: StandingRepository, scopesOfRoles: Sc
       return scopes;
     },
   };
+  return standing;
 }

@@ -29,6 +29,7 @@ export interface OwnerLimits {
 
 /** Webhooks in PostgreSQL. Every method is limited to one owner, and ignores deleted webhooks. */
 export interface WebhookRepository {
+  transaction: Database['transaction'];
   /** Returns null if the owner has reached a maximum: of its webhooks, or of deleted ones that are still stored. */
   create(
     webhook: NewWebhook,
@@ -53,7 +54,7 @@ export interface WebhookRepository {
     expected: Expected,
     change: WebhookChange,
     actor: Actor,
-    signal?: AbortSignal,
+    options?: QueryOptions,
   ): Promise<Webhook | null>;
   /** Returns null if there is no such webhook. */
   rotateSecret(
@@ -88,6 +89,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
     auditFragment(db.fragment, actor, ['webhook', did], changed);
 
   return {
+    transaction: (work, options) => db.transaction(work, options),
     async create(
       { id, owner, url, eventTypes, description, store },
       { webhooksMax, deletedMax },
@@ -134,7 +136,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
       const page = rows.slice(0, limit);
       return { webhooks: page.map(toWebhook), nextId: rows.length > limit ? page.at(-1)!.id : null };
     },
-    async update(owner, id, expected, change, actor, signal) {
+    async update(owner, id, expected, change, actor, options) {
       const { url = null, enabled = null, description, eventTypes } = change;
       // Earlier failures do not count against another target, or one that its owner has fixed.
       const [row] = await db.query(
@@ -164,7 +166,7 @@ export function createWebhookRepository(db: Database): WebhookRepository {
               WHERE former IS DISTINCT FROM ${content} OR former_url <> url`,
           )})
           SELECT ${columns} FROM updated`,
-        { signal },
+        options,
       );
       return row ? toWebhook(row) : null;
     },

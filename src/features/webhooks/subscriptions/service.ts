@@ -4,7 +4,7 @@ import type { Actor } from '../../../utils/actor.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
 import type { Sealing } from '../../../utils/sealing.ts';
 import { commandActor } from '../../actor.ts';
-import { callerIdOf, type Done, type Idempotency, type Tx } from '../../idempotency.ts';
+import { callerIdOf, type Done, type Idempotency, inTransaction, type Tx } from '../../idempotency.ts';
 import { sealSecret } from '../../seal-secret.ts';
 import {
   DELETED_PER_OWNER_MAX,
@@ -24,6 +24,22 @@ import type { CheckTargetOf } from './target-checks.ts';
 export interface WebhookWithSecret {
   readonly webhook: Webhook;
   readonly secret: string;
+}
+
+/**
+ * Throws unless the actor may do what the scope names at this moment, which nobody takes from them until the
+ * transaction ends. It has locked nothing yet. What the pipeline knows is a few seconds old: in that time somebody who
+ * was just removed could add a webhook, which would go on receiving events.
+ */
+export type RequireNow = (tx: Tx, owner: string, actor: Actor, scope: string) => Promise<void>;
+
+/** Dependencies of webhooks. */
+export interface WebhookServicePorts {
+  readonly repository: WebhookRepository;
+  readonly checkTarget: CheckTargetOf;
+  readonly sealing: Sealing;
+  readonly idempotency: Idempotency;
+  readonly requireNow: RequireNow;
 }
 
 /** Operations on webhooks. All are scoped to one owner, and throw `AtlasError`. */
@@ -62,12 +78,19 @@ export interface WebhookService {
 
 const LIMITS = { webhooksMax: WEBHOOKS_PER_OWNER_MAX, deletedMax: DELETED_PER_OWNER_MAX };
 
-export function createWebhookService(
-  repository: WebhookRepository,
-  checkTarget: CheckTargetOf,
-  sealing: Sealing,
-  idempotency: Idempotency,
-): WebhookService {
+export function createWebhookService(ports: WebhookServicePorts): WebhookService {
+  const { repository, checkTarget, sealing, idempotency } = ports;
+  /** Returns work in a transaction in which the actor may change webhooks. */
+  const allowed = <T>(
+    owner: string,
+    actor: Actor,
+    signal: AbortSignal | undefined,
+    work: (tx: Tx) => Promise<T>,
+  ) =>
+    inTransaction(repository.transaction, signal, async (tx) => {
+      await ports.requireNow(tx, owner, actor, 'webhooks:write');
+      return work(tx);
+    });
   const storing =
     (id: string, secret: Uint8Array): StoreSecret =>
     (isSealed) =>
@@ -91,11 +114,11 @@ export function createWebhookService(
       const secret = generateSecret();
       const id = createReservedId('webhook');
       const webhook = { id, owner, url, eventTypes, description, store: storing(id, secret) };
-      const create = async (tx?: Tx) => {
-        const created = await repository.create(webhook, LIMITS, actor, { signal, tx });
+      const create = allowed(owner, actor, signal, async (tx) => {
+        const created = await repository.create(webhook, LIMITS, actor, { tx });
         if (created === null) throw tooMany();
         return { webhook: created, secret: formatSecret(secret) };
-      };
+      });
       return idempotency.run(request, create, signal);
     },
     async createDemo(owner, id, url) {
@@ -114,17 +137,20 @@ export function createWebhookService(
       // No DNS lookup for a change that would be rejected anyway.
       if (expected !== 'any' && !expected.includes(before.version)) throw changed();
       if (url !== undefined) await checkTarget(owner, url, signal);
-      const webhook = await repository.update(owner, id, expected, { ...change, url }, actor, signal);
+      const update = allowed(owner, actor, signal, (tx) =>
+        repository.update(owner, id, expected, { ...change, url }, actor, { tx }),
+      );
+      const webhook = await update();
       if (webhook === null) throw changed();
       return webhook;
     },
     async rotateSecret(owner, id, actor, signal, key) {
       const secret = generateSecret();
-      const rotate = async (tx?: Tx) => {
-        const webhook = await repository.rotateSecret(owner, id, storing(id, secret), actor, { signal, tx });
+      const rotate = allowed(owner, actor, signal, async (tx) => {
+        const webhook = await repository.rotateSecret(owner, id, storing(id, secret), actor, { tx });
         if (webhook === null) throw notFound(id);
         return { webhook, secret: formatSecret(secret) };
-      };
+      });
       const content = ['rotateWebhookSecret', id] as const;
       return idempotency.run({ owner, key, content, secretFor: callerIdOf(actor) }, rotate, signal);
     },
