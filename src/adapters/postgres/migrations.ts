@@ -112,17 +112,26 @@ export async function migrateUp(
 
     const missing = migrations.slice(applied.length);
     for (const migration of missing) {
-      await inTransaction(connection, titleOf(migration), migration.up, async () => {
-        await connection`INSERT INTO schema_migrations (number, name, checksum) VALUES (${migration.number}, ${migration.name}, ${checksumOf(migration)})`;
-      });
+      await inTransaction(connection, [
+        {
+          what: titleOf(migration),
+          script: migration.up,
+          async record() {
+            await connection`INSERT INTO schema_migrations (number, name, checksum) VALUES (${migration.number}, ${migration.name}, ${checksumOf(migration)})`;
+          },
+        },
+      ]);
     }
     const last = Math.max(applied.length, migrations.length);
     const installed =
       last < FUNCTIONS_MIGRATION ? [] : toInstall.filter(({ migration }) => migration <= last);
-    for (const found of installed)
-      await inTransaction(connection, `The SQL function ${found.name}`, found.script, () =>
-        recordFunction(connection, found),
-      );
+    // All at once: they call each other, and hosts that serve meanwhile must not find only some of them.
+    const steps = installed.map((found) => ({
+      what: `The SQL function ${found.name}`,
+      script: found.script,
+      record: () => recordFunction(connection, found),
+    }));
+    await inTransaction(connection, steps);
     return { migrations: missing, functions: installed };
   });
 }
@@ -144,14 +153,15 @@ export async function migrateDown(
       const functions = await installedFunctions(queryableOf(connection));
       const needing = [...functions.values()].filter((found) => found.migration === migration.number);
       const script = forget(needing, migrations) + migration.down;
-      await inTransaction(
-        connection,
-        `Reverting migration ${migration.number} (${migration.name})`,
-        script,
-        async () => {
-          await connection`DELETE FROM schema_migrations WHERE number = ${migration.number}`;
+      await inTransaction(connection, [
+        {
+          what: `Reverting migration ${migration.number} (${migration.name})`,
+          script,
+          async record() {
+            await connection`DELETE FROM schema_migrations WHERE number = ${migration.number}`;
+          },
         },
-      );
+      ]);
     }
     return reverted;
   });
@@ -230,23 +240,29 @@ async function locked<T>(
   }
 }
 
-/** Runs a script in a transaction. `what` names it in the error, if the script itself fails. */
-async function inTransaction(
-  connection: postgres.ReservedSql,
-  what: string,
-  script: string,
-  record: () => Promise<void>,
-): Promise<void> {
+/** A script of a transaction, and what records that it has run. `what` names it in the error. */
+interface Step {
+  readonly what: string;
+  readonly script: string;
+  record(): Promise<void>;
+}
+
+/** Runs the steps in one transaction. Throws which of them failed, unless the connection is lost. */
+async function inTransaction(connection: postgres.ReservedSql, steps: readonly Step[]): Promise<void> {
+  let current = '';
   try {
     await connection`BEGIN`;
-    await connection.unsafe(script).simple();
-    await record();
+    for (const { what, script, record } of steps) {
+      current = what;
+      await connection.unsafe(script).simple();
+      await record();
+    }
     await connection`COMMIT`;
   } catch (error) {
     if (isConnectionLoss(error)) throw error;
     await connection`ROLLBACK`.catch(() => {});
     throw new Error(
-      `${what} failed and was rolled back.\n  why:  ${(error as Error).message}\n  do:   fix its SQL, then run the command again`,
+      `${current} failed and was rolled back.\n  why:  ${(error as Error).message}\n  do:   fix its SQL, then run the command again`,
       { cause: error },
     );
   }
