@@ -198,7 +198,7 @@ describe.if(areServicesHere({}))('when PostgreSQL', () => {
     async () => {
       const retries = async () => {
         const metrics = await (await fetch(`${url}/metrics`)).text();
-        return Number(/^atlas_ledger_batch_retries_total (\d+)/m.exec(metrics)?.[1]);
+        return Number(/^atlas_database_conflicts_total\{outcome="retried"\} (\d+)/m.exec(metrics)?.[1]);
       };
       const payments = await startSteadyPayments(url, faulty.key);
       const retriesBefore = await retries();

@@ -121,7 +121,8 @@ export class Database implements Queryable {
     if (tx !== undefined) return tx.query(build);
     const options = { timeoutMs: this.#statementMs + GRACE_MS, signal, tier };
     const call = () => this.dependency.call('query', (aborted) => this.#run(build, aborted), options);
-    return this.#retried(call, signal);
+    // Awaited here, so that the stack of an error names the caller.
+    return await this.#retried(call, signal);
   }
 
   /**
@@ -141,7 +142,7 @@ export class Database implements Queryable {
       return work(tx);
     }
     const mode = { isolation: isolation ?? 'read committed' };
-    return this.#retried(
+    return await this.#retried(
       () =>
         this.dependency.call('transaction', (aborted) => {
           const pool = this.#pool;
@@ -165,7 +166,7 @@ export class Database implements Queryable {
         await tx.query((sql) => sql`SELECT set_config('statement_timeout', ${String(limitMs)}, true)`);
       return work(tx);
     };
-    return this.#retried(
+    return await this.#retried(
       () =>
         this.dependency.call(
           'snapshot',
