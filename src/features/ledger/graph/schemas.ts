@@ -11,7 +11,8 @@ const FLOW = {
   firstAt: TimestampSchema.openapi({ description: 'When the oldest of them was posted.' }),
   lastAt: TimestampSchema.openapi({ description: 'When the newest of them was posted.' }),
 };
-const FlowSchema = z.strictObject(FLOW).openapi('Flow', { description: 'Transfers, together.' });
+// Without a name of its own: a reference that may be null is more than some generators of clients understand.
+const flowSchema = (description: string) => z.strictObject(FLOW).nullable().openapi({ description });
 
 const SEARCH = {
   truncated: z.boolean().openapi({
@@ -27,8 +28,8 @@ export const NeighborPageSchema = z
         .strictObject({
           accountId: UuidSchema,
           isOwn: z.boolean().openapi({ description: 'Whether the account is one of your organization.' }),
-          sent: FlowSchema.nullable().openapi({ description: 'What the account has paid to it.' }),
-          received: FlowSchema.nullable().openapi({ description: 'What the account was paid by it.' }),
+          sent: flowSchema('What the account has paid to it.'),
+          received: flowSchema('What the account was paid by it.'),
         })
         .openapi('Neighbor'),
     ),
