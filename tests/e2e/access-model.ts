@@ -37,8 +37,8 @@ export class AccessModel {
   /** Users whose sessions of before have ended. */
   readonly ended = new Set<string>();
   isSuspended = false;
-  /** Open invitations whose senders lost the role that allowed them. They must be withdrawn with it. */
-  readonly orphaned = new Set<string>();
+  /** Open invitations whose senders can no longer send them, with the request that saw to that, which must withdraw them. */
+  readonly orphaned = new Map<string, string>();
   /** By ID. */
   readonly #emails: ReadonlyMap<string, string>;
 
@@ -108,9 +108,7 @@ export class AccessModel {
         return invitation?.email === this.#emails.get(actor.userId!) ? needs('me:write') : 'it is of another';
       case 'invitation.withdrawn':
         if (invitation === undefined) return 'it is not open';
-        // A demotion or removal withdraws what its target could no longer send.
-        if (!this.#covers(invitation.invitedBy, invitation.role))
-          return needs('me:write') && needs('members:write');
+        if (this.orphaned.get(targetId) === actor.requestId) return null;
         return needs('members:write') ?? covers(invitation.role);
       case 'api_key.created':
         return (
@@ -154,11 +152,11 @@ export class AccessModel {
     changes[action]!();
   }
 
-  #noteOrphaned({ action, targetId }: AuditedChange): void {
+  #noteOrphaned({ action, targetId, actor }: AuditedChange): void {
     if (!this.invitations.has(targetId)) this.orphaned.delete(targetId);
-    if (action !== 'membership.changed' && action !== 'membership.removed') return;
+    if (!['membership.changed', 'membership.removed', 'api_key.revoked'].includes(action)) return;
     for (const [id, { invitedBy, role }] of this.invitations)
-      if (invitedBy === targetId && !this.#covers(invitedBy, role)) this.orphaned.add(id);
+      if (invitedBy === targetId && !this.#covers(invitedBy, role)) this.orphaned.set(id, actor.requestId);
   }
 
   #scopesOf({ kind, id, userId }: AuditedChange['actor']): readonly string[] | null {
@@ -171,7 +169,7 @@ export class AccessModel {
   }
 
   #covers(inviter: string, role: Role): boolean {
-    const held = this.keys.get(inviter)?.scopes ?? this.#roleScopes(inviter);
+    const held = this.keys.has(inviter) ? (this.scopesOfKey(inviter) ?? []) : this.#roleScopes(inviter);
     return ROLE_SCOPES[role].every((scope) => held.includes(scope));
   }
 
