@@ -1,9 +1,8 @@
-import { dlopen, ptr } from 'bun:ffi';
+import { type Library, ptr } from 'bun:ffi';
 import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
+import { openCLibrary } from './c-library.ts';
 import { canonicalAddress } from './ip-address.ts';
 
-const MUSL = `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`;
-const LIBRARIES = process.platform === 'linux' ? ['libc.so.6', MUSL] : [];
 const FUNCTIONS = {
   getpeername: { args: ['int', 'ptr', 'ptr'], returns: 'int' },
   getsockopt: { args: ['int', 'int', 'int', 'ptr', 'ptr'], returns: 'int' },
@@ -46,17 +45,11 @@ export function openSocketBytes(): SocketBytes | null {
 
 function open(): SocketBytes | null {
   if (!existsSync(OWN_FILES)) return null;
-  for (const library of LIBRARIES) {
-    try {
-      return socketBytes(dlopen(library, FUNCTIONS).symbols);
-    } catch {
-      // Not the library of this system.
-    }
-  }
-  return null;
+  const c = openCLibrary(FUNCTIONS);
+  return c === null ? null : socketBytes(c);
 }
 
-function socketBytes(c: ReturnType<typeof dlopen<typeof FUNCTIONS>>['symbols']): SocketBytes {
+function socketBytes(c: Library<typeof FUNCTIONS>['symbols']): SocketBytes {
   const address = new DataView(new ArrayBuffer(128));
   const info = new DataView(new ArrayBuffer(256));
   const length = new Uint32Array(1);
