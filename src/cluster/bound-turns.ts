@@ -1,4 +1,5 @@
 import { settle } from '../utils/settle.ts';
+import type { Gate } from './accept-gate.ts';
 
 const CHECKED_REQUESTS = 16;
 // After this long, a turn is long. A payment takes about four turns.
@@ -6,7 +7,14 @@ const TURN_MS = 3;
 const RELEASED_MIN = 8;
 const RELEASED_MAX = 512;
 
-type Fetch<A extends unknown[]> = (...args: A) => Response | Promise<Response>;
+type Arguments = [request: { readonly signal: AbortSignal }, ...unknown[]];
+type Fetch<A extends Arguments> = (...args: A) => Response | Promise<Response>;
+
+interface Held {
+  /** Aborted once the client is gone. */
+  readonly client: AbortSignal;
+  readonly release: () => void;
+}
 
 /**
  * Bounds the requests that a turn of the event loop responds to. Bun reads all sockets that are ready in one turn, and
@@ -14,20 +22,27 @@ type Fetch<A extends unknown[]> = (...args: A) => Response | Promise<Response>;
  * every turn long, and so does one that pipelines megabytes of requests. So in a long turn, what could be responded to
  * at once waits, and the next turns release as many of these responses as fit into them. A connection sends nothing
  * before it has its own, or Bun closes it. The process never idles for that, and what waits for the database takes no
- * longer.
+ * longer. Clients that connect again without waiting for a response would make a turn that never ends, so a long turn
+ * accepts no other connections.
  */
-export function boundTurns<A extends unknown[]>(fetch: Fetch<A>, nowMs = () => performance.now()): Fetch<A> {
+export function boundTurns<A extends Arguments>(
+  fetch: Fetch<A>,
+  gate: Gate,
+  nowMs = () => performance.now(),
+): Fetch<A> {
   // Bounded by the open connections.
-  const held: (() => void)[] = [];
+  const held: Held[] = [];
   let releasedMax = RELEASED_MIN;
   let unchecked = 0;
   let turn = 0;
   let turnMs = 0;
   let isCounting = false;
+  let isOver = false;
   let isLong = false;
 
   function startTurn(): void {
     isCounting = true;
+    isOver = false;
     // What arrives now must not overtake what waits.
     isLong = held.length > 0;
     turnMs = nowMs();
@@ -35,6 +50,7 @@ export function boundTurns<A extends unknown[]>(fetch: Fetch<A>, nowMs = () => p
   }
 
   function endTurn(): void {
+    gate.open();
     isCounting = false;
     isLong = false;
     turn++;
@@ -43,26 +59,39 @@ export function boundTurns<A extends unknown[]>(fetch: Fetch<A>, nowMs = () => p
       nowMs() - turnMs > TURN_MS
         ? Math.max(RELEASED_MIN, releasedMax >> 1)
         : Math.min(RELEASED_MAX, releasedMax + RELEASED_MIN);
-    const releases = held.splice(0, releasedMax);
+    const releases = held.splice(0, releasedCount());
     startTurn();
-    for (const release of releases) release();
+    for (const { release } of releases) release();
+  }
+
+  /** Clients that are gone send no other request. */
+  function releasedCount(): number {
+    let count = 0;
+    for (let left = releasedMax; left > 0 && count < held.length; count++)
+      if (!held[count]!.client.aborted) left--;
+    return count;
   }
 
   /** Most turns have few requests, so the end of a turn is not worth a callback for each. */
   function check(): void {
-    unchecked = 0;
-    if (!isCounting) startTurn();
-    else isLong ||= nowMs() - turnMs > TURN_MS;
+    if (!isCounting) {
+      unchecked = 0;
+      startTurn();
+    } else if (nowMs() - turnMs > TURN_MS) {
+      isOver = true;
+      isLong = true;
+      gate.shut();
+    }
   }
 
-  const hold = (response: Response): Promise<Response> =>
-    new Promise((resolve) => void held.push(() => resolve(response)));
+  const hold = (response: Response, client: AbortSignal): Promise<Response> =>
+    new Promise((resolve) => void held.push({ client, release: () => resolve(response) }));
 
   return (...args) => {
-    if (++unchecked >= CHECKED_REQUESTS) check();
+    if (isCounting ? !isOver : ++unchecked >= CHECKED_REQUESTS) check();
     const response = fetch(...args);
     if (!isLong) return response;
     const arrivedIn = turn;
-    return settle(response, (made) => (turn === arrivedIn ? hold(made) : made));
+    return settle(response, (made) => (turn === arrivedIn ? hold(made, args[0].signal) : made));
   };
 }

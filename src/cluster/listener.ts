@@ -1,6 +1,7 @@
 import type { App } from '../app.ts';
 import type { Deps } from '../deps.ts';
 import { settle } from '../utils/settle.ts';
+import { AcceptGate } from './accept-gate.ts';
 import { boundTurns } from './bound-turns.ts';
 
 // Bun closes an idle connection after this timeout, so it must be longer than the deadline; Bun's maximum is 255 s.
@@ -31,16 +32,29 @@ export function listen({ fetch, fetchAdmin, resolved }: App, { config, lifecycle
     // In development mode a failing stream prints its stack to the terminal, past the logger.
     development: false,
   };
-  const serve = (hostname: string, port: number, respond: App['fetch']) =>
-    Bun.serve({
+  const gates: AcceptGate[] = [];
+  const serve = (hostname: string, port: number, respond: App['fetch']) => {
+    const gate = new AcceptGate();
+    const server = Bun.serve({
       ...common,
       hostname,
       port,
-      fetch: boundTurns((...[request, connection]: Parameters<App['fetch']>) =>
-        lifecycle.draining ? settle(respond(request, connection), close) : respond(request, connection),
+      fetch: boundTurns(
+        (...[request, connection]: Parameters<App['fetch']>) =>
+          lifecycle.draining ? settle(respond(request, connection), close) : respond(request, connection),
+        gate,
       ),
     });
+    gate.attach(server.port!);
+    gates.push(gate);
+    return server;
+  };
   const servers = [serve(config.API_HOST, config.API_PORT, fetch)];
   if (config.ADMIN_PORT !== undefined) servers.push(serve(config.ADMIN_HOST, config.ADMIN_PORT, fetchAdmin));
-  return { stop: () => Promise.all(servers.map((server) => server.stop())).then(() => {}) };
+  return {
+    stop() {
+      for (const gate of gates) gate.end();
+      return Promise.all(servers.map((server) => server.stop())).then(() => {});
+    },
+  };
 }

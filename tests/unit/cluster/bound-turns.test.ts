@@ -6,17 +6,18 @@ const TURN_MS_MAX = 20;
 // Turns are timed after some requests, so these may be as slow as they like.
 const REQUESTS_MIN = 40;
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+const NO_GATE = { shut() {}, open() {} };
 const isHeld = (response: Response | Promise<Response>) => response instanceof Promise;
 
 /** Sends requests that each take `requestMs` of the event loop. */
-function responder(requestMs: number) {
+function responder(requestMs: number, gate = NO_GATE, signal = new AbortController().signal) {
   let nowMs = 0;
-  const respond = (n: number) => {
+  const respond = ({ n }: { n: number; signal: AbortSignal }) => {
     nowMs += requestMs;
     return new Response(`${n}`);
   };
-  const bounded = boundTurns(respond, () => nowMs);
-  return (count: number) => Array.from({ length: count }, (_, n) => bounded(n));
+  const bounded = boundTurns(respond, gate, () => nowMs);
+  return (count: number) => Array.from({ length: count }, (_, n) => bounded({ n, signal }));
 }
 
 /** Connections that each send the next request as soon as they have a response. Returns the requests of each turn. */
@@ -83,15 +84,20 @@ test('after long turns, and in turns that are not long, responses are immediate'
 
 test('in a long turn, what takes longer than the turn does not wait again, and what does not waits', async () => {
   let nowMs = 0;
+  const { signal } = new AbortController();
   const slow = Promise.withResolvers<Response>();
   const bounded = boundTurns(
-    (isSlow: boolean) => (isSlow ? slow.promise : Promise.resolve(new Response())),
+    ({ isSlow }: { isSlow: boolean; signal: AbortSignal }) =>
+      isSlow ? slow.promise : Promise.resolve(new Response()),
+    NO_GATE,
     () => nowMs++,
   );
   const settled: string[] = [];
   for (let n = 0; n < MANY; n++)
-    void Promise.resolve(bounded(false)).then(() => n === MANY - 1 && settled.push('fast'));
-  void Promise.resolve(bounded(true)).then(() => settled.push('slow'));
+    void Promise.resolve(bounded({ isSlow: false, signal })).then(
+      () => n === MANY - 1 && settled.push('fast'),
+    );
+  void Promise.resolve(bounded({ isSlow: true, signal })).then(() => settled.push('slow'));
   await nextTurn();
   slow.resolve(new Response());
   await Promise.resolve();
@@ -100,4 +106,50 @@ test('in a long turn, what takes longer than the turn does not wait again, and w
   expect(settled).toEqual(['slow']);
   while (settled.length < 2) await nextTurn();
   expect(settled).toEqual(['slow', 'fast']);
+});
+
+test('a long turn accepts no other connections until its end, and a short one all', async () => {
+  const changes: string[] = [];
+  let isShut = false;
+  const gate = {
+    shut() {
+      if (!isShut) changes.push('shut');
+      isShut = true;
+    },
+    open() {
+      if (isShut) changes.push('open');
+      isShut = false;
+    },
+  };
+  responder(0.001, gate)(MANY);
+  await nextTurn();
+  expect(changes).toEqual([]);
+  responder(0.2, gate)(MANY);
+  expect(changes).toEqual(['shut']);
+  await nextTurn();
+  expect(changes).toEqual(['shut', 'open']);
+});
+
+test('what waits for clients that are gone delays nobody', async () => {
+  const gone = new AbortController();
+  let nowMs = 0;
+  const bounded = boundTurns(
+    (_request: { signal: AbortSignal }) => {
+      nowMs += 1;
+      return new Response();
+    },
+    NO_GATE,
+    () => nowMs,
+  );
+  for (let n = 0; n < MANY; n++) bounded({ signal: gone.signal });
+  gone.abort();
+  let isReleased = false;
+  const response = bounded(new Request('http://atlas.test'));
+  expect(isHeld(response)).toBe(true);
+  void Promise.resolve(response).then(() => {
+    isReleased = true;
+  });
+  await nextTurn();
+  await nextTurn();
+  expect(isReleased).toBe(true);
 });
