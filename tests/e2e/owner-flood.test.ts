@@ -7,10 +7,13 @@ import { type Payments, startSteadyPayments } from './payments.ts';
 
 const TIMEOUT_MS = 120_000;
 const CALLERS = 300;
-const REFUSED = 200;
+const FLOODED = 3000;
 const PAYMENTS = 100;
 // The first payments arrive before it is known who uses the time.
-const REFUSED_SHARE_MAX = 0.1;
+const SERVED_SHARE_MIN = 0.9;
+// Four callers with a pause after each payment, beside 300 without: a payment for 5 responses of the flood was measured, and
+// for 40 where the loop read all connections before it served one again.
+const SERVED_PER_FLOODED_MIN = 0.05;
 // Small enough not to be weighed as a large body.
 const INVALID_BATCH = JSON.stringify({ transfers: Array.from({ length: 900 }, () => ({ debit: 1 })) });
 
@@ -37,7 +40,7 @@ afterEach(async () => {
 }, TIMEOUT_MS);
 
 test(
-  'a flood of invalid bodies by one owner is refused while the worker is out of CPU time, and payments of others are not',
+  'a flood of invalid bodies by one owner waits for its responses, or is refused, and payments of others are served meanwhile',
   async () => {
     const flood = startFlood(atlas!.url, {
       path: '/v1/transfers/batch',
@@ -46,16 +49,18 @@ test(
       body: INVALID_BATCH,
     });
     payments.forget();
+    const flooded = () => flood.count(400) + flood.count(429);
     const sent = () => [...payments.statuses.values()].reduce((sum, count) => sum + count, 0);
-    await until(() => flood.count(429) >= REFUSED && sent() >= PAYMENTS, { deadlineMs: 60_000 });
-    const refused = payments.statuses.get(429) ?? 0;
-    const share = refused / sent();
+    await until(() => flooded() >= FLOODED && sent() >= PAYMENTS, { deadlineMs: 60_000 });
+    const served = payments.statuses.get(201) ?? 0;
+    const [share, perFlooded] = [served / sent(), served / flooded()];
     const statuses = await flood.stop();
     console.log(
       `flood: ${JSON.stringify([...statuses])}; payments: ${JSON.stringify([...payments.statuses])}`,
     );
-    expect(share).toBeLessThan(REFUSED_SHARE_MAX);
-    expect([...statuses.keys()].sort()).toEqual([400, 429]);
+    expect(share).toBeGreaterThan(SERVED_SHARE_MIN);
+    expect(perFlooded).toBeGreaterThan(SERVED_PER_FLOODED_MIN);
+    expect([...statuses.keys()].filter((status) => status !== 400 && status !== 429)).toEqual([]);
     await payments.settle();
   },
   TIMEOUT_MS,
