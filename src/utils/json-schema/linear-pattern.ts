@@ -128,7 +128,12 @@ class MachineBuilder {
       for (let i = min; i < max; i++)
         start = this.add({ kind: 'fork', next: this.build(of, start), other: next });
     }
-    for (let i = 0; i < min; i++) start = this.build(of, start);
+    for (let i = 0; i < min; i++) {
+      const after = start;
+      start = this.build(of, after);
+      // It takes no states, so none would stop a repetition of billions.
+      if (start === after) break;
+    }
     return start;
   }
 

@@ -77,3 +77,12 @@ test('takes steps in proportion to the text, and no more than it may', () => {
   expect(steps(2000)).toBeLessThan(2.5 * steps(1000));
   expect(steps(2000)).toBeLessThan(40_000);
 });
+
+test.each([
+  '(?:){4294967295}',
+  '(?:(?:(?:){1000000000}){1000000000}a{0}){1000000000,}',
+  '(?:a{0}){1000000000}b',
+])('what is empty can be repeated %s times without any work for each', (source) => {
+  expect(LinearPattern.compile(source).stateCount).toBeLessThan(10);
+  expect(matches(source, 'ab')).toBe(true);
+});
