@@ -101,6 +101,7 @@ const patternProperties: Keyword = (use) => {
   const rules = byName(use, use.compile).map(
     ([source, node]) => [use.pattern(source, within(use.pointer, source)), node] as const,
   );
+  if (rules.length === 0) return null;
   return (value, at, run, seen) => {
     if (!isObject(value)) return true;
     let isValid = true;

@@ -101,7 +101,12 @@ const characters = (instance: unknown, run: Evaluation) => {
   return count;
 };
 const items = (instance: unknown) => (Array.isArray(instance) ? instance.length : null);
-const members = (instance: unknown) => (isObject(instance) ? Object.keys(instance).length : null);
+const members = (instance: unknown, run: Evaluation) => {
+  if (!isObject(instance)) return null;
+  const { length } = Object.keys(instance);
+  run.budget.spend(length / CHARACTERS_PER_STEP);
+  return length;
+};
 
 const pattern: Keyword = (use) => {
   const compiled = use.pattern(use.value, use.pointer);

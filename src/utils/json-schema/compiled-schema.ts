@@ -19,6 +19,11 @@ export const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 
 /** Maximum subschemas of a schema. */
 export const SUBSCHEMAS_MAX = 2000;
+/**
+ * Maximum characters of the pointers to all subschemas together. Each has the names of all that it is in, so a long one
+ * would be stored a thousand times.
+ */
+const POINTERS_LENGTH_MAX = 1_000_000;
 /** Maximum states of the patterns of a schema together. */
 const STATES_MAX = 10_000;
 const ANCHOR = /^[A-Za-z_][\w.-]*$/;
@@ -102,6 +107,7 @@ class Compiler {
   readonly #patterns = new Map<string, LinearPattern>();
   readonly #references: (() => void)[] = [];
   #states = 0;
+  #pointersLength = 0;
 
   run(schema: unknown): SchemaNode {
     const root = this.#compile(schema, '');
@@ -114,6 +120,9 @@ class Compiler {
     require(typeof schema === 'boolean' ||
       isObject(schema), pointer, 'must be a schema: an object, true, or false');
     require(this.#nodes.size < SUBSCHEMAS_MAX, pointer, `is more than ${SUBSCHEMAS_MAX} subschemas`);
+    this.#pointersLength += pointer.length;
+    require(this.#pointersLength <=
+      POINTERS_LENGTH_MAX, pointer, 'must have shorter names: the pointers to all subschemas are too long');
     const node = new SchemaNode(pointer);
     this.#nodes.set(pointer, node);
     if (typeof schema === 'boolean') {

@@ -238,6 +238,12 @@ describe('a schema is refused', () => {
       '/prefixItems/1999',
       'more than 2000 subschemas',
     ],
+    [
+      'for a name that would be stored with each of many subschemas',
+      { properties: { ['n'.repeat(50_000)]: { prefixItems: Array(1000).fill(true) } } },
+      `/properties/${'n'.repeat(50_000)}/prefixItems/18`,
+      'shorter names',
+    ],
     ['that is no schema', [], '', 'must be a schema'],
     ['with a subschema that is none', { not: 'a' }, '/not', 'must be a schema'],
   ])('%s', (_, schema, pointer, detail) => {

@@ -16,6 +16,7 @@ describe('no schema and value takes more than the steps it may', () => {
   for (let i = 0; i < 30; i++) nested = [nested];
   const texts = 'a'.repeat(60_000);
   const numbers = Array.from({ length: 12_000 }, (_, i) => i);
+  const members = Object.fromEntries(numbers.map((n) => [`m${n}`, n]));
   const again = { allOf: [{ items: { $ref: '#' } }, { items: { $ref: '#' } }] };
 
   test.each<[string, unknown, unknown]>([
@@ -25,6 +26,11 @@ describe('no schema and value takes more than the steps it may', () => {
     ['a pattern with many ways', { pattern: '(.*.*.*.*)*x' }, texts],
     ['a pattern of a name', { patternProperties: { '^(a|a?)+$': true } }, { [`${texts}b`]: 1 }],
     ['many comparisons of a large value', { allOf: Array(900).fill({ enum: [1] }) }, numbers],
+    [
+      'many counts of the members of a large object',
+      { allOf: Array(900).fill({ maxProperties: 1e9 }) },
+      members,
+    ],
     ['many multiples', { items: { allOf: Array(90).fill({ multipleOf: 1e-308 }) } }, Array(2000).fill(1e308)],
     [
       'a long chain for each level',
@@ -44,6 +50,14 @@ describe('no schema and value takes more than the steps it may', () => {
       ]),
     );
   }
+
+  test('patterns of no names are not compared with any', () => {
+    const schema = { allOf: Array(900).fill({ patternProperties: {} }) };
+    let reads = 0;
+    const value = new Proxy({}, { ownKeys: () => [String(reads++)] });
+    expect(CompiledSchema.compile(schema).validate(value, STEPS_MAX)).toEqual([]);
+    expect(reads).toBe(0);
+  });
 
   test('and a large ordinary document takes few', () => {
     const schema = {
