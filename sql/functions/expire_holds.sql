@@ -1,4 +1,4 @@
--- number: 1
+-- number: 2
 -- migration: 21
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
@@ -11,6 +11,8 @@ DECLARE
 BEGIN
   -- Nearly always. The lock would wait for the batches that are under way.
   IF NOT EXISTS (SELECT FROM holds WHERE state = 'pending' AND expires_at <= clock_timestamp()) THEN RETURN 0; END IF;
+  -- Another host releases them. With several in the queue for the lock of posting, payments would wait for each.
+  IF NOT pg_try_advisory_xact_lock(5703951129318917) THEN RETURN 0; END IF;
   -- The lock of posting, so that nothing that locks holds or accounts runs beside it.
   PERFORM pg_advisory_xact_lock(5703951129318914);
   expired_at := clock_timestamp();

@@ -13,6 +13,7 @@ export class WorkerJobs {
   readonly #jobs: App['jobs'];
   readonly #loops: BackgroundLoops;
   readonly #report: ReportFailure;
+  readonly #running = new Set<Job>();
   #runsHostJobs = false;
   #firstRuns: Timer | undefined;
 
@@ -38,8 +39,14 @@ export class WorkerJobs {
     else void this.#loops.stop();
   }
 
-  #run({ name, run }: Job): void {
-    void run().catch((err: unknown) => this.#report(err, 'background job failed', { job: name }));
+  /** Starts a job, unless it is still running: those that fall behind must not become more and more. */
+  #run(job: Job): void {
+    if (this.#running.has(job)) return;
+    this.#running.add(job);
+    void job
+      .run()
+      .catch((err: unknown) => this.#report(err, 'background job failed', { job: job.name }))
+      .finally(() => this.#running.delete(job));
   }
 
   /** Runs the jobs of the host whose first turn would come late. */

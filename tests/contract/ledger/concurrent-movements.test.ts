@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { isTransient } from '../../../src/adapters/postgres/postgres.ts';
+import { createHoldRepository } from '../../../src/features/ledger/holds/repository.ts';
 import type { Movement, PostRequest } from '../../../src/features/ledger/movement.ts';
 import { GroupCommit } from '../../../src/features/ledger/transfers/group-commit.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
@@ -90,4 +91,23 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
       }),
     SLOW_TEST_MS,
   );
+
+  test('one host releases expired holds at a time, and the others leave it to that one', () =>
+    withDatabase(engine, async (sql, _url, db) => {
+      const [payer, payee] = await insertAccounts(sql, [
+        { ledger: 'EUR', allowNegative: true },
+        { ledger: 'EUR', allowNegative: false },
+      ]);
+      await sql`
+        INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, created_at, expires_at, posted, state, revision)
+        VALUES (gen_random_uuid(), ${payer!}, ${payee!}, 'EUR', 1, '{}', now() - interval '2 s', now() - interval '1 s', 0, 'pending', 1)`;
+      await sql`UPDATE accounts SET debits_pending = 1 WHERE id = ${payer!}`;
+      await sql`UPDATE accounts SET credits_pending = 1 WHERE id = ${payee!}`;
+      const { expire } = createHoldRepository(db);
+      await sql.begin(async (tx) => {
+        await tx`SELECT pg_advisory_xact_lock(5703951129318917)`;
+        expect(await expire(10)).toBe(0);
+      });
+      expect(await expire(10)).toBe(1);
+    }));
 });
