@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { type AccountResource, openAccount, postTransfer, readAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { until } from '../../support/until.ts';
 
 const CHANGES = 8;
 const PAYMENTS = 40;
@@ -100,4 +101,23 @@ describe('of an account, the change', () => {
     const headers = { 'Idempotency-Key': 'long' };
     expect((await payer.call('POST', '/v1/transfers', { json, headers })).status).toBe(201);
   });
+});
+
+test('however many changes of accounts an organization sends at once, payments wait for one of them', async () => {
+  const accounts = await Promise.all([openAccount(atlas), openAccount(atlas)]);
+  let changed: Promise<Response[]> | undefined;
+  await atlas.sql.begin(async (tx) => {
+    await tx`SELECT FROM accounts WHERE id = ANY (${accounts.map(({ id }) => id)}) FOR UPDATE`;
+    changed = Promise.all(
+      Array.from({ length: 12 }, (_, i) => change(accounts[i % 2]!, { acceptsFrom: [`org-${i}`] }, '*')),
+    );
+    const waiting = () => atlas.sql`
+      SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%accepts_from%'`;
+    await until(async () => (await waiting()).length > 0);
+    // What was sent before this has reached the database.
+    for (let i = 0; i < 10; i++) expect((await readAccount(atlas, bank.id)).id).toBe(bank.id);
+    expect(await waiting()).toHaveLength(1);
+  });
+  expect((await changed!).map(({ status }) => status)).toEqual(Array(12).fill(200));
 });

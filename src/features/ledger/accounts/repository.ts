@@ -8,6 +8,7 @@ import { type Fragment, type SqlTag, sentAtOnce } from '../../../adapters/postgr
 import type { Expected } from '../../../http/etag.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
+import { Turns } from '../../../utils/turns.ts';
 import type { AgePosition } from '../age-cursor.ts';
 import {
   ACCEPTS_UP_TO_DEFAULT,
@@ -149,6 +150,8 @@ function createReading(db: Database): Pick<AccountRepository, 'find' | 'list' | 
 
 function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept'> {
   const columns = columnsOf(db);
+  // A batch of payments waits for the changes of its accounts that came before it, and everybody waits for the batch.
+  const turns = new Turns();
   return {
     async create(
       id,
@@ -201,8 +204,9 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
     },
     async accept(owner, id, expected, { acceptsFrom, acceptsUpTo }, actor, signal) {
       const content = db.fragment`jsonb_build_object('acceptsFrom', accepts_from, 'acceptsUpTo', accepts_up_to)`;
-      const [row] = await db.query(
-        (sql) => sql<AccountRow[]>`
+      const change = () =>
+        db.query(
+          (sql) => sql<AccountRow[]>`
           WITH former AS (
             SELECT ${content} AS before FROM accounts
             WHERE id = ${id} AND owner = ${owner}
@@ -219,8 +223,9 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
             db.fragment`SELECT owner, id, before, ${content} FROM changed, former WHERE before <> ${content}`,
           )})
           SELECT ${columns} FROM changed`,
-        { signal },
-      );
+          { signal },
+        );
+      const [row] = await turns.run(owner, change, signal);
       return row ? toAccount(row) : null;
     },
   };
