@@ -2,6 +2,7 @@ import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment } from '../../../adapters/postgres/query.ts';
+import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Turns } from '../../../utils/turns.ts';
 import {
@@ -26,6 +27,13 @@ export interface NewContent {
   readonly sha256: Uint8Array;
   readonly sizeBytes: number;
   readonly kindVersion: number;
+}
+
+/** What to look for: all documents of a kind, unless their content must contain something. */
+export interface DocumentSearch {
+  readonly owner: string;
+  readonly kind: string;
+  readonly contains: object | null;
 }
 
 /** What became of a write. All but the first four are why nothing was written. */
@@ -69,9 +77,12 @@ export interface DocumentRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<DocumentVersion[] | null>;
-  /** Lists documents of a kind by account: all, or what contains something. A page also ends at `PAGE_BYTES_MAX`. */
+  /**
+   * Lists documents of a kind by account: all, or what contains something. A page also ends at `PAGE_BYTES_MAX`. Throws
+   * `deadline_exceeded` after some seconds.
+   */
   search(
-    search: { readonly owner: string; readonly kind: string; readonly contains: object | null },
+    search: DocumentSearch,
     after: string | null,
     limit: number,
     signal?: AbortSignal,
@@ -88,6 +99,9 @@ type DocumentRow = Omit<Document, 'createdAt'> & VersionRow;
 const DOCUMENT_BYTES = 400;
 // How many documents a search compares at most for a page, each of up to 64 KiB.
 const EXAMINED_MAX = 200;
+// How long a search may use the index, and how long it may take without it.
+const INDEX_TIMEOUT_MS = 500;
+const EXAMINE_TIMEOUT_MS = 1000;
 
 export function createDocumentRepository(db: Database, bytesMax: number, turns: Turns): DocumentRepository {
   const version = db.fragment`
@@ -95,9 +109,22 @@ export function createDocumentRepository(db: Database, bytesMax: number, turns: 
   return {
     write: createWriting(db, bytesMax, turns),
     ...createReading(db, version),
-    async search({ owner, kind, contains }, after, limit, signal) {
-      const rows = await db.query(
-        (sql) => sql<(DocumentRow & SizedRow & { matches: boolean; hasMore: boolean })[]>`
+    search: createSearch(db),
+  };
+}
+
+function createSearch(db: Database): DocumentRepository['search'] {
+  const read = async (
+    { owner, kind, contains }: DocumentSearch,
+    after: string | null,
+    limit: number,
+    usesIndex: boolean,
+    signal?: AbortSignal,
+  ) => {
+    const rows = await db.snapshot(
+      (tx) =>
+        tx.query(
+          (sql) => sql<(DocumentRow & SizedRow & { matches: boolean; hasMore: boolean })[]>`
           SELECT account_id, ${kind}::text AS kind, version, kind_version, sha256, content_bytes AS size_bytes,
             created_at, content, matches, has_more, bytes_so_far
           FROM (${rowsWithin(sql, {
@@ -105,22 +132,33 @@ export function createDocumentRepository(db: Database, bytesMax: number, turns: 
               SELECT f.account_id, f.matches, f.has_more, v.version, v.kind_version, encode(v.sha256, 'hex') AS sha256,
                 v.size_bytes AS content_bytes, v.created_at, CASE WHEN f.matches THEN v.content END AS content
               FROM find_documents(${owner}, ${kind}, ${contains === null ? null : sql.json(contains as never)},
-                ${after}, ${limit + 1}, ${EXAMINED_MAX}) f
+                ${after}, ${limit + 1}, ${EXAMINED_MAX}, ${usesIndex}) f
               JOIN documents d ON d.id = f.document_id
               JOIN document_versions v ON v.document_id = d.id AND v.version = d.version`,
             order: sql`account_id`,
             document: sql`content`,
             otherBytes: DOCUMENT_BYTES,
           })}) page ORDER BY nth`,
-        { signal },
-      );
-      const { page, hasMore } = takePage(rows, limit);
-      const last = page.at(-1);
-      const documents = page
-        .filter(({ matches }) => matches)
-        .map(({ bytesSoFar: _, matches: __, hasMore: ___, ...row }) => toDated(row));
-      return { documents, next: last && (hasMore || last.hasMore) ? last.accountId : null };
-    },
+        ),
+      { signal, statementTimeoutMs: usesIndex ? INDEX_TIMEOUT_MS : EXAMINE_TIMEOUT_MS },
+    );
+    const { page, hasMore } = takePage(rows, limit);
+    const last = page.at(-1);
+    const documents = page
+      .filter(({ matches }) => matches)
+      .map(({ bytesSoFar: _, matches: __, hasMore: ___, ...row }) => toDated(row));
+    return { documents, next: last && (hasMore || last.hasMore) ? last.accountId : null };
+  };
+  return async (search, after, limit, signal) => {
+    if (search.contains === null) return read(search, after, limit, false, signal);
+    try {
+      return await read(search, after, limit, true, signal);
+    } catch (error) {
+      // The index found too much that does not match.
+      const isLate = error instanceof AtlasError && error.code === 'deadline_exceeded';
+      if (!isLate || signal?.aborted) throw error;
+      return read(search, after, limit, false, signal);
+    }
   };
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { canonicalJson } from '../../../utils/canonical-json.ts';
+import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
 import type { CompiledSchema } from '../../../utils/json-schema/compiled-schema.ts';
 import type { ValueFault } from '../../../utils/json-schema/evaluation.ts';
 import { BudgetSpent } from '../../../utils/json-schema/step-budget.ts';
@@ -40,6 +41,8 @@ export interface DocumentService {
   remove(path: DocumentPath, replaces: Replaces, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
+// A worker runs few searches at a time, and owners take turns.
+const SEARCHES_MAX = 2;
 /** Steps that a validation may take: about 10 ms. */
 export const STEPS_MAX = 100_000;
 // The schema may be changed while a document is validated with it.
@@ -50,6 +53,7 @@ export function createDocumentService(
   kinds: Pick<KindService, 'newest'>,
   stats: DocumentStats,
 ): DocumentService {
+  const inTurn = limitConcurrencyByOwner(SEARCHES_MAX);
   return {
     async put(path, content, replaces, actor, signal) {
       const { accountId, kind } = path;
@@ -89,7 +93,22 @@ export function createDocumentService(
       if (found.length === 0 && before === null) throw refusal('document_not_found', path);
       return found;
     },
-    search: repository.search,
+    async search(search, after, limit, signal) {
+      try {
+        return await inTurn(search.owner, () => {
+          signal?.throwIfAborted();
+          return repository.search(search, after, limit, signal);
+        });
+      } catch (cause) {
+        if (signal?.aborted)
+          throw new AtlasError('deadline_exceeded', 'The deadline passed during the search.', { cause });
+        if (cause instanceof AtlasError && cause.code === 'deadline_exceeded')
+          throw new AtlasError('deadline_exceeded', 'The search took too long. Look for fewer values.', {
+            cause,
+          });
+        throw cause;
+      }
+    },
     async remove(path, replaces, actor, signal) {
       const { outcome } = await repository.write(
         path,
