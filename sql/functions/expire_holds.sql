@@ -29,7 +29,7 @@ BEGIN
     SELECT s.account_id, sum(s.debit) AS debits, sum(s.credit) AS credits
       FROM holds h CROSS JOIN LATERAL (VALUES (h.debit_account_id, h.amount - h.posted, 0), (h.credit_account_id, 0, h.amount - h.posted))
         s(account_id, debit, credit)
-     WHERE h.id = ANY (due) GROUP BY s.account_id
+     WHERE h.id = ANY (due) AND (s.debit > 0 OR h.reserves_credit) GROUP BY s.account_id
   )
   UPDATE accounts a
      SET debits_pending = a.debits_pending - r.debits, credits_pending = a.credits_pending - r.credits, posted_at = expired_at,

@@ -50,7 +50,7 @@ DECLARE
   i_same boolean[]; i_debit_version bigint[]; i_credit_version bigint[]; i_debit_balance bigint[]; i_credit_balance bigint[];
   -- By item, if there are kinds: as from `resolve_movements`, what it released (below 0: reserved), and its hold after it.
   i_hold int[]; i_reversed int[]; i_becomes int[]; i_released bigint[]; i_held_posted bigint[]; i_held_left bigint[]; i_revision bigint[];
-  h_id uuid[]; h_debit int[]; h_credit int[]; h_amount bigint[]; h_posted bigint[]; h_state text[]; h_expires timestamptz[];
+  h_id uuid[]; h_debit int[]; h_credit int[]; h_amount bigint[]; h_posted bigint[]; h_state text[]; h_reserves boolean[]; h_expires timestamptz[];
   h_revision bigint[]; h_item int[]; t_id uuid[]; t_debit int[]; t_credit int[]; t_amount bigint[]; t_reversed bigint[]; t_before bigint[];
   -- If an id comes twice: by item, the first item with its id, and by that item, the one that was posted.
   i_first int[]; posted_by int[];
@@ -75,9 +75,9 @@ BEGIN
 
   IF has_kinds THEN
     SELECT r.accounts, r.debits, r.credits, r.i_hold, r.i_reversed, r.i_becomes, r.h_id, r.h_debit, r.h_credit, r.h_amount, r.h_posted,
-           r.h_state, r.h_expires, r.h_revision, r.t_id, r.t_debit, r.t_credit, r.t_amount, r.t_reversed, r.t_reversed
+           r.h_state, r.h_reserves, r.h_expires, r.h_revision, r.t_id, r.t_debit, r.t_credit, r.t_amount, r.t_reversed, r.t_reversed
       INTO p_account, p_debit, p_credit, i_hold, i_reversed, i_becomes, h_id, h_debit, h_credit, h_amount, h_posted,
-           h_state, h_expires, h_revision, t_id, t_debit, t_credit, t_amount, t_reversed, t_before
+           h_state, h_reserves, h_expires, h_revision, t_id, t_debit, t_credit, t_amount, t_reversed, t_before
       FROM resolve_movements(p_kind, p_id, p_target, p_account, p_debit, p_credit) r;
     a_held_debits := array_fill(0::bigint, ARRAY[cardinality(p_account)]);
     a_held_credits := a_held_debits;
@@ -172,12 +172,13 @@ BEGIN
           WHEN a_ledger[d] <> a_ledger[c] THEN 'different_ledgers'
           WHEN has_stops AND kind <> 'void' AND a_no_debit[d] IS NOT NULL THEN a_no_debit[d]
           WHEN has_stops AND kind <> 'void' AND a_no_credit[c] IS NOT NULL THEN CASE WHEN is_own THEN a_no_credit[c] ELSE 'unknown_account' END
-          WHEN is_reserved THEN 'posted'
-          WHEN a_credits[d] - a_debits[d] - amount < a_floor[d] AND NOT is_forced THEN 'insufficient_funds'
-          WHEN a_debits[d] > a_debits_max[d] - amount OR (is_own AND a_credits[c] > a_credits_max[c] - amount) THEN 'balance_overflow'
+          WHEN is_reserved AND (kind = 'void' OR h_reserves[h]) THEN 'posted'
+          WHEN a_credits[d] - a_debits[d] - amount < a_floor[d] AND NOT is_forced AND NOT is_reserved THEN 'insufficient_funds'
+          WHEN (a_debits[d] > a_debits_max[d] - amount AND NOT is_reserved) OR (is_own AND a_credits[c] > a_credits_max[c] - amount) THEN 'balance_overflow'
           WHEN is_own AND a_credits[c] - a_debits[c] > a_ceiling[c] - amount THEN 'balance_limit_exceeded'
-          -- Last, so that only who pays the amount otherwise learns that it is not too large for the account of others.
-          WHEN NOT is_own AND NOT p_atomic[p_request[i]]
+          -- Last, so that only who pays the amount otherwise learns that it is not too large for the account of others. Who
+          -- holds it does not pay, and could void it.
+          WHEN NOT is_own AND moves AND NOT p_atomic[p_request[i]]
             AND (a_credits[c] > a_credits_max[c] - own_part - amount OR a_credits[c] - a_debits[c] > a_ceiling[c] - amount) THEN 'unknown_account'
           ELSE 'posted' END;
         IF is_searched AND outcome = 'unknown_account' THEN transfer_ids[i] := p_id[i]; END IF;
@@ -187,6 +188,7 @@ BEGIN
           p_debit[i] := d; p_credit[i] := c; p_amount[i] := amount; released := 0;
           IF kind = 'hold' THEN
             h_debit[h] := d; h_credit[h] := c; h_amount[h] := amount; h_posted[h] := 0; h_state[h] := 'pending'; h_revision[h] := 1;
+            h_reserves[h] := is_own;
             h_expires[h] := posted_at + make_interval(secs => p_seconds[i]); h_item[h] := i; released := -amount; remaining := 0;
           ELSIF kind = 'reverse' THEN
             t_reversed[t] := t_reversed[t] + amount; a_forced[d] := a_forced[d] OR is_forced;
@@ -198,9 +200,11 @@ BEGIN
           END IF;
           i_released[i] := released;
           IF h IS NOT NULL THEN i_held_posted[i] := h_posted[h]; i_held_left[i] := remaining - released; i_revision[i] := h_revision[h]; END IF;
-          a_held_debits[d] := a_held_debits[d] - released; a_held_credits[c] := a_held_credits[c] - released;
-          a_floor[d] := a_floor[d] - released; a_debits_max[d] := a_debits_max[d] + released;
-          a_ceiling[c] := a_ceiling[c] + released; a_credits_max[c] := a_credits_max[c] + released;
+          a_held_debits[d] := a_held_debits[d] - released; a_floor[d] := a_floor[d] - released; a_debits_max[d] := a_debits_max[d] + released;
+          IF h_reserves[h] THEN
+            a_held_credits[c] := a_held_credits[c] - released;
+            a_ceiling[c] := a_ceiling[c] + released; a_credits_max[c] := a_credits_max[c] + released;
+          END IF;
         END IF;
         IF moves THEN
           a_debits[d] := a_debits[d] + amount; a_credits[c] := a_credits[c] + amount;
@@ -216,7 +220,7 @@ BEGIN
       IF p_atomic[p_request[i]] THEN
         IF i = 1 OR p_request[i - 1] <> p_request[i] THEN group_first := i; group_refused := false; group_full := false; END IF;
         group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
-        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND NOT is_reserved
+        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND moves AND h_reserves[h] IS NOT true
           AND (a_credits[c] > a_credits_max[c] - own_part OR a_credits[c] - a_debits[c] > a_ceiling[c]));
         IF (group_refused OR group_full) AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
           FOR j IN REVERSE i..group_first LOOP
@@ -229,9 +233,11 @@ BEGIN
                 IF NOT group_refused AND a_owner[c] <> payer THEN outcome := 'unknown_account'; END IF;
                 IF has_kinds AND p_kind[j] <> 'transfer' THEN
                   h := i_hold[j]; t := i_reversed[j]; released := i_released[j];
-                  a_held_debits[d] := a_held_debits[d] + released; a_held_credits[c] := a_held_credits[c] + released;
-                  a_floor[d] := a_floor[d] + released; a_debits_max[d] := a_debits_max[d] - released;
-                  a_ceiling[c] := a_ceiling[c] - released; a_credits_max[c] := a_credits_max[c] - released;
+                  a_held_debits[d] := a_held_debits[d] + released; a_floor[d] := a_floor[d] + released; a_debits_max[d] := a_debits_max[d] - released;
+                  IF h_reserves[h] THEN
+                    a_held_credits[c] := a_held_credits[c] + released;
+                    a_ceiling[c] := a_ceiling[c] - released; a_credits_max[c] := a_credits_max[c] - released;
+                  END IF;
                   IF t IS NOT NULL THEN t_reversed[t] := t_reversed[t] - amount;
                   ELSIF p_kind[j] = 'hold' THEN h_debit[h] := NULL; h_state[h] := NULL; h_item[h] := NULL;
                   ELSE
@@ -255,7 +261,7 @@ BEGIN
 
   PERFORM store_movements(posted_at, p_account, a_owner, outcomes, p_id, p_debit, p_credit, ledgers, p_amount, p_reference, p_metadata,
     p_effective_at, i_debit_version, i_credit_version, i_debit_balance, i_credit_balance, p_kind, p_target, i_released, i_hold,
-    i_held_posted, i_held_left, i_revision, h_id, h_item, h_amount, h_posted, h_state, h_expires, h_revision, t_id, t_amount,
+    i_held_posted, i_held_left, i_revision, h_id, h_item, h_amount, h_posted, h_state, h_reserves, h_expires, h_revision, t_id, t_amount,
     t_reversed, t_before);
   IF has_kinds THEN
     SELECT array_agg(p_account[x.debit] ORDER BY no), array_agg(p_account[x.credit] ORDER BY no) INTO debit_ids, credit_ids

@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION resolve_movements(
   -- By item: its hold, the transfer that it reverses, and the transfer that it becomes if another item reverses that.
   OUT i_hold int[], OUT i_reversed int[], OUT i_becomes int[],
   OUT h_id uuid[], OUT h_debit int[], OUT h_credit int[], OUT h_amount bigint[], OUT h_posted bigint[], OUT h_state text[],
-  OUT h_expires timestamptz[], OUT h_revision bigint[],
+  OUT h_reserves boolean[], OUT h_expires timestamptz[], OUT h_revision bigint[],
   OUT t_id uuid[], OUT t_debit int[], OUT t_credit int[], OUT t_amount bigint[], OUT t_reversed bigint[]
 ) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -26,8 +26,8 @@ BEGIN
 
   SELECT array_agg(h.debit_account_id ORDER BY u.no), array_agg(h.credit_account_id ORDER BY u.no),
          array_agg(h.amount ORDER BY u.no), array_agg(h.posted ORDER BY u.no), array_agg(h.state ORDER BY u.no),
-         array_agg(h.expires_at ORDER BY u.no), array_agg(h.revision ORDER BY u.no)
-    INTO h_debit_id, h_credit_id, h_amount, h_posted, h_state, h_expires, h_revision
+         array_agg(h.reserves_credit ORDER BY u.no), array_agg(h.expires_at ORDER BY u.no), array_agg(h.revision ORDER BY u.no)
+    INTO h_debit_id, h_credit_id, h_amount, h_posted, h_state, h_reserves, h_expires, h_revision
     FROM unnest(h_id) WITH ORDINALITY u(id, no)
     LEFT JOIN (SELECT * FROM holds WHERE id = ANY (h_id) ORDER BY id FOR NO KEY UPDATE) h ON h.id = u.id;
 

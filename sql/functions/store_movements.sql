@@ -12,8 +12,8 @@ CREATE OR REPLACE FUNCTION store_movements(
   -- By item, and like all that follow null if there are only transfers: what it released, and its hold after it.
   p_kind text[], p_target uuid[], p_released bigint[], p_hold int[], p_held_posted bigint[], p_held_left bigint[], p_revision bigint[],
   -- By hold, as it is in the end. `p_hold_item`: the item that made it.
-  p_hold_id uuid[], p_hold_item int[], p_hold_amount bigint[], p_hold_posted bigint[], p_hold_state text[], p_hold_expires timestamptz[],
-  p_hold_revision bigint[],
+  p_hold_id uuid[], p_hold_item int[], p_hold_amount bigint[], p_hold_posted bigint[], p_hold_state text[], p_hold_reserves boolean[],
+  p_hold_expires timestamptz[], p_hold_revision bigint[],
   -- By reversed transfer: what of it is reversed now, and was before.
   p_transfer_id uuid[], p_transfer_amount bigint[], p_reversed bigint[], p_reversed_before bigint[]
 ) RETURNS void LANGUAGE plpgsql
@@ -41,12 +41,12 @@ BEGIN
      WHERE x.outcome = 'posted' AND x.debit_version IS NOT NULL ORDER BY x.no;
   IF p_kind IS NULL THEN RETURN; END IF;
 
-  INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, created_at, expires_at,
-                     posted, state, settled_at, revision)
+  INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, reference, metadata, reserves_credit, created_at,
+                     expires_at, posted, state, settled_at, revision)
     SELECT l.id, p_account[p_debit[l.item]], p_account[p_credit[l.item]], p_ledger[l.item], l.amount, p_reference[l.item],
-           p_metadata[l.item], p_posted_at, l.expires, l.posted, l.state, CASE WHEN l.state <> 'pending' THEN p_posted_at END, l.revision
-      FROM unnest(p_hold_id, p_hold_item, p_hold_amount, p_hold_posted, p_hold_state, p_hold_expires, p_hold_revision)
-        l(id, item, amount, posted, state, expires, revision)
+           p_metadata[l.item], l.reserves, p_posted_at, l.expires, l.posted, l.state, CASE WHEN l.state <> 'pending' THEN p_posted_at END, l.revision
+      FROM unnest(p_hold_id, p_hold_item, p_hold_amount, p_hold_posted, p_hold_state, p_hold_reserves, p_hold_expires, p_hold_revision)
+        l(id, item, amount, posted, state, reserves, expires, revision)
      WHERE l.item IS NOT NULL;
 
   UPDATE holds x

@@ -50,6 +50,8 @@ CREATE TABLE holds (
   amount            bigint NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
   reference         text,
   metadata          jsonb NOT NULL,
+  -- Whether it also takes room of the account that it credits: not if that belonged to another organization.
+  reserves_credit   boolean NOT NULL,
   created_at        timestamptz NOT NULL,
   expires_at        timestamptz NOT NULL CHECK (expires_at > created_at),
   posted            bigint NOT NULL CHECK (posted BETWEEN 0 AND amount),
@@ -69,9 +71,9 @@ CREATE TRIGGER holds_permanent BEFORE DELETE ON holds
 CREATE TRIGGER holds_immutable BEFORE UPDATE ON holds FOR EACH ROW
   WHEN (OLD.state <> 'pending' OR NEW.posted < OLD.posted OR NEW.revision <= OLD.revision
     OR (OLD.id, OLD.debit_account_id, OLD.credit_account_id, OLD.ledger, OLD.amount, OLD.reference, OLD.metadata,
-        OLD.created_at, OLD.expires_at)
+        OLD.reserves_credit, OLD.created_at, OLD.expires_at)
       IS DISTINCT FROM (NEW.id, NEW.debit_account_id, NEW.credit_account_id, NEW.ledger, NEW.amount, NEW.reference,
-        NEW.metadata, NEW.created_at, NEW.expires_at))
+        NEW.metadata, NEW.reserves_credit, NEW.created_at, NEW.expires_at))
   EXECUTE PROCEDURE refuse_change();
 
 -- Which transfer a transfer reverses, from the side of the original, whose row is immutable and in caches.

@@ -47,6 +47,12 @@ const PLANTED: readonly (readonly [what: string, name: string, text: string, rep
     '',
   ],
   ['a refused set keeps its reversal', 'post_movements', 't_reversed[t] := t_reversed[t] - amount;', 'NULL;'],
+  [
+    'a hold takes room of an account of others',
+    'post_movements',
+    'h_reserves[h] := is_own',
+    'h_reserves[h] := true',
+  ],
   ['expiry releases too much', 'expire_holds', 'h.amount - h.posted, 0), (', 'h.amount, 0), ('],
 ];
 

@@ -21,6 +21,8 @@ interface ModelHold {
   readonly debit: string;
   readonly credit: string;
   readonly amount: number;
+  /** Whether it takes room of the account that it credits. */
+  readonly reserves: boolean;
   posted: number;
   state: 'pending' | 'posted' | 'voided' | 'expired';
   isPast: boolean;
@@ -102,7 +104,7 @@ export class MovementModel {
   }
 
   #apply(owner: string, order: Movement, atomic: boolean): Outcome {
-    if (order.kind === 'post' || order.kind === 'void') return this.#settle(owner, order);
+    if (order.kind === 'post' || order.kind === 'void') return this.#settle(owner, order, atomic);
     if (order.kind === 'reverse') return this.#reverse(owner, order, atomic);
     const { debitAccountId: debit, creditAccountId: credit, amount } = order;
     const [from, to] = [this.#account(debit), this.#account(credit)];
@@ -116,18 +118,21 @@ export class MovementModel {
       to.ledger === from.ledger;
     if (this.#isOthers(owner, to) && !accepts) return 'unknown_account';
     if (from.ledger !== to.ledger) return 'different_ledgers';
-    const refusal = this.#stopped(owner, flow) ?? this.#limited(owner, flow, atomic, false);
+    const refusal = this.#stopped(owner, flow) ?? this.#unfunded(flow, false);
     if (refusal) return refusal;
-    if (order.kind === 'hold') {
-      this.state.holds.set(order.id, { ...flow, posted: 0, state: 'pending', isPast: false });
-      from.debitsPending += amount;
-      to.creditsPending += amount;
-    } else this.#move(order.id, flow);
-    this.#noteFull(owner, flow);
+    const reserves = !this.#isOthers(owner, to);
+    if (order.kind === 'hold' && !reserves) this.#hold(order.id, flow, false);
+    else {
+      const full = this.#full(owner, flow, atomic);
+      if (full) return full;
+      if (order.kind === 'hold') this.#hold(order.id, flow, true);
+      else this.#move(order.id, flow);
+      this.#noteFull(owner, flow);
+    }
     return 'posted';
   }
 
-  #settle(owner: string, order: Extract<Movement, { kind: 'post' | 'void' }>): Outcome {
+  #settle(owner: string, order: Extract<Movement, { kind: 'post' | 'void' }>, atomic: boolean): Outcome {
     const hold = this.state.holds.get(order.holdId);
     const refusal = this.#notFor(owner, hold, 'hold_not_found');
     if (refusal || !hold) return refusal ?? 'hold_not_found';
@@ -140,12 +145,14 @@ export class MovementModel {
     }
     const amount = order.amount ?? left;
     if (amount > left) return 'hold_amount_exceeded';
-    const stopped = this.#stopped(owner, hold);
-    if (stopped) return stopped;
+    const flow = { debit: hold.debit, credit: hold.credit, amount };
+    const refused = this.#stopped(owner, hold) ?? (hold.reserves ? null : this.#full(owner, flow, atomic));
+    if (refused) return refused;
     hold.posted += amount;
     const isOpen = order.keepRest && amount < left;
     this.#release(hold, isOpen ? amount : left, isOpen ? 'pending' : 'posted');
-    this.#move(order.id, { ...hold, amount });
+    this.#move(order.id, flow);
+    if (!hold.reserves) this.#noteFull(owner, flow);
     return 'posted';
   }
 
@@ -158,7 +165,8 @@ export class MovementModel {
     if (left === 0) return 'already_reversed';
     const flow = { ...back, amount: order.amount ?? left };
     if (flow.amount > left) return 'reversal_exceeds_transfer';
-    const limited = this.#stopped(owner, flow) ?? this.#limited(owner, flow, atomic, order.force);
+    const limited =
+      this.#stopped(owner, flow) ?? this.#unfunded(flow, order.force) ?? this.#full(owner, flow, atomic);
     if (limited) return limited;
     transfer.reversed += flow.amount;
     this.#move(order.id, flow);
@@ -194,11 +202,16 @@ export class MovementModel {
     return to.closed ? 'account_closed' : 'account_frozen';
   }
 
-  #limited(owner: string, flow: Flow, atomic: boolean, isForced: boolean): Outcome | null {
-    const [from, to] = [this.#account(flow.debit)!, this.#account(flow.credit)!];
+  #unfunded(flow: Flow, isForced: boolean): Outcome | null {
+    const from = this.#account(flow.debit)!;
     const available = from.credits - from.debits - from.debitsPending;
     if (from.floor !== null && available - flow.amount < from.floor && !isForced) return 'insufficient_funds';
     if (from.debits + from.debitsPending + flow.amount > Number.MAX_SAFE_INTEGER) return 'balance_overflow';
+    return null;
+  }
+
+  #full(owner: string, flow: Flow, atomic: boolean): Outcome | null {
+    const to = this.#account(flow.credit)!;
     const isOthers = this.#isOthers(owner, to);
     if (!isOthers && to.credits + to.creditsPending + flow.amount > Number.MAX_SAFE_INTEGER)
       return 'balance_overflow';
@@ -212,6 +225,12 @@ export class MovementModel {
     if (this.#isOthers(owner, to) && isAbove(to, 0, OTHERS_MAX)) this.#isFull = true;
   }
 
+  #hold(id: string, flow: Flow, reserves: boolean): void {
+    this.state.holds.set(id, { ...flow, reserves, posted: 0, state: 'pending', isPast: false });
+    this.#account(flow.debit)!.debitsPending += flow.amount;
+    if (reserves) this.#account(flow.credit)!.creditsPending += flow.amount;
+  }
+
   #move(id: string, { debit, credit, amount }: Flow): void {
     this.#account(debit)!.debits += amount;
     this.#account(credit)!.credits += amount;
@@ -220,7 +239,7 @@ export class MovementModel {
 
   #release(hold: ModelHold, amount: number, state: ModelHold['state']): void {
     this.#account(hold.debit)!.debitsPending -= amount;
-    this.#account(hold.credit)!.creditsPending -= amount;
+    if (hold.reserves) this.#account(hold.credit)!.creditsPending -= amount;
     hold.state = state;
   }
 }

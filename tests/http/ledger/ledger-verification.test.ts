@@ -139,9 +139,9 @@ test.each([
   ],
   [
     'a hold that has posted what no transfer explains',
-    `INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, created_at, expires_at,
-                        posted, state, settled_at, revision)
-     VALUES (gen_random_uuid(), 'BANK', 'ALICE', 'EUR', 5, '{}', now(), now() + interval '1 day', 5, 'posted', now(), 2)`,
+    `INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, reserves_credit, created_at,
+                        expires_at, posted, state, settled_at, revision)
+     VALUES (gen_random_uuid(), 'BANK', 'ALICE', 'EUR', 5, '{}', true, now(), now() + interval '1 day', 5, 'posted', now(), 2)`,
     ['hold_differs'],
   ],
   [

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
 import type { ApiCaller } from '../../support/api-caller.ts';
 import {
   type AccountResource,
@@ -83,7 +84,6 @@ describe('a hold for another organization', () => {
     const missing = await attempt(none);
     const states = [
       { credits_frozen: true },
-      { balance_max: 10 },
       { closed_at: new Date() },
       { accepts_from: null },
       { accepts_up_to: 49 },
@@ -104,6 +104,60 @@ describe('a hold for another organization', () => {
     await expectProblem(atlas, await postKeyed(payer!, `${path}/post`, {}), 422, 'unknown_account');
     expect((await postKeyed(payer!, `${path}/void`)).status).toBe(200);
   });
+});
+
+/** What others can pay an account: half of it is its organization's own. */
+const ROOM = Math.floor(AMOUNT_MINOR_MAX / 2);
+
+test('a hold takes no room of an account of others, and does not show how much it has', async () => {
+  const open = { acceptsFrom: ['*'], acceptsUpTo: AMOUNT_MINOR_MAX, allowNegative: false };
+  const [till, source] = [await openAccount(payee!, open), await openAccount(payee!)];
+  await postTransfer(payee!, { debitAccountId: source.id, creditAccountId: till.id, amount: 7 });
+  const hold = async (amount: number, to = till.id) =>
+    holdMoney(payer!, { debitAccountId: (await openAccount(payer!)).id, creditAccountId: to, amount });
+  // It could be voided, so it would tell for nothing.
+  const [fits, doesNot] = [await hold(ROOM - 7), await hold(ROOM - 6)];
+  const limited = await openAccount(payee!, open);
+  await atlas.sql`UPDATE accounts SET balance_max = 10 WHERE id = ${limited.id}`;
+  const above = await hold(11, limited.id);
+  expect(await readAccount(payee!, till.id)).toMatchObject({ creditsPending: 0, balance: 7 });
+
+  const strangers = await openAccount(stranger!);
+  const paid = await postTransfer(stranger!, {
+    debitAccountId: strangers.id,
+    creditAccountId: till.id,
+    amount: 1,
+  });
+  expect(paid.status).toBe(201);
+  // Who posts it pays, and is refused like a transfer.
+  for (const { id } of [fits, doesNot, above]) {
+    const late = await postKeyed(payer!, `/v1/holds/${id}/post`, {});
+    await expectProblem(atlas, late, 422, 'unknown_account');
+  }
+  await postHold(payer!, fits.id, { amount: ROOM - 8 });
+  await postHold(payer!, above.id, { amount: 10 });
+  expect((await postKeyed(payer!, `/v1/holds/${doesNot.id}/void`)).status).toBe(200);
+  expect(await readAccount(payee!, till.id)).toMatchObject({ creditsPending: 0, balance: ROOM });
+  expect(await readAccount(payer!, doesNot.debitAccountId)).toMatchObject({ debitsPending: 0 });
+});
+
+test('what a hold has reserved in an account stays, and is released, if the account goes to another organization', async () => {
+  const { id: to } = await openAccount(payer!, { allowNegative: false, acceptsFrom: ['umbrella'] });
+  const [own, others] = [
+    await holdMoney(payer!, { ...toShop(5), creditAccountId: to }),
+    await holdMoney(payee!, {
+      debitAccountId: (await openAccount(payee!)).id,
+      creditAccountId: to,
+      amount: 9,
+    }),
+  ];
+  const pending = async () => (await readAccount(payee!, to)) as unknown as { creditsPending: number };
+  await atlas.sql`UPDATE accounts SET owner = 'umbrella' WHERE id = ${to}`;
+  expect(await pending()).toMatchObject({ creditsPending: 5 });
+  await postHold(payee!, others.id);
+  expect(await pending()).toMatchObject({ creditsPending: 5, creditsPosted: 9 });
+  await postHold(payer!, own.id, { amount: 2 });
+  expect(await pending()).toMatchObject({ creditsPending: 0, creditsPosted: 11 });
 });
 
 describe('a transfer to another organization', () => {

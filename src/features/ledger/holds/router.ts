@@ -81,6 +81,8 @@ function mountSettling(routes: RouteTable, holds: HoldService): void {
         'metadata_too_large',
         'hold_amount_exceeded',
         'account_frozen',
+        'balance_overflow',
+        'balance_limit_exceeded',
         'transfer_id_taken',
       ],
       responses: {

@@ -127,7 +127,8 @@ function foundInMovements(sql: FragmentTag, isOwn: (account: Fragment) => Fragme
         SELECT account_id, sum(debit) AS debits, sum(credit) AS credits FROM (
           SELECT debit_account_id AS account_id, amount - posted AS debit, 0 AS credit FROM holds
            WHERE state = 'pending'
-          UNION ALL SELECT credit_account_id, 0, amount - posted FROM holds WHERE state = 'pending') sides
+          UNION ALL SELECT credit_account_id, 0, amount - posted FROM holds
+           WHERE state = 'pending' AND reserves_credit) sides
          GROUP BY account_id) h ON h.account_id = a.id
      WHERE (a.debits_pending, a.credits_pending) <> (coalesce(h.debits, 0), coalesce(h.credits, 0))
     UNION ALL
