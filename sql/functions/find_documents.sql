@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION find_documents(
 -- The planner does not know how many documents contain something, and would rather read those of all owners.
 SET enable_seqscan = off AS $$
 DECLARE
-  wanted jsonb := jsonb_build_object(p_owner || '/' || p_kind, p_contains);
+  wanted jsonb;
   candidates int;
 BEGIN
   IF p_contains IS NULL THEN
@@ -25,6 +25,8 @@ BEGIN
       ORDER BY d.account_id LIMIT p_limit;
     RETURN;
   END IF;
+  SELECT jsonb_build_object(u.searched_as::text || '/' || p_kind, p_contains) INTO wanted FROM document_usage u WHERE u.owner = p_owner;
+  IF NOT FOUND THEN RETURN; END IF;
   IF p_uses_index THEN
     SELECT count(*) INTO candidates FROM (SELECT FROM documents d WHERE d.searched @> wanted LIMIT p_examined_max + 1) few;
   END IF;

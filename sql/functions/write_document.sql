@@ -16,6 +16,7 @@ DECLARE
   -- About what a version takes besides its content.
   overhead CONSTANT bigint := 1024;
   used bigint;
+  owner_name text;
   present documents;
   newest document_versions;
   is_current boolean;
@@ -23,7 +24,7 @@ DECLARE
   kind_version int;
 BEGIN
   INSERT INTO document_usage (owner) VALUES (p_owner) ON CONFLICT DO NOTHING;
-  SELECT u.bytes INTO used FROM document_usage u WHERE u.owner = p_owner FOR UPDATE;
+  SELECT u.bytes, u.searched_as INTO used, owner_name FROM document_usage u WHERE u.owner = p_owner FOR UPDATE;
   IF NOT EXISTS (SELECT FROM accounts a WHERE a.id = p_account AND a.owner = p_owner) THEN
     outcome := 'account_not_found'; RETURN;
   END IF;
@@ -59,7 +60,7 @@ BEGIN
   version := coalesce(present.version, 0) + 1;
   outcome := CASE WHEN p_content IS NULL THEN 'deleted' WHEN is_current THEN 'changed' ELSE 'created' END;
   INSERT INTO documents AS d (id, account_id, kind, owner, version, bytes, searched)
-  VALUES (p_id, p_account, p_kind, p_owner, 1, needed, jsonb_build_object(p_owner || '/' || p_kind, p_content))
+  VALUES (p_id, p_account, p_kind, p_owner, 1, needed, jsonb_build_object(owner_name || '/' || p_kind, p_content))
   ON CONFLICT (account_id, kind) DO UPDATE SET version = write_document.version, bytes = d.bytes + needed,
     searched = CASE WHEN p_content IS NOT NULL THEN excluded.searched END;
   INSERT INTO document_versions AS v (document_id, version, content, sha256, size_bytes, kind_version, kind_owner)

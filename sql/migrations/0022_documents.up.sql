@@ -31,8 +31,8 @@ CREATE TABLE documents (
   version    integer NOT NULL CHECK (version >= 1),
   -- What it takes of the bytes of its owner, with its history.
   bytes      bigint NOT NULL,
-  -- The newest content, as the only member of an object, named OWNER/KIND: so entries of the index below belong to one owner
-  -- and kind, and no search has to skip what others have. Null once it is deleted.
+  -- The newest content, as the only member of an object, named SEARCHED_AS/KIND: so entries of the index below belong to one
+  -- owner and kind, and no search has to skip what others have. Null once it is deleted.
   searched   jsonb,
   UNIQUE (account_id, kind)
 );
@@ -66,20 +66,25 @@ CREATE TRIGGER document_versions_not_truncated BEFORE TRUNCATE ON document_versi
 -- after the other.
 CREATE TABLE document_usage (
   owner text PRIMARY KEY,
-  bytes bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0)
+  bytes bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+  -- The owner in the index of contents, and never shown. The index has hashes of 32 bits that can be inverted: whoever knew
+  -- the names of others could choose texts that all their searches would read.
+  searched_as uuid NOT NULL DEFAULT gen_random_uuid()
 );
 
 -- Documents follow their account to another owner, also when a host of the release before moves it.
 CREATE FUNCTION move_documents() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE moved_bytes bigint;
+DECLARE moved_bytes bigint; former_name text; new_name text;
 BEGIN
   INSERT INTO document_usage (owner) SELECT unnest(ARRAY[OLD.owner, NEW.owner]) ON CONFLICT DO NOTHING;
   -- A document may just be written for the former owner.
   PERFORM FROM document_usage WHERE owner IN (OLD.owner, NEW.owner) ORDER BY owner FOR UPDATE;
+  SELECT searched_as INTO former_name FROM document_usage WHERE owner = OLD.owner;
+  SELECT searched_as INTO new_name FROM document_usage WHERE owner = NEW.owner;
   WITH moved AS (
     UPDATE documents SET owner = NEW.owner,
       searched = CASE WHEN searched IS NOT NULL
-        THEN jsonb_build_object(NEW.owner || '/' || kind, searched -> (OLD.owner || '/' || kind)) END
+        THEN jsonb_build_object(new_name || '/' || kind, searched -> (former_name || '/' || kind)) END
     WHERE account_id = NEW.id RETURNING bytes
   ) SELECT coalesce(sum(bytes), 0) INTO moved_bytes FROM moved;
   UPDATE document_usage SET bytes = bytes + CASE owner WHEN NEW.owner THEN moved_bytes ELSE -moved_bytes END

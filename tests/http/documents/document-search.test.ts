@@ -39,7 +39,8 @@ test('examines a bounded number of documents for a page, and still finds all of 
     ), created AS (
       INSERT INTO documents (id, account_id, kind, owner, version, bytes, searched)
       SELECT overlay(gen_random_uuid()::text PLACING '8a71-a505' FROM 15)::uuid, id, ${kind}, 'owner', 1, 1100,
-        jsonb_build_object('owner/' || ${kind}::text, ${content}::text::jsonb) FROM accounts RETURNING id
+        jsonb_build_object((SELECT searched_as || '/' || ${kind}::text FROM document_usage WHERE owner = 'owner'),
+          ${content}::text::jsonb) FROM accounts RETURNING id
     ) INSERT INTO document_versions (document_id, version, content, sha256, size_bytes, kind_version, kind_owner)
       SELECT id, 1, ${content}::text::jsonb, sha256('x'), 2, 1, 'owner' FROM created`;
   await insert(700, '{"common": 1}');

@@ -87,9 +87,52 @@ test('a search finds nothing of others, whatever it looks for', async () => {
   expect(await searchAll(mine, 'identity', { found: 'by its owner' })).toEqual([[accountId]]);
   expect(await searchAll(theirs, 'identity', { found: 'by its owner' })).toEqual([[]]);
   expect((await searchAll(theirs, 'identity', undefined)).flat()).not.toContain(accountId);
-  // Names in the index begin with the owner, so content may look like one.
+  // Names in the index end with the kind, so content may look like one.
   await createDocument(theirs, 'identity', { 'mine/identity': { found: 'by its owner' } });
   expect(await searchAll(mine, 'identity', { found: 'by its owner' })).toEqual([[accountId]]);
+});
+
+const TEXTS = 200_000;
+/** The hashes of numbered texts, as an index of PostgreSQL computes them. */
+async function hashesOf(prefix: string, count = TEXTS): Promise<number[]> {
+  const rows = await atlas.sql<{ hash: string }[]>`
+    SELECT (hashtext(${prefix} || n)::bigint & 4294967295)::text AS hash FROM generate_series(1, ${count}) n ORDER BY n`;
+  return rows.map(({ hash }) => Number(hash));
+}
+/** A text for each owner that would have the same entry in the index if its names were OWNER/KIND. */
+async function findCollision(): Promise<{ mine: string; theirs: string }> {
+  const rotate = (hash: number) => ((hash << 1) | (hash >>> 31)) >>> 0;
+  const [member] = await hashesOf('m', 1);
+  const entriesOf = async (owner: string) => {
+    const rows = await atlas.sql<[{ hash: string }]>`SELECT hashtext(${`${owner}/identity`})::text AS hash`;
+    const path = rotate((rotate(Number(rows[0].hash)) ^ member!) >>> 0);
+    return (await hashesOf(owner)).map((hash) => (path ^ hash) >>> 0);
+  };
+  const [mine, theirs] = [await entriesOf('mine'), await entriesOf('theirs')];
+  const numbers = new Map(mine.map((entry, i) => [entry, i + 1]));
+  const at = theirs.findIndex((entry) => numbers.has(entry));
+  expect(at).toBeGreaterThan(-1);
+  return { mine: `mine${numbers.get(theirs[at]!)}`, theirs: `theirs${at + 1}` };
+}
+
+test('a search reads nothing of others, also if they chose texts that share entries of a predictable index', async () => {
+  const texts = await findCollision();
+  const { accountId } = await createDocument(mine, 'identity', { m1: texts.mine });
+  for (let n = 0; n < 10; n++) await createDocument(theirs, 'identity', { m1: texts.theirs, n });
+  expect(await searchAll(mine, 'identity', { m1: texts.mine })).toEqual([[accountId]]);
+  const fetched = await atlas.sql.begin(async (tx) => {
+    const count = async () => {
+      const [row] = await tx<[{ count: number }]>`
+        SELECT idx_tup_fetch::int AS count FROM pg_stat_xact_user_tables WHERE relname = 'documents'`;
+      return row.count;
+    };
+    const before = await count();
+    const contains = tx.json({ m1: texts.mine });
+    await tx`SELECT FROM find_documents('mine', 'identity', ${contains}, NULL, 10, 200)`;
+    return (await count()) - before;
+  });
+  // Its own document, once to count and once to find it.
+  expect(fetched).toBe(2);
 });
 
 describe('documents of an account that is moved to another organization', () => {
