@@ -201,10 +201,7 @@ BEGIN
           i_released[i] := released;
           IF h IS NOT NULL THEN i_held_posted[i] := h_posted[h]; i_held_left[i] := remaining - released; i_revision[i] := h_revision[h]; END IF;
           a_held_debits[d] := a_held_debits[d] - released; a_floor[d] := a_floor[d] - released; a_debits_max[d] := a_debits_max[d] + released;
-          IF h_reserves[h] THEN
-            a_held_credits[c] := a_held_credits[c] - released;
-            a_ceiling[c] := a_ceiling[c] + released; a_credits_max[c] := a_credits_max[c] + released;
-          END IF;
+          IF h_reserves[h] THEN a_held_credits[c] := a_held_credits[c] - released; a_ceiling[c] := a_ceiling[c] + released; a_credits_max[c] := a_credits_max[c] + released; END IF;
         END IF;
         IF moves THEN
           a_debits[d] := a_debits[d] + amount; a_credits[c] := a_credits[c] + amount;
@@ -234,10 +231,7 @@ BEGIN
                 IF has_kinds AND p_kind[j] <> 'transfer' THEN
                   h := i_hold[j]; t := i_reversed[j]; released := i_released[j];
                   a_held_debits[d] := a_held_debits[d] + released; a_floor[d] := a_floor[d] + released; a_debits_max[d] := a_debits_max[d] - released;
-                  IF h_reserves[h] THEN
-                    a_held_credits[c] := a_held_credits[c] + released;
-                    a_ceiling[c] := a_ceiling[c] - released; a_credits_max[c] := a_credits_max[c] - released;
-                  END IF;
+                  IF h_reserves[h] THEN a_held_credits[c] := a_held_credits[c] + released; a_ceiling[c] := a_ceiling[c] - released; a_credits_max[c] := a_credits_max[c] - released; END IF;
                   IF t IS NOT NULL THEN t_reversed[t] := t_reversed[t] - amount;
                   ELSIF p_kind[j] = 'hold' THEN h_debit[h] := NULL; h_state[h] := NULL; h_item[h] := NULL;
                   ELSE

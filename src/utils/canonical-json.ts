@@ -13,3 +13,13 @@ export function canonicalJson(value: unknown): string {
   );
   return `{${texts.join(',')}}`;
 }
+
+/**
+ * Returns how many more digits the numbers of a JSON value have without exponents, as PostgreSQL writes those in `jsonb`:
+ * 1e-300 has 302 characters there.
+ */
+export function digitsOfExponents(value: unknown): number {
+  if (typeof value === 'number') return Math.abs(Number(String(value).split('e')[1] ?? 0));
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((digits: number, member) => digits + digitsOfExponents(member), 0);
+}

@@ -57,6 +57,17 @@ test('NUL, unpaired surrogates, and numbers that would be rounded are refused', 
   }
 });
 
+test('numbers that take much more room than they are sent with count as they are written out', async () => {
+  const kind = await registerKind(atlas);
+  const response = await putDocument(atlas, id, kind, { a: Array.from({ length: 300 }, () => 1e-300) });
+  await expectProblem(atlas, response, 422, 'document_too_large');
+  const few = { a: Array.from({ length: 200 }, () => -1.5e-300), b: [1e-7, 0.000001, 5e-324] };
+  expect((await putDocument(atlas, id, kind, few)).status).toBe(201);
+  const [row] = await atlas.sql<[{ size: number }]>`
+    SELECT max(octet_length(content::text))::int AS size FROM document_versions`;
+  expect(row.size).toBeLessThan(1.1 * 65_536);
+});
+
 test('an enum of 64 KiB and content of as many values are compared', async () => {
   const values = Array.from({ length: 10_000 }, (_, n) => n);
   const kind = await registerKind(atlas, {

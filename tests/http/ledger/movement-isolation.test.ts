@@ -115,7 +115,7 @@ test('a hold takes no room of an account of others, and does not show how much i
   await postTransfer(payee!, { debitAccountId: source.id, creditAccountId: till.id, amount: 7 });
   const hold = async (amount: number, to = till.id) =>
     holdMoney(payer!, { debitAccountId: (await openAccount(payer!)).id, creditAccountId: to, amount });
-  // It could be voided, so it would tell for nothing.
+  // It could be voided, so it would show that for nothing.
   const [fits, doesNot] = [await hold(ROOM - 7), await hold(ROOM - 6)];
   const limited = await openAccount(payee!, open);
   await atlas.sql`UPDATE accounts SET balance_max = 10 WHERE id = ${limited.id}`;

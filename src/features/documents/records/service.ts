@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
-import { canonicalJson } from '../../../utils/canonical-json.ts';
+import { canonicalJson, digitsOfExponents } from '../../../utils/canonical-json.ts';
 import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
 import type { CompiledSchema } from '../../../utils/json-schema/compiled-schema.ts';
 import type { ValueFault } from '../../../utils/json-schema/evaluation.ts';
@@ -59,8 +59,10 @@ export function createDocumentService(
       const { accountId, kind } = path;
       const text = canonicalJson(content);
       const sizeBytes = Buffer.byteLength(text);
-      if (sizeBytes > DOCUMENT_BYTES_MAX)
-        throw new AtlasError('document_too_large', `The content has ${sizeBytes} bytes.`);
+      // PostgreSQL writes them out whenever a document is read, or a page measured.
+      const writtenBytes = sizeBytes + digitsOfExponents(content);
+      if (writtenBytes > DOCUMENT_BYTES_MAX)
+        throw new AtlasError('document_too_large', `The content has ${writtenBytes} bytes.`);
       const digest = createHash('sha256').update(text).digest();
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const { version: kindVersion, schema } = await kinds.newest(path.owner, kind, signal);
