@@ -99,8 +99,8 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         { ledger: 'EUR', allowNegative: false },
       ]);
       await sql`
-        INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, created_at, expires_at, posted, state, revision)
-        VALUES (gen_random_uuid(), ${payer!}, ${payee!}, 'EUR', 1, '{}', now() - interval '2 s', now() - interval '1 s', 0, 'pending', 1)`;
+        INSERT INTO holds (id, debit_account_id, credit_account_id, ledger, amount, metadata, reserves_credit, created_at, expires_at, posted, state, revision)
+        VALUES (gen_random_uuid(), ${payer!}, ${payee!}, 'EUR', 1, '{}', true, now() - interval '2 s', now() - interval '1 s', 0, 'pending', 1)`;
       await sql`UPDATE accounts SET debits_pending = 1 WHERE id = ${payer!}`;
       await sql`UPDATE accounts SET credits_pending = 1 WHERE id = ${payee!}`;
       const { expire } = createHoldRepository(db);

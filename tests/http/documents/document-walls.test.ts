@@ -128,7 +128,7 @@ test('a search reads nothing of others, also if they chose texts that share entr
     };
     const before = await count();
     const contains = tx.json({ m1: texts.mine });
-    await tx`SELECT FROM find_documents('mine', 'identity', ${contains}, NULL, 10, 200)`;
+    await tx`SELECT FROM find_documents('mine', 'identity', ${contains}, NULL, 10, 200, true)`;
     return (await count()) - before;
   });
   // Its own document, once to count and once to find it.
