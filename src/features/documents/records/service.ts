@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { AtlasError } from '../../../errors.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { canonicalJson, digitsOfExponents } from '../../../utils/canonical-json.ts';
-import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
 import type { CompiledSchema } from '../../../utils/json-schema/compiled-schema.ts';
 import type { ValueFault } from '../../../utils/json-schema/evaluation.ts';
 import { BudgetSpent } from '../../../utils/json-schema/step-budget.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
+import { searchesInTurn } from '../../searches.ts';
 import {
   DOCUMENT_BYTES_MAX,
   type Document,
@@ -41,7 +41,6 @@ export interface DocumentService {
   remove(path: DocumentPath, replaces: Replaces, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
-// A worker runs few searches at a time, and owners take turns.
 const SEARCHES_MAX = 2;
 /** Steps that a validation may take: about 10 ms. */
 export const STEPS_MAX = 100_000;
@@ -53,7 +52,7 @@ export function createDocumentService(
   kinds: Pick<KindService, 'newest'>,
   stats: DocumentStats,
 ): DocumentService {
-  const inTurn = limitConcurrencyByOwner(SEARCHES_MAX);
+  const inTurn = searchesInTurn(SEARCHES_MAX, 'Look for fewer values.');
   return {
     async put(path, content, replaces, actor, signal) {
       const { accountId, kind } = path;
@@ -95,22 +94,8 @@ export function createDocumentService(
       if (found.length === 0 && before === null) throw refusal('document_not_found', path);
       return found;
     },
-    async search(search, after, limit, signal) {
-      try {
-        return await inTurn(search.owner, () => {
-          signal?.throwIfAborted();
-          return repository.search(search, after, limit, signal);
-        });
-      } catch (cause) {
-        if (signal?.aborted)
-          throw new AtlasError('deadline_exceeded', 'The deadline passed during the search.', { cause });
-        if (cause instanceof AtlasError && cause.code === 'deadline_exceeded')
-          throw new AtlasError('deadline_exceeded', 'The search took too long. Look for fewer values.', {
-            cause,
-          });
-        throw cause;
-      }
-    },
+    search: (search, after, limit, signal) =>
+      inTurn(search.owner, signal, () => repository.search(search, after, limit, signal)),
     async remove(path, replaces, actor, signal) {
       const { outcome } = await repository.write(
         path,

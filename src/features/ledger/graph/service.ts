@@ -1,10 +1,10 @@
-import { AtlasError } from '../../../errors.ts';
-import { limitConcurrencyByOwner } from '../../../utils/concurrency.ts';
+import { searchesInTurn } from '../../searches.ts';
 import type { AccountService } from '../accounts/service.ts';
 import type { NeighborPage, NeighborSearch, Path, Search, WaySearch } from './domain.ts';
 import type { GraphRepository } from './repository.ts';
 
 const SEARCHES_MAX = 2;
+const ADVICE = 'Use a smaller maxDepth, or a later time for since.';
 
 /** Searches of the money-flow graph. All throw `AtlasError`: `account_not_found` if the owner has no such account. */
 export interface GraphService {
@@ -22,23 +22,7 @@ export function createGraphService(
   repository: GraphRepository,
   accounts: Pick<AccountService, 'find'>,
 ): GraphService {
-  // A worker runs few searches at a time, and owners take turns.
-  const inTurn = limitConcurrencyByOwner(SEARCHES_MAX);
-
-  async function search<T>(owner: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    try {
-      return await inTurn(owner, () => {
-        signal.throwIfAborted();
-        return work();
-      });
-    } catch (error) {
-      if (signal.aborted) throw late('The deadline passed during the search.', error);
-      if (error instanceof AtlasError && error.code === 'deadline_exceeded')
-        throw late('The search took too long. Use a smaller maxDepth, or a later time for since.', error);
-      throw error;
-    }
-  }
-
+  const search = searchesInTurn(SEARCHES_MAX, ADVICE);
   return {
     async neighbors(asked, signal) {
       const { owner, accountId } = asked;
@@ -60,8 +44,4 @@ export function createGraphService(
       return { ...read, cycles };
     },
   };
-}
-
-function late(detail: string, cause: unknown): AtlasError {
-  return new AtlasError('deadline_exceeded', detail, { cause });
 }
