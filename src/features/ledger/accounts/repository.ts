@@ -10,6 +10,7 @@ import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { Turns } from '../../../utils/turns.ts';
 import type { AgePosition } from '../age-cursor.ts';
+import { createdMicros, nextByAge, positionOf } from '../age-order.ts';
 import {
   ACCEPTS_UP_TO_DEFAULT,
   type AcceptanceChange,
@@ -78,10 +79,9 @@ export function createAccountRepository(db: Database): AccountRepository {
 }
 
 function columnsOf(db: Database): Fragment {
-  // A Date has milliseconds only, and a cursor without the microseconds would skip or repeat rows.
   return db.fragment`id, owner, ledger, name, kind, allow_negative, metadata, accepts_from,
     accepts_up_to, debits_posted, credits_posted, debits_pending, credits_pending, version, revision, created_at,
-    (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros`;
+    ${createdMicros(db.fragment)}`;
 }
 
 function createReading(db: Database): Pick<AccountRepository, 'find' | 'list' | 'oldest'> {
@@ -113,10 +113,7 @@ function createReading(db: Database): Pick<AccountRepository, 'find' | 'list' | 
   return {
     find: (owner, id, caller) => reads.find(ownedId(owner, id), caller),
     async list(owner, after, limit, signal) {
-      const younger =
-        after &&
-        db.fragment`AND (created_at, id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
-            ${after.id}::uuid)`;
+      const younger = after && db.fragment`AND (created_at, id) > ${positionOf(db.fragment, after)}`;
       const rows = await db.query(
         (sql) => {
           // Each branch reads an index of its own, and only one of them is run.
@@ -133,10 +130,8 @@ function createReading(db: Database): Pick<AccountRepository, 'find' | 'list' | 
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);
-      const last = page.at(-1);
-      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
       const accounts = page.map(({ bytesSoFar: _, ...row }) => toAccount(row));
-      return { accounts, next };
+      return { accounts, next: nextByAge(page, hasMore) };
     },
     async oldest(signal) {
       const [row] = await db.query(

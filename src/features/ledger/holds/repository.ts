@@ -3,6 +3,7 @@ import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { Fragment, FragmentTag } from '../../../adapters/postgres/query.ts';
 import type { AgePosition } from '../age-cursor.ts';
+import { createdMicros, nextByAge, positionOf } from '../age-order.ts';
 import { HOLD_STATES, type Hold, type HoldState } from '../hold.ts';
 import { type HoldRow, holdColumns, toHold } from '../hold-row.ts';
 
@@ -55,10 +56,7 @@ export function createHoldRepository(db: Database): HoldRepository {
       return row ? toHold(row) : null;
     },
     async listByAccount(owner, accountId, state, before, limit, signal) {
-      const older =
-        before &&
-        db.fragment`AND (created_at, id) < ('epoch'::timestamptz + ${String(before.createdMicros)}::bigint * interval '1 microsecond',
-          ${before.id}::uuid)`;
+      const older = before && db.fragment`AND (created_at, id) < ${positionOf(db.fragment, before)}`;
       const rows = await db.query(
         (sql) => {
           // PostgreSQL evaluates it once, before it reads any hold.
@@ -74,23 +72,18 @@ export function createHoldRepository(db: Database): HoldRepository {
           const merged = branches.reduce((left, right) => sql`${left} UNION ALL ${right}`);
           return sql<(HoldRow & SizedRow & { createdMicros: number })[]>`
             SELECT ${holdColumns(sql)}, metadata, bytes_so_far,
-                   (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros FROM (${rowsWithin(
-                     sql,
-                     {
-                       source: sql`SELECT ${holdColumns(sql)}, ${metadataFor(sql, owner)} AS metadata
+                   ${createdMicros(sql)} FROM (${rowsWithin(sql, {
+                     source: sql`SELECT ${holdColumns(sql)}, ${metadataFor(sql, owner)} AS metadata
                        FROM (${merged}) found ORDER BY created_at DESC, id DESC LIMIT ${limit + 1}`,
-                       order: sql`created_at DESC, id DESC`,
-                       document: sql`metadata`,
-                       otherBytes: HOLD_BYTES,
-                     },
-                   )}) page ORDER BY nth`;
+                     order: sql`created_at DESC, id DESC`,
+                     document: sql`metadata`,
+                     otherBytes: HOLD_BYTES,
+                   })}) page ORDER BY nth`;
         },
         { signal },
       );
       const { page, hasMore } = takePage(rows, limit);
-      const last = page.at(-1);
-      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
-      return { holds: page.map(toHold), next };
+      return { holds: page.map(toHold), next: nextByAge(page, hasMore) };
     },
     async expire(holdsMax) {
       const [row] = await db.query(

@@ -2,6 +2,7 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import { isolates } from '../../../adapters/postgres/isolation.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import type { AgePosition } from '../age-cursor.ts';
+import { createdMicros, nextByAge, positionOf } from '../age-order.ts';
 import type { Transfer } from '../movement.ts';
 import { type TransferRow, toTransfer, transferColumns } from '../transfer-row.ts';
 
@@ -32,10 +33,7 @@ const TRANSFER_BYTES = 500;
 export function createReversalRepository(db: Database): ReversalRepository {
   return {
     async list(owner, transferId, after, limit, signal) {
-      const younger =
-        after &&
-        db.fragment`AND (created_at, reversal_id) > ('epoch'::timestamptz + ${String(after.createdMicros)}::bigint * interval '1 microsecond',
-          ${after.id}::uuid)`;
+      const younger = after && db.fragment`AND (created_at, reversal_id) > ${positionOf(db.fragment, after)}`;
       const rows = await db.query(
         (sql) => sql<(TransferRow & SizedRow & { createdMicros: number })[]>`
           WITH reversed AS (
@@ -45,20 +43,17 @@ export function createReversalRepository(db: Database): ReversalRepository {
           )
           SELECT page.* FROM reversed LEFT JOIN LATERAL (
             SELECT ${transferColumns(sql)}, metadata, bytes_so_far, nth,
-                   (extract(epoch FROM created_at) * 1000000)::bigint AS created_micros FROM (${rowsWithin(
-                     sql,
-                     {
-                       source: sql`
+                   ${createdMicros(sql)} FROM (${rowsWithin(sql, {
+                     source: sql`
                        SELECT ${transferColumns(sql)}, CASE WHEN is_own THEN metadata ELSE '{}' END AS metadata
                          FROM (SELECT reversal_id FROM reversals
                                 WHERE transfer_id = ${transferId} ${younger ?? sql``}
                                 ORDER BY created_at, reversal_id LIMIT ${limit + 1}) r
                          JOIN transfers t ON t.id = r.reversal_id ORDER BY created_at, id`,
-                       order: sql`created_at, id`,
-                       document: sql`metadata`,
-                       otherBytes: TRANSFER_BYTES,
-                     },
-                   )}) sized) page ON true ORDER BY page.nth`,
+                     order: sql`created_at, id`,
+                     document: sql`metadata`,
+                     otherBytes: TRANSFER_BYTES,
+                   })}) sized) page ON true ORDER BY page.nth`,
         { signal },
       );
       if (rows.length === 0) return null;
@@ -66,9 +61,7 @@ export function createReversalRepository(db: Database): ReversalRepository {
         rows.filter(({ id }) => id !== null),
         limit,
       );
-      const last = page.at(-1);
-      const next = hasMore && last ? { createdMicros: BigInt(last.createdMicros), id: last.id } : null;
-      return { transfers: page.map(toTransfer), next };
+      return { transfers: page.map(toTransfer), next: nextByAge(page, hasMore) };
     },
   };
 }
