@@ -131,7 +131,7 @@ export async function migrateUp(
       script: found.script,
       record: () => recordFunction(connection, found),
     }));
-    await inTransaction(connection, steps);
+    if (steps.length > 0) await inTransaction(connection, steps);
     return { migrations: missing, functions: installed };
   });
 }

@@ -158,11 +158,7 @@ export type PostResult =
  * Returns the SHA-256, in hex, that identifies equal requests. The contents must be canonical, with sorted metadata.
  * Where the caller chose no ID they have the former one, like the stored ones and those of the previous release.
  */
-export function fingerprintOf(
-  path: string,
-  atomic: boolean,
-  contents: readonly (TransferContent | HoldContent | PostContent | ReverseContent | object)[],
-): string {
+export function fingerprintOf(path: string, atomic: boolean, contents: readonly object[]): string {
   return createHash('sha256')
     .update(`POST\0${path}\0${atomic}\0${JSON.stringify(contents)}`)
     .digest('hex');

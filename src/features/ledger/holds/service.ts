@@ -1,10 +1,9 @@
 import { AtlasError } from '../../../errors.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
-import type { AgePosition } from '../age-cursor.ts';
-import { DEFAULT_EXPIRY_SECONDS, type Hold, type HoldContent, type HoldState, toHoldId } from '../hold.ts';
+import { DEFAULT_EXPIRY_SECONDS, type Hold, type HoldContent, toHoldId } from '../hold.ts';
 import { sortMembers, type Transfer } from '../movement.ts';
 import type { Posted, RequestIdentity, Submit } from '../submit.ts';
-import type { HoldPage, HoldRepository } from './repository.ts';
+import type { HoldRepository } from './repository.ts';
 
 /** A hold as requested. A member that is null is absent. */
 export interface NewHold {
@@ -41,14 +40,7 @@ export interface HoldService {
   ): Promise<Posted<{ transfer: Transfer; existed: boolean }>>;
   void(identity: RequestIdentity, holdId: string, caller?: Abortable): Promise<Posted<Hold>>;
   find(owner: string, id: string, signal?: AbortSignal): Promise<Hold>;
-  listByAccount(
-    owner: string,
-    accountId: string,
-    state: HoldState | null,
-    before: AgePosition | null,
-    limit: number,
-    signal?: AbortSignal,
-  ): Promise<HoldPage>;
+  listByAccount: HoldRepository['listByAccount'];
 }
 
 export function createHoldService(repository: HoldRepository, submit: Submit): HoldService {

@@ -5,6 +5,7 @@ import { ownedId, ownedIds } from '../../../adapters/postgres/owned-ids.ts';
 import { rowsWithin, type SizedRow, takePage } from '../../../adapters/postgres/page-of-bytes.ts';
 import { type Fragment, type FragmentTag, sentAtOnce } from '../../../adapters/postgres/query.ts';
 import { AbortableSignal } from '../../../utils/abortable.ts';
+import type { Hold } from '../hold.ts';
 import { asCreated, type HoldRow, holdColumns, toHold } from '../hold-row.ts';
 import type { ItemResult, PostRequest, PostResult, Transfer } from '../movement.ts';
 import { type TransferRow, toTransfer, transferColumns } from '../transfer-row.ts';
@@ -183,14 +184,11 @@ async function withStored(
   // If one of these fails, the batch runs again. Its keys make that safe.
   // Of any owner: the requests have shown that these are the transfers of their own keys or accounts.
   const isOfHold = ({ kind }: StoredItem) => kind === 'hold' || kind === 'void';
-  const transfers = await readTransfers(
-    db,
-    stored.filter((one) => !isOfHold(one)).map(({ item }) => item.id),
-  );
-  const holds = await readHolds(
-    db,
-    stored.filter(isOfHold).map(({ item }) => item.id),
-  );
+  const idsOf = (those: readonly StoredItem[]) => those.map(({ item }) => item.id);
+  const [transfers, holds] = await Promise.all([
+    readTransfers(db, idsOf(stored.filter((one) => !isOfHold(one)))),
+    readHolds(db, idsOf(stored.filter(isOfHold))),
+  ]);
   const found = new Map(
     stored.map((one): [ItemResult, ItemResult] => {
       const { item } = one;
@@ -210,7 +208,7 @@ async function withStored(
   );
 }
 
-async function readTransfers(db: Database, ids: readonly string[]) {
+async function readTransfers(db: Database, ids: readonly string[]): Promise<Map<string, Transfer>> {
   if (ids.length === 0) return new Map();
   const rows = await db.query(
     (sql) => sql<TransferRow[]>`
@@ -220,10 +218,7 @@ async function readTransfers(db: Database, ids: readonly string[]) {
   return new Map(rows.map((row) => [row.id, toTransfer(row)]));
 }
 
-async function readHolds(
-  db: Database,
-  ids: readonly string[],
-): Promise<Map<string, ReturnType<typeof toHold>>> {
+async function readHolds(db: Database, ids: readonly string[]): Promise<Map<string, Hold>> {
   if (ids.length === 0) return new Map();
   const rows = await db.query(
     (sql) => sql<HoldRow[]>`

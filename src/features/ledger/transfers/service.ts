@@ -11,7 +11,7 @@ import {
   type TransferOrder,
 } from '../movement.ts';
 import { type Posted, type RequestIdentity, refused, type Submit } from '../submit.ts';
-import type { TransferPage, TransferRepository } from './repository.ts';
+import type { TransferRepository } from './repository.ts';
 
 /** A transfer as requested. A member that is null is absent. */
 export interface NewTransfer {
@@ -39,13 +39,7 @@ export interface TransferService {
     caller?: Abortable,
   ): Promise<Posted<readonly ItemResult[]>>;
   find(owner: string, id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer>;
-  listByAccount(
-    owner: string,
-    accountId: string,
-    beforeVersion: number | null,
-    limit: number,
-    signal?: AbortSignal,
-  ): Promise<TransferPage>;
+  listByAccount: TransferRepository['listByAccount'];
 }
 
 /** The reads of the service. `find` may go through a cache. */
