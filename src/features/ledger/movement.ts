@@ -54,12 +54,10 @@ interface PartContent {
 }
 
 /** Posts a hold. Unless it keeps the rest, it releases what it does not post. */
-export interface PostContent extends PartContent {
+export interface PostOrder extends PartContent {
+  readonly kind: 'post';
   readonly holdId: string;
   readonly keepRest: boolean;
-}
-export interface PostOrder extends PostContent {
-  readonly kind: 'post';
   /** Of the transfer. */
   readonly id: string;
   readonly formerId: string;
@@ -74,12 +72,10 @@ export interface VoidOrder {
 }
 
 /** Reverses a transfer. With `force`, even if that overdraws the account. */
-export interface ReverseContent extends PartContent {
+export interface ReverseOrder extends PartContent {
+  readonly kind: 'reverse';
   readonly transferId: string;
   readonly force: boolean;
-}
-export interface ReverseOrder extends ReverseContent {
-  readonly kind: 'reverse';
   /** Of the transfer that reverses the other. */
   readonly id: string;
   readonly formerId: string;
