@@ -90,11 +90,20 @@ export class MovementModel {
     if (hold) hold.isPast = true;
   }
 
-  /** Releases what is past its expiry, and returns how many holds that were. */
-  expire(): number {
-    const due = [...this.state.holds.values()].filter(({ state, isPast }) => state === 'pending' && isPast);
-    for (const hold of due) this.#release(hold, hold.amount - hold.posted, 'expired');
+  /** Releases what is past its expiry, of one hold or of all, and returns how many holds that were. */
+  expire(holdId?: string): number {
+    const due = [...this.state.holds].filter(
+      ([id, { state, isPast }]) => state === 'pending' && isPast && (holdId ?? id) === id,
+    );
+    for (const [, hold] of due) this.#release(hold, hold.amount - hold.posted, 'expired');
     return due.length;
+  }
+
+  /** Returns a ledger in the same state, which goes its own way from here on. Keys are not copied. */
+  fork(): MovementModel {
+    const fork = new MovementModel(this.#isolates);
+    fork.state = structuredClone(this.state);
+    return fork;
   }
 
   #creditOf(order: Movement): string | undefined {
