@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { Command } from 'commander';
-import { addAccountsCommand, addVerifyCommand } from './cli/accounts.ts';
+import { addAccountsCommand } from './cli/accounts.ts';
 import { addAuditCommand } from './cli/audit.ts';
 import { addConfigCommand } from './cli/config.ts';
 import { addDemoCommand } from './cli/demo.ts';
@@ -21,6 +21,7 @@ import { reportUnknownSettings } from './cli/settings-report.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { explainUnknownCommand } from './cli/unknown-command.ts';
 import { addUsersCommand } from './cli/users.ts';
+import { addVerifyCommand } from './cli/verify.ts';
 import { addWorkerCommand } from './cli/worker.ts';
 import { VERSION } from './version.ts';
 
@@ -75,7 +76,7 @@ addHoldsCommand(
 );
 addVerifyCommand(
   program,
-  withService(({ ledger }) => ledger),
+  withService((features) => features),
 );
 addFilesCommand(
   program,

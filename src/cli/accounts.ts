@@ -57,25 +57,6 @@ export function addAccountsCommand(program: Command, withLedger: WithService<Fea
     );
 }
 
-export function addVerifyCommand(program: Command, withLedger: WithService<Features['ledger']>): void {
-  program
-    .command('verify')
-    .description('recompute every balance of all organizations from the transfers, and compare; read-only')
-    .option('--json', 'print as JSON')
-    .action(({ json }: { json?: boolean }) =>
-      withLedger(async ({ verification }) => {
-        const found = await verification.verify(null);
-        if (!found.ok) process.exitCode = 1;
-        if (json) return console.log(JSON.stringify(found, null, 2));
-        console.log(`${plural(found.accounts, 'account')}, ${plural(found.transfers, 'transfer')}.`);
-        if (found.ok)
-          return console.log('Every balance is the sum of its transfers, and every ledger is balanced.');
-        for (const { kind, at, expected, found: what } of found.discrepancies)
-          console.log(`${kind} at ${at}: expected ${expected}, found ${what}`);
-      }),
-    );
-}
-
 function parseId(given: string, before: readonly string[] | undefined): string[] {
   const id = given.toLowerCase();
   if (!UUID.test(id)) throw new InvalidArgumentError('It must be the UUID of an account.');

@@ -9,6 +9,7 @@ import { overloadMixed, overloadPayments, overloadReads } from './saturation/par
 import { signIns } from './sign-ins.ts';
 import { startup } from './start.ts';
 import { transfers } from './transfers.ts';
+import { verification } from './verification.ts';
 import { workers } from './workers.ts';
 
 /** The parts of the benchmark, in the order of a run and of the page. */
@@ -25,6 +26,7 @@ export const PARTS = {
   'sign-ins': signIns,
   reads,
   audit,
+  verification,
   memory,
   start: startup,
 } as const;

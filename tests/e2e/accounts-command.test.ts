@@ -77,7 +77,7 @@ test(
   async () => {
     const fine = await run('verify');
     expect(fine).toMatchObject({ code: 0, stderr: '' });
-    expect(fine.stdout).toContain('Every balance is the sum of its transfers');
+    expect(fine.stdout).toContain('Every balance is the sum of its entries');
     const account = await openAccount(await atlas.as('acme'));
     await atlas.sql`UPDATE accounts SET credits_posted = 5 WHERE id = ${account.id}`;
     const wrong = await run('verify', '--json');

@@ -32,13 +32,14 @@ import { isTransfer } from './transfer-schema.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
 import { HostCommitter } from './transfers/host-committer.ts';
 import { registerLedgerMetrics } from './transfers/ledger-metrics.ts';
-import { createTransferRepository } from './transfers/repository.ts';
+import { createTransferRepository, type TransferRepository } from './transfers/repository.ts';
 import { mountTransfers } from './transfers/router.ts';
 import { createTransferService } from './transfers/service.ts';
 import { createTransferIds } from './transfers/transfer-ids.ts';
-import { createLedgerRepository } from './verification/repository.ts';
-import { mountLedger } from './verification/router.ts';
+import { createBackgroundVerification } from './verification/background.ts';
+import { createBackgroundRepository, createLedgerRepository } from './verification/repository.ts';
 import { createLedgerService } from './verification/service.ts';
+import { createVerification } from './verification/verification.ts';
 
 // Larger batches save nothing more. With 512 callers, half get their responses while the other half is in PostgreSQL.
 const BATCH_ITEMS_MAX = 256;
@@ -84,21 +85,7 @@ export function createLedger(ports: LedgerPorts) {
   const accountRepository = createAccountRepository(database);
   const accounts = createAccountService(accountRepository, ports.idempotency);
   const repository = createTransferRepository(database);
-  const { isKeyUsed, listByAccount } = repository;
-  const holdOutcomes = new HoldOutcomes();
-  const groupCommit = new GroupCommit({
-    post: async (requests) => {
-      const results = await repository.post(requests);
-      onPosted();
-      holdOutcomes.count(requests, results);
-      return results;
-    },
-    waitedMs: repository.waitedMs,
-    isTransient,
-    batchItemsMax: BATCH_ITEMS_MAX,
-    waitingItemsMax: WAITING_ITEMS_MAX,
-  });
-  const committer = new HostCommitter(groupCommit);
+  const { groupCommit, committer, holdOutcomes, ids, submit } = createPosting(repository, onPosted);
   const isolation = new Isolation(database);
   const transferCache = openTransferCache(cache);
   const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) => {
@@ -106,26 +93,25 @@ export function createLedger(ports: LedgerPorts) {
     if (view === null) return repository.find(owner, id, caller?.signal);
     return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
   };
-  const ids = createTransferIds(repository.readSecret);
-  const submit = createSubmit({
-    isKeyUsed,
-    submit: (request, caller) => committer.submit(request, caller),
-    ids,
-  });
-  const transfers = createTransferService({ find, listByAccount }, submit);
+  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, submit);
   const holdRepository = createHoldRepository(database);
   const holds = createHoldService(holdRepository, submit);
   const { expire, overdueSeconds } = holdRepository;
   const expiry = createExpiry({ expire, overdueSeconds, onExpired: onPosted });
   const reversals = createReversalService(createReversalRepository(database), submit);
-  const verification = createLedgerService(createLedgerRepository(database));
+  const verification = createVerification(
+    createLedgerService(createLedgerRepository(database)),
+    createBackgroundVerification(createBackgroundRepository(database)),
+    (signal) => isolation.isOn(signal),
+  );
   const graph = createGraphService(createGraphRepository(database), accounts);
   return {
     accounts,
     transfers,
     holds,
     reversals,
-    verification,
+    verification: verification.service,
+    background: verification.background,
     reassignment: createReassignment(accountRepository),
     groupCommit,
     committer,
@@ -137,14 +123,16 @@ export function createLedger(ports: LedgerPorts) {
       mountGraph(routes, graph);
       mountHolds(routes, holds, accounts);
       mountReversals(routes, reversals);
-      mountLedger(routes, verification, (signal) => isolation.isOn(signal));
+      verification.mount(routes);
     },
     metrics(registry) {
       registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() }));
       registerHoldMetrics(registry, holdOutcomes, expiry.stats);
+      verification.metrics(registry);
     },
     caches: [transferCache],
     jobs: [
+      ...verification.jobs,
       {
         name: 'read whether organizations are isolated',
         by: 'each',
@@ -161,6 +149,31 @@ export function createLedger(ports: LedgerPorts) {
     ],
     shedding: { ledger: traitsOf(groupCommit, workers, inFlightCap) },
   } satisfies Feature & Record<string, unknown>;
+}
+
+/** Creates the way by which everything that moves money is posted: in batches, one at a time per host. */
+function createPosting(repository: TransferRepository, onPosted: () => void) {
+  const holdOutcomes = new HoldOutcomes();
+  const groupCommit = new GroupCommit({
+    post: async (requests) => {
+      const results = await repository.post(requests);
+      onPosted();
+      holdOutcomes.count(requests, results);
+      return results;
+    },
+    waitedMs: repository.waitedMs,
+    isTransient,
+    batchItemsMax: BATCH_ITEMS_MAX,
+    waitingItemsMax: WAITING_ITEMS_MAX,
+  });
+  const committer = new HostCommitter(groupCommit);
+  const ids = createTransferIds(repository.readSecret);
+  const submit = createSubmit({
+    isKeyUsed: repository.isKeyUsed,
+    submit: (request, caller) => committer.submit(request, caller),
+    ids,
+  });
+  return { groupCommit, committer, holdOutcomes, ids, submit };
 }
 
 /**

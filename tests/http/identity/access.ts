@@ -101,6 +101,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   listReversals: 'unknown',
   verifyLedger: 'own',
   verifyWholeLedger: 'operator',
+  getBackgroundVerification: 'operator',
   listEvents: 'own',
   streamEvents: 'own',
   getEvent: 'unknown',

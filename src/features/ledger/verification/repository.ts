@@ -1,149 +1,205 @@
 import type { Database } from '../../../adapters/postgres/database.ts';
-import type { Fragment, FragmentTag } from '../../../adapters/postgres/query.ts';
-import type { Discrepancy, LedgerSums } from './domain.ts';
+import type { Fragment, FragmentTag, Queryable } from '../../../adapters/postgres/query.ts';
+import type { BackgroundRepository, BackgroundState } from './background.ts';
+import {
+  type Discrepancy,
+  FROM_THE_START,
+  type Verification,
+  type VerificationPosition,
+  type VerificationProgress,
+  type VerifiedEntries,
+} from './domain.ts';
+import { type EntriesRow, type EntriesScope, selectEntriesStep, toEntriesStep } from './entries-step.ts';
+import {
+  type KeyPosition,
+  type LedgersStep,
+  selectKeysStep,
+  selectLedgers,
+  selectReversalsStep,
+  selectTransfersStep,
+  type TableStep,
+} from './table-steps.ts';
 
-/** Reads the whole ledger in one snapshot, or the accounts of one owner with their transfers. */
+/** Reads the whole ledger, or the accounts of one owner with their transfers. */
 export interface LedgerRepository {
-  /** `owner` is null for the whole ledger. */
+  /**
+   * Verifies everything, in steps of bounded size that each see one moment. `owner` is null for the whole ledger.
+   * Returns the first discrepancies.
+   */
   verify(
     owner: string | null,
     discrepanciesMax: number,
     signal?: AbortSignal,
-  ): Promise<{ accounts: number; transfers: number; ledgers: LedgerSums[]; discrepancies: Discrepancy[] }>;
+    onProgress?: (progress: VerificationProgress) => void,
+  ): Promise<Omit<Verification, 'ok'>>;
 }
-
-interface Row {
-  accounts: number;
-  transfers: number;
-  ledgers: LedgerSums[];
-  discrepancies: Discrepancy[];
-}
-
-// About 1 MiB of JSON, and far more than there are currencies.
-const LEDGERS_MAX = 8000;
 
 export function createLedgerRepository(db: Database): LedgerRepository {
   return {
-    async verify(owner, discrepanciesMax, signal) {
-      const isOwn = (account: Fragment) =>
-        owner === null
-          ? db.fragment`true`
-          : db.fragment`${account} IN (SELECT id FROM accounts WHERE owner = ${owner})`;
-      // A transfer posted in the meantime is visible everywhere or nowhere.
-      const [row] = await db.snapshot(
-        (tx) =>
-          tx.query(
-            (sql) => sql<[Row]>`
-          WITH sides AS (
-            SELECT debit_account_id AS account_id, amount AS debit, 0 AS credit, debit_version AS version FROM transfers
-             WHERE ${isOwn(sql`debit_account_id`)}
-            UNION ALL
-            SELECT credit_account_id, 0, amount, credit_version FROM transfers WHERE ${isOwn(sql`credit_account_id`)}
-          ), own_accounts AS (
-            SELECT * FROM accounts WHERE ${isOwn(sql`id`)}
-          ), own_transfers AS (
-            SELECT * FROM transfers WHERE ${isOwn(sql`debit_account_id`)} OR ${isOwn(sql`credit_account_id`)}
-          ), recomputed AS (
-            SELECT account_id, sum(debit) AS debits, sum(credit) AS credits, count(*) AS entries,
-                   count(DISTINCT version) AS versions, min(version) AS first, max(version) AS last
-              FROM sides GROUP BY account_id
-          ), compared AS (
-            SELECT a.id, a.allow_negative, a.balance_min, a.overdrawn_by_force, a.debits_pending, a.version,
-                   a.debits_posted, a.credits_posted, r.account_id,
-                   coalesce(r.debits, 0) AS debits, coalesce(r.credits, 0) AS credits,
-                   coalesce(r.entries, 0) AS entries, coalesce(r.versions, 0) AS versions,
-                   coalesce(r.first, 1) AS first, coalesce(r.last, 0) AS last
-              FROM own_accounts a FULL JOIN recomputed r ON r.account_id = a.id
-          ), ledgers AS (
-            SELECT ledger, count(*) AS accounts, sum(debits_posted) AS debits, sum(credits_posted) AS credits
-              FROM own_accounts GROUP BY ledger
-          ), found (kind, at, expected, found) AS (
-            SELECT 'ledger_unbalanced', ledger, 'debits = credits', format('%s and %s', debits, credits)
-              -- What one owner has need not be balanced: it can pay others.
-              FROM ledgers WHERE debits <> credits AND ${owner === null}
-            UNION ALL
-            SELECT 'account_missing', account_id::text, 'an account', format('%s transfers of no account', entries)
-              FROM compared WHERE id IS NULL
-            UNION ALL
-            SELECT 'sums_differ', id::text, format('debits %s, credits %s', debits, credits),
-                   format('debits %s, credits %s', debits_posted, credits_posted)
-              FROM compared WHERE debits <> debits_posted OR credits <> credits_posted
-            UNION ALL
-            SELECT 'version_gap', id::text, format('versions 1 to %s', entries),
-                   format('%s from %s to %s, account at %s', versions, first, last, version)
-              FROM compared
-              WHERE id IS NOT NULL AND (version <> entries OR versions <> entries OR first <> 1 OR last <> entries)
-            UNION ALL
-            SELECT 'balance_negative', id::text, format('at least %s available', coalesce(balance_min, 0)),
-                   (credits_posted - debits_posted - debits_pending)::text
-              FROM compared WHERE NOT (allow_negative AND balance_min IS NULL) AND NOT overdrawn_by_force
-               AND credits_posted - debits_posted - debits_pending < coalesce(balance_min, 0)
-            UNION ALL
-            -- Up to a sequence of each key, events were deleted after their retention.
-            SELECT 'outbox_missing', t.id::text, 'an outbox row, or an event for each account', 'neither'
-              FROM own_transfers t WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.transfer_id = t.id)
-                AND EXISTS (SELECT FROM (VALUES (t.debit_account_id::text, t.debit_version),
-                              (t.credit_account_id::text, t.credit_version)) s(key, sequence)
-                  WHERE s.sequence > coalesce((SELECT f.sequence FROM forgotten_keys f WHERE f.key = s.key), -1)
-                    AND NOT EXISTS (SELECT FROM events e
-                      WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id)
-                    AND NOT EXISTS (SELECT FROM parked_events e
-                      WHERE e.key = s.key AND e.sequence = s.sequence AND e.transfer_id = t.id))
-            UNION ALL ${foundInMovements(sql, isOwn)}
-          )
-          SELECT (SELECT count(*) FROM own_accounts) AS accounts, (SELECT count(*) FROM own_transfers) AS transfers,
-                 coalesce((SELECT json_agg(json_build_object('ledger', ledger, 'accounts', accounts,
-                   'debitsPosted', debits::text, 'creditsPosted', credits::text) ORDER BY ledger)
-                   FROM (SELECT * FROM ledgers ORDER BY ledger LIMIT ${LEDGERS_MAX}) first), '[]') AS ledgers,
-                 coalesce((SELECT json_agg(f)
-                   FROM (SELECT * FROM found LIMIT ${discrepanciesMax}) f), '[]') AS discrepancies`,
-          ),
-        { signal },
-      );
-      return row;
+    async verify(owner, discrepanciesMax, signal, onProgress = () => {}) {
+      const queries: Queryable = { query: (build) => db.query(build, { signal }) };
+      const found = new Map<string, Discrepancy>();
+      const add = (discrepancies: readonly Discrepancy[]) => {
+        for (const { kind, at, expected, found: what } of discrepancies)
+          if (found.size < discrepanciesMax) found.set(`${kind} ${at}`, { kind, at, expected, found: what });
+      };
+      const total = await countEntries(queries, owner);
+      const sums = { accounts: 0, transfers: 0 };
+      let entries = 0;
+      let position: VerificationPosition | null = FROM_THE_START;
+      while (position !== null) {
+        const step = await entriesStep(queries, { owner, isIncremental: false }, position);
+        sums.accounts += step.accounts;
+        sums.transfers += step.transfers;
+        entries += step.entries;
+        add(step.discrepancies);
+        position = step.next;
+        onProgress({ phase: 'entries', done: entries, total: Math.max(entries, total) });
+      }
+      const walk = async <K>(phase: string, select: (sql: FragmentTag, after: K | null) => Fragment) => {
+        let done = 0;
+        let after: K | null = null;
+        do {
+          const step: TableStep<K> = await readRow<TableStep<K>>(queries, (sql) => select(sql, after));
+          done += step.rows;
+          add(step.found);
+          after = step.next;
+          onProgress({ phase, done, total: Math.max(done, after === null ? done : sums.transfers) });
+        } while (after !== null);
+      };
+      if (owner === null) {
+        await walk<string>('transfers', selectTransfersStep);
+        await walk<string>('reversals', selectReversalsStep);
+      }
+      await walk<KeyPosition>('keys', (sql, after) => selectKeysStep(sql, owner, after));
+      const totals = await readRow<LedgersStep>(queries, (sql) => selectLedgers(sql, owner));
+      add(totals.found);
+      return { ...sums, ledgers: totals.ledgers, discrepancies: [...found.values()] };
     },
   };
 }
 
-/** Selects what does not agree about running balances, holds, and reversals. Releases before stored no balances. */
-function foundInMovements(sql: FragmentTag, isOwn: (account: Fragment) => Fragment): Fragment {
-  return sql`
-    -- Of each account the first: the others follow from it.
-    SELECT 'balance_differs', at::text, format('%s after transfer %s', expected, version), balance::text FROM (
-      SELECT DISTINCT ON (at) * FROM (
-      SELECT account_id AS at, version, balance,
-             sum(change) OVER (PARTITION BY account_id ORDER BY version) AS expected
-        FROM (SELECT debit_account_id AS account_id, debit_version AS version, debit_balance AS balance,
-                     -amount AS change FROM transfers WHERE ${isOwn(sql`debit_account_id`)}
-              UNION ALL
-              SELECT credit_account_id, credit_version, credit_balance, amount FROM transfers
-               WHERE ${isOwn(sql`credit_account_id`)}) entries) running
-       WHERE balance <> expected ORDER BY at, version) first
-    UNION ALL
-    SELECT 'pending_differs', a.id::text,
-           format('debits %s, credits %s', coalesce(h.debits, 0), coalesce(h.credits, 0)),
-           format('debits %s, credits %s', a.debits_pending, a.credits_pending)
-      FROM own_accounts a LEFT JOIN (
-        SELECT account_id, sum(debit) AS debits, sum(credit) AS credits FROM (
-          SELECT debit_account_id AS account_id, amount - posted AS debit, 0 AS credit FROM holds
-           WHERE state = 'pending'
-          UNION ALL SELECT credit_account_id, 0, amount - posted FROM holds
-           WHERE state = 'pending' AND reserves_credit) sides
-         GROUP BY account_id) h ON h.account_id = a.id
-     WHERE (a.debits_pending, a.credits_pending) <> (coalesce(h.debits, 0), coalesce(h.credits, 0))
-    UNION ALL
-    SELECT 'hold_differs', h.id::text, format('%s posted', coalesce(t.posted, 0)), format('%s posted', h.posted)
-      FROM holds h LEFT JOIN (SELECT hold_id, sum(amount) AS posted FROM transfers WHERE hold_id IS NOT NULL
-                               GROUP BY hold_id) t ON t.hold_id = h.id
-     WHERE h.posted <> coalesce(t.posted, 0) AND ${isOwn(sql`h.debit_account_id`)}
-    UNION ALL
-    SELECT 'reversed_differs', t.id::text, format('%s reversed', r.amount),
-           coalesce(format('%s reversed, of %s', x.reversed, x.amount), 'none')
-      FROM own_transfers t
-      JOIN (SELECT reverses_id, sum(amount) AS amount FROM transfers WHERE reverses_id IS NOT NULL
-             GROUP BY reverses_id) r ON r.reverses_id = t.id
-      LEFT JOIN reversed_transfers x ON x.transfer_id = t.id
-      LEFT JOIN (SELECT transfer_id, sum(amount) AS amount FROM reversals
-                  GROUP BY transfer_id) l ON l.transfer_id = t.id
-     WHERE (r.amount, r.amount, t.amount) IS DISTINCT FROM (x.reversed, l.amount, x.amount)`;
+const DISCREPANCIES_MAX = 1000;
+const SHOWN_MAX = 100;
+
+export function createBackgroundRepository(db: Database): BackgroundRepository {
+  return {
+    step: () =>
+      db.transaction(async (tx) => {
+        const [state] = await tx.query(
+          (sql) => sql<{ position: VerificationPosition | null }[]>`
+            SELECT position FROM ledger_verification FOR UPDATE SKIP LOCKED`,
+        );
+        if (state === undefined) return null;
+        const scope = { owner: null, isIncremental: true };
+        const step = await entriesStep(tx, scope, state.position ?? FROM_THE_START);
+        const isPassOver = step.next === null;
+        const totals = isPassOver
+          ? (await readRow<LedgersStep>(tx, (sql) => selectLedgers(sql, null))).found
+          : [];
+        await storeCheckpoints(tx, step.verified);
+        const ofLedgers = totals.map((one) => ({ ...one, accountId: null }));
+        const fresh = await storeDiscrepancies(tx, [...step.discrepancies, ...ofLedgers]);
+        if (isPassOver) await forgetBalanced(tx, totals);
+        await storePosition(tx, state.position === null, step.next, step.entries);
+        return { isPassOver, fresh };
+      }),
+
+    async read(signal) {
+      const [row] = await db.query(
+        (sql) => sql<[BackgroundState]>`
+          SELECT passes, entries, started_at, finished_at,
+                 coalesce(extract(epoch FROM now() - coalesce(finished_at, started_at)), 0)::float8 AS age_seconds,
+                 coalesce((SELECT json_agg(d) FROM (
+                   SELECT kind, at, expected, found, found_at AS "foundAt" FROM ledger_discrepancies
+                    ORDER BY found_at, kind, at LIMIT ${SHOWN_MAX}) d), '[]') AS discrepancies
+            FROM ledger_verification`,
+        { signal },
+      );
+      const discrepancies = row.discrepancies.map((one) => ({ ...one, foundAt: new Date(one.foundAt) }));
+      return { ...row, discrepancies };
+    },
+  };
+}
+
+async function entriesStep(db: Queryable, scope: EntriesScope, position: VerificationPosition) {
+  const row = await readRow<EntriesRow>(db, (sql) => selectEntriesStep(sql, scope, position));
+  return toEntriesStep(row, position, scope);
+}
+
+async function readRow<R extends object>(db: Queryable, select: (sql: FragmentTag) => Fragment): Promise<R> {
+  const [row] = await db.query((sql) => sql<[R]>`${select(sql)}`);
+  return row;
+}
+
+/** About how many entries there are. */
+async function countEntries(db: Queryable, owner: string | null): Promise<number> {
+  const [row] = await db.query(
+    (sql) => sql<[{ entries: number }]>`
+      SELECT coalesce(sum(version), 0)::bigint AS entries FROM accounts
+       WHERE ${owner === null ? sql`true` : sql`owner = ${owner}`}`,
+  );
+  return row.entries;
+}
+
+/** An account that was right is right up to its version; what was found in it before has been repaired. */
+async function storeCheckpoints(tx: Queryable, verified: readonly VerifiedEntries[]): Promise<void> {
+  const ids = verified.map(({ accountId }) => accountId);
+  const versions = verified.map(({ version }) => version);
+  const debits = verified.map((one) => one.debits);
+  const credits = verified.map((one) => one.credits);
+  await tx.query(
+    (sql) => sql`
+      INSERT INTO ledger_checkpoints AS c (account_id, version, debits, credits, verified_at)
+        SELECT id, version, debits, credits, now()
+          FROM unnest(${ids}::uuid[], ${versions}::bigint[], ${debits}::numeric[], ${credits}::numeric[])
+            v(id, version, debits, credits)
+      ON CONFLICT (account_id) DO UPDATE
+        SET version = excluded.version, debits = excluded.debits, credits = excluded.credits, verified_at = now()
+      WHERE c.version <> excluded.version`,
+  );
+  await tx.query((sql) => sql`DELETE FROM ledger_discrepancies WHERE account_id = ANY (${ids}::uuid[])`);
+}
+
+type Located = Discrepancy & { readonly accountId: string | null };
+
+/** Stores what was found, up to a bound, and returns what is new. */
+async function storeDiscrepancies(tx: Queryable, rows: readonly Located[]): Promise<readonly Discrepancy[]> {
+  if (rows.length === 0) return [];
+  const column = (name: keyof Located) => rows.map((row) => row[name]);
+  return tx.query(
+    (sql) => sql<Discrepancy[]>`
+      INSERT INTO ledger_discrepancies (kind, at, account_id, expected, found, found_at)
+        SELECT DISTINCT ON (kind, at) kind, at, account_id, expected, found, now()
+          FROM unnest(${column('kind')}::text[], ${column('at')}::text[], ${column('accountId')}::uuid[],
+                      ${column('expected')}::text[], ${column('found')}::text[]) f(kind, at, account_id, expected, found)
+         WHERE (SELECT count(*) FROM ledger_discrepancies) < ${DISCREPANCIES_MAX}
+      ON CONFLICT DO NOTHING RETURNING kind, at, expected, found`,
+  );
+}
+
+/** Forgets ledgers that are balanced again. */
+async function forgetBalanced(tx: Queryable, unbalanced: readonly Discrepancy[]): Promise<void> {
+  const ledgers = unbalanced.map(({ at }) => at);
+  await tx.query(
+    (sql) => sql`
+      DELETE FROM ledger_discrepancies WHERE kind = 'ledger_unbalanced' AND at <> ALL (${ledgers}::text[])`,
+  );
+}
+
+async function storePosition(
+  tx: Queryable,
+  isFirst: boolean,
+  next: VerificationPosition | null,
+  entries: number,
+): Promise<void> {
+  const position = next && { ...next, partial: next.partial && { ...next.partial } };
+  await tx.query(
+    (sql) => sql`
+      UPDATE ledger_verification
+         SET position = ${position && sql.json(position)}, entries = entries + ${entries},
+             started_at = CASE WHEN ${isFirst} THEN now() ELSE started_at END,
+             finished_at = CASE WHEN ${next === null} THEN now() ELSE finished_at END,
+             passes = passes + ${next === null ? 1 : 0}`,
+  );
 }
