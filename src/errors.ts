@@ -20,6 +20,8 @@ export type ErrorCode = keyof ErrorCodes;
 export interface ErrorExtras {
   readonly errors?: readonly InputError[];
   readonly retryAfterSeconds?: number;
+  /** Further members of the problem, as its page describes them. */
+  readonly members?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
   /** What an operator must do, if only an operator can help. */
@@ -37,6 +39,7 @@ export class AtlasError extends Error {
   readonly errors: readonly InputError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly members: Readonly<Record<string, unknown>> | undefined;
   readonly remedy: string | undefined;
 
   constructor(code: ErrorCode, detail: string, extras: ErrorExtras = {}) {
@@ -46,6 +49,7 @@ export class AtlasError extends Error {
     this.errors = extras.errors;
     this.retryAfterSeconds = extras.retryAfterSeconds;
     this.headers = extras.headers;
+    this.members = extras.members;
     this.remedy = extras.remedy;
   }
 }

@@ -1,5 +1,5 @@
--- number: 2
--- migration: 21
+-- number: 3
+-- migration: 24
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -37,6 +37,7 @@ BEGIN
            AND a.credits_posted - a.debits_posted - (a.debits_pending - r.debits) < coalesce(a.balance_min, 0)
     FROM released r WHERE a.id = r.account_id;
 
+  PERFORM give_back_limits(due);
   WITH expired AS (
     UPDATE holds SET state = 'expired', settled_at = expired_at, revision = revision + 1 WHERE id = ANY (due) RETURNING *
   )

@@ -1,5 +1,5 @@
--- number: 1
--- migration: 21
+-- number: 2
+-- migration: 24
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -39,9 +39,8 @@ CREATE OR REPLACE FUNCTION post_movements(
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   -- What others can pay an account leaves half of it to its own organization.
-  own_part CONSTANT bigint := 4503599627370496;
-  n int := cardinality(p_id);
-  has_kinds boolean := p_kind IS NOT NULL;
+  own_part CONSTANT bigint := 4503599627370496; clamp CONSTANT bigint := 1::bigint << 60;
+  n int := cardinality(p_id); has_kinds boolean := p_kind IS NOT NULL;
   -- By account: as from `lock_accounts`, and changes of what is pending.
   a_owner text[]; a_accepts jsonb[]; a_up_to bigint[]; a_ledger text[]; a_debits bigint[]; a_credits bigint[]; a_version bigint[];
   a_floor bigint[]; a_ceiling bigint[]; a_debits_max bigint[]; a_credits_max bigint[];
@@ -56,10 +55,11 @@ DECLARE
   i_first int[]; posted_by int[];
   stored_outcomes jsonb; has_duplicates boolean; has_other_ids boolean; isolates boolean; is_searched boolean := false; j int;
   kind text := 'transfer'; moves boolean := true; is_new boolean := true; is_reserved boolean := false; is_forced boolean := false;
-  h int; t int; remaining bigint; released bigint;
-  payer text; is_own boolean; d int; c int; amount bigint; outcome text;
+  is_full boolean; exceeded int; changes bigint[]; h int; t int; remaining bigint; released bigint; payer text; is_own boolean; d int; c int; amount bigint; outcome text;
   -- `group_full`: whether a limit of an account of others would be exceeded.
   group_first int := 1; group_refused boolean := false; group_full boolean := false;
+  -- The limits across accounts, and what is used of them. Null if there are none.
+  lim limit_set; l_most bigint[]; used bigint[]; l_rules int[]; l_a_from int[]; l_a_limit int[]; l_h_from int[]; l_h_limit int[]; l_h_current int[];
 BEGIN
   -- One batch at a time in the whole database: two at once are slower (measured), and this way they cannot deadlock. The
   -- row locks below protect the balances against everything else.
@@ -79,11 +79,8 @@ BEGIN
       INTO p_account, p_debit, p_credit, i_hold, i_reversed, i_becomes, h_id, h_debit, h_credit, h_amount, h_posted,
            h_state, h_reserves, h_expires, h_revision, t_id, t_debit, t_credit, t_amount, t_reversed, t_before
       FROM resolve_movements(p_kind, p_id, p_target, p_account, p_debit, p_credit) r;
-    a_held_debits := array_fill(0::bigint, ARRAY[cardinality(p_account)]);
-    a_held_credits := a_held_debits;
-    a_forced := array_fill(false, ARRAY[cardinality(p_account)]);
-    i_released := array_fill(NULL::bigint, ARRAY[n]);
-    i_held_posted := i_released; i_held_left := i_released; i_revision := i_released;
+    a_held_debits := array_fill(0::bigint, ARRAY[cardinality(p_account)]); a_held_credits := a_held_debits; a_forced := array_fill(false, ARRAY[cardinality(p_account)]);
+    i_released := array_fill(NULL::bigint, ARRAY[n]); i_held_posted := i_released; i_held_left := i_released; i_revision := i_released;
     h_item := array_fill(NULL::int, ARRAY[coalesce(cardinality(h_id), 0)]);
   END IF;
 
@@ -92,6 +89,8 @@ BEGIN
     INTO a_owner, a_accepts, a_up_to, a_ledger, a_debits, a_credits, a_version, a_floor, a_ceiling, a_debits_max, a_credits_max, a_no_debit,
          a_no_credit, has_stops, posted_at
     FROM lock_accounts(p_account) l;
+  lim := lock_limits(p_account, a_owner, a_ledger, h_id, posted_at); used := lim.used; l_most := lim.most; l_rules := lim.rules;
+  l_a_from := lim.a_from; l_a_limit := lim.a_limit; l_h_from := lim.h_from; l_h_limit := lim.h_limit; l_h_current := lim.h_current;
 
   i_same := array_fill(NULL::boolean, ARRAY[n]); transfer_ids := p_id;
   IF EXISTS (SELECT FROM transfers WHERE id = ANY (CASE WHEN has_other_ids THEN p_id || p_other_id ELSE p_id END))
@@ -104,20 +103,15 @@ BEGIN
   END IF;
   SELECT count(DISTINCT id) < n INTO has_duplicates FROM unnest(p_id) id;
   IF has_duplicates THEN
-    SELECT array_agg(w.first ORDER BY w.no) INTO i_first
-      FROM (SELECT no, min(no) OVER (PARTITION BY id) AS first FROM unnest(p_id) WITH ORDINALITY u(id, no)) w;
-    posted_by := array_fill(NULL::int, ARRAY[n]);
+    SELECT array_agg(w.first ORDER BY w.no) INTO i_first FROM (SELECT no, min(no) OVER (PARTITION BY id) AS first FROM unnest(p_id) WITH ORDINALITY u(id, no)) w; posted_by := array_fill(NULL::int, ARRAY[n]);
   END IF;
 
-  outcomes := array_fill(NULL::text, ARRAY[n]);
-  ledgers := outcomes;
-  i_debit_version := array_fill(NULL::bigint, ARRAY[n]);
+  outcomes := array_fill(NULL::text, ARRAY[n]); ledgers := outcomes; i_debit_version := array_fill(NULL::bigint, ARRAY[n]);
   i_credit_version := i_debit_version; i_debit_balance := i_debit_version; i_credit_balance := i_debit_version;
 
   FOR i IN 1..n LOOP
     IF states[p_request[i]] = 'fresh' THEN
-      d := p_debit[i]; c := p_credit[i]; amount := p_amount[i];
-      payer := p_owner[p_request[i]];
+      d := p_debit[i]; c := p_credit[i]; amount := p_amount[i]; payer := p_owner[p_request[i]]; is_full := false;
       IF has_duplicates AND i_same[i] IS NULL AND posted_by[i_first[i]] IS NOT NULL THEN
         -- An id may come twice in one batch. The item that was posted counts as existing.
         j := posted_by[i_first[i]];
@@ -129,10 +123,8 @@ BEGIN
       outcome := NULL;
       IF has_kinds THEN
         kind := p_kind[i]; h := i_hold[i]; t := i_reversed[i];
-        is_new := kind IN ('transfer', 'hold');
-        is_reserved := kind IN ('post', 'void');
-        moves := kind NOT IN ('hold', 'void');
-        is_forced := kind = 'reverse' AND p_forces[i];
+        is_new := kind IN ('transfer', 'hold'); is_reserved := kind IN ('post', 'void');
+        moves := kind NOT IN ('hold', 'void'); is_forced := kind = 'reverse' AND p_forces[i];
         IF kind = 'hold' AND h_state[h] IS NOT NULL THEN
           -- The record of its key has expired.
           SELECT CASE WHEN (x.debit_account_id, x.credit_account_id, x.amount, x.reference, x.metadata, x.expires_at - x.created_at)
@@ -181,6 +173,13 @@ BEGIN
           WHEN NOT is_own AND moves AND NOT p_atomic[p_request[i]]
             AND (a_credits[c] > a_credits_max[c] - own_part - amount OR a_credits[c] - a_debits[c] > a_ceiling[c] - amount) THEN 'unknown_account'
           ELSE 'posted' END;
+        IF used IS NOT NULL AND outcome = 'posted' THEN
+          SELECT u.outcome, u.is_full, u.exceeded, u.changes INTO outcome, is_full, exceeded, changes
+            FROM use_limits(l_most, used, l_rules, l_a_from, l_a_limit, l_h_from, l_h_limit, l_h_current, 1, kind, d, c, amount, remaining, p_keeps_rest[i],
+              h, h_item[h] IS NULL, CASE kind WHEN 'hold' THEN is_own ELSE h_reserves[h] END, h_posted[h], is_own, p_atomic[p_request[i]]) u;
+          IF exceeded > 0 THEN outcome := exceeded_limit(lim.ids[exceeded], lim.hours[exceeded], lim.days[exceeded], l_most, used, exceeded, amount); END IF;
+          FOR x IN 1..cardinality(changes) / 2 LOOP used[changes[x * 2 - 1]] := least(used[changes[x * 2 - 1]] + changes[x * 2], clamp); END LOOP;
+        END IF;
         IF is_searched AND outcome = 'unknown_account' THEN transfer_ids[i] := p_id[i]; END IF;
       END IF;
       IF outcome = 'posted' THEN
@@ -195,8 +194,7 @@ BEGIN
           ELSE
             released := CASE WHEN kind = 'post' AND p_keeps_rest[i] THEN amount ELSE remaining END;
             h_state[h] := CASE WHEN kind = 'void' THEN 'voided' WHEN released = remaining THEN 'posted' ELSE 'pending' END;
-            IF kind = 'post' THEN h_posted[h] := h_posted[h] + amount; END IF;
-            h_revision[h] := h_revision[h] + 1;
+            IF kind = 'post' THEN h_posted[h] := h_posted[h] + amount; END IF; h_revision[h] := h_revision[h] + 1;
           END IF;
           i_released[i] := released;
           IF h IS NOT NULL THEN i_held_posted[i] := h_posted[h]; i_held_left[i] := remaining - released; i_revision[i] := h_revision[h]; END IF;
@@ -204,20 +202,17 @@ BEGIN
           IF h_reserves[h] THEN a_held_credits[c] := a_held_credits[c] - released; a_ceiling[c] := a_ceiling[c] + released; a_credits_max[c] := a_credits_max[c] + released; END IF;
         END IF;
         IF moves THEN
-          a_debits[d] := a_debits[d] + amount; a_credits[c] := a_credits[c] + amount;
-          a_version[d] := a_version[d] + 1; a_version[c] := a_version[c] + 1;
-          i_debit_version[i] := a_version[d]; i_credit_version[i] := a_version[c];
-          i_debit_balance[i] := a_credits[d] - a_debits[d]; i_credit_balance[i] := a_credits[c] - a_debits[c];
+          a_debits[d] := a_debits[d] + amount; a_credits[c] := a_credits[c] + amount; a_version[d] := a_version[d] + 1; a_version[c] := a_version[c] + 1;
+          i_debit_version[i] := a_version[d]; i_credit_version[i] := a_version[c]; i_debit_balance[i] := a_credits[d] - a_debits[d]; i_credit_balance[i] := a_credits[c] - a_debits[c];
           IF has_kinds AND i_becomes[i] IS NOT NULL THEN t := i_becomes[i]; t_debit[t] := d; t_credit[t] := c; t_amount[t] := amount; t_reversed[t] := 0; END IF;
         END IF;
-        ledgers[i] := a_ledger[d];
-        IF has_duplicates THEN posted_by[i_first[i]] := i; END IF;
+        ledgers[i] := a_ledger[d]; IF has_duplicates THEN posted_by[i_first[i]] := i; END IF;
       END IF;
       outcomes[i] := outcome;
       IF p_atomic[p_request[i]] THEN
         IF i = 1 OR p_request[i - 1] <> p_request[i] THEN group_first := i; group_refused := false; group_full := false; END IF;
         group_refused := group_refused OR outcome NOT IN ('posted', 'exists');
-        group_full := group_full OR (outcome = 'posted' AND NOT is_own AND moves AND h_reserves[h] IS NOT true
+        group_full := group_full OR is_full OR (outcome = 'posted' AND NOT is_own AND moves AND h_reserves[h] IS NOT true
           AND (a_credits[c] > a_credits_max[c] - own_part OR a_credits[c] - a_debits[c] > a_ceiling[c]));
         IF (group_refused OR group_full) AND (i = n OR p_request[i + 1] <> p_request[i]) THEN
           FOR j IN REVERSE i..group_first LOOP
@@ -226,6 +221,11 @@ BEGIN
               IF outcomes[j] = 'posted' THEN
                 IF has_duplicates THEN posted_by[i_first[j]] := NULL; END IF;
                 d := p_debit[j]; c := p_credit[j]; amount := p_amount[j];
+                IF used IS NOT NULL THEN
+                  changes := (use_limits(l_most, used, l_rules, l_a_from, l_a_limit, l_h_from, l_h_limit, l_h_current, -1, coalesce(p_kind[j], 'transfer'), d, c,
+                    amount, i_released[j], false, i_hold[j], h_item[i_hold[j]] IS NULL, h_reserves[i_hold[j]], h_posted[i_hold[j]], true, true)).changes;
+                  FOR x IN 1..cardinality(changes) / 2 LOOP used[changes[x * 2 - 1]] := used[changes[x * 2 - 1]] + changes[x * 2]; END LOOP;
+                END IF;
                 -- Which account of others is full, and whether one is if the batch is refused anyway, does not show.
                 IF NOT group_refused AND a_owner[c] <> payer THEN outcome := 'unknown_account'; END IF;
                 IF has_kinds AND p_kind[j] <> 'transfer' THEN
@@ -235,13 +235,11 @@ BEGIN
                   IF t IS NOT NULL THEN t_reversed[t] := t_reversed[t] - amount;
                   ELSIF p_kind[j] = 'hold' THEN h_debit[h] := NULL; h_state[h] := NULL; h_item[h] := NULL;
                   ELSE
-                    IF p_kind[j] = 'post' THEN h_posted[h] := h_posted[h] - amount; END IF;
-                    h_state[h] := 'pending'; h_revision[h] := h_revision[h] - 1;
+                    IF p_kind[j] = 'post' THEN h_posted[h] := h_posted[h] - amount; END IF; h_state[h] := 'pending'; h_revision[h] := h_revision[h] - 1;
                   END IF;
                 END IF;
                 IF i_debit_version[j] IS NOT NULL THEN
-                  a_debits[d] := a_debits[d] - amount; a_credits[c] := a_credits[c] - amount;
-                  a_version[d] := a_version[d] - 1; a_version[c] := a_version[c] - 1;
+                  a_debits[d] := a_debits[d] - amount; a_credits[c] := a_credits[c] - amount; a_version[d] := a_version[d] - 1; a_version[c] := a_version[c] - 1;
                   IF has_kinds AND i_becomes[j] IS NOT NULL THEN t_debit[i_becomes[j]] := NULL; t_credit[i_becomes[j]] := NULL; END IF;
                 END IF;
               END IF;
@@ -257,6 +255,7 @@ BEGIN
     p_effective_at, i_debit_version, i_credit_version, i_debit_balance, i_credit_balance, p_kind, p_target, i_released, i_hold,
     i_held_posted, i_held_left, i_revision, h_id, h_item, h_amount, h_posted, h_state, h_reserves, h_expires, h_revision, t_id, t_amount,
     t_reversed, t_before);
+  IF used IS NOT NULL THEN PERFORM store_limits(lim, used, h_id, h_item, h_debit, h_credit, h_state, h_reserves); END IF;
   IF has_kinds THEN
     SELECT array_agg(p_account[x.debit] ORDER BY no), array_agg(p_account[x.credit] ORDER BY no) INTO debit_ids, credit_ids
       FROM unnest(p_debit, p_credit) WITH ORDINALITY x(debit, credit, no);
@@ -288,11 +287,12 @@ BEGIN
         transfer_ids[i] := (stored_outcomes -> p_request[i]::text -> 'ids' ->> (i - group_first))::uuid;
       END IF;
     END LOOP;
+    outcomes := shown_outcomes(outcomes);
     RETURN;
   END IF;
   -- No key was known, so every request is fresh.
-  states := NULL;
-  IF transfer_ids = p_id THEN transfer_ids := NULL; END IF;
+  states := NULL; IF transfer_ids = p_id THEN transfer_ids := NULL; END IF;
+  IF used IS NOT NULL THEN outcomes := shown_outcomes(outcomes); END IF;
   IF 'posted' = ALL (outcomes) THEN
     outcomes := NULL;
     IF ledgers[1] = ALL (ledgers) THEN ledgers := ledgers[1:1]; END IF;

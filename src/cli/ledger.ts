@@ -94,6 +94,40 @@ export function addHoldsCommand(program: Command, withLedger: WithLedger): void 
     );
 }
 
+export function addLimitsCommand(program: Command, withLedger: WithLedger): void {
+  const limits = program.command('limits').description('show limits across accounts');
+  listing(limits.command('list').description('list the limits of an organization, oldest first')).action(
+    ({ owner, json, limit }: ListOptions) =>
+      withLedger(async ({ limits: service }) => {
+        const { limits: found } = await service.list(owner, null, limit);
+        const shown = found.map(({ revision: _, ...one }) => one);
+        if (json) return print(shown);
+        const rows = shown.map((one) => [
+          one.id,
+          one.ledger,
+          one.scope === 'accounts' ? one.accountCount : 'all',
+          one.counts,
+          one.setBy,
+          one.usage.hour.amount,
+          one.usage.day.amount,
+          one.usage.total.amount,
+          one.name,
+        ]);
+        console.log(
+          table(['id', 'ledger', 'accounts', 'counts', 'set by', 'hour', 'day', 'total', 'name'], rows),
+        );
+      }),
+  );
+  reading(limits.command('show').description('show a limit with its accounts and what is used of it'))
+    .argument('<id>', 'the ID of the limit', parseId)
+    .action((id: string, { owner, json }: ReadOptions) =>
+      withLedger(async ({ limits: service }) => {
+        const { revision: _, ...found } = await service.find(owner, id);
+        show(found, json);
+      }),
+    );
+}
+
 function reading(command: Command): Command {
   return command
     .option('--owner <organization>', 'the organization that has it', 'owner')

@@ -17,7 +17,8 @@ export const ProblemSchema = z
       .optional(),
   })
   .openapi('Problem', {
-    description: 'Problem details (RFC 9457). `type` links to a page with the cause and the remedy.',
+    description:
+      'Problem details (RFC 9457). `type` links to a page with the cause and the remedy. Some types have further members.',
   });
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
@@ -82,6 +83,7 @@ function problemResponse(error: AtlasError, kind: ProblemKind, exchange: Exchang
     ...bodyOf(error, kind),
     requestId: exchange.requestId,
     ...(error.errors && { errors: error.errors }),
+    ...error.members,
   });
   return exchange.respond(body, status, responseHeaders.of(PROBLEM_FIELDS), fieldsOf(error));
 }

@@ -6,7 +6,7 @@ import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { ResourceTraits } from '../../shedding/resource-traits.ts';
-import type { Feature, FeatureDeclaration } from '../feature.ts';
+import type { Feature, FeatureDeclaration, Job } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
 import { createReassignment } from './accounts/reassignment.ts';
 import { createAccountRepository } from './accounts/repository.ts';
@@ -22,7 +22,8 @@ import { HoldOutcomes, registerHoldMetrics } from './holds/hold-metrics.ts';
 import { createHoldRepository } from './holds/repository.ts';
 import { mountHolds } from './holds/router.ts';
 import { createHoldService } from './holds/service.ts';
-import type { Transfer } from './movement.ts';
+import { createLimits } from './limits-feature.ts';
+import type { PostRequest, PostResult, Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
 import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
@@ -53,10 +54,10 @@ const EXPIRY_MS = 1000;
 
 /** Accounts, transfers, the graph of who paid whom, and the verification that all is consistent. */
 export const ledger = {
-  tags: ['Accounts', 'Transfers', 'Holds', 'Graph', 'Ledger'],
+  tags: ['Accounts', 'Transfers', 'Holds', 'Limits', 'Graph', 'Ledger'],
   scopes: {
-    'accounts:read': 'Read accounts.',
-    'accounts:write': 'Open accounts, and change whom they accept.',
+    'accounts:read': 'Read accounts and limits.',
+    'accounts:write': 'Open accounts, change whom they accept, and limit what they pay.',
     'transfers:read': 'Read transfers and holds.',
     'transfers:write': 'Post transfers, hold money, and reverse transfers that were received.',
     'transfers:force': 'Reverse transfers even if what is available does not cover them.',
@@ -85,7 +86,14 @@ export function createLedger(ports: LedgerPorts) {
   const accountRepository = createAccountRepository(database);
   const accounts = createAccountService(accountRepository, ports.idempotency);
   const repository = createTransferRepository(database);
-  const { groupCommit, committer, holdOutcomes, ids, submit } = createPosting(repository, onPosted);
+  const limits = createLimits(database, ports.idempotency);
+  const holdOutcomes = new HoldOutcomes();
+  const posting = createPosting(repository, (requests, results) => {
+    onPosted();
+    holdOutcomes.count(requests, results);
+    limits.refusals.count(results);
+  });
+  const { groupCommit, committer, ids, submit } = posting;
   const isolation = new Isolation(database);
   const transferCache = openTransferCache(cache);
   const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) => {
@@ -96,8 +104,7 @@ export function createLedger(ports: LedgerPorts) {
   const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, submit);
   const holdRepository = createHoldRepository(database);
   const holds = createHoldService(holdRepository, submit);
-  const { expire, overdueSeconds } = holdRepository;
-  const expiry = createExpiry({ expire, overdueSeconds, onExpired: onPosted });
+  const expiry = createExpiry({ ...holdRepository, onExpired: onPosted });
   const reversals = createReversalService(createReversalRepository(database), submit);
   const verification = createVerification(
     createLedgerService(createLedgerRepository(database)),
@@ -105,40 +112,37 @@ export function createLedger(ports: LedgerPorts) {
     (signal) => isolation.isOn(signal),
   );
   const graph = createGraphService(createGraphRepository(database), accounts);
+  const parts: readonly Feature[] = [limits, verification];
   return {
     accounts,
     transfers,
     holds,
     reversals,
+    limits: limits.service,
     verification: verification.service,
     background: verification.background,
     reassignment: createReassignment(accountRepository),
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
-    seed: () => createDemoAccounts(accounts, transfers, holds),
+    seed: () => createDemoAccounts(accounts, transfers, holds).then(limits.seed),
     mount(routes: RouteTable) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
       mountHolds(routes, holds, accounts);
       mountReversals(routes, reversals);
-      verification.mount(routes);
+      for (const part of parts) part.mount(routes);
     },
     metrics(registry) {
       registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() }));
       registerHoldMetrics(registry, holdOutcomes, expiry.stats);
-      verification.metrics(registry);
+      for (const part of parts) part.metrics?.(registry);
     },
     caches: [transferCache],
     jobs: [
-      ...verification.jobs,
-      {
-        name: 'read whether organizations are isolated',
-        by: 'each',
-        everyMs: REFRESH_MS,
-        run: () => isolation.refresh(),
-      },
+      refreshOf(isolation),
+      ...parts.flatMap(({ jobs = [] }) => jobs),
       { name: 'release expired holds', by: 'one', everyMs: EXPIRY_MS, run: expiry.run },
       {
         name: 'delete expired idempotency keys',
@@ -152,13 +156,14 @@ export function createLedger(ports: LedgerPorts) {
 }
 
 /** Creates the way by which everything that moves money is posted: in batches, one at a time per host. */
-function createPosting(repository: TransferRepository, onPosted: () => void) {
-  const holdOutcomes = new HoldOutcomes();
+function createPosting(
+  repository: TransferRepository,
+  onPosted: (requests: readonly PostRequest[], results: readonly PostResult[]) => void,
+) {
   const groupCommit = new GroupCommit({
     post: async (requests) => {
       const results = await repository.post(requests);
-      onPosted();
-      holdOutcomes.count(requests, results);
+      onPosted(requests, results);
       return results;
     },
     waitedMs: repository.waitedMs,
@@ -173,7 +178,12 @@ function createPosting(repository: TransferRepository, onPosted: () => void) {
     submit: (request, caller) => committer.submit(request, caller),
     ids,
   });
-  return { groupCommit, committer, holdOutcomes, ids, submit };
+  return { groupCommit, committer, ids, submit };
+}
+
+function refreshOf(isolation: Isolation): Job {
+  const run = () => isolation.refresh();
+  return { name: 'read whether organizations are isolated', by: 'each', everyMs: REFRESH_MS, run };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../../errors.ts';
 import type { Hold, HoldContent } from './hold.ts';
+import type { ExceededLimit } from './limit.ts';
 
 /** Maximum transfers per request. */
 export const BATCH_ITEMS_MAX = 1000;
@@ -101,6 +102,7 @@ export const TRANSFER_REFUSALS = [
   'insufficient_funds',
   'balance_overflow',
   'balance_limit_exceeded',
+  'limit_exceeded',
   'transfer_id_taken',
 ] as const satisfies ErrorCode[];
 
@@ -128,6 +130,8 @@ export interface ItemResult {
   readonly id: string;
   readonly transfer: Transfer | null;
   readonly hold?: Hold;
+  /** The limit across accounts that refused it. */
+  readonly limit?: ExceededLimit;
 }
 
 /** A request to post one movement or a batch under one idempotency key. */
@@ -170,6 +174,7 @@ export const REFUSAL_DETAILS: Readonly<Record<Refusal, string>> = {
   insufficient_funds: 'What is available in the debit account does not cover the amount.',
   balance_overflow: 'The total debits or credits of an account would exceed 2^53−1.',
   balance_limit_exceeded: 'The balance of the credit account would exceed its limit.',
+  limit_exceeded: 'A limit across accounts would be exceeded.',
   transfer_id_taken: 'This ID is not available: it is taken, or of a version that Atlas assigns (UUIDv8).',
   hold_not_found: 'The hold does not exist.',
   hold_expired: 'The hold has expired, so nothing of it can be posted or voided.',

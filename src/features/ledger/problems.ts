@@ -1,4 +1,5 @@
 import type { ProblemKinds } from '../../http/problem-kind.ts';
+import { limitProblems } from './limit-problems.ts';
 
 /** Problems of accounts and transfers. */
 export const ledgerProblems = {
@@ -68,6 +69,7 @@ export const ledgerProblems = {
       'The balance of the credit account, with what is pending, would exceed the ceiling of the account.',
     remedy: 'Send a smaller amount, or raise the ceiling of the account.',
   },
+  ...limitProblems,
   account_frozen: {
     status: 422,
     title: 'Account frozen',

@@ -8,9 +8,9 @@ import {
   type Movement,
   type PostRequest,
   type PostResult,
-  REFUSAL_DETAILS,
   type Refusal,
 } from './movement.ts';
+import { refusalDetail } from './refusal-detail.ts';
 
 /** Identifies a request for idempotency. */
 export interface RequestIdentity {
@@ -99,14 +99,17 @@ export function createSubmit({ isKeyUsed, submit, ids }: SubmitPorts): Submit {
       });
       const { items, replayed } = await all(identity, false, draft, POINTER, caller);
       const item = items[0]!;
-      if (item.transfer === null && item.hold === undefined) throw refused(item.outcome as Refusal, replayed);
+      if (item.transfer === null && item.hold === undefined) throw refused(item, replayed);
       return { result: item, replayed };
     },
   };
 }
 
 /** Returns the error of a refused movement. */
-export function refused(outcome: Refusal, replayed: boolean): AtlasError {
-  const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined;
-  return new AtlasError(outcome, REFUSAL_DETAILS[outcome], headers && { headers });
+export function refused(item: ItemResult, replayed: boolean): AtlasError {
+  const { outcome, limit } = item;
+  return new AtlasError(outcome as Refusal, refusalDetail(item), {
+    ...(replayed && { headers: { 'Idempotency-Replayed': 'true' } }),
+    ...(limit && { members: { limit } }),
+  });
 }

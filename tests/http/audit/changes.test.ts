@@ -46,6 +46,13 @@ async function initiate(bytes = DEMO_CSV): Promise<Upload> {
 const put = ({ upload }: Upload, body = DEMO_CSV) =>
   atlas.call('PUT', upload.url, { body, headers: upload.headers });
 
+/** Creates a limit, and returns its path. */
+async function createLimit(): Promise<string> {
+  const json = { name: 'changed', ledger: 'EUR', accountIds: [world.accounts[1]], maxima: { dayAmount: 5 } };
+  const { id } = (await (await atlas.call('POST', '/v1/limits', { json })).json()) as { id: string };
+  return `/v1/limits/${id}`;
+}
+
 const of = (...actions: string[]) => ({ actions });
 const none = (reason: string, prepare?: Change['prepare']) => ({
   actions: [],
@@ -91,6 +98,38 @@ const CHANGES: Readonly<Record<string, Change>> = {
     const headers = { 'Idempotency-Key': 'void-audited' };
     return atlas.call('POST', `/v1/holds/${world.hold}/void`, { headers });
   }),
+  createLimit: of('limit.created'),
+  changeLimit: {
+    actions: ['limit.updated'],
+    prepare: async () => {
+      const path = await createLimit();
+      const change = { json: { maxima: { dayCount: 5 } }, headers: { 'If-Match': '*' } };
+      return () => atlas.call('PATCH', path, change);
+    },
+  },
+  deleteLimit: {
+    actions: ['limit.deleted'],
+    prepare: async () => {
+      const path = await createLimit();
+      return () => atlas.call('DELETE', path);
+    },
+  },
+  createOrganizationLimit: of('limit.created'),
+  changeOrganizationLimit: {
+    actions: ['limit.updated'],
+    prepare: async () => {
+      const path = await createLimit();
+      const change = { json: { maxima: { dayCount: 5 } }, headers: { 'If-Match': '*' } };
+      return () => atlas.call('PATCH', path.replace('/v1/', '/v1/operator/organizations/owner/'), change);
+    },
+  },
+  deleteOrganizationLimit: {
+    actions: ['limit.deleted'],
+    prepare: async () => {
+      const path = await createLimit();
+      return () => atlas.call('DELETE', path.replace('/v1/', '/v1/operator/organizations/owner/'));
+    },
+  },
   reverseTransfer: none('It is a transfer, which names the one that it reverses.'),
   createWebhook: of('webhook.created'),
   changeWebhook: {

@@ -52,6 +52,9 @@ export interface CreateCase {
 const post = (path: string, json?: object): Creation => ({ method: 'POST', path, ...(json && { json }) });
 const put = (path: string, json?: object): Creation => ({ method: 'PUT', path, ...(json && { json }) });
 const ORGANIZATIONS = '/v1/operator/organizations';
+const limitOf = (accountId: string) => {
+  return { name: 'payouts', ledger: 'EUR', accountIds: [accountId], maxima: { dayAmount: 1_000_000_000 } };
+};
 
 /** Every operation that creates something, by its ID. */
 export const CREATES: Readonly<Record<string, CreateCase>> = {
@@ -128,6 +131,15 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
     table: 'reversals',
     isLedger: true,
     refusesRush: 409,
+  },
+  createLimit: {
+    request: ({ accounts }, n) => post('/v1/limits', limitOf(accounts[n]!)),
+    table: 'limits',
+  },
+  createOrganizationLimit: {
+    request: ({ accounts }, n) => post('/v1/operator/organizations/owner/limits', limitOf(accounts[n]!)),
+    table: 'limits',
+    isOperator: true,
   },
   createWebhook: {
     request: (_, n) => post('/v1/webhooks', { url: 'http://127.0.0.1:9/', description: `webhook ${n}` }),

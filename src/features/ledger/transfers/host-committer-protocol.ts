@@ -2,7 +2,7 @@ import { AtlasError, type ErrorCode } from '../../../errors.ts';
 import type { PostRequest, PostResult } from '../movement.ts';
 
 /** Rises with each change of what a request or its result means. Workers with another one post directly. */
-export const COMMIT_PROTOCOL = 3;
+export const COMMIT_PROTOCOL = 4;
 
 /** A frame to the committer. An empty one asks whether it is responsive. */
 export interface ToCommitter {

@@ -1,5 +1,6 @@
 import { toHold } from '../hold-row.ts';
-import type { ItemResult, Movement, Outcome, PostRequest, PostResult } from '../movement.ts';
+import { type ReadOutcome, readOutcome } from '../limit.ts';
+import type { ItemResult, Movement, PostRequest, PostResult } from '../movement.ts';
 import { transferOf } from '../transfer-row.ts';
 
 /** The row of `post_movements`, where null stands for the usual case. */
@@ -7,7 +8,8 @@ export interface PostedRow {
   postedAt: Date;
   waitedMs: number;
   states: ('fresh' | 'replayed' | 'reused')[] | null;
-  outcomes: (Outcome | null)[] | null;
+  /** As `limit.ts` reads them. */
+  outcomes: (string | null)[] | null;
   transferIds: string[] | null;
   ledgers: (string | null)[];
   /** What posts and reversals have moved. Null if there are only transfers. */
@@ -23,6 +25,8 @@ export interface StoredItem {
   readonly item: ItemResult;
 }
 
+const POSTED: ReadOutcome = { outcome: 'posted' };
+
 /** Returns the results of requests, without the transfers and holds that were stored before. */
 export function readResults(requests: readonly PostRequest[], row: PostedRow): PostResult[] {
   const { states, outcomes, transferIds } = row;
@@ -35,9 +39,9 @@ export function readResults(requests: readonly PostRequest[], row: PostedRow): P
     }
     const items = request.orders.map((order): ItemResult => {
       const at = i++;
-      const outcome = outcomes === null ? 'posted' : outcomes[at]!;
+      const { outcome, ...limit } = outcomes === null ? POSTED : readOutcome(outcomes[at]!);
       const id = transferIds === null ? order.id : transferIds[at]!;
-      if (outcome !== 'posted' || state === 'replayed') return { outcome, id, transfer: null };
+      if (outcome !== 'posted' || state === 'replayed') return { outcome, id, transfer: null, ...limit };
       return { outcome, id, ...postedOf(order, row, at) };
     });
     return { state, items };

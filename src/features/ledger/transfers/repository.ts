@@ -153,7 +153,7 @@ function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedM
                  to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers, to_json(debit_ids) AS debit_ids,
                  to_json(credit_ids) AS credit_ids, to_json(amounts) AS amounts
           FROM post_movements(
-            ${args.owners}::text[], ${args.keys}::text[], ${sentAtOnce(args.fingerprints)}::bytea[],
+            ${namingLimits(sql, sql`${args.owners}::text[]`)}, ${args.keys}::text[], ${sentAtOnce(args.fingerprints)}::bytea[],
             ${args.atomic}::boolean[], ${args.accounts}::uuid[], ${args.requests}::int[], ${args.ids}::uuid[],
             ${args.otherIds}::uuid[], ${args.debits}::int[], ${args.credits}::int[], ${args.amounts}::bigint[],
             ${args.references}::text[], ${args.metadata}::jsonb[]
@@ -173,6 +173,14 @@ function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedM
     },
     waitedMs: () => waitedMs,
   };
+}
+
+/**
+ * Wraps an argument of `post_movements`, so that its outcomes name limits in this transaction. Hosts of the release before
+ * do not set that, and get a code that they know.
+ */
+function namingLimits(sql: FragmentTag, argument: Fragment): Fragment {
+  return sql`CASE WHEN set_config('atlas.names_limits', 'on', true) = 'on' THEN ${argument} END`;
 }
 
 /** Adds the transfers and holds that were stored before, as they were stored. */

@@ -5,7 +5,8 @@ import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
-import { type ItemResult, REFUSAL_DETAILS, type Refusal, TRANSFER_REFUSALS } from '../movement.ts';
+import { type ItemResult, TRANSFER_REFUSALS } from '../movement.ts';
+import { refusalDetail } from '../refusal-detail.ts';
 import { TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
 import { NewTransferBatchSchema, NewTransferSchema, TransferBatchResultSchema } from './schemas.ts';
 import type { TransferService } from './service.ts';
@@ -171,7 +172,8 @@ function countRefused(items: readonly ItemResult[]): Record<string, number> | nu
   return counts;
 }
 
-function toItem({ outcome, id, transfer }: ItemResult) {
+function toItem(item: ItemResult) {
+  const { outcome, id, transfer, limit } = item;
   if (transfer !== null) return { status: outcome === 'exists' ? 'exists' : 'posted', id, transfer };
-  return { status: 'refused', id, code: outcome, detail: REFUSAL_DETAILS[outcome as Refusal] };
+  return { status: 'refused', id, code: outcome, detail: refusalDetail(item), ...(limit && { limit }) };
 }

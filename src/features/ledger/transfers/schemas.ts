@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { AmountSchema, MetadataSchema, UuidSchema } from '../../../http/schemas.ts';
+import { ExceededLimitSchema } from '../limit-schema.ts';
 import { BATCH_ITEMS_MAX, TRANSFER_REFUSALS } from '../movement.ts';
 import { ReferenceSchema, TransferSchema } from '../transfer-schema.ts';
 
@@ -40,6 +41,7 @@ export const TransferBatchResultSchema = z
         transfer: TransferSchema.optional(),
         code: z.enum(TRANSFER_REFUSALS).optional(),
         detail: z.string().optional(),
+        limit: ExceededLimitSchema.optional(),
       }),
     ),
   })

@@ -3,13 +3,12 @@ import type { Abortable } from '../../../utils/abortable.ts';
 import {
   type DerivedId,
   type ItemResult,
-  REFUSAL_DETAILS,
-  type Refusal,
   sortMembers,
   type Transfer,
   type TransferContent,
   type TransferOrder,
 } from '../movement.ts';
+import { refusalDetail } from '../refusal-detail.ts';
 import { type Posted, type RequestIdentity, refused, type Submit } from '../submit.ts';
 import type { TransferRepository } from './repository.ts';
 
@@ -68,7 +67,7 @@ export function createTransferService(repository: TransferReads, submit: Submit)
     async post(identity, transfer, caller) {
       const { items, replayed } = await submitAll(identity, [transfer], false, () => '/metadata', caller);
       const { outcome, transfer: posted } = items[0]!;
-      if (posted === null) throw refused(outcome as Refusal, replayed);
+      if (posted === null) throw refused(items[0]!, replayed);
       return { result: { transfer: posted, existed: outcome === 'exists' }, replayed };
     },
     async postBatch(identity, transfers, atomic, caller) {
@@ -101,9 +100,9 @@ function toContent(transfer: NewTransfer, derived: DerivedId | null): TransferCo
 const BATCH_ERRORS_MAX = 20;
 
 function batchRefused(items: readonly ItemResult[], replayed: boolean): AtlasError {
-  const refused = items.flatMap(({ outcome }, i): InputError[] => {
-    const detail = REFUSAL_DETAILS[outcome as Refusal];
-    return detail === undefined ? [] : [{ pointer: `/transfers/${i}`, code: outcome, detail }];
+  const refused = items.flatMap((item, i): InputError[] => {
+    const detail = refusalDetail(item);
+    return detail === undefined ? [] : [{ pointer: `/transfers/${i}`, code: item.outcome, detail }];
   });
   return new AtlasError(
     'batch_refused',
