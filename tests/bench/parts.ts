@@ -1,6 +1,7 @@
 import { audit } from './audit.ts';
 import { envelope } from './envelope.ts';
 import { layers } from './layers.ts';
+import { limits } from './limits.ts';
 import { memory } from './memory.ts';
 import { quotas } from './quotas.ts';
 import { reads } from './reads.ts';
@@ -22,6 +23,7 @@ export const PARTS = {
   'overload-reads': overloadReads,
   'overload-mixed': overloadMixed,
   transfers,
+  limits,
   workers,
   'sign-ins': signIns,
   reads,

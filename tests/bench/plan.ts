@@ -22,6 +22,7 @@ export interface Plan extends BenchPlan {
   readonly overload: OverloadLoads;
   readonly mixed: OverloadLoads;
   readonly transfers: Rounds;
+  readonly limits: Rounds;
   readonly workers: Rounds;
   readonly 'sign-ins': Rounds;
   readonly reads: Rounds;
@@ -46,6 +47,7 @@ export const FULL_PLAN: Plan = {
   overload: { loads: OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 3, seconds: 4, peakSeconds: 3 },
   transfers: { rounds: 3, seconds: 5 },
+  limits: { rounds: 3, seconds: 3 },
   workers: { rounds: 5, seconds: 4 },
   'sign-ins': { rounds: 3, seconds: 4 },
   reads: { rounds: 5, seconds: 3 },
@@ -66,6 +68,7 @@ export const QUICK_PLAN: Plan = {
   overload: { loads: OVERLOADS, rounds: 1, seconds: 3, peakSeconds: 1 },
   mixed: { loads: MIXED_OVERLOADS, rounds: 1, seconds: 2, peakSeconds: 1 },
   transfers: { rounds: 1, seconds: 2 },
+  limits: { rounds: 1, seconds: 1 },
   workers: { rounds: 1, seconds: 2 },
   'sign-ins': { rounds: 1, seconds: 2 },
   reads: { rounds: 2, seconds: 1.5 },
