@@ -126,13 +126,13 @@ export function createLedger(ports: LedgerPorts) {
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
     seed: () => createDemoAccounts(accounts, transfers, holds).then(limits.seed),
-    mount(routes: RouteTable) {
+    mount(routes, app) {
       mountAccounts(routes, accounts);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
       mountHolds(routes, holds, accounts);
       mountReversals(routes, reversals);
-      for (const part of parts) part.mount(routes);
+      for (const part of parts) part.mount(routes, app);
     },
     metrics(registry) {
       registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() }));
