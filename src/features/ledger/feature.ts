@@ -4,7 +4,6 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import { Isolation, REFRESH_MS } from '../../adapters/postgres/isolation.ts';
 import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
-import type { RouteTable } from '../../http/route.ts';
 import type { ResourceTraits } from '../../shedding/resource-traits.ts';
 import type { Feature, FeatureDeclaration, Job } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
@@ -28,6 +27,7 @@ import { ledgerProblems } from './problems.ts';
 import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
 import { createReversalService } from './reversals/service.ts';
+import { createSearch } from './search-feature.ts';
 import { createSubmit } from './submit.ts';
 import { isTransfer } from './transfer-schema.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
@@ -112,10 +112,13 @@ export function createLedger(ports: LedgerPorts) {
     (signal) => isolation.isOn(signal),
   );
   const graph = createGraphService(createGraphRepository(database), accounts);
-  const parts: readonly Feature[] = [limits, verification];
+  const search = createSearch(database, accountRepository, repository);
+  const parts: readonly Feature[] = [search, limits, verification];
   return {
     accounts,
     transfers,
+    search: search.service,
+    indexing: search.indexing,
     holds,
     reversals,
     limits: limits.service,
@@ -127,7 +130,7 @@ export function createLedger(ports: LedgerPorts) {
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
     seed: () => createDemoAccounts(accounts, transfers, holds).then(limits.seed),
     mount(routes, app) {
-      mountAccounts(routes, accounts);
+      mountAccounts(routes, accounts, search.service);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
       mountHolds(routes, holds, accounts);
@@ -139,6 +142,7 @@ export function createLedger(ports: LedgerPorts) {
       registerHoldMetrics(registry, holdOutcomes, expiry.stats);
       for (const part of parts) part.metrics?.(registry);
     },
+    loops: parts.flatMap(({ loops = [] }) => loops),
     caches: [transferCache],
     jobs: [
       refreshOf(isolation),

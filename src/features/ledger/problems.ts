@@ -138,6 +138,13 @@ export const ledgerProblems = {
     remedy:
       'Nothing was stored. Send less, for example the ID of a file or of a record of yours instead of its content.',
   },
+  search_not_ready: {
+    status: 503,
+    title: 'Search not ready',
+    cause: 'What was there before the search existed is being added to its index, which happens once.',
+    remedy:
+      'Retry after the number of seconds in Retry-After. GET /v1/accounts without filters and GET /v1/accounts/{id}/transfers work meanwhile.',
+  },
   queue_full: {
     status: 429,
     title: 'Ledger queue full',

@@ -3,6 +3,7 @@ import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
 import { createGraphRepository } from '../../../src/features/ledger/graph/repository.ts';
 import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
+import { createSearchRepository } from '../../../src/features/ledger/search/repository.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import { availableEngines } from '../../support/database.ts';
@@ -60,6 +61,20 @@ const VERBS: Readonly<Record<string, Verb>> = {
     const search = { owner, from: account, to: bank, depthMax: 2, since: null };
     return orNull((await createGraphRepository(db).ways(search)).paths);
   },
+  'search.transfers': async (db, owner, { account, transfer }) => {
+    await db.query((sql) => sql`SELECT move_outbox((SELECT epoch FROM relay), 2000)`);
+    await createSearchRepository(db).index();
+    const is = { eq: account };
+    const filter = { field: 'accountId', is };
+    const search = { owner, filter, order: 'newest first', after: null, limit: 9 } as const;
+    const { ids } = await createSearchRepository(db).transfers(search);
+    return ids.includes(transfer) ? ids : null;
+  },
+  'search.accounts': async (db, owner, { account }) => {
+    const search = { owner, filter: null, order: 'oldest first', after: null, limit: 200 } as const;
+    const { ids } = await createSearchRepository(db).accounts(search);
+    return ids.includes(account) ? ids : null;
+  },
   'verification.verify': async (db, owner, { account }) => {
     const { accounts } = await createLedgerRepository(db).verify(owner, 100);
     return accounts === 1 && (await createAccountRepository(db).find(owner, account)) !== null
@@ -70,6 +85,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
 
 /** The others, and why they may act for no owner. */
 const WITHOUT_OWNER: Readonly<Record<string, string>> = {
+  'search.index': 'of the whole database, by a loop',
   'accounts.oldest': 'for the start and for health; callers never see it',
   'accounts.isOrganization': 'for operators, on the command line',
   'accounts.count': 'for operators, on the command line',
@@ -88,6 +104,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
           accounts: createAccountRepository(db),
           transfers: createTransferRepository(db),
           graph: createGraphRepository(db),
+          search: createSearchRepository(db),
           verification: createLedgerRepository(db),
         }).flatMap(([name, repository]) => Object.keys(repository).map((verb) => `${name}.${verb}`));
         // A new verb belongs into one of the two tables.

@@ -207,6 +207,8 @@ export const REPEATABLE: Readonly<Record<string, string>> = {
   registerDocumentKind:
     'The same schema again is no new version, and another one needs the ETag of the last.',
   putDocument: 'The same content again is no new version, and another one needs the ETag of the last.',
+  searchTransfers: 'It reads; what to look for is in the body, as it may be about people.',
+  searchAccounts: 'It reads; what to look for is in the body, as it may be about people.',
   searchDocuments: 'It reads; what to look for is in the body, as it may be about people.',
   switchOrganization: 'The session acts for the same organization again.',
 };

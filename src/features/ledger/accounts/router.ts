@@ -9,6 +9,16 @@ import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
 import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
+import { ACCOUNT_FIELDS } from '../filter.ts';
+import { filteredQuerySchema, filterOf } from '../query-filters.ts';
+import type { SearchService } from '../search/service.ts';
+import {
+  AccountSearchSchema,
+  orderOf,
+  SEARCH_BODY_BYTES,
+  SEARCH_BOUNDS,
+  sortSchema,
+} from '../search-schemas.ts';
 import { ACCEPTS_UP_TO_DEFAULT, type Account, availableOf, balanceOf } from './domain.ts';
 import {
   AccountChangeHeadersSchema,
@@ -28,12 +38,20 @@ const ETAG = {
 };
 const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) });
 const CURSOR = 'a';
-const CursorSchema = ageCursorSchema(CURSOR);
+const ListQuerySchema = filteredQuerySchema(
+  pageQuerySchema(ageCursorSchema(CURSOR)).extend({ sort: sortSchema('createdAt') }),
+  ACCOUNT_FIELDS,
+);
 
 /** Mounts `/v1/accounts`. */
-export function mountAccounts(routes: RouteTable, accounts: AccountService): void {
+export function mountAccounts(
+  routes: RouteTable,
+  accounts: AccountService,
+  search: Pick<SearchService, 'accounts'>,
+): void {
   mountChanges(routes, accounts);
-  mountReading(routes, accounts);
+  mountReading(routes, accounts, search);
+  mountAccountSearch(routes, search);
 }
 
 function mountChanges(routes: RouteTable, accounts: AccountService): void {
@@ -118,7 +136,11 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
   );
 }
 
-function mountReading(routes: RouteTable, accounts: AccountService): void {
+function mountReading(
+  routes: RouteTable,
+  accounts: AccountService,
+  search: Pick<SearchService, 'accounts'>,
+): void {
   routes.mount(
     {
       method: 'get',
@@ -129,17 +151,22 @@ function mountReading(routes: RouteTable, accounts: AccountService): void {
       tier: 'default',
       resource: 'database',
       scope: 'accounts:read',
-      query: pageQuerySchema(CursorSchema),
+      description:
+        'With filters, it is a search, so a page can be empty and have a next one: see POST /v1/accounts/search.',
+      query: ListQuerySchema,
       compressible: true,
+      refusals: ['search_not_ready'],
       responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
     },
     async ({ request, exchange, query }) => {
-      const { accounts: page, next } = await accounts.list(
-        exchange.principal!.owner,
-        query.cursor ?? null,
-        query.limit,
-        exchange.signal,
-      );
+      const { owner } = exchange.principal!;
+      const { sort, limit, cursor: after = null } = query;
+      const filter = filterOf(query, ACCOUNT_FIELDS);
+      const order = orderOf(sort);
+      const { accounts: page, next } =
+        filter === null && order === 'oldest first'
+          ? await accounts.list(owner, after, limit, exchange.signal)
+          : await search.accounts({ owner, filter, order, after, limit }, exchange.signal);
       const nextCursor = next === null ? null : toAgeCursor(CURSOR, next);
       const list = { accounts: page.map(toResource), nextCursor };
       return exchange.json(list, 200, linkNext(request.url, nextCursor));
@@ -162,6 +189,39 @@ function mountReading(routes: RouteTable, accounts: AccountService): void {
     },
     async ({ exchange, params }) =>
       respond(exchange, await accounts.find(exchange.principal!.owner, params.id, exchange), 200),
+  );
+}
+
+function mountAccountSearch(routes: RouteTable, search: Pick<SearchService, 'accounts'>): void {
+  routes.mount(
+    {
+      tier: 'default',
+      resource: 'database',
+      compressible: true,
+      refusals: ['search_not_ready'],
+      tag,
+      scope: 'accounts:read',
+      method: 'post',
+      path: '/v1/accounts/search',
+      operationId: 'searchAccounts',
+      summary: 'Find accounts',
+      description: `Never behind: it finds an account as it is now. ${SEARCH_BOUNDS}`,
+      bodyLimitBytes: SEARCH_BODY_BYTES,
+      query: pageQuerySchema(ageCursorSchema(CURSOR)),
+      body: AccountSearchSchema,
+      example: {
+        filter: { and: [{ contains: { metadata: { demo: 'true' } } }, { field: 'balance', gte: 100 }] },
+      },
+      responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
+    },
+    async ({ request, exchange, query: { cursor: after = null, limit }, body }) => {
+      const { filter = null, sort } = body;
+      const asked = { owner: exchange.principal!.owner, filter, order: orderOf(sort), after, limit };
+      const { accounts, next } = await search.accounts(asked, exchange.signal);
+      const nextCursor = next === null ? null : toAgeCursor(CURSOR, next);
+      const page = { accounts: accounts.map(toResource), nextCursor };
+      return exchange.json(page, 200, linkNext(request.url, nextCursor));
+    },
   );
 }
 

@@ -1,0 +1,10 @@
+SELECT pg_advisory_xact_lock(5703951129318914);
+DROP TRIGGER accounts_new_terms ON accounts;
+DROP TRIGGER accounts_terms ON accounts;
+DROP FUNCTION keep_account_terms();
+DROP FUNCTION account_terms_of(bigint, text, text, text, text, jsonb);
+DROP FUNCTION search_term(bigint, text, text, text);
+DROP TABLE search_moves;
+DROP TABLE search_progress;
+DROP TABLE account_terms;
+DROP TABLE transfer_terms;
