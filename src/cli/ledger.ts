@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { ACCOUNT_FIELDS, type Fields, type Filter, TRANSFER_FIELDS } from '../features/ledger/filter.ts';
 import { HOLD_STATES, type HoldState } from '../features/ledger/hold.ts';
+import { filterNames, readQueryFilters } from '../features/ledger/query-filters.ts';
 import type { Features } from '../features.ts';
 import { table } from './output.ts';
 import type { WithService } from './session.ts';
@@ -9,6 +11,9 @@ type WithLedger = WithService<Features['ledger']>;
 interface ReadOptions {
   readonly owner: string;
   readonly json?: true;
+}
+interface FilterOptions {
+  readonly filter?: Filter;
 }
 interface ListOptions extends ReadOptions {
   readonly limit: number;
@@ -20,20 +25,25 @@ const LIMIT_DEFAULT = 50;
 
 /** Adds `list` and `show` to the command of accounts. */
 export function addAccountReads(accounts: Command, withLedger: WithLedger): void {
-  listing(accounts.command('list').description('list the accounts of an organization, oldest first')).action(
-    ({ owner, json, limit }: ListOptions) =>
-      withLedger(async ({ accounts: service }) => {
-        const { accounts: found } = await service.list(owner, null, limit);
-        if (json) return print(found);
-        const rows = found.map((one) => [
-          one.id,
-          one.ledger,
-          one.creditsPosted - one.debitsPosted,
-          one.debitsPending,
-          one.name ?? '',
-        ]);
-        console.log(table(['id', 'ledger', 'balance', 'reserved', 'name'], rows));
-      }),
+  filtering(
+    listing(accounts.command('list').description('list the accounts of an organization, oldest first')),
+    ACCOUNT_FIELDS,
+  ).action(({ owner, json, limit, filter }: ListOptions & FilterOptions) =>
+    withLedger(async ({ accounts: service, search }) => {
+      const { accounts: found } =
+        filter === undefined
+          ? await service.list(owner, null, limit)
+          : await search.accounts({ owner, filter, order: 'oldest first', after: null, limit });
+      if (json) return print(found);
+      const rows = found.map((one) => [
+        one.id,
+        one.ledger,
+        one.creditsPosted - one.debitsPosted,
+        one.debitsPending,
+        one.name ?? '',
+      ]);
+      console.log(table(['id', 'ledger', 'balance', 'reserved', 'name'], rows));
+    }),
   );
   reading(accounts.command('show').description('show an account with its balance'))
     .argument('<id>', 'the ID of the account', parseId)
@@ -60,11 +70,35 @@ export function addTransfersCommand(program: Command, withLedger: WithLedger): v
         console.log(table(['id', 'way', 'amount', 'posted', 'reference'], rows));
       }),
     );
+  addTransferSearch(transfers, withLedger);
   reading(transfers.command('show').description('show a transfer'))
     .argument('<id>', 'the ID of the transfer', parseId)
     .action((id: string, { owner, json }: ReadOptions) =>
       withLedger(async ({ transfers: service }) => show(await service.find(owner, id), json)),
     );
+}
+
+function addTransferSearch(transfers: Command, withLedger: WithLedger): void {
+  filtering(
+    listing(transfers.command('search').description('find transfers of an organization, newest first')),
+    TRANSFER_FIELDS,
+  ).action(({ owner, json, limit, filter }: ListOptions & FilterOptions) =>
+    withLedger(async ({ search }) => {
+      const asked = { owner, filter: filter ?? null, order: 'newest first', after: null, limit } as const;
+      const { transfers: found, asOf, next } = await search.transfers(asked);
+      if (json) return print(found);
+      const rows = found.map((one) => [
+        one.id,
+        one.debitAccountId,
+        one.creditAccountId,
+        one.amount,
+        one.createdAt,
+        one.reference ?? '',
+      ]);
+      console.log(table(['id', 'from', 'to', 'amount', 'posted', 'reference'], rows));
+      console.error(`Complete up to ${asOf}.${next === null ? '' : ' There may be more: search for less.'}`);
+    }),
+  );
 }
 
 export function addHoldsCommand(program: Command, withLedger: WithLedger): void {
@@ -126,6 +160,24 @@ export function addLimitsCommand(program: Command, withLedger: WithLedger): void
         show(found, json);
       }),
     );
+}
+
+function filtering(command: Command, fields: Fields): Command {
+  const names = filterNames(fields).join(', ');
+  return command.option(
+    '--filter <name=value>',
+    `only those with this value, repeatable: ${names}, metadata[KEY]`,
+    (given: string, before: Filter | undefined) => withFilter(given, before, fields),
+  );
+}
+
+/** Adds a filter, written as in the query of a list, to those before it. */
+function withFilter(given: string, before: Filter | undefined, fields: Fields): Filter {
+  const [name = '', ...value] = given.split('=');
+  const filter = readQueryFilters({ [name]: value.join('=') }, fields, (_, message) => {
+    throw new InvalidArgumentError(`${name} ${message}.`);
+  })!;
+  return before === undefined ? filter : { and: [before, filter] };
 }
 
 function reading(command: Command): Command {

@@ -90,6 +90,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'accounts list': 'It reads.',
   'accounts show': 'It reads.',
   'transfers list': 'It reads.',
+  'transfers search': 'It reads.',
   'transfers show': 'It reads.',
   'holds list': 'It reads.',
   'holds show': 'It reads.',
