@@ -7,6 +7,7 @@ import { quotas } from './quotas.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
 import { overloadMixed, overloadPayments, overloadReads } from './saturation/parts.ts';
+import { search } from './search.ts';
 import { signIns } from './sign-ins.ts';
 import { startup } from './start.ts';
 import { transfers } from './transfers.ts';
@@ -27,6 +28,7 @@ export const PARTS = {
   workers,
   'sign-ins': signIns,
   reads,
+  search,
   audit,
   verification,
   memory,

@@ -27,6 +27,7 @@ export interface Plan extends BenchPlan {
   readonly 'sign-ins': Rounds;
   readonly reads: Rounds;
   readonly verification: { readonly transfers: number };
+  readonly search: Rounds & { readonly transfers: number };
   readonly memory: { readonly stressSeconds: number; readonly steadySeconds: number };
   /** Of a comparison with another revision. */
   readonly compare: Rounds;
@@ -52,6 +53,7 @@ export const FULL_PLAN: Plan = {
   'sign-ins': { rounds: 3, seconds: 4 },
   reads: { rounds: 5, seconds: 3 },
   verification: { transfers: 1_000_000 },
+  search: { rounds: 3, seconds: 2, transfers: 1_000_000 },
   memory: { stressSeconds: 5, steadySeconds: 420 },
   compare: { rounds: 5, seconds: 3 },
   start: { first: 3, later: 5 },
@@ -73,6 +75,7 @@ export const QUICK_PLAN: Plan = {
   'sign-ins': { rounds: 1, seconds: 2 },
   reads: { rounds: 2, seconds: 1.5 },
   verification: { transfers: 100_000 },
+  search: { rounds: 1, seconds: 1, transfers: 50_000 },
   memory: { stressSeconds: 1, steadySeconds: 12 },
   compare: { rounds: 1, seconds: 1 },
   start: { first: 1, later: 1 },

@@ -73,6 +73,8 @@ const LEDGER_TABLES = [
   'parked_events',
   'inbox',
   'consumer_offsets',
+  'transfer_terms',
+  'account_terms',
 ];
 
 /** Restores the same initial state before each measurement: accounts without transfers, vacuumed tables, a checkpoint. */
