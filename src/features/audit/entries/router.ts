@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
 import { cursorSchema, linkNext, NEXT, toHex } from '../../../http/cursor.ts';
 import type { RouteTable } from '../../../http/route.ts';
-import { toCsv } from './csv.ts';
+import { toCsv } from '../../../utils/csv.ts';
 import type { AuditEntry, EntryPosition, EntryRepository } from './repository.ts';
 import { EntryPageSchema, entryQuerySchema } from './schemas.ts';
 
