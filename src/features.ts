@@ -54,8 +54,8 @@ export function createFeatures(deps: Deps) {
     types,
     relayHolder: `${hostname()}:${process.pid}`,
   });
-  const capacity = { workers: deps.workers, inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT };
-  const ledger = createLedger({ database, cache, idempotency, onPosted: events.wakeRelay, ...capacity });
+  const host = { cache, workers: deps.workers, inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT };
+  const ledger = createLedger({ ...base, ...host, idempotency, isKeyUsable, onPosted: events.wakeRelay });
   const shared = { ...base, isKeyUsed: events.isKeyUsed, idempotency };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing, requireNow });

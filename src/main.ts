@@ -18,6 +18,7 @@ import { addSeedCommand } from './cli/seed.ts';
 import { addServeCommand } from './cli/serve.ts';
 import { withService } from './cli/session.ts';
 import { reportUnknownSettings } from './cli/settings-report.ts';
+import { addStatementsCommand } from './cli/statements.ts';
 import { addStatusCommand } from './cli/status.ts';
 import { explainUnknownCommand } from './cli/unknown-command.ts';
 import { addUsersCommand } from './cli/users.ts';
@@ -75,6 +76,10 @@ addHoldsCommand(
   withService(({ ledger }) => ledger),
 );
 addLimitsCommand(
+  program,
+  withService(({ ledger }) => ledger),
+);
+addStatementsCommand(
   program,
   withService(({ ledger }) => ledger),
 );

@@ -1,5 +1,5 @@
--- number: 1
--- migration: 21
+-- number: 2
+-- migration: 26
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
@@ -30,6 +30,10 @@ BEGIN
         x(id, debit, debit_version, debit_balance, credit, credit_version, credit_balance, ledger, amount, reference, metadata,
           outcome, effective_at, kind, target)
      WHERE x.outcome = 'posted' AND x.debit_version IS NOT NULL ORDER BY x.id;
+
+  IF p_effective_at IS NOT NULL THEN
+    PERFORM store_effective_times(p_account, p_outcome, p_debit, p_credit, p_amount, p_effective_at, p_debit_version, p_credit_version);
+  END IF;
 
   -- In version order, so that the rows of an account are numbered like its transfers.
   INSERT INTO outbox (transfer_id, debit_account_id, debit_version, debit_owner, credit_account_id, credit_version,

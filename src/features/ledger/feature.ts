@@ -5,7 +5,7 @@ import { Isolation, REFRESH_MS } from '../../adapters/postgres/isolation.ts';
 import { idOf, ownedId } from '../../adapters/postgres/owned-ids.ts';
 import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { ResourceTraits } from '../../shedding/resource-traits.ts';
-import type { Feature, FeatureDeclaration, Job } from '../feature.ts';
+import type { Feature, FeatureDeclaration, Job, SettingValues } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
 import { createReassignment } from './accounts/reassignment.ts';
 import { createAccountRepository } from './accounts/repository.ts';
@@ -16,11 +16,9 @@ import { ledgerEventTypes } from './event-types.ts';
 import { createGraphRepository } from './graph/repository.ts';
 import { mountGraph } from './graph/router.ts';
 import { createGraphService } from './graph/service.ts';
-import { createExpiry } from './holds/expiry.ts';
-import { HoldOutcomes, registerHoldMetrics } from './holds/hold-metrics.ts';
-import { createHoldRepository } from './holds/repository.ts';
-import { mountHolds } from './holds/router.ts';
-import { createHoldService } from './holds/service.ts';
+import { createHistory } from './history-feature.ts';
+import { HoldOutcomes } from './holds/hold-metrics.ts';
+import { createHolds } from './holds-feature.ts';
 import { createLimits } from './limits-feature.ts';
 import type { PostRequest, PostResult, Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
@@ -28,8 +26,10 @@ import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
 import { createReversalService } from './reversals/service.ts';
 import { createSearch } from './search-feature.ts';
+import { ledgerSettings } from './settings.ts';
 import { createSubmit } from './submit.ts';
 import { isTransfer } from './transfer-schema.ts';
+import { createEffectiveTimes } from './transfers/effective-times.ts';
 import { GroupCommit } from './transfers/group-commit.ts';
 import { HostCommitter } from './transfers/host-committer.ts';
 import { registerLedgerMetrics } from './transfers/ledger-metrics.ts';
@@ -50,11 +50,10 @@ const BUDGET_MS = 80;
 // A few small batches, so that there is always one on its way while others are gathering.
 const IN_FLIGHT_MIN = 96;
 const IDEMPOTENCY_DAYS = 30;
-const EXPIRY_MS = 1000;
 
 /** Accounts, transfers, the graph of who paid whom, and the verification that all is consistent. */
 export const ledger = {
-  tags: ['Accounts', 'Transfers', 'Holds', 'Limits', 'Graph', 'Ledger'],
+  tags: ['Accounts', 'Transfers', 'Holds', 'Limits', 'History', 'Graph', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts and limits.',
     'accounts:write': 'Open accounts, change whom they accept, and limit what they pay.',
@@ -65,7 +64,7 @@ export const ledger = {
   },
   problems: ledgerProblems,
   eventTypes: ledgerEventTypes,
-  settings: {},
+  settings: ledgerSettings,
 } as const satisfies FeatureDeclaration;
 
 /** Dependencies of the ledger. */
@@ -73,6 +72,8 @@ export interface LedgerPorts {
   readonly database: Database;
   readonly cache: Cache;
   readonly idempotency: Idempotency;
+  readonly settings: SettingValues<typeof ledgerSettings>;
+  isKeyUsable(keyId: string, signal: AbortSignal): Promise<boolean>;
   /** Called after each posted batch, so that its events are sent without delay. */
   onPosted(): void;
   /** Workers of this host. */
@@ -101,10 +102,13 @@ export function createLedger(ports: LedgerPorts) {
     if (view === null) return repository.find(owner, id, caller?.signal);
     return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
   };
-  const transfers = createTransferService({ find, listByAccount: repository.listByAccount }, submit);
-  const holdRepository = createHoldRepository(database);
-  const holds = createHoldService(holdRepository, submit);
-  const expiry = createExpiry({ ...holdRepository, onExpired: onPosted });
+  const { isKeyUsed, listByAccount } = repository;
+  const transfers = createTransferService(
+    { find, listByAccount },
+    submit,
+    createEffectiveTimes({ daysMax: ports.settings.LEDGER_BACKDATE_DAYS, isKeyUsed }),
+  );
+  const holds = createHolds(database, { submit, accounts, outcomes: holdOutcomes, onExpired: onPosted });
   const reversals = createReversalService(createReversalRepository(database), submit);
   const verification = createVerification(
     createLedgerService(createLedgerRepository(database)),
@@ -113,14 +117,16 @@ export function createLedger(ports: LedgerPorts) {
   );
   const graph = createGraphService(createGraphRepository(database), accounts);
   const search = createSearch(database, accountRepository, repository);
-  const parts: readonly Feature[] = [search, limits, verification];
+  const history = createHistory(database, accounts, ports.isKeyUsable);
+  const parts: readonly Feature[] = [holds, search, history, limits, verification];
   return {
     accounts,
     transfers,
     search: search.service,
     indexing: search.indexing,
-    holds,
+    holds: holds.service,
     reversals,
+    history: history.service,
     limits: limits.service,
     verification: verification.service,
     background: verification.background,
@@ -128,18 +134,16 @@ export function createLedger(ports: LedgerPorts) {
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
-    seed: () => createDemoAccounts(accounts, transfers, holds).then(limits.seed),
+    seed: () => createDemoAccounts(accounts, transfers, holds.service).then(limits.seed),
     mount(routes, app) {
       mountAccounts(routes, accounts, search.service);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
-      mountHolds(routes, holds, accounts);
       mountReversals(routes, reversals);
       for (const part of parts) part.mount(routes, app);
     },
     metrics(registry) {
       registerLedgerMetrics(registry, () => ({ ...groupCommit.stats(), ...committer.stats() }));
-      registerHoldMetrics(registry, holdOutcomes, expiry.stats);
       for (const part of parts) part.metrics?.(registry);
     },
     loops: parts.flatMap(({ loops = [] }) => loops),
@@ -147,7 +151,6 @@ export function createLedger(ports: LedgerPorts) {
     jobs: [
       refreshOf(isolation),
       ...parts.flatMap(({ jobs = [] }) => jobs),
-      { name: 'release expired holds', by: 'one', everyMs: EXPIRY_MS, run: expiry.run },
       {
         name: 'delete expired idempotency keys',
         by: 'one',
@@ -197,7 +200,7 @@ function refreshOf(isolation: Isolation): Job {
 function openTransferCache(cache: Cache): CacheAside<Transfer> {
   return new CacheAside<Transfer>({
     cache,
-    name: 'transfer.v3',
+    name: 'transfer.v4',
     ttlMs: 300_000,
     staleMs: 600_000,
     // An ID that is unused now may be posted in a moment.

@@ -14,10 +14,13 @@ export interface TransferContent {
   readonly amount: number;
   readonly reference: string | null;
   readonly metadata: Readonly<Record<string, string>>;
+  /** When it takes effect, with milliseconds, in UTC; absent if that is when it is posted. */
+  readonly effectiveAt?: string;
 }
 
 /** A posted transfer. Immutable. */
 export interface Transfer extends TransferContent {
+  readonly effectiveAt: string;
   readonly ledger: string;
   /** The hold that it posts. */
   readonly holdId: string | null;

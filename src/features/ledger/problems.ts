@@ -131,6 +131,25 @@ export const ledgerProblems = {
       },
     ],
   },
+  effective_at_not_allowed: {
+    status: 422,
+    title: 'Time of effect not allowed',
+    cause: 'A transfer should take effect in the future, or longer ago than LEDGER_BACKDATE_DAYS allows.',
+    remedy: 'Nothing was posted. Fix `effectiveAt`, or omit it to have the transfer take effect now.',
+    errors: [{ pointer: '/effectiveAt', detail: 'is more than 31 days ago' }],
+  },
+  moment_in_future: {
+    status: 422,
+    title: 'Moment in the future',
+    cause: 'Nobody knows yet what is recorded or takes effect by then.',
+    remedy: 'Ask for a moment up to now, by the clock of the database, or omit it.',
+  },
+  statement_too_long: {
+    status: 422,
+    title: 'Statement too long for PDF',
+    cause: 'A statement as PDF has at most 10,000 entries.',
+    remedy: 'Choose a shorter period, or CSV or JSON.',
+  },
   metadata_too_large: {
     status: 422,
     title: 'Metadata too large',

@@ -1,15 +1,21 @@
 import { sortMembers, type Transfer, type TransferContent } from './movement.ts';
 
 /** A row of `transfers`. */
-export type TransferRow = Omit<Transfer, 'createdAt'> & { createdAt: Date };
+export type TransferRow = Omit<Transfer, 'createdAt' | 'effectiveAt'> & {
+  createdAt: Date;
+  effectiveAt: Date | null;
+};
 
 /** The columns of a {@link TransferRow}, without its metadata, which not everybody may read. */
 export function transferColumns<F>(sql: (strings: TemplateStringsArray) => F): F {
-  return sql`id, debit_account_id, credit_account_id, ledger, amount, reference, hold_id, reverses_id, created_at`;
+  return sql`id, debit_account_id, credit_account_id, ledger, amount, reference, hold_id, reverses_id, created_at,
+    effective_at`;
 }
 
 export function toTransfer(row: TransferRow): Transfer {
-  return transferOf(row, row.ledger, row.createdAt.toISOString(), row.holdId, row.reversesId);
+  const { effectiveAt, ...content } = row;
+  const order = effectiveAt === null ? content : { ...content, effectiveAt: effectiveAt.toISOString() };
+  return transferOf(order, row.ledger, row.createdAt.toISOString(), row.holdId, row.reversesId);
 }
 
 export function transferOf(
@@ -30,5 +36,6 @@ export function transferOf(
     holdId,
     reversesId,
     createdAt,
+    effectiveAt: order.effectiveAt ?? createdAt,
   };
 }

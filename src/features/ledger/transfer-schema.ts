@@ -24,7 +24,10 @@ export const TransferSchema = z
     metadata: z.record(z.string(), z.string()),
     holdId: UuidSchema.nullable().openapi({ description: 'The hold that it posts.' }),
     reversesId: UuidSchema.nullable().openapi({ description: 'The transfer that it reverses.' }),
-    createdAt: TimestampSchema,
+    createdAt: TimestampSchema.openapi({ description: 'When it was recorded.' }),
+    effectiveAt: TimestampSchema.openapi({
+      description: 'When it took effect: `createdAt`, unless it was back-dated.',
+    }),
   })
   .openapi('Transfer');
 

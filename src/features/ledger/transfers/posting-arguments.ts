@@ -22,8 +22,15 @@ export function postingArguments(requests: readonly PostRequest[], items: readon
     ),
     amounts: arrayOf(items.map((item) => ('amount' in item ? (item.amount ?? 'NULL') : 'NULL'))),
     references: quotedArrayOf(items.map((item) => ('reference' in item ? item.reference : null))),
+    effectiveAt: effectiveTimesOf(items),
     metadata: quotedArrayOf(items.map((item) => ('metadata' in item ? JSON.stringify(item.metadata) : null))),
   };
+}
+
+/** Returns when the items take effect; null if all do when they are posted. */
+function effectiveTimesOf(items: readonly Movement[]): string | null {
+  const timeOf = (item: Movement) => ('effectiveAt' in item && item.effectiveAt) || 'NULL';
+  return items.every((item) => timeOf(item) === 'NULL') ? null : arrayOf(items.map(timeOf));
 }
 
 /** Returns the arguments that a batch of transfers does not have; null if it is one. */

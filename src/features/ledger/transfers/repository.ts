@@ -157,6 +157,7 @@ function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedM
             ${args.atomic}::boolean[], ${args.accounts}::uuid[], ${args.requests}::int[], ${args.ids}::uuid[],
             ${args.otherIds}::uuid[], ${args.debits}::int[], ${args.credits}::int[], ${args.amounts}::bigint[],
             ${args.references}::text[], ${args.metadata}::jsonb[]
+            ${args.effectiveAt === null ? sql`` : sql`, p_effective_at => ${args.effectiveAt}::timestamptz[]`}
             ${
               kinds === null
                 ? sql``

@@ -19,6 +19,7 @@ const POST_REFUSALS = [
   'idempotency_key_in_progress',
   'idempotency_key_reused',
   'metadata_too_large',
+  'effective_at_not_allowed',
   'queue_full',
 ] as const;
 

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { AmountSchema, MetadataSchema, UuidSchema } from '../../../http/schemas.ts';
+import { AmountSchema, MetadataSchema, TimeSchema, UuidSchema } from '../../../http/schemas.ts';
 import { ExceededLimitSchema } from '../limit-schema.ts';
 import { BATCH_ITEMS_MAX, TRANSFER_REFUSALS } from '../movement.ts';
 import { ReferenceSchema, TransferSchema } from '../transfer-schema.ts';
@@ -14,6 +14,11 @@ export const NewTransferSchema = z
     amount: AmountSchema,
     reference: ReferenceSchema.nullish(),
     metadata: MetadataSchema.nullish(),
+    effectiveAt: TimeSchema.nullish().openapi({
+      description:
+        'When it takes effect, to the millisecond: now by default, never later, and at most `LEDGER_BACKDATE_DAYS` ago. What is available changes at once either way.',
+      format: 'date-time',
+    } as object),
   })
   .openapi('NewTransfer');
 

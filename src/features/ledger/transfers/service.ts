@@ -10,6 +10,7 @@ import {
 } from '../movement.ts';
 import { refusalDetail } from '../refusal-detail.ts';
 import { type Posted, type RequestIdentity, refused, type Submit } from '../submit.ts';
+import type { EffectiveTimes } from './effective-times.ts';
 import type { TransferRepository } from './repository.ts';
 
 /** A transfer as requested. A member that is null is absent. */
@@ -20,6 +21,7 @@ export interface NewTransfer {
   readonly amount: number;
   readonly reference?: string | null | undefined;
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
+  readonly effectiveAt?: Date | null | undefined;
 }
 
 /** Operations on transfers. All throw `AtlasError`. */
@@ -46,7 +48,11 @@ export interface TransferReads extends Pick<TransferRepository, 'listByAccount'>
   find(owner: string, id: string, caller?: { readonly signal: AbortSignal }): Promise<Transfer | null>;
 }
 
-export function createTransferService(repository: TransferReads, submit: Submit): TransferService {
+export function createTransferService(
+  repository: TransferReads,
+  submit: Submit,
+  requireEffectiveTimes: EffectiveTimes,
+): TransferService {
   function submitAll(
     identity: RequestIdentity,
     transfers: readonly NewTransfer[],
@@ -60,18 +66,21 @@ export function createTransferService(repository: TransferReads, submit: Submit)
       const orders = contents.map((content, i): TransferOrder => ({ ...content, ...derived[i] }));
       return { contents, orders };
     };
-    return submit.all(identity, atomic, draft, pointerOf, caller);
+    const all = () => submit.all(identity, atomic, draft, (index) => `${pointerOf(index)}/metadata`, caller);
+    // Nearly always there is nothing to wait for.
+    const checking = requireEffectiveTimes(identity, transfers, pointerOf);
+    return checking === null ? all() : checking.then(all);
   }
 
   return {
     async post(identity, transfer, caller) {
-      const { items, replayed } = await submitAll(identity, [transfer], false, () => '/metadata', caller);
+      const { items, replayed } = await submitAll(identity, [transfer], false, () => '', caller);
       const { outcome, transfer: posted } = items[0]!;
       if (posted === null) throw refused(items[0]!, replayed);
       return { result: { transfer: posted, existed: outcome === 'exists' }, replayed };
     },
     async postBatch(identity, transfers, atomic, caller) {
-      const pointerOf = (index: number) => `/transfers/${index}/metadata`;
+      const pointerOf = (index: number) => `/transfers/${index}`;
       const { items, replayed } = await submitAll(identity, transfers, atomic, pointerOf, caller);
       if (atomic && items.some((item) => item.transfer === null)) throw batchRefused(items, replayed);
       return { result: items, replayed };
@@ -94,6 +103,8 @@ function toContent(transfer: NewTransfer, derived: DerivedId | null): TransferCo
     amount: transfer.amount,
     reference: transfer.reference ?? null,
     metadata: sortMembers(transfer.metadata ?? {}),
+    // Absent where it is not given, so that the fingerprint is that of the releases before.
+    ...(transfer.effectiveAt && { effectiveAt: transfer.effectiveAt.toISOString() }),
   };
 }
 
