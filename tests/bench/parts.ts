@@ -1,3 +1,4 @@
+import { accountHistory } from './account-history.ts';
 import { audit } from './audit.ts';
 import { envelope } from './envelope.ts';
 import { layers } from './layers.ts';
@@ -31,6 +32,7 @@ export const PARTS = {
   search,
   audit,
   verification,
+  history: accountHistory,
   memory,
   start: startup,
 } as const;

@@ -1,3 +1,4 @@
+import type { HistoryPlan } from './account-history.ts';
 import type { BenchPlan } from './conditions.ts';
 
 /** Rounds of a part, and the length of each measurement in it. */
@@ -28,6 +29,7 @@ export interface Plan extends BenchPlan {
   readonly reads: Rounds;
   readonly verification: { readonly transfers: number };
   readonly search: Rounds & { readonly transfers: number };
+  readonly history: HistoryPlan;
   readonly memory: { readonly stressSeconds: number; readonly steadySeconds: number };
   /** Of a comparison with another revision. */
   readonly compare: Rounds;
@@ -54,6 +56,7 @@ export const FULL_PLAN: Plan = {
   reads: { rounds: 5, seconds: 3 },
   verification: { transfers: 1_000_000 },
   search: { rounds: 3, seconds: 2, transfers: 1_000_000 },
+  history: { rounds: 5, reads: 1000, streams: 3 },
   memory: { stressSeconds: 5, steadySeconds: 420 },
   compare: { rounds: 5, seconds: 3 },
   start: { first: 3, later: 5 },
@@ -76,6 +79,7 @@ export const QUICK_PLAN: Plan = {
   reads: { rounds: 2, seconds: 1.5 },
   verification: { transfers: 100_000 },
   search: { rounds: 1, seconds: 1, transfers: 50_000 },
+  history: { rounds: 2, reads: 200, streams: 1 },
   memory: { stressSeconds: 1, steadySeconds: 12 },
   compare: { rounds: 1, seconds: 1 },
   start: { first: 1, later: 1 },

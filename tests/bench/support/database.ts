@@ -75,6 +75,9 @@ const LEDGER_TABLES = [
   'consumer_offsets',
   'transfer_terms',
   'account_terms',
+  'effective_entries',
+  'effective_sums',
+  'balance_checkpoints',
 ];
 
 /** Restores the same initial state before each measurement: accounts without transfers, vacuumed tables, a checkpoint. */
