@@ -7,7 +7,6 @@ import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { ResourceTraits } from '../../shedding/resource-traits.ts';
 import type { Feature, FeatureDeclaration, Job, SettingValues } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
-import { createReassignment } from './accounts/reassignment.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { mountAccounts } from './accounts/router.ts';
 import { createAccountService } from './accounts/service.ts';
@@ -22,6 +21,8 @@ import { createHolds } from './holds-feature.ts';
 import { createLimits } from './limits-feature.ts';
 import type { PostRequest, PostResult, Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
+import { createReassignmentRepository } from './reassignment/repository.ts';
+import { createReassignment } from './reassignment/service.ts';
 import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
 import { createReversalService } from './reversals/service.ts';
@@ -130,7 +131,7 @@ export function createLedger(ports: LedgerPorts) {
     limits: limits.service,
     verification: verification.service,
     background: verification.background,
-    reassignment: createReassignment(accountRepository),
+    reassignment: createReassignment(createReassignmentRepository(database)),
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),

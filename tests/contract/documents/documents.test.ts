@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { createKindRepository } from '../../../src/features/documents/kinds/repository.ts';
 import { createDocumentRepository } from '../../../src/features/documents/records/repository.ts';
-import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
+import { createReassignmentRepository } from '../../../src/features/ledger/reassignment/repository.ts';
 import { createReservedId } from '../../../src/utils/reserved-id.ts';
 import { Turns } from '../../../src/utils/turns.ts';
 import { availableEngines } from '../../support/database.ts';
@@ -47,7 +47,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
       readonly kinds: ReturnType<typeof createKindRepository>;
       readonly documents: ReturnType<typeof createDocumentRepository>;
       readonly workers: readonly ReturnType<typeof createDocumentRepository>[];
-      readonly accounts: ReturnType<typeof createAccountRepository>;
+      readonly reassignment: ReturnType<typeof createReassignmentRepository>;
       readonly path: { readonly owner: string; readonly accountId: string; readonly kind: string };
     }) => Promise<void>,
   ) =>
@@ -64,7 +64,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
       expect(await documents.write(path, id, contentOf('A'), 'none', ACTOR)).toMatchObject({
         outcome: 'created',
       });
-      await work({ sql, kinds, documents, workers, accounts: createAccountRepository(db), path });
+      await work({ sql, kinds, documents, workers, reassignment: createReassignmentRepository(db), path });
     });
 
   test(
@@ -112,11 +112,11 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
   test(
     'a document that is written while its account is moved ends at the new owner, or is refused',
     () =>
-      withDocument(async ({ sql, documents, accounts, path }) => {
+      withDocument(async ({ sql, documents, reassignment, path }) => {
         // Holds up the move and the write alike, as a write of a large document would.
         const release = await lockUsage(sql);
         const written = documents.write(path, createReservedId('document'), contentOf('B'), [1], ACTOR);
-        const moved = accounts.reassign({ from: 'one', ids: [path.accountId] }, 'two', 10, ACTOR);
+        const moved = reassignment.reassign({ from: 'one', ids: [path.accountId] }, 'two', 10, ACTOR);
         await until(async () => (await waiting(sql)) >= 2);
         await release();
         const [{ outcome }] = await Promise.all([written, moved]);
@@ -142,7 +142,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
   test(
     'a first document that is not committed yet when its account is moved follows it',
     () =>
-      withDocument(async ({ sql, accounts }) => {
+      withDocument(async ({ sql, reassignment }) => {
         const [accountId] = await insertAccounts(sql, [{ ledger: 'EUR', allowNegative: true, owner: 'one' }]);
         const written = Promise.withResolvers<void>();
         const released = Promise.withResolvers<void>();
@@ -155,7 +155,7 @@ describe.each(availableEngines())('documents on %s PostgreSQL', (engine) => {
           await released.promise;
         });
         await written.promise;
-        const moved = accounts.reassign({ from: 'one', ids: [accountId!] }, 'two', 10, ACTOR);
+        const moved = reassignment.reassign({ from: 'one', ids: [accountId!] }, 'two', 10, ACTOR);
         await until(async () => (await waiting(sql)) >= 1);
         released.resolve();
         await Promise.all([writing, moved]);

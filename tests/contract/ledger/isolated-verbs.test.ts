@@ -3,6 +3,7 @@ import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
 import { createGraphRepository } from '../../../src/features/ledger/graph/repository.ts';
 import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
+import { createReassignmentRepository } from '../../../src/features/ledger/reassignment/repository.ts';
 import { createSearchRepository } from '../../../src/features/ledger/search/repository.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
@@ -87,9 +88,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
 const WITHOUT_OWNER: Readonly<Record<string, string>> = {
   'search.index': 'of the whole database, by a loop',
   'accounts.oldest': 'for the start and for health; callers never see it',
-  'accounts.isOrganization': 'for operators, on the command line',
-  'accounts.count': 'for operators, on the command line',
-  'accounts.reassign': 'for operators, on the command line',
+  'reassignment.isOrganization': 'for operators, on the command line',
+  'reassignment.count': 'for operators, on the command line',
+  'reassignment.reassign': 'for operators, on the command line',
   'transfers.readSecret': 'of the whole database, and never returned by the API',
   'transfers.waitedMs': 'a time',
   'transfers.forgetKeys': 'a job',
@@ -103,6 +104,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         const verbs = Object.entries({
           accounts: createAccountRepository(db),
           transfers: createTransferRepository(db),
+          reassignment: createReassignmentRepository(db),
           graph: createGraphRepository(db),
           search: createSearchRepository(db),
           verification: createLedgerRepository(db),

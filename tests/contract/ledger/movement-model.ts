@@ -1,4 +1,4 @@
-import { ACCEPTS_UP_TO_DEFAULT } from '../../../src/features/ledger/accounts/domain.ts';
+import { ACCEPTS_UP_TO_DEFAULT } from '../../../src/features/ledger/account.ts';
 import type { Movement, Outcome, PostRequest } from '../../../src/features/ledger/movement.ts';
 
 /** An account of the model. A limit of null is none. */

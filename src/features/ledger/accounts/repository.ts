@@ -9,21 +9,15 @@ import type { Expected } from '../../../http/etag.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { Turns } from '../../../utils/turns.ts';
-import type { AgePosition } from '../age-cursor.ts';
-import { createdMicros, nextByAge, positionOf } from '../age-order.ts';
 import {
   ACCEPTS_UP_TO_DEFAULT,
   type AcceptanceChange,
   type AcceptsFrom,
   type Account,
   type NewAccount,
-} from './domain.ts';
-
-/** Accounts that an operator chooses: by ID, or else those that existed before accounts had an owner. */
-export interface Chosen {
-  readonly from: string;
-  readonly ids: readonly string[] | null;
-}
+} from '../account.ts';
+import type { AgePosition } from '../age-cursor.ts';
+import { createdMicros, nextByAge, positionOf } from '../age-order.ts';
 
 /**
  * Accounts in PostgreSQL. While organizations are isolated, an owner finds only its own; otherwise everybody finds all.
@@ -60,22 +54,15 @@ export interface AccountRepository {
   ): Promise<{ accounts: Account[]; next: AgePosition | null }>;
   /** Returns the oldest account of all owners, for the start and for health. Callers never see it. */
   oldest(signal?: AbortSignal): Promise<Account | null>;
-  isOrganization(id: string): Promise<boolean>;
-  /** Counts the chosen accounts, and returns those of the IDs that are none and that `to` does not have either. */
-  count(chosen: Chosen, to: string): Promise<{ accounts: number; missing: readonly string[] }>;
-  /** Gives up to `limit` of the chosen accounts to another owner. Returns how many. */
-  reassign(chosen: Chosen, to: string, limit: number, actor: Actor): Promise<number>;
 }
 
 // About what an account has in a page besides its metadata.
 const ACCOUNT_BYTES = 500;
-/** The migration that gave all accounts an owner. */
-const OWNERS_MIGRATION = 3;
 
 type AccountRow = Omit<Account, 'createdAt'> & { createdAt: Date; createdMicros: number };
 
 export function createAccountRepository(db: Database): AccountRepository {
-  return { ...createReading(db), ...createWriting(db), ...createReassigning(db) };
+  return { ...createReading(db), ...createWriting(db) };
 }
 
 function columnsOf(db: Database): Fragment {
@@ -222,56 +209,6 @@ function createWriting(db: Database): Pick<AccountRepository, 'create' | 'accept
         );
       const [row] = await turns.run(owner, change, signal);
       return row ? toAccount(row) : null;
-    },
-  };
-}
-
-type Reassigning = Pick<AccountRepository, 'isOrganization' | 'count' | 'reassign'>;
-
-function createReassigning(db: Database): Reassigning {
-  const where = ({ from, ids }: Chosen) =>
-    ids === null
-      ? db.fragment`owner = ${from} AND created_at <
-          (SELECT applied_at FROM schema_migrations WHERE number = ${OWNERS_MIGRATION})`
-      : db.fragment`owner = ${from} AND id = ANY (${ids as string[]}::uuid[])`;
-  return {
-    async isOrganization(id) {
-      const [row] = await db.query(
-        (sql) =>
-          sql<[{ exists: boolean }]>`SELECT EXISTS (SELECT FROM organizations WHERE id = ${id}) AS exists`,
-      );
-      return row.exists;
-    },
-    async count(chosen, to) {
-      const [row] = await db.query(
-        (sql) => sql<[{ accounts: number; missing: string[] }]>`
-          SELECT (SELECT count(*) FROM accounts WHERE ${where(chosen)}) AS accounts,
-                 ARRAY(SELECT id FROM unnest(${(chosen.ids ?? []) as string[]}::uuid[]) AS given(id)
-                   WHERE NOT EXISTS (SELECT FROM accounts a
-                     WHERE a.id = given.id AND a.owner IN (${chosen.from}, ${to}))) AS missing`,
-      );
-      return row;
-    },
-    async reassign(chosen, to, limit, actor) {
-      // In the order in which batches lock accounts. Both organizations can see what happened to it, and what caches
-      // hold is not read again.
-      const [row] = await db.query(
-        (sql) => sql<[{ moved: number }]>`
-          WITH moved AS (UPDATE accounts SET owner = ${to}, revision = revision + 1 WHERE id IN (
-            SELECT id FROM accounts WHERE ${where(chosen)} ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE)
-            RETURNING id
-          ), renewed AS (
-            UPDATE transfer_id_secret SET isolation_epoch = isolation_epoch + 1 WHERE EXISTS (SELECT FROM moved)
-          ), audited AS (${auditFragment(
-            db.fragment,
-            actor,
-            ['account', 'reassigned'],
-            db.fragment`SELECT organization, id, jsonb_build_object('owner', ${chosen.from}::text),
-              jsonb_build_object('owner', ${to}::text) FROM moved, unnest(${[chosen.from, to]}::text[]) organization`,
-          )})
-          SELECT count(*) AS moved FROM moved`,
-      );
-      return row.moved;
     },
   };
 }

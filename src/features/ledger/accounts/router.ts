@@ -8,6 +8,7 @@ import { jsonOf, type RouteTable } from '../../../http/route.ts';
 import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type Account, availableOf, balanceOf } from '../account.ts';
 import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
 import { ACCOUNT_FIELDS } from '../filter.ts';
 import { filteredQuerySchema, filterOf } from '../query-filters.ts';
@@ -19,7 +20,6 @@ import {
   SEARCH_BOUNDS,
   sortSchema,
 } from '../search-schemas.ts';
-import { ACCEPTS_UP_TO_DEFAULT, type Account, availableOf, balanceOf } from './domain.ts';
 import {
   AccountChangeHeadersSchema,
   AccountChangeSchema,

@@ -8,7 +8,13 @@ import {
   UuidSchema,
 } from '../../../http/schemas.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { ACCEPTED_LENGTH_MAX, ACCEPTED_MAX, ACCEPTS_UP_TO_DEFAULT, ACCOUNT_KINDS, ANYONE } from './domain.ts';
+import {
+  ACCEPTED_LENGTH_MAX,
+  ACCEPTED_MAX,
+  ACCEPTS_UP_TO_DEFAULT,
+  ACCOUNT_KINDS,
+  ANYONE,
+} from '../account.ts';
 
 const NAME_LENGTH_MAX = 200;
 // As in paths: organizations of earlier releases are named by text of any length.

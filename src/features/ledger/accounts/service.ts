@@ -4,8 +4,8 @@ import { isTooLarge, metadataTooLarge } from '../../../http/metadata-size.ts';
 import type { Abortable } from '../../../utils/abortable.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import type { Idempotency } from '../../idempotency.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type AcceptanceChange, type Account, type NewAccount } from '../account.ts';
 import type { AgePosition } from '../age-cursor.ts';
-import { ACCEPTS_UP_TO_DEFAULT, type AcceptanceChange, type Account, type NewAccount } from './domain.ts';
 import type { AccountRepository } from './repository.ts';
 
 /** Operations on accounts. All throw `AtlasError`. */

@@ -1,5 +1,5 @@
 import type { Actor } from '../../../utils/actor.ts';
-import type { AccountRepository, Chosen } from './repository.ts';
+import type { Chosen, ReassignmentRepository } from './repository.ts';
 
 const STEP_ACCOUNTS_MAX = 500;
 
@@ -14,7 +14,7 @@ export interface Reassignment {
   run(chosen: Chosen, to: string, actor: Actor): Promise<number>;
 }
 
-export function createReassignment(repository: AccountRepository): Reassignment {
+export function createReassignment(repository: ReassignmentRepository): Reassignment {
   return {
     async preview(chosen, to) {
       if (chosen.from === to)

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import { balanceOf } from '../../../../../src/features/ledger/accounts/domain.ts';
-import { AMOUNT_MINOR_MAX } from '../../../../../src/utils/money.ts';
+import { balanceOf } from '../../../../src/features/ledger/account.ts';
+import { AMOUNT_MINOR_MAX } from '../../../../src/utils/money.ts';
 
 test.each([
   [0, 0, 0],
