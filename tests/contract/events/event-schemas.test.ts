@@ -28,6 +28,7 @@ describe('the comparison', () => {
       name: { type: ['string', 'null'] },
       kind: { anyOf: [{ type: 'string', enum: ['a', 'b'] }, { type: 'null' }] },
       extra: text,
+      list: { type: 'array', items: text },
       texts: { type: 'object', propertyNames: text, additionalProperties: text },
       inner: { type: 'object', properties: { deep: text }, required: ['deep'] },
     },
@@ -53,6 +54,11 @@ describe('the comparison', () => {
   });
 
   test.each([
+    [
+      'a list of something else',
+      change({ list: { type: 'array', items: { type: 'integer' } } }),
+      'data.list.* may be integer',
+    ],
     ['a removed member', change({ amount: undefined }), 'data.amount is gone'],
     ['a removed optional member', change({ extra: undefined }), 'data.extra is gone'],
     ['a renamed member', change({ name: undefined, title: text }), 'data.name is gone'],

@@ -4,6 +4,7 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly additionalProperties?: Schema;
+  readonly items?: Schema;
   readonly propertyNames?: Schema;
   readonly anyOf?: readonly Schema[];
   readonly enum?: readonly unknown[];
@@ -19,6 +20,7 @@ const KNOWN = new Set([
   'properties',
   'required',
   'additionalProperties',
+  'items',
   'propertyNames',
   'anyOf',
   'enum',
@@ -66,6 +68,8 @@ function incompatibilitiesOfChoice(released: Schema, written: Schema, at: string
     incompatibilities.push(`${at} may be smaller`);
   if (released.maximum !== undefined && !(written.maximum! <= released.maximum))
     incompatibilities.push(`${at} may be larger`);
+  if (released.items)
+    incompatibilities.push(...incompatibilitiesOf(released.items, written.items!, `${at}.*`));
   return [...incompatibilities, ...incompatibilitiesOfMembers(released, written, at)];
 }
 
