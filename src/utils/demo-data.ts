@@ -15,6 +15,8 @@ export const DEMO = {
   owner: 'owner',
   /** An organization without keys, for the examples that change one. */
   organization: 'example',
+  /** Without money, for the examples that close one and open it again. */
+  spareAccount: '00000000-0000-7000-8000-00000000000c',
   transfer: '00000000-0000-7000-8000-0000000000d1',
   hold: '00000000-0000-8a71-a504-000000000001',
   spareHold: '00000000-0000-8a71-a504-000000000002',
@@ -30,6 +32,7 @@ export const DEMO = {
   user: '00000000-0000-7000-8000-0000000000f2',
   spareUser: '00000000-0000-7000-8000-0000000000f3',
   spareInvitation: '00000000-0000-7000-8000-0000000000f4',
+  spareTemplate: 'supplier',
   key: 'demo000000000001',
   spareKey: 'demo000000000002',
 } as const;
@@ -69,3 +72,16 @@ export const DEMO_DOCUMENT_KIND = {
 
 /** The content of the demo documents. */
 export const DEMO_DOCUMENT = { name: 'Alice Example', born: '1990-01-31', country: 'DE' };
+
+/** The templates of accounts of the demo data; one is for the example that deletes. */
+export const DEMO_TEMPLATES = { customer: 'customer', spare: DEMO.spareTemplate } as const;
+
+/** What the templates are saved with. */
+export const DEMO_TEMPLATE = {
+  title: 'Accounts of a customer',
+  accounts: [
+    { ref: 'customer', name: '{customer}', ledger: 'EUR', metadata: { customer: '{number}' } },
+    { ref: 'wallet', name: 'Wallet of {customer}', ledger: 'EUR', parent: 'customer', balanceMax: 1_000_000 },
+    { ref: 'credit', name: 'Credit of {customer}', ledger: 'EUR', parent: 'customer', balanceMin: -50_000 },
+  ],
+};

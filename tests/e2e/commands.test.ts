@@ -202,6 +202,7 @@ test(
       ['Demo bank', -200_000],
       ['Alice', 100_000],
       ['Bob', 100_000],
+      ['Savings', 0],
     ]);
   },
   COMMAND_TIMEOUT_MS,

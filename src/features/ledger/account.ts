@@ -25,23 +25,59 @@ export interface Acceptance {
   readonly acceptsUpTo: number;
 }
 
-/** What to change of an {@link Acceptance}. */
-export type AcceptanceChange = { readonly [K in keyof Acceptance]?: Acceptance[K] | undefined };
+/** The deepest account of a tree; a root is at 1. Also in the database. */
+export const TREE_DEPTH_MAX = 8;
+/** The largest tree that is rolled up, or moved. Also in the database. */
+export const TREE_ACCOUNTS_MAX = 10_000;
 
-/** The properties of an account that the caller sets when it is opened. They are immutable. */
-export interface AccountContent {
+/** Limits of a balance in minor units, and the account of which an account is a part. */
+export interface Placement {
+  /** The least that may be available. If it is null, that is 0, or nothing for an account that may be negative. */
+  readonly balanceMin: number | null;
+  /** The most that the balance may be, with what is pending. */
+  readonly balanceMax: number | null;
+  readonly parentId: string | null;
+}
+
+/** The placement of an account that was opened without one. */
+export const UNPLACED: Placement = { balanceMin: null, balanceMax: null, parentId: null };
+
+/** What stops an account from being debited or credited. */
+export interface Stops {
+  readonly debitsFrozen: boolean;
+  readonly creditsFrozen: boolean;
+}
+
+/** The properties of an account that the caller sets when it is opened. Those of {@link Description} can be changed. */
+export interface AccountContent extends Description {
   readonly ledger: string;
-  readonly name: string | null;
   readonly kind: AccountKind | null;
   readonly allowNegative: boolean;
+}
+
+/** What an account is called, and what the caller has written on it. */
+export interface Description {
+  readonly name: string | null;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** What to change of an account. What is undefined stays as it is. */
+export type AccountChange = {
+  readonly [K in keyof (Description & Acceptance & Placement & Stops)]?:
+    | (Description & Acceptance & Placement & Stops)[K]
+    | undefined;
+};
+
 /** What an account is opened with. */
-export interface NewAccount extends AccountContent, Partial<Acceptance> {}
+export interface NewAccount extends AccountContent, Partial<Acceptance>, Partial<Placement> {}
+
+/** One of several accounts that are opened together. */
+export interface AccountToOpen extends AccountContent, Placement {
+  readonly id: string;
+}
 
 /** An account with its totals in minor units. `version` counts its transfers. */
-export interface Account extends AccountContent, Acceptance {
+export interface Account extends AccountContent, Acceptance, Placement, Stops {
   readonly id: string;
   /** Owner of the key that opened the account. Its events go to this owner. */
   readonly owner: string;
@@ -54,6 +90,8 @@ export interface Account extends AccountContent, Acceptance {
   readonly creditsPending: number;
   readonly version: number;
   readonly createdAt: string;
+  /** Null unless it is closed. */
+  readonly closedAt: string | null;
 }
 
 /** Returns credits minus debits in minor units. Without `allowNegative` it is never below zero. */

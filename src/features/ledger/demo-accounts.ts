@@ -1,21 +1,23 @@
 import { AtlasError } from '../../errors.ts';
-import { DEMO } from '../../utils/demo-data.ts';
+import { DEMO, DEMO_TEMPLATE, DEMO_TEMPLATES } from '../../utils/demo-data.ts';
 import { commandActor } from '../actor.ts';
+import { toNewTemplate } from './account-template.ts';
 import type { AccountService } from './accounts/service.ts';
 import { EXPIRY_SECONDS_MAX } from './hold.ts';
 import type { HoldService } from './holds/service.ts';
 import type { RequestIdentity } from './submit.ts';
+import type { TemplateService } from './templates/service.ts';
 import type { TransferService } from './transfers/service.ts';
 
 const OPENING_MINOR = 100_000;
 const HELD_MINOR = 5_000;
 
 /**
- * Creates the demo accounts, gives two of them 1,000.00 EUR each, and posts a transfer between them that is paid back.
- * Repeating it changes nothing.
+ * Creates the demo accounts, gives two of them 1,000.00 EUR each, and posts a transfer between them that is paid back;
+ * and the demo templates. Repeating it changes nothing.
  */
 export async function createDemoAccounts(
-  accounts: AccountService,
+  { accounts, templates }: { readonly accounts: AccountService; readonly templates: TemplateService },
   transfers: TransferService,
   holds: HoldService,
 ): Promise<void> {
@@ -26,6 +28,8 @@ export async function createDemoAccounts(
   await open(DEMO.bank, 'Demo bank', true);
   const { account } = await open(DEMO.alice, 'Alice', false);
   await open(DEMO.bob, 'Bob', false);
+  await open(DEMO.spareAccount, 'Savings', false);
+  await createDemoTemplates(templates);
   const { alice, bob } = DEMO;
   // The key alone does not do: releases before posted these under another one.
   if (account.version === 0) {
@@ -69,5 +73,17 @@ async function isPosted(transfers: TransferService, id: string): Promise<boolean
   } catch (error) {
     if (error instanceof AtlasError && error.code === 'transfer_not_found') return false;
     throw error;
+  }
+}
+
+/** Saves the demo templates. Those that were changed stay as they are. */
+async function createDemoTemplates(templates: TemplateService): Promise<void> {
+  for (const name of Object.values(DEMO_TEMPLATES)) {
+    const template = toNewTemplate(name, DEMO_TEMPLATE);
+    try {
+      await templates.save(DEMO.owner, template, undefined, commandActor());
+    } catch (error) {
+      if (!(error instanceof AtlasError && error.code === 'precondition_required')) throw error;
+    }
   }
 }

@@ -18,6 +18,28 @@ const transferSide = z.strictObject({
   metadata,
 });
 
+const limit = z.int().min(-AMOUNT_MINOR_MAX).max(AMOUNT_MINOR_MAX).nullable();
+const placement = {
+  parentId: eventId('The account of which it is a part.').nullable(),
+  balanceMin: limit.meta({ description: 'The least that may be available, in minor units.' }),
+  balanceMax: limit.meta({ description: 'The most that the balance may be, in minor units.' }),
+};
+/** An account after a change. */
+const changedAccount = {
+  accountId: eventId('The account. The key of this event is that of its changes.'),
+  ledger,
+  name: z.string().nullable(),
+  metadata,
+  ...placement,
+  debitsFrozen: z.boolean(),
+  creditsFrozen: z.boolean(),
+  closedAt: z.iso.datetime().nullable(),
+  accountVersion: z
+    .int()
+    .min(0)
+    .meta({ description: 'Number of transfers posted to the account before the change.' }),
+};
+
 const holdFacts = {
   holdId: eventId('The hold, which is the key of this event.'),
   debitAccountId: eventId('The account whose money it reserves.'),
@@ -49,7 +71,31 @@ export const ledgerEventTypes = {
       kind: z.enum(['asset', 'liability', 'equity', 'income', 'expense']).nullable(),
       allowNegative: z.boolean().meta({ description: 'Whether the balance may fall below zero.' }),
       metadata,
+      // Events of releases before do not have these.
+      parentId: placement.parentId.optional(),
+      balanceMin: placement.balanceMin.optional(),
+      balanceMax: placement.balanceMax.optional(),
     }),
+  },
+  'account.updated.v1': {
+    summary: 'An account was changed.',
+    keyedBy: 'the changes of the account',
+    data: z.strictObject({
+      ...changedAccount,
+      changed: z.array(z.string()).meta({
+        description: 'What was changed. The event does not say what the account accepts from others.',
+      }),
+    }),
+  },
+  'account.closed.v1': {
+    summary: 'An account was closed.',
+    keyedBy: 'the changes of the account',
+    data: z.strictObject(changedAccount),
+  },
+  'account.reopened.v1': {
+    summary: 'A closed account was opened again.',
+    keyedBy: 'the changes of the account',
+    data: z.strictObject(changedAccount),
   },
   'account.debited.v1': {
     summary: 'An account was debited by a transfer.',

@@ -8,8 +8,7 @@ import type { ResourceTraits } from '../../shedding/resource-traits.ts';
 import type { Feature, FeatureDeclaration, Job, SettingValues } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
 import { createAccountRepository } from './accounts/repository.ts';
-import { mountAccounts } from './accounts/router.ts';
-import { createAccountService } from './accounts/service.ts';
+import { createBook, mountBook } from './book-feature.ts';
 import { createDemoAccounts } from './demo-accounts.ts';
 import { ledgerEventTypes } from './event-types.ts';
 import { createGraphRepository } from './graph/repository.ts';
@@ -21,8 +20,6 @@ import { createHolds } from './holds-feature.ts';
 import { createLimits } from './limits-feature.ts';
 import type { PostRequest, PostResult, Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
-import { createReassignmentRepository } from './reassignment/repository.ts';
-import { createReassignment } from './reassignment/service.ts';
 import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
 import { createReversalService } from './reversals/service.ts';
@@ -57,7 +54,7 @@ export const ledger = {
   tags: ['Accounts', 'Transfers', 'Holds', 'Limits', 'History', 'Graph', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts and limits.',
-    'accounts:write': 'Open accounts, change whom they accept, and limit what they pay.',
+    'accounts:write': 'Open, change, and close accounts, manage templates of them, and limit what they pay.',
     'transfers:read': 'Read transfers and holds.',
     'transfers:write': 'Post transfers, hold money, and reverse transfers that were received.',
     'transfers:force': 'Reverse transfers even if what is available does not cover them.',
@@ -86,7 +83,8 @@ export interface LedgerPorts {
 export function createLedger(ports: LedgerPorts) {
   const { database, cache, onPosted, workers, inFlightCap } = ports;
   const accountRepository = createAccountRepository(database);
-  const accounts = createAccountService(accountRepository, ports.idempotency);
+  const book = createBook(database, accountRepository, ports.idempotency);
+  const { accounts } = book;
   const repository = createTransferRepository(database);
   const limits = createLimits(database, ports.idempotency);
   const holdOutcomes = new HoldOutcomes();
@@ -121,7 +119,7 @@ export function createLedger(ports: LedgerPorts) {
   const history = createHistory(database, accounts, ports.isKeyUsable);
   const parts: readonly Feature[] = [holds, search, history, limits, verification];
   return {
-    accounts,
+    ...book,
     transfers,
     search: search.service,
     indexing: search.indexing,
@@ -131,13 +129,12 @@ export function createLedger(ports: LedgerPorts) {
     limits: limits.service,
     verification: verification.service,
     background: verification.background,
-    reassignment: createReassignment(createReassignmentRepository(database)),
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
-    seed: () => createDemoAccounts(accounts, transfers, holds.service).then(limits.seed),
+    seed: () => createDemoAccounts(book, transfers, holds.service).then(limits.seed),
     mount(routes, app) {
-      mountAccounts(routes, accounts, search.service);
+      mountBook(routes, book, search.service);
       mountTransfers(routes, transfers, accounts);
       mountGraph(routes, graph);
       mountReversals(routes, reversals);

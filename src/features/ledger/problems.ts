@@ -1,4 +1,5 @@
 import type { ProblemKinds } from '../../http/problem-kind.ts';
+import { accountProblems } from './account-problems.ts';
 import { limitProblems } from './limit-problems.ts';
 
 /** Problems of accounts and transfers. */
@@ -82,6 +83,7 @@ export const ledgerProblems = {
     cause: 'The debit or credit account is closed.',
     remedy: 'Nothing was posted. Use another account, or reopen it and send a new key.',
   },
+  ...accountProblems,
   hold_not_found: {
     status: 404,
     title: 'Hold not found',

@@ -102,6 +102,9 @@ export function filterOf(query: Readonly<Record<string, unknown>>, fields: Field
   return readQueryFilters(filtersIn(query), fields, () => {});
 }
 
-function filtersIn({ limit: _, cursor: __, sort: ___, ...filters }: Readonly<Record<string, unknown>>) {
-  return filters;
+// What lists have besides filters.
+const OTHERS = ['limit', 'cursor', 'sort', 'parentId'];
+
+function filtersIn(query: Readonly<Record<string, unknown>>): QueryFilters {
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !OTHERS.includes(name)));
 }

@@ -5,7 +5,9 @@ import { createGraphRepository } from '../../../src/features/ledger/graph/reposi
 import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
 import { createReassignmentRepository } from '../../../src/features/ledger/reassignment/repository.ts';
 import { createSearchRepository } from '../../../src/features/ledger/search/repository.ts';
+import { createTemplateRepository } from '../../../src/features/ledger/templates/repository.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
+import { createTreeRepository } from '../../../src/features/ledger/trees/repository.ts';
 import { createLedgerRepository } from '../../../src/features/ledger/verification/repository.ts';
 import { availableEngines } from '../../support/database.ts';
 import { insertAccounts, SLOW_TEST_MS, withDatabase } from './ledger-database.ts';
@@ -17,6 +19,7 @@ interface Belongings {
   readonly bank: string;
   readonly account: string;
   readonly transfer: string;
+  readonly template: string;
   readonly key: string;
 }
 
@@ -32,14 +35,29 @@ const withId = (found: readonly { readonly id: string }[], id: string) =>
 /** Every verb of the ledger that acts for an owner. */
 const VERBS: Readonly<Record<string, Verb>> = {
   'accounts.find': (db, owner, { account }) => createAccountRepository(db).find(owner, account),
-  'accounts.accept': (db, owner, { account }) =>
-    createAccountRepository(db).accept(owner, account, 'any', { acceptsFrom: ['*'] }, ACTOR),
+  'accounts.change': async (db, owner, { account }) => {
+    const change = { acceptsFrom: ['*'] };
+    const changes = createAccountRepository(db);
+    const changed = await changes.change(owner, account, 'any', change, 'updated', ACTOR);
+    return 'account' in changed ? changed : null;
+  },
   'accounts.list': async (db, owner, { account }) =>
     withId((await createAccountRepository(db).list(owner, null, 200)).accounts, account),
   'accounts.create': async (db, owner, { account }) => {
     const opened = await createAccountRepository(db).create(account, owner, CONTENT, ACTOR);
-    return opened?.same ? opened : null;
+    return opened !== null && 'same' in opened && opened.same ? opened : null;
   },
+  'trees.rollup': (db, owner, { account }) => createTreeRepository(db).rollup(owner, account),
+  'templates.find': (db, owner, { template }) => createTemplateRepository(db).find(owner, template),
+  'templates.list': async (db, owner, { template }) =>
+    orNull((await createTemplateRepository(db).list(owner, null, 9)).filter(({ name }) => name === template)),
+  'templates.save': async (db, owner, { template: name }) => {
+    const template = { name, title: 'changed', accounts: [] };
+    const saved = await createTemplateRepository(db).save(owner, template, 'any', ACTOR);
+    return 'refusal' in saved ? null : saved;
+  },
+  'templates.remove': async (db, owner, { template }) =>
+    (await createTemplateRepository(db).remove(owner, template, 'any', ACTOR)) === 'deleted' || null,
   'transfers.find': (db, owner, { transfer }) => createTransferRepository(db).find(owner, transfer),
   'transfers.listByAccount': async (db, owner, { account }) =>
     orNull((await createTransferRepository(db).listByAccount(owner, account, null, 200)).transfers),
@@ -82,6 +100,17 @@ const VERBS: Readonly<Record<string, Verb>> = {
       ? accounts
       : null;
   },
+  'accounts.createAll': async (db, owner, { account: parentId }) => {
+    const opened = {
+      ...CONTENT,
+      name: '',
+      id: crypto.randomUUID(),
+      balanceMin: null,
+      balanceMax: null,
+      parentId,
+    };
+    return (await createAccountRepository(db).createAll(owner, [opened], ACTOR)) === null ? opened : null;
+  },
 };
 
 /** The others, and why they may act for no owner. */
@@ -104,6 +133,8 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         const verbs = Object.entries({
           accounts: createAccountRepository(db),
           transfers: createTransferRepository(db),
+          trees: createTreeRepository(db),
+          templates: createTemplateRepository(db),
           reassignment: createReassignmentRepository(db),
           graph: createGraphRepository(db),
           search: createSearchRepository(db),
@@ -121,7 +152,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         }
 
         async function everything() {
-          return sql`SELECT * FROM accounts ORDER BY id`;
+          return [await sql`SELECT * FROM accounts ORDER BY id`, await sql`SELECT * FROM account_templates`];
         }
         async function belongingsOf(on: Database, owner: string): Promise<Belongings> {
           const [bank, account] = (await insertAccounts(sql, [
@@ -141,7 +172,17 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
             { ...request, owner, key: transfer, orders },
             { ...request, owner, key: 'back', orders: back },
           ]);
-          return { owner, bank, account, transfer, key: transfer };
+          const template = `of-${owner}`;
+          const accounts = [
+            { ...CONTENT, ref: 'a', name: 'A', parent: null, balanceMin: null, balanceMax: null },
+          ];
+          await createTemplateRepository(on).save(
+            owner,
+            { name: template, title: null, accounts },
+            undefined,
+            ACTOR,
+          );
+          return { owner, bank, account, transfer, template, key: transfer };
         }
       }),
     SLOW_TEST_MS,

@@ -6,6 +6,7 @@ import { START_TIMEOUT_MS } from '../../support/test-app.ts';
 import { bearer } from '../../support/user-steps.ts';
 import { createWebhook } from '../../support/webhook-steps.ts';
 import { CREATES, createWorld, type World } from '../system/creates.ts';
+import { accountChanges } from './account-changes.ts';
 import type { Change } from './changes.ts';
 import { documentChanges } from './document-changes.ts';
 import { factorChanges } from './factor-changes.ts';
@@ -83,13 +84,8 @@ const CHANGES: Readonly<Record<string, Change>> = {
     },
   },
   openAccount: of('account.created'),
-  changeAccount: {
-    actions: ['account.updated'],
-    prepare: async () => () => {
-      const change = { json: { acceptsFrom: ['*'] }, headers: { 'If-Match': '*' } };
-      return atlas.call('PATCH', `/v1/accounts/${world.accounts[0]}`, change);
-    },
-  },
+  ...accountChanges(() => atlas),
+  openChart: of('account.created'),
   postTransfer: none('Transfers are immutable records themselves.'),
   postTransferBatch: none('Transfers are immutable records themselves.'),
   createHold: none('What a hold reserves never changes, and each change of its state has an event.'),

@@ -56,7 +56,7 @@ describe('every event that Atlas writes', () => {
       const fits = payloads.get(type)!;
       expect({ type, fits: fits(event), errors: fits.errors }).toMatchObject({ fits: true });
       // The document must reject an event of another type.
-      expect(fits({ ...event, type: 'account.closed.v1' })).toBe(false);
+      expect(fits({ ...event, type: 'account.merged.v1' })).toBe(false);
     }
   });
 

@@ -76,7 +76,7 @@ describe('of an account, the change', () => {
 
   test.each([
     ['of nothing', {}],
-    ['of what never changes', { acceptsFrom: null, name: 'other' }],
+    ['of what never changes', { acceptsFrom: null, ledger: 'USD' }],
     ['to an empty list', { acceptsFrom: [] }],
     ['to an organization without a name', { acceptsFrom: [''] }],
     ['to a text', { acceptsFrom: '*' }],

@@ -16,6 +16,7 @@ const EXPECTED = [
   ['owner', -200_000, 2],
   ['owner', 100_000, 3],
   ['owner', 100_000, 3],
+  ['owner', 0, 0],
 ];
 const seed = () => atlas.features.ledger.seed();
 
@@ -30,19 +31,20 @@ test('demo data belongs to the first organization, and repeating it changes noth
 test('demo data that a release before has posted, under another owner, is not posted again', async () => {
   await atlas.sql`TRUNCATE accounts, transfers, outbox, events, idempotency_keys`;
   await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = false`;
-  const { alice, bob, bank } = DEMO;
+  const { alice, bob, bank, spareAccount } = DEMO;
   const owner = 'seed';
-  for (const [id, allowNegative] of [
-    [bank, true],
-    [alice, false],
-    [bob, false],
+  for (const [id, name, allowNegative] of [
+    [bank, 'Demo bank', true],
+    [alice, 'Alice', false],
+    [bob, 'Bob', false],
+    [spareAccount, 'Savings', false],
   ] as const)
     await atlas.features.ledger.accounts.open(
       id,
       DEMO.owner,
       {
         ledger: 'EUR',
-        name: id === bank ? 'Demo bank' : id === alice ? 'Alice' : 'Bob',
+        name,
         kind: null,
         allowNegative,
         metadata: { demo: 'true' },

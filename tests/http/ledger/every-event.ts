@@ -1,5 +1,6 @@
 import { expect } from 'bun:test';
 import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
+import { changeAccount, setClosed } from '../../support/account-steps.ts';
 import { newKey, openAccount, postBatch, postTransfer } from '../../support/ledger-steps.ts';
 import { holdMoney, postHold, postKeyed, readHold } from '../../support/movement-steps.ts';
 import type { TestApp } from '../../support/test-app.ts';
@@ -25,6 +26,11 @@ export async function triggerEveryEvent(atlas: TestApp): Promise<void> {
     await release.run();
     return (await readHold(atlas, expiring.id)).state === 'expired';
   });
+  const change = { metadata, balanceMin: -AMOUNT_MINOR_MAX, parentId: null, creditsFrozen: true };
+  expect((await changeAccount(atlas, bank.id, change)).status).toBe(200);
+  const { id: empty } = await openAccount(atlas, { name: UNUSUAL, parentId: alice.id, balanceMax: 0 });
+  for (const verb of ['close', 'reopen'] as const)
+    expect((await setClosed(atlas, empty, verb)).status).toBe(200);
   const transfers = Array.from({ length: 5 }, () => ({ ...order, amount: 1 }));
   expect((await postBatch(atlas, { transfers, atomic: true }, newKey())).status).toBe(200);
 }

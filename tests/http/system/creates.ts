@@ -1,4 +1,5 @@
 import { DEMO_CSV } from '../../../src/utils/demo-data.ts';
+import { saveTemplate } from '../../support/account-steps.ts';
 import { type FilesApp, sha256Of, uploadFile } from '../../support/file-steps.ts';
 import { createKey } from '../../support/key-steps.ts';
 import { openAccount, postTransfer } from '../../support/ledger-steps.ts';
@@ -97,6 +98,10 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
   },
   openAccount: {
     request: (_, n) => post('/v1/accounts', { ledger: 'EUR', name: `account ${n}`, metadata: { a: '1' } }),
+    table: 'accounts',
+  },
+  openChart: {
+    request: (_, n) => post('/v1/account-templates/chart/open', { values: { name: `chart ${n}` } }),
     table: 'accounts',
   },
   postTransfer: {
@@ -204,6 +209,9 @@ export const REPEATABLE: Readonly<Record<string, string>> = {
   completePasswordReset: 'The token works once.',
   changePassword: 'The present password is another one afterwards.',
   signIn: 'Another session harms nobody, and a stored response would hold a token.',
+  closeAccount: 'An account that is closed stays so, and If-Match keeps a late retry from closing it again.',
+  reopenAccount: 'An account that is open stays so, and If-Match keeps a late retry from opening it again.',
+  saveAccountTemplate: 'The same template again is no change, and another one needs the ETag of the last.',
   registerDocumentKind:
     'The same schema again is no new version, and another one needs the ETag of the last.',
   putDocument: 'The same content again is no new version, and another one needs the ETag of the last.',
@@ -230,6 +238,7 @@ export async function createWorld(atlas: FilesApp, token: string, organization =
   ];
   const webhooks = await twice(() => createWebhook(as, { url: 'http://127.0.0.1:9/' }));
   const accounts = await twice(() => openAccount(as));
+  await saveTemplate(as, 'chart', { accounts: [{ ref: 'root', name: '{name}', ledger: 'EUR' }] });
   const order = { debitAccountId: accounts[0], creditAccountId: accounts[1], amount: 1000 };
   return {
     token,

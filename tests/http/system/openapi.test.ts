@@ -208,6 +208,8 @@ test('every operation under /v1 names its scope and documents refusals and overl
 
 // These act on the resource that the path names.
 const WITHOUT_BODY = [
+  'closeAccount',
+  'reopenAccount',
   'suspendOrganization',
   'lockUser',
   'rotateWebhookSecret',

@@ -1,35 +1,33 @@
 import { z } from '@hono/zod-openapi';
 import type { Exchange } from '../../../envelope/exchange.ts';
 import type { Fields } from '../../../envelope/response-headers.ts';
-import { linkNext, NEXT } from '../../../http/cursor.ts';
 import { etagOf, expectedVersions } from '../../../http/etag.ts';
 import { OptionalIdempotencyHeadersSchema, REPLAYED, replayedFields } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
-import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { actorOf } from '../../actor.ts';
-import { ACCEPTS_UP_TO_DEFAULT, type Account, availableOf, balanceOf } from '../account.ts';
-import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
-import { ACCOUNT_FIELDS } from '../filter.ts';
-import { filteredQuerySchema, filterOf } from '../query-filters.ts';
+import { ACCEPTS_UP_TO_DEFAULT, type Account, type AccountChange } from '../account.ts';
 import type { SearchService } from '../search/service.ts';
+import { mountAccountLists } from './lists-router.ts';
+import { toResource } from './resource.ts';
 import {
-  AccountSearchSchema,
-  orderOf,
-  SEARCH_BODY_BYTES,
-  SEARCH_BOUNDS,
-  sortSchema,
-} from '../search-schemas.ts';
-import {
+  type AccountChangeBody,
   AccountChangeHeadersSchema,
   AccountChangeSchema,
-  AccountPageSchema,
+  AccountClosingHeadersSchema,
   AccountSchema,
   NewAccountSchema,
 } from './schemas.ts';
 import type { AccountService } from './service.ts';
 
-const tag = 'Accounts';
+const COMMON = { tag: 'Accounts', tier: 'default', resource: 'database' } as const;
+const PARENT_REFUSALS = [
+  'parent_not_found',
+  'parent_ledger_differs',
+  'account_cycle',
+  'account_tree_too_deep',
+] as const;
 const ETAG = {
   ETag: {
     description: 'Changes when PATCH changes the account, and not with its balance. For If-Match',
@@ -37,11 +35,6 @@ const ETAG = {
   },
 };
 const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.alice }) });
-const CURSOR = 'a';
-const ListQuerySchema = filteredQuerySchema(
-  pageQuerySchema(ageCursorSchema(CURSOR)).extend({ sort: sortSchema('createdAt') }),
-  ACCOUNT_FIELDS,
-);
 
 /** Mounts `/v1/accounts`. */
 export function mountAccounts(
@@ -49,28 +42,35 @@ export function mountAccounts(
   accounts: AccountService,
   search: Pick<SearchService, 'accounts'>,
 ): void {
+  mountOpening(routes, accounts);
   mountChanges(routes, accounts);
-  mountReading(routes, accounts, search);
-  mountAccountSearch(routes, search);
+  mountClosing(routes, accounts);
+  mountReading(routes, accounts);
+  mountAccountLists(routes, accounts, search);
 }
 
-function mountChanges(routes: RouteTable, accounts: AccountService): void {
+function mountOpening(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
+      ...COMMON,
       method: 'post',
       path: '/v1/accounts',
       operationId: 'openAccount',
       summary: 'Open an account',
       description:
         'Safe to repeat with the same Idempotency-Key, or if you choose the ID: with the same content it returns the existing account.',
-      tag,
-      tier: 'default',
-      resource: 'database',
       scope: 'accounts:write',
       headers: OptionalIdempotencyHeadersSchema,
       body: NewAccountSchema,
       example: { ledger: 'EUR', name: 'Carol', kind: 'liability', metadata: { customer: '4711' } },
-      refusals: ['account_id_taken', 'metadata_too_large', 'idempotency_key_reused'],
+      refusals: [
+        'account_id_taken',
+        'metadata_too_large',
+        'idempotency_key_reused',
+        'balance_below_limit',
+        'balance_above_limit',
+        ...PARENT_REFUSALS,
+      ],
       responses: {
         200: jsonOf('The existing account with this ID and content', AccountSchema, { ...ETAG, ...REPLAYED }),
         201: jsonOf('The new account', AccountSchema, { ...ETAG, ...REPLAYED }),
@@ -84,10 +84,15 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
         allowNegative: body.allowNegative ?? false,
         metadata: body.metadata ?? {},
         acceptsFrom: body.acceptsFrom ?? null,
-        // Without the default, the retry of a request to an earlier release is still the same request.
+        // Without defaults, the retry of a request to an earlier release is still the same request.
         ...((body.acceptsUpTo ?? ACCEPTS_UP_TO_DEFAULT) === ACCEPTS_UP_TO_DEFAULT
           ? {}
           : { acceptsUpTo: body.acceptsUpTo! }),
+        ...withoutNulls({
+          parentId: body.parentId,
+          balanceMin: body.balanceMin,
+          balanceMax: body.balanceMax,
+        }),
       };
       const { account, created, replayed } = await accounts.open(
         body.id ?? undefined,
@@ -101,87 +106,108 @@ function mountChanges(routes: RouteTable, accounts: AccountService): void {
       return respond(exchange, account, created ? 201 : 200, fields);
     },
   );
+}
 
+function mountChanges(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
+      ...COMMON,
       method: 'patch',
       path: '/v1/accounts/{id}',
       operationId: 'changeAccount',
-      summary: 'Set what an account accepts from others',
+      summary: 'Change an account',
       description:
-        'Opens an account to transfers of other organizations, up to an amount each, or closes it to them. If-Match must contain the ETag you read.',
-      tag,
-      tier: 'default',
-      resource: 'database',
+        'Its name and metadata, limits, freezes, parent, and what it accepts from others; null clears a member. A limit that the balance violates is refused. If-Match must contain the ETag you read.',
       scope: 'accounts:write',
       params: IdSchema,
       headers: AccountChangeHeadersSchema,
       body: AccountChangeSchema,
       example: { acceptsFrom: ['*'] },
-      refusals: ['account_not_found', 'precondition_failed', 'precondition_required'],
-      responses: { 200: jsonOf('The updated account', AccountSchema, ETAG) },
+      refusals: [
+        'account_not_found',
+        'precondition_failed',
+        'precondition_required',
+        'metadata_too_large',
+        'balance_below_limit',
+        'balance_above_limit',
+        ...PARENT_REFUSALS,
+        'account_tree_too_large',
+      ],
+      responses: { 200: jsonOf('The account as it is now', AccountSchema, ETAG) },
     },
     async ({ exchange, params, headers, body }) => {
       const expected = expectedVersions(headers['If-Match']);
       const { owner } = exchange.principal!;
-      const acceptsUpTo = body.acceptsUpTo === null ? ACCEPTS_UP_TO_DEFAULT : body.acceptsUpTo;
-      const change = { acceptsFrom: body.acceptsFrom, acceptsUpTo };
       const actor = actorOf(exchange);
-      return respond(
-        exchange,
-        await accounts.accept(owner, params.id, expected, change, actor, exchange.signal),
-        200,
+      const account = await accounts.change(
+        owner,
+        params.id,
+        expected,
+        toChange(body),
+        actor,
+        exchange.signal,
       );
+      return respond(exchange, account, 200);
     },
   );
 }
 
-function mountReading(
-  routes: RouteTable,
-  accounts: AccountService,
-  search: Pick<SearchService, 'accounts'>,
-): void {
-  routes.mount(
-    {
-      method: 'get',
-      path: '/v1/accounts',
-      operationId: 'listAccounts',
-      summary: 'List accounts, oldest first',
-      tag,
-      tier: 'default',
-      resource: 'database',
-      scope: 'accounts:read',
-      description:
-        'With filters, it is a search, so a page can be empty and have a next one: see POST /v1/accounts/search.',
-      query: ListQuerySchema,
-      compressible: true,
-      refusals: ['search_not_ready'],
-      responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
-    },
-    async ({ request, exchange, query }) => {
-      const { owner } = exchange.principal!;
-      const { sort, limit, cursor: after = null } = query;
-      const filter = filterOf(query, ACCOUNT_FIELDS);
-      const order = orderOf(sort);
-      const { accounts: page, next } =
-        filter === null && order === 'oldest first'
-          ? await accounts.list(owner, after, limit, exchange.signal)
-          : await search.accounts({ owner, filter, order, after, limit }, exchange.signal);
-      const nextCursor = next === null ? null : toAgeCursor(CURSOR, next);
-      const list = { accounts: page.map(toResource), nextCursor };
-      return exchange.json(list, 200, linkNext(request.url, nextCursor));
-    },
-  );
+function mountClosing(routes: RouteTable, accounts: AccountService): void {
+  const IdOfSpare = z.object({ id: UuidSchema.openapi({ example: DEMO.spareAccount }) });
+  const closing = { ...COMMON, method: 'post', scope: 'accounts:write', params: IdOfSpare } as const;
+  for (const isClosed of [true, false])
+    routes.mount(
+      {
+        ...closing,
+        ...(isClosed
+          ? ({
+              path: '/v1/accounts/{id}/close',
+              operationId: 'closeAccount',
+              summary: 'Close an account',
+              description:
+                'A closed account takes part in no transfer and no hold. Only one with a balance of zero and nothing pending can be closed. Safe to repeat: an account that is closed stays so.',
+            } as const)
+          : ({
+              path: '/v1/accounts/{id}/reopen',
+              operationId: 'reopenAccount',
+              summary: 'Reopen an account',
+              description:
+                'It has the limits and freezes that it had. Safe to repeat: an account that is open stays so.',
+            } as const)),
+        headers: AccountClosingHeadersSchema,
+        refusals: [
+          'account_not_found',
+          'precondition_failed',
+          ...(isClosed ? ['account_not_empty' as const] : []),
+        ],
+        responses: { 200: jsonOf('The account as it is now', AccountSchema, ETAG) },
+      },
+      async ({ exchange, params, headers }) => {
+        const ifMatch = headers['If-Match'];
+        const expected = ifMatch === undefined ? 'any' : expectedVersions(ifMatch);
+        const { owner } = exchange.principal!;
+        const actor = actorOf(exchange);
+        const account = await accounts.setClosed(
+          owner,
+          params.id,
+          expected,
+          isClosed,
+          actor,
+          exchange.signal,
+        );
+        return respond(exchange, account, 200);
+      },
+    );
+}
 
+function mountReading(routes: RouteTable, accounts: AccountService): void {
   routes.mount(
     {
+      ...COMMON,
       method: 'get',
       path: '/v1/accounts/{id}',
       operationId: 'getAccount',
       summary: 'Get an account with its balance',
-      tag,
-      tier: 'default',
-      resource: 'database',
       scope: 'accounts:read',
       params: IdSchema,
       refusals: ['account_not_found'],
@@ -189,39 +215,6 @@ function mountReading(
     },
     async ({ exchange, params }) =>
       respond(exchange, await accounts.find(exchange.principal!.owner, params.id, exchange), 200),
-  );
-}
-
-function mountAccountSearch(routes: RouteTable, search: Pick<SearchService, 'accounts'>): void {
-  routes.mount(
-    {
-      tier: 'default',
-      resource: 'database',
-      compressible: true,
-      refusals: ['search_not_ready'],
-      tag,
-      scope: 'accounts:read',
-      method: 'post',
-      path: '/v1/accounts/search',
-      operationId: 'searchAccounts',
-      summary: 'Find accounts',
-      description: `Never behind: it finds an account as it is now. ${SEARCH_BOUNDS}`,
-      bodyLimitBytes: SEARCH_BODY_BYTES,
-      query: pageQuerySchema(ageCursorSchema(CURSOR)),
-      body: AccountSearchSchema,
-      example: {
-        filter: { and: [{ contains: { metadata: { demo: 'true' } } }, { field: 'balance', gte: 100 }] },
-      },
-      responses: { 200: jsonOf('A page of accounts', AccountPageSchema, NEXT) },
-    },
-    async ({ request, exchange, query: { cursor: after = null, limit }, body }) => {
-      const { filter = null, sort } = body;
-      const asked = { owner: exchange.principal!.owner, filter, order: orderOf(sort), after, limit };
-      const { accounts, next } = await search.accounts(asked, exchange.signal);
-      const nextCursor = next === null ? null : toAgeCursor(CURSOR, next);
-      const page = { accounts: accounts.map(toResource), nextCursor };
-      return exchange.json(page, 200, linkNext(request.url, nextCursor));
-    },
   );
 }
 
@@ -233,6 +226,24 @@ function respond(exchange: Exchange, account: Account, status: 200 | 201, fields
   return exchange.json(toResource(account), status, fields === undefined ? etag : { ...etag, ...fields });
 }
 
-function toResource({ revision: _, ...account }: Account) {
-  return { ...account, balance: balanceOf(account), available: availableOf(account) };
+/** Null clears a member, to what it is by default. */
+function toChange({
+  metadata,
+  debitsFrozen,
+  creditsFrozen,
+  acceptsUpTo,
+  ...body
+}: AccountChangeBody): AccountChange {
+  return {
+    ...body,
+    metadata: metadata === null ? {} : metadata,
+    debitsFrozen: debitsFrozen === null ? false : debitsFrozen,
+    creditsFrozen: creditsFrozen === null ? false : creditsFrozen,
+    acceptsUpTo: acceptsUpTo === null ? ACCEPTS_UP_TO_DEFAULT : acceptsUpTo,
+  };
+}
+
+function withoutNulls<T extends object>(members: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const present = Object.entries(members).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]?: NonNullable<T[K]> };
 }

@@ -11,14 +11,21 @@ export interface Chosen {
 /** Moves accounts of any owner, for operators. */
 export interface ReassignmentRepository {
   isOrganization(id: string): Promise<boolean>;
-  /** Counts the chosen accounts, and returns those of the IDs that are none and that `to` does not have either. */
-  count(chosen: Chosen, to: string): Promise<{ accounts: number; missing: readonly string[] }>;
+  /**
+   * Counts the chosen accounts, and returns those of the IDs that are none and that `to` does not have either, and some of
+   * those that have a parent or children.
+   */
+  count(
+    chosen: Chosen,
+    to: string,
+  ): Promise<{ accounts: number; missing: readonly string[]; inTrees: readonly string[] }>;
   /** Gives up to `limit` of the chosen accounts to another owner. Returns how many. */
   reassign(chosen: Chosen, to: string, limit: number, actor: Actor): Promise<number>;
 }
 
 /** The migration that gave all accounts an owner. */
 const OWNERS_MIGRATION = 3;
+const IN_TREES_MAX = 5;
 
 export function createReassignmentRepository(db: Database): ReassignmentRepository {
   const where = ({ from, ids }: Chosen) =>
@@ -36,11 +43,13 @@ export function createReassignmentRepository(db: Database): ReassignmentReposito
     },
     async count(chosen, to) {
       const [row] = await db.query(
-        (sql) => sql<[{ accounts: number; missing: string[] }]>`
+        (sql) => sql<[{ accounts: number; missing: string[]; inTrees: string[] }]>`
           SELECT (SELECT count(*) FROM accounts WHERE ${where(chosen)}) AS accounts,
                  ARRAY(SELECT id FROM unnest(${(chosen.ids ?? []) as string[]}::uuid[]) AS given(id)
                    WHERE NOT EXISTS (SELECT FROM accounts a
-                     WHERE a.id = given.id AND a.owner IN (${chosen.from}, ${to}))) AS missing`,
+                     WHERE a.id = given.id AND a.owner IN (${chosen.from}, ${to}))) AS missing,
+                 ARRAY(SELECT id FROM accounts a WHERE ${where(chosen)} AND (parent_id IS NOT NULL
+                   OR EXISTS (SELECT FROM accounts c WHERE c.parent_id = a.id)) LIMIT ${IN_TREES_MAX}) AS in_trees`,
       );
       return row;
     },

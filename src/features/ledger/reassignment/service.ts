@@ -30,7 +30,12 @@ export function createReassignment(repository: ReassignmentRepository): Reassign
         throw new Error(
           `No account was moved.\n  why:  there is no organization ${to}\n  do:   check the ID, or create its first key: npm run -s atlas -- key create --owner ${to} --name NAME`,
         );
-      return repository.count(chosen, to);
+      const { inTrees, ...found } = await repository.count(chosen, to);
+      if (inTrees.length > 0)
+        throw new Error(
+          `No account was moved.\n  why:  all accounts of a tree have one owner, and these have a parent or children: ${inTrees.join(', ')}\n  do:   take them out of their trees first: npm run -s atlas -- accounts update ID --root`,
+        );
+      return found;
     },
     async run(chosen, to, actor) {
       let moved = 0;
