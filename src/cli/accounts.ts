@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { commandActor } from '../features/actor.ts';
 import type { Features } from '../features.ts';
+import { addAccountChanges } from './account-changes.ts';
 import { addAccountReads } from './ledger.ts';
 import { plural } from './output.ts';
 import type { WithService } from './session.ts';
@@ -18,8 +19,9 @@ const IDS_SHOWN_MAX = 5;
 export function addAccountsCommand(program: Command, withLedger: WithService<Features['ledger']>): void {
   const accounts = program
     .command('accounts')
-    .description('show accounts, or give them to another organization');
+    .description('show and change accounts, or give them to another organization');
   addAccountReads(accounts, withLedger);
+  addAccountChanges(accounts, withLedger);
 
   accounts
     .command('reassign')

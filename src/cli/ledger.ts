@@ -8,7 +8,8 @@ import type { WithService } from './session.ts';
 
 type WithLedger = WithService<Features['ledger']>;
 
-interface ReadOptions {
+/** Whose, and how it is printed. */
+export interface ReadOptions {
   readonly owner: string;
   readonly json?: true;
 }
@@ -180,7 +181,8 @@ function withFilter(given: string, before: Filter | undefined, fields: Fields): 
   return before === undefined ? filter : { and: [before, filter] };
 }
 
-function reading(command: Command): Command {
+/** Adds the options of {@link ReadOptions}. */
+export function reading(command: Command): Command {
   return command
     .option('--owner <organization>', 'the organization that has it', 'owner')
     .option('--json', 'print as JSON');
@@ -195,12 +197,12 @@ function listing(command: Command): Command {
   );
 }
 
-function print(found: object): void {
+export function print(found: object): void {
   console.log(JSON.stringify(found, null, 2));
 }
 
 /** Prints an object, by default one line per member. */
-function show(found: object, json: boolean | undefined): void {
+export function show(found: object, json: boolean | undefined): void {
   const rows = Object.entries(found).map(([name, value]) => [
     name,
     typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? ''),
@@ -208,7 +210,7 @@ function show(found: object, json: boolean | undefined): void {
   console.log(json ? JSON.stringify(found, null, 2) : table(['member', 'value'], rows));
 }
 
-function parseId(given: string): string {
+export function parseId(given: string): string {
   const id = given.toLowerCase();
   if (!UUID.test(id)) throw new InvalidArgumentError('It must be a UUID.');
   return id;

@@ -21,6 +21,17 @@ const GROUPS = [
   'secrets',
 ];
 
+const TEMPLATE_ACCOUNT = {
+  name: '{name}',
+  ledger: 'EUR',
+  kind: null,
+  allowNegative: false,
+  metadata: {},
+  parent: null,
+  balanceMin: null,
+  balanceMax: null,
+};
+
 let folder: string;
 let settings: Record<string, string>;
 let sql: Sql;
@@ -41,6 +52,16 @@ const createKey = async (owner = 'acme') =>
     .trim()
     .split('_')[2]!;
 
+/** Opens an account of acme, after the first command has migrated the database. */
+async function openAccount(): Promise<string> {
+  await createKey();
+  const id = crypto.randomUUID();
+  await sql`
+    INSERT INTO accounts (id, owner, ledger, allow_negative, metadata) VALUES (${id}, 'acme', 'EUR', true, '{}')`;
+  return id;
+}
+const ofAcme = async (...args: string[]) => [await openAccount(), '--owner', 'acme', ...args];
+
 /** Commands that change what organizations have: their entries, and how to run them. */
 const CHANGES: Readonly<Record<string, { actions: readonly string[]; args(): Promise<readonly string[]> }>> =
   {
@@ -59,6 +80,39 @@ const CHANGES: Readonly<Record<string, { actions: readonly string[]; args(): Pro
         await sql`
         INSERT INTO accounts (id, owner, ledger, allow_negative, metadata) VALUES (${id}, 'owner', 'EUR', true, '{}')`;
         return [id, '--to', 'acme', '--yes'];
+      },
+    },
+    'accounts update': {
+      actions: ['account.updated'],
+      args: () => ofAcme('--name', 'Rent', '--balance-min', '-100', '--balance-max', 'none'),
+    },
+    'accounts freeze': { actions: ['account.updated'], args: () => ofAcme() },
+    'accounts unfreeze': {
+      actions: ['account.updated'],
+      async args() {
+        const id = await openAccount();
+        await sql`UPDATE accounts SET credits_frozen = true WHERE id = ${id}`;
+        return [id, '--owner', 'acme', '--credits'];
+      },
+    },
+    'accounts close': { actions: ['account.closed'], args: () => ofAcme() },
+    'accounts reopen': {
+      actions: ['account.reopened'],
+      async args() {
+        const id = await openAccount();
+        await sql`UPDATE accounts SET closed_at = now() WHERE id = ${id}`;
+        return [id, '--owner', 'acme'];
+      },
+    },
+    'accounts chart': {
+      actions: ['account.created', 'account.created'],
+      async args() {
+        await createKey();
+        const accounts = ['a', 'b'].map((ref) => ({ ...TEMPLATE_ACCOUNT, ref }));
+        await sql`
+          INSERT INTO account_templates (owner, name, version, accounts)
+          VALUES ('acme', 'pair', 1, ${JSON.stringify(accounts)}::text::json)`;
+        return ['pair', '--value', 'name=Ada', '--owner', 'acme'];
       },
     },
     'organizations suspend': { actions: ['organization.suspended'], args: async () => ['acme'] },
