@@ -2,7 +2,9 @@ import { z } from '@hono/zod-openapi';
 import {
   AmountSchema,
   LedgerSchema,
+  MetadataSchema,
   NextCursorSchema,
+  TimeSchema,
   TimestampSchema,
   textSchema,
   UuidSchema,
@@ -30,6 +32,24 @@ export const TransferSchema = z
     }),
   })
   .openapi('Transfer');
+
+export const NewTransferSchema = z
+  .strictObject({
+    id: UuidSchema.nullish().openapi({
+      description: 'ID of the transfer, of any version but 8; derived from the Idempotency-Key by default.',
+    }),
+    debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
+    creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),
+    amount: AmountSchema,
+    reference: ReferenceSchema.nullish(),
+    metadata: MetadataSchema.nullish(),
+    effectiveAt: TimeSchema.nullish().openapi({
+      description:
+        'When it takes effect, to the millisecond: now by default, never later, and at most `LEDGER_BACKDATE_DAYS` ago. What is available changes at once either way.',
+      format: 'date-time',
+    } as object),
+  })
+  .openapi('NewTransfer');
 
 /** Returns whether a cached value is a valid transfer with this ID. */
 export function isTransfer(value: unknown, id: string): value is Transfer {

@@ -7,10 +7,16 @@ import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
 import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
+import {
+  HoldPageSchema,
+  HoldPostSchema,
+  HoldSchema,
+  HoldStateSchema,
+  NewHoldSchema,
+} from '../hold-schema.ts';
 import { TRANSFER_REFUSALS } from '../movement.ts';
 import type { RequestIdentity } from '../submit.ts';
 import { TransferSchema } from '../transfer-schema.ts';
-import { HoldPageSchema, HoldPostSchema, HoldSchema, HoldStateSchema, NewHoldSchema } from './schemas.ts';
 import type { HoldService } from './service.ts';
 
 const tag = 'Holds';

@@ -3,30 +3,16 @@ import { AtlasError } from '../../../errors.ts';
 import { linkNext, NEXT } from '../../../http/cursor.ts';
 import { IS_REPLAYED, idempotencyHeadersSchema, REPLAYED } from '../../../http/idempotency.ts';
 import { jsonOf, type RouteTable } from '../../../http/route.ts';
-import { AmountSchema, MetadataSchema, pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
+import { pageQuerySchema, UuidSchema } from '../../../http/schemas.ts';
 import { DEMO } from '../../../utils/demo-data.ts';
 import { ageCursorSchema, toAgeCursor } from '../age-cursor.ts';
-import { ReferenceSchema, TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
+import { FORCE_SCOPE, ReversalSchema } from '../reversal-schema.ts';
+import { TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
 import type { ReversalService } from './service.ts';
 
 const tag = 'Transfers';
 const CURSOR = 'r';
-const FORCE_SCOPE = 'transfers:force';
 const IdSchema = z.object({ id: UuidSchema.openapi({ example: DEMO.transfer }) });
-
-const ReversalSchema = z
-  .strictObject({
-    amount: AmountSchema.nullish().openapi({ description: 'What to reverse; all that is left by default.' }),
-    force: z
-      .boolean()
-      .nullish()
-      .openapi({
-        description: `Whether to reverse even if what is available does not cover it; false by default. Requires the scope ${FORCE_SCOPE}.`,
-      }),
-    reference: ReferenceSchema.nullish(),
-    metadata: MetadataSchema.nullish(),
-  })
-  .openapi('Reversal');
 
 /** Mounts the reversals of a transfer. */
 export function mountReversals(routes: RouteTable, reversals: ReversalService): void {

@@ -7,8 +7,8 @@ import { DEMO } from '../../../utils/demo-data.ts';
 import type { AccountService } from '../accounts/service.ts';
 import { type ItemResult, TRANSFER_REFUSALS } from '../movement.ts';
 import { refusalDetail } from '../refusal-detail.ts';
-import { TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
-import { NewTransferBatchSchema, NewTransferSchema, TransferBatchResultSchema } from './schemas.ts';
+import { NewTransferSchema, TransferPageSchema, TransferSchema } from '../transfer-schema.ts';
+import { NewTransferBatchSchema, TransferBatchResultSchema } from './schemas.ts';
 import type { TransferService } from './service.ts';
 
 const tag = 'Transfers';

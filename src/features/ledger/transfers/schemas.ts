@@ -1,26 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { AmountSchema, MetadataSchema, TimeSchema, UuidSchema } from '../../../http/schemas.ts';
+import { UuidSchema } from '../../../http/schemas.ts';
 import { ExceededLimitSchema } from '../limit-schema.ts';
 import { BATCH_ITEMS_MAX, TRANSFER_REFUSALS } from '../movement.ts';
-import { ReferenceSchema, TransferSchema } from '../transfer-schema.ts';
-
-export const NewTransferSchema = z
-  .strictObject({
-    id: UuidSchema.nullish().openapi({
-      description: 'ID of the transfer, of any version but 8; derived from the Idempotency-Key by default.',
-    }),
-    debitAccountId: UuidSchema.openapi({ description: 'Account to debit.' }),
-    creditAccountId: UuidSchema.openapi({ description: 'Account to credit.' }),
-    amount: AmountSchema,
-    reference: ReferenceSchema.nullish(),
-    metadata: MetadataSchema.nullish(),
-    effectiveAt: TimeSchema.nullish().openapi({
-      description:
-        'When it takes effect, to the millisecond: now by default, never later, and at most `LEDGER_BACKDATE_DAYS` ago. What is available changes at once either way.',
-      format: 'date-time',
-    } as object),
-  })
-  .openapi('NewTransfer');
+import { NewTransferSchema, TransferSchema } from '../transfer-schema.ts';
 
 export const NewTransferBatchSchema = z
   .strictObject({

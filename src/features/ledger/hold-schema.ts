@@ -6,10 +6,10 @@ import {
   NextCursorSchema,
   TimestampSchema,
   UuidSchema,
-} from '../../../http/schemas.ts';
-import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { DEFAULT_EXPIRY_SECONDS, EXPIRY_SECONDS_MAX, HOLD_STATES } from '../hold.ts';
-import { ReferenceSchema } from '../transfer-schema.ts';
+} from '../../http/schemas.ts';
+import { AMOUNT_MINOR_MAX } from '../../utils/money.ts';
+import { DEFAULT_EXPIRY_SECONDS, EXPIRY_SECONDS_MAX, HOLD_STATES } from './hold.ts';
+import { ReferenceSchema } from './transfer-schema.ts';
 
 const SumSchema = z.int().min(0).max(AMOUNT_MINOR_MAX);
 
