@@ -9,7 +9,7 @@ import { addDoctorCommand } from './cli/doctor.ts';
 import { addEventsCommand } from './cli/events.ts';
 import { addFilesCommand } from './cli/files.ts';
 import { addKeyCommand } from './cli/key.ts';
-import { addHoldsCommand, addLimitsCommand, addTransfersCommand } from './cli/ledger.ts';
+import { addExchangesCommand, addHoldsCommand, addLimitsCommand, addTransfersCommand } from './cli/ledger.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
 import { addOrganizationsCommand } from './cli/organizations.ts';
 import { fail } from './cli/output.ts';
@@ -76,6 +76,10 @@ addHoldsCommand(
   withService(({ ledger }) => ledger),
 );
 addLimitsCommand(
+  program,
+  withService(({ ledger }) => ledger),
+);
+addExchangesCommand(
   program,
   withService(({ ledger }) => ledger),
 );

@@ -181,6 +181,32 @@ function withFilter(given: string, before: Filter | undefined, fields: Fields): 
   return before === undefined ? filter : { and: [before, filter] };
 }
 
+export function addExchangesCommand(program: Command, withLedger: WithLedger): void {
+  const exchanges = program.command('exchanges').description('show exchanges between ledgers');
+  listing(exchanges.command('list').description('list the exchanges of an account, newest first'))
+    .argument('<account>', 'the ID of the account', parseId)
+    .action((account: string, { owner, json, limit }: ListOptions) =>
+      withLedger(async ({ sets: { exchanges: service } }) => {
+        const page = await service.listByAccount(owner, account, null, limit);
+        if (json) return print(page.exchanges);
+        const rows = page.exchanges.map((one) => [
+          one.id,
+          `${one.sourceAmount} ${one.sourceLedger}`,
+          `${one.targetAmount} ${one.targetLedger}`,
+          one.rate,
+          one.createdAt,
+          one.reference ?? '',
+        ]);
+        console.log(table(['id', 'source', 'target', 'rate', 'posted', 'reference'], rows));
+      }),
+    );
+  reading(exchanges.command('show').description('show an exchange'))
+    .argument('<id>', 'the ID of the exchange', parseId)
+    .action((id: string, { owner, json }: ReadOptions) =>
+      withLedger(async ({ sets: { exchanges: service } }) => show(await service.find(owner, id), json)),
+    );
+}
+
 /** Adds the options of {@link ReadOptions}. */
 export function reading(command: Command): Command {
   return command

@@ -1,5 +1,12 @@
 /** The kinds of ids that no caller chooses and that become the key of an event. */
-export type ReservedKind = 'file' | 'webhook' | 'test event' | 'hold' | 'document' | 'account change';
+export type ReservedKind =
+  | 'file'
+  | 'webhook'
+  | 'test event'
+  | 'hold'
+  | 'document'
+  | 'account change'
+  | 'exchange';
 
 // Rare among ids that callers make from a hash. SQL has the range too: sql/migrations/0008_ids_of_owners.up.sql.
 const RANGE = '8a71-a50';
@@ -10,6 +17,7 @@ const DIGITS: Readonly<Record<ReservedKind, string>> = {
   hold: '4',
   document: '5',
   'account change': 'a',
+  exchange: 'e',
 };
 
 /**

@@ -199,10 +199,13 @@ test(
       .list<{ name: string; balance: number }>('/v1/accounts', 'accounts')
       .finally(() => atlas.end('SIGTERM'));
     expect(accounts.map(({ name, balance }) => [name, balance])).toEqual([
-      ['Demo bank', -200_000],
+      ['Demo bank', -210_000],
       ['Alice', 100_000],
       ['Bob', 100_000],
       ['Savings', 0],
+      ['Euros to exchange', 10_000],
+      ['Dollars to exchange', -10_834],
+      ['Alice, dollars', 10_834],
     ]);
   },
   COMMAND_TIMEOUT_MS,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AMOUNT_MINOR_MAX } from '../../utils/money.ts';
 import { type EventKind, eventId } from '../event-kind.ts';
+import { FIXED_SIDES, ROUNDINGS } from './exchange.ts';
 
 const metadata = z.record(z.string(), z.string()).meta({ description: 'Metadata set by the caller.' });
 const ledger = z
@@ -59,7 +60,14 @@ const released = z
   .max(AMOUNT_MINOR_MAX)
   .meta({ description: 'What is no longer reserved, although it was not posted.' });
 
-/** Events of accounts and holds. A transfer has one event per side. */
+const exchangedAmount = (of: string) =>
+  z
+    .int()
+    .min(1)
+    .max(AMOUNT_MINOR_MAX)
+    .meta({ description: `Amount in minor units of the ${of} ledger.` });
+
+/** Events of accounts, holds, and exchanges. A transfer has one event per side. */
 export const ledgerEventTypes = {
   'account.opened.v1': {
     summary: 'An account was opened.',
@@ -140,5 +148,28 @@ export const ledgerEventTypes = {
     summary: 'A hold expired.',
     keyedBy: 'the hold',
     data: z.strictObject({ ...holdFacts, released }),
+  },
+  'exchange.posted.v1': {
+    summary: 'Money was exchanged between two ledgers.',
+    keyedBy: 'the exchange',
+    data: z.strictObject({
+      exchangeId: eventId('The exchange, which is the key of this event.'),
+      sourceTransferId: eventId('The transfer of the source. It has events of its own.'),
+      targetTransferId: eventId('The transfer of the target. It has events of its own.'),
+      debitAccountId: eventId('The account that paid the source.'),
+      sourceLiquidityAccountId: eventId('The account that got the source.'),
+      targetLiquidityAccountId: eventId('The account that paid the target.'),
+      creditAccountId: eventId('The account that got the target.'),
+      sourceLedger: ledger,
+      targetLedger: ledger,
+      sourceAmount: exchangedAmount('source'),
+      targetAmount: exchangedAmount('target'),
+      rate: z.string().meta({ description: 'Minor units of the target for a minor unit of the source.' }),
+      rounding: z.enum(ROUNDINGS).meta({ description: 'How the amount that is not fixed was rounded.' }),
+      fixedSide: z.enum(FIXED_SIDES).meta({ description: 'The amount that the other one follows from.' }),
+      remainder: z.string().meta({ description: 'Source × rate − target, in minor units of the target.' }),
+      reference: z.string().nullable(),
+      metadata,
+    }),
   },
 } as const satisfies Record<string, EventKind>;

@@ -24,6 +24,8 @@ import { createReversalRepository } from './reversals/repository.ts';
 import { mountReversals } from './reversals/router.ts';
 import { createReversalService } from './reversals/service.ts';
 import { createSearch } from './search-feature.ts';
+import { createSets } from './sets/create-sets.ts';
+import { createExchangeRepository } from './sets/repository.ts';
 import { ledgerSettings } from './settings.ts';
 import { createSubmit } from './submit.ts';
 import { isTransfer } from './transfer-schema.ts';
@@ -33,7 +35,7 @@ import { HostCommitter } from './transfers/host-committer.ts';
 import { registerLedgerMetrics } from './transfers/ledger-metrics.ts';
 import { createTransferRepository, type TransferRepository } from './transfers/repository.ts';
 import { mountTransfers } from './transfers/router.ts';
-import { createTransferService } from './transfers/service.ts';
+import { createTransferService, type TransferReads } from './transfers/service.ts';
 import { createTransferIds } from './transfers/transfer-ids.ts';
 import { createBackgroundVerification } from './verification/background.ts';
 import { createBackgroundRepository, createLedgerRepository } from './verification/repository.ts';
@@ -51,12 +53,12 @@ const IDEMPOTENCY_DAYS = 30;
 
 /** Accounts, transfers, the graph of who paid whom, and the verification that all is consistent. */
 export const ledger = {
-  tags: ['Accounts', 'Transfers', 'Holds', 'Limits', 'History', 'Graph', 'Ledger'],
+  tags: ['Accounts', 'Transfers', 'Holds', 'Sets', 'Limits', 'History', 'Graph', 'Ledger'],
   scopes: {
     'accounts:read': 'Read accounts and limits.',
     'accounts:write': 'Open, change, and close accounts, manage templates of them, and limit what they pay.',
-    'transfers:read': 'Read transfers and holds.',
-    'transfers:write': 'Post transfers, hold money, and reverse transfers that were received.',
+    'transfers:read': 'Read transfers, holds, and exchanges.',
+    'transfers:write': 'Post transfers and exchanges, hold money, and reverse transfers that were received.',
     'transfers:force': 'Reverse transfers even if what is available does not cover them.',
     'ledger:admin': 'Verify the ledger.',
   },
@@ -96,11 +98,7 @@ export function createLedger(ports: LedgerPorts) {
   const { groupCommit, committer, ids, submit } = posting;
   const isolation = new Isolation(database);
   const transferCache = openTransferCache(cache);
-  const find = (owner: string, id: string, caller?: { readonly signal: AbortSignal }) => {
-    const view = isolation.viewOf(owner);
-    if (view === null) return repository.find(owner, id, caller?.signal);
-    return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
-  };
+  const find = findThrough(transferCache, isolation, repository);
   const { isKeyUsed, listByAccount } = repository;
   const transfers = createTransferService(
     { find, listByAccount },
@@ -109,6 +107,7 @@ export function createLedger(ports: LedgerPorts) {
   );
   const holds = createHolds(database, { submit, accounts, outcomes: holdOutcomes, onExpired: onPosted });
   const reversals = createReversalService(createReversalRepository(database), submit);
+  const sets = createSets(createExchangeRepository(database), submit, accounts);
   const verification = createVerification(
     createLedgerService(createLedgerRepository(database)),
     createBackgroundVerification(createBackgroundRepository(database)),
@@ -117,7 +116,7 @@ export function createLedger(ports: LedgerPorts) {
   const graph = createGraphService(createGraphRepository(database), accounts);
   const search = createSearch(database, accountRepository, repository);
   const history = createHistory(database, accounts, ports.isKeyUsable);
-  const parts: readonly Feature[] = [holds, search, history, limits, verification];
+  const parts: readonly Feature[] = [holds, sets, search, history, limits, verification];
   return {
     ...book,
     transfers,
@@ -125,6 +124,7 @@ export function createLedger(ports: LedgerPorts) {
     indexing: search.indexing,
     holds: holds.service,
     reversals,
+    sets,
     history: history.service,
     limits: limits.service,
     verification: verification.service,
@@ -132,7 +132,7 @@ export function createLedger(ports: LedgerPorts) {
     groupCommit,
     committer,
     prepare: () => Promise.all([ids.ready(), isolation.isOn()]),
-    seed: () => createDemoAccounts(book, transfers, holds.service).then(limits.seed),
+    seed: () => createDemoAccounts(book, transfers, holds.service, sets).then(limits.seed),
     mount(routes, app) {
       mountBook(routes, book, search.service);
       mountTransfers(routes, transfers, accounts);
@@ -206,6 +206,19 @@ function openTransferCache(cache: Cache): CacheAside<Transfer> {
     changes: false,
     fits: (value, owned): value is Transfer => isTransfer(value, idOf(owned)),
   });
+}
+
+/** Returns the read of one transfer through the cache, while it is known who may see what is in it. */
+function findThrough(
+  transferCache: CacheAside<Transfer>,
+  isolation: Isolation,
+  repository: TransferRepository,
+): TransferReads['find'] {
+  return (owner, id, caller) => {
+    const view = isolation.viewOf(owner);
+    if (view === null) return repository.find(owner, id, caller?.signal);
+    return transferCache.find(ownedId(view, id), (loading) => repository.find(owner, id, loading), caller);
+  };
 }
 
 function traitsOf(groupCommit: GroupCommit, workers: number, inFlightCap: number): ResourceTraits {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../../errors.ts';
+import type { ExchangeTerms } from './exchange.ts';
 import type { Hold, HoldContent } from './hold.ts';
 import type { ExceededLimit } from './limit.ts';
 
@@ -42,6 +43,8 @@ export interface TransferOrder extends TransferContent {
   readonly kind?: undefined;
   /** The ID that the previous release derives for it. Absent if the caller chose the ID. */
   readonly formerId?: string;
+  /** It pays the source of this exchange, and the order after it pays the target. The request is atomic. */
+  readonly exchange?: ExchangeTerms;
 }
 
 /** Reserves money, with the ID of the hold assigned. */
@@ -73,6 +76,8 @@ export interface VoidOrder {
   /** Derived like the ID of a transfer, so that it is unique. Nothing has it. */
   readonly id: string;
   readonly holdId: string;
+  /** Its result has no hold: a request may void many, whose metadata is not bounded by that of the request. */
+  readonly isBrief?: boolean;
 }
 
 /** Reverses a transfer. With `force`, even if that overdraws the account. */

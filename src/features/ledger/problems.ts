@@ -48,7 +48,7 @@ export const ledgerProblems = {
     status: 422,
     title: 'Accounts on different ledgers',
     cause: 'A ledger holds one currency, and a transfer stays within one ledger.',
-    remedy: 'Transfer between accounts of the same ledger. A currency exchange takes two transfers.',
+    remedy: 'Transfer between accounts of the same ledger. To exchange currencies: POST /v1/sets.',
   },
   insufficient_funds: {
     status: 422,
@@ -151,6 +151,32 @@ export const ledgerProblems = {
     title: 'Statement too long for PDF',
     cause: 'A statement as PDF has at most 10,000 entries.',
     remedy: 'Choose a shorter period, or CSV or JSON.',
+  },
+  set_refused: {
+    status: 422,
+    title: 'Set refused',
+    cause: 'At least one movement of the set was refused, so none took effect.',
+    remedy: 'Read `errors`, fix or remove those movements, and send the set with a new key.',
+    errors: [
+      {
+        pointer: '/movements/1',
+        code: 'insufficient_funds',
+        detail: 'What is available in the debit account does not cover the amount.',
+      },
+    ],
+  },
+  same_ledger: {
+    status: 422,
+    title: 'One ledger only',
+    cause: 'An exchange is between two ledgers, and its accounts are on one.',
+    remedy:
+      'Name liquidity accounts on the ledgers of the accounts that pay and are paid, or post a transfer.',
+  },
+  exchange_not_found: {
+    status: 404,
+    title: 'Exchange not found',
+    cause: 'No exchange of your organization has this ID, or this transfer.',
+    remedy: 'Check the ID. GET /v1/accounts/{id}/exchanges lists the exchanges of an account.',
   },
   metadata_too_large: {
     status: 422,

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { createAccountRepository } from '../../../src/features/ledger/accounts/repository.ts';
+import { toExchangeId } from '../../../src/features/ledger/exchange.ts';
 import { createGraphRepository } from '../../../src/features/ledger/graph/repository.ts';
 import { fingerprintOf } from '../../../src/features/ledger/movement.ts';
 import { createReassignmentRepository } from '../../../src/features/ledger/reassignment/repository.ts';
 import { createSearchRepository } from '../../../src/features/ledger/search/repository.ts';
+import { createExchangeRepository } from '../../../src/features/ledger/sets/repository.ts';
 import { createTemplateRepository } from '../../../src/features/ledger/templates/repository.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';
 import { createTreeRepository } from '../../../src/features/ledger/trees/repository.ts';
@@ -21,6 +23,8 @@ interface Belongings {
   readonly transfer: string;
   readonly template: string;
   readonly key: string;
+  /** And the transfer of its target. */
+  readonly exchange: { readonly id: string; readonly transfer: string };
 }
 
 /** Calls a verb as `owner`, for what belongs to `of`. Returns what the owner learns, null for nothing. */
@@ -74,6 +78,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   'transfers.isKeyUsed': async (db, owner, { key }) =>
     (await createTransferRepository(db).isKeyUsed(owner, key)) || null,
+  'exchanges.find': (db, owner, { exchange }) => createExchangeRepository(db).find(owner, exchange.id),
+  'exchanges.findByTransfer': (db, owner, { exchange }) =>
+    createExchangeRepository(db).findByTransfer(owner, exchange.transfer),
+  'exchanges.listByAccount': async (db, owner, { account }) =>
+    orNull((await createExchangeRepository(db).listByAccount(owner, account, null, 200)).exchanges),
   'graph.neighbors': (db, owner, { account: accountId }) =>
     createGraphRepository(db).neighbors({ owner, accountId, after: null, since: null, limit: 9 }),
   'graph.ways': async (db, owner, { bank, account }) => {
@@ -96,7 +105,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   'verification.verify': async (db, owner, { account }) => {
     const { accounts } = await createLedgerRepository(db).verify(owner, 100);
-    return accounts === 1 && (await createAccountRepository(db).find(owner, account)) !== null
+    return accounts === 4 && (await createAccountRepository(db).find(owner, account)) !== null
       ? accounts
       : null;
   },
@@ -123,7 +132,32 @@ const WITHOUT_OWNER: Readonly<Record<string, string>> = {
   'transfers.readSecret': 'of the whole database, and never returned by the API',
   'transfers.waitedMs': 'a time',
   'transfers.forgetKeys': 'a job',
+  'exchanges.readBySource': 'of transfers that the same request has posted',
 };
+
+/** Exchanges money of an account. */
+async function exchangeFrom(db: Database, owner: string, debitAccountId: string) {
+  const accounts = createAccountRepository(db);
+  const open = async (ledger: string) => {
+    const id = crypto.randomUUID();
+    await accounts.create(id, owner, { ...CONTENT, ledger }, ACTOR);
+    return id;
+  };
+  const [euros, dollars, payee] = [await open('EUR'), await open('USD'), await open('USD')];
+  const text = { amount: 2, reference: null, metadata: {} };
+  const [source, transfer] = [crypto.randomUUID(), crypto.randomUUID()];
+  const id = toExchangeId(source);
+  const terms = { id, rate: '1', rounding: 'down', fixedSide: 'source' } as const;
+  const orders = [
+    { id: source, debitAccountId, creditAccountId: euros, ...text, exchange: terms },
+    { id: transfer, debitAccountId: dollars, creditAccountId: payee, ...text },
+  ];
+  const fingerprint = fingerprintOf('/', true, orders);
+  const request = { owner, key: 'exchange', fingerprint, atomic: true, orders };
+  const [result] = await createTransferRepository(db).post([request]);
+  expect(result).toMatchObject({ items: [{ outcome: 'posted' }, { outcome: 'posted' }] });
+  return { id, transfer };
+}
 
 describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
   test(
@@ -136,6 +170,7 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
           trees: createTreeRepository(db),
           templates: createTemplateRepository(db),
           reassignment: createReassignmentRepository(db),
+          exchanges: createExchangeRepository(db),
           graph: createGraphRepository(db),
           search: createSearchRepository(db),
           verification: createLedgerRepository(db),
@@ -182,7 +217,8 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
             undefined,
             ACTOR,
           );
-          return { owner, bank, account, transfer, template, key: transfer };
+          const exchange = await exchangeFrom(on, owner, account);
+          return { owner, bank, account, transfer, template, key: transfer, exchange };
         }
       }),
     SLOW_TEST_MS,

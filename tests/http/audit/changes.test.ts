@@ -127,6 +127,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
     },
   },
   reverseTransfer: none('It is a transfer, which names the one that it reverses.'),
+  postSet: none('It is transfers and changes of holds, and an exchange has an event.'),
   createWebhook: of('webhook.created'),
   changeWebhook: {
     actions: ['webhook.updated'],

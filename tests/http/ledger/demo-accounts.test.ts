@@ -13,10 +13,14 @@ const balances = async () =>
     await atlas.sql`SELECT owner, credits_posted - debits_posted AS balance, version FROM accounts ORDER BY id`
   ).map(({ owner, balance, version }) => [owner, balance, version]);
 const EXPECTED = [
-  ['owner', -200_000, 2],
+  ['owner', -210_000, 3],
   ['owner', 100_000, 3],
   ['owner', 100_000, 3],
   ['owner', 0, 0],
+  // Dollars, and what they were exchanged through: 10,834.5 is rounded to what is even.
+  ['owner', 10_834, 1],
+  ['owner', 10_000, 1],
+  ['owner', -10_834, 1],
 ];
 const seed = () => atlas.features.ledger.seed();
 
@@ -29,7 +33,7 @@ test('demo data belongs to the first organization, and repeating it changes noth
 });
 
 test('demo data that a release before has posted, under another owner, is not posted again', async () => {
-  await atlas.sql`TRUNCATE accounts, transfers, outbox, events, idempotency_keys`;
+  await atlas.sql`TRUNCATE accounts, transfers, exchanges, account_exchanges, outbox, events, idempotency_keys`;
   await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = false`;
   const { alice, bob, bank, spareAccount } = DEMO;
   const owner = 'seed';
@@ -63,7 +67,6 @@ test('demo data that a release before has posted, under another owner, is not po
     { debitAccountId: bob, creditAccountId: alice, amount: 950, reference: 'lunch, paid back' },
   ];
   await atlas.transfers.postBatch({ owner, key: 'lunch', path: 'seed' }, lunch, true);
-  expect(await balances()).toEqual(EXPECTED);
   for (const isOn of [false, true]) {
     await atlas.sql`UPDATE transfer_id_secret SET isolates_owners = ${isOn}`;
     await seed();

@@ -3,6 +3,7 @@ import { AMOUNT_MINOR_MAX } from '../../../src/utils/money.ts';
 import { changeAccount, setClosed } from '../../support/account-steps.ts';
 import { newKey, openAccount, postBatch, postTransfer } from '../../support/ledger-steps.ts';
 import { holdMoney, postHold, postKeyed, readHold } from '../../support/movement-steps.ts';
+import { openExchangeAccounts, postSet } from '../../support/set-steps.ts';
 import type { TestApp } from '../../support/test-app.ts';
 import { until } from '../../support/until.ts';
 
@@ -31,6 +32,18 @@ export async function triggerEveryEvent(atlas: TestApp): Promise<void> {
   const { id: empty } = await openAccount(atlas, { name: UNUSUAL, parentId: alice.id, balanceMax: 0 });
   for (const verb of ['close', 'reopen'] as const)
     expect((await setClosed(atlas, empty, verb)).status).toBe(200);
+  const exchange = { ...(await openExchangeAccounts(atlas)), debitAccountId: bank.id };
+  await postSet(atlas, [
+    {
+      type: 'exchange',
+      ...exchange,
+      sourceAmount: 1,
+      rate: '999999999.999999999999',
+      reference: UNUSUAL,
+      metadata,
+    },
+    { type: 'exchange', ...exchange, targetAmount: 1, rate: '0.999999999999' },
+  ]);
   const transfers = Array.from({ length: 5 }, () => ({ ...order, amount: 1 }));
   expect((await postBatch(atlas, { transfers, atomic: true }, newKey())).status).toBe(200);
 }

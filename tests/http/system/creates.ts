@@ -131,6 +131,13 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
     isLedger: true,
     refusesRush: 409,
   },
+  postSet: {
+    request: ({ accounts: [debitAccountId, creditAccountId] }, n) =>
+      post('/v1/sets', { movements: [{ type: 'transfer', debitAccountId, creditAccountId, amount: 1 + n }] }),
+    table: 'transfers',
+    isLedger: true,
+    refusesRush: 409,
+  },
   reverseTransfer: {
     request: ({ transfer }, n) => post(`/v1/transfers/${transfer}/reverse`, { amount: 1 + n }),
     table: 'reversals',

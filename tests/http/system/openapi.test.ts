@@ -147,8 +147,8 @@ test('every problem type but those of no route is documented somewhere', () => {
       ),
     ),
   );
-  // An unknown path, a method that a path does not have, and a client that is gone.
-  const ofNoRoute = ['method_not_allowed', 'request_aborted'];
+  // A method that a path does not have, a client that is gone, and what only a movement of a set is refused for.
+  const ofNoRoute = ['method_not_allowed', 'request_aborted', 'same_ledger'];
   expect(Object.keys(PROBLEM_KINDS).filter((code) => !named.has(code))).toEqual(ofNoRoute);
 });
 
@@ -237,7 +237,7 @@ test('every operation with a body requires it, as JSON unless it is a file, and 
 test('operations that move money require an Idempotency-Key', () => {
   for (const { path, method, operation } of operations) {
     const header = operation.parameters?.find(({ name }) => name === 'Idempotency-Key');
-    const moves = method === 'post' && /^\/v1\/(?:transfers|holds)(?!\/search$)/.test(path);
+    const moves = method === 'post' && /^\/v1\/(?:transfers|holds|sets)(?!\/search$)/.test(path);
     expect({ path, required: header?.required ?? false }).toEqual({ path, required: moves });
   }
 });

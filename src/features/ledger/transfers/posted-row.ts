@@ -70,15 +70,19 @@ function postedOf(order: Movement, row: PostedRow, at: number): Pick<ItemResult,
   return { transfer: transferOf(content, ledger, createdAt, holdId, reversesId) };
 }
 
-/** Returns the results whose transfer or hold must be read: of voids, and of what was done before. */
+/** Returns the results whose transfer or hold must be read: of voids, unless brief, and of what was done before. */
 export function storedItems(requests: readonly PostRequest[], results: readonly PostResult[]): StoredItem[] {
   return results.flatMap((result, r) =>
     result.state === 'reused'
       ? []
       : result.items
           .map((item, i): StoredItem => ({ kind: requests[r]!.orders[i]!.kind, state: result.state, item }))
-          .filter(isStored),
+          .filter((stored, i) => isStored(stored) && !isBrief(requests[r]!.orders[i]!)),
   );
+}
+
+function isBrief(order: Movement): boolean {
+  return order.kind === 'void' && order.isBrief === true;
 }
 
 function isStored({ kind, state, item: { outcome } }: StoredItem): boolean {

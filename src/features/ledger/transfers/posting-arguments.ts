@@ -45,6 +45,21 @@ export function kindArguments(items: readonly Movement[]) {
   };
 }
 
+/** Returns the arguments that a batch without exchanges does not have; null if it is one. */
+export function exchangeArguments(items: readonly Movement[]) {
+  if (items.every((item) => item.kind !== undefined || item.exchange === undefined)) return null;
+  const found = items.flatMap((item, i) =>
+    item.kind === undefined && item.exchange !== undefined ? [{ item: i + 1, ...item.exchange }] : [],
+  );
+  return {
+    items: arrayOf(found.map(({ item }) => item)),
+    ids: arrayOf(found.map(({ id }) => id)),
+    rates: arrayOf(found.map(({ rate }) => rate)),
+    roundings: arrayOf(found.map(({ rounding }) => rounding)),
+    fixedSides: arrayOf(found.map(({ fixedSide }) => fixedSide)),
+  };
+}
+
 /** The ID of the other release. A hold or void has none, and null would mean that the caller chose the ID. */
 function otherIdOf(item: Movement): string {
   if (item.kind === 'hold' || item.kind === 'void') return item.id;

@@ -10,7 +10,7 @@ import { asCreated, type HoldRow, holdColumns, toHold } from '../hold-row.ts';
 import type { ItemResult, PostRequest, PostResult, Transfer } from '../movement.ts';
 import { type TransferRow, toTransfer, transferColumns } from '../transfer-row.ts';
 import { type PostedRow, readResults, type StoredItem, storedItems } from './posted-row.ts';
-import { arrayOf, kindArguments, postingArguments } from './posting-arguments.ts';
+import { arrayOf, exchangeArguments, kindArguments, postingArguments } from './posting-arguments.ts';
 
 /** A page of an account's transfers, newest first. The next page is before `nextVersion`. */
 export interface TransferPage {
@@ -147,12 +147,13 @@ function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedM
       const items = requests.flatMap((request) => request.orders);
       const args = postingArguments(requests, items);
       const kinds = kindArguments(items);
+      const exchanges = exchangeArguments(items);
       const [row] = await db.query(
         (sql) => sql<[PostedRow]>`
           SELECT posted_at, waited_ms, to_json(states) AS states, to_json(outcomes) AS outcomes,
                  to_json(transfer_ids) AS transfer_ids, to_json(ledgers) AS ledgers, to_json(debit_ids) AS debit_ids,
                  to_json(credit_ids) AS credit_ids, to_json(amounts) AS amounts
-          FROM post_movements(
+          FROM ${exchanges === null ? sql`post_movements` : sql`post_with_exchanges`}(
             ${namingLimits(sql, sql`${args.owners}::text[]`)}, ${args.keys}::text[], ${sentAtOnce(args.fingerprints)}::bytea[],
             ${args.atomic}::boolean[], ${args.accounts}::uuid[], ${args.requests}::int[], ${args.ids}::uuid[],
             ${args.otherIds}::uuid[], ${args.debits}::int[], ${args.credits}::int[], ${args.amounts}::bigint[],
@@ -164,6 +165,13 @@ function createPosting(db: Database): Pick<TransferRepository, 'post' | 'waitedM
                 : sql`, p_kind => ${kinds.kinds}::text[], p_target => ${kinds.targets}::uuid[],
                   p_seconds => ${kinds.seconds}::int[], p_keeps_rest => ${kinds.keepsRest}::boolean[],
                   p_forces => ${kinds.forces}::boolean[]`
+            }
+            ${
+              exchanges === null
+                ? sql``
+                : sql`, p_exchange_item => ${exchanges.items}::int[], p_exchange_id => ${exchanges.ids}::uuid[],
+                  p_rate => ${exchanges.rates}::numeric[], p_rounding => ${exchanges.roundings}::text[],
+                  p_fixed_side => ${exchanges.fixedSides}::text[]`
             })`,
         { tier: 'critical' },
       );

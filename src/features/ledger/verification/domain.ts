@@ -11,13 +11,14 @@ export const DISCREPANCY_KINDS = [
   'pending_differs',
   'hold_differs',
   'reversed_differs',
+  'exchange_differs',
   'key_dangling',
 ] as const;
 
 /** One inconsistency in the ledger. Amounts are minor units in text, because they can exceed 2^53−1. */
 export interface Discrepancy {
   readonly kind: (typeof DISCREPANCY_KINDS)[number];
-  /** The ledger, account, transfer, hold, or key it was found at. */
+  /** The ledger, account, transfer, hold, exchange, or key it was found at. */
   readonly at: string;
   readonly expected: string;
   readonly found: string;

@@ -13,6 +13,7 @@ import { type EntriesRow, type EntriesScope, selectEntriesStep, toEntriesStep } 
 import {
   type KeyPosition,
   type LedgersStep,
+  selectExchangesStep,
   selectKeysStep,
   selectLedgers,
   selectReversalsStep,
@@ -70,6 +71,7 @@ export function createLedgerRepository(db: Database): LedgerRepository {
       if (owner === null) {
         await walk<string>('transfers', selectTransfersStep);
         await walk<string>('reversals', selectReversalsStep);
+        await walk<string>('exchanges', selectExchangesStep);
       }
       await walk<KeyPosition>('keys', (sql, after) => selectKeysStep(sql, owner, after));
       const totals = await readRow<LedgersStep>(queries, (sql) => selectLedgers(sql, owner));

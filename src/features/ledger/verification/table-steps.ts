@@ -68,6 +68,28 @@ export const selectReversalsStep = <F>(sql: Tag<F>, after: string | null): F => 
          (SELECT max(reversal_id::text) FROM step HAVING count(*) = ${ROWS_MAX}) AS next,
          coalesce((SELECT json_agg(f) FROM found f), '[]') AS found`;
 
+/** Selects those of the next exchanges that are not what their transfers say. A constraint keeps amounts at the rate. */
+export const selectExchangesStep = <F>(sql: Tag<F>, after: string | null): F => sql`
+  WITH step AS MATERIALIZED (
+    SELECT * FROM exchanges x
+     WHERE ${after === null ? sql`true` : sql`x.id > ${after}::uuid`} ORDER BY x.id LIMIT ${ROWS_MAX}
+  ), found AS (
+    SELECT 'exchange_differs' AS kind, x.id::text AS at,
+           format('%s %s for %s %s', x.source_amount, x.source_ledger, x.target_amount, x.target_ledger) AS expected,
+           format('%s %s for %s %s', s.amount, s.ledger, t.amount, t.ledger) AS found
+      FROM step x
+      LEFT JOIN transfers s ON s.id = x.source_transfer_id
+      LEFT JOIN transfers t ON t.id = x.target_transfer_id
+     WHERE (x.source_amount, x.source_ledger, x.debit_account_id, x.source_liquidity_account_id, x.target_amount,
+            x.target_ledger, x.target_liquidity_account_id, x.credit_account_id, x.created_at)
+       IS DISTINCT FROM (s.amount, s.ledger, s.debit_account_id, s.credit_account_id, t.amount, t.ledger,
+            t.debit_account_id, t.credit_account_id, t.created_at)
+     LIMIT ${FOUND_MAX}
+  )
+  SELECT (SELECT count(*) FROM step) AS rows,
+         (SELECT max(id::text) FROM step HAVING count(*) = ${ROWS_MAX}) AS next,
+         coalesce((SELECT json_agg(f) FROM found f), '[]') AS found`;
+
 /** Where a step over idempotency keys ends. */
 export interface KeyPosition {
   readonly owner: string;
