@@ -1,4 +1,5 @@
 import { POSTGRES_BIN } from '../../infra/native-postgres.ts';
+import type { RequestKind } from './load/order.ts';
 import { runLoad } from './load/run-load.ts';
 import { definePart } from './part.ts';
 import type { Rounds } from './plan.ts';
@@ -16,8 +17,8 @@ const WARM_UP_SECONDS = 1;
 const FIRST_WARM_UP_SECONDS = 3;
 
 type Spread = keyof typeof ACCOUNTS;
-type Way = 'simple' | 'prepared' | (typeof CALLERS)[number];
-const WAYS: readonly Way[] = ['simple', ...CALLERS, 'prepared'];
+type Way = 'simple' | 'prepared' | 'pairs' | (typeof CALLERS)[number];
+const WAYS: readonly Way[] = ['simple', ...CALLERS, 'pairs', 'prepared'];
 
 /** One measurement. Shares are in cores, and may exceed 1. */
 export interface Measured {
@@ -34,13 +35,14 @@ export interface Measured {
 /** One method of posting over all rounds. */
 interface TransferSeries {
   readonly accounts: number;
-  /** The protocol of pgbench, or the number of callers of Atlas. */
+  /** The protocol of pgbench, the number of callers of Atlas, or the pairs of holds and posts of the fewer ones. */
   readonly way: Way;
   readonly rounds: readonly Measured[];
   readonly perSecond: number;
   /** Medians of the ratios of each round. */
   readonly toSimple: number;
   readonly toPrepared: number;
+  readonly toTransfers: number;
 }
 
 /** All methods of posting, and the memory of the worker afterwards. */
@@ -67,7 +69,9 @@ async function benchTransfers({ rounds, seconds }: Rounds): Promise<TransfersRes
         const seen =
           typeof way === 'number'
             ? await runAtlas(database, atlas, way, accounts, seconds)
-            : await runPgbench(database, way, accounts, seconds);
+            : way === 'pairs'
+              ? await runPairs(database, atlas, accounts, seconds)
+              : await runPgbench(database, way, accounts, seconds);
         const name = seriesName(accounts, way);
         measured.set(name, [...(measured.get(name) ?? []), seen]);
         progress(
@@ -90,6 +94,7 @@ async function benchTransfers({ rounds, seconds }: Rounds): Promise<TransfersRes
         perSecond: median(rates),
         toSimple: ratioTo('simple'),
         toPrepared: ratioTo('prepared'),
+        toTransfers: ratioTo(CALLERS[0]),
       };
     }),
   );
@@ -98,12 +103,16 @@ async function benchTransfers({ rounds, seconds }: Rounds): Promise<TransfersRes
 
 function seriesName(accounts: number, way: Way): string {
   const what =
-    typeof way === 'number' ? `Atlas, ${way} callers` : `pgbench -M ${way}, ${PGBENCH_CLIENTS} clients`;
+    way === 'pairs'
+      ? `Atlas, ${CALLERS[0]} callers, hold + post`
+      : typeof way === 'number'
+        ? `Atlas, ${way} callers`
+        : `pgbench -M ${way}, ${PGBENCH_CLIENTS} clients`;
   return `${accounts === ACCOUNTS.hot ? 'five hot' : '10,000'}: ${what}`;
 }
 
 /**
- * Loads a server with transfers. Refusals are part of the result. Throws if any other response than 201 and 429 arrives,
+ * Loads a server with transfers, or with what else posts one per two requests. Refusals are part of the result. Throws if any other response than 201 and 429 arrives,
  * or if the database then holds another number of transfers than there were 201 responses.
  */
 export async function runAtlas(
@@ -112,11 +121,12 @@ export async function runAtlas(
   callers: number,
   accounts: number,
   seconds: number,
+  kind: RequestKind = 'transfer',
 ): Promise<Measured> {
   const { all, statuses, unknown, shares } = await runLoad(database, {
     url: atlas.url,
     accounts,
-    streams: [{ name: 'transfers', kind: 'transfer', share: 1 }],
+    streams: [{ name: 'transfers', kind, share: 1 }],
     callers,
     ratePerSecond: null,
     warmUpSeconds: WARM_UP_SECONDS,
@@ -134,6 +144,17 @@ export async function runAtlas(
     clientShare: shares.client!,
     postgresShare: shares.postgres!,
   };
+}
+
+/** Loads a server with holds, each of which is posted in full by its caller. The rate is that of the pairs. */
+async function runPairs(
+  database: BenchDatabase,
+  atlas: Server,
+  accounts: number,
+  seconds: number,
+): Promise<Measured> {
+  const seen = await runAtlas(database, atlas, CALLERS[0], accounts, seconds, 'hold and post');
+  return { ...seen, perSecond: seen.perSecond / 2 };
 }
 
 async function runPgbench(
@@ -214,12 +235,12 @@ function transfersTable({ series }: TransfersResult): string {
 
 const NOTE = `Atlas, its client and PostgreSQL share all cores, as do pgbench and PostgreSQL; nothing is pinned. One worker with its relay,
 events staying in PostgreSQL. pgbench posts one transfer per transaction with 16 clients. The last three columns are cores
-used. Each measurement starts with empty tables. After each, the ledger is verified, and the number of transfers must equal
+used. hold + post is two requests, and its rate is that of the pairs. Each measurement starts with empty tables. After each, the ledger is verified, and the number of transfers must equal
 the number of 201 responses. oha cannot vary the Idempotency-Key, so tests/bench/load/client.ts is the client.`;
 
 function transferTargets({ series }: TransfersResult): Target[] {
-  const of = (accounts: number, callers: number) =>
-    series.find((one) => one.way === callers && one.accounts === accounts)!;
+  const of = (accounts: number, way: Way) =>
+    series.find((one) => one.way === way && one.accounts === accounts)!;
   const refused = series.map(({ rounds }) => Math.max(...rounds.map((round) => round.refused)));
   const { many, hot } = ACCOUNTS;
   return [
@@ -228,6 +249,7 @@ function transferTargets({ series }: TransfersResult): Target[] {
     atLeast('transfers ÷ pgbench (prepared), 64 callers', of(many, 64).toPrepared, 2.4),
     atLeast('transfers ÷ pgbench (prepared), 512 callers', of(many, 512).toPrepared, 3),
     atMost('refused of 64 or 512 closed-loop callers, worst round', Math.max(...refused) * 100, 0, '%', 2),
+    atLeast('hold + post pairs ÷ transfers, 64 callers', of(many, 'pairs').toTransfers, 0.4),
     atLeast('five hot accounts ÷ pgbench (simple), 64 callers', of(hot, 64).toSimple, 10),
     atLeast('five hot accounts ÷ pgbench (simple), 512 callers', of(hot, 512).toSimple, 12),
   ];

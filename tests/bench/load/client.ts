@@ -1,8 +1,8 @@
 import type { Socket } from 'bun';
 import { cpuSeconds, familyCpuSeconds } from '../support/cpu.ts';
 import type { LoadOrder, LoadReport } from './order.ts';
-import { readResponse } from './read-response.ts';
-import { prepareRequests } from './requests.ts';
+import { readId, readResponse } from './read-response.ts';
+import { preparePost, prepareRequests } from './requests.ts';
 import { Tally } from './tally.ts';
 
 interface Caller {
@@ -11,6 +11,8 @@ interface Caller {
   /** When it was due, in milliseconds since the start of the run. */
   dueMs: number;
   rest: Buffer | null;
+  /** Whether it is a hold, which is posted next. */
+  isHold: boolean;
 }
 
 // oha sends the same headers with every request, but each transfer needs a new Idempotency-Key. Hence this client: raw
@@ -19,6 +21,7 @@ const order = JSON.parse(process.argv[2]!) as LoadOrder;
 const { hostname, port } = new URL(order.url);
 const { streams, ratePerSecond } = order;
 const next = prepareRequests(order);
+const posts = streams.map((stream) => preparePost(order, stream));
 const tallies = streams.map(() => new Tally(order.warmUpSeconds, order.seconds));
 const whole = new Tally(order.warmUpSeconds, order.seconds);
 const statuses: Record<string, number> = {};
@@ -56,13 +59,14 @@ function streamOf(random: number): number {
   return streams.length - 1;
 }
 
-function send(socket: Socket<Caller>, stream: number, dueMs: number): void {
+function send(socket: Socket<Caller>, stream: number, dueMs: number, post?: Buffer): void {
+  socket.data.isHold = post === undefined && streams[stream]!.kind === 'hold and post';
   socket.data.stream = stream;
   socket.data.dueMs = dueMs;
   tallies[stream]!.due(dueMs, true);
   whole.due(dueMs, true);
   inFlight++;
-  const request = next[stream]!();
+  const request = post ?? next[stream]!();
   if (socket.write(request) !== request.length) fail('a socket accepted only part of a request');
 }
 
@@ -73,8 +77,14 @@ function receive(socket: Socket<Caller>, bytes: Buffer): void {
   // Bun reuses the memory of its buffers, so an incomplete response must be copied.
   caller.rest = status === null ? Buffer.from(whole) : null;
   if (status === null) return;
+  const { stream, isHold } = caller;
+  const isDone = !isHold || status !== 201;
+  if (!isDone) inFlight++;
   settle(caller, status);
-  use(socket);
+  if (!isDone) inFlight--;
+  // What is held is posted even after the end, so that each pair is complete.
+  if (!isDone) send(socket, stream, clock(), posts[stream]!(readId(whole)));
+  else use(socket);
 }
 
 /** Sends the next request of a closed loop; in an open loop, the socket waits until one is due. */
@@ -86,7 +96,7 @@ function use(socket: Socket<Caller>): void {
 function settle(caller: Caller, status: number): void {
   const isServed = status >= 200 && status < 300;
   statuses[status || 'none'] = (statuses[status || 'none'] ?? 0) + 1;
-  if (status === 201) created++;
+  if (status === 201 && !caller.isHold) created++;
   if (!isServed && status !== 429) unknown++;
   if (isMeasuring && isServed) arrived.served++;
   if (isMeasuring && status === 429) arrived.refused++;
@@ -132,7 +142,7 @@ function connect(): Promise<Socket<Caller>> {
   return Bun.connect<Caller>({
     hostname,
     port: Number(port),
-    data: { stream: -1, dueMs: 0, rest: null },
+    data: { stream: -1, dueMs: 0, rest: null, isHold: false },
     socket: {
       data: receive,
       error: (_, error) => fail(error.message),

@@ -1,8 +1,8 @@
 /**
- * What a request does: post a transfer between two random accounts, open an account, read a random one, or GET a fixed
- * path.
+ * What a request does: post a transfer between two random accounts, hold money of one for another and then post that
+ * hold, open an account, read a random one, or GET a fixed path.
  */
-export type RequestKind = 'transfer' | 'opening' | 'account' | `/${string}`;
+export type RequestKind = 'transfer' | 'hold and post' | 'opening' | 'account' | `/${string}`;
 
 /** One stream of requests of a load. */
 export interface LoadStream {
@@ -70,7 +70,7 @@ export interface LoadReport {
   readonly streams: readonly StreamReport[];
   /** All streams together. */
   readonly all: StreamReport;
-  /** 201 responses over the whole run, warm-up and late responses included. */
+  /** 201 responses over the whole run but those of holds, warm-up and late responses included. */
   readonly created: number;
   /** Requests over the whole run whose outcome the client does not know: no response, or neither 2xx nor 429. */
   readonly unknown: number;

@@ -1,5 +1,14 @@
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
 
+const ID = '{"id":"';
+const ID_LENGTH = 36;
+
+/** Returns the ID that a complete response starts with. */
+export function readId(bytes: Buffer): string {
+  const at = bytes.indexOf(ID, bytes.indexOf('\r\n\r\n')) + ID.length;
+  return bytes.toString('latin1', at, at + ID_LENGTH);
+}
+
 /**
  * Returns the status of the HTTP/1.1 response at the start of the bytes, or null if it is incomplete. Throws if it has no
  * Content-Length, which Atlas always sends for a transfer.

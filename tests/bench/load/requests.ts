@@ -18,6 +18,7 @@ export function prepareRequests(order: LoadOrder): NextRequest[] {
     ids.copy(request, at, account * ID_LENGTH, (account + 1) * ID_LENGTH);
   return order.streams.map((stream, index) => {
     if (stream.kind === 'transfer') return transfers(order, stream, index, writeId);
+    if (stream.kind === 'hold and post') return transfers(order, stream, index, writeId, '/v1/holds');
     if (stream.kind === 'opening') return openings(order, stream);
     if (stream.kind === 'account') return reads(order, stream, writeId);
     const request = requestOf(order, stream, `GET ${stream.kind}`, '', []);
@@ -27,11 +28,33 @@ export function prepareRequests(order: LoadOrder): NextRequest[] {
 
 type WriteId = (request: Buffer, at: number, account: number) => void;
 
-function transfers(order: LoadOrder, stream: LoadStream, index: number, writeId: WriteId): NextRequest {
+/** Prepares the request that posts a hold of a stream in full. */
+export function preparePost(order: LoadOrder, stream: LoadStream): (holdId: string) => Buffer {
+  const request = requestOf(order, stream, `POST /v1/holds/${BLANK_ID}/post`, '{}', [
+    'Content-Type: application/json',
+    'Content-Length: 2',
+    `Idempotency-Key: ${BLANK_ID}`,
+  ]);
+  const at = request.indexOf(BLANK_ID);
+  const keyAt = request.indexOf(BLANK_ID, at + ID_LENGTH);
+  return (holdId) => {
+    request.write(holdId, at, 'latin1');
+    request.write(holdId, keyAt, 'latin1');
+    return request;
+  };
+}
+
+function transfers(
+  order: LoadOrder,
+  stream: LoadStream,
+  index: number,
+  writeId: WriteId,
+  path = '/v1/transfers',
+): NextRequest {
   const { accounts } = order;
   const prefix = `${order.run}-${index}-`;
   const body = `{"debitAccountId":"${BLANK_ID}","creditAccountId":"${BLANK_ID}","amount":100}`;
-  const request = requestOf(order, stream, 'POST /v1/transfers', body, [
+  const request = requestOf(order, stream, `POST ${path}`, body, [
     'Content-Type: application/json',
     `Content-Length: ${body.length}`,
     `Idempotency-Key: ${prefix}${'0'.repeat(KEY_DIGITS)}`,

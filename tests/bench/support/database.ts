@@ -66,6 +66,7 @@ async function migrate(tree: Tree, url: string, sql: Sql): Promise<void> {
 const LEDGER_TABLES = [
   'accounts',
   'transfers',
+  'holds',
   'idempotency_keys',
   'outbox',
   'events',
@@ -110,7 +111,7 @@ async function truncate(sql: Sql, tables: string): Promise<void> {
 export async function verifyLedger(database: Database): Promise<number> {
   const [known] = await database.query(
     (sql) => sql<[{ isCurrent: boolean; transfers: number }]>`
-      SELECT to_regclass('reversals') IS NOT NULL AS is_current, (SELECT count(*) FROM transfers) AS transfers`,
+      SELECT to_regclass('exchanges') IS NOT NULL AS is_current, (SELECT count(*) FROM transfers) AS transfers`,
   );
   // Of another revision, without the tables that the verification of this one reads.
   if (!known.isCurrent) return known.transfers;
