@@ -9,11 +9,12 @@ import type { EventKind } from './features/event-kind.ts';
 import { createEvents, events } from './features/events/feature.ts';
 import { asyncApiDocument } from './features/events/log/asyncapi.ts';
 import { loggedTypes } from './features/events/log/catalogue.ts';
-import { type Feature, mergeTables, type SettingsOf } from './features/feature.ts';
+import { mergeTables, type SettingsOf } from './features/feature.ts';
 import { createFiles, files } from './features/files/feature.ts';
 import { createIdentity, identity } from './features/identity/feature.ts';
 import { splitScopes } from './features/identity/scope-kinds.ts';
 import { createLedger, ledger } from './features/ledger/feature.ts';
+import { createImports, imports } from './features/ledger/imports-feature.ts';
 import { createSystem, system } from './features/system/feature.ts';
 import { createWebhooks, webhooks } from './features/webhooks/feature.ts';
 import type { ProblemKind } from './http/problem-kind.ts';
@@ -21,7 +22,7 @@ import { httpProblems } from './http/problems.ts';
 import { VERSION } from './version.ts';
 
 /** Every feature, in the order of the docs. To add one, add it here and to {@link createFeatures}. */
-const FEATURES = [identity, ledger, events, webhooks, files, documents, audit, system] as const;
+const FEATURES = [identity, ledger, events, webhooks, files, documents, imports, audit, system] as const;
 export const TAGS = FEATURES.flatMap(({ tags }): readonly string[] => tags);
 export const SCOPES = mergeTables<string>(...FEATURES.map(({ scopes }) => scopes));
 export const [ALL_SCOPES, OPERATOR_SCOPES, SESSION_SCOPES] = splitScopes(SCOPES);
@@ -56,12 +57,13 @@ export function createFeatures(deps: Deps) {
   });
   const host = { cache, workers: deps.workers, inFlightCap: config.LOAD_SHEDDING_MAX_CONCURRENT };
   const ledger = createLedger({ ...base, ...host, idempotency, isKeyUsable, onPosted: events.wakeRelay });
-  const shared = { ...base, isKeyUsed: events.isKeyUsed, idempotency };
+  const shared = { ...base, isKeyUsed: events.isKeyUsed, isKeyUsable, idempotency };
   const fromLog = { consumer: deps.events.consumer, lastExpired: events.lastExpired, types };
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing, requireNow });
-  const files = createFiles({ ...shared, isKeyUsable, objects, cache });
-  const records = createDocuments(base);
-  const trail = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
+  const files = createFiles({ ...shared, objects, cache });
+  const documents = createDocuments(base);
+  const imports = createImports({ ...shared, files: files.service, ledger: ledger.bulk, documents });
+  const audit = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
   const system = createSystem({
     ...base,
     about: { version: VERSION, environment: config.ENVIRONMENT },
@@ -82,9 +84,5 @@ export function createFeatures(deps: Deps) {
     servesDocs: config.DOCS_ENABLED,
     asyncApi: () => asyncApiDocument(VERSION, EVENT_CATALOGUE),
   });
-  return { system, identity, ledger, events, webhooks, files, documents: records, audit: trail };
+  return { system, identity, ledger, events, webhooks, files, documents, imports, audit };
 }
-
-/** Returns the secrets that features store, for `atlas secrets` and `atlas doctor`. */
-export const storedSecretsOf = (features: Features) =>
-  Object.values<Feature>(features).flatMap(({ secrets = [] }) => secrets);

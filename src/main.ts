@@ -7,7 +7,9 @@ import { addDemoCommand } from './cli/demo.ts';
 import { addDocsCommand } from './cli/docs.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addEventsCommand } from './cli/events.ts';
+import { addExportCommand } from './cli/export.ts';
 import { addFilesCommand } from './cli/files.ts';
+import { addImportCommand } from './cli/import.ts';
 import { addKeyCommand } from './cli/key.ts';
 import { addExchangesCommand, addHoldsCommand, addLimitsCommand, addTransfersCommand } from './cli/ledger.ts';
 import { addMigrateCommand } from './cli/migrate.ts';
@@ -78,6 +80,14 @@ addHoldsCommand(
 addLimitsCommand(
   program,
   withService(({ ledger }) => ledger),
+);
+addImportCommand(
+  program,
+  withService((features) => features),
+);
+addExportCommand(
+  program,
+  withService((features) => features),
 );
 addExchangesCommand(
   program,

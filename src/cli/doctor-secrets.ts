@@ -1,6 +1,7 @@
 import { areSecretsSealed } from '../adapters/postgres/secrets-at-rest.ts';
 import type { Deps } from '../deps.ts';
-import { type Features, storedSecretsOf } from '../features.ts';
+import { storedSecretsOf } from '../features/stored-secrets.ts';
+import type { Features } from '../features.ts';
 import type { Finding } from './doctor-report.ts';
 import { plural } from './output.ts';
 

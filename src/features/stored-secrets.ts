@@ -1,3 +1,4 @@
+import type { Feature } from './feature.ts';
 /** How many secrets of a kind are stored, and how. */
 export interface SecretCounts {
   readonly total: number;
@@ -24,3 +25,7 @@ export interface StoredSecrets {
   /** Seals the next rows under the current key, a bounded number of them, in one transaction. */
   sealStep(afterId: string | null): Promise<SealStep>;
 }
+
+/** Returns the secrets that features store, for `atlas secrets` and `atlas doctor`. */
+export const storedSecretsOf = (features: Readonly<Record<string, Feature>>) =>
+  Object.values(features).flatMap(({ secrets = [] }) => secrets);

@@ -39,6 +39,8 @@ export const DEMO = {
   spareUser: '00000000-0000-7000-8000-0000000000f3',
   spareInvitation: '00000000-0000-7000-8000-0000000000f4',
   spareTemplate: 'supplier',
+  import: '00000000-0000-8a71-a506-000000000001',
+  spareImport: '00000000-0000-8a71-a506-000000000002',
   key: 'demo000000000001',
   spareKey: 'demo000000000002',
 } as const;

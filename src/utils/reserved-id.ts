@@ -6,7 +6,8 @@ export type ReservedKind =
   | 'hold'
   | 'document'
   | 'account change'
-  | 'exchange';
+  | 'exchange'
+  | 'import';
 
 // Rare among ids that callers make from a hash. SQL has the range too: sql/migrations/0008_ids_of_owners.up.sql.
 const RANGE = '8a71-a50';
@@ -16,6 +17,7 @@ const DIGITS: Readonly<Record<ReservedKind, string>> = {
   'test event': '3',
   hold: '4',
   document: '5',
+  import: '6',
   'account change': 'a',
   exchange: 'e',
 };

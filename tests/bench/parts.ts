@@ -1,6 +1,7 @@
 import { accountHistory } from './account-history.ts';
 import { audit } from './audit.ts';
 import { envelope } from './envelope.ts';
+import { imports } from './imports.ts';
 import { layers } from './layers.ts';
 import { limits } from './limits.ts';
 import { memory } from './memory.ts';
@@ -33,6 +34,7 @@ export const PARTS = {
   audit,
   verification,
   history: accountHistory,
+  imports,
   memory,
   start: startup,
 } as const;

@@ -30,6 +30,7 @@ export interface Plan extends BenchPlan {
   readonly verification: { readonly transfers: number };
   readonly search: Rounds & { readonly transfers: number };
   readonly history: HistoryPlan;
+  readonly imports: { readonly rounds: number; readonly thousandLines: number };
   readonly memory: { readonly stressSeconds: number; readonly steadySeconds: number };
   /** Of a comparison with another revision. */
   readonly compare: Rounds;
@@ -57,6 +58,7 @@ export const FULL_PLAN: Plan = {
   verification: { transfers: 1_000_000 },
   search: { rounds: 3, seconds: 2, transfers: 1_000_000 },
   history: { rounds: 5, reads: 1000, streams: 3 },
+  imports: { rounds: 3, thousandLines: 200 },
   memory: { stressSeconds: 5, steadySeconds: 420 },
   compare: { rounds: 5, seconds: 3 },
   start: { first: 3, later: 5 },
@@ -80,6 +82,7 @@ export const QUICK_PLAN: Plan = {
   verification: { transfers: 100_000 },
   search: { rounds: 1, seconds: 1, transfers: 50_000 },
   history: { rounds: 2, reads: 200, streams: 1 },
+  imports: { rounds: 1, thousandLines: 50 },
   memory: { stressSeconds: 1, steadySeconds: 12 },
   compare: { rounds: 1, seconds: 1 },
   start: { first: 1, later: 1 },

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { execFileSync } from 'node:child_process';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { openPostgres, type Sql } from '../../src/adapters/postgres/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
 import { makeFolder, removeFolder, succeedAtlas } from './atlas-process.ts';
@@ -116,6 +117,16 @@ const CHANGES: Readonly<Record<string, { actions: readonly string[]; args(): Pro
         return ['pair', '--value', 'name=Ada', '--owner', 'acme'];
       },
     },
+    import: {
+      actions: ['account.created', 'import.created', 'import.finished'],
+      async args() {
+        await createKey();
+        const path = join(folder, 'accounts.ndjson');
+        await Bun.write(path, `{"type":"account","id":"${crypto.randomUUID()}","ledger":"EUR"}\n`);
+        return [path, '--organization', 'acme'];
+      },
+    },
+    export: { actions: ['organization.exported'], args: async () => ['--organization', 'acme'] },
     'organizations suspend': { actions: ['organization.suspended'], args: async () => ['acme'] },
     'users create': {
       actions: ['membership.created', 'user.created'],

@@ -123,7 +123,9 @@ describe('a feature', () => {
     const listed = imports.filter(
       ({ from, target }) => from === 'src/features.ts' && isFeature(target ?? ''),
     );
-    expect(listed.map(({ target }) => contextOf(target!)).sort()).toEqual(contexts.toSorted());
+    // A context may have a second part, built from services that its first part is needed for.
+    const names = new Set(listed.map(({ target }) => contextOf(target!)!));
+    expect([...names].sort()).toEqual(contexts.toSorted());
   });
 
   test('is listed on one page of at most 90 lines', () => {

@@ -6,6 +6,7 @@ import { createDemoDocuments } from './demo-documents.ts';
 import { registerDocumentMetrics } from './document-metrics.ts';
 import type { DocumentStats } from './domain.ts';
 import { documentEventTypes } from './event-types.ts';
+import { createDocumentExport } from './export/repository.ts';
 import { CompiledKinds } from './kinds/compiled-kinds.ts';
 import { createKindRepository } from './kinds/repository.ts';
 import { mountKinds } from './kinds/router.ts';
@@ -49,6 +50,7 @@ export function createDocuments({ database, settings }: DocumentPorts) {
   return {
     kinds,
     records,
+    export: createDocumentExport(),
     seed: () => createDemoDocuments(kinds, records),
     mount(routes: RouteTable) {
       mountKinds(routes, kinds);

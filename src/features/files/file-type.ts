@@ -50,6 +50,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   'application/x-gzip': 'application/gzip',
   'application/x-zip-compressed': ZIP,
   'application/csv': 'text/csv',
+  'application/x-ndjson': TEXT,
   // The generic type: the bytes alone decide.
   'application/octet-stream': '',
 };

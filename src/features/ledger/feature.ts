@@ -9,6 +9,7 @@ import type { Feature, FeatureDeclaration, Job, SettingValues } from '../feature
 import type { Idempotency } from '../idempotency.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { createBook, mountBook } from './book-feature.ts';
+import { createBulkAccounts } from './bulk-accounts/repository.ts';
 import { createDemoAccounts } from './demo-accounts.ts';
 import { ledgerEventTypes } from './event-types.ts';
 import { createGraphRepository } from './graph/repository.ts';
@@ -17,6 +18,7 @@ import { createGraphService } from './graph/service.ts';
 import { createHistory } from './history-feature.ts';
 import { HoldOutcomes } from './holds/hold-metrics.ts';
 import { createHolds } from './holds-feature.ts';
+import { type BulkPostingPorts, createBulkPosting } from './import-runs/bulk-posting.ts';
 import { createLimits } from './limits-feature.ts';
 import type { PostRequest, PostResult, Transfer } from './movement.ts';
 import { ledgerProblems } from './problems.ts';
@@ -119,6 +121,7 @@ export function createLedger(ports: LedgerPorts) {
   const parts: readonly Feature[] = [holds, sets, search, history, limits, verification];
   return {
     ...book,
+    bulk: createBulk(database, { submit: (request) => committer.submit(request), ...repository, ids }),
     transfers,
     search: search.service,
     indexing: search.indexing,
@@ -189,6 +192,11 @@ function createPosting(
 function refreshOf(isolation: Isolation): Job {
   const run = () => isolation.refresh();
   return { name: 'read whether organizations are isolated', by: 'each', everyMs: REFRESH_MS, run };
+}
+
+/** What imports write with. */
+function createBulk(database: Database, posting: BulkPostingPorts) {
+  return { accounts: createBulkAccounts(database), posting: createBulkPosting(posting) };
 }
 
 /**

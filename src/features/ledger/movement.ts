@@ -85,9 +85,10 @@ export interface ReverseOrder extends PartContent {
   readonly kind: 'reverse';
   readonly transferId: string;
   readonly force: boolean;
-  /** Of the transfer that reverses the other. */
+  /** Of the transfer that reverses the other. Like that of a {@link TransferOrder}. */
   readonly id: string;
-  readonly formerId: string;
+  readonly formerId?: string;
+  readonly effectiveAt?: string;
 }
 
 /** The id of a transfer whose caller chose none. */

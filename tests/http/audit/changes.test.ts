@@ -173,6 +173,20 @@ const CHANGES: Readonly<Record<string, Change>> = {
       return () => atlas.call('DELETE', `/v1/files/${id}`);
     },
   },
+  createImport: of('import.created'),
+  cancelImport: {
+    actions: ['import.canceled'],
+    async prepare() {
+      const { id } = await uploadFile(atlas, 'canceled');
+      const importer = await atlas.as('owner');
+      const created = await importer.call('POST', '/v1/imports', {
+        json: { fileId: id, format: 'csv' },
+        headers: { 'Idempotency-Key': 'to-cancel' },
+      });
+      const { id: importId } = (await created.json()) as { id: string };
+      return () => importer.call('POST', `/v1/imports/${importId}/cancel`);
+    },
+  },
   createOwnOrganization: of('membership.created', 'organization.saved'),
   createInvitation: of('invitation.created'),
   ...memberChanges(() => atlas),

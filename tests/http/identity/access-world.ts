@@ -92,7 +92,8 @@ async function send(
   const isEndless = operationId === STREAM && response.ok;
   if (isEndless) await response.body!.cancel();
   const text = isEndless ? '' : await response.text();
-  const problem = text.startsWith('{"type":') ? (JSON.parse(text) as { type: string; detail: string }) : null;
+  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json');
+  const problem = isProblem ? (JSON.parse(text) as { type: string; detail: string }) : null;
   return {
     status: response.status,
     type: problem?.type ?? null,

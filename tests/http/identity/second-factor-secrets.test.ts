@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import type { StoredSecrets } from '../../../src/features/stored-secrets.ts';
-import { storedSecretsOf } from '../../../src/features.ts';
+import { storedSecretsOf } from '../../../src/features/stored-secrets.ts';
 import { generateKey } from '../../../src/utils/sealing.ts';
 import { freshDatabase } from '../../support/database.ts';
 import {

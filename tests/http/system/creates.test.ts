@@ -130,7 +130,7 @@ describe.each(Object.entries(CREATES))('%s', (id, one) => {
     expect(await rowsOf(one.table)).toBe(before + (one.table === undefined ? 0 : 1));
   });
 
-  test('without a key stores no response', async () => {
+  test.if(!one.requiresKey)('without a key stores no response', async () => {
     const before = await rowsOf('idempotent_responses');
     const response = await create(one, one.isLedger ? `${id}-first` : null);
     expect({ ok: response.ok, replayed: isReplayed(response) }).toEqual({ ok: true, replayed: false });

@@ -42,6 +42,8 @@ export interface CreateCase {
   readonly mailsSecret?: true;
   /** Its keys are those of the ledger, which has a store of its own. */
   readonly isLedger?: true;
+  /** It moves money, so it needs a key, which is not in the store of the ledger. */
+  readonly requiresKey?: true;
   /** With this status, many at once may be refused before they are compared. */
   readonly refusesRush?: 409 | 429;
   /** Its caller is an operator, and not an organization. */
@@ -186,6 +188,11 @@ export const CREATES: Readonly<Record<string, CreateCase>> = {
     table: 'files',
     isSecret: true,
   },
+  createImport: {
+    request: ({ files }, n) => post('/v1/imports', { fileId: files[n], format: 'csv', dryRun: true }),
+    table: 'imports',
+    requiresKey: true,
+  },
   linkFile: {
     request: ({ files }, n) => post(`/v1/files/${files[n]}/link`),
     isSecret: true,
@@ -202,6 +209,7 @@ export const ONCE: Readonly<Record<string, string>> = {
 export const REPEATABLE: Readonly<Record<string, string>> = {
   revokeApiKey: 'A key that is revoked stays as it is.',
   replayWebhookEvents: 'What was delivered is not sent again, unless the caller wants exactly that.',
+  cancelImport: 'An import that is canceled stays so.',
   completeFile: 'A file that is stored stays as it is.',
   enrollSecondFactor: 'Another secret replaces the first, and none counts until it is confirmed.',
   confirmSecondFactor: 'The code works once.',

@@ -184,6 +184,8 @@ test('the requests to webhooks are documented, one per event type', async () => 
   expect(payloads).toEqual(messages);
 });
 
+const IMPORTING = ['createImport', 'cancelImport'];
+
 test('every operation under /v1 names its scope and documents refusals and overload; no other requires a key', () => {
   for (const { method, path, operation } of operations) {
     // Routes of presigned links require a signature, not a key, and nobody has a session before signing in.
@@ -194,8 +196,9 @@ test('every operation under /v1 names its scope and documents refusals and overl
     }
     expect(operation.security).toHaveLength(1);
     const scopes = operation.security[0]!.apiKey!;
-    // The graph shows transfers and accounts.
-    expect(scopes).toHaveLength(path.startsWith('/v1/graph/') ? 2 : 1);
+    // The graph and exports show transfers and accounts, and imports write both.
+    const isBoth = /^\/v1\/(?:graph\/|export$)/.test(path) || IMPORTING.includes(operation.operationId);
+    expect(scopes).toHaveLength(isBoth ? 2 : 1);
     expect(Object.keys(SCOPES)).toEqual(expect.arrayContaining(scopes));
     const listed = scopes.map((scope) => `\`${scope}\``).join(' and ');
     expect(operation.description).toContain(`Requires the scope${scopes.length > 1 ? 's' : ''} ${listed}.`);
@@ -210,6 +213,7 @@ test('every operation under /v1 names its scope and documents refusals and overl
 const WITHOUT_BODY = [
   'closeAccount',
   'reopenAccount',
+  'cancelImport',
   'suspendOrganization',
   'lockUser',
   'rotateWebhookSecret',
@@ -237,7 +241,7 @@ test('every operation with a body requires it, as JSON unless it is a file, and 
 test('operations that move money require an Idempotency-Key', () => {
   for (const { path, method, operation } of operations) {
     const header = operation.parameters?.find(({ name }) => name === 'Idempotency-Key');
-    const moves = method === 'post' && /^\/v1\/(?:transfers|holds|sets)(?!\/search$)/.test(path);
+    const moves = method === 'post' && /^\/v1\/(?:transfers|holds|sets|imports$)(?!\/search$)/.test(path);
     expect({ path, required: header?.required ?? false }).toEqual({ path, required: moves });
   }
 });

@@ -68,7 +68,7 @@ export const selectReversalsStep = <F>(sql: Tag<F>, after: string | null): F => 
          (SELECT max(reversal_id::text) FROM step HAVING count(*) = ${ROWS_MAX}) AS next,
          coalesce((SELECT json_agg(f) FROM found f), '[]') AS found`;
 
-/** Selects those of the next exchanges that are not what their transfers say. A constraint keeps amounts at the rate. */
+/** Selects those of the next exchanges that differ from their transfers. A constraint keeps amounts at the rate. */
 export const selectExchangesStep = <F>(sql: Tag<F>, after: string | null): F => sql`
   WITH step AS MATERIALIZED (
     SELECT * FROM exchanges x

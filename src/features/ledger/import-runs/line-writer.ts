@@ -1,0 +1,237 @@
+import { AtlasError, type ErrorCode } from '../../../errors.ts';
+import type { KindService } from '../../documents/kinds/service.ts';
+import type { DocumentService } from '../../documents/records/service.ts';
+import {
+  BULK_ACCEPTS_UP_TO,
+  type BulkAccount,
+  type BulkAccounts,
+  type BulkOutcome,
+  type BulkSettings,
+} from '../bulk-account.ts';
+import { type ClaimedImport, type LineCounts, noLines, type RefusedLine } from '../import.ts';
+import { REFUSAL_DETAILS, type Refusal, sortMembers } from '../movement.ts';
+import type { BulkPosting } from './bulk-posting.ts';
+import { ImportedIds, type MovementLine } from './imported-ids.ts';
+import type { Line, LineOf } from './lines.ts';
+
+/** The services that lines are written with. */
+export interface LineTargets {
+  readonly accounts: BulkAccounts;
+  readonly posting: BulkPosting;
+  readonly kinds: Pick<KindService, 'register'>;
+  readonly documents: Pick<DocumentService, 'put'>;
+}
+
+/** A valid line with its number. */
+export interface ValidLine {
+  readonly line: number;
+  readonly value: Line;
+}
+
+/** What became of some lines. */
+export interface Applied {
+  readonly counts: LineCounts;
+  readonly refused: readonly RefusedLine[];
+}
+
+type Outcome = 'posted' | 'exists' | 'skipped' | { readonly code: string; readonly detail: string };
+
+const BULK_DETAILS: Readonly<Record<Exclude<BulkOutcome, 'posted' | 'exists'>, string>> = {
+  account_id_taken: 'This ID is not available: it is taken or reserved.',
+  account_not_found: 'Your organization has no such account.',
+  parent_not_found: 'Your organization has no such parent account.',
+  insufficient_funds: 'What is available in the account is below this floor.',
+  balance_limit_exceeded: 'The balance of the account exceeds this ceiling.',
+  account_not_empty: 'The account cannot be closed: its balance, or what holds reserve, is not zero.',
+};
+/** Why a document is refused. Any other error is not the fault of the line. */
+const DOCUMENT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'account_not_found',
+  'document_kind_not_found',
+  'schema_invalid',
+  'document_invalid',
+  'document_too_complex',
+  'document_too_large',
+  'too_many_document_kinds',
+  'too_many_documents',
+  'too_many_document_versions',
+  'document_storage_full',
+  'precondition_required',
+  'precondition_failed',
+]);
+
+/** Writes lines in order. Lines of one type that follow each other are one call. */
+export class LineWriter {
+  readonly #targets: LineTargets;
+  readonly #claim: ClaimedImport;
+  readonly #ids: ImportedIds;
+
+  private constructor(targets: LineTargets, claim: ClaimedImport, ids: ImportedIds) {
+    this.#targets = targets;
+    this.#claim = claim;
+    this.#ids = ids;
+  }
+
+  static async open(targets: LineTargets, claim: ClaimedImport): Promise<LineWriter> {
+    const rules = { importId: claim.id, owner: claim.owner, ids: claim.ids, createdAt: claim.createdAt };
+    return new LineWriter(targets, claim, new ImportedIds(await targets.posting.deriver(), rules));
+  }
+
+  /** Safe to repeat with the same lines: each has its effect once. Throws if the fault is not that of a line. */
+  async write(lines: readonly ValidLine[]): Promise<Applied> {
+    const counts = noLines();
+    const refused: RefusedLine[] = [];
+    for (const run of runsOf(lines)) {
+      const outcomes = await this.#writeRun(run);
+      for (const [i, outcome] of outcomes.entries()) {
+        if (outcome === 'posted') counts.posted++;
+        else if (outcome === 'exists') counts.existed++;
+        else if (outcome === 'skipped') counts.skipped++;
+        else {
+          counts.refused++;
+          refused.push({ line: run[i]!.line, member: null, ...outcome });
+        }
+      }
+    }
+    return { counts, refused };
+  }
+
+  #writeRun(run: readonly ValidLine[]): Promise<Outcome[]> {
+    const values = run.map(({ value }) => value);
+    switch (groupOf(values[0]!)) {
+      case 'account':
+        return this.#open(values as LineOf<'account'>[]);
+      case 'accountSettings':
+        return this.#set(values as LineOf<'accountSettings'>[]);
+      case 'movement':
+        return this.#post(run as MovementLine[]);
+      case 'document':
+        return this.#storeAll(values as DocumentLine[]);
+      default:
+        return Promise.resolve(values.map(() => 'skipped' as const));
+    }
+  }
+
+  async #open(lines: readonly LineOf<'account'>[]): Promise<Outcome[]> {
+    const accounts = lines.map(
+      (line): BulkAccount => ({
+        id: this.#ids.account(line.id),
+        ledger: line.ledger,
+        name: line.name ?? null,
+        kind: line.kind ?? null,
+        allowNegative: line.allowNegative ?? false,
+        metadata: sortMembers(line.metadata ?? {}),
+        acceptsFrom: line.acceptsFrom ?? null,
+        acceptsUpTo: line.acceptsUpTo ?? BULK_ACCEPTS_UP_TO,
+        balanceMin: line.balanceMin ?? null,
+        parentId: line.parentId ? this.#ids.account(line.parentId) : null,
+      }),
+    );
+    const { owner, actor } = this.#claim;
+    return (await this.#targets.accounts.open(owner, accounts, actor)).map(toOutcome);
+  }
+
+  async #set(lines: readonly LineOf<'accountSettings'>[]): Promise<Outcome[]> {
+    const settings = lines.map(
+      ({ type: _, id, balanceMin = null, balanceMax = null, ...rest }): BulkSettings => ({
+        id: this.#ids.account(id),
+        balanceMin,
+        balanceMax,
+        ...rest,
+      }),
+    );
+    const { owner, actor } = this.#claim;
+    return (await this.#targets.accounts.set(owner, settings, actor)).map(toOutcome);
+  }
+
+  async #post(lines: readonly MovementLine[]): Promise<Outcome[]> {
+    const posted = lines.filter(({ value }) => !isHistory(value));
+    const { id, owner, sha256 } = this.#claim;
+    const from = lines[0]!.line;
+    const done = new Map<MovementLine, Outcome>();
+    if (posted.length > 0) {
+      const result = await this.#targets.posting.post({
+        owner,
+        key: `import ${id} ${from}`,
+        orders: posted.map((line) => this.#ids.order(line)),
+        content: { importId: id, sha256, from, to: lines.at(-1)!.line },
+      });
+      if (result.state === 'reused')
+        throw new Error(`The key of line ${from} of import ${id} was used before.`);
+      for (const [i, { outcome }] of result.items.entries()) {
+        const isDone = outcome === 'posted' || outcome === 'exists';
+        done.set(posted[i]!, isDone ? outcome : refusal(outcome, REFUSAL_DETAILS[outcome as Refusal]));
+      }
+    }
+    return lines.map((line) => done.get(line) ?? 'skipped');
+  }
+
+  async #storeAll(lines: readonly DocumentLine[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
+    for (const line of lines) outcomes.push(await this.#store(line));
+    return outcomes;
+  }
+
+  async #store(line: DocumentLine): Promise<Outcome> {
+    const { owner, actor } = this.#claim;
+    const { kinds, documents } = this.#targets;
+    try {
+      if (line.type === 'documentKind') {
+        const { kind, title = null, schema } = line;
+        // A version that follows another one replaces it.
+        const { isNew } = await kinds
+          .register(owner, { kind, title, schema }, 'any', actor)
+          .catch(async (error) => {
+            if (!(error instanceof AtlasError) || error.code !== 'precondition_failed') throw error;
+            return kinds.register(owner, { kind, title, schema }, 'none', actor);
+          });
+        return isNew ? 'posted' : 'exists';
+      }
+      const path = { owner, accountId: this.#ids.account(line.accountId), kind: line.kind };
+      const { isNew } = await documents.put(path, line.content, 'none', actor);
+      return isNew ? 'posted' : 'exists';
+    } catch (error) {
+      if (!(error instanceof AtlasError) || !DOCUMENT_REFUSALS.has(error.code)) throw error;
+      return refusal(error.code, error.message);
+    }
+  }
+}
+
+type DocumentLine = LineOf<'document'> | LineOf<'documentKind'>;
+
+/** A hold that reserves nothing any more. Its transfers are lines of their own. */
+function isHistory(value: MovementLine['value']): boolean {
+  return value.type === 'hold' && (value.state !== 'pending' || value.posted === value.amount);
+}
+
+function toOutcome(outcome: BulkOutcome): Outcome {
+  return outcome === 'posted' || outcome === 'exists' ? outcome : refusal(outcome, BULK_DETAILS[outcome]);
+}
+
+function refusal(code: string, detail: string): Outcome {
+  return { code, detail };
+}
+
+function groupOf({ type }: Line) {
+  if (type === 'transfer' || type === 'hold') return 'movement';
+  return type === 'documentKind' ? 'document' : type;
+}
+
+/** Divides lines into runs of one group. An account starts a new one if its parent is in the run. */
+function* runsOf(lines: readonly ValidLine[]): Generator<ValidLine[]> {
+  let run: ValidLine[] = [];
+  let ids = new Set<string>();
+  for (const line of lines) {
+    const { value } = line;
+    const [first] = run;
+    const needsParent = value.type === 'account' && value.parentId != null && ids.has(value.parentId);
+    if (first !== undefined && (needsParent || groupOf(first.value) !== groupOf(value))) {
+      yield run;
+      run = [];
+      ids = new Set();
+    }
+    if (value.type === 'account') ids.add(value.id);
+    run.push(line);
+  }
+  if (run.length > 0) yield run;
+}
