@@ -8,9 +8,9 @@ import { cors, preflights } from './envelope/cors.ts';
 import { deadline } from './envelope/deadline.ts';
 import { DeadlineWheel } from './envelope/deadline-wheel.ts';
 import { enterRoute } from './envelope/enter-route.ts';
-import { createEnvelope } from './envelope/envelope.ts';
+import { composeLayers, createEntrance } from './envelope/envelope.ts';
 import { errors } from './envelope/errors.ts';
-import type { Exchange, Middleware, ToProblem } from './envelope/exchange.ts';
+import type { Exchange, FetchHandler, Middleware, ToProblem } from './envelope/exchange.ts';
 import { hostCheck } from './envelope/host-check.ts';
 import { type Admission, beginWork, loadShedding } from './envelope/load-shedding.ts';
 import { metrics } from './envelope/metrics.ts';
@@ -134,15 +134,21 @@ function entrances(
   toProblem: ToProblem,
 ) {
   const addressOf = clientAddress(TRUSTED_PROXIES);
-  const entering = (routes: RouteMatcher) => enterRoute(handlers, notFound(routes, toProblem), toProblem);
   const open = ADMIN_PORT === undefined ? resolved : resolved.only(({ isPrivate }) => !isPrivate);
   const forOperators = resolved.only(({ sheddable }) => !sheddable);
-  const enter = entering(open);
+  const notFoundOf = (routes: RouteMatcher) => notFound(routes, toProblem);
+  const [openNotFound, adminNotFound] = [notFoundOf(open), notFoundOf(forOperators)];
+  const unmatched: FetchHandler = (request, exchange) =>
+    forOperators.isUnmatched(exchange.route)
+      ? adminNotFound(request, exchange)
+      : openNotFound(request, exchange);
+  const enter = enterRoute(handlers, unmatched, toProblem);
+  const pipeline = composeLayers(layers, enter);
   return {
     enter,
-    fetch: createEnvelope(layers, enter, open.resolve, addressOf),
+    fetch: createEntrance(pipeline, open.resolve, addressOf),
     /** For the admin port: health and metrics, and nothing else. */
-    fetchAdmin: createEnvelope(layers, entering(forOperators), forOperators.resolve, addressOf),
+    fetchAdmin: createEntrance(pipeline, forOperators.resolve, addressOf),
   };
 }
 

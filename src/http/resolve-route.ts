@@ -15,6 +15,8 @@ const SEEN_LENGTH_MAX = 128;
 /** Finds the route of a request. */
 export interface RouteMatcher {
   readonly resolve: (request: Request) => MatchedRoute;
+  /** Whether this is what it returns, and no other matcher, for a request that no route matches. */
+  readonly isUnmatched: (route: MatchedRoute) => boolean;
   /** Returns the methods that a path supports, for 405. Empty if the path is unknown. */
   readonly allowedMethods: (request: Request) => string[];
 }
@@ -58,7 +60,7 @@ export function compileRoutes(facts: readonly RouteFacts[], timeoutMs: number): 
     only: (serves) =>
       matcherOf(
         matched.filter((_, index) => serves(facts[index]!)),
-        unmatched,
+        unmatched.map((route) => ({ ...route })),
       ),
   };
 }
@@ -102,6 +104,7 @@ function matcherOf(matched: readonly MatchedRoute[], unmatched: readonly Matched
       if (found) return found;
       return unmatched.find((route) => route.method === request.method) ?? unmatched.at(-1)!;
     },
+    isUnmatched: (route) => unmatched.includes(route),
     allowedMethods: (request) => {
       const path = getPath(request);
       const methods = METHODS.filter((method) => match(method, path) !== undefined);

@@ -64,6 +64,23 @@ test('the admin port serves metrics and health, with counts of both ports', asyn
   expect(metrics).toMatch(/atlas_api_http_requests_total\{.*endpoint="\/health\/deep".*\} 1\n/);
 });
 
+test('each port names the methods that its own routes support', async () => {
+  const allowed = async (port: Pick<TestApp, 'fetch'>, path: string) => {
+    let response = await callWithoutKey(port, 'PUT', path);
+    // The event loop of a busy machine may be late, and requests to no route are the first to be refused.
+    while (response.status === 429) {
+      await Bun.sleep(20);
+      response = await callWithoutKey(port, 'PUT', path);
+    }
+    return { status: response.status, allow: response.headers.get('allow') };
+  };
+  const supported = { status: 405, allow: 'GET, HEAD' };
+  for (const path of [...PRIVATE, ...OPEN]) expect(await allowed(admin, path)).toEqual(supported);
+  for (const path of OPEN) expect(await allowed(atlas, path)).toEqual(supported);
+  for (const path of PRIVATE) expect(await allowed(atlas, path)).toEqual({ status: 404, allow: null });
+  expect(await allowed(admin, '/v1/accounts')).toEqual({ status: 404, allow: null });
+});
+
 test('the admin port serves nothing else, with or without a key', async () => {
   const headers = { Authorization: `Bearer ${await atlas.key()}` };
   for (const { method, pattern, sheddable } of atlas.routes) {

@@ -190,6 +190,17 @@ describe('the route that is resolved before routing', () => {
   });
 });
 
+test('a matcher knows what it returns for requests that no route matches, and nothing else', () => {
+  const whole = compileRoutes(routes, 30_000);
+  const part = whole.only(({ method }) => method === 'GET');
+  const [inWhole, inPart] = [whole, part].map(({ resolve }) => resolve(rawRequest('GET', '/nowhere')));
+  const matched = whole.resolve(rawRequest('GET', '/v1/accounts'));
+  expect([inWhole!, inPart!, matched].map(whole.isUnmatched)).toEqual([true, false, false]);
+  expect([inWhole!, inPart!, matched].map(part.isUnmatched)).toEqual([false, true, false]);
+  // Both are counted as one.
+  expect(inPart!).toEqual(inWhole!);
+});
+
 describe('the methods that a path allows', () => {
   test.each([
     ['/v1/accounts', ['GET', 'HEAD', 'POST']],
