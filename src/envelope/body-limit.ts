@@ -82,7 +82,7 @@ export function bodyLimit(options: BodyLimitOptions): Middleware {
     if (declared > limitBytes) throw options.tooLarge(limitBytes);
     const encoding = isRead ? headers.get('content-encoding') : null;
     if (encoding !== null && !IDENTITY.test(encoding)) throw options.encoded(encoding);
-    if (headers.has('transfer-encoding')) {
+    if (exchange.isChunked) {
       const refusal = options.admission.expectChunks(exchange);
       if (refusal !== null) throw refusal;
     }

@@ -149,6 +149,7 @@ export class Exchange implements Abortable {
   #abortReason: AbortReason | null = null;
   #onAbort: (() => void) | null = null;
   #isSilent = false;
+  #isChunked: boolean | null = null;
 
   constructor(
     request: Request,
@@ -169,6 +170,12 @@ export class Exchange implements Abortable {
   get traceparent(): string {
     const given = this.#request.headers.get('traceparent');
     return given !== null && TRACEPARENT.test(given) ? given : '';
+  }
+
+  /** Whether a body arrives in chunks. Looked up once: of what a layer does, reading a header costs most. */
+  get isChunked(): boolean {
+    this.#isChunked ??= this.#request.headers.has('transfer-encoding');
+    return this.#isChunked;
   }
 
   /**

@@ -9,8 +9,7 @@ import type { Exchange, Middleware } from './exchange.ts';
  */
 export function closeUnread(): Middleware {
   return (next) => (request, exchange) => {
-    if (!exchange.route.streamsBody && !request.headers.has('transfer-encoding'))
-      return next(request, exchange);
+    if (!exchange.route.streamsBody && !exchange.isChunked) return next(request, exchange);
     return settle(next(request, exchange), (response) => {
       const isRead = isBodyRead(request, exchange);
       exchange.endSilence();
@@ -20,9 +19,10 @@ export function closeUnread(): Middleware {
   };
 }
 
-function isBodyRead(request: Request, { route, body, isBuffered }: Exchange): boolean {
+function isBodyRead(request: Request, exchange: Exchange): boolean {
+  const { route, body, isBuffered } = exchange;
   if (!route.streamsBody) return isBuffered;
   if (body !== null) return body.isRead;
   // Using the body would make the server receive and keep it.
-  return !request.headers.has('transfer-encoding') && request.body === null;
+  return !exchange.isChunked && request.body === null;
 }
