@@ -7,8 +7,8 @@ const TURN_MS = 3;
 const RELEASED_MIN = 8;
 const RELEASED_MAX = 512;
 
-type Arguments = [request: { readonly signal: AbortSignal }, ...unknown[]];
-type Fetch<A extends Arguments> = (...args: A) => Response | Promise<Response>;
+/** Handles a request. `nowMs` is the time if it was read already: reading a clock is not free. */
+type Fetch<R, C> = (request: R, connection?: C, nowMs?: number) => Response | Promise<Response>;
 
 interface Held {
   /** Aborted once the client is gone. */
@@ -25,11 +25,11 @@ interface Held {
  * longer. Clients that connect again without waiting for a response would make a turn that never ends, so a long turn
  * accepts no other connections.
  */
-export function boundTurns<A extends Arguments>(
-  fetch: Fetch<A>,
+export function boundTurns<R extends { readonly signal: AbortSignal }, C>(
+  fetch: Fetch<R, C>,
   gate: Gate,
   nowMs = () => performance.now(),
-): Fetch<A> {
+): Fetch<R, C> {
   // Bounded by the open connections.
   const held: Held[] = [];
   let releasedMax = RELEASED_MIN;
@@ -40,12 +40,12 @@ export function boundTurns<A extends Arguments>(
   let isOver = false;
   let isLong = false;
 
-  function startTurn(): void {
+  function startTurn(startMs: number): void {
     isCounting = true;
     isOver = false;
     // What arrives now must not overtake what waits.
     isLong = held.length > 0;
-    turnMs = nowMs();
+    turnMs = startMs;
     setImmediate(endTurn);
   }
 
@@ -60,7 +60,7 @@ export function boundTurns<A extends Arguments>(
         ? Math.max(RELEASED_MIN, releasedMax >> 1)
         : Math.min(RELEASED_MAX, releasedMax + RELEASED_MIN);
     const releases = held.splice(0, releasedCount());
-    startTurn();
+    startTurn(nowMs());
     for (const { release } of releases) release();
   }
 
@@ -72,26 +72,31 @@ export function boundTurns<A extends Arguments>(
     return count;
   }
 
-  /** Most turns have few requests, so the end of a turn is not worth a callback for each. */
-  function check(): void {
+  /** Most turns have few requests, so the end of a turn is not worth a callback for each. Returns the time. */
+  function check(): number {
+    const checkedMs = nowMs();
     if (!isCounting) {
       unchecked = 0;
-      startTurn();
-    } else if (nowMs() - turnMs > TURN_MS) {
+      startTurn(checkedMs);
+    } else if (checkedMs - turnMs > TURN_MS) {
       isOver = true;
       isLong = true;
       gate.shut();
     }
+    return checkedMs;
   }
 
   const hold = (response: Response, client: AbortSignal): Promise<Response> =>
     new Promise((resolve) => void held.push({ client, release: () => resolve(response) }));
 
-  return (...args) => {
-    if (isCounting ? !isOver : ++unchecked >= CHECKED_REQUESTS) check();
-    const response = fetch(...args);
-    if (!isLong) return response;
+  function holdIfEarly(response: Response | Promise<Response>, { signal }: R): Response | Promise<Response> {
     const arrivedIn = turn;
-    return settle(response, (made) => (turn === arrivedIn ? hold(made, args[0].signal) : made));
+    return settle(response, (made) => (turn === arrivedIn ? hold(made, signal) : made));
+  }
+
+  return (request, connection) => {
+    const checkedMs = (isCounting ? !isOver : ++unchecked >= CHECKED_REQUESTS) ? check() : undefined;
+    const response = fetch(request, connection, checkedMs);
+    return isLong ? holdIfEarly(response, request) : response;
   };
 }

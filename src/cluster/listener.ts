@@ -8,6 +8,8 @@ import { boundTurns } from './bound-turns.ts';
 const IDLE_MARGIN_SECONDS = 10;
 const IDLE_MAX_SECONDS = 255;
 
+type Sent = Parameters<App['fetch']>;
+
 /** The listening sockets of a worker. */
 export interface Listener {
   /** Stops accepting, and resolves when every request that was read has its response. */
@@ -40,8 +42,10 @@ export function listen({ fetch, fetchAdmin, resolved }: App, { config, lifecycle
       hostname,
       port,
       fetch: boundTurns(
-        (...[request, connection]: Parameters<App['fetch']>) =>
-          lifecycle.draining ? settle(respond(request, connection), close) : respond(request, connection),
+        (request: Sent[0], connection?: Sent[1], nowMs?: Sent[2]) =>
+          lifecycle.draining
+            ? settle(respond(request, connection, nowMs), close)
+            : respond(request, connection, nowMs),
         gate,
       ),
     });

@@ -130,6 +130,26 @@ test('a long turn accepts no other connections until its end, and a short one al
   expect(changes).toEqual(['shut', 'open']);
 });
 
+test('a request gets its connection, and the time if it was read for its turn', async () => {
+  let nowMs = 0;
+  const seen: { connection: string | undefined; readMs: number | undefined; nowMs: number }[] = [];
+  const bounded = boundTurns(
+    (_request: { signal: AbortSignal }, connection?: string, readMs?: number) => {
+      seen.push({ connection, readMs, nowMs });
+      return new Response();
+    },
+    NO_GATE,
+    () => ++nowMs,
+  );
+  const { signal } = new AbortController();
+  for (let n = 0; n < REQUESTS_MIN; n++) bounded({ signal }, `${n}`);
+  expect(seen.map(({ connection }) => connection)).toEqual(seen.map((_, n) => `${n}`));
+  const read = seen.filter(({ readMs }) => readMs !== undefined);
+  expect(read.length).toBe(nowMs);
+  for (const one of read) expect(one.readMs).toBe(one.nowMs);
+  await nextTurn();
+});
+
 test('what waits for clients that are gone delays nobody', async () => {
   const gone = new AbortController();
   let nowMs = 0;
