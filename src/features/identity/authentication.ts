@@ -48,6 +48,25 @@ export function authentication(
     return token;
   }
 
+  // By scope, the caller that had it last. A principal never changes: one with other scopes is another object.
+  const admitted = new Map<string, Principal | null>();
+
+  function enter(
+    principal: Principal | null,
+    scope: string,
+    next: FetchHandler,
+    request: Request,
+    exchange: Exchange,
+  ) {
+    if (admitted.get(scope) !== principal) {
+      const refused = refusalOf(principal, scope);
+      if (refused !== null) throw refused;
+      admitted.set(scope, principal);
+    }
+    exchange.principal = principal;
+    return next(request, exchange);
+  }
+
   return (next) => (request, exchange) => {
     const { scope } = exchange.route;
     if (scope === null) return next(request, exchange);
@@ -142,19 +161,6 @@ function bearerToken(header: string): string | undefined {
   // Nearly all callers use this form, and a slice costs a fifth of the regular expression.
   const isUsual = header.startsWith(USUAL) && header.lastIndexOf(' ') === USUAL.length - 1;
   return isUsual ? header.slice(USUAL.length) : BEARER.exec(header)?.[1];
-}
-
-function enter(
-  principal: Principal | null,
-  scope: string,
-  next: FetchHandler,
-  request: Request,
-  exchange: Exchange,
-) {
-  const refused = refusalOf(principal, scope);
-  if (refused !== null) throw refused;
-  exchange.principal = principal;
-  return next(request, exchange);
 }
 
 /** Returns the error that refuses the scope to the caller, or null. */

@@ -97,6 +97,30 @@ describe('a request to a route with a scope', () => {
     expect(exchange.principal).toBeNull();
   });
 
+  test('is rejected although its caller, or another one, was admitted before', () => {
+    let found = ALICE;
+    const layer = authentication({ verify: () => found })(() => new Response('ok'));
+    const outcomeFor = (principal: typeof ALICE, scope: string) => {
+      found = principal;
+      const { request, exchange } = asking('Bearer good', scope);
+      try {
+        layer(request, exchange);
+        return exchange.principal;
+      } catch (error) {
+        return [(error as AtlasError).code, exchange.principal];
+      }
+    };
+    const writer = principalOf('bob', { scopes: ['things:write'] });
+    const suspended = { ...ALICE, suspended: true };
+    for (let again = 0; again < 2; again++) {
+      expect(outcomeFor(ALICE, 'things:read')).toBe(ALICE);
+      expect(outcomeFor(ALICE, 'things:write')).toEqual(['forbidden', null]);
+      expect(outcomeFor(writer, 'things:read')).toEqual(['forbidden', null]);
+      expect(outcomeFor(suspended, 'things:read')).toEqual(['organization_suspended', null]);
+      expect(outcomeFor(writer, 'things:write')).toBe(writer);
+    }
+  });
+
   test('is rejected while the organization is suspended', () => {
     const suspended = principalOf('acme', { scopes: ['things:read'], suspended: true });
     const layer = authentication({ verify: () => suspended })(() => new Response());
