@@ -35,7 +35,7 @@ describe.if(isRedisHere())('transfers cached in Redis', () => {
     await removeFolder(folder);
   });
 
-  const name = () => `atlas:cache:transfer.v3:${transferId}/0/owner`;
+  const name = () => `atlas:cache:transfer.v4:${transferId}/0/owner`;
   const read = () => createClient(atlas.url, atlas.key!).get(`/v1/transfers/${transferId}`);
 
   test('are cached by a read with an expiry, and read as they were posted', async () => {

@@ -54,7 +54,7 @@ beforeEach(async () => {
 async function counted(outcome: string): Promise<number> {
   const text = await (await read('/metrics')).text();
   const line = new RegExp(
-    `^atlas_cache_operations_total\\{cache="transfer.v3",outcome="${outcome}"\\} (\\d+)$`,
+    `^atlas_cache_operations_total\\{cache="transfer.v4",outcome="${outcome}"\\} (\\d+)$`,
     'm',
   );
   return Number(line.exec(text)?.[1]);
@@ -97,7 +97,7 @@ describe('a posted transfer', () => {
 
   test('is loaded once for concurrent requests', async () => {
     await post();
-    const { stats } = atlas.caches.find(({ name }) => name === 'transfer.v3')!;
+    const { stats } = atlas.caches.find(({ name }) => name === 'transfer.v4')!;
     const before = stats.loads;
     // Calls the service, because a busy machine would shed some of so many requests.
     const found = await Promise.all(
