@@ -12,8 +12,18 @@ const IN_PROGRESS = 'idempotency_key_in_progress';
 export interface Final {
   readonly status: number;
   readonly body: Record<string, unknown>;
+  readonly etag: string | null;
+  /** Without a final response before it. */
+  readonly retries: number;
   readonly startMs: number;
   readonly endMs: number;
+}
+
+interface RequestOptions {
+  readonly json?: object | undefined;
+  readonly key?: string;
+  readonly ifMatch?: string;
+  onRetry(): void;
 }
 
 /**
@@ -24,10 +34,12 @@ export async function finalResponse(
   atlas: ApiCaller,
   method: string,
   path: string,
-  { json, key, onRetry }: { readonly json?: object | undefined; readonly key?: string; onRetry(): void },
+  { json, key, ifMatch, onRetry }: RequestOptions,
 ): Promise<Final> {
   const headers: Record<string, string> = key === undefined ? {} : { 'Idempotency-Key': key };
+  if (ifMatch !== undefined) headers['If-Match'] = ifMatch;
   const startMs = Date.now();
+  let retries = 0;
   while (Date.now() - startMs < GIVE_UP_MS) {
     try {
       const response = await withinTime(atlas.call(method, path, { json, headers }));
@@ -35,10 +47,11 @@ export async function finalResponse(
       const { status } = response;
       if (status === 500) throw new Divergence(`${method} ${path} returned ${JSON.stringify(body)}`);
       if (!TRY_AGAIN.has(status) && codeOf(body) !== IN_PROGRESS)
-        return { status, body, startMs, endMs: Date.now() };
+        return { status, body, etag: response.headers.get('etag'), retries, startMs, endMs: Date.now() };
     } catch (error) {
       if (error instanceof Divergence) throw error;
     }
+    retries++;
     onRetry();
     await Bun.sleep(RETRY_MS);
   }
@@ -55,7 +68,8 @@ async function withinTime<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function codeOf(body: Record<string, unknown>): string | undefined {
+/** Returns the code of a problem. */
+export function codeOf(body: Record<string, unknown>): string | undefined {
   return typeof body.type === 'string' ? body.type.split('/').at(-1) : undefined;
 }
 
@@ -63,26 +77,32 @@ function codeOf(body: Record<string, unknown>): string | undefined {
 export function outcomesOf(status: number, body: Record<string, unknown>, items: number): Outcome[] {
   if (Array.isArray(body.results))
     return body.results.map(
-      (item: { status: string; code?: string }) => (item.code ?? item.status) as Outcome,
+      // A set has results only if all was posted.
+      (item: { status?: string; code?: string }) => (item.code ?? item.status ?? 'posted') as Outcome,
     );
   if (status < 300) return ['posted'];
   const code = codeOf(body);
-  if (code !== 'batch_refused') {
+  if (code !== 'batch_refused' && code !== 'set_refused') {
     if (code === undefined || items !== 1 || status === 400 || status === 401 || status === 403)
       throw new Divergence(`an unexpected response: ${status} ${JSON.stringify(body)}`);
     return [code as Outcome];
   }
   const refused = new Map(
-    (body.errors as { pointer: string; code: string }[]).map(({ pointer, code }) => [pointer, code]),
+    (body.errors as { pointer: string; code: string }[]).map((error) => [error.pointer, error.code]),
   );
-  return Array.from(
-    { length: items },
-    (_, i) => (refused.get(`/transfers/${i}`) ?? 'rolled_back') as Outcome,
-  );
+  const list = code === 'set_refused' ? 'movements' : 'transfers';
+  return Array.from({ length: items }, (_, i) => (refused.get(`/${list}/${i}`) ?? 'rolled_back') as Outcome);
+}
+
+interface Made {
+  readonly id?: string;
 }
 
 /** Returns the ID of what an item has made. */
 export function idOf(body: Record<string, unknown>, index: number): string | undefined {
-  if (Array.isArray(body.results)) return (body.results[index] as { id: string }).id;
+  if (Array.isArray(body.results)) {
+    const { id, transfer, hold } = body.results[index] as Made & Partial<Record<'transfer' | 'hold', Made>>;
+    return (transfer ?? hold)?.id ?? id;
+  }
   return typeof body.id === 'string' ? body.id : undefined;
 }

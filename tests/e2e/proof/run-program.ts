@@ -1,18 +1,16 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Movement, PostRequest } from '../../../src/features/ledger/movement.ts';
 import { MovementModel } from '../../contract/ledger/movement-model.ts';
 import type { ApiCaller } from '../../support/api-caller.ts';
-import type { AccountResource } from '../../support/ledger-steps.ts';
 import { until } from '../../support/until.ts';
-import { type Final, finalResponse, idOf, outcomesOf } from './final-response.ts';
-import { ACCOUNTS, type DrawnCall, FUNDS, type Program } from './program.ts';
-import { type Call, Divergence, type Sums, sumsOf, Worlds } from './worlds.ts';
+import { codeOf, type Final, finalResponse, idOf, outcomesOf } from './final-response.ts';
+import { ACCOUNTS, type DrawnCall, type Program } from './program.ts';
+import { isTransfer, type Made, type ProgramRequest, postOf, requestOf } from './requests.ts';
+import { type AccountChange, type AccountState, accountIn, type Call, Divergence, Worlds } from './worlds.ts';
 
 const OWNER = 'the caller';
-const TEXT = { reference: null, metadata: {} };
 const OPEN = { debitsFrozen: false, creditsFrozen: false, closed: false };
 const EMPTY = { debits: 0, credits: 0, debitsPending: 0, creditsPending: 0 };
-const EXPIRES_SOON_SECONDS = 1;
-const EXPIRES_LATE_SECONDS = 86_400;
 const GIVE_UP_MS = 90_000;
 
 /** What happened while programs ran. */
@@ -46,7 +44,10 @@ class ProgramRun {
   readonly #accountIds: string[] = [];
   readonly #worlds: Worlds;
   readonly #model = new MovementModel(true);
+  readonly #etags: string[] = [];
   readonly #holds: string[] = [];
+  /** The holds that expire soon. */
+  readonly #expiring: { readonly id: string; readonly expiresAtMs: number }[] = [];
   readonly #transfers: string[] = [];
   readonly #sent: Sent[] = [];
   #keys = 0;
@@ -58,27 +59,39 @@ class ProgramRun {
   }
 
   async open(): Promise<void> {
-    for (const { ledger, allowNegative } of ACCOUNTS) {
+    for (const { funds: _, ...content } of ACCOUNTS) {
       const id = crypto.randomUUID();
-      await this.#final('POST', '/v1/accounts', { id, ledger, allowNegative }, this.#nextKey());
+      const { etag } = await this.#final('POST', '/v1/accounts', {
+        json: { id, ...content },
+        key: this.#nextKey(),
+      });
       this.#accountIds.push(id);
-      const floor = allowNegative ? null : 0;
-      const limits = { acceptsFrom: null, floor, ceiling: null };
+      this.#etags.push(etag!);
+      const { ledger, allowNegative, balanceMax: ceiling } = content;
+      const limits = { acceptsFrom: null, floor: allowNegative ? null : 0, ceiling };
       this.#model.state.accounts.set(id, { ledger, owner: OWNER, ...limits, ...OPEN, ...EMPTY });
     }
-    const funds = { kind: 'transfer' as const, debit: 0, amount: FUNDS };
-    await this.take([1, 2].map((credit) => ({ ...funds, credit })));
+    const funded = ACCOUNTS.flatMap(({ funds: amount }, credit) => (amount > 0 ? [{ amount, credit }] : []));
+    await this.take(funded.map((one) => ({ kind: 'transfer' as const, debit: 0, ...one })));
   }
 
   async take(step: readonly DrawnCall[]): Promise<void> {
-    const calls = await Promise.all(step.map((drawn) => this.#call(drawn)));
+    const changed = new Set<number>();
+    // Of each account, one change at once: see `#change`.
+    const calling = step.filter((drawn) => {
+      if (drawn.kind !== 'change') return true;
+      const isFirst = !changed.has(drawn.account);
+      changed.add(drawn.account);
+      return isFirst;
+    });
+    const calls = await Promise.all(calling.map((drawn) => this.#call(drawn)));
     this.#worlds.observe(calls.filter((call) => call !== null));
     for (const call of calls) {
       if (call?.kind !== 'post') continue;
       for (const [i, order] of call.request.orders.entries()) {
         if (call.outcomes[i] !== 'posted') continue;
         if (order.kind === 'hold') this.#holds.push(order.id);
-        else if (order.kind !== 'void') this.#transfers.push(order.id);
+        else if (isTransfer(order)) this.#transfers.push(order.id);
       }
     }
   }
@@ -91,14 +104,13 @@ class ProgramRun {
         what: `the expiry of hold ${id}`,
       });
     for (const id of this.#accountIds) {
-      const { version, ...account } = (await this.#read(`/v1/accounts/${id}`)) as unknown as AccountResource &
-        Sums;
-      const found = sumsIn(account);
+      const { version, ...account } = (await this.#read(`/v1/accounts/${id}`)) as unknown as AccountBody;
+      const found = accountOf(account);
       this.#worlds.requireLater(`${JSON.stringify({ version, ...found })} of account ${id}`, (world) => {
         const moved = [...world.state.transfers.values()].filter(
           ({ debit, credit }) => debit === id || credit === id,
         );
-        return JSON.stringify(sumsOf(world, id)) === JSON.stringify(found) && moved.length === version;
+        return isDeepStrictEqual(accountIn(world, id), found) && moved.length === version;
       });
     }
     for (const id of this.#holds) {
@@ -129,94 +141,86 @@ class ProgramRun {
     if (drawn.kind === 'read') {
       const accountId = this.#accountIds[drawn.account]!;
       const { body, ...times } = await this.#final('GET', `/v1/accounts/${accountId}`);
-      const sums = sumsIn(body as unknown as Sums);
-      return {
-        kind: 'read',
-        accountId,
-        sums,
-        ...times,
-        shown: `read ${accountId} -> ${JSON.stringify(sums)}`,
-      };
+      const found = accountOf(body as unknown as AccountBody);
+      const shown = `read ${accountId} -> ${JSON.stringify(found)}`;
+      return { kind: 'read', accountId, found, ...times, shown };
     }
-    const { path, json, orders, atomic = false } = this.#requestOf(drawn);
+    if (drawn.kind === 'change') return this.#change(drawn.account, drawn.change);
+    if (drawn.kind === 'late') return this.#postLate(drawn.back);
+    return this.#send(requestOf(drawn, this.#made), drawn.kind === 'hold' && drawn.expiresSoon);
+  }
+
+  async #send(
+    { path, json, orders, atomic = false, namedOf }: ProgramRequest,
+    expiresSoon = false,
+  ): Promise<Call> {
     const key = this.#nextKey();
-    const { status, body, ...times } = await this.#final('POST', path, json, key);
+    const { status, body, ...times } = await this.#final('POST', path, { json, key });
     this.#sent.push({ path, json, key, status, body });
     const outcomes = outcomesOf(status, body, orders.length);
     if (outcomes.some((outcome) => outcome !== 'posted')) this.#stats.refused++;
-    const found = orders.map((order, i) => ({ ...order, id: idOf(body, i) ?? order.id }));
-    if (drawn.kind === 'hold' && outcomes[0] === 'posted' && drawn.expiresSoon) {
-      const lifeMs = 1000 * EXPIRES_SOON_SECONDS;
-      this.#worlds.expires(found[0]!.id, {
-        earliestMs: times.startMs + lifeMs,
-        latestMs: times.endMs + lifeMs,
-      });
+    const newIds = new Map(orders.map(({ id }, i) => [id, idOf(body, i) ?? id]));
+    const found = orders.map((order) => renamed(order, newIds));
+    if (expiresSoon && outcomes[0] === 'posted') {
+      const { id, expiresAt } = body as unknown as HoldResource;
+      this.#worlds.expires(id, Date.parse(expiresAt));
+      this.#expiring.push({ id, expiresAtMs: Date.parse(expiresAt) });
     }
     const request: PostRequest = { owner: OWNER, key, fingerprint: '', atomic, orders: found };
-    const shown = `${path} ${JSON.stringify(json)} -> ${outcomes.join(', ')} in ${times.endMs - times.startMs} ms`;
-    return { kind: 'post', request, outcomes, ...times, shown };
+    return {
+      kind: 'post',
+      request,
+      outcomes,
+      ...(namedOf && { namedOf }),
+      ...times,
+      shown: `${path} ${JSON.stringify(json)} -> ${outcomes.join(', ')} in ${times.endMs - times.startMs} ms`,
+    };
+  }
+
+  /** Posts a hold that expires soon as early as it must be refused, before anything has released it. */
+  async #postLate(back: number): Promise<Call | null> {
+    const hold = this.#expiring.at(-1 - back);
+    if (hold === undefined) return null;
+    await Bun.sleep(Math.max(0, hold.expiresAtMs + 2 - Date.now()));
+    return this.#send(postOf(hold.id));
+  }
+
+  /**
+   * Changes an account, which is in the revision that the step before has left it in. So an attempt takes effect at most
+   * once, and after a retry 412 means that an earlier attempt did.
+   */
+  async #change(account: number, change: AccountChange): Promise<Call> {
+    const accountId = this.#accountIds[account]!;
+    const path = `/v1/accounts/${accountId}`;
+    const ifMatch = this.#etags[account]!;
+    const [method, at, json] =
+      change.closed === undefined
+        ? (['PATCH', path, change] as const)
+        : (['POST', `${path}/${change.closed ? 'close' : 'reopen'}`, undefined] as const);
+    const { status, body, etag, retries, ...times } = await this.#final(method, at, { json, ifMatch });
+    const isRefused = status === 422 && codeOf(body) === 'account_not_empty';
+    const isDoneBefore = status === 412 && retries > 0;
+    if (status !== 200 && !isRefused && !isDoneBefore)
+      throw new Divergence(`${method} ${at} returned ${status} ${JSON.stringify(body)}`);
+    if (isDoneBefore) this.#etags[account] = (await this.#final('GET', path)).etag!;
+    else if (!isRefused) this.#etags[account] = etag!;
+    const outcome = isRefused ? 'account_not_empty' : 'changed';
+    const shown = `${method} ${at} ${JSON.stringify(change)} -> ${outcome}`;
+    return { kind: 'change', accountId, change, outcome, ...times, shown };
   }
 
   /** Sends an earlier request again: it must return the same, and have no effect. */
   async #replay(back: number): Promise<null> {
     const earlier = this.#sent.at(-1 - back);
     if (earlier === undefined) return null;
-    const { status, body } = await this.#final('POST', earlier.path, earlier.json, earlier.key);
+    const { path, json, key } = earlier;
+    const { status, body } = await this.#final('POST', path, { json, key });
     const [is, was] = [body, earlier.body].map(({ requestId: _, ...rest }) => JSON.stringify(rest));
     // A hold is shown as it is now.
-    const isSame = status < 300 && !/\/(void|holds)$/.test(earlier.path) ? is === was : true;
+    const isSame = status < 300 && !/\/(void|holds|sets)$/.test(path) ? is === was : true;
     if (Math.floor(status / 100) !== Math.floor(earlier.status / 100) || !isSame)
-      throw new Divergence(
-        `${earlier.path} under ${earlier.key} returned ${earlier.status} ${was}, then ${status} ${is}`,
-      );
+      throw new Divergence(`${path} under ${key} returned ${earlier.status} ${was}, then ${status} ${is}`);
     return null;
-  }
-
-  #requestOf(drawn: Exclude<DrawnCall, { kind: 'read' | 'replay' }>): {
-    path: string;
-    json?: object;
-    orders: readonly Movement[];
-    atomic?: boolean;
-  } {
-    const id = crypto.randomUUID();
-    const ids = { id, formerId: id };
-    if (drawn.kind === 'batch') {
-      const transfers = drawn.transfers.map((item) => this.#sidesOf(item));
-      const orders = transfers.map((item) => ({ id: crypto.randomUUID(), ...item, ...TEXT }));
-      return {
-        path: '/v1/transfers/batch',
-        json: { transfers, atomic: drawn.atomic },
-        orders,
-        atomic: drawn.atomic,
-      };
-    }
-    if (drawn.kind === 'post' || drawn.kind === 'void') {
-      const holdId = this.#holds.at(-1 - drawn.back) ?? crypto.randomUUID();
-      const path = `/v1/holds/${holdId}/${drawn.kind}`;
-      if (drawn.kind === 'void') return { path, orders: [{ kind: 'void', id, holdId }] };
-      const { amount, keepRest } = drawn;
-      return {
-        path,
-        json: { amount, keepRest },
-        orders: [{ kind: 'post', ...ids, holdId, amount, keepRest, ...TEXT }],
-      };
-    }
-    if (drawn.kind === 'reverse') {
-      const transferId = this.#transfers.at(-1 - drawn.back) ?? crypto.randomUUID();
-      const { amount, force } = drawn;
-      const order = { kind: 'reverse' as const, ...ids, transferId, amount, force, ...TEXT };
-      return { path: `/v1/transfers/${transferId}/reverse`, json: { amount, force }, orders: [order] };
-    }
-    const sides = this.#sidesOf(drawn);
-    if (drawn.kind === 'transfer')
-      return { path: '/v1/transfers', json: sides, orders: [{ id, ...sides, ...TEXT }] };
-    const expiresInSeconds = drawn.expiresSoon ? EXPIRES_SOON_SECONDS : EXPIRES_LATE_SECONDS;
-    const json = { ...sides, expiresInSeconds };
-    return { path: '/v1/holds', json, orders: [{ kind: 'hold', id, ...json, ...TEXT }] };
-  }
-
-  #sidesOf({ debit, credit, amount }: { debit: number; credit: number; amount: number }) {
-    return { debitAccountId: this.#accountIds[debit]!, creditAccountId: this.#accountIds[credit]!, amount };
   }
 
   #nextKey(): string {
@@ -227,21 +231,48 @@ class ProgramRun {
     return (await this.#final('GET', path)).body;
   }
 
-  #final(method: string, path: string, json?: object, key?: string): Promise<Final> {
+  #final(
+    method: string,
+    path: string,
+    options: { readonly json?: object | undefined; readonly key?: string; readonly ifMatch?: string } = {},
+  ): Promise<Final> {
     this.#stats.calls++;
     const onRetry = () => {
       this.#stats.retried++;
     };
-    return finalResponse(this.#atlas, method, path, { json, ...(key !== undefined && { key }), onRetry });
+    return finalResponse(this.#atlas, method, path, { ...options, onRetry });
+  }
+
+  get #made(): Made {
+    return { accountIds: this.#accountIds, holds: this.#holds, transfers: this.#transfers };
   }
 }
 
+type AccountBody = Omit<AccountState, 'closed'> & {
+  readonly version: number;
+  readonly closedAt: string | null;
+};
+
 interface HoldResource {
+  readonly id: string;
+  readonly expiresAt: string;
   readonly state: string;
   readonly posted: number;
   readonly remaining: number;
 }
 
-function sumsIn({ debitsPosted, creditsPosted, debitsPending, creditsPending }: Sums): Sums {
-  return { debitsPosted, creditsPosted, debitsPending, creditsPending };
+function accountOf(body: Omit<AccountBody, 'version'>): AccountState {
+  const { debitsPosted, creditsPosted, debitsPending, creditsPending, ...account } = body;
+  const { debitsFrozen, creditsFrozen, closedAt } = account;
+  const sums = { debitsPosted, creditsPosted, debitsPending, creditsPending };
+  return { ...sums, debitsFrozen, creditsFrozen, closed: closedAt !== null };
+}
+
+/** Returns a movement with the IDs that Atlas has assigned, also to what it refers to. */
+function renamed(order: Movement, newIds: ReadonlyMap<string, string>): Movement {
+  const id = newIds.get(order.id)!;
+  const nowOf = (old: string) => newIds.get(old) ?? old;
+  if (order.kind === 'reverse') return { ...order, id, transferId: nowOf(order.transferId) };
+  if (order.kind === 'post' || order.kind === 'void') return { ...order, id, holdId: nowOf(order.holdId) };
+  return { ...order, id };
 }

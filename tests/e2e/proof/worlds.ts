@@ -2,13 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Outcome, PostRequest } from '../../../src/features/ledger/movement.ts';
 import type { MovementModel } from '../../contract/ledger/movement-model.ts';
 
-/** What an account has, as the API returns it. */
-export interface Sums {
+/** What an account has, and what stops it, as the API returns it. */
+export interface AccountState {
   readonly debitsPosted: number;
   readonly creditsPosted: number;
   readonly debitsPending: number;
   readonly creditsPending: number;
+  readonly debitsFrozen: boolean;
+  readonly creditsFrozen: boolean;
+  readonly closed: boolean;
 }
+
+/** One of these is set. */
+export type AccountChange = Partial<Pick<AccountState, 'debitsFrozen' | 'creditsFrozen' | 'closed'>>;
 
 /** A call with its final response. It took effect at one moment between its start and its end. */
 export type Call = {
@@ -17,15 +23,21 @@ export type Call = {
   /** For the report of a divergence. */
   readonly shown: string;
 } & (
-  | { readonly kind: 'post'; readonly request: PostRequest; readonly outcomes: readonly Outcome[] }
-  | { readonly kind: 'read'; readonly accountId: string; readonly sums: Sums }
+  | {
+      readonly kind: 'post';
+      readonly request: PostRequest;
+      readonly outcomes: readonly Outcome[];
+      /** The outcomes that the response has, if it does not have all. */
+      namedOf?(outcomes: readonly Outcome[]): readonly Outcome[];
+    }
+  | { readonly kind: 'read'; readonly accountId: string; readonly found: AccountState }
+  | {
+      readonly kind: 'change';
+      readonly accountId: string;
+      readonly change: AccountChange;
+      readonly outcome: 'changed' | 'account_not_empty';
+    }
 );
-
-/** When a hold that expires soon was requested and confirmed, by which it is known when it can and must be past. */
-interface Expiry {
-  readonly earliestMs: number;
-  readonly latestMs: number;
-}
 
 // With the few calls of a step there are a handful. More would mean that the search does not tell states apart.
 const WORLDS_MAX = 2000;
@@ -41,15 +53,15 @@ export class Divergence extends Error {}
  */
 export class Worlds {
   #worlds: readonly MovementModel[];
-  readonly #expiries = new Map<string, Expiry>();
+  readonly #expiries = new Map<string, number>();
 
   constructor(first: MovementModel) {
     this.#worlds = [first];
   }
 
-  /** Notes that a hold can be past its expiry from a moment on, and must be from another one on. */
-  expires(holdId: string, expiry: Expiry): void {
-    this.#expiries.set(holdId, expiry);
+  /** Notes when a hold expires. */
+  expires(holdId: string, expiresAtMs: number): void {
+    this.#expiries.set(holdId, expiresAtMs);
   }
 
   /** The holds of which it is open whether they have expired. */
@@ -105,22 +117,24 @@ export class Worlds {
 
   #after(world: MovementModel, call: Call): MovementModel[] {
     return this.#withExpiries(world, call).filter((before) => {
-      if (call.kind === 'read') return isDeepStrictEqual(sumsOf(before, call.accountId), call.sums);
-      return isDeepStrictEqual(before.post(call.request), call.outcomes);
+      if (call.kind === 'read') return isDeepStrictEqual(accountIn(before, call.accountId), call.found);
+      if (call.kind === 'change') return change(before, call.accountId, call.change) === call.outcome;
+      const outcomes = before.post(call.request);
+      return isDeepStrictEqual(call.namedOf?.(outcomes) ?? outcomes, call.outcomes);
     });
   }
 
   /** Returns forks of a state, one for each way in which holds may have expired before the call. */
   #withExpiries(world: MovementModel, { startMs, endMs }: Pick<Call, 'startMs' | 'endMs'>): MovementModel[] {
     let worlds = [world.fork()];
-    for (const [id, { earliestMs, latestMs }] of this.#expiries) {
-      if (world.state.holds.get(id)?.state !== 'pending' || earliestMs > endMs) continue;
+    for (const [id, expiresAtMs] of this.#expiries) {
+      if (world.state.holds.get(id)?.state !== 'pending' || expiresAtMs > endMs) continue;
       worlds = worlds.flatMap((before) => {
         const past = before.fork();
         past.pass(id);
         const released = past.fork();
         released.expire(id);
-        const mustBePast = startMs > latestMs || before.state.holds.get(id)!.isPast;
+        const mustBePast = startMs > expiresAtMs || before.state.holds.get(id)!.isPast;
         return mustBePast ? [past, released] : [before, past, released];
       });
     }
@@ -128,19 +142,30 @@ export class Worlds {
   }
 }
 
-/** Returns what an account has in a state. */
-export function sumsOf({ state }: MovementModel, accountId: string): Sums {
-  const { debits, credits, debitsPending, creditsPending } = state.accounts.get(accountId)!;
-  return { debitsPosted: debits, creditsPosted: credits, debitsPending, creditsPending };
+/** Returns an account as it is in a state. */
+export function accountIn({ state }: MovementModel, accountId: string): AccountState {
+  const { debits, credits, debitsPending, creditsPending, ...account } = state.accounts.get(accountId)!;
+  const { debitsFrozen, creditsFrozen, closed } = account;
+  const sums = { debitsPosted: debits, creditsPosted: credits, debitsPending, creditsPending };
+  return { ...sums, debitsFrozen, creditsFrozen, closed };
 }
 
-function stateOf({ state }: MovementModel) {
-  const accounts = [...state.accounts.values()].map(({ debits, credits, debitsPending, creditsPending }) => [
-    debits,
-    credits,
-    debitsPending,
-    creditsPending,
-  ]);
+function change(
+  { state }: MovementModel,
+  accountId: string,
+  changed: AccountChange,
+): 'changed' | 'account_not_empty' {
+  const account = state.accounts.get(accountId)!;
+  const { debits, credits, debitsPending, creditsPending } = account;
+  const isEmpty = debits === credits && debitsPending === 0 && creditsPending === 0;
+  if (changed.closed && !account.closed && !isEmpty) return 'account_not_empty';
+  Object.assign(account, changed);
+  return 'changed';
+}
+
+function stateOf(world: MovementModel) {
+  const { state } = world;
+  const accounts = [...state.accounts.keys()].map((id) => Object.values(accountIn(world, id)).map(Number));
   const holds = [...state.holds].map(([id, { posted, state: is, isPast }]) => [id, posted, is, isPast]);
   const transfers = [...state.transfers].map(([id, { reversed }]) => [id, reversed]);
   return { accounts, holds: holds.sort(), transfers: transfers.sort() };
