@@ -6,7 +6,7 @@ import { violationsOf } from './movement-invariants.ts';
 import { plantBug } from './planted-bugs.ts';
 import { runSetPrograms } from './set-programs.ts';
 
-const RUNS = 40;
+const RUNS = 25;
 /** Mistakes in SQL that the programs must find: the function, its text, and what it is replaced with. */
 const PLANTED: readonly (readonly [what: string, functionName: string, text: string, replacement: string])[] =
   [
@@ -109,7 +109,7 @@ test.each(PLANTED)(
   (what, functionName, text, replacement) =>
     withDatabase(engine, async (sql, url) => {
       await plantBug(sql, { what, isBetweenOrganizations: true, functionName, text, replacement });
-      await expect(runSetPrograms(sql, url, { numRuns: 4 * RUNS, shrinks: false })).rejects.toThrow();
+      await expect(runSetPrograms(sql, url, { numRuns: 6 * RUNS, shrinks: false })).rejects.toThrow();
     }),
   2 * SLOW_TEST_MS,
 );
@@ -118,7 +118,7 @@ test.each(CHANGED)(
   'the programs notice if %s',
   (_, change) =>
     withDatabase(engine, async (sql, url) => {
-      await expect(runSetPrograms(sql, url, { numRuns: 4 * RUNS, shrinks: false, change })).rejects.toThrow();
+      await expect(runSetPrograms(sql, url, { numRuns: 6 * RUNS, shrinks: false, change })).rejects.toThrow();
     }),
   2 * SLOW_TEST_MS,
 );

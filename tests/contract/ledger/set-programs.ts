@@ -222,6 +222,11 @@ class SetRun {
     }
     const transfers = await sql`SELECT id FROM transfers WHERE debit_account_id = ANY (${this.accountIds})`;
     expect(new Set(transfers.map(({ id }) => id))).toEqual(new Set(this.model.state.transfers.keys()));
+    const holds =
+      await sql`SELECT id, posted, state FROM holds WHERE debit_account_id = ANY (${this.accountIds})`;
+    expect(new Map(holds.map(({ id, posted, state }) => [id, { posted, state }]))).toEqual(
+      new Map([...this.model.state.holds].map(([id, { posted, state }]) => [id, { posted, state }])),
+    );
     const asked = [...this.#replies.values()].flatMap(({ reply }) =>
       'results' in reply
         ? reply.results.flatMap((one) => (one.type === 'exchange' ? [one.exchange] : []))
