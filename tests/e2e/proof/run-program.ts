@@ -96,8 +96,14 @@ class ProgramRun {
     }
   }
 
-  /** Waits for the last expiries, and compares all that there is with the states that are possible. */
+  /**
+   * Reverses what is left of some transfers, waits for the last expiries, and compares all that there is with the states
+   * that are possible.
+   */
   async settle(): Promise<void> {
+    // How much of a transfer is left shows only then.
+    const last = [0, 1, 2, 3].map((back) => ({ kind: 'reverse' as const, back, amount: null, force: true }));
+    await this.take(last);
     for (const id of this.#worlds.expiring)
       await until(async () => (await this.#read(`/v1/holds/${id}`)).state !== 'pending', {
         deadlineMs: GIVE_UP_MS,
