@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
+import { AMOUNT_MINOR_MAX } from '../../utils/money.ts';
 import { type Comparison, type Fields, type Filter, METADATA } from './filter.ts';
-import { type Report, readFilter } from './read-filter.ts';
+import { type Report, readFilter, TEXT_LENGTH_MAX } from './read-filter.ts';
 
 /** Filters of a list: query parameters such as `reference=…`, `amount[gte]=…` and `metadata[KEY]=…`. */
 export type QueryFilters = Readonly<Record<string, unknown>>;
@@ -10,6 +11,14 @@ const NAME = /^(?<field>\w+)(?:\[(?<inside>[\s\S]+)\])?$/;
 const WHOLE = /^-?\d{1,16}$/;
 // The others are compared as a whole. A range of them is what a search is for.
 const HAS_RANGE = ['number', 'time'];
+
+/** What OpenAPI says of the values. They are read by {@link readFilter}. */
+const SCHEMAS = {
+  text: { type: 'string', maxLength: TEXT_LENGTH_MAX },
+  number: { type: 'integer', minimum: -AMOUNT_MINOR_MAX, maximum: AMOUNT_MINOR_MAX },
+  time: { type: 'string', format: 'date-time' },
+  id: { type: 'string', format: 'uuid' },
+} as const;
 
 /** Returns the names of the parameters for fields, for OpenAPI and for errors. */
 export function filterNames(fields: Fields): string[] {
@@ -25,8 +34,7 @@ export function filterParameters(
 ): Readonly<Record<`${string}[${string}]` | 'metadata', z.ZodType<string | undefined>>> {
   const schemas = Object.fromEntries(
     filterNames(fields).map((name) => {
-      const isWhole = fields[name.replace(/\[.*/, '')]!.type === 'number';
-      const schema = { type: isWhole ? ('integer' as const) : ('string' as const) };
+      const schema = SCHEMAS[fields[name.replace(/\[.*/, '')]!.type];
       return [
         name,
         z

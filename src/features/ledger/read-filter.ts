@@ -14,7 +14,8 @@ export const FILTER_DEPTH_MAX = 5;
 export const PREDICATES_MAX = 32;
 export const VALUES_MAX = 100;
 
-const TEXT_LENGTH_MAX = 500;
+/** How long a text that is looked for may be. */
+export const TEXT_LENGTH_MAX = 500;
 const KEY_LENGTH_MAX = 40;
 const OPERATORS = ['eq', 'in', 'gte', 'gt', 'lte', 'lt', 'startsWith'] as const;
 type Operator = (typeof OPERATORS)[number];
