@@ -79,11 +79,12 @@ function filterSchema(name: string, fields: Fields) {
 const searchSchema = (name: string, fields: Fields, by: (typeof SORTS)[number]) =>
   z
     .strictObject({
-      filter: filterSchema(`${name}Filter`, fields).optional(),
+      filter: filterSchema(`${name}Filter`, fields).nullish(),
       sort: z
         .enum(SORTS)
-        .default(by)
-        .openapi({ description: `\`${by}\` by default.` }),
+        .nullish()
+        .openapi({ description: `\`${by}\` by default.` })
+        .transform((sort) => sort ?? by),
     })
     .openapi(`${name}Search`);
 
