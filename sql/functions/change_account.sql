@@ -1,10 +1,11 @@
--- number: 1
+-- number: 2
 -- migration: 27
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
 --
 -- Changes what can be changed of an account, with its event. `p_revisions`: those that it may have now, null for any.
--- `p_change` has a member for each value that is set, named as in the API, where null clears it; and `closed`.
+-- `p_change` has a member for each value that is set, named as in the API, where null clears it; and `closed`. Imports also
+-- send `overdrawn`: the account may be below the floor that it gets, because it was taken below it by force elsewhere.
 -- `p_event_key`: the key of its events, if this is the first.
 CREATE OR REPLACE FUNCTION change_account(
   p_owner text, p_id uuid, p_revisions bigint[], p_change jsonb, p_event_key uuid,
@@ -22,6 +23,7 @@ DECLARE
   parent_refusal text; depth int; height int; size int;
   was accounts; now accounts;
   balance bigint; available bigint; floor bigint;
+  is_overdrawn boolean := coalesce((p_change ->> 'overdrawn')::boolean, false);
   former jsonb; present jsonb; changed text[];
   changed_at timestamptz; event_key uuid; sequence bigint;
 BEGIN
@@ -71,11 +73,11 @@ BEGIN
   floor := coalesce(now.balance_min, CASE WHEN NOT was.allow_negative THEN 0 END);
   outcome := CASE
     WHEN now.closed_at IS NOT NULL AND (balance <> 0 OR was.debits_pending <> 0 OR was.credits_pending <> 0) THEN 'account_not_empty'
-    WHEN now.balance_min IS DISTINCT FROM was.balance_min AND available < floor THEN 'balance_below_limit'
+    WHEN now.balance_min IS DISTINCT FROM was.balance_min AND available < floor AND NOT is_overdrawn THEN 'balance_below_limit'
     WHEN balance + was.credits_pending > now.balance_max THEN 'balance_above_limit' END;
   IF outcome IS NOT NULL THEN account := NULL; RETURN; END IF;
   outcome := 'changed';
-  now.overdrawn_by_force := was.overdrawn_by_force AND coalesce(available < floor, false);
+  now.overdrawn_by_force := (was.overdrawn_by_force OR is_overdrawn) AND coalesce(available < floor, false);
   now.revision := was.revision + 1;
   UPDATE accounts a
      SET name = now.name, metadata = now.metadata, parent_id = now.parent_id, balance_min = now.balance_min,

@@ -1,4 +1,5 @@
 import type { Actor } from '../../utils/actor.ts';
+import type { ChangeRefusal, ParentRefusal } from './accounts/refusals.ts';
 
 /** What an account accepts from others unless it says so, like `ACCEPTS_UP_TO_DEFAULT` of accounts. */
 export const BULK_ACCEPTS_UP_TO = 10_000_000_000;
@@ -35,15 +36,19 @@ export type BulkOutcome =
   | 'posted'
   | 'exists'
   | 'account_id_taken'
-  | 'account_not_found'
-  | 'parent_not_found'
-  | 'insufficient_funds'
-  | 'balance_limit_exceeded'
-  | 'account_not_empty';
+  | ParentRefusal
+  | Exclude<ChangeRefusal, 'precondition_failed'>;
 
-/** Opens and changes many accounts of an owner at once. Each call is one transaction, safe to repeat. */
+/**
+ * Opens and changes many accounts of an owner at once, by the rules of accounts and with the same events and audit
+ * entries. Each call is safe to repeat.
+ */
 export interface BulkAccounts {
-  /** Returns an outcome for each account. One that exists with the same content is not changed. */
+  /**
+   * Returns an outcome for each account. One that exists with the same content is not changed, even if it was renamed
+   * since. Parents must exist before.
+   */
   open(owner: string, accounts: readonly BulkAccount[], actor: Actor): Promise<BulkOutcome[]>;
+  /** Returns an outcome for each account: `exists` if nothing changes. */
   set(owner: string, settings: readonly BulkSettings[], actor: Actor): Promise<BulkOutcome[]>;
 }

@@ -21,6 +21,7 @@ import {
 } from '../account.ts';
 import type { AgePosition } from '../age-cursor.ts';
 import { nextByAge, positionOf } from '../age-order.ts';
+import { openedContent, openedEvent } from '../opened-accounts.ts';
 import { type AccountRow, accountColumns, toAccount } from './account-row.ts';
 import type { ChangeKind, ChangeRefusal, ParentRefusal } from './refusals.ts';
 
@@ -211,20 +212,9 @@ function createOpening(db: Database): Pick<AccountRepository, 'create' | 'create
 }
 
 /** Returns the statements for a `WITH` that write the event and the audit entry of each row of `opened`. */
-function recordOpened(db: Database, actor: Actor): Fragment {
-  return db.fragment`event AS (
-      INSERT INTO outbox (owner, type, key, sequence, occurred_at, data)
-      SELECT owner, 'account.opened.v1', id, 0, created_at, jsonb_build_object('accountId', id, 'ledger', ledger,
-        'name', name, 'kind', kind, 'allowNegative', allow_negative, 'metadata', metadata, 'parentId', parent_id,
-        'balanceMin', balance_min, 'balanceMax', balance_max) FROM opened
-    ), audited AS (${auditFragment(
-      db.fragment,
-      actor,
-      ['account', 'created'],
-      db.fragment`SELECT owner, id, NULL::jsonb, jsonb_build_object('ledger', ledger, 'name', name, 'kind', kind,
-        'allowNegative', allow_negative, 'acceptsFrom', accepts_from, 'acceptsUpTo', accepts_up_to,
-        'parentId', parent_id, 'balanceMin', balance_min, 'balanceMax', balance_max) FROM opened`,
-    )})`;
+function recordOpened({ fragment }: Database, actor: Actor): Fragment {
+  return fragment`${openedEvent(fragment)},
+    audited AS (${auditFragment(fragment, actor, ['account', 'created'], openedContent(fragment))})`;
 }
 
 /** Returns why the trigger that checks parents has refused one, and throws any other error. */

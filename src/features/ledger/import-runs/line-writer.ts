@@ -1,6 +1,7 @@
 import { AtlasError, type ErrorCode } from '../../../errors.ts';
 import type { KindService } from '../../documents/kinds/service.ts';
 import type { DocumentService } from '../../documents/records/service.ts';
+import { TREE_ACCOUNTS_MAX, TREE_DEPTH_MAX } from '../account.ts';
 import {
   BULK_ACCEPTS_UP_TO,
   type BulkAccount,
@@ -40,9 +41,13 @@ const BULK_DETAILS: Readonly<Record<Exclude<BulkOutcome, 'posted' | 'exists'>, s
   account_id_taken: 'This ID is not available: it is taken or reserved.',
   account_not_found: 'Your organization has no such account.',
   parent_not_found: 'Your organization has no such parent account.',
-  insufficient_funds: 'What is available in the account is below this floor.',
-  balance_limit_exceeded: 'The balance of the account exceeds this ceiling.',
-  account_not_empty: 'The account cannot be closed: its balance, or what holds reserve, is not zero.',
+  parent_ledger_differs: 'The parent account is on another ledger.',
+  account_cycle: 'The parent account is the account itself or below it.',
+  account_tree_too_deep: `Below this parent, the tree would be deeper than ${TREE_DEPTH_MAX} accounts.`,
+  account_tree_too_large: `More than ${TREE_ACCOUNTS_MAX} accounts are below the account.`,
+  balance_below_limit: 'What is available in the account is less than `balanceMin`, or than 0 without one.',
+  balance_above_limit: 'The balance of the account, with what is pending, is more than `balanceMax`.',
+  account_not_empty: 'The account has a balance, or something is pending.',
 };
 /** Why a document is refused. Any other error is not the fault of the line. */
 const DOCUMENT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
@@ -217,7 +222,10 @@ function groupOf({ type }: Line) {
   return type === 'documentKind' ? 'document' : type;
 }
 
-/** Divides lines into runs of one group. An account starts a new one if its parent is in the run. */
+/**
+ * Divides lines into runs of one group. An account starts a new one if its parent is in the run, and so do its settings
+ * if they are in it already.
+ */
 function* runsOf(lines: readonly ValidLine[]): Generator<ValidLine[]> {
   let run: ValidLine[] = [];
   let ids = new Set<string>();
@@ -225,12 +233,13 @@ function* runsOf(lines: readonly ValidLine[]): Generator<ValidLine[]> {
     const { value } = line;
     const [first] = run;
     const needsParent = value.type === 'account' && value.parentId != null && ids.has(value.parentId);
-    if (first !== undefined && (needsParent || groupOf(first.value) !== groupOf(value))) {
+    const isSetAgain = value.type === 'accountSettings' && ids.has(value.id);
+    if (first !== undefined && (needsParent || isSetAgain || groupOf(first.value) !== groupOf(value))) {
       yield run;
       run = [];
       ids = new Set();
     }
-    if (value.type === 'account') ids.add(value.id);
+    if (value.type === 'account' || value.type === 'accountSettings') ids.add(value.id);
     run.push(line);
   }
   if (run.length > 0) yield run;

@@ -43,7 +43,7 @@ const AccountLine = z.strictObject({
   metadata: MetadataSchema.nullish(),
   acceptsFrom: z.array(textSchema(ORGANIZATION_LENGTH_MAX)).min(1).max(ACCEPTED_MAX).nullish(),
   acceptsUpTo: AmountSchema.nullish(),
-  balanceMin: LimitSchema.nullish(),
+  balanceMin: LimitSchema.max(0, 'must be at most 0, as a new account has 0').nullish(),
   parentId: UuidSchema.nullish(),
   // What an export adds for readers.
   isExternal: z.boolean().optional(),
