@@ -10,7 +10,7 @@ import {
   type BulkSettings,
 } from '../bulk-account.ts';
 import { type ClaimedImport, type LineCounts, noLines, type RefusedLine } from '../import.ts';
-import { REFUSAL_DETAILS, type Refusal, sortMembers } from '../movement.ts';
+import { type ItemResult, type Movement, REFUSAL_DETAILS, type Refusal, sortMembers } from '../movement.ts';
 import type { BulkPosting } from './bulk-posting.ts';
 import { ImportedIds, type MovementLine } from './imported-ids.ts';
 import type { Line, LineOf } from './lines.ts';
@@ -27,6 +27,12 @@ export interface LineTargets {
 export interface ValidLine {
   readonly line: number;
   readonly value: Line;
+}
+
+/** Lines of one group that follow each other. `orders`: what those that move money post; null if none can. */
+export interface Run {
+  readonly lines: readonly ValidLine[];
+  readonly orders: readonly Movement[] | null;
 }
 
 /** What became of some lines. */
@@ -82,11 +88,20 @@ export class LineWriter {
     return new LineWriter(targets, claim, new ImportedIds(await targets.posting.deriver(), rules));
   }
 
+  /** Makes of lines what can be made without the database. */
+  prepare(lines: readonly ValidLine[]): Run[] {
+    return [...runsOf(lines)].map((run) => {
+      if (groupOf(run[0]!.value) !== 'movement') return { lines: run, orders: null };
+      const posted = (run as MovementLine[]).filter(({ value }) => !isHistory(value));
+      return { lines: run, orders: posted.map((line) => this.#ids.order(line)) };
+    });
+  }
+
   /** Safe to repeat with the same lines: each has its effect once. Throws if the fault is not that of a line. */
-  async write(lines: readonly ValidLine[]): Promise<Applied> {
+  async write(runs: readonly Run[]): Promise<Applied> {
     const counts = noLines();
     const refused: RefusedLine[] = [];
-    for (const run of runsOf(lines)) {
+    for (const run of runs) {
       const outcomes = await this.#writeRun(run);
       for (const [i, outcome] of outcomes.entries()) {
         if (outcome === 'posted') counts.posted++;
@@ -94,22 +109,21 @@ export class LineWriter {
         else if (outcome === 'skipped') counts.skipped++;
         else {
           counts.refused++;
-          refused.push({ line: run[i]!.line, member: null, ...outcome });
+          refused.push({ line: run.lines[i]!.line, member: null, ...outcome });
         }
       }
     }
     return { counts, refused };
   }
 
-  #writeRun(run: readonly ValidLine[]): Promise<Outcome[]> {
-    const values = run.map(({ value }) => value);
+  #writeRun({ lines, orders }: Run): Promise<Outcome[]> {
+    if (orders !== null) return this.#post(lines as readonly MovementLine[], orders);
+    const values = lines.map(({ value }) => value);
     switch (groupOf(values[0]!)) {
       case 'account':
         return this.#open(values as LineOf<'account'>[]);
       case 'accountSettings':
         return this.#set(values as LineOf<'accountSettings'>[]);
-      case 'movement':
-        return this.#post(run as MovementLine[]);
       case 'document':
         return this.#storeAll(values as DocumentLine[]);
       default:
@@ -149,26 +163,28 @@ export class LineWriter {
     return (await this.#targets.accounts.set(owner, settings, actor)).map(toOutcome);
   }
 
-  async #post(lines: readonly MovementLine[]): Promise<Outcome[]> {
-    const posted = lines.filter(({ value }) => !isHistory(value));
+  async #post(lines: readonly MovementLine[], orders: readonly Movement[]): Promise<Outcome[]> {
     const { id, owner, sha256 } = this.#claim;
     const from = lines[0]!.line;
-    const done = new Map<MovementLine, Outcome>();
-    if (posted.length > 0) {
+    let items: readonly ItemResult[] = [];
+    if (orders.length > 0) {
       const result = await this.#targets.posting.post({
         owner,
         key: `import ${id} ${from}`,
-        orders: posted.map((line) => this.#ids.order(line)),
+        orders,
         content: { importId: id, sha256, from, to: lines.at(-1)!.line },
       });
       if (result.state === 'reused')
         throw new Error(`The key of line ${from} of import ${id} was used before.`);
-      for (const [i, { outcome }] of result.items.entries()) {
-        const isDone = outcome === 'posted' || outcome === 'exists';
-        done.set(posted[i]!, isDone ? outcome : refusal(outcome, REFUSAL_DETAILS[outcome as Refusal]));
-      }
+      ({ items } = result);
     }
-    return lines.map((line) => done.get(line) ?? 'skipped');
+    let next = 0;
+    return lines.map(({ value }) => {
+      if (isHistory(value)) return 'skipped';
+      const { outcome } = items[next++]!;
+      if (outcome === 'posted' || outcome === 'exists') return outcome;
+      return refusal(outcome, REFUSAL_DETAILS[outcome as Refusal]);
+    });
   }
 
   async #storeAll(lines: readonly DocumentLine[]): Promise<Outcome[]> {

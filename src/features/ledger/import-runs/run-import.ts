@@ -23,8 +23,8 @@ export interface Progress {
   readonly sizeBytes: number;
 }
 
-/** `paused`: the turn is over. `lost`: another process has it. */
-export type TurnEnd = 'finished' | 'paused' | 'lost';
+/** `paused`: the turn is over. `suspended`: so is the organization. `lost`: another process has it. */
+export type TurnEnd = 'finished' | 'paused' | 'suspended' | 'lost';
 
 // A position is stored after this many blocks: validating them again costs nothing but time.
 const BLOCKS_PER_STEP = 20;
@@ -46,11 +46,7 @@ export async function runImport(claim: ClaimedImport, options: RunOptions): Prom
   return post(claim, options);
 }
 
-async function finish(
-  claims: Claims,
-  claim: ClaimedImport,
-  ...[state, failure]: [Parameters<Claims['finish']>[1], Parameters<Claims['finish']>[2]]
-): Promise<TurnEnd> {
+async function finish(claims: Claims, claim: ClaimedImport, ...[state, failure]: Final): Promise<TurnEnd> {
   return (await claims.finish(claim, state, failure)) ? 'finished' : 'lost';
 }
 
@@ -90,6 +86,7 @@ async function validate(claim: ClaimedImport, options: RunOptions): Promise<Turn
     const stored = await store();
     if (stored === 'lost') return 'lost';
     if (stored === 'canceled') return finish(claims, claim, 'canceled', null);
+    if (stored === 'suspended') return 'suspended';
     if (isFull) break;
     if (isOver()) return 'paused';
   }
@@ -99,36 +96,64 @@ async function validate(claim: ClaimedImport, options: RunOptions): Promise<Turn
   const stored = await store();
   if (stored === 'lost') return 'lost';
   if (stored === 'canceled') return finish(claims, claim, 'canceled', null);
+  if (stored === 'suspended') return 'suspended';
   return refusedBefore > 0 ? finish(claims, claim, 'failed', 'invalid_lines') : 'valid';
 }
 
-/** Posts the rest of the file. While a block is in the database, the next one is read. */
+/**
+ * Posts the rest of the file. While a block is in the database, the next one is read and prepared, and the progress of
+ * the one before is stored.
+ */
 async function post(claim: ClaimedImport, options: RunOptions): Promise<TurnEnd> {
   const { claims, targets, source, isOver, onApplied } = options;
   const { expectsEnd, hasEnd } = claim;
   const writer = await LineWriter.open(targets, claim);
   const blocks = linesOf(claim, source);
+  const readNext = async () => {
+    const { done, value: block } = await blocks.next();
+    return done ? null : { next: block.next, runs: writer.prepare(validLines(block)) };
+  };
   let { refused } = claim;
-  let reading = blocks.next();
+  let reading = readNext();
+  let storing: Promise<Stored> = Promise.resolve('ok');
   for (;;) {
-    const { done, value: block } = await reading;
-    if (done) return finish(claims, claim, 'done', null);
-    reading = blocks.next();
-    // If this ends before, the rejection has no other handler.
+    const block = await reading;
+    if (block === null) return endOf(claims, claim, await storing, ['done', null]);
+    reading = readNext();
+    // If this ends before, a rejection has no other handler.
     reading.catch(() => {});
+    storing.catch(() => {});
     const startMs = performance.now();
-    const applied = await writer.write(validLines(block));
+    const applied = await writer.write(block.runs);
     const tookMs = performance.now() - startMs;
-    const stored = await claims.advance(claim, { ...block.next, ...applied, expectsEnd, hasEnd });
+    const before = await storing;
+    // Whoever has it now posts this block again under the same key.
+    if (before === 'lost') return 'lost';
+    storing = claims.advance(claim, { ...block.next, ...applied, expectsEnd, hasEnd });
     onApplied(applied, { state: 'posting', position: block.next.position, sizeBytes: source.sizeBytes });
-    if (stored === 'lost') return 'lost';
-    if (stored === 'canceled') return finish(claims, claim, 'canceled', null);
     refused += applied.counts.refused;
-    if (refused >= REFUSED_MAX) return finish(claims, claim, 'failed', 'too_many_refused');
-    if (isOver() && block.next.position < source.sizeBytes) return 'paused';
+    if (refused >= REFUSED_MAX) return endOf(claims, claim, await storing, ['failed', 'too_many_refused']);
+    if (before !== 'ok') return endOf(claims, claim, await storing, null);
+    if (isOver() && block.next.position < source.sizeBytes) return endOf(claims, claim, await storing, null);
     // The queue of this process lets others go first; those of other processes meet in the database.
     if (targets.posting.waitedMs() > BUSY_MS) await Bun.sleep(Math.min(PAUSE_MS_MAX, tookMs));
   }
+}
+
+type Stored = Awaited<ReturnType<Claims['advance']>>;
+type Final = readonly [Parameters<Claims['finish']>[1], Parameters<Claims['finish']>[2]];
+
+/** Ends a turn after its last progress was stored: finally, or until the next turn. */
+async function endOf(
+  claims: Claims,
+  claim: ClaimedImport,
+  stored: Stored,
+  final: Final | null,
+): Promise<TurnEnd> {
+  if (stored === 'lost') return 'lost';
+  if (stored === 'canceled') return finish(claims, claim, 'canceled', null);
+  if (final !== null) return finish(claims, claim, ...final);
+  return stored === 'suspended' ? 'suspended' : 'paused';
 }
 
 function linesOf(claim: ClaimedImport, source: ImportSource) {
