@@ -58,7 +58,11 @@ export function addImportCommand(program: Command, withFeatures: WithService<Fea
 
 async function importFile(features: Features, path: string, options: ImportOptions): Promise<void> {
   const { organization: owner } = options;
-  await features.identity.organizations.get(owner);
+  const { suspendedAt } = await features.identity.organizations.get(owner);
+  if (suspendedAt !== null)
+    throw new Error(
+      `Nothing was imported.\n  why:  ${owner} is suspended\n  do:   reinstate it first: atlas organizations reinstate ${owner}`,
+    );
   const { service, claims, targets } = features.imports;
   const file = await describeFile(path);
   const claim = await claimImport(features, file, options);
@@ -75,9 +79,10 @@ async function importFile(features: Features, path: string, options: ImportOptio
       isOver: () => interrupted.signal.aborted,
       onApplied: (_, at) => show(at),
     });
-    if (end === 'paused') {
+    if (end === 'paused' || end === 'suspended') {
       await claims.release(claim);
-      throw new Error(`The import was interrupted.\n  do:   ${resume}`);
+      const why = end === 'suspended' ? `\n  why:  ${owner} was suspended meanwhile` : '';
+      throw new Error(`The import was interrupted.${why}\n  do:   ${resume}`);
     }
   } catch (error) {
     process.stderr.write(`\n${resume}\n`);

@@ -106,7 +106,10 @@ test(
         fileId = ((await file.json()) as { id: string }).id;
         const body = JSON.stringify({ fileId, format: 'ndjson' });
         const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': 'one' };
-        expect((await call('/v1/imports', { method: 'POST', body, headers })).status).toBe(202);
+        // A server that has just started on a busy machine may shed a request; its key makes a retry safe.
+        const created = async () =>
+          (await call('/v1/imports', { method: 'POST', body, headers })).status === 202;
+        await until(created, { deadlineMs: START_TIMEOUT_MS });
       }
       if (kills === KILLS) {
         await until(async () => (await importRow())?.state === 'done', { deadlineMs: TIMEOUT_MS });

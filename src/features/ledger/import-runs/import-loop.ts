@@ -64,7 +64,7 @@ export class ImportLoop implements BackgroundLoop {
         onApplied: ({ counts }) => count(counts),
       });
       this.#errors.delete(claim.id);
-      if (end === 'paused') await claims.release(claim);
+      if (end === 'paused' || end === 'suspended') await claims.release(claim);
     } catch (error) {
       await this.#fail(claim, error, stop);
     } finally {

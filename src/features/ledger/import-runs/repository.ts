@@ -1,6 +1,7 @@
 import { auditFragment } from '../../../adapters/postgres/audit.ts';
 import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Incarnation } from '../../../adapters/postgres/incarnation.ts';
+import type { Fragment, FragmentTag } from '../../../adapters/postgres/query.ts';
 import type { ClaimedImport, ImportFailure, ImportState, LineCounts, RefusedLine } from '../import.ts';
 import { finishedEvent, type ImportRow, importColumns, toImport } from '../import-row.ts';
 import type { Place } from './records.ts';
@@ -15,12 +16,15 @@ export interface Progress extends Place {
 
 /** The work on imports, as leases of this process. One that was lost, or canceled, changes nothing any more. */
 export interface Claims {
-  /** Takes the oldest import of a stored file of the owner that has waited longest, if nobody works on it. */
+  /**
+   * Takes the oldest import of a stored file of the owner that has waited longest, if nobody works on it. One of a
+   * suspended organization waits until it is reinstated.
+   */
   claim(): Promise<ClaimedImport | null>;
   /** Takes an import of a command, unless another process works on it. */
   claimOwn(owner: string, sha256: string): Promise<ClaimedImport | 'busy' | null>;
-  /** Stores how far it is. */
-  advance(claim: ClaimedImport, progress: Progress): Promise<'ok' | 'canceled' | 'lost'>;
+  /** Stores how far it is. `suspended`: its organization may have no effect any more until it is reinstated. */
+  advance(claim: ClaimedImport, progress: Progress): Promise<'ok' | 'canceled' | 'suspended' | 'lost'>;
   /** Starts the next phase, from the beginning of the file. Returns false if the lease is lost. */
   startPosting(claim: ClaimedImport): Promise<boolean>;
   finish(claim: ClaimedImport, state: ImportState, failure: ImportFailure | null): Promise<boolean>;
@@ -49,7 +53,8 @@ export function createClaims(db: Database, incarnation: Incarnation): Claims {
     claim: () =>
       take(
         (sql) => sql`file_id IS NOT NULL AND NOT EXISTS (SELECT FROM imports e WHERE e.owner = imports.owner
-          AND e.finished_at IS NULL AND e.file_id IS NOT NULL AND e.id < imports.id)`,
+          AND e.finished_at IS NULL AND e.file_id IS NOT NULL AND e.id < imports.id)
+          AND (cancels OR NOT ${isSuspended(db.fragment)})`,
       ),
     async claimOwn(owner, sha256) {
       const digest = Buffer.from(sha256, 'hex');
@@ -63,13 +68,14 @@ export function createClaims(db: Database, incarnation: Incarnation): Claims {
     },
     async advance({ id, token }, { position, line, counts, refused, expectsEnd, hasEnd }) {
       const [row] = await db.query(
-        (sql) => sql<{ cancels: boolean }[]>`
+        (sql) => sql<{ cancels: boolean; isSuspended: boolean }[]>`
           WITH advanced AS (
             UPDATE imports SET position = ${position}, next_line = ${line}, expects_end = ${expectsEnd},
               has_end = ${hasEnd}, lines = lines + ${counts.lines}, posted = posted + ${counts.posted},
               existed = existed + ${counts.existed}, skipped = skipped + ${counts.skipped},
               refused = refused + ${counts.refused}
-            WHERE id = ${id} AND token = ${token} AND finished_at IS NULL RETURNING id, cancels
+            WHERE id = ${id} AND token = ${token} AND finished_at IS NULL RETURNING id, cancels,
+              ${isSuspended(db.fragment)} AS is_suspended
           ), reported AS (
             INSERT INTO import_refusals (import_id, line, member, code, detail)
             SELECT advanced.id, x.line, x.member, x.code, x.detail FROM advanced,
@@ -77,10 +83,11 @@ export function createClaims(db: Database, incarnation: Incarnation): Claims {
                 AS x(line bigint, member text, code text, detail text)
             ON CONFLICT DO NOTHING
           )
-          SELECT cancels FROM advanced`,
+          SELECT cancels, is_suspended FROM advanced`,
       );
       if (row === undefined) return 'lost';
-      return row.cancels ? 'canceled' : 'ok';
+      if (row.cancels) return 'canceled';
+      return row.isSuspended ? 'suspended' : 'ok';
     },
     async startPosting({ id, token }) {
       const { count } = await db.query(
@@ -115,6 +122,11 @@ export function createClaims(db: Database, incarnation: Incarnation): Claims {
       );
     },
   };
+}
+
+/** A condition on a row of `imports`. */
+function isSuspended(sql: FragmentTag): Fragment {
+  return sql`EXISTS (SELECT FROM organizations o WHERE o.id = imports.owner AND o.suspended_at IS NOT NULL)`;
 }
 
 function toClaim(row: ImportRow): ClaimedImport {
