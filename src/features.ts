@@ -62,7 +62,7 @@ export function createFeatures(deps: Deps) {
   const webhooks = createWebhooks({ ...shared, ...fromLog, outgoing: deps.outgoing, requireNow });
   const files = createFiles({ ...shared, objects, cache });
   const documents = createDocuments(base);
-  const imports = createImports({ ...shared, files: files.service, ledger: ledger.bulk, documents });
+  const imports = createImports({ ...shared, files: files.service, ledger, documents });
   const audit = createAudit({ ...base, isEmbedded: deps.databaseMode === 'embedded' });
   const system = createSystem({
     ...base,

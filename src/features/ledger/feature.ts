@@ -121,7 +121,7 @@ export function createLedger(ports: LedgerPorts) {
   const parts: readonly Feature[] = [holds, sets, search, history, limits, verification];
   return {
     ...book,
-    bulk: createBulk(database, { submit: (request) => committer.submit(request), ...repository, ids }),
+    bulk: createBulk(database, { ...repository, ids, submit: (request) => committer.submit(request) }),
     transfers,
     search: search.service,
     indexing: search.indexing,

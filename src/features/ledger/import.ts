@@ -32,8 +32,8 @@ export const UNFINISHED_MAX = 500;
 export const REFUSED_MAX = 10_000;
 /** The largest file that is imported. */
 export const FILE_BYTES_MAX = 5_368_709_120;
-/** The longest line, or CSV record: a document with its escapes fits. */
-export const LINE_BYTES_MAX = 262_144;
+/** The longest line, or CSV record: a document with its escapes fits, and so does a template of accounts. */
+export const LINE_BYTES_MAX = 1_310_720;
 
 /** An import. Counts are of lines with content. */
 export interface Import {

@@ -3,12 +3,10 @@ import type { Incarnation } from '../../adapters/postgres/incarnation.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
-import type { BulkAccounts } from './bulk-account.ts';
 import { createExportRepository } from './export/repository.ts';
 import { mountExport } from './export/router.ts';
 import { createExportService, type ExportPorts } from './export/service.ts';
 import { type LineCounts, noLines } from './import.ts';
-import type { BulkPosting } from './import-runs/bulk-posting.ts';
 import { ImportLoop, type ImportLoopOptions } from './import-runs/import-loop.ts';
 import type { LineTargets } from './import-runs/line-writer.ts';
 import { createClaims } from './import-runs/repository.ts';
@@ -19,6 +17,7 @@ import { importProblems } from './imports/problems.ts';
 import { createImportRepository } from './imports/repository.ts';
 import { mountImports } from './imports/router.ts';
 import { createImportService } from './imports/service.ts';
+import { createTermsExport } from './terms-export/repository.ts';
 
 /** Imports of files into the ledger, and the export of everything of an organization. */
 export const imports = {
@@ -36,7 +35,9 @@ export interface ImportPorts {
   readonly incarnation: Incarnation;
   readonly idempotency: Idempotency;
   readonly files: ImportLoopOptions['files'];
-  readonly ledger: { readonly accounts: BulkAccounts; readonly posting: BulkPosting };
+  readonly ledger: Pick<LineTargets, 'templates' | 'limits'> & {
+    readonly bulk: Pick<LineTargets, 'accounts' | 'posting'>;
+  };
   readonly documents: {
     readonly kinds: LineTargets['kinds'];
     readonly records: LineTargets['documents'];
@@ -61,10 +62,11 @@ export function createImports(ports: ImportPorts) {
   const repository = createImportRepository(database);
   const service = createImportService(repository, files, idempotency);
   const claims = createClaims(database, incarnation);
-  const { accounts, posting } = ledger;
-  const targets = { accounts, posting, kinds: documents.kinds, documents: documents.records };
+  const { bulk, templates, limits } = ledger;
+  const targets = { ...bulk, templates, limits, kinds: documents.kinds, documents: documents.records };
   const exports = createExportService({
     repository: createExportRepository(database),
+    terms: createTermsExport(),
     kindLines: documents.export.kinds,
     documentLines: documents.export.documents,
     stats,

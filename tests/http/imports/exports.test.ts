@@ -9,6 +9,7 @@ import {
 } from '../../support/import-steps.ts';
 import { openAccount, openFundedAccount, postTransfer } from '../../support/ledger-steps.ts';
 import { holdMoney, postHold, postKeyed } from '../../support/movement-steps.ts';
+import { openExchangeAccounts, postSet } from '../../support/set-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 import { expectProblem } from '../problem-assertions.ts';
 
@@ -57,6 +58,25 @@ async function fill(): Promise<void> {
   const closed = await openAccount(atlas, { name: 'Closed' });
   await atlas.sql`UPDATE accounts SET closed_at = now() WHERE id = ${closed.id}`;
   await createDocument(atlas, await registerKind(atlas));
+  await agree(alice, bob);
+}
+
+/** An exchange, a template of accounts, and limits across them, of which one is exceeded by what was paid before. */
+async function agree(...[alice, bob]: readonly { readonly id: string }[]): Promise<void> {
+  const accounts = { ...(await openExchangeAccounts(atlas)), debitAccountId: alice!.id };
+  await postSet(atlas, [{ type: 'exchange', ...accounts, sourceAmount: 101, rate: '1.08345' }]);
+  const template = { accounts: [{ ref: 'cash', name: 'Cash of {fund}', ledger: 'EUR', balanceMin: -5 }] };
+  expect((await atlas.call('PUT', '/v1/account-templates/fund', { json: template })).status).toBe(201);
+  const limits = [
+    { name: 'Each transfer', ledger: 'EUR', maxima: { transferAmount: 1 } },
+    {
+      name: 'Two accounts',
+      ledger: 'EUR',
+      accountIds: [alice!.id, bob!.id],
+      maxima: { dayCount: 5, dayAmount: 9 },
+    },
+  ];
+  for (const json of limits) expect((await atlas.call('POST', '/v1/limits', { json })).status).toBe(201);
 }
 
 /** What an export says but for IDs and times that a database assigns, by the names of accounts in their order. */
@@ -65,12 +85,15 @@ function contentOf(lines: readonly ExportedLine[]): string[] {
   const nameOf = (id: unknown) => names.get(id) ?? names.set(id, `#${names.size}`).get(id)!;
   const contents = lines
     .filter(
-      ({ type, isExternal, state = 'pending' }) => type !== 'export' && !isExternal && state === 'pending',
+      ({ type, isExternal, state = 'pending' }) =>
+        // What was exchanged is imported as two transfers.
+        !['export', 'exchange'].includes(type) && !isExternal && state === 'pending',
     )
     .map((line) => {
       const { createdAt: _, id, holdId: __, version: ___, lines: ____, expiresAt: _____, ...rest } = line;
       if (line.type === 'hold') rest.amount = (line.amount as number) - (line.posted as number);
       delete rest.posted;
+      if (Array.isArray(rest.accountIds)) rest.accountIds = rest.accountIds.map(nameOf).sort();
       for (const name of ['debitAccountId', 'creditAccountId', 'accountId', 'parentId'])
         if (rest[name]) rest[name] = nameOf(rest[name]);
       if (line.reversesId) rest.reversesId = 'another';
@@ -89,6 +112,14 @@ test(
     const exported = await exportLines(atlas, '?documents=true');
     expect(exported.at(-1)).toEqual({ type: 'end', lines: exported.length - 1 });
     expect(JSON.stringify(exported)).not.toContain(secret);
+    expect(exported.filter(({ type }) => type === 'exchange')).toMatchObject([
+      { sourceAmount: 101, targetAmount: 109, rate: '1.08345', rounding: 'half_even', remainder: '0.42845' },
+    ]);
+    for (const [type, count] of [
+      ['accountTemplate', 1],
+      ['limit', 2],
+    ] as const)
+      expect(exported.filter((line) => line.type === type)).toHaveLength(count);
 
     const done = await importText(elsewhere, toNdjson(exported));
     expect({ ...done, report: await reportOf(elsewhere, done.id) }).toMatchObject({
@@ -149,7 +180,8 @@ test(
     const ids = new Set(exported.map(({ id }) => id).filter(Boolean));
     expect(copied.filter(({ id }) => id && ids.has(id))).toEqual([]);
     const keptIds = await importText(atlas, toNdjson(exported), {}, await atlas.as('thief'));
-    expect(keptIds.posted).toBe(0);
+    // The template, and the limit of all accounts, which name nothing of others.
+    expect(keptIds.posted).toBe(2);
   },
   TIMEOUT_MS,
 );

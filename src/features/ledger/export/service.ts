@@ -38,6 +38,7 @@ export interface ExportStats {
 /** Dependencies of {@link createExportService}. */
 export interface ExportPorts {
   readonly repository: ExportRepository;
+  readonly terms: Record<'templates' | 'limits' | 'exchanges', ExportLines>;
   readonly kindLines: ExportLines;
   readonly documentLines: ExportLines;
   readonly stats: ExportStats;
@@ -108,7 +109,7 @@ async function pump(
       await writer.write(encoder.encode(text));
       text = '';
     };
-    for await (const lines of linesOf({ ...sources, ledgerLines: repository.lines }, tx, owner, options)) {
+    for await (const lines of linesOf({ ...sources, repository }, tx, owner, options)) {
       stats.exportedLines += lines.length;
       text += toNdjson(lines);
       if (text.length >= CHUNK_CHARACTERS) await flush();
@@ -129,17 +130,25 @@ async function pump(
   return readable;
 }
 
-type Sources = Pick<ExportPorts, 'kindLines' | 'documentLines'> & { readonly ledgerLines: ExportLines };
+type Sources = Omit<ExportPorts, 'stats'>;
 
 async function* linesOf(
-  { ledgerLines, kindLines, documentLines }: Sources,
+  { repository: { lines: ledger }, terms, kindLines, documentLines }: Sources,
   tx: Tx,
   owner: string,
   { documents }: ExportOptions,
 ): AsyncGenerator<readonly object[]> {
   let lines = 1;
   yield [{ type: 'export', version: VERSION, organization: owner, createdAt: new Date().toISOString() }];
-  const parts = documents ? [kindLines, ledgerLines, documentLines] : [ledgerLines];
+  // Limits come after what was posted, so that they do not refuse it.
+  const parts = [
+    ...(documents ? [kindLines] : []),
+    terms.templates,
+    ledger,
+    terms.exchanges,
+    terms.limits,
+    ...(documents ? [documentLines] : []),
+  ];
   for (const part of parts) {
     for await (const page of part(tx, owner)) {
       lines += page.length;

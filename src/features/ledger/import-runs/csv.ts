@@ -1,4 +1,5 @@
 import { CsvError, parse } from 'csv-parse/sync';
+import { LINE_BYTES_MAX } from '../import.ts';
 import { type Fault, fault } from './fault.ts';
 import type { RawRecord } from './records.ts';
 
@@ -56,7 +57,7 @@ export function parseCsv(records: readonly RawRecord[], head: CsvHead): (object 
   });
 }
 
-export const TOO_LONG = fault(null, 'The line is longer than 262144 bytes.');
+export const TOO_LONG = fault(null, `The line is longer than ${LINE_BYTES_MAX} bytes.`);
 
 function parseRows(text: string, delimiter: string): string[][] | null {
   try {

@@ -49,6 +49,10 @@ export class ImportedIds {
     return toHoldId(this.#derive(this.#rules.owner, `import hold ${id}`).id);
   }
 
+  limit(id: string): string {
+    return this.#derive(this.#rules.owner, `import limit ${id}`).id;
+  }
+
   order({ line, value }: MovementLine): Movement {
     const { importId, owner, createdAt } = this.#rules;
     const { amount, reference = null } = value;

@@ -1,6 +1,3 @@
-import { AtlasError, type ErrorCode } from '../../../errors.ts';
-import type { KindService } from '../../documents/kinds/service.ts';
-import type { DocumentService } from '../../documents/records/service.ts';
 import { TREE_ACCOUNTS_MAX, TREE_DEPTH_MAX } from '../account.ts';
 import {
   BULK_ACCEPTS_UP_TO,
@@ -14,13 +11,12 @@ import { type ItemResult, type Movement, REFUSAL_DETAILS, type Refusal, sortMemb
 import type { BulkPosting } from './bulk-posting.ts';
 import { ImportedIds, type MovementLine } from './imported-ids.ts';
 import type { Line, LineOf } from './lines.ts';
+import { type Outcome, type SingleLine, type SingleLineTargets, storeLine } from './single-line.ts';
 
 /** The services that lines are written with. */
-export interface LineTargets {
+export interface LineTargets extends SingleLineTargets {
   readonly accounts: BulkAccounts;
   readonly posting: BulkPosting;
-  readonly kinds: Pick<KindService, 'register'>;
-  readonly documents: Pick<DocumentService, 'put'>;
 }
 
 /** A valid line with its number. */
@@ -41,8 +37,6 @@ export interface Applied {
   readonly refused: readonly RefusedLine[];
 }
 
-type Outcome = 'posted' | 'exists' | 'skipped' | { readonly code: string; readonly detail: string };
-
 const BULK_DETAILS: Readonly<Record<Exclude<BulkOutcome, 'posted' | 'exists'>, string>> = {
   account_id_taken: 'This ID is not available: it is taken or reserved.',
   account_not_found: 'Your organization has no such account.',
@@ -55,22 +49,6 @@ const BULK_DETAILS: Readonly<Record<Exclude<BulkOutcome, 'posted' | 'exists'>, s
   balance_above_limit: 'The balance of the account, with what is pending, is more than `balanceMax`.',
   account_not_empty: 'The account has a balance, or something is pending.',
 };
-/** Why a document is refused. Any other error is not the fault of the line. */
-const DOCUMENT_REFUSALS: ReadonlySet<ErrorCode> = new Set([
-  'account_not_found',
-  'document_kind_not_found',
-  'schema_invalid',
-  'document_invalid',
-  'document_too_complex',
-  'document_too_large',
-  'too_many_document_kinds',
-  'too_many_documents',
-  'too_many_document_versions',
-  'document_storage_full',
-  'precondition_required',
-  'precondition_failed',
-]);
-
 /** Writes lines in order. Lines of one type that follow each other are one call. */
 export class LineWriter {
   readonly #targets: LineTargets;
@@ -124,8 +102,8 @@ export class LineWriter {
         return this.#open(values as LineOf<'account'>[]);
       case 'accountSettings':
         return this.#set(values as LineOf<'accountSettings'>[]);
-      case 'document':
-        return this.#storeAll(values as DocumentLine[]);
+      case 'single':
+        return this.#storeAll(values as SingleLine[]);
       default:
         return Promise.resolve(values.map(() => 'skipped' as const));
     }
@@ -187,38 +165,12 @@ export class LineWriter {
     });
   }
 
-  async #storeAll(lines: readonly DocumentLine[]): Promise<Outcome[]> {
+  async #storeAll(lines: readonly SingleLine[]): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
-    for (const line of lines) outcomes.push(await this.#store(line));
+    for (const line of lines) outcomes.push(await storeLine(line, this.#targets, this.#claim, this.#ids));
     return outcomes;
   }
-
-  async #store(line: DocumentLine): Promise<Outcome> {
-    const { owner, actor } = this.#claim;
-    const { kinds, documents } = this.#targets;
-    try {
-      if (line.type === 'documentKind') {
-        const { kind, title = null, schema } = line;
-        // A version that follows another one replaces it.
-        const { isNew } = await kinds
-          .register(owner, { kind, title, schema }, 'any', actor)
-          .catch(async (error) => {
-            if (!(error instanceof AtlasError) || error.code !== 'precondition_failed') throw error;
-            return kinds.register(owner, { kind, title, schema }, 'none', actor);
-          });
-        return isNew ? 'posted' : 'exists';
-      }
-      const path = { owner, accountId: this.#ids.account(line.accountId), kind: line.kind };
-      const { isNew } = await documents.put(path, line.content, 'none', actor);
-      return isNew ? 'posted' : 'exists';
-    } catch (error) {
-      if (!(error instanceof AtlasError) || !DOCUMENT_REFUSALS.has(error.code)) throw error;
-      return refusal(error.code, error.message);
-    }
-  }
 }
-
-type DocumentLine = LineOf<'document'> | LineOf<'documentKind'>;
 
 /** A hold that reserves nothing any more. Its transfers are lines of their own. */
 function isHistory(value: MovementLine['value']): boolean {
@@ -235,7 +187,9 @@ function refusal(code: string, detail: string): Outcome {
 
 function groupOf({ type }: Line) {
   if (type === 'transfer' || type === 'hold') return 'movement';
-  return type === 'documentKind' ? 'document' : type;
+  if (type === 'document' || type === 'documentKind' || type === 'accountTemplate' || type === 'limit')
+    return 'single';
+  return type;
 }
 
 /**

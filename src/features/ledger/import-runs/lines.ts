@@ -10,11 +10,14 @@ import {
   UuidSchema,
 } from '../../../http/schemas.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
+import { FIXED_SIDES, RATE, ROUNDINGS } from '../exchange.ts';
 import { HOLD_STATES } from '../hold.ts';
+import { NewLimitSchema } from '../limits/schemas.ts';
+import { NewTemplateSchema } from '../templates/schemas.ts';
 import { ReferenceSchema } from '../transfer-schema.ts';
 import { type Fault, fault } from './fault.ts';
 
-const LimitSchema = z.int().min(-AMOUNT_MINOR_MAX).max(AMOUNT_MINOR_MAX);
+const BoundSchema = z.int().min(-AMOUNT_MINOR_MAX).max(AMOUNT_MINOR_MAX);
 const CountSchema = z.int().min(0);
 // As of what `POST /v1/accounts` and `PUT /v1/document-kinds/{kind}` take.
 const NAME_LENGTH_MAX = 200;
@@ -43,7 +46,7 @@ const AccountLine = z.strictObject({
   metadata: MetadataSchema.nullish(),
   acceptsFrom: z.array(textSchema(ORGANIZATION_LENGTH_MAX)).min(1).max(ACCEPTED_MAX).nullish(),
   acceptsUpTo: AmountSchema.nullish(),
-  balanceMin: LimitSchema.max(0, 'must be at most 0, as a new account has 0').nullish(),
+  balanceMin: BoundSchema.max(0, 'must be at most 0, as a new account has 0').nullish(),
   parentId: UuidSchema.nullish(),
   // What an export adds for readers.
   isExternal: z.boolean().optional(),
@@ -53,8 +56,8 @@ const AccountLine = z.strictObject({
 const SettingsLine = z.strictObject({
   type: z.literal('accountSettings'),
   id: UuidSchema,
-  balanceMin: LimitSchema.nullish(),
-  balanceMax: LimitSchema.nullish(),
+  balanceMin: BoundSchema.nullish(),
+  balanceMax: BoundSchema.nullish(),
   debitsFrozen: z.boolean().default(false),
   creditsFrozen: z.boolean().default(false),
   isClosed: z.boolean().default(false),
@@ -95,6 +98,40 @@ const DocumentLine = z.strictObject({
   content: z.record(z.string(), z.unknown()),
   version: CountSchema.optional(),
 });
+const TemplateLine = z.strictObject({
+  type: z.literal('accountTemplate'),
+  name: KindSchema,
+  ...NewTemplateSchema.shape,
+  version: CountSchema.optional(),
+});
+const { name, ledger, accountIds, counts, countsInternal, maxima } = NewLimitSchema.shape;
+const LimitLine = z.strictObject({
+  type: z.literal('limit'),
+  id: UuidSchema,
+  ...{ name, ledger, accountIds, counts, countsInternal, maxima },
+  setBy: z.enum(['organization', 'operator']).default('organization'),
+  createdAt: time.optional(),
+});
+/** What two transfers were agreed on. They are lines of their own. */
+const ExchangeLine = z.strictObject({
+  type: z.literal('exchange'),
+  id: UuidSchema,
+  sourceTransferId: UuidSchema,
+  targetTransferId: UuidSchema,
+  debitAccountId: UuidSchema,
+  sourceLiquidityAccountId: UuidSchema,
+  targetLiquidityAccountId: UuidSchema,
+  creditAccountId: UuidSchema,
+  sourceLedger: LedgerSchema,
+  targetLedger: LedgerSchema,
+  sourceAmount: AmountSchema,
+  targetAmount: AmountSchema,
+  rate: z.string().regex(RATE, 'must be a decimal number'),
+  rounding: z.enum(ROUNDINGS),
+  fixedSide: z.enum(FIXED_SIDES),
+  remainder: z.string(),
+  createdAt: time,
+});
 const ExportLine = z.strictObject({
   type: z.literal('export'),
   version: z.literal(1),
@@ -105,7 +142,19 @@ const EndLine = z.strictObject({ type: z.literal('end'), lines: CountSchema });
 
 const LineSchema = z.discriminatedUnion(
   'type',
-  [AccountLine, SettingsLine, TransferLine, HoldLine, KindLine, DocumentLine, ExportLine, EndLine],
+  [
+    AccountLine,
+    SettingsLine,
+    TransferLine,
+    HoldLine,
+    TemplateLine,
+    LimitLine,
+    ExchangeLine,
+    KindLine,
+    DocumentLine,
+    ExportLine,
+    EndLine,
+  ],
   { error: 'must be the type of a line, such as account or transfer' },
 );
 

@@ -61,7 +61,7 @@ export interface LimitRepository {
     signal?: AbortSignal,
   ): Promise<{ limits: Limit[]; next: AgePosition | null }>;
   isOrganization(id: string, signal?: AbortSignal): Promise<boolean>;
-  /** Whether there is a limit with the ID, or was one that is deleted. For demo data only. */
+  /** Whether there is a limit with the ID, or was one that is deleted. Of any owner, so not for callers. */
   exists(id: string): Promise<boolean>;
   /** Waits for the batch of payments that may not know of the last change. */
   settle(signal?: AbortSignal): Promise<void>;

@@ -19,6 +19,8 @@ export interface LimitService {
     signal?: AbortSignal,
     idempotencyKey?: string,
   ): Promise<{ limit: LimitWithAccounts; replayed: boolean }>;
+  /** Creates a limit of the organization with an ID that nobody else can choose. Returns false if it was created before. */
+  createOnce(owner: string, id: string, content: NewLimit, actor: Actor): Promise<boolean>;
   change(
     writer: LimitWriter,
     id: string,
@@ -74,6 +76,16 @@ export function createLimitService(repository: LimitRepository, idempotency: Ide
       await repository.settle(signal);
       const accountIds = content.accountIds && [...new Set(content.accountIds)].sort();
       return { limit: { ...result.limit, accountIds }, replayed };
+    },
+    async createOnce(owner, id, content, actor) {
+      const isNew = await turns.run(owner, async () => {
+        if (await repository.exists(id)) return false;
+        const refusal = await repository.create(id, { owner, isOperator: false }, content, actor, {});
+        if (refusal !== null) throw refused(id, refusal);
+        return true;
+      });
+      await repository.settle();
+      return isNew;
     },
     async change(writer, id, expected, change, actor, signal) {
       const { owner } = writer;
