@@ -19,7 +19,7 @@ export interface LimitService {
     signal?: AbortSignal,
     idempotencyKey?: string,
   ): Promise<{ limit: LimitWithAccounts; replayed: boolean }>;
-  /** Creates a limit of the organization with an ID that nobody else can choose. Returns false if it was created before. */
+  /** Creates a limit of the organization with an ID that nobody else can choose. Returns false if it exists already. */
   createOnce(owner: string, id: string, content: NewLimit, actor: Actor): Promise<boolean>;
   change(
     writer: LimitWriter,
