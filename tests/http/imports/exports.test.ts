@@ -99,9 +99,17 @@ function contentOf(lines: readonly ExportedLine[]): string[] {
       if (line.reversesId) rest.reversesId = 'another';
       return JSON.stringify({ ...rest, ...(line.type.startsWith('account') && { id: nameOf(id) }) });
     });
-  // Transfers are in the order of posting. Whatever else was made at one time is in the order of its IDs.
+  // Transfers of an account are in the order of posting. Whatever else was made at one time is in the order of its IDs.
   const isTransfer = (content: string) => content.startsWith('{"type":"transfer"');
-  return [...contents.filter(isTransfer), ...contents.filter((content) => !isTransfer(content)).sort()];
+  const byAccount = contents.filter(isTransfer).flatMap((content) => {
+    const { debitAccountId, creditAccountId } = JSON.parse(content) as Record<string, string>;
+    return [debitAccountId!, creditAccountId!].map((account) => ({ account, content }));
+  });
+  byAccount.sort((a, b) => Number(a.account.slice(1)) - Number(b.account.slice(1)));
+  return [
+    ...byAccount.map(({ account, content }) => `${account} ${content}`),
+    ...contents.filter((content) => !isTransfer(content)).sort(),
+  ];
 }
 
 test(
