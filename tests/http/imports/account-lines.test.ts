@@ -74,11 +74,12 @@ test(
       { type: 'account.closed.v1', changed: null },
     ]);
     const audited = await atlas.sql`
-      SELECT action FROM audit_entries WHERE target_id IN (${alice}, ${closed}) ORDER BY id`;
+      SELECT action FROM audit_entries WHERE target_id IN (${alice}, ${closed})
+      ORDER BY target_id = ${closed}, id`;
     expect(audited.map(({ action }) => action)).toEqual([
       'account.created',
-      'account.created',
       'account.updated',
+      'account.created',
       'account.closed',
     ]);
 
