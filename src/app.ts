@@ -94,7 +94,7 @@ export function createApp(deps: Deps, mountMore: (routes: RouteTable) => void = 
     () => admission.stats(),
     () => deps.permits.stats(),
   );
-  registerDatabaseMetrics(registry, deps.connectionsMax, deps.database.stats);
+  registerDatabaseMetrics(registry, deps.connectionsMax, deps.database);
   registerDependencyMetrics(registry, deps.dependencies);
   const caches = modules.flatMap((feature) => feature.caches ?? []);
   registerCacheMetrics(registry, deps.cache, caches);

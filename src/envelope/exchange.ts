@@ -1,4 +1,5 @@
 import type { Abortable } from '../utils/abortable.ts';
+import { noteCaller } from '../utils/signal-caller.ts';
 import type { Tier } from '../utils/tier.ts';
 import { callerTimeoutMs } from './caller-timeout.ts';
 import { type Fields, PLAIN_HEADERS, type ResponseHeaders } from './response-headers.ts';
@@ -208,6 +209,7 @@ export class Exchange implements Abortable {
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
+      noteCaller(this.#controller.signal, this);
       if (this.#abortReason !== null) this.#controller.abort(this.#abortReason);
       else if (this.#request.signal.aborted) this.abort(new AbortReason('disconnect'));
       else {

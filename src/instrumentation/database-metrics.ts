@@ -6,7 +6,7 @@ import { histogramSamples, registerStats } from './register-stats.ts';
 export function registerDatabaseMetrics(
   registry: Registry,
   connectionsMax: number,
-  stats: Readonly<QueryStats>,
+  { stats, calls }: { readonly stats: Readonly<QueryStats>; readonly calls: { readonly waiting: number } },
 ): void {
   const prefix = 'atlas_database';
   const name = `${prefix}_query_duration_seconds`;
@@ -16,6 +16,13 @@ export function registerDatabaseMetrics(
   registerStats(registry, 'gauge', `${prefix}_queries_in_flight`, 'Queries in flight', () => [
     { labels: {}, value: stats.inFlight },
   ]);
+  registerStats(
+    registry,
+    'gauge',
+    `${prefix}_calls_waiting_for_owner`,
+    'Calls that wait until others of their owner have ended',
+    () => [{ labels: {}, value: calls.waiting }],
+  );
   registerStats(registry, 'counter', `${prefix}_errors_total`, 'Queries that failed', () => [
     { labels: {}, value: stats.errors },
   ]);

@@ -46,6 +46,8 @@ export interface CallOptions {
   /** Total time, including waits and retries. Each attempt has the adaptive timeout in addition. */
   readonly timeoutMs?: number;
   readonly tier?: Tier;
+  /** Called for each attempt that was started, when its slot is released. */
+  readonly onEnded?: (() => void) | undefined;
 }
 
 /** Counters since the start and the current state, for metrics and status. */
@@ -65,6 +67,7 @@ interface Attempt<T> {
   readonly untilMs: number;
   readonly signal: AbortSignal | undefined;
   readonly tier: Tier;
+  readonly onEnded: (() => void) | undefined;
 }
 
 const OUTCOMES = {
@@ -124,8 +127,15 @@ export class Dependency {
   async call<T>(
     operation: string,
     work: (signal: AbortSignal) => PromiseLike<T>,
-    { signal, idempotent = false, timeoutMs = Number.POSITIVE_INFINITY, tier = 'default' }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<T> {
+    const {
+      signal,
+      idempotent = false,
+      timeoutMs = Number.POSITIVE_INFINITY,
+      tier = 'default',
+      onEnded,
+    } = options;
     signal?.throwIfAborted();
     const { name, attributes, attemptsMax = 1, unavailable } = this.#options;
     const span = tracer.startSpan(`${name} ${operation}`, {
@@ -133,7 +143,7 @@ export class Dependency {
       attributes: attributes ?? {},
     });
     const untilMs = performance.now() + timeoutMs;
-    const attempt = { work, timeout: this.#timeoutOf(operation), untilMs, signal, tier };
+    const attempt = { work, timeout: this.#timeoutOf(operation), untilMs, signal, tier, onEnded };
     this.#budget.deposit();
     try {
       for (let attempts = 1; ; attempts++) {
@@ -210,7 +220,7 @@ export class Dependency {
   }
 
   /** Starts the work and records its outcome. */
-  #run<T>({ work, timeout, untilMs, signal, tier }: Attempt<T>, pass: Pass): Promise<T> {
+  #run<T>({ work, timeout, untilMs, signal, tier, onEnded }: Attempt<T>, pass: Pass): Promise<T> {
     const { name, isFailure } = this.#options;
     const { timeoutMs } = timeout;
     const leftMs = Math.max(0, untilMs - performance.now());
@@ -234,6 +244,7 @@ export class Dependency {
       },
       onEnded: (wasAbandoned) => {
         this.#bulkhead.leave(tier);
+        onEnded?.();
         if (wasAbandoned) this.#stats.abandoned++;
       },
     });

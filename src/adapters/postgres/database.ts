@@ -3,13 +3,13 @@ import { BreakerOpen } from '../../resilience/circuit-breaker.ts';
 import { type CallOptions, Dependency } from '../../resilience/dependency.ts';
 import { orAbort } from '../../utils/or-abort.ts';
 import { callerError, refusalError } from './caller-error.ts';
+import { CallsByOwner } from './calls-by-owner.ts';
 import { type IsolationLevel, runTransaction } from './fenced-transaction.ts';
 import {
   databaseCause,
   databaseErrorCode,
   openPostgres,
   type PostgresOptions,
-  QUERY_CANCELED,
   type Sql,
 } from './postgres.ts';
 import { isServerUnavailable, probePostgres } from './probe-postgres.ts';
@@ -26,6 +26,7 @@ import { requireServer } from './require-server.ts';
 import { retryConflicts } from './retry-conflicts.ts';
 import { requireSession } from './session-settings.ts';
 import { roleOf } from './setup-fault.ts';
+import { unlessStray } from './unless-stray.ts';
 
 /** How a database is opened: see `CIRCUIT_BREAKER_*`. */
 export interface DatabaseOptions extends PostgresOptions {
@@ -63,8 +64,6 @@ const WAITING_PER_CONNECTION = 8;
 const WAITING_MIN = 1024;
 // A server ends a canceled statement immediately. If it does not within this time, the connection is dead.
 const CANCEL_MS = 2000;
-// A statement that was canceled by mistake ran for less than this share of its timeout.
-const STRAY_SHARE = 0.9;
 // An open connection was lost. The driver reuses it, and sometimes waits forever for what it has not sent, or reports
 // the old error to the next caller (porsager/postgres, issues 1133 and 1215).
 const LOST = /^(?:08...|57P0[124]|ECONNRESET|EPIPE|ETIMEDOUT|CONNECTION_CLOSED)$/;
@@ -76,6 +75,7 @@ const LOST = /^(?:08...|57P0[124]|ECONNRESET|EPIPE|ETIMEDOUT|CONNECTION_CLOSED)$
 export class Database implements Queryable {
   readonly dependency: Dependency;
   readonly stats = new QueryStats();
+  readonly calls: CallsByOwner;
   readonly #options: DatabaseOptions;
   readonly #statementMs: number;
   /** The user that Atlas connects as; empty if the URL has none. */
@@ -105,8 +105,12 @@ export class Database implements Queryable {
       probe: (signal) => probePostgres(url, signal),
       unavailable: refusalError,
       // After failures alone, running queries may still return.
-      onOpened: (isSilent) => this.#replacePool(this.#pool, isSilent ? 0 : timeoutSeconds),
+      onOpened: (isSilent) => {
+        this.calls.refuseWaiting();
+        this.#replacePool(this.#pool, isSilent ? 0 : timeoutSeconds);
+      },
     });
+    this.calls = new CallsByOwner(this.dependency, connectionsMax);
   }
 
   /**
@@ -120,7 +124,9 @@ export class Database implements Queryable {
   ): Promise<QueryResult<T>> {
     if (tx !== undefined) return tx.query(build);
     const options = { timeoutMs: this.#statementMs + GRACE_MS, signal, tier };
-    const call = () => this.dependency.call('query', (aborted) => this.#run(build, aborted), options);
+    const run = (aborted: AbortSignal) =>
+      unlessStray(() => this.#send(build, aborted), aborted, this.#statementMs);
+    const call = () => this.calls.call('query', signal, run, options);
     // Awaited here, so that the stack of an error names the caller.
     return await this.#retried(call, signal);
   }
@@ -144,7 +150,7 @@ export class Database implements Queryable {
     const mode = { isolation: isolation ?? 'read committed' };
     return await this.#retried(
       () =>
-        this.dependency.call('transaction', (aborted) => {
+        this.calls.call('transaction', signal, (aborted) => {
           const pool = this.#pool;
           return this.#untilDead(pool, runTransaction(pool, work, mode), aborted);
         }),
@@ -168,9 +174,10 @@ export class Database implements Queryable {
     };
     return await this.#retried(
       () =>
-        this.dependency.call(
+        this.calls.call(
           'snapshot',
-          (aborted) => this.#unlessStray(() => this.#readSnapshot(limited, aborted), aborted, limitMs),
+          signal,
+          (aborted) => unlessStray(() => this.#readSnapshot(limited, aborted), aborted, limitMs),
           { signal, tier },
         ),
       signal,
@@ -239,22 +246,6 @@ export class Database implements Queryable {
       },
     });
     return this.#untilDead(pool, running, signal);
-  }
-
-  #run<T extends Rows>(build: BuildQuery<T>, signal: AbortSignal): Promise<QueryResult<T>> {
-    return this.#unlessStray(() => this.#send(build, signal), signal, this.#statementMs);
-  }
-
-  /** Repeats what a late cancel hit: a cancel names a connection, not a query. */
-  async #unlessStray<T>(read: () => Promise<T>, signal: AbortSignal, limitMs: number): Promise<T> {
-    const startMs = performance.now();
-    try {
-      return await read();
-    } catch (error) {
-      const isStray = databaseErrorCode(error) === QUERY_CANCELED && !signal.aborted;
-      if (!isStray || performance.now() - startMs > limitMs * STRAY_SHARE) throw error;
-      return await read();
-    }
   }
 
   #send<T extends Rows>(build: BuildQuery<T>, signal: AbortSignal): Promise<QueryResult<T>> {

@@ -2,6 +2,7 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
+import { searchesInTurn } from '../searches.ts';
 import { registerAuditMetrics } from './audit-metrics.ts';
 import { createEntryRepository } from './entries/repository.ts';
 import { mountAudit } from './entries/router.ts';
@@ -18,6 +19,9 @@ export const audit = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
+// A page takes a few milliseconds of the event loop, and a filter may read the whole log of an organization.
+const LISTS_MAX = 1;
+
 /** Dependencies of the audit log. */
 export interface AuditPorts {
   readonly database: Database;
@@ -33,9 +37,15 @@ export function createAudit({ database, logger, settings, isEmbedded }: AuditPor
     // The log is outside of the database too, and usually leaves the host.
     (head) => logger.info(head, 'audit head'),
   );
+  const { list } = createEntryRepository(database);
+  const inTurn = searchesInTurn(LISTS_MAX, 'Ask for a shorter time, or for fewer entries.');
   return {
     sealing,
-    mount: (routes: RouteTable) => mountAudit(routes, createEntryRepository(database)),
+    mount: (routes: RouteTable) =>
+      mountAudit(routes, {
+        list: (organization, filter, after, limit, signal) =>
+          inTurn(organization, signal, () => list(organization, filter, after, limit, signal)),
+      }),
     metrics: (registry) => registerAuditMetrics(registry, sealing.stats),
     jobs: [{ name: 'seal audit entries', by: 'one', everyMs: 1000, run: sealing.seal }],
   } satisfies Feature & Record<string, unknown>;
