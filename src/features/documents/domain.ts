@@ -1,5 +1,10 @@
 /** Maximum size of a document and of a schema, as compact JSON in UTF-8. */
 export const DOCUMENT_BYTES_MAX = 65_536;
+/**
+ * Maximum values in a document: members and items, at any depth. Each is an entry of the index of searches, so they are
+ * what writing one costs.
+ */
+export const DOCUMENT_VALUES_MAX = 1000;
 /** Maximum kinds that an organization registers, and versions of each. */
 export const KINDS_MAX = 100;
 export const KIND_VERSIONS_MAX = 100;
@@ -53,4 +58,17 @@ export interface DocumentStats {
   /** Schemas that were compiled because none was in memory, and the bytes of those that are. */
   compilations: number;
   schemaBytes: number;
+}
+
+/** Whether the content has more values than a document may have. */
+export function hasTooManyValues(content: object): boolean {
+  let values = 0;
+  const within: object[] = [content];
+  for (let parent = within.pop(); parent !== undefined; parent = within.pop()) {
+    for (const value of Object.values(parent) as unknown[]) {
+      if (++values > DOCUMENT_VALUES_MAX) return true;
+      if (typeof value === 'object' && value !== null) within.push(value);
+    }
+  }
+  return false;
 }

@@ -44,8 +44,10 @@ export const documentProblems = {
   document_too_large: {
     status: 422,
     title: 'Document or schema too large',
-    cause: 'The content or schema has more than 65536 bytes as compact JSON in UTF-8.',
-    remedy: 'Nothing was stored. Store scans as files, and their IDs in the document.',
+    cause:
+      'The content or schema has more than 65536 bytes as compact JSON in UTF-8, or the content more than 1000 values: members and items, at any depth.',
+    remedy:
+      'Nothing was stored. Store scans and long lists as files, and their IDs in the document, or divide it into documents of several kinds.',
   },
   too_many_document_kinds: {
     status: 422,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { DOCUMENT_VALUES_MAX } from '../../../src/features/documents/domain.ts';
 import { newKind, putDocument, registerKind } from '../../support/document-steps.ts';
 import { openAccount } from '../../support/ledger-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
@@ -68,12 +69,25 @@ test('numbers that take much more room than they are sent with count as they are
   expect(row.size).toBeLessThan(1.1 * 65_536);
 });
 
-test('an enum of 64 KiB and content of as many values are compared', async () => {
+test('content of more values than the index of searches should take is refused, however deep they are', async () => {
+  const kind = await registerKind(atlas);
+  const lists = (each: number) => ({
+    a: Array.from({ length: 9 }, (_, i) => Array.from({ length: each }, () => i)),
+  });
+  // 1 member, 9 items, and their items.
+  const response = await putDocument(atlas, id, kind, { ...lists(110), b: 1 });
+  await expectProblem(atlas, response, 422, 'document_too_large');
+  expect((await putDocument(atlas, id, kind, lists(110))).status).toBe(201);
+});
+
+test('an enum of 64 KiB and content of many of its values are compared', async () => {
   const values = Array.from({ length: 10_000 }, (_, n) => n);
   const kind = await registerKind(atlas, {
     properties: { a: { items: { enum: values }, uniqueItems: true } },
   });
-  expect((await putDocument(atlas, id, kind, { a: values })).status).toBe(201);
+  expect((await putDocument(atlas, id, kind, { a: values.slice(-DOCUMENT_VALUES_MAX + 1) })).status).toBe(
+    201,
+  );
 });
 
 test.each<[string, object, Record<string, unknown>]>([

@@ -49,7 +49,8 @@ export const DocumentPageSchema = z
 export const NewDocumentSchema = z
   .strictObject({
     content: ContentSchema.openapi({
-      description: 'An object that matches the newest schema of the kind, of at most 64 KiB as compact JSON.',
+      description:
+        'An object that matches the newest schema of the kind, of at most 64 KiB as compact JSON, and with at most 1,000 values: members and items, at any depth.',
     }),
   })
   .openapi('NewDocument');

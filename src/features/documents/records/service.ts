@@ -9,10 +9,12 @@ import { createReservedId } from '../../../utils/reserved-id.ts';
 import { searchesInTurn } from '../../searches.ts';
 import {
   DOCUMENT_BYTES_MAX,
+  DOCUMENT_VALUES_MAX,
   type Document,
   type DocumentStats,
   type DocumentSummary,
   type DocumentVersion,
+  hasTooManyValues,
   type Replaces,
 } from '../domain.ts';
 import type { KindService } from '../kinds/service.ts';
@@ -56,6 +58,11 @@ export function createDocumentService(
   return {
     async put(path, content, replaces, actor, signal) {
       const { accountId, kind } = path;
+      if (hasTooManyValues(content))
+        throw new AtlasError(
+          'document_too_large',
+          `The content has more than ${DOCUMENT_VALUES_MAX} values: members and items, at any depth.`,
+        );
       const text = canonicalJson(content);
       const sizeBytes = Buffer.byteLength(text);
       // PostgreSQL writes them out whenever a document is read, or a page measured.
