@@ -14,10 +14,13 @@ import {
 } from './domain.ts';
 import { attachmentOf } from './file-name.ts';
 import type { FileObjects, FileRepository } from './repository.ts';
+import { boundStoredLinks } from './stored-links.ts';
 import { tooManyUploads, UPLOADS_OF_OWNER_MAX, type Uploads } from './uploads.ts';
 
 const UPLOAD_LINK_SECONDS = 3600;
 const DOWNLOAD_LINK_SECONDS = 300;
+/** Download links that one owner may have stored for retries, per worker. */
+export const STORED_LINKS_MAX = 1000;
 // Time left to complete an upload that finishes just before its link expires.
 const COMPLETE_SECONDS = 600;
 
@@ -76,6 +79,7 @@ export interface Links {
 
 export function createLinks(options: LinkOptions): Links {
   const { repository, objects, uploads, idempotency, sizeBytesMax } = options;
+  const storedLinks = boundStoredLinks(STORED_LINKS_MAX, DOWNLOAD_LINK_SECONDS);
   /** The file stored under a key, whatever its owner: the signature in the link has already been verified. */
   async function findByKey(key: string, signal: AbortSignal): Promise<FileRecord> {
     const prefix = objectPrefixOf(await repository.realm());
@@ -122,7 +126,11 @@ export function createLinks(options: LinkOptions): Links {
       const content = ['linkFile', id] as const;
       // A link that has expired is of no use, and a caller who may only read can create any number.
       const request = { owner, key, content, secretFor: callerIdOf(actor), seconds: DOWNLOAD_LINK_SECONDS };
-      return idempotency.run(request, async () => ({ url, expiresAt }), signal);
+      const create = async (tx?: Tx) => {
+        if (tx !== undefined) storedLinks.add(owner);
+        return { url, expiresAt };
+      };
+      return idempotency.run(request, create, signal);
     },
     async receiveUpload(key, query, body, signal) {
       const link = await verify('PUT', key, query);
