@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import type { Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { isTransient } from '../../../src/adapters/postgres/postgres.ts';
 import { createHoldRepository } from '../../../src/features/ledger/holds/repository.ts';
 import type { Movement, PostRequest } from '../../../src/features/ledger/movement.ts';
@@ -20,6 +21,10 @@ function openWorker(url: string) {
   const groupCommit = new GroupCommit({ post, waitedMs, isTransient, ...bounds });
   return { groupCommit, close: () => db.end({ timeout: 5 }) };
 }
+
+/** Selects three holds that are due. */
+const threeDue = (sql: Sql) => sql`ARRAY(
+  SELECT id FROM holds WHERE state = 'pending' AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT 3)`;
 
 let keys = 0;
 function requestOf(order: Movement): PostRequest {
@@ -71,13 +76,13 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
           submit(i + 2, settle('post', id, null, false)),
           submit(i, settle('void', id, null, false)),
         ]);
-        const expiring = [1, 2].map(() => sql`SELECT expire_holds(3)`);
+        const expiring = [1, 2].map(() => sql`SELECT expire_given_holds(${threeDue(sql)})`);
         const outcomes = new Set(await Promise.all(attempts));
         await Promise.all(expiring);
         expect([...outcomes].every((outcome) => outcome === 'posted' || outcome.startsWith('hold_'))).toBe(
           true,
         );
-        while ((await sql`SELECT expire_holds(3) AS expired`)[0]!.expired > 0);
+        while ((await sql`SELECT expire_given_holds(${threeDue(sql)}) AS expired`)[0]!.expired > 0);
 
         const [row] = await sql`
           SELECT a.debits_posted, a.debits_pending, (SELECT sum(posted)::int FROM holds) AS posted,
@@ -103,11 +108,12 @@ describe.each(availableEngines())('on the %s PostgreSQL', (engine) => {
         VALUES (gen_random_uuid(), ${payer!}, ${payee!}, 'EUR', 1, '{}', true, now() - interval '2 s', now() - interval '1 s', 0, 'pending', 1)`;
       await sql`UPDATE accounts SET debits_pending = 1 WHERE id = ${payer!}`;
       await sql`UPDATE accounts SET credits_pending = 1 WHERE id = ${payee!}`;
-      const { expire } = createHoldRepository(db);
+      const { due, expire } = createHoldRepository(db);
+      const ids = await due(10);
       await sql.begin(async (tx) => {
         await tx`SELECT pg_advisory_xact_lock(5703951129318917)`;
-        expect(await expire(10)).toBe(0);
+        expect(await expire(ids)).toBe(0);
       });
-      expect(await expire(10)).toBe(1);
+      expect(await expire(ids)).toBe(1);
     }));
 });

@@ -114,7 +114,8 @@ class MovementRun {
       await this
         .#sql`UPDATE holds SET expires_at = created_at + interval '1 microsecond' WHERE id = ANY (${ids})`;
     } else if ('expire' in drawn) {
-      const [row] = await this.#sql`SELECT expire_holds(100) AS count`;
+      const [row] = await this.#sql`
+        SELECT expire_given_holds(ARRAY(SELECT id FROM holds WHERE state = 'pending')) AS count`;
       expect(row!.count).toBe(this.model.expire());
     } else await this.#flip(drawn.flip, this.accountIds[drawn.account]!);
   }

@@ -57,7 +57,7 @@ const BUGS: readonly (readonly [what: string, functionName: string, text: string
     'h_reserves[h] := is_own',
     'h_reserves[h] := true',
   ],
-  ['expiry releases too much', 'expire_holds', 'h.amount - h.posted, 0), (', 'h.amount, 0), ('],
+  ['expiry releases too much', 'expire_given_holds', 'h.amount - h.posted, 0), (', 'h.amount, 0), ('],
 ];
 
 export const PLANTED_BUGS: readonly PlantedBug[] = BUGS.map(([what, functionName, text, replacement]) => {

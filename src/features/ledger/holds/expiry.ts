@@ -7,8 +7,10 @@ export interface ExpiryStats {
 
 /** What is done to holds in PostgreSQL. */
 export interface ExpiryPorts {
-  /** Releases up to so many holds that are past their expiry. Returns how many. */
-  expire(holdsMax: number): Promise<number>;
+  /** Returns up to so many holds that are past their expiry. Owners take turns. */
+  due(holdsMax: number): Promise<string[]>;
+  /** Releases those of the holds that are past their expiry. Returns how many. */
+  expire(ids: readonly string[]): Promise<number>;
   overdueSeconds(): Promise<number>;
   /** Called after each step, so that its events are sent without delay. */
   onExpired(): void;
@@ -26,20 +28,29 @@ export interface Expiry {
 
 // A step has the lock of posting for some milliseconds.
 const STEP_HOLDS_MAX = 200;
+// After so many, owners whose holds have become due meanwhile get their turn.
+const ROUND_HOLDS_MAX = 2000;
 
-export function createExpiry({ expire, overdueSeconds, onExpired }: ExpiryPorts): Expiry {
+export function createExpiry({ due, expire, overdueSeconds, onExpired }: ExpiryPorts): Expiry {
   let expired = 0;
   let overdue = 0;
   return {
     async run() {
       overdue = await overdueSeconds();
       if (overdue === 0) return;
-      for (let step = STEP_HOLDS_MAX; step === STEP_HOLDS_MAX; ) {
-        const startMs = performance.now();
-        step = await expire(STEP_HOLDS_MAX);
-        expired += step;
-        if (step > 0) onExpired();
-        if (step === STEP_HOLDS_MAX) await Bun.sleep(performance.now() - startMs);
+      for (let round = ROUND_HOLDS_MAX; round === ROUND_HOLDS_MAX; ) {
+        const ids = await due(ROUND_HOLDS_MAX);
+        round = ids.length;
+        for (let from = 0; from < round; from += STEP_HOLDS_MAX) {
+          const startMs = performance.now();
+          const step = await expire(ids.slice(from, from + STEP_HOLDS_MAX));
+          // Another host releases them.
+          if (step === 0) return;
+          expired += step;
+          onExpired();
+          if (from + STEP_HOLDS_MAX < round || round === ROUND_HOLDS_MAX)
+            await Bun.sleep(performance.now() - startMs);
+        }
       }
     },
     stats: () => ({ expired, overdueSeconds: overdue }),

@@ -28,14 +28,18 @@ export interface HoldRepository {
     limit: number,
     signal?: AbortSignal,
   ): Promise<HoldPage>;
-  /** Releases up to so many holds that are past their expiry. Returns how many. */
-  expire(holdsMax: number): Promise<number>;
+  /** Returns holds that are past their expiry, of each owner in turn the one that expired first. */
+  due(holdsMax: number): Promise<string[]>;
+  /** Releases those of the holds that are past their expiry. Returns how many. */
+  expire(ids: readonly string[]): Promise<number>;
   /** Returns for how many seconds the oldest hold that was not released yet has been past its expiry; 0 if none is. */
   overdueSeconds(): Promise<number>;
 }
 
 // About what a hold has in a page besides its metadata.
 const HOLD_BYTES = 500;
+// Due holds that are divided by owner. They are read without the lock of posting, in some hundred milliseconds.
+const DUE_HOLDS_MAX = 200_000;
 
 export function createHoldRepository(db: Database): HoldRepository {
   const ownerOf = (sql: FragmentTag, accountId: Fragment) =>
@@ -85,9 +89,20 @@ export function createHoldRepository(db: Database): HoldRepository {
       const { page, hasMore } = takePage(rows, limit);
       return { holds: page.map(toHold), next: nextByAge(page, hasMore) };
     },
-    async expire(holdsMax) {
+    async due(holdsMax) {
+      const rows = await db.query(
+        (sql) => sql<{ id: string }[]>`
+          SELECT id FROM (
+            SELECT id, expires_at, row_number() OVER (PARTITION BY owner ORDER BY expires_at) AS nth FROM (
+              SELECT id, expires_at, ${ownerOf(sql, sql`debit_account_id`)} AS owner FROM holds
+               WHERE state = 'pending' AND expires_at <= now() ORDER BY expires_at LIMIT ${DUE_HOLDS_MAX}) due) turns
+           ORDER BY nth, expires_at LIMIT ${holdsMax}`,
+      );
+      return rows.map(({ id }) => id);
+    },
+    async expire(ids) {
       const [row] = await db.query(
-        (sql) => sql<[{ expired: number }]>`SELECT expire_holds(${holdsMax}) AS expired`,
+        (sql) => sql<[{ expired: number }]>`SELECT expire_given_holds(${ids}::uuid[]) AS expired`,
         { tier: 'critical' },
       );
       return row.expired;

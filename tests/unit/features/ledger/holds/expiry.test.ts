@@ -11,12 +11,12 @@ function makeExpiry(due: number) {
   spyOn(performance, 'now').mockImplementation(() => clockMs);
   spyOn(Bun, 'sleep').mockImplementation(async (ms) => void did.push(`payments for ${ms} ms`));
   const expiry = createExpiry({
-    async expire(holdsMax) {
-      const step = Math.min(left, holdsMax);
-      left -= step;
+    due: async (holdsMax) => Array.from({ length: Math.min(left, holdsMax) }, String),
+    async expire({ length }) {
+      left -= length;
       clockMs += 8;
-      did.push(`${step} holds`);
-      return step;
+      did.push(`${length} holds`);
+      return length;
     },
     overdueSeconds: async () => (due > 0 ? 3 : 0),
     onExpired: () => {},
@@ -35,4 +35,13 @@ test('nothing is done while nothing is due', async () => {
   const { did, expiry } = makeExpiry(0);
   await expiry.run();
   expect(did).toEqual([]);
+});
+
+test('more than a round is released in further rounds, so that owners whose holds became due get their turn', async () => {
+  const { did, expiry } = makeExpiry(2100);
+  await expiry.run();
+  expect(did.filter((each) => each.endsWith('holds'))).toEqual([
+    ...Array.from({ length: 10 }, () => '200 holds'),
+    '100 holds',
+  ]);
 });
