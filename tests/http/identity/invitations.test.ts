@@ -275,3 +275,18 @@ test('open invitations that somebody sent end with the role that allowed them', 
   await callAs(atlas, admin, 'DELETE', '/v1/users/me/organizations/successive');
   expect(await emails()).toHaveLength(0);
 });
+
+test('an invitation does not outlive the key that sent it', async () => {
+  const organization = 'expiring';
+  await createStaff(atlas, organization);
+  const expiresAt = new Date(Date.now() + DAY_MS);
+  const { token } = await atlas.keys.create({
+    owner: organization,
+    kind: 'live',
+    name: 'short-lived',
+    scopes: ALL_SCOPES,
+    expiresAt,
+  });
+  const invitation = await invited({ token }, newAddress());
+  expect(invitation.expiresAt).toBe(expiresAt.toISOString());
+});

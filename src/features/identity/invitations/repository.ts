@@ -46,7 +46,7 @@ export interface InvitationRepository {
     organization: string,
     userId: string | null,
   ): Promise<{ organization: string; inviter: string | null }>;
-  /** Stores an invitation, instead of one for the same address. */
+  /** Stores an invitation, instead of one for the same address. It never outlives the key that sent it. */
   save(tx: Tx, invitation: InvitationToInsert): Promise<Invitation>;
   remove(tx: Tx, id: string): Promise<void>;
   /** Returns the organization that an open invitation is for. The transaction need not have locked it. */
@@ -183,7 +183,8 @@ function invitationChanges(db: Database): Omit<InvitationRepository, 'transactio
         (sql) => sql<[Invitation]>`
           INSERT INTO invitations (id, organization, email, role, secret_hash, invited_by, expires_at)
           VALUES (${id}, ${organization}, ${email}, ${role}, ${secretHash as Buffer}, ${invitedBy},
-                  now() + make_interval(days => ${INVITATION_DAYS}))
+                  least(now() + make_interval(days => ${INVITATION_DAYS}),
+                        (SELECT k.expires_at FROM api_keys k WHERE k.id = ${invitedBy})))
           ON CONFLICT (organization, email) DO UPDATE SET id = excluded.id, role = excluded.role,
             secret_hash = excluded.secret_hash, invited_by = excluded.invited_by,
             created_at = excluded.created_at, expires_at = excluded.expires_at
