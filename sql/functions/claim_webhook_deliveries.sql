@@ -1,4 +1,4 @@
--- number: 6
+-- number: 7
 -- migration: 9
 -- Raise the number with each change. For changed arguments or results add a function with a new name, and keep this one
 -- for a release: hosts of the release before still call it.
@@ -6,7 +6,8 @@
 -- Claims up to `p_free` due deliveries for the caller, until the lease expires. Webhooks take turns, the longest waiting
 -- first; a failing one is put back by a minute, because it probably occupies its slot until the timeout, and all of an
 -- owner by a second for each of its deliveries in flight. Of those found, owners with the fewest in flight come first, and
--- of an owner those of as many webhooks as possible. Failing ones have 64 slots of each host in all.
+-- of an owner those of as many webhooks as possible. Failing ones have 64 slots of each host in all. If many wait, only
+-- those that have waited longest are considered.
 -- Two statements, so that the second one sees what others claimed before the webhooks were locked.
 -- `claim_held_deliveries` calls it too. Only a caller that says that it opens secrets gets webhooks whose secret is sealed.
 CREATE OR REPLACE FUNCTION claim_webhook_deliveries(p_free int, p_places_max int, p_owner_places_max int, p_lease_ms float8)
@@ -17,6 +18,10 @@ RETURNS TABLE (
 SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
+  -- More webhooks than a host has slots.
+  candidates_max CONSTANT int := 256;
+  candidates uuid[];
+  full_owners text[];
   chosen uuid[];
   failing_free bigint;
 BEGIN
@@ -26,23 +31,43 @@ BEGIN
      AND d.incarnation IS NOT DISTINCT FROM nullif(current_setting('atlas.incarnation', true), '');
 
   WITH RECURSIVE waiting AS (
-    -- The first due delivery of each webhook, with one probe each.
-    (SELECT d.webhook_id, d.next_attempt_at FROM webhook_deliveries d WHERE d.state = 'pending'
-      ORDER BY d.webhook_id, d.next_attempt_at LIMIT 1)
+    -- Each webhook with pending deliveries, with one probe each.
+    (SELECT d.webhook_id, 1 AS nth FROM webhook_deliveries d WHERE d.state = 'pending' ORDER BY d.webhook_id LIMIT 1)
     UNION ALL
-    SELECT n.webhook_id, n.next_attempt_at FROM waiting CROSS JOIN LATERAL (
-      SELECT d.webhook_id, d.next_attempt_at FROM webhook_deliveries d
-       WHERE d.state = 'pending' AND d.webhook_id > waiting.webhook_id
-       ORDER BY d.webhook_id, d.next_attempt_at LIMIT 1) n
-  ), ready AS (
+    SELECT n.webhook_id, waiting.nth + 1 FROM waiting CROSS JOIN LATERAL (
+      SELECT d.webhook_id FROM webhook_deliveries d WHERE d.state = 'pending' AND d.webhook_id > waiting.webhook_id
+       ORDER BY d.webhook_id LIMIT 1) n
+     WHERE waiting.nth <= candidates_max
+  )
+  SELECT array_agg(waiting.webhook_id) INTO candidates FROM waiting;
+  IF cardinality(candidates) > candidates_max THEN
+    -- Considering all of them would take longer the more wait. Those that have waited longest may all be failing.
+    SELECT coalesce(array_agg(p.owner), '{}') INTO full_owners FROM taken_webhook_places() p
+     WHERE p.places >= p_owner_places_max;
+    SELECT array_agg(c.id) INTO candidates FROM (VALUES (true), (false)) s(fails) CROSS JOIN LATERAL (
+      SELECT w.id FROM (
+        SELECT id, claimed_at, failing_since FROM webhooks
+         WHERE enabled AND (failing_since IS NOT NULL) = s.fails AND owner <> ALL (full_owners)
+           AND (secret IS NOT NULL OR current_setting('atlas.opens_secrets', true) = 'on')
+         ORDER BY claimed_at OFFSET 0) w
+       CROSS JOIN LATERAL (
+         SELECT free_webhook_places(w.id, w.failing_since, p_places_max) AS free FROM webhook_deliveries d
+          WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_attempt_at <= now()
+          ORDER BY d.next_attempt_at LIMIT 1) due
+       WHERE due.free > 0
+       ORDER BY w.claimed_at LIMIT candidates_max) c;
+  END IF;
+
+  WITH ready AS (
     SELECT w.id, w.failing_since IS NOT NULL AS is_failing, t.turn, coalesce(p.places, 0)
            + row_number() OVER (PARTITION BY w.owner, w.failing_since IS NULL ORDER BY t.turn) AS nth
-      FROM waiting JOIN webhooks w ON w.id = waiting.webhook_id
-      LEFT JOIN taken_webhook_places() p ON p.owner = w.owner
+      FROM webhooks w LEFT JOIN taken_webhook_places() p ON p.owner = w.owner
      CROSS JOIN LATERAL (
        SELECT CASE WHEN w.failing_since IS NULL THEN w.claimed_at ELSE w.claimed_at + interval '1 minute' END
               + coalesce(p.places, 0) * interval '1 second' AS turn) t
-     WHERE waiting.next_attempt_at <= now() AND w.enabled
+     WHERE w.id = ANY (candidates) AND w.enabled
+       AND EXISTS (SELECT FROM webhook_deliveries d
+                    WHERE d.webhook_id = w.id AND d.state = 'pending' AND d.next_attempt_at <= now())
        AND (w.secret IS NOT NULL OR current_setting('atlas.opens_secrets', true) = 'on')
        AND free_webhook_places(w.id, w.failing_since, p_places_max) > 0
        AND coalesce(p.places, 0) < p_owner_places_max
