@@ -1,5 +1,5 @@
 import type { Actor } from '../../utils/actor.ts';
-import type { ChangeRefusal, ParentRefusal } from './accounts/refusals.ts';
+import type { ChangeRefusal, ParentRefusal } from './account-refusals.ts';
 
 /** What an account accepts from others unless it says so, like `ACCEPTS_UP_TO_DEFAULT` of accounts. */
 export const BULK_ACCEPTS_UP_TO = 10_000_000_000;

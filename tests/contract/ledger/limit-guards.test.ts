@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Database } from '../../../src/adapters/postgres/database.ts';
 import { databaseErrorCode, type Sql } from '../../../src/adapters/postgres/postgres.ts';
 import { readSqlFunctions } from '../../../src/adapters/postgres/sql-functions.ts';
-import type { Limit } from '../../../src/features/ledger/limits/limit-content.ts';
+import type { Limit } from '../../../src/features/ledger/limit-content.ts';
 import { createLimitRepository } from '../../../src/features/ledger/limits/repository.ts';
 import type { TransferRequest } from '../../../src/features/ledger/movement.ts';
 import { createTransferRepository } from '../../../src/features/ledger/transfers/repository.ts';

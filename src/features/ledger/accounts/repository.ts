@@ -19,11 +19,11 @@ import {
   type AccountToOpen,
   type NewAccount,
 } from '../account.ts';
+import type { ChangeKind, ChangeRefusal, ParentRefusal } from '../account-refusals.ts';
 import type { AgePosition } from '../age-cursor.ts';
 import { nextByAge, positionOf } from '../age-order.ts';
 import { openedContent, openedEvent } from '../opened-accounts.ts';
 import { type AccountRow, accountColumns, toAccount } from './account-row.ts';
-import type { ChangeKind, ChangeRefusal, ParentRefusal } from './refusals.ts';
 
 /**
  * Accounts in PostgreSQL. While organizations are isolated, an owner finds only its own; otherwise everybody finds all.

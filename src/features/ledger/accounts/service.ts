@@ -13,7 +13,7 @@ import {
   type NewAccount,
   UNPLACED,
 } from '../account.ts';
-import { refusalOfChange, refusalOfParent } from './refusals.ts';
+import { refusalOfChange, refusalOfParent } from '../account-refusals.ts';
 import type { AccountRepository } from './repository.ts';
 
 /** Operations on accounts. All throw `AtlasError`. */

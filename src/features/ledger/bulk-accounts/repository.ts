@@ -3,7 +3,7 @@ import type { Database } from '../../../adapters/postgres/database.ts';
 import type { Queryable } from '../../../adapters/postgres/query.ts';
 import type { Actor } from '../../../utils/actor.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
-import type { ChangeKind } from '../accounts/refusals.ts';
+import type { ChangeKind } from '../account-refusals.ts';
 import type { BulkAccount, BulkAccounts, BulkOutcome, BulkSettings } from '../bulk-account.ts';
 import { openedContent, openedEvent } from '../opened-accounts.ts';
 

@@ -12,8 +12,8 @@ import {
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
 import { FIXED_SIDES, RATE, ROUNDINGS } from '../exchange.ts';
 import { HOLD_STATES } from '../hold.ts';
-import { NewLimitSchema } from '../limits/schemas.ts';
-import { NewTemplateSchema } from '../templates/schemas.ts';
+import { NewLimitSchema } from '../limit-schemas.ts';
+import { NewTemplateSchema } from '../template-schemas.ts';
 import { ReferenceSchema } from '../transfer-schema.ts';
 import { type Fault, fault } from './fault.ts';
 

@@ -127,7 +127,7 @@ async function post(claim: ClaimedImport, options: RunOptions): Promise<TurnEnd>
     const applied = await writer.write(block.runs);
     const tookMs = performance.now() - startMs;
     const before = await storing;
-    // Whoever has it now posts this block again under the same key.
+    // The worker that has it now posts this block again under the same key.
     if (before === 'lost') return 'lost';
     storing = claims.advance(claim, { ...block.next, ...applied, expectsEnd, hasEnd });
     onApplied(applied, { state: 'posting', position: block.next.position, sizeBytes: source.sizeBytes });

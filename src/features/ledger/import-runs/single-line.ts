@@ -3,7 +3,7 @@ import type { KindService } from '../../documents/kinds/service.ts';
 import type { DocumentService } from '../../documents/records/service.ts';
 import { toNewTemplate } from '../account-template.ts';
 import type { ClaimedImport } from '../import.ts';
-import { toNewLimit } from '../limits/limit-resource.ts';
+import { toNewLimit } from '../limit-resource.ts';
 import type { LimitService } from '../limits/service.ts';
 import type { TemplateService } from '../templates/service.ts';
 import type { ImportedIds } from './imported-ids.ts';

@@ -1,4 +1,4 @@
-import type { Limit } from './limit-content.ts';
+import type { Limit } from '../limit-content.ts';
 
 /** A row of `limits`, with what is used now. */
 export interface LimitRow

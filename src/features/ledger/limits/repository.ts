@@ -13,7 +13,7 @@ import {
   type LimitWithAccounts,
   type LimitWriter,
   type NewLimit,
-} from './limit-content.ts';
+} from '../limit-content.ts';
 import { type LimitRow, toLimit } from './limit-row.ts';
 
 /** Why a limit was not written. `accountNo` is the number of the account that is to blame, from 1. */

@@ -15,14 +15,14 @@ import {
   toNewLimit,
   toResource,
   WRITE_REFUSALS,
-} from './limit-resource.ts';
+} from '../limit-resource.ts';
 import {
   LimitChangeHeadersSchema,
   LimitChangeSchema,
   LimitPageSchema,
   LimitSchema,
   NewLimitSchema,
-} from './schemas.ts';
+} from '../limit-schemas.ts';
 import type { LimitService } from './service.ts';
 
 const COMMON = { tag: 'Limits', tier: 'default', resource: 'database' } as const;

@@ -4,7 +4,7 @@ import type { Actor } from '../../../utils/actor.ts';
 import { Turns } from '../../../utils/turns.ts';
 import type { Idempotency } from '../../idempotency.ts';
 import type { AgePosition } from '../age-cursor.ts';
-import type { Limit, LimitChange, LimitWithAccounts, LimitWriter, NewLimit } from './limit-content.ts';
+import type { Limit, LimitChange, LimitWithAccounts, LimitWriter, NewLimit } from '../limit-content.ts';
 import type { LimitRefusal, LimitRepository } from './repository.ts';
 
 /**

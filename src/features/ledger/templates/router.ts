@@ -16,7 +16,7 @@ import {
   TemplateParamsSchema,
   TemplateQuerySchema,
   TemplateSchema,
-} from './schemas.ts';
+} from '../template-schemas.ts';
 import type { TemplateService } from './service.ts';
 
 const COMMON = { tag: 'Accounts', tier: 'default', resource: 'database' } as const;

@@ -1,9 +1,9 @@
 import type { z } from '@hono/zod-openapi';
-import type { Exchange } from '../../../envelope/exchange.ts';
-import type { Fields } from '../../../envelope/response-headers.ts';
-import { etagOf } from '../../../http/etag.ts';
+import type { Exchange } from '../../envelope/exchange.ts';
+import type { Fields } from '../../envelope/response-headers.ts';
+import { etagOf } from '../../http/etag.ts';
 import type { Limit, LimitWithAccounts, NewLimit } from './limit-content.ts';
-import type { NewLimitSchema } from './schemas.ts';
+import type { NewLimitSchema } from './limit-schemas.ts';
 
 /** The letter keeps the cursors of different lists apart. */
 export const LIMIT_CURSOR = 'l';

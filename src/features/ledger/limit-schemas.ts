@@ -5,9 +5,9 @@ import {
   nameSchema,
   TimestampSchema,
   UuidSchema,
-} from '../../../http/schemas.ts';
-import { DEMO } from '../../../utils/demo-data.ts';
-import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
+} from '../../http/schemas.ts';
+import { DEMO } from '../../utils/demo-data.ts';
+import { AMOUNT_MINOR_MAX } from '../../utils/money.ts';
 import { LIMIT_ACCOUNTS_MAX, LIMIT_COUNTS, LIMIT_NAME_LENGTH_MAX } from './limit-content.ts';
 
 const IF_MATCH_LENGTH_MAX = 1000;

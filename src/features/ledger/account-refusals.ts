@@ -1,5 +1,5 @@
-import { AtlasError } from '../../../errors.ts';
-import { type AccountChange, TREE_ACCOUNTS_MAX, TREE_DEPTH_MAX } from '../account.ts';
+import { AtlasError } from '../../errors.ts';
+import { type AccountChange, TREE_ACCOUNTS_MAX, TREE_DEPTH_MAX } from './account.ts';
 
 /** Why an account cannot get a parent. */
 export type ParentRefusal =

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { cursorSchema } from '../../../http/cursor.ts';
+import { cursorSchema } from '../../http/cursor.ts';
 import {
   LedgerSchema,
   NextCursorSchema,
@@ -8,16 +8,16 @@ import {
   TimestampSchema,
   textSchema,
   UuidSchema,
-} from '../../../http/schemas.ts';
-import { DEMO_TEMPLATES } from '../../../utils/demo-data.ts';
-import { ACCOUNT_KINDS, TREE_DEPTH_MAX } from '../account.ts';
-import { AccountNameSchema, CONTENT, LIMITS } from '../account-schemas.ts';
+} from '../../http/schemas.ts';
+import { DEMO_TEMPLATES } from '../../utils/demo-data.ts';
+import { ACCOUNT_KINDS, TREE_DEPTH_MAX } from './account.ts';
+import { AccountNameSchema, CONTENT, LIMITS } from './account-schemas.ts';
 import {
   PLACEHOLDERS_MAX,
   placeholdersOf,
   TEMPLATE_ACCOUNTS_MAX,
   VALUE_LENGTH_MAX,
-} from '../account-template.ts';
+} from './account-template.ts';
 
 const TITLE_LENGTH_MAX = 200;
 const NAME = /^[a-z][a-z0-9-]{0,62}$/;

@@ -1,4 +1,4 @@
-import type { LimitMaximum } from '../limit.ts';
+import type { LimitMaximum } from './limit.ts';
 
 /** The most limits of an organization, and of operators for it. */
 export const LIMITS_MAX = 10_000;
