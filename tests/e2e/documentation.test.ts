@@ -54,7 +54,7 @@ describe.if(isAvailable('Chromium', executable))('the documentation in a browser
     await page.getByRole('button', { name: 'Authorize' }).first().click();
     await page.getByLabel('auth-bearer-value').fill(atlas.key!);
     await page.getByRole('button', { name: 'Apply credentials' }).click();
-    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('button', { name: 'Close', exact: true }).click();
   }
 
   /** Opens a page and records its requests and its errors, including violations of its policy. */

@@ -5,7 +5,7 @@ import { findSchemathesis } from '../../infra/test-tools.ts';
 import { isAvailable } from '../support/is-available.ts';
 import { type AtlasProcess, makeFolder, removeFolder, runAtlas, startAtlas } from './atlas-process.ts';
 
-const RUN_TIMEOUT_MS = 180_000;
+const RUN_TIMEOUT_MS = 420_000;
 // Many, so that few requests have the key of another one, which is refused.
 const KEYS = 5000;
 const command = findSchemathesis();

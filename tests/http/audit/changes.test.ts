@@ -197,6 +197,16 @@ const CHANGES: Readonly<Record<string, Change>> = {
     () => world.accounts[0]!,
   ),
   linkFile: none('It changes nothing: a link reads a file that the caller may read.'),
+  searchAccounts: {
+    actions: [],
+    reason: 'It changes nothing.',
+    prepare: async () => () => atlas.call('POST', '/v1/accounts/search', { json: {} }),
+  },
+  searchTransfers: {
+    actions: [],
+    reason: 'It changes nothing.',
+    prepare: async () => () => atlas.call('POST', '/v1/transfers/search', { json: {} }),
+  },
 };
 
 /** What needs more than an Atlas, and where its entries are tested. */

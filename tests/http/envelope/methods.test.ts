@@ -25,8 +25,8 @@ test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])(
 test.each([
   ['DELETE', '/v1/accounts', 'GET, HEAD, POST'],
   ['PUT', `/v1/accounts/${crypto.randomUUID()}`, 'GET, HEAD, PATCH'],
-  ['GET', '/v1/transfers', 'POST'],
-  ['HEAD', '/v1/transfers', 'POST'],
+  ['GET', '/v1/sets', 'POST'],
+  ['HEAD', '/v1/sets', 'POST'],
   ['GET', '/v1/transfers/batch', 'POST'],
   ['POST', '/health', 'GET, HEAD'],
   ['OPTIONS', '/v1/ping', 'GET, HEAD'],

@@ -49,7 +49,10 @@ export function createLedgerRepository(db: Database): LedgerRepository {
       let entries = 0;
       let position: VerificationPosition | null = FROM_THE_START;
       while (position !== null) {
-        const step = await entriesStep(queries, { owner, isIncremental: false }, position);
+        const from: VerificationPosition = position;
+        const step = await db.snapshot((tx) => entriesStep(tx, { owner, isIncremental: false }, from), {
+          signal,
+        });
         sums.accounts += step.accounts;
         sums.transfers += step.transfers;
         entries += step.entries;
@@ -124,8 +127,10 @@ export function createBackgroundRepository(db: Database): BackgroundRepository {
   };
 }
 
-async function entriesStep(db: Queryable, scope: EntriesScope, position: VerificationPosition) {
-  const row = await readRow<EntriesRow>(db, (sql) => selectEntriesStep(sql, scope, position));
+/** In a transaction. Where few accounts have most of the entries, the planner would read all to find those of one. */
+async function entriesStep(tx: Queryable, scope: EntriesScope, position: VerificationPosition) {
+  await tx.query((sql) => sql`SELECT set_config('enable_seqscan', 'off', true)`);
+  const row = await readRow<EntriesRow>(tx, (sql) => selectEntriesStep(sql, scope, position));
   return toEntriesStep(row, position, scope);
 }
 
