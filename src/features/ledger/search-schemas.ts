@@ -27,13 +27,7 @@ export const sortSchema = (by: (typeof SORTS)[number]) =>
  */
 function filterSchema(name: string, fields: Fields) {
   const ref = { $ref: `#/components/schemas/${name}` };
-  const one = (member: string, schema: object) => ({
-    type: 'object' as const,
-    required: [member],
-    additionalProperties: false,
-    properties: { [member]: schema },
-  });
-  const list = { type: 'array' as const, minItems: 1, maxItems: PREDICATES_MAX, items: ref };
+  const list = { type: 'array', minItems: 1, maxItems: PREDICATES_MAX, items: ref };
   const value = { type: ['string', 'integer'] };
   const metadata = { type: 'object', additionalProperties: { type: 'string' }, minProperties: 1 };
   return z
@@ -46,33 +40,29 @@ function filterSchema(name: string, fields: Fields) {
     })
     .openapi(name, {
       type: 'object',
-      description: `All of, any of, or not other filters; a comparison of a field; or what metadata contains. At most ${FILTER_DEPTH_MAX} levels, ${PREDICATES_MAX} comparisons, and ${VALUES_MAX} values in lists.`,
-      oneOf: [
-        one('and', list),
-        one('or', list),
-        one('not', ref),
-        {
+      description: `Exactly one of these: \`and\`, \`or\`, or \`not\` with other filters; \`field\` with what it is compared to; or \`contains\`. At most ${FILTER_DEPTH_MAX} levels, ${PREDICATES_MAX} comparisons, and ${VALUES_MAX} values in lists.`,
+      // One flat object, because generators of clients cannot read a union that refers to itself.
+      minProperties: 1,
+      additionalProperties: false,
+      properties: {
+        and: list,
+        or: list,
+        not: ref,
+        field: { type: 'string', description: `One of ${Object.keys(fields).join(', ')}, ${METADATA}KEY.` },
+        eq: { type: ['string', 'integer', 'null'] },
+        in: { type: 'array', minItems: 1, maxItems: VALUES_MAX, items: value },
+        gte: value,
+        gt: value,
+        lte: value,
+        lt: value,
+        startsWith: { type: 'string' },
+        contains: {
           type: 'object',
-          required: ['field'],
+          required: ['metadata'],
           additionalProperties: false,
-          properties: {
-            field: {
-              type: 'string',
-              description: `One of ${Object.keys(fields).join(', ')}, ${METADATA}KEY.`,
-            },
-            eq: { type: ['string', 'integer', 'null'] },
-            in: { type: 'array', minItems: 1, maxItems: VALUES_MAX, items: value },
-            gte: value,
-            gt: value,
-            lte: value,
-            lt: value,
-            startsWith: { type: 'string' },
-          },
+          properties: { metadata },
         },
-        one('contains', {
-          ...one('metadata', metadata),
-        }),
-      ],
+      },
     } as object);
 }
 

@@ -16,11 +16,16 @@ const ExportQuerySchema = z.strictObject({
     }),
 });
 
-const HEAD = {
+const NDJSON = 'application/x-ndjson';
+// Generators of clients know only this one.
+const BYTES = 'application/octet-stream';
+
+const headFor = (accept: string | null) => ({
   'Cache-Control': 'no-store',
-  'Content-Type': 'application/x-ndjson',
+  'Content-Type': accept === BYTES ? BYTES : NDJSON,
   'Content-Disposition': 'attachment; filename="export.ndjson"',
-};
+  Vary: 'Accept',
+});
 
 /** `/v1/export`. */
 export function mountExport(
@@ -44,22 +49,29 @@ export function mountExport(
       alsoScope: 'accounts:read',
       query: ExportQuerySchema,
       responses: {
-        200: { description: 'The export', content: { 'application/x-ndjson': { schema: z.string() } } },
+        200: {
+          description: 'The export',
+          content: {
+            [NDJSON]: { schema: z.string() },
+            [BYTES]: { schema: z.string().openapi({ format: 'binary' }) },
+          },
+        },
       },
     },
     async ({ c, exchange, query: { documents = false } }) => {
       refuseBody(c.req.raw);
+      const head = headFor(c.req.raw.headers.get('accept'));
       const { owner, scopes, keyId } = exchange.principal!;
       if (documents && !scopes.includes('documents:read'))
         throw new AtlasError('forbidden', 'The export of documents requires the scope documents:read.');
-      if (c.req.raw.method === 'HEAD') return c.body(null, 200, { ...HEAD, 'Transfer-Encoding': 'chunked' });
+      if (c.req.raw.method === 'HEAD') return c.body(null, 200, { ...head, 'Transfer-Encoding': 'chunked' });
       const isAllowed = (signal: AbortSignal) => isKeyUsable(keyId, signal).catch(() => true);
       const options = { documents, isAllowed };
       const bytes = await exports.open(owner, actorOf(exchange), options, exchange.signal, () =>
         exchange.endSilence(),
       );
       exchange.allowSilence();
-      return c.body(bytes, 200, HEAD);
+      return c.body(bytes, 200, head);
     },
   );
 }
