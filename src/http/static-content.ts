@@ -35,6 +35,11 @@ export class StaticContent {
     this.#options = options;
   }
 
+  /** Loads the content before the first request, which would have to wait. */
+  async prepare(): Promise<void> {
+    await this.#in(null);
+  }
+
   /** Responds with the content, or with 304 if the caller has it. */
   respond(request: Request, exchange: Exchange): Response | Promise<Response> {
     const encoding = negotiateEncoding(request.headers.get('accept-encoding'));

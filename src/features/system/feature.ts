@@ -62,7 +62,9 @@ export function createSystem(ports: SystemPorts) {
     requireCoreTables: ports.requireCoreTables,
     onUnusable: (err) => ports.logger.warn({ err }, 'not ready: the database is not set up'),
   });
+  let documentation: { prepare(): Promise<unknown> } | undefined;
   return {
+    prepare: async () => documentation?.prepare(),
     mount(routes: RouteTable, { registry, openApi }: AppInfo) {
       mountSecurityContact(routes, ports.settings.SECURITY_CONTACT ?? null);
       mountLanding(routes, {
@@ -73,7 +75,7 @@ export function createSystem(ports: SystemPorts) {
       });
       mountHealth(routes, health, about, permits);
       if (ports.servesMetrics) mountMetrics(routes, registry, scrapeCluster);
-      if (ports.servesDocs) mountDocumentation(routes, { openApi, asyncApi });
+      if (ports.servesDocs) documentation = mountDocumentation(routes, { openApi, asyncApi });
       mountProblems(routes, problems);
       mountPing(routes);
     },

@@ -205,7 +205,7 @@ describe('the methods that a path allows', () => {
   test.each([
     ['/v1/accounts', ['GET', 'HEAD', 'POST']],
     ['/v1/%61ccounts', ['GET', 'HEAD', 'POST']],
-    ['/v1/transfers', ['POST']],
+    ['/v1/sets', ['POST']],
     ['/v1/transfers/batch', ['POST']],
     ['/v1/transfers/0198c0de-0000-7000-8000-000000000001', ['GET', 'HEAD']],
     ['/nowhere', []],

@@ -74,8 +74,14 @@ export interface Documents {
   readonly asyncApi: () => object;
 }
 
-/** Mounts `/docs`, `/redoc`, both documents, and the assets of the pages, all from this host and from memory. */
-export function mountDocumentation(routes: RouteTable, documents: Documents): void {
+/**
+ * Mounts `/docs`, `/redoc`, both documents, and the assets of the pages, all from this host and from memory. `prepare`
+ * generates the documents, which blocks the event loop for some hundred milliseconds.
+ */
+export function mountDocumentation(
+  routes: RouteTable,
+  documents: Documents,
+): { prepare(): Promise<unknown> } {
   const open = {
     method: 'get',
     tag: 'Documentation',
@@ -139,8 +145,10 @@ export function mountDocumentation(routes: RouteTable, documents: Documents): vo
       generate: documents.asyncApi,
     },
   ];
-  for (const { generate, ...route } of documentRoutes) {
+  const contents = documentRoutes.map(({ generate, ...route }) => {
     const content = new StaticContent({ type: 'application/json', load: () => JSON.stringify(generate()) });
     routes.mount({ ...open, ...route }, ({ request, exchange }) => content.respond(request, exchange));
-  }
+    return content;
+  });
+  return { prepare: () => Promise.all(contents.map((content) => content.prepare())) };
 }
