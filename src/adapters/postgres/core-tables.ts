@@ -12,6 +12,7 @@ const CORE_TABLES: Readonly<Record<string, readonly string[]>> = {
   transfer_id_secret: ['SELECT'],
   idempotency_keys: ['SELECT', 'INSERT'],
   outbox: ['SELECT', 'INSERT'],
+  limits: ['SELECT', 'UPDATE'],
 };
 const NAMES = Object.keys(CORE_TABLES);
 const PRIVILEGES = ['SELECT', 'INSERT', 'UPDATE'];

@@ -45,8 +45,8 @@ export function mountAccounts(
   mountOpening(routes, accounts);
   mountChanges(routes, accounts);
   mountClosing(routes, accounts);
-  mountReading(routes, accounts);
   mountAccountLists(routes, accounts, search);
+  mountReading(routes, accounts);
 }
 
 function mountOpening(routes: RouteTable, accounts: AccountService): void {

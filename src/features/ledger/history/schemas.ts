@@ -132,7 +132,6 @@ export const StatementQuerySchema = pageQuerySchema(StatementCursorSchema)
 export const StatementHeadersSchema = z.object({
   Accept: z.string().max(1000).optional().openapi({
     description: '`text/csv` or `application/pdf`, instead of `format`.',
-    example: 'application/json',
   }),
 });
 
