@@ -26,7 +26,8 @@ export const sortSchema = (by: (typeof SORTS)[number]) =>
  * is given.
  */
 function filterSchema(name: string, fields: Fields) {
-  const ref = { $ref: `#/components/schemas/${name}` };
+  // No reference to itself: pages that show the document would unfold it without end.
+  const ref = { type: 'object', description: `Another ${name}.` };
   const list = { type: 'array', minItems: 1, maxItems: PREDICATES_MAX, items: ref };
   const value = { type: ['string', 'integer'] };
   const metadata = { type: 'object', additionalProperties: { type: 'string' }, minProperties: 1 };
