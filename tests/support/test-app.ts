@@ -110,3 +110,16 @@ export async function callWithoutKey(
     new Request(`http://atlas.test${path}`, { method, headers: { Host: 'atlas.test', ...headers } }),
   );
 }
+
+/**
+ * Sends a request without an API key, again as long as it is refused because the event loop is late: the first request
+ * for a document generates it, which a worker does before it serves.
+ */
+export async function callWhenOnTime(...request: Parameters<typeof callWithoutKey>): Promise<Response> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const response = await callWithoutKey(...request);
+    if (response.status !== 429 || performance.now() > deadline) return response;
+    await Bun.sleep(20);
+  }
+}

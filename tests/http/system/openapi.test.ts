@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { GENERATED } from '../../../src/cli/docs.ts';
 import { PROBLEM_KINDS, SCOPES } from '../../../src/features.ts';
 import { isBeforeSignIn } from '../../support/before-sign-in.ts';
-import { callWithoutKey, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
+import { callWhenOnTime, START_TIMEOUT_MS, startTestApp, type TestApp } from '../../support/test-app.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -45,7 +45,7 @@ let document: Document;
 let operations: { method: string; path: string; operation: Operation }[];
 beforeAll(async () => {
   atlas = await startTestApp();
-  const response = await callWithoutKey(atlas, 'GET', '/openapi.json');
+  const response = await callWhenOnTime(atlas, 'GET', '/openapi.json');
   expect(response.headers.get('content-type')).toStartWith('application/json');
   document = (await response.json()) as Document;
   operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -172,7 +172,7 @@ test('every body has an example', () => {
 });
 
 test('the requests to webhooks are documented, one per event type', async () => {
-  const asyncApi = (await (await callWithoutKey(atlas, 'GET', '/asyncapi.json')).json()) as {
+  const asyncApi = (await (await callWhenOnTime(atlas, 'GET', '/asyncapi.json')).json()) as {
     components: { messages: Record<string, { payload: object }> };
   };
   const payloads = Object.entries(document.webhooks).map(([type, { post }]) => [
