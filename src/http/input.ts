@@ -78,6 +78,8 @@ function queryOf(url: string): Record<string, string | string[]> {
   // Beyond what is checked here, URLSearchParams is lenient: it replaces what it cannot decode.
   if (text.includes('%')) for (const part of text.split('&')) requireDecodable(part);
   for (const [name, value] of new URLSearchParams(text)) {
+    // Schemas that allow other names drop this one unseen.
+    if (name === '__proto__') throw mismatch([{ pointer: `/query/${name}`, detail: 'is unknown' }]);
     const previous = values[name];
     if (previous === undefined) values[name] = value;
     else if (Array.isArray(previous)) previous.push(value);
@@ -103,8 +105,12 @@ const DESCRIBED = { error: describeIssue };
 function check(schema: z.ZodType, value: unknown, at: string): unknown {
   const result = schema.safeParse(value, DESCRIBED);
   if (result.success) return result.data;
-  throw new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
-    errors: result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at, value)),
+  throw mismatch(result.error.issues.slice(0, 20).flatMap((issue) => toInputErrors(issue, at, value)));
+}
+
+function mismatch(errors: InputError[]): AtlasError {
+  return new AtlasError('invalid_request', 'The request does not match its schema; see `errors`.', {
+    errors,
   });
 }
 
