@@ -8,10 +8,13 @@ import type { WithService } from './session.ts';
 
 type WithLedger = WithService<Features['ledger']>;
 
+/** As given: the parser of the command line would replace null by an empty text. */
+type Limit = number | 'none';
+
 interface UpdateOptions extends ReadOptions {
   readonly name?: string;
-  readonly balanceMin?: number | null;
-  readonly balanceMax?: number | null;
+  readonly balanceMin?: Limit;
+  readonly balanceMax?: Limit;
   readonly parent?: string;
   readonly root?: true;
 }
@@ -46,7 +49,12 @@ export function addAccountChanges(accounts: Command, withLedger: WithLedger): vo
     .option('--root', 'take it out of its tree, with all accounts below it')
     .action((id: string, { name, balanceMin, balanceMax, parent, root, ...options }: UpdateOptions) => {
       if (parent !== undefined && root) throw new Error(NOTHING('--parent and --root exclude each other'));
-      const to = { name, balanceMin, balanceMax, parentId: root ? null : parent };
+      const to = {
+        name,
+        balanceMin: balanceMin === 'none' ? null : balanceMin,
+        balanceMax: balanceMax === 'none' ? null : balanceMax,
+        parentId: root ? null : parent,
+      };
       if (Object.values(to).every((value) => value === undefined))
         throw new Error(NOTHING('no change was named'));
       return change(id, to, options);
@@ -107,8 +115,8 @@ function addChart(accounts: Command, withLedger: WithLedger): void {
 const NOTHING = (why: string) =>
   `The account was not changed.\n  why:  ${why}\n  do:   see npm run -s atlas -- accounts update --help`;
 
-function parseLimit(given: string): number | null {
-  if (given === 'none') return null;
+function parseLimit(given: string): Limit {
+  if (given === 'none') return given;
   const limit = Number(given);
   if (given.trim() === '' || !Number.isSafeInteger(limit))
     throw new InvalidArgumentError('It must be a whole number of minor units, or none.');

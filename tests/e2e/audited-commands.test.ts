@@ -164,6 +164,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'limits show': 'It reads.',
   'exchanges list': 'It reads.',
   'exchanges show': 'It reads.',
+  statements: 'It reads.',
   'organizations list': 'It reads.',
   'events status': 'It reads.',
   'events parked': 'It reads.',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import type { FullAccount } from '../support/account-steps.ts';
 import { newKey, openAccount, openFundedAccount, readAccount } from '../support/ledger-steps.ts';
 import { holdMoney, postHold, readHold } from '../support/movement-steps.ts';
 import { START_TIMEOUT_MS, startTestApp, type TestApp } from '../support/test-app.ts';
@@ -51,6 +52,20 @@ test(
     expect([other.code, other.stdout]).toEqual([1, '']);
     expect(other.stderr).toContain(`Hold ${first.id} does not exist.`);
     expect((await run('transfers', 'show', 'x')).stderr).toContain('must be a UUID');
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'limits of an account are set, and cleared by none',
+  async () => {
+    const { id } = await openAccount(atlas, { balanceMin: -50, balanceMax: 30 });
+    const update = (...limits: string[]) => read('accounts', 'update', id, ...limits);
+    const stored = () => readAccount(atlas, id) as Promise<FullAccount>;
+    expect(await update('--balance-min', '-70', '--balance-max', 'none')).toMatchObject({ balanceMin: -70 });
+    expect(await stored()).toMatchObject({ balanceMin: -70, balanceMax: null });
+    await update('--balance-min', 'none', '--balance-max', '0');
+    expect(await stored()).toMatchObject({ balanceMin: null, balanceMax: 0 });
   },
   TIMEOUT_MS,
 );
