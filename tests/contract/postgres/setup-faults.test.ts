@@ -136,6 +136,7 @@ describe('the core tables', () => {
       await owner.unsafe(`GRANT SELECT ON ${read} TO stranger_${process.pid}`);
       for (const table of ['accounts', 'transfers', 'idempotency_keys', 'outbox'])
         await owner.unsafe(`GRANT SELECT, INSERT ON ${table} TO stranger_${process.pid}`);
+      await owner.unsafe(`GRANT SELECT, UPDATE ON limits TO stranger_${process.pid}`);
       expect(await errorOf(requireCoreTables(stranger))).toMatchObject({
         message: 'Privileges are missing: UPDATE on accounts.',
         remedy: expect.stringContaining(`"stranger_${process.pid}"`),
