@@ -72,6 +72,12 @@ export class LimitModel {
     });
   }
 
+  /** The largest amount that a limit has room for. 0 if it is not one of amounts. */
+  leftOf({ maxima, used }: ModelLimit): number {
+    const amounts = LIMIT_MAXIMA.filter((name) => name.endsWith('Amount') && maxima[name] !== undefined);
+    return amounts.length && Math.min(...amounts.map((name) => maxima[name]! - used[name]));
+  }
+
   passHour(): void {
     this.state.hour++;
     for (const limit of this.state.limits) {
