@@ -1,3 +1,4 @@
+import { WORTHWHILE_BYTES } from '../../../../src/utils/content-encoding.ts';
 import { type FilesApp, startFilesApp } from '../../../support/file-steps.ts';
 import { newKey, openAccount } from '../../../support/ledger-steps.ts';
 import { lockTable } from '../../../support/table-lock.ts';
@@ -63,18 +64,26 @@ export async function collectHeads(): Promise<Head[]> {
   return [...heads.values()];
 }
 
-/** Atlas as clients use it that retry what it refuses: while the loop is late, for a document or a busy machine. */
+/** Atlas on time: what it refuses, or does not compress, while the loop is late for a busy machine, is tried again. */
 function retrying(atlas: FilesApp): FilesApp {
-  const retry = (send: () => Promise<Response>) =>
+  const retry = (send: () => Promise<Response>, isCompressed = false) =>
     until(async () => {
       const response = await send();
-      return response.status !== 429 && response;
+      const isLate = response.status === 429 || (isCompressed && (await isLeftUncompressed(response)));
+      return !isLate && response;
     });
   return {
     ...atlas,
-    call: (...args) => retry(() => atlas.call(...args)),
+    call: (method, path, options) =>
+      retry(() => atlas.call(method, path, options), 'Accept-Encoding' in (options?.headers ?? {})),
     fetch: (request) => retry(async () => atlas.fetch(request.clone())),
   };
+}
+
+async function isLeftUncompressed(response: Response): Promise<boolean> {
+  const { headers } = response;
+  if (!headers.get('vary')?.includes('Accept-Encoding') || headers.has('content-encoding')) return false;
+  return (await response.clone().arrayBuffer()).byteLength >= WORTHWHILE_BYTES;
 }
 
 type Put = (name: string, response: Response | Promise<Response>) => Promise<void>;
