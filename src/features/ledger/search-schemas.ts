@@ -35,7 +35,8 @@ function filterSchema(name: string, fields: Fields) {
     .unknown()
     .transform((given, context): Filter => {
       const filter = readFilter(given, fields, (path, message) =>
-        context.addIssue({ code: 'custom', path: [...path], message }),
+        // Continued, so that a union with null reports this one instead of that no option fits.
+        context.addIssue({ code: 'custom', path: [...path], message, continue: true }),
       );
       return filter ?? z.NEVER;
     })
@@ -70,7 +71,8 @@ function filterSchema(name: string, fields: Fields) {
 const searchSchema = (name: string, fields: Fields, by: (typeof SORTS)[number]) =>
   z
     .strictObject({
-      filter: filterSchema(`${name}Filter`, fields).nullish(),
+      // Not `nullish`, which the document would leave out.
+      filter: z.union([filterSchema(`${name}Filter`, fields), z.null()]).optional(),
       sort: z
         .enum(SORTS)
         .nullish()
