@@ -221,8 +221,12 @@ describe('a list of events', () => {
   });
 
   test('by the key of another owner is that of an unknown key, after any cursor', async () => {
+    // A cursor before, at, and after each event of the key, and at both ends of the log, which has very many others.
     const [{ last }] = await atlas.sql<[{ last: number }]>`SELECT max(position) AS last FROM events`;
-    for (let position = 0; position < last; position++) {
+    const { events } = await listEvents(atlas, `?key=${alice.id}`);
+    const positions = events.flatMap(({ position }) => [-1, 0, 1].map((by) => Number(position) + by));
+    expect(positions.length).toBeGreaterThan(3);
+    for (const position of new Set([0, ...positions, last])) {
       const cursor = `cursor=e${position.toString(16).padStart(13, '0')}`;
       const unknown = await listEvents(atlas, `?key=${crypto.randomUUID()}&${cursor}`, stranger);
       expect(await listEvents(atlas, `?key=${alice.id}&${cursor}`, stranger)).toEqual(unknown);
