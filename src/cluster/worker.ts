@@ -15,6 +15,7 @@ import { WorkerStatusReader } from './worker-status.ts';
 // Long enough to read a request that was sent before the signal.
 export const DRAIN_MS = 300;
 const ORPHAN_MS = 2000;
+const PREPARE_WAIT_MS = 2000;
 const SHARE_WAIT_MS = 2000;
 const SHARE_CHECK_MS = 10;
 const EXIT_WAIT_MS = 500;
@@ -91,17 +92,14 @@ class Worker {
   }
 
   /**
-   * Listens once there are permits, so that a new worker does not refuse requests for lack of them, and once the
-   * features are prepared. It does not wait long for either.
+   * Listens once the features are prepared, and once there are permits, so that a new worker does not refuse requests
+   * for lack of them. It does not wait long for either. The wait for permits starts after the preparation,
+   * which blocks the event loop: messages of the supervisor are read only after it.
    */
   async #listenWithShare(): Promise<void> {
+    await Promise.race([this.#app.prepare().catch(() => {}), Bun.sleep(PREPARE_WAIT_MS)]);
     const untilMs = performance.now() + SHARE_WAIT_MS;
-    let isPrepared = false;
-    const prepared = () => {
-      isPrepared = true;
-    };
-    void this.#app.prepare().then(prepared, prepared);
-    while ((this.#deps.permits.limitAt(performance.now()) <= 0 || !isPrepared) && performance.now() < untilMs)
+    while (this.#deps.permits.limitAt(performance.now()) <= 0 && performance.now() < untilMs)
       await Bun.sleep(SHARE_CHECK_MS);
     if (this.#isEnding) return;
     try {
