@@ -1,4 +1,5 @@
 import { untilStopped } from './stopped-process.ts';
+import { until } from './until.ts';
 
 /** A server that one test owns, and may kill. */
 export interface TestService {
@@ -106,8 +107,13 @@ export function signalIfRunning(pid: number, signal: NodeJS.Signals): void {
 
 /** Ends every service that no test has stopped. A kill is faster than a shutdown, and nobody needs the data. */
 export async function stopTestServices(): Promise<void> {
-  for (const service of running) {
+  const stop = async (service: Endable) => {
     await service.kill();
     await service.stop();
-  }
+    return true;
+  };
+  // One that does not end is printed before the hook runs out of time.
+  const untilGone = (service: Endable) =>
+    until(() => stop(service), { what: 'a test service ends', details: () => Bun.inspect(service) });
+  await Promise.all([...running].map(untilGone));
 }
