@@ -55,10 +55,12 @@ test(
       atlas.signal('SIGHUP');
       await atlas.status();
     }
-    await until(async () => {
+    const isReplacedTwice = async () => {
       const { slots } = await atlas.status();
       return slots.length === WORKERS && slots.every(({ worker }) => worker?.incarnation === 3);
-    });
+    };
+    // Six workers start one after the other, beside callers that leave them little of the processors.
+    await until(isReplacedTwice, { deadlineMs: 90_000 });
     const reports = await Promise.all(loads.map((load) => load.stop()));
     console.log(`responses during the replacements: ${reports.map(({ succeeded }) => succeeded)}`);
     const [fresh, ...persistent] = reports.map(({ failed }) => failed);
