@@ -42,9 +42,10 @@ test(
     await serve();
     const before = await workerPids();
     const headers = { Authorization: `Bearer ${atlas.key}` };
+    // With pauses: callers that leave a worker no processor time are refused, replaced or not.
     const loads = [
-      startLoad(atlas.url, { callers: 8, keepAlive: false, headers }),
-      startLoad(atlas.url, { callers: 8, keepAlive: true, headers }),
+      startLoad(atlas.url, { callers: 8, keepAlive: false, headers, pauseMs: 10 }),
+      startLoad(atlas.url, { callers: 8, keepAlive: true, headers, pauseMs: 10 }),
       startLoad(atlas.url, { callers: 8, keepAlive: true, headers, pauseMs: 20, path: '/v1/accounts' }),
     ];
     await until(() => loads.every((load) => load.succeeded() > 100));
