@@ -8,6 +8,7 @@ import { startLoad } from './load.ts';
 
 const TIMEOUT_MS = 120_000;
 const WORKERS = 3;
+const OUT_OF_TIME = /^status 429: .*This worker is out of CPU time/;
 
 let folder: string;
 let databaseUrl: string;
@@ -42,7 +43,6 @@ test(
     await serve();
     const before = await workerPids();
     const headers = { Authorization: `Bearer ${atlas.key}` };
-    // With pauses: callers that leave a worker no processor time are refused, replaced or not.
     const loads = [
       startLoad(atlas.url, { callers: 8, keepAlive: false, headers, pauseMs: 10 }),
       startLoad(atlas.url, { callers: 8, keepAlive: true, headers, pauseMs: 10 }),
@@ -64,7 +64,10 @@ test(
     await until(isReplacedTwice, { deadlineMs: 90_000 });
     const reports = await Promise.all(loads.map((load) => load.stop()));
     console.log(`responses during the replacements: ${reports.map(({ succeeded }) => succeeded)}`);
-    const [fresh, ...persistent] = reports.map(({ failed }) => failed);
+    // On a busy machine, a worker refuses some while another one starts. They have their response.
+    const [fresh, ...persistent] = reports.map(({ failed }) =>
+      failed.filter((reason) => !OUT_OF_TIME.test(reason)),
+    );
     expect(persistent.flat()).toEqual([]);
     // Only the kernel can save a connection that is opened while its listener closes. One that was just accepted and
     // has not sent its request yet looks idle to Bun, which closes it: at most one per worker.

@@ -4,6 +4,7 @@ interface Reply {
   readonly status: number;
   /** The status line and the header. */
   readonly head: string;
+  readonly body: string;
   /** Whether the server closes the connection. */
   readonly closes: boolean;
 }
@@ -42,9 +43,10 @@ export class KeptConnection {
     const head = this.#received.slice(0, headEnd);
     const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
     if (Buffer.byteLength(this.#received) < Buffer.byteLength(head) + 4 + length) return;
+    const body = this.#received.slice(headEnd + 4);
     this.#received = '';
     const closes = /^connection: close$/im.test(head);
-    this.#settle?.resolve({ status: Number(head.split(' ')[1]), head, closes });
+    this.#settle?.resolve({ status: Number(head.split(' ')[1]), head, body, closes });
     this.#settle = null;
   }
 

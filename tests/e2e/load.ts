@@ -44,9 +44,9 @@ export function startLoad(
     while (!stopped) {
       if (!connection?.isOpen) connection = new KeptConnection(Number(port), hostname);
       try {
-        const { status, closes } = await connection.exchange(request);
+        const { status, body, closes } = await connection.exchange(request);
         if (status === 200) succeeded++;
-        else failed.push(`status ${status}`);
+        else failed.push(`status ${status}: ${body}`);
         if (closes || !keepAlive) connection.end();
       } catch (error) {
         failed.push((error as Error).message);
