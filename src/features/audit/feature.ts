@@ -2,7 +2,7 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Logger } from '../../instrumentation/logger.ts';
 import type { Feature, FeatureDeclaration } from '../feature.ts';
-import { searchesInTurn } from '../searches.ts';
+import type { Searches } from '../searches.ts';
 import { registerAuditMetrics } from './audit-metrics.ts';
 import { createEntryRepository } from './entries/repository.ts';
 import { mountAudit } from './entries/router.ts';
@@ -19,18 +19,16 @@ export const audit = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
-// A page takes a few milliseconds of the event loop, and a filter may read the whole log of an organization.
-const LISTS_MAX = 1;
-
 /** Dependencies of the audit log. */
 export interface AuditPorts {
   readonly database: Database;
+  readonly searches: Searches;
   readonly logger: Logger;
   readonly settings: ChainSettings;
   readonly isEmbedded: boolean;
 }
 
-export function createAudit({ database, logger, settings, isEmbedded }: AuditPorts) {
+export function createAudit({ database, searches, logger, settings, isEmbedded }: AuditPorts) {
   const sealing = createAuditSealing(
     createSealingRepository(database),
     openOutsideStore(settings, isEmbedded),
@@ -38,7 +36,7 @@ export function createAudit({ database, logger, settings, isEmbedded }: AuditPor
     (head) => logger.info(head, 'audit head'),
   );
   const { list } = createEntryRepository(database);
-  const inTurn = searchesInTurn(LISTS_MAX, 'Ask for a shorter time, or for fewer entries.');
+  const inTurn = searches.advising('Ask for a shorter time, or for fewer entries.');
   return {
     sealing,
     mount: (routes: RouteTable) =>

@@ -2,6 +2,7 @@ import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import { Turns } from '../../utils/turns.ts';
 import type { Feature, FeatureDeclaration, SettingValues } from '../feature.ts';
+import type { Searches } from '../searches.ts';
 import { createDemoDocuments } from './demo-documents.ts';
 import { registerDocumentMetrics } from './document-metrics.ts';
 import type { DocumentStats } from './domain.ts';
@@ -33,10 +34,11 @@ export const documents = {
 /** Dependencies of documents. */
 export interface DocumentPorts {
   readonly database: Database;
+  readonly searches: Searches;
   readonly settings: SettingValues<typeof documentSettings>;
 }
 
-export function createDocuments({ database, settings }: DocumentPorts) {
+export function createDocuments({ database, searches, settings }: DocumentPorts) {
   const stats: DocumentStats = {
     validations: { valid: 0, invalid: 0, too_complex: 0 },
     validationMs: 0,
@@ -46,7 +48,12 @@ export function createDocuments({ database, settings }: DocumentPorts) {
   const bytesMax = settings.DOCUMENTS_MAX_BYTES;
   const turns = new Turns();
   const kinds = createKindService(createKindRepository(database, bytesMax, turns), new CompiledKinds(stats));
-  const records = createDocumentService(createDocumentRepository(database, bytesMax, turns), kinds, stats);
+  const records = createDocumentService(
+    createDocumentRepository(database, bytesMax, turns),
+    kinds,
+    stats,
+    searches,
+  );
   return {
     kinds,
     records,

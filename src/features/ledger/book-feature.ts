@@ -1,6 +1,7 @@
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { RouteTable } from '../../http/route.ts';
 import type { Idempotency } from '../idempotency.ts';
+import type { Searches } from '../searches.ts';
 import type { AccountRepository } from './accounts/repository.ts';
 import { mountAccounts } from './accounts/router.ts';
 import { createAccountService } from './accounts/service.ts';
@@ -17,13 +18,18 @@ import { createTreeService } from './trees/service.ts';
 /** What opens and changes accounts, which moves no money. */
 export type Book = ReturnType<typeof createBook>;
 
-export function createBook(database: Database, repository: AccountRepository, idempotency: Idempotency) {
+export function createBook(
+  database: Database,
+  repository: AccountRepository,
+  idempotency: Idempotency,
+  searches: Searches,
+) {
   const accounts = createAccountService(repository, idempotency);
   return {
     accounts,
     reassignment: createReassignment(createReassignmentRepository(database)),
     templates: createTemplateService(createTemplateRepository(database), accounts, idempotency),
-    trees: createTreeService(createTreeRepository(database)),
+    trees: createTreeService(createTreeRepository(database), searches),
   };
 }
 

@@ -7,6 +7,7 @@ import { isTransient } from '../../adapters/postgres/postgres.ts';
 import type { ResourceTraits } from '../../shedding/resource-traits.ts';
 import type { Feature, FeatureDeclaration, Job, SettingValues } from '../feature.ts';
 import type { Idempotency } from '../idempotency.ts';
+import type { Searches } from '../searches.ts';
 import { createAccountRepository } from './accounts/repository.ts';
 import { createBook, mountBook } from './book-feature.ts';
 import { createBulkAccounts } from './bulk-accounts/repository.ts';
@@ -72,6 +73,7 @@ export const ledger = {
 /** Dependencies of the ledger. */
 export interface LedgerPorts {
   readonly database: Database;
+  readonly searches: Searches;
   readonly cache: Cache;
   readonly idempotency: Idempotency;
   readonly settings: SettingValues<typeof ledgerSettings>;
@@ -85,9 +87,9 @@ export interface LedgerPorts {
 }
 
 export function createLedger(ports: LedgerPorts) {
-  const { database, cache, onPosted, workers, inFlightCap } = ports;
+  const { database, searches, cache, onPosted, workers, inFlightCap } = ports;
   const accountRepository = createAccountRepository(database);
-  const book = createBook(database, accountRepository, ports.idempotency);
+  const book = createBook(database, accountRepository, ports.idempotency, searches);
   const { accounts } = book;
   const repository = createTransferRepository(database);
   const limits = createLimits(database, ports.idempotency);
@@ -115,8 +117,8 @@ export function createLedger(ports: LedgerPorts) {
     createBackgroundVerification(createBackgroundRepository(database)),
     (signal) => isolation.isOn(signal),
   );
-  const graph = createGraphService(createGraphRepository(database), accounts);
-  const search = createSearch(database, accountRepository, repository);
+  const graph = createGraphService(createGraphRepository(database), accounts, searches);
+  const search = createSearch(database, accountRepository, repository, searches);
   const history = createHistory(database, accounts, ports.isKeyUsable);
   const parts: readonly Feature[] = [holds, sets, search, history, limits, verification];
   return {

@@ -1,5 +1,6 @@
 import type { Database } from '../../adapters/postgres/database.ts';
 import type { Feature } from '../feature.ts';
+import type { Searches } from '../searches.ts';
 import type { AccountRepository } from './accounts/repository.ts';
 import { Indexing } from './search/indexing.ts';
 import { createSearchRepository } from './search/repository.ts';
@@ -13,9 +14,10 @@ export function createSearch(
   database: Database,
   accounts: Pick<AccountRepository, 'find'>,
   transfers: Pick<TransferRepository, 'find'>,
+  searches: Searches,
 ) {
   const repository = createSearchRepository(database);
-  const service = createSearchService(repository, accounts, transfers);
+  const service = createSearchService(repository, accounts, transfers, searches);
   const indexing = new Indexing(repository.index);
   return {
     service,

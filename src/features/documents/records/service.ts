@@ -6,7 +6,7 @@ import type { CompiledSchema } from '../../../utils/json-schema/compiled-schema.
 import type { ValueFault } from '../../../utils/json-schema/evaluation.ts';
 import { BudgetSpent } from '../../../utils/json-schema/step-budget.ts';
 import { createReservedId } from '../../../utils/reserved-id.ts';
-import { searchesInTurn } from '../../searches.ts';
+import type { Searches } from '../../searches.ts';
 import {
   DOCUMENT_BYTES_MAX,
   DOCUMENT_VALUES_MAX,
@@ -43,7 +43,6 @@ export interface DocumentService {
   remove(path: DocumentPath, replaces: Replaces, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
-const SEARCHES_MAX = 2;
 /** Steps that a validation may take: about 10 ms. */
 export const STEPS_MAX = 100_000;
 // The schema may be changed while a document is validated with it.
@@ -53,8 +52,9 @@ export function createDocumentService(
   repository: DocumentRepository,
   kinds: Pick<KindService, 'newest'>,
   stats: DocumentStats,
+  searches: Searches,
 ): DocumentService {
-  const inTurn = searchesInTurn(SEARCHES_MAX, 'Look for fewer values.');
+  const inTurn = searches.advising('Look for fewer values.');
   return {
     async put(path, content, replaces, actor, signal) {
       const { accountId, kind } = path;

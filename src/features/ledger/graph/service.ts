@@ -1,9 +1,8 @@
-import { searchesInTurn } from '../../searches.ts';
+import type { Searches } from '../../searches.ts';
 import type { AccountService } from '../accounts/service.ts';
 import type { NeighborPage, NeighborSearch, Path, Search, WaySearch } from './domain.ts';
 import type { GraphRepository } from './repository.ts';
 
-const SEARCHES_MAX = 2;
 const ADVICE = 'Use a smaller maxDepth, or a later time for since.';
 
 /** Searches of the money-flow graph. All throw `AtlasError`: `account_not_found` if the owner has no such account. */
@@ -21,8 +20,9 @@ export interface GraphService {
 export function createGraphService(
   repository: GraphRepository,
   accounts: Pick<AccountService, 'find'>,
+  searches: Searches,
 ): GraphService {
-  const search = searchesInTurn(SEARCHES_MAX, ADVICE);
+  const search = searches.advising(ADVICE);
   return {
     async neighbors(asked, signal) {
       const { owner, accountId } = asked;

@@ -1,5 +1,5 @@
 import { type Abortable, AbortableSignal } from '../../../utils/abortable.ts';
-import { searchesInTurn } from '../../searches.ts';
+import type { Searches } from '../../searches.ts';
 import type { AccountService } from '../accounts/service.ts';
 import type { Transfer } from '../movement.ts';
 import type { Found, Search } from './found.ts';
@@ -7,7 +7,6 @@ import type { SearchRepository } from './repository.ts';
 
 type Account = Awaited<ReturnType<AccountService['find']>>;
 
-const SEARCHES_MAX = 2;
 const ADVICE = 'Search for fewer values, or in a range of createdAt.';
 
 /** A page of a search, without what was found. */
@@ -26,8 +25,9 @@ export function createSearchService(
   repository: Pick<SearchRepository, 'transfers' | 'accounts'>,
   accounts: { find(owner: string, id: string, caller?: Abortable): Promise<Account | null> },
   transfers: { find(owner: string, id: string, signal?: AbortSignal): Promise<Transfer | null> },
+  searches: Searches,
 ): SearchService {
-  const inTurn = searchesInTurn(SEARCHES_MAX, ADVICE);
+  const inTurn = searches.advising(ADVICE);
   return {
     async transfers(search, signal) {
       const { ids, ...page } = await inTurn(search.owner, signal, () => repository.transfers(search, signal));

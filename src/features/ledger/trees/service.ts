@@ -1,10 +1,9 @@
 import { AtlasError } from '../../../errors.ts';
 import { AMOUNT_MINOR_MAX } from '../../../utils/money.ts';
-import { searchesInTurn } from '../../searches.ts';
+import type { Searches } from '../../searches.ts';
 import { TREE_ACCOUNTS_MAX } from '../account.ts';
 import type { TreeRepository } from './repository.ts';
 
-const ROLLUPS_MAX = 2;
 const ADVICE = 'Roll up the accounts below it one by one.';
 
 /** The balances of an account and all accounts below it, in minor units. */
@@ -29,8 +28,8 @@ export interface TreeService {
   rollup(owner: string, id: string, signal?: AbortSignal): Promise<Rollup>;
 }
 
-export function createTreeService(repository: TreeRepository): TreeService {
-  const inTurn = searchesInTurn(ROLLUPS_MAX, ADVICE);
+export function createTreeService(repository: TreeRepository, searches: Searches): TreeService {
+  const inTurn = searches.advising(ADVICE);
   return {
     async rollup(owner, id, signal) {
       const found = await inTurn(owner, signal, () => repository.rollup(owner, id, signal));
