@@ -1,4 +1,6 @@
 import { AtlasError } from '../../../errors.ts';
+import { networkOf } from '../../../utils/ip-address.ts';
+import { LeakyBuckets } from '../../../utils/leaky-buckets.ts';
 import {
   type AttemptSubject,
   accountSubject,
@@ -49,7 +51,28 @@ export interface Throttle {
   forget(): Promise<void>;
 }
 
+// What a client may try each second in a worker before PostgreSQL is asked, and how much of it at once. Passwords are
+// compared at about 25 a second.
+const LOOKUP_MS = 25;
+const LOOKUPS_BURST_MS = 80 * LOOKUP_MS;
+
 export function createThrottle(repository: AttemptRepository): Throttle {
+  const lookups = new LeakyBuckets(LOOKUPS_BURST_MS);
+
+  /** Refuses a client that floods, without a query: what others need must not wait for its refusals. */
+  function pace(address: string): void {
+    const network = networkOf(address);
+    if (lookups.isFull(network))
+      throw new AtlasError(
+        'too_many_attempts',
+        'Too many attempts from your address. Wait before the next one.',
+        {
+          retryAfterSeconds: 1,
+        },
+      );
+    lookups.add(network, LOOKUP_MS);
+  }
+
   async function take(subjects: readonly AttemptSubject[], signal?: AbortSignal): Promise<void> {
     const retryAfterSeconds = await repository.take(subjects, signal);
     if (retryAfterSeconds > 0)
@@ -60,6 +83,7 @@ export function createThrottle(repository: AttemptRepository): Throttle {
 
   return {
     async signIn(email, address, signal) {
+      pace(address);
       const [known, account] = [knownSubject(email, address), accountSubject(email)];
       const isKnown = await repository.isKnown(known, signal);
       const subjects = isKnown ? [known] : [account, addressSubject(address)];
@@ -76,7 +100,10 @@ export function createThrottle(repository: AttemptRepository): Throttle {
         dropped: () => repository.putBack(subjects),
       };
     },
-    mail: (address, signal) => take([mailSubject(address)], signal),
+    async mail(address, signal) {
+      pace(address);
+      await take([mailSubject(address)], signal);
+    },
     async password(userId, signal) {
       const subject = passwordSubject(userId);
       await take([subject], signal);
@@ -89,6 +116,7 @@ export function createThrottle(repository: AttemptRepository): Throttle {
       return { succeeded: () => repository.forgive(subject), dropped: () => repository.putBack([subject]) };
     },
     async provider(address, signal) {
+      pace(address);
       const subject = providerSubject(address);
       await take([subject], signal);
       const putBack = () => repository.putBack([subject]);

@@ -30,12 +30,3 @@ test('neither small pages nor what is no page are fast', () => {
   }
   expect(reads.isFast('a')).toBe(false);
 });
-
-test('it forgets who reads no more', () => {
-  const reads = new PageReads();
-  for (let i = 0; i < 10_000; i++) {
-    clockMs += 1;
-    reads.note(`reader ${i}`, page(1000));
-  }
-  expect(reads.size).toBeLessThanOrEqual(1024);
-});
