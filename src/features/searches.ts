@@ -1,8 +1,7 @@
 import { AtlasError } from '../errors.ts';
 import { limitConcurrencyByOwner } from '../utils/concurrency.ts';
 
-// In this worker. They compete with payments for the processors of PostgreSQL.
-const SEARCHES_MAX = 4;
+// They compete with payments for the processors of PostgreSQL.
 const QUICK_MS = 20;
 const PAUSE_MS_MAX = 500;
 
@@ -12,31 +11,31 @@ const PAUSE_MS_MAX = 500;
  * that others have half of the time whatever is searched for. Owners take turns.
  *
  * @example
- * const inTurn = searches.advising('Look for less.');
+ * const inTurn = searches.inTurn(2, 'Look for less.');
  * await inTurn(owner, signal, () => repository.search(owner, signal));
  */
 export class Searches {
-  readonly #inTurn = limitConcurrencyByOwner(SEARCHES_MAX);
   /** The end of the last search of an owner that has any, with its pause. */
   readonly #lastOf = new Map<string, Promise<void>>();
 
   /**
-   * Returns a function that runs one in turn. It rejects like the search, and with `deadline_exceeded` if that took too
-   * long; `advice` says what to do then.
+   * Returns a function that runs searches of one kind, at most `max` of all owners at a time. It rejects like the search,
+   * and with `deadline_exceeded` if that took too long; `advice` says what to do then.
    */
-  advising(advice: string) {
+  inTurn(max: number, advice: string) {
+    const inTurn = limitConcurrencyByOwner(max);
     return async <T>(
       owner: string,
       signal: AbortSignal | undefined,
       search: () => Promise<T>,
     ): Promise<T> => {
+      const end = await this.#afterLast(owner);
+      let startMs = Number.POSITIVE_INFINITY;
       try {
-        return await this.#afterLast(owner, () => {
+        return await inTurn(owner, () => {
           signal?.throwIfAborted();
-          return this.#inTurn(owner, () => {
-            signal?.throwIfAborted();
-            return search();
-          });
+          startMs = performance.now();
+          return search();
         });
       } catch (cause) {
         if (signal?.aborted)
@@ -44,26 +43,26 @@ export class Searches {
         if (cause instanceof AtlasError && cause.code === 'deadline_exceeded')
           throw new AtlasError('deadline_exceeded', `The search took too long. ${advice}`, { cause });
         throw cause;
+      } finally {
+        // Not the wait for searches of others, and nothing if it never started.
+        end(performance.now() - startMs);
       }
     };
   }
 
-  async #afterLast<T>(owner: string, search: () => Promise<T>): Promise<T> {
+  /** Waits for the turn of an owner. Returns what ends it, given how long it took. */
+  async #afterLast(owner: string): Promise<(tookMs: number) => void> {
     const last = this.#lastOf.get(owner);
     const own = Promise.withResolvers<void>();
     this.#lastOf.set(owner, own.promise);
     await last;
-    const startMs = performance.now();
-    try {
-      return await search();
-    } finally {
-      const tookMs = performance.now() - startMs;
-      const end = () => {
-        own.resolve();
-        if (this.#lastOf.get(owner) === own.promise) this.#lastOf.delete(owner);
-      };
+    const end = () => {
+      own.resolve();
+      if (this.#lastOf.get(owner) === own.promise) this.#lastOf.delete(owner);
+    };
+    return (tookMs) => {
       if (tookMs < QUICK_MS) end();
       else setTimeout(end, Math.min(tookMs, PAUSE_MS_MAX));
-    }
+    };
   }
 }

@@ -19,6 +19,9 @@ export const audit = {
   settings: {},
 } as const satisfies FeatureDeclaration;
 
+// A page takes a few milliseconds of the event loop, and a filter may read the whole log of an organization.
+const LISTS_MAX = 1;
+
 /** Dependencies of the audit log. */
 export interface AuditPorts {
   readonly database: Database;
@@ -36,7 +39,7 @@ export function createAudit({ database, searches, logger, settings, isEmbedded }
     (head) => logger.info(head, 'audit head'),
   );
   const { list } = createEntryRepository(database);
-  const inTurn = searches.advising('Ask for a shorter time, or for fewer entries.');
+  const inTurn = searches.inTurn(LISTS_MAX, 'Ask for a shorter time, or for fewer entries.');
   return {
     sealing,
     mount: (routes: RouteTable) =>

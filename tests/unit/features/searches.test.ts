@@ -4,8 +4,8 @@ import { Searches } from '../../../src/features/searches.ts';
 import { until } from '../../support/until.ts';
 
 /** Searches that end when told to, and the owners of those that have started, in order. */
-function searching(searches = new Searches()) {
-  const inTurn = searches.advising('Look for less.');
+function searching(searches = new Searches(), max = 2) {
+  const inTurn = searches.inTurn(max, 'Look for less.');
   const started: string[] = [];
   const running: PromiseWithResolvers<void>[] = [];
   const begin = (owner: string, signal?: AbortSignal) =>
@@ -49,6 +49,22 @@ describe('searches of an owner', () => {
     await Promise.all(ends);
   });
 
+  test('do not pause for the time that they waited for those of others', async () => {
+    const { begin, started, running } = searching(new Searches(), 1);
+    const ends = [begin('a'), begin('a'), begin('b'), begin('b')];
+    await until(() => started.length === 1);
+    await Bun.sleep(100);
+    running[0]!.resolve();
+    await until(() => started.length === 2);
+    running[1]!.resolve();
+    await until(() => started.length === 3);
+    running[2]!.resolve();
+    await until(() => started.length === 4);
+    expect(started).toEqual(['a', 'b', 'b', 'a']);
+    running[3]!.resolve();
+    await Promise.all(ends);
+  });
+
   test('whose caller has left let the next ones pass', async () => {
     const { begin, started, running } = searching();
     const leaving = new AbortController();
@@ -66,20 +82,20 @@ describe('searches of an owner', () => {
   });
 });
 
-test('of all owners, at most four searches run at once in a worker', async () => {
+test('of all owners, as many searches of a kind run at once as are allowed', async () => {
   const { begin, started, running } = searching();
-  const ends = ['a', 'b', 'c', 'd', 'e'].map((owner) => begin(owner));
-  await until(() => started.length === 4);
+  const ends = ['a', 'b', 'c'].map((owner) => begin(owner));
+  await until(() => started.length === 2);
   await Bun.sleep(5);
-  expect(started).toHaveLength(4);
+  expect(started).toHaveLength(2);
   running[0]!.resolve();
-  await until(() => started.length === 5);
+  await until(() => started.length === 3);
   for (const { resolve } of running) resolve();
   await Promise.all(ends);
 });
 
 test('one that takes too long says what to do', async () => {
-  const inTurn = new Searches().advising('Look for less.');
+  const inTurn = new Searches().inTurn(2, 'Look for less.');
   const late = inTurn('a', undefined, async () => {
     throw new AtlasError('deadline_exceeded', 'It took too long.');
   });

@@ -43,6 +43,7 @@ export interface DocumentService {
   remove(path: DocumentPath, replaces: Replaces, actor: Actor, signal?: AbortSignal): Promise<void>;
 }
 
+const SEARCHES_MAX = 2;
 /** Steps that a validation may take: about 10 ms. */
 export const STEPS_MAX = 100_000;
 // The schema may be changed while a document is validated with it.
@@ -54,7 +55,7 @@ export function createDocumentService(
   stats: DocumentStats,
   searches: Searches,
 ): DocumentService {
-  const inTurn = searches.advising('Look for fewer values.');
+  const inTurn = searches.inTurn(SEARCHES_MAX, 'Look for fewer values.');
   return {
     async put(path, content, replaces, actor, signal) {
       const { accountId, kind } = path;

@@ -3,6 +3,7 @@ import type { AccountService } from '../accounts/service.ts';
 import type { NeighborPage, NeighborSearch, Path, Search, WaySearch } from './domain.ts';
 import type { GraphRepository } from './repository.ts';
 
+const SEARCHES_MAX = 2;
 const ADVICE = 'Use a smaller maxDepth, or a later time for since.';
 
 /** Searches of the money-flow graph. All throw `AtlasError`: `account_not_found` if the owner has no such account. */
@@ -22,7 +23,7 @@ export function createGraphService(
   accounts: Pick<AccountService, 'find'>,
   searches: Searches,
 ): GraphService {
-  const search = searches.advising(ADVICE);
+  const search = searches.inTurn(SEARCHES_MAX, ADVICE);
   return {
     async neighbors(asked, signal) {
       const { owner, accountId } = asked;

@@ -7,6 +7,7 @@ import type { SearchRepository } from './repository.ts';
 
 type Account = Awaited<ReturnType<AccountService['find']>>;
 
+const SEARCHES_MAX = 2;
 const ADVICE = 'Search for fewer values, or in a range of createdAt.';
 
 /** A page of a search, without what was found. */
@@ -27,7 +28,7 @@ export function createSearchService(
   transfers: { find(owner: string, id: string, signal?: AbortSignal): Promise<Transfer | null> },
   searches: Searches,
 ): SearchService {
-  const inTurn = searches.advising(ADVICE);
+  const inTurn = searches.inTurn(SEARCHES_MAX, ADVICE);
   return {
     async transfers(search, signal) {
       const { ids, ...page } = await inTurn(search.owner, signal, () => repository.transfers(search, signal));

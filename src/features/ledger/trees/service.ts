@@ -4,6 +4,7 @@ import type { Searches } from '../../searches.ts';
 import { TREE_ACCOUNTS_MAX } from '../account.ts';
 import type { TreeRepository } from './repository.ts';
 
+const ROLLUPS_MAX = 2;
 const ADVICE = 'Roll up the accounts below it one by one.';
 
 /** The balances of an account and all accounts below it, in minor units. */
@@ -29,7 +30,7 @@ export interface TreeService {
 }
 
 export function createTreeService(repository: TreeRepository, searches: Searches): TreeService {
-  const inTurn = searches.advising(ADVICE);
+  const inTurn = searches.inTurn(ROLLUPS_MAX, ADVICE);
   return {
     async rollup(owner, id, signal) {
       const found = await inTurn(owner, signal, () => repository.rollup(owner, id, signal));
