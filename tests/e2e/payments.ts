@@ -15,6 +15,8 @@ export interface Payments {
   readonly acknowledged: number;
   /** Responses by status since the start or the last {@link Payments.forget}. 0 stands for no response. */
   readonly statuses: ReadonlyMap<number, number>;
+  /** Responses of 429 by a worker without processor time since the start or the last {@link Payments.forget}. */
+  readonly outOfTime: number;
   /** Responses of 429 and 503 without Retry-After. */
   readonly withoutRetryAfter: number;
   /** The slowest response, in milliseconds. */
@@ -51,6 +53,7 @@ export async function startPayments(
   let started = 0;
   let slowestMs = 0;
   let withoutRetryAfter = 0;
+  let outOfTime = 0;
   let stopped = false;
   let deadlineMs = Number.POSITIVE_INFINITY;
 
@@ -66,8 +69,9 @@ export async function startPayments(
       },
       body: JSON.stringify(body),
     }).catch(() => null);
-    await response?.arrayBuffer().catch(() => {});
+    const text = (await response?.text().catch(() => '')) ?? '';
     const status = response?.status ?? 0;
+    if (status === 429 && text.includes('This worker is out of CPU time')) outOfTime++;
     if ([429, 503].includes(status) && !response!.headers.has('Retry-After')) withoutRetryAfter++;
     slowestMs = Math.max(slowestMs, performance.now() - startMs);
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
@@ -96,6 +100,9 @@ export async function startPayments(
     get statuses() {
       return statuses;
     },
+    get outOfTime() {
+      return outOfTime;
+    },
     get withoutRetryAfter() {
       return withoutRetryAfter;
     },
@@ -104,6 +111,7 @@ export async function startPayments(
     },
     forget() {
       statuses = new Map();
+      outOfTime = 0;
       slowestMs = 0;
     },
     async settle() {
