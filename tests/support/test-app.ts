@@ -7,6 +7,7 @@ import { ALL_SCOPES, type Features, OPERATOR_SCOPES } from '../../src/features.t
 import { createLogger } from '../../src/instrumentation/logger.ts';
 import { type ApiCaller, requestOf } from './api-caller.ts';
 import { type Engine, freshDatabase } from './database.ts';
+import { until } from './until.ts';
 
 /** For hooks that may have to start a database: on a busy machine that takes longer than the 5 s of a hook. */
 export const START_TIMEOUT_MS = 60_000;
@@ -115,11 +116,9 @@ export async function callWithoutKey(
  * Sends a request without an API key, again as long as it is refused because the event loop is late: the first request
  * for a document generates it, which a worker does before it serves.
  */
-export async function callWhenOnTime(...request: Parameters<typeof callWithoutKey>): Promise<Response> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
+export function callWhenOnTime(...request: Parameters<typeof callWithoutKey>): Promise<Response> {
+  return until(async () => {
     const response = await callWithoutKey(...request);
-    if (response.status !== 429 || performance.now() > deadline) return response;
-    await Bun.sleep(20);
-  }
+    return response.status !== 429 && response;
+  });
 }
